@@ -1,0 +1,32 @@
+# make run    set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
+# make test   set up and run every check
+# make clean  remove everything that the two leave behind
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Caches of pip, matplotlib and pytest stay inside the clone.
+export XDG_CACHE_HOME := $(CURDIR)/.venv/cache
+export XDG_CONFIG_HOME := $(CURDIR)/.venv/config
+
+.PHONY: run test clean
+
+run: .venv/installed
+	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict pimsim
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q --basetemp=.venv/pytest
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q --basetemp=.venv/pytest -m nojit
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv results build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find pimsim tests -name __pycache__ -type d -prune -exec rm -rf {} +

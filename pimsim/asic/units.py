@@ -1,0 +1,151 @@
+"""What the ASIC's arithmetic costs: counted operations through adders and multipliers.
+
+Every function is a list of passes over vectors held in the SRAM.  A pass streams its
+elements through pipelined adders and multipliers, so its clocks are the largest of
+  adds / adders, multiplies / multipliers, bytes read / port, bytes written / port,
+plus the depth of its pipeline: one clock per operation of the longest chain that a
+single element goes through.  Nothing is a constant per operator.
+
+Functions (source: paper names the methods, the counts follow from them):
+  exp(x)     Taylor series of k terms by Horner: k - 1 multiplies, k - 1 adds
+  gelu(x)    0.5 x + x^2 P(x^2) with a Taylor polynomial P of k terms:
+             k + 2 multiplies, k adds
+  1/d        Newton-Raphson y (2 - d y): an integer subtraction for the first guess,
+             then 2 multiplies and 1 add per step
+  1/sqrt(v)  the fast inverse square root: an integer subtraction for the first guess,
+             one multiply for v / 2, then 3 multiplies and 1 add per Newton step
+  layernorm  mean; deviations, squares and their sum; 1/sqrt; scale, gain and bias
+  softmax    maximum; exp(x - max) and its sum; reciprocal; scale.  The 1/sqrt(head_dim)
+             of attention is folded into the query weights
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
+
+from pimsim.config.schema import AsicConfig
+from pimsim.dram.timing import ELEMENT_BYTES
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One sweep: totals of operations, bytes through the ports, and the pipeline's depth in clocks."""
+
+    adds: int
+    multiplies: int
+    reads: int
+    writes: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """ASIC clocks and counted actions of one operator."""
+
+    cycles: int = 0
+    adds: int = 0
+    multiplies: int = 0
+    sram_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Units:
+    """The arithmetic of one ASIC.
+
+    `cost(kind, n, vectors)` prices `vectors` vectors of n elements each; kinds are the
+    methods named in KINDS.  KeyError for another kind.
+    """
+
+    config: AsicConfig
+    _known: dict[tuple[str, int, int], Cost] = field(default_factory=dict, compare=False, repr=False)
+
+    def cost(self, kind: str, n: int, vectors: int = 1) -> Cost:
+        """Clocks and actions of one operator; cached, since steps repeat them."""
+        key = (kind, n, vectors)
+        if key not in self._known:
+            self._known[key] = self._total(KINDS[kind](self.config, n, vectors))
+        return self._known[key]
+
+    def _total(self, passes: list[Pass]) -> Cost:
+        return Cost(
+            sum(self._cycles(p) for p in passes),
+            sum(p.adds for p in passes),
+            sum(p.multiplies for p in passes),
+            sum(p.reads + p.writes for p in passes),
+        )
+
+    def _cycles(self, p: Pass) -> int:
+        c = self.config
+        pace = max(
+            Fraction(p.adds, c.adders),
+            Fraction(p.multiplies, c.multipliers),
+            Fraction(p.reads, c.sram_port_bytes),
+            Fraction(p.writes, c.sram_port_bytes),
+        )
+        return ceil(pace) + p.depth if pace else 0
+
+    def clocks(self, cycles: int, tCK_ps: int) -> int:
+        """ASIC clocks as DRAM clocks, rounded up to the next edge."""
+        return ceil(cycles * 1000 / (Fraction(self.config.clock_GHz) * tCK_ps))
+
+    def transfer_clocks(self, transfer_bytes: int, tCK_ps: int) -> int:
+        """DRAM clocks that one SRAM port needs for `transfer_bytes`."""
+        return ceil(
+            Fraction(transfer_bytes, self.config.sram_port_bytes) * 1000 / (Fraction(self.config.clock_GHz) * tCK_ps)
+        )
+
+
+def _tree(c: AsicConfig) -> int:
+    """Depth of a reduction through all adders."""
+    return max(1, (c.adders - 1).bit_length())
+
+
+def _sweep(total: int, adds: int, multiplies: int, depth: int, operands: int = 1, results: int = 1) -> Pass:
+    """A pass with the given operations per element over `total` elements."""
+    size = total * ELEMENT_BYTES
+    return Pass(total * adds, total * multiplies, size * operands, size * results, depth)
+
+
+def _layernorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    total, steps = n * vectors, c.newton_steps
+    return [
+        Pass(total, vectors, total * ELEMENT_BYTES, 0, _tree(c) + 1),  # mean
+        Pass(2 * total, total + vectors, total * ELEMENT_BYTES, total * ELEMENT_BYTES, 3 + _tree(c)),  # variance
+        Pass((1 + steps) * vectors, (1 + 3 * steps) * vectors, 0, 0, 2 + 4 * steps),  # 1/sqrt
+        _sweep(total, 1, 2, 3, operands=3),  # times 1/sigma, times gain, plus bias
+    ]
+
+
+def _softmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    total, terms, steps = n * vectors, c.taylor_terms, c.newton_steps
+    return [
+        _sweep(total, 1, 0, _tree(c), results=0),  # maximum
+        _sweep(total, 1 + (terms - 1) + 1, terms - 1, 1 + 2 * (terms - 1) + _tree(c)),  # exp and sum
+        Pass((1 + steps) * vectors, 2 * steps * vectors, 0, 0, 1 + 3 * steps),  # reciprocals
+        _sweep(total, 0, 1, 1),  # scale
+    ]
+
+
+def _gelu(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    terms = c.taylor_terms
+    return [_sweep(n * vectors, terms, terms + 2, 2 * terms + 2)]
+
+
+def _add(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return [_sweep(n * vectors, 1, 0, 1, operands=2)]
+
+
+def _argmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return [_sweep(n * vectors, 1, 0, _tree(c), results=0)]
+
+
+KINDS = {
+    "layernorm": _layernorm,
+    "softmax": _softmax,
+    "gelu": _gelu,
+    "residual": _add,
+    "sum": _add,  # partial sums of chunks, biases, embeddings
+    "argmax": _argmax,
+}

@@ -1,0 +1,254 @@
+"""Baseline devices: YAML files beside this module, each constant with its unit, source and note."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from pimsim.config.loader import read_text
+from pimsim.config.nodes import parse
+from pimsim.config.tree import Place, Tree, locate, plain
+from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.workload.ops import OPS
+
+SOURCES = ("measured", "spec", "paper", "recalled", "adjacent", "derived", "assumed")
+
+
+def _float(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _known_source(source: str) -> str:
+    if source not in SOURCES:
+        raise ValueError(f"unknown source {source!r}{did_you_mean(source, SOURCES)}; known: {', '.join(SOURCES)}")
+    return source
+
+
+def _known_operators(counts: Mapping[str, int]) -> Mapping[str, int]:
+    for op in counts:
+        if op not in OPS:
+            raise ValueError(f"unknown operator {op!r}{did_you_mean(op, OPS)}; known: {', '.join(OPS)}")
+    return counts
+
+
+Label = Annotated[str, AfterValidator(_known_source)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """What every part of a device file has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Constant(Section):
+    """One figure: `value` in `unit`, how it is known and what it rests on."""
+
+    value: Annotated[float, BeforeValidator(_float), Field(gt=0, allow_inf_nan=False)]
+    unit: str
+    source: Label
+    note: str
+
+
+def _in(unit: str, at_most: float = float("inf")) -> AfterValidator:
+    """A check that a constant is in `unit`, and not above `at_most`."""
+
+    def check(constant: Constant) -> Constant:
+        if constant.unit != unit:
+            raise ValueError(f"must be in {unit}, not {constant.unit!r}")
+        if constant.value > at_most:
+            raise ValueError(f"must be at most {at_most:g}, not {constant.value:g}")
+        return constant
+
+    return AfterValidator(check)
+
+
+Share = Annotated[Constant, _in("1", at_most=1)]
+Watts = Annotated[Constant, _in("W")]
+
+
+class Memory(Section):
+    """Bandwidth of the device's memory, and the share of it that a plain copy reaches."""
+
+    bandwidth: Annotated[Constant, _in("GB/s")]
+    efficiency: Share
+
+
+class DataType(Section):
+    """A number format: its size and the device's peak rate in it."""
+
+    element_bytes: AtLeastOne
+    peak: Annotated[Constant, _in("TFLOP/s")]
+
+
+class Power(Section):
+    """Power awake without work, and at full load."""
+
+    idle: Watts
+    cap: Watts
+
+
+class AtenOps(Section):
+    """ATen operators that the host dispatches.
+
+    per_operator                      for each operator of a block, by op
+    outside_blocks / ..._layers       in the rest of the step, per layer
+    """
+
+    source: Label
+    note: str
+    per_operator: Annotated[dict[str, Count], AfterValidator(_known_operators)]
+    outside_blocks: Count
+    outside_blocks_layers: AtLeastOne
+
+
+class Eager(Section):
+    """An eager framework: what the host costs, and where it waits for the device."""
+
+    data_type: str
+    synchronise: Literal["step", "operator"]
+    op_time: Annotated[Constant, _in("us")]
+    efficiency: Share
+    aten_ops: AtenOps
+    measured: dict[str, Annotated[Constant, _in("ms")]]
+
+
+class Roofline(Section):
+    """The bound: the number format that it is printed for."""
+
+    data_type: str
+
+
+class BaselineDevice(Section):
+    """A device to compare with."""
+
+    schema_: Literal["pimsim.baseline/1"] = Field(alias="schema")
+    name: Annotated[str, Field(min_length=1)]
+    description: str
+    memory: Memory
+    data_types: dict[str, DataType]
+    power: Power
+    eager: Eager
+    roofline: Roofline
+
+    @property
+    def bandwidth(self) -> float:
+        """Bandwidth that a plain copy reaches, GB/s = bytes per ns."""
+        return self.memory.bandwidth.value * self.memory.efficiency.value
+
+
+def available() -> tuple[str, ...]:
+    """Names of the devices that are shipped, sorted."""
+    names = (entry.name for entry in files("pimsim.baselines").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def load(name_or_path: str) -> BaselineDevice:
+    """A shipped device by name, or a file by its path, which ends in .yaml or .yml.
+
+    Raises InputError with every problem, each with file, line, column and key.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        return parse_device(read_text(name_or_path), name_or_path)
+    if name_or_path not in available():
+        known = ", ".join(available())
+        raise InputError(
+            f"unknown baseline {name_or_path!r}{did_you_mean(name_or_path, available())}; "
+            f"known: {known}, or a path that ends in .yaml",
+            key="baselines",
+        )
+    return _shipped(name_or_path)
+
+
+@cache
+def _shipped(name: str) -> BaselineDevice:
+    file = f"{name}.yaml"
+    return parse_device(files("pimsim.baselines").joinpath(file).read_text(encoding="utf-8"), file)
+
+
+def parse_device(text: str, file: str) -> BaselineDevice:
+    """The device that YAML `text` describes; InputError as `load`, problems placed in `file`."""
+    tree = parse(text, file)
+    try:
+        device = BaselineDevice.model_validate(plain(tree.entries))
+    except ValidationError as error:
+        raise InputError(_placed(tree, _key(d), _message(d)) for d in error.errors(include_url=False)) from None
+    problems = [_placed(tree, key, message) for key, message in _contradictions(device)]
+    if problems:
+        raise InputError(problems)
+    return device
+
+
+def _contradictions(device: BaselineDevice) -> list[tuple[str, str]]:
+    """What does not fit together, as (key, message)."""
+    found = [
+        (key, f"{value!r} is not one of data_types: {', '.join(device.data_types)}")
+        for key, value in (
+            ("eager.data_type", device.eager.data_type),
+            ("roofline.data_type", device.roofline.data_type),
+        )
+        if value not in device.data_types
+    ]
+    if device.power.idle.value > device.power.cap.value:
+        found.append(("power.idle", f"{device.power.idle.value:g} W is above power.cap {device.power.cap.value:g} W"))
+    return found
+
+
+def _key(details: ErrorDetails) -> str:
+    return ".".join(str(part) for part in details["loc"])
+
+
+def _message(details: ErrorDetails) -> str:
+    kind, given = details["type"], details["input"]
+    if kind == "missing":
+        return "required key is missing"
+    if kind == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(details['loc'][-1]), _KEYS)}"
+    if kind == "value_error":
+        return str(details["ctx"]["error"])
+    shown = "a mapping" if isinstance(given, Mapping) else repr(given)
+    message = details["msg"]
+    return f"{message[0].lower()}{message[1:]}, not {shown}"
+
+
+def _keys(section: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in section.model_fields.items()}
+
+
+_KEYS = sorted(
+    set[str]().union(*map(_keys, (BaselineDevice, Memory, DataType, Power, AtenOps, Eager, Roofline, Constant)))
+)
+
+
+def _placed(tree: Tree, key: str, message: str) -> Problem:
+    place: Place = locate(tree, key)
+    return Problem(place.file, place.line, place.column, key, message)
+
+
+def constants(device: BaselineDevice) -> dict[str, dict[str, Any]]:
+    """Every constant of a device by dotted key, for a report: {value, unit, source, note}."""
+    found: dict[str, dict[str, Any]] = {}
+    _collect(device, "", found)
+    return found
+
+
+def _collect(value: Any, path: str, found: dict[str, dict[str, Any]]) -> None:
+    if isinstance(value, Constant):
+        found[path] = value.model_dump()
+        return
+    items = value.items() if isinstance(value, Mapping) else value if isinstance(value, BaseModel) else ()
+    for key, inner in items:
+        _collect(inner, f"{path}.{key}" if path else str(key), found)
+
+
+def is_path(name: str) -> bool:
+    """True if `load` would read `name` as a file."""
+    return name.endswith((".yaml", ".yml")) or os.sep in name

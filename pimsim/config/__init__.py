@@ -1,0 +1,1 @@
+"""Configuration: schema, loader, provenance, and what a resolved configuration is written as."""

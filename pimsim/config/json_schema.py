@@ -1,0 +1,88 @@
+"""The configuration's JSON Schema (draft 2020-12), for editors that check YAML as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import DecimalSchema
+
+from pimsim.config.rules import Names
+from pimsim.config.schema import REASON, Config
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_PARTIAL = "Partial"
+_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
+_DROPPED = {"title", REASON}
+
+
+class _Generator(GenerateJsonSchema):
+    """Decimals as numbers: they have no other spelling in a configuration."""
+
+    def decimal_schema(self, schema: DecimalSchema) -> JsonSchemaValue:
+        given = {name: schema.get(limit) for limit, name in _LIMITS.items()}
+        return {"type": "number"} | {name: _number(limit) for name, limit in given.items() if limit is not None}
+
+    def encode_default(self, dft: Any) -> Any:
+        return _number(dft) if isinstance(dft, Decimal) else super().encode_default(dft)
+
+
+def _number(value: Any) -> int | float:
+    return int(value) if value == int(value) else float(value)
+
+
+def json_schema(names: Names | None = None) -> dict[str, Any]:
+    """The schema of a configuration file; one that `extends` another may leave out any key.
+
+    names: the names that exist, by key, offered where they are given.
+    """
+    schema = Config.model_json_schema(by_alias=True, schema_generator=_Generator)
+    sections = schema.pop("$defs") | {"Config": {key: value for key, value in schema.items() if key != "$defs"}}
+    for key, known in (names or {}).items():
+        _offer(sections, key, known)
+    partial = {f"{_PARTIAL}{name}": _partial(section) for name, section in sections.items()}
+    partial[f"{_PARTIAL}Config"]["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another configuration file, relative to this one, that this one adds to and overrides.",
+    }
+    return {
+        "$schema": DRAFT,
+        "title": "pimsim configuration",
+        "type": "object",
+        "if": {"required": ["extends"]},
+        "then": {"$ref": f"#/$defs/{_PARTIAL}Config"},
+        "else": {"$ref": "#/$defs/Config"},
+        "$defs": _clean(sections | partial),
+    }
+
+
+def _offer(sections: Mapping[str, Any], key: str, known: Collection[str]) -> None:
+    """Put `known` in the place of free text at `key`."""
+    section, _, name = key.rpartition(".")
+    target = sections[f"{section.capitalize()}Config"]["properties"][name]
+    for text in (target, target.get("items", {}), *target.get("anyOf", ())):
+        if text.get("type") == "string":
+            text["enum"] = sorted(known)
+
+
+def _partial(section: Any) -> Any:
+    """A copy in which no key is required, and which refers to such copies."""
+    if isinstance(section, list):
+        return [_partial(item) for item in section]
+    if not isinstance(section, dict):
+        return section
+    copy = {key: _partial(value) for key, value in section.items() if key != "required"}
+    if isinstance(section.get("$ref"), str):
+        copy["$ref"] = section["$ref"].replace("#/$defs/", f"#/$defs/{_PARTIAL}")
+    return copy
+
+
+def _clean(value: Any) -> Any:
+    """Without what only this program reads."""
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items() if key not in _DROPPED}
+    return value

@@ -1,0 +1,233 @@
+"""Configuration files: reading, `extends`, overrides, and where each value came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pimsim.config.nodes import parse, parse_value
+from pimsim.config.rules import Names
+from pimsim.config.schema import REASON, Config
+from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
+from pimsim.config.validate import flatten, keys, subsection, validate
+from pimsim.errors import InputError, Problem
+
+Overrides = Mapping[str, Any] | Sequence[str]
+DEFAULT = "default"
+_DEPTH = 20  # parts of a dotted key; the schema has four
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from, and how well it is known.
+
+    file   a file, "--set", "overrides" or "default"; line counts from 1, 0 for a default
+    label  of the value's `# source:` comment, "default" for a default, None without one
+    """
+
+    file: str
+    line: int
+    label: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A valid configuration, with the origin of each of its values by dotted key."""
+
+    config: Config
+    provenance: Mapping[str, Origin]
+    tree: Tree
+
+    def locate(self, path: str) -> tuple[str, int, int]:
+        """File, line and column of a key, or of the nearest mapping around a key that is not given."""
+        return _place(self.tree, path)
+
+
+def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None, names: Names | None = None) -> Config:
+    """As `load`, the configuration alone."""
+    return load(path, overrides, names).config
+
+
+def load(path: str | os.PathLike[str], overrides: Overrides | None = None, names: Names | None = None) -> Loaded:
+    """The configuration in the file `path`, with `overrides` on top.
+
+    overrides  {"dram.channels": 4} or ["dram.channels=4"], the values of the latter in YAML
+    names      names that exist by key, say {"workload.model": [...], "baselines": [...]};
+               keys without a collection are not checked
+    InputError has every problem that was found, each with file, line, column and key.
+    """
+    over, main = override_tree(overrides or {}), os.fspath(path)
+    try:
+        tree = _stack(_read_chain(main, ()), over)
+    except InputError as error:
+        raise InputError(_in_order([*error.problems, *over.problems], main)) from None
+    problems, config = tree.problems, None
+    try:
+        config = validate(plain(tree.entries), names or {})
+    except InputError as error:
+        problems = [*problems, *error.located(lambda key: _place(tree, key)).problems]
+    if problems or config is None:
+        raise InputError(_in_order(problems, main))
+    return Loaded(config, _provenance(config, tree), tree)
+
+
+def _place(tree: Tree, key: str) -> tuple[str, int, int]:
+    place = locate(tree, key)
+    return place.file, place.line, place.column
+
+
+def _stack(base: Tree, over: Tree) -> Tree:
+    return Tree(base.place, merge(base.entries, over.entries), base.problems + over.problems)
+
+
+def _in_order(problems: Sequence[Problem], path: str) -> list[Problem]:
+    """The main file's problems first, then those of each other file, in the order of lines."""
+    return sorted(problems, key=lambda problem: (problem.file != path, problem))
+
+
+# -- files ----------------------------------------------------------------------------
+
+
+def _read_chain(path: str, inherited_by: tuple[str, ...]) -> Tree:
+    """The tree of a file, on top of the files that it extends."""
+    tree = parse(read_text(path), path)
+    extends = tree.entries.pop("extends", None)
+    if extends is None:
+        return tree
+    chain = (*inherited_by, os.path.realpath(path))
+    target = _extends_target(extends, path, chain)
+    try:
+        base = _read_chain(target, chain)
+    except InputError as error:
+        raise InputError(_unreadable(problem, extends, target) for problem in error.problems) from None
+    return replace(_stack(base, tree), place=tree.place)
+
+
+def _extends_target(extends: Entry, path: str, chain: tuple[str, ...]) -> str:
+    place = extends.place
+    if not isinstance(extends.value, str) or not extends.value or "\0" in extends.value:
+        raise InputError(Problem(place.file, place.line, place.column, "extends", "must be the name of one file"))
+    target = os.path.join(os.path.dirname(path), extends.value)
+    if os.path.realpath(target) in chain:
+        message = f"{extends.value} extends this file: a cycle"
+        raise InputError(Problem(place.file, place.line, place.column, "extends", message))
+    return target
+
+
+def _unreadable(problem: Problem, extends: Entry, target: str) -> Problem:
+    """A file that cannot be read is the fault of the line that names it."""
+    if problem.file != target or not problem.message.startswith(_CANNOT_READ):
+        return problem
+    place = extends.place
+    message = f"{extends.value}: {problem.message}"
+    return Problem(place.file, place.line, place.column, "extends", message)
+
+
+_CANNOT_READ = "cannot be read: "
+
+
+def read_text(path: str) -> str:
+    """The text of a UTF-8 file; InputError if there is none."""
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(Problem(path, 1, 1, "", f"{_CANNOT_READ}{reason}")) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        message = f"is not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise InputError(Problem(path, line, column, "", message)) from None
+
+
+# -- overrides ------------------------------------------------------------------------
+
+
+def override_tree(overrides: Overrides) -> Tree:
+    """Overrides as a tree whose lines are the numbers of the overrides; a later one wins."""
+    if isinstance(overrides, Mapping):
+        tree = Tree(Place("overrides", 1, 1))
+        for number, (key, value) in enumerate(overrides.items(), 1):
+            _override(tree, key, _entry(value, Place("overrides", number, 1)))
+        return tree
+    tree = Tree(Place("--set", 1, 1))
+    for number, option in enumerate([overrides] if isinstance(overrides, str) else overrides, 1):
+        _parse_option(tree, option, Place("--set", number, 1))
+    return tree
+
+
+def _parse_option(tree: Tree, option: str, place: Place) -> None:
+    key, equals, text = (part.strip() for part in option.partition("="))
+    if not equals or not key:
+        message = f"must be KEY=VALUE, not {option!r}"
+        tree.problems.append(Problem(place.file, place.line, place.column, "", message))
+        return
+    try:
+        entry, problems = parse_value(text, place.file, key)
+        _override(tree, key, _moved(entry, place))
+    except InputError as error:
+        problems = list(error.problems)
+    tree.problems += (replace(problem, line=place.line, column=1, key=problem.key or key) for problem in problems)
+
+
+def _override(tree: Tree, key: str, entry: Entry) -> None:
+    path = key.split(".")
+    if len(path) > _DEPTH:
+        place = entry.place
+        tree.problems.append(Problem(place.file, place.line, 1, f"{key[:60]}...", "unknown key"))
+        return
+    for part in reversed(path[1:]):
+        entry = Entry(entry.place, {part: entry})
+    tree.entries = merge(tree.entries, {path[0]: entry})
+
+
+def _moved(entry: Entry, place: Place) -> Entry:
+    """The same value, every part of it where the option stands."""
+    value = entry.value
+    if isinstance(value, Mapping):
+        return Entry(place, {key: _moved(inner, place) for key, inner in value.items()})
+    if isinstance(value, tuple):
+        return Entry(place, tuple(_moved(inner, place) for inner in value))
+    return Entry(place, value)
+
+
+def _entry(value: Any, place: Place) -> Entry:
+    """A Python value; floats as the decimal that they print as."""
+    if isinstance(value, Mapping):
+        return Entry(place, {str(key): _entry(inner, place) for key, inner in value.items()})
+    if isinstance(value, list | tuple):
+        return Entry(place, tuple(_entry(inner, place) for inner in value))
+    return Entry(place, Decimal(str(value)) if isinstance(value, float) else value)
+
+
+# -- provenance -----------------------------------------------------------------------
+
+
+def _provenance(config: Config, tree: Tree) -> dict[str, Origin]:
+    given = {
+        path: Origin(entry.place.file, entry.place.line, entry.label, entry.reason)
+        for path, entry in leaves(tree.entries)
+    }
+    reasons = default_reasons(Config)
+    return {path: given.get(path) or Origin(DEFAULT, 0, DEFAULT, reasons.get(path, "")) for path in flatten(config)}
+
+
+def default_reasons(section: type[BaseModel], path: str = "") -> dict[str, str]:
+    """Why each key that has a default has that one."""
+    reasons: dict[str, str] = {}
+    for key, name in keys(section).items():
+        extra, inner = section.model_fields[name].json_schema_extra, subsection(section, name)
+        if isinstance(extra, dict):
+            reasons[f"{path}{key}"] = str(extra[REASON])
+        if inner is not None:
+            reasons.update(default_reasons(inner, f"{path}{key}."))
+    return reasons

@@ -1,0 +1,98 @@
+"""A resolved configuration: as plain values, as YAML with the origin of each value, as a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from pimsim.config.loader import DEFAULT, Origin
+from pimsim.config.schema import Config
+from pimsim.config.validate import keys
+
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}  # text only when quoted, for some reader
+
+
+def resolved_dict(config: Config) -> dict[str, Any]:
+    """Every key and value in the schema's order, as JSON's types; a whole decimal is an int."""
+    return _plain(config, _number)
+
+
+def config_sha256(config: Config) -> str:
+    """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
+
+    Decimals are hashed as their shortest text, so 12 and 12.0 are the same.
+    """
+    content = _plain(config, _decimal_text)
+    del content["engine"]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dump_yaml(config: Config, provenance: Mapping[str, Origin] | None = None) -> str:
+    """YAML that loads to an equal configuration; with `provenance`, each line says where its value is from.
+
+    Files are named without their folder, so the text does not depend on the machine.
+    """
+    lines = list(_lines(_plain(config, _decimal_text), provenance or {}))
+    width = max(len(text) for text, comment in lines if comment) if provenance else 0
+    return "".join(f"{text:<{width}}  # {comment}\n" if comment else f"{text}\n" for text, comment in lines)
+
+
+def _plain(section: BaseModel, convert: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, name in keys(type(section)).items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            plain[key] = _plain(value, convert)
+        elif isinstance(value, tuple):
+            plain[key] = list(value)
+        else:
+            plain[key] = convert(value) if isinstance(value, Decimal) else value
+    return plain
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value % 1 == 0 else float(value)  # exact: the schema allows 15 digits
+
+
+class _Text(str):
+    """The text of a number: quoted in JSON, not in YAML."""
+
+
+def _decimal_text(value: Decimal) -> _Text:
+    return _Text(f"{value.normalize():f}")
+
+
+def _lines(values: Mapping[str, Any], provenance: Mapping[str, Origin], path: str = "") -> Iterator[tuple[str, str]]:
+    indent = "  " * path.count(".")
+    for key, value in values.items():
+        inner = f"{path}{key}"
+        if isinstance(value, dict):
+            yield f"{indent}{key}:", ""
+            yield from _lines(value, provenance, f"{inner}.")
+        else:
+            yield f"{indent}{key}: {_scalar(value)}", _comment(provenance.get(inner))
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, _Text) or (isinstance(value, str) and _BARE.fullmatch(value) and value.lower() not in _WORDS):
+        return str(value)
+    return json.dumps(value, ensure_ascii=True)  # JSON's text and lists are YAML as well
+
+
+def _comment(origin: Origin | None) -> str:
+    if origin is None:
+        return ""
+    reason = f": {origin.reason}" if origin.reason else ""
+    if origin.label == DEFAULT:
+        return f"default{reason}"
+    where = f"{os.path.basename(origin.file)}:{origin.line}"
+    return f"source: {origin.label}{reason} [{where}]" if origin.label else f"[{where}]"

@@ -1,0 +1,205 @@
+"""Rules between keys: combinations that no device, or no part of this program, can do.
+
+Each row names the key at fault, the keys it reads, what must hold and what is said
+otherwise; the message is formatted with the values in order.  A rule is left out
+while one of its keys is itself wrong, so one mistake is reported once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pimsim.config.tree import WORKLOAD_SOURCES
+from pimsim.errors import did_you_mean
+
+Values = Mapping[str, Any]
+Names = Mapping[str, Collection[str]]
+BF16_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`holds(values of keys...)`, or `message` is reported at the first of `keys`."""
+
+    keys: tuple[str, ...]
+    holds: Callable[..., bool]
+    message: str | Callable[..., str]
+
+    def complaint(self, values: Sequence[Any]) -> str:
+        """What is said when `values` of the keys break the rule."""
+        return self.message(*values) if callable(self.message) else self.message.format(*map(show, values))
+
+
+def _organisation() -> Iterator[Rule]:
+    yield Rule(
+        ("dram.row_bytes", "dram.column_bytes"),
+        lambda row, column: row % column == 0,
+        "must be whole columns of {1} bytes (dram.column_bytes), not {0}",
+    )
+    yield Rule(
+        ("dram.column_bytes",), lambda column: column % BF16_BYTES == 0, "must be whole BF16 of 2 bytes, not {0} bytes"
+    )
+    yield Rule(
+        ("pim.global_buffer_bytes", "dram.column_bytes"),
+        lambda buffer, column: buffer % column == 0,
+        "must be whole columns of {1} bytes (dram.column_bytes), not {0}",
+    )
+    yield Rule(
+        ("pim.lanes", "dram.column_bytes"),
+        lambda lanes, column: lanes <= column // BF16_BYTES,
+        lambda lanes, column: (
+            f"{lanes} lanes are more than a column of {column} bytes (dram.column_bytes) can feed: {column // BF16_BYTES}"
+        ),
+    )
+    yield Rule(
+        ("pim.lanes", "dram.column_bytes"),
+        lambda lanes, column: lanes > column // BF16_BYTES or column // BF16_BYTES % lanes == 0,
+        lambda lanes, column: (
+            f"{lanes} lanes do not divide the {column // BF16_BYTES} BF16 of a column (dram.column_bytes)"
+        ),
+    )
+
+
+def _at_least(larger: str, *smaller: str) -> Rule:
+    keys = tuple(f"dram.timing.{name}_ns" for name in (larger, *smaller))
+    total = " + ".join(f"{name} ({{{i}}} ns)" for i, name in enumerate(smaller, 1))
+    return Rule(keys, lambda limit, *parts: limit >= sum(parts), f"must be at least {total}, not {{0}}")
+
+
+def _timing() -> Iterator[Rule]:
+    yield _at_least("tRAS", "tRCDRD")
+    yield _at_least("tRC", "tRAS", "tRP")
+    yield _at_least("tCCDL", "tCCDS")
+    yield _at_least("tRRDL", "tRRDS")
+    yield _at_least("tFAW", "tRRDS")
+    yield _at_least("tWTRL", "tWTRS")
+    yield Rule(
+        ("dram.timing.tRFCpb_ns", "dram.timing.tRFC_ns"),
+        lambda bank, all_banks: bank is None or bank <= all_banks,
+        "must be at most tRFC ({1} ns), not {0}",
+    )
+
+
+# What a refresh takes from the banks before a row is open again and used: the wait to
+# close (recovery of a write, or tRC after an activation) and the activation after it.
+_REOPEN = tuple(f"dram.timing.{name}_ns" for name in ("tRC", "tRCDRD", "tRCDWR", "tCWL", "tWR"))
+
+
+def _reopen(tRC: Any, tRCDRD: Any, tRCDWR: Any, tCWL: Any, tWR: Any) -> Any:
+    return tRC + max(tRCDRD, tRCDWR) + tCWL + tWR
+
+
+def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: Any) -> bool:
+    return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + _reopen(*reopen)
+
+
+def _per_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, *rest: Any) -> bool:
+    groups, banks, *reopen = rest
+    duration = tRFC / 2 if tRFCpb is None else tRFCpb
+    return refresh != "per_bank" or tREFI / (groups * banks) > duration + _reopen(*reopen)
+
+
+def _refresh() -> Iterator[Rule]:
+    yield Rule(
+        ("dram.timing.tREFI_ns", "dram.timing.tRFC_ns"),
+        lambda tREFI, tRFC: tREFI > tRFC,
+        "must be longer than tRFC ({1} ns), not {0}: the banks would do nothing but refresh",
+    )
+    yield Rule(
+        ("dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFC_ns", *_REOPEN),
+        _all_bank_refresh_leaves_time,
+        "{0} ns less tRFC ({2} ns) leaves no time to open a row and use it before the next refresh",
+    )
+    yield Rule(
+        (
+            "dram.timing.tREFI_ns",
+            "dram.refresh",
+            "dram.timing.tRFC_ns",
+            "dram.timing.tRFCpb_ns",
+            "dram.bank_groups",
+            "dram.banks_per_group",
+            *_REOPEN,
+        ),
+        _per_bank_refresh_leaves_time,
+        "{0} ns over {4} x {5} banks less tRFCpb (null: half of tRFC, {2} ns) leaves no time to open a row and use it"
+        " before the next bank's refresh",
+    )
+
+
+def _current(above: str, below: str, formula: str) -> Rule:
+    keys = (f"dram.power.{above}_mA", f"dram.power.{below}_mA")
+    return Rule(
+        keys, lambda x, y: x > y, f"must be above {below}_mA ({{1}} mA), not {{0}}: {formula} would not be positive"
+    )
+
+
+def _currents() -> Iterator[Rule]:
+    yield _current("IDD0", "IDD2N", "an activation's energy VDD (IDD0 - IDD2N) tRC")
+    yield _current("IDD4R", "IDD3N", "a read's energy VDD (IDD4R - IDD3N) tCCD")
+    yield _current("IDD4W", "IDD3N", "a write's energy VDD (IDD4W - IDD3N) tCCD")
+    yield _current("IDD5B", "IDD2N", "a refresh's energy VDD (IDD5B - IDD2N) tRFC")
+
+
+def _model() -> Iterator[Rule]:
+    shape = "workload.model_config"
+    yield Rule(
+        (f"{shape}.heads", f"{shape}.d_model"),
+        lambda heads, width: width % heads == 0,
+        "{0} heads do not divide d_model ({1})",
+    )
+    yield Rule(
+        (f"{shape}.kv_heads", f"{shape}.heads"),
+        lambda kv_heads, heads: heads % kv_heads == 0,
+        "{0} heads of K and V do not divide heads ({1})",
+    )
+
+
+RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_currents(), *_model())
+
+
+def broken(values: Values) -> Iterator[tuple[str, str]]:
+    """(key, message) of every rule that `values`, by dotted key, break."""
+    for rule in RULES:
+        if all(key in values for key in rule.keys):
+            given = [values[key] for key in rule.keys]
+            if not rule.holds(*given):
+                yield rule.keys[0], rule.complaint(given)
+
+
+def show(value: Any) -> str:
+    """A value for a message; a decimal without an exponent if it is short without one."""
+    return f"{value:f}" if isinstance(value, Decimal) and abs(value.adjusted()) < 20 else str(value)
+
+
+def workload_source(given: Collection[str], wrong: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    """Exactly one source of work; `given` are the sources that are not null, in the order of the file."""
+    sources = [source for source in given if source in WORKLOAD_SOURCES]
+    if not sources and not wrong & {"workload", *(f"workload.{source}" for source in WORKLOAD_SOURCES)}:
+        yield "workload", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is needed"
+    for extra in sources[1:]:
+        yield f"workload.{extra}", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is allowed, and {sources[0]} is given"
+    if "trace" in sources:
+        yield "workload.trace", "this version reads no operator traces; give model or model_config instead"
+
+
+def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:
+    """Names that are not in `names`, a collection per key; of a list, each item by itself."""
+    for key, known in names.items():
+        value = values.get(key)
+        items = {f"{key}.{i}": item for i, item in enumerate(value)} if isinstance(value, tuple) else {key: value}
+        for path, item in items.items():
+            if isinstance(item, str) and item not in known:
+                hint = did_you_mean(item, known) or f"; known: {', '.join(known) or 'none'}"
+                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}"
+
+
+def repeated(values: Values) -> Iterator[tuple[str, str]]:
+    """Baselines named twice."""
+    baselines = values.get("baselines", ())
+    for i, item in enumerate(baselines):
+        if item in baselines[:i]:
+            yield f"baselines.{i}", f"{item!r} is named twice"

@@ -1,0 +1,246 @@
+"""The configuration as frozen pydantic models: keys, types, units and bounds.
+
+Bounds are wide: they catch a wrong unit, not an unusual device.  Rules between keys
+are in `pimsim.config.rules`.  A field outside the paper's own parameters has a
+default, and its description says where the default comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = "pimsim.config/1"
+REASON = "x-default-reason"
+
+
+# 15 digits survive the way through a float, and so through any JSON reader.
+Number = Annotated[Decimal, Field(gt=0, max_digits=15, allow_inf_nan=False)]
+Time = Annotated[Number, Field(le=1000)]
+Current = Annotated[Number, Field(le=5000)]
+Clock = Annotated[Number, Field(ge=Decimal("0.001"), le=10)]
+Power = Annotated[Number, Field(le=100_000)]
+
+
+def _exact(value: Any, kinds: set[Any]) -> Any:
+    """A number as the field's own type if nothing is lost: 12 as a decimal, 1e9 as an int; never a bool."""
+    if Decimal in kinds and isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(str(value))
+    if int in kinds and isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 20:
+        return int(value) if value % 1 == 0 else value
+    return value
+
+
+def default(value: Any, description: str, reason: str, **bounds: Any) -> Any:
+    """A field with a default (a value, or a function of the fields before it) and the reason for it."""
+    kind = "default_factory" if callable(value) else "default"
+    text = f"{description} Default: {reason}."
+    return Field(**{kind: value}, description=text, json_schema_extra={REASON: reason}, **bounds)
+
+
+class Section(BaseModel):
+    """What every part of a configuration has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exact_numbers(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        return {key: _exact(value, {fields.get(key), *get_args(fields.get(key))}) for key, value in data.items()}
+
+
+class TimingConfig(Section):
+    """Timing parameters of the DRAM in ns, under their JEDEC names."""
+
+    tRCDRD_ns: Time = Field(description="Activation of a row to a read or MAC in it, ns.")
+    tRCDWR_ns: Time = Field(description="Activation of a row to a write in it, ns.")
+    tRP_ns: Time = Field(description="Precharge to the next activation of the bank, ns.")
+    tRAS_ns: Time = Field(description="Activation to precharge of the same bank, ns.")
+    tRC_ns: Time = Field(description="Activation to activation of the same bank, ns; at least tRAS + tRP.")
+    tCCDS_ns: Time = Field(description="Column command to column command, different bank groups, ns.")
+    tCCDL_ns: Time = Field(description="Column command to column command, same bank group, ns.")
+    tRRDS_ns: Time = Field(description="Activation to activation, different bank groups, ns.")
+    tRRDL_ns: Time = Field(description="Activation to activation, same bank group, ns.")
+    tFAW_ns: Time = Field(description="Window for four activations of single banks, ns; all-bank activation is exempt.")
+    tRTP_ns: Time = Field(description="Read or MAC to precharge of the bank, ns.")
+    tWR_ns: Time = Field(description="Write recovery: end of write data to precharge of the bank, ns.")
+    tWTRS_ns: Time = Field(description="End of write data to a read, different bank groups, ns.")
+    tWTRL_ns: Time = Field(description="End of write data to a read, same bank group, ns.")
+    tCL_ns: Time = Field(description="Read command to its first data on the pins (CAS latency), ns.")
+    tCWL_ns: Time = Field(description="Write command to its first data on the pins (CAS write latency), ns.")
+    tRFC_ns: Annotated[Number, Field(le=10_000)] = Field(description="Duration of an all-bank refresh, ns.")
+    tREFI_ns: Annotated[Number, Field(le=100_000)] = Field(description="Average interval between refreshes, ns.")
+    tRFCpb_ns: Annotated[Number, Field(le=10_000)] | None = default(
+        None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
+    )
+
+
+class IoConfig(Section):
+    """The pins of one channel."""
+
+    pins: int = Field(ge=1, le=1024, description="Data pins per channel.")
+    data_rate_Gbps: Number = Field(
+        ge=Decimal("0.05"), le=100, description="Data rate of one pin, Gb/s (1e9 bit per second)."
+    )
+    energy_pJ_per_bit: Number = default(
+        Decimal("5.5"), "Energy to move one bit across the pins, pJ.", "5.5 (adjacent: CENT)", le=100
+    )
+
+
+class PowerConfig(Section):
+    """Supply voltage and JEDEC currents of one channel's device."""
+
+    VDD_V: Number = Field(ge=Decimal("0.1"), le=5, description="Supply voltage, V.")
+    IDD0_mA: Current = Field(description="One bank activating and precharging at tRC, mA.")
+    IDD2N_mA: Current = Field(description="Precharge standby: all banks closed, mA.")
+    IDD3N_mA: Current = Field(description="Active standby: a bank open, mA.")
+    IDD4R_mA: Current = Field(description="Reading without gaps, mA.")
+    IDD4W_mA: Current = Field(description="Writing without gaps, mA.")
+    IDD5B_mA: Current = Field(description="Refreshing all banks without gaps, mA.")
+
+
+class DramConfig(Section):
+    """The memory: organisation, clock, timing, pins and currents."""
+
+    standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
+    channels: int = Field(ge=1, le=64, description="Channels.")
+    bank_groups: int = Field(ge=1, le=16, description="Bank groups per channel.")
+    banks_per_group: int = Field(ge=1, le=16, description="Banks per bank group.")
+    rows: int = Field(ge=1, le=1 << 20, description="Rows per bank.")
+    row_bytes: int = Field(ge=2, le=1 << 16, description="Bytes per row of one bank; whole columns.")
+    column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
+    tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
+    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
+    timing: TimingConfig = Field(description="Timing parameters, ns.")
+    io: IoConfig = Field(description="Pins of one channel.")
+    power: PowerConfig = Field(description="Supply voltage and currents of one channel's device.")
+
+
+class PimConfig(Section):
+    """Multiply-accumulate units in the memory, one per bank."""
+
+    lanes: int = Field(ge=1, le=512, description="BF16 multipliers per MAC unit.")
+    clock_GHz: Clock = Field(description="Clock of the MAC units, GHz.")
+    global_buffer_bytes: int = Field(ge=2, le=1 << 20, description="Input buffer per channel, bytes; whole columns.")
+    mac_power_mW: Power = Field(description="Power of the MAC units of one channel when busy, mW.")
+    routing_factor: Number = default(
+        Decimal("1.5"), "Factor on the MAC units' power for the DRAM process's routing.", "1.5 (paper)", le=10
+    )
+
+
+class AsicConfig(Section):
+    """The chip beside the memory: buffer, adders, multipliers and control."""
+
+    clock_GHz: Clock = Field(description="Clock, GHz.")
+    sram_KiB: Number = Field(le=1 << 20, description="Buffer, KiB.")
+    sram_port_bytes: int = default(
+        256,
+        "Width of the buffer's read port and of its write port, bytes per clock.",
+        "256 (assumed)",
+        ge=2,
+        le=1 << 16,
+    )
+    adders: int = Field(ge=1, le=1 << 20, description="BF16 adders.")
+    multipliers: int = Field(ge=1, le=1 << 20, description="BF16 multipliers.")
+    taylor_terms: int = default(6, "Terms of the Taylor series of exp and tanh.", "6 (recalled)", ge=1, le=64)
+    newton_steps: int = default(
+        2, "Newton steps of the reciprocal and of the inverse square root.", "2 (assumed)", ge=1, le=16
+    )
+    streaming: bool = default(True, "Element-wise work on PIM results runs as they arrive.", "true (assumed)")
+    power_mW: Power = Field(description="Power when busy, mW.")
+
+
+class EnergyConfig(Section):
+    """How counts become energy."""
+
+    table: Literal["v1", "v2"] = default(
+        "v2", "Energy table: as in the paper's version 1, or 2 (and npj).", "v2 (the published version)"
+    )
+
+
+class MappingConfig(Section):
+    """Where weights, K and V go."""
+
+    reserve_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = default(
+        None,
+        "Tokens that K and V rows are reserved for.",
+        "prompt and output tokens, rounded up to one global buffer of tokens",
+    )
+    value_append: Literal["single_bank", "all_bank"] = default(
+        "single_bank",
+        "Appending V activates one bank at a time, or all banks of a channel at once.",
+        "single_bank (paper: about one activation per element)",
+    )
+
+
+def _four_d_model(data: dict[str, Any]) -> int:
+    return 4 * int(data["d_model"])
+
+
+def _heads(data: dict[str, Any]) -> int:
+    return int(data["heads"])
+
+
+class ModelConfig(Section):
+    """The shape of a decoder-only transformer that is not built in."""
+
+    name: str = Field(min_length=1, description="Name of the model.")
+    layers: int = Field(ge=1, le=1024, description="Decoder blocks.")
+    d_model: int = Field(ge=1, le=1 << 17, description="Width of the model, elements.")
+    heads: int = Field(ge=1, le=1024, description="Attention heads; a divisor of d_model.")
+    d_ff: int = default(_four_d_model, "Width of the FFN, elements.", "4 d_model", ge=1, le=1 << 20)
+    vocabulary: int = default(50257, "Tokens in the vocabulary.", "50257 (GPT-2)", ge=1, le=10_000_000)
+    max_positions: int = default(1024, "Positions with an embedding.", "1024 (GPT-2)", ge=1, le=10_000_000)
+    kv_heads: int = default(_heads, "Heads of K and V; a divisor of heads.", "heads", ge=1, le=1024)
+
+
+class WorkloadConfig(Section):
+    """What is simulated: exactly one of model, trace and model_config, and the tokens."""
+
+    model: str | None = default(None, "A built-in model, see `pimsim models`.", "none")
+    trace: str | None = default(None, "An operator trace; this version reads none.", "none")
+    model_config_: ModelConfig | None = default(
+        None, "The shape of a model that is not built in.", "none", alias="model_config"
+    )
+    prompt_tokens: int = default(0, "Tokens that are prefilled.", "0", ge=0, le=1_000_000)
+    output_tokens: int = Field(ge=1, le=1_000_000, description="Decode steps that are simulated.")
+    batch: int = default(1, "Sequences decoded together.", "1", ge=1, le=4096)
+    lm_head: bool = default(False, "Simulate the LM head.", "false (paper: its counts leave it out)")
+    biases: bool = default(
+        False,
+        "Fetch biases and LayerNorm gains from the memory.",
+        "false (derived: the paper's data movement leaves them out)",
+    )
+
+
+class EngineConfig(Section):
+    """How the simulation is done; it does not change any result."""
+
+    mode: Literal["fast", "stepped"] = default("fast", "Exact shortcuts, or every command by itself.", "fast")
+    fold: bool = default(True, "Channels that carry the same work are simulated once.", "true")
+
+
+class Config(Section):
+    """A whole configuration: hardware, mapping, workload and how to simulate it."""
+
+    schema_: Literal["pimsim.config/1"] = Field(alias="schema", description="Version of this format.")
+    name: str = Field(min_length=1, description="Name of the configuration.")
+    dram: DramConfig = Field(description="The memory.")
+    pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
+    asic: AsicConfig = Field(description="The chip beside the memory.")
+    energy: EnergyConfig = Field(default_factory=EnergyConfig, description="How counts become energy.")
+    mapping: MappingConfig = Field(default_factory=MappingConfig, description="Where weights, K and V go.")
+    workload: WorkloadConfig = Field(description="What is simulated.")
+    schedule: Literal["paper", "overlap"] = default(
+        "paper", "One instruction at a time, or with overlap.", "paper (no overlap between instructions)"
+    )
+    engine: EngineConfig = Field(
+        default_factory=EngineConfig, description="How the simulation is done; it does not change any result."
+    )
+    baselines: tuple[str, ...] = default((), "Machines to compare with, see `pimsim models`.", "none")

@@ -1,0 +1,111 @@
+"""A configuration as it was written: values, each with the place it came from.
+
+Pydantic sees plain values; this tree answers afterwards where a key was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from pimsim.errors import Problem
+
+Scalar = None | bool | int | float | Decimal | str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A position in a file, or in an option such as --set; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value and where its key stands.
+
+    value   a scalar, a mapping of entries, or a tuple of entries
+    label   of the `# source:` comment on the value's line, None without one
+    reason  the rest of that comment
+    """
+
+    place: Place
+    value: Scalar | Mapping[str, Entry] | tuple[Entry, ...]
+    label: str | None = None
+    reason: str = ""
+
+
+@dataclass
+class Tree:
+    """The top of a configuration: its entries, where its file begins, and what is wrong with how it is written."""
+
+    place: Place
+    entries: dict[str, Entry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+# At most one of these is in force; one given later replaces an inherited other.
+WORKLOAD_SOURCES = ("model", "trace", "model_config")
+
+
+def merge(base: Mapping[str, Entry], over: Mapping[str, Entry], path: str = "") -> dict[str, Entry]:
+    """`base` with the entries of `over`: mappings merge key by key, anything else is replaced."""
+    merged = dict(base)
+    if path == "workload" and any(_given(over, source) for source in WORKLOAD_SOURCES):
+        merged = {key: entry for key, entry in base.items() if key not in WORKLOAD_SOURCES or _given(over, key)}
+    for key, entry in over.items():
+        merged[key] = _merge_entry(merged.get(key), entry, f"{path}.{key}" if path else key)
+    return merged
+
+
+def _given(entries: Mapping[str, Entry], key: str) -> bool:
+    return key in entries and entries[key].value is not None
+
+
+def _merge_entry(base: Entry | None, over: Entry, path: str) -> Entry:
+    if base is not None and isinstance(base.value, Mapping) and isinstance(over.value, Mapping):
+        return replace(base, value=merge(base.value, over.value, path))
+    return over
+
+
+def plain(value: Any) -> Any:
+    """The values alone: what a schema validates."""
+    if isinstance(value, Mapping):
+        return {key: plain(entry.value) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(plain(entry.value) for entry in value)
+    return value
+
+
+def locate(tree: Tree, path: str) -> Place:
+    """Where `path` was given; a path that was not given is where the mapping that lacks it is."""
+    place, value = tree.place, tree.entries
+    for part in path.split("."):
+        entry = _child(value, part)
+        if entry is None:
+            break
+        place, value = entry.place, entry.value  # type: ignore[assignment]
+    return place
+
+
+def _child(value: Any, part: str) -> Entry | None:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if isinstance(value, tuple) and part.isdecimal() and int(part) < len(value):
+        item: Entry = value[int(part)]
+        return item
+    return None
+
+
+def leaves(entries: Mapping[str, Entry], path: str = "") -> Iterator[tuple[str, Entry]]:
+    """Every entry that is not a mapping, with its path; a list is one leaf."""
+    for key, entry in entries.items():
+        inner = f"{path}.{key}" if path else key
+        if isinstance(entry.value, Mapping):
+            yield from leaves(entry.value, inner)
+        else:
+            yield inner, entry

@@ -1,0 +1,175 @@
+"""Plain values to a `Config`, or every problem with them at once, by dotted key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from pimsim.config import rules
+from pimsim.config.schema import Config
+from pimsim.config.tree import WORKLOAD_SOURCES
+from pimsim.errors import InputError, Problem, did_you_mean
+
+# pydantic's error types in this program's words; {0} is what was given.
+_WORDS = {
+    "missing": "required key is missing",
+    "int_type": "must be a whole number, not {0}",
+    "is_instance_of": "must be a number, not {0}",
+    "decimal_type": "must be a number, not {0}",
+    "decimal_max_digits": "must have at most {max_digits} digits, not {0}",
+    "finite_number": "must be a finite number, not {0}",
+    "bool_type": "must be true or false, not {0}",
+    "string_type": "must be text, not {0}",
+    "string_too_short": "must not be empty",
+    "model_type": "must be a mapping of keys, not {0}",
+    "tuple_type": "must be a list, not {0}",
+    "greater_than": "must be more than {gt}, not {0}",
+    "greater_than_equal": "must be at least {ge}, not {0}",
+    "less_than_equal": "must be at most {le}, not {0}; is the unit right?",
+}
+
+
+def validate(values: Mapping[str, Any], names: rules.Names) -> Config:
+    """The configuration that `values` describe.
+
+    names: the names that exist, by key ("workload.model", "baselines").  InputError has
+    every problem, by key and without a place.
+    """
+    found: list[tuple[str, str]] = []
+    config: Config | None = None
+    try:
+        config = Config.model_validate(dict(values))
+        flat = flatten(config)
+    except ValidationError as error:
+        found += _field_problems(error)
+        flat = dict(_with_defaults(values, Config))
+    wrong = {key for key, _ in found}
+    usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
+    found += [*rules.broken(usable), *rules.unknown_names(usable, names), *rules.repeated(usable)]
+    found += rules.workload_source(_given(values), wrong)
+    if found or config is None:
+        raise InputError(Problem("", 0, 0, key, message) for key, message in found)
+    return config
+
+
+def check_rules(config: Config) -> None:
+    """InputError if a `Config` that was put together in Python breaks a rule between keys."""
+    flat = flatten(config)
+    sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
+    found = [*rules.broken(flat), *rules.repeated(flat), *rules.workload_source(sources, set())]
+    if found:
+        raise InputError(Problem("", 0, 0, key, message) for key, message in found)
+
+
+def _source(config: Config, key: str) -> Any:
+    return getattr(config.workload, "model_config_" if key == "model_config" else key)
+
+
+def _given(values: Mapping[str, Any]) -> list[str]:
+    workload = values.get("workload")
+    return [key for key, value in workload.items() if value is not None] if isinstance(workload, Mapping) else []
+
+
+def _is_wrong(key: str, wrong: set[str]) -> bool:
+    """A key is wrong if it, something in it, or the mapping it is in has a problem."""
+    return any(bad == key or bad.startswith(f"{key}.") or key.startswith(f"{bad}.") for bad in wrong)
+
+
+def _field_problems(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for details in error.errors(include_url=False):
+        # a default that could not be computed: the key it depends on is reported
+        if details["type"] != "default_factory_not_called":
+            yield ".".join(str(part) for part in details["loc"]), _message(details)
+
+
+def _message(details: ErrorDetails) -> str:
+    given, kind, context = details["input"], details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{_nearest_key(details['loc'])}"
+    if kind == "literal_error":
+        return _choice_message(given, context["expected"])
+    return _WORDS[kind].format(_show(given), **context) if kind in _WORDS else details["msg"]
+
+
+def _choice_message(given: Any, expected: str) -> str:
+    options = [option.strip("'") for option in expected.replace(" or ", ", ").split(", ")]
+    hint = did_you_mean(given, options) if isinstance(given, str) else ""
+    return f"must be {expected}, not {_show(given)}{hint}"
+
+
+def _nearest_key(loc: tuple[int | str, ...]) -> str:
+    name, section = str(loc[-1]), section_at(loc[:-1])
+    siblings = [*keys(section)] + ([] if len(loc) > 1 else ["extends"])
+    elsewhere = [path for path in all_keys(Config) if path.rpartition(".")[2] == name]
+    return f"; did you mean {elsewhere[0]!r}?" if elsewhere else did_you_mean(name, siblings)
+
+
+def _show(value: Any) -> str:
+    """A value as a user wrote it, short and on one line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, tuple | list):
+        return "a list"
+    text = repr(value) if isinstance(value, str) else rules.show(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def keys(section: type[BaseModel]) -> dict[str, str]:
+    """The fields of a section: key in a file to attribute in Python."""
+    return {field.alias or name: name for name, field in section.model_fields.items()}
+
+
+def subsection(section: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The section that the field `name` holds, None if it holds a value."""
+    annotation = section.model_fields[name].annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The section at a path of keys."""
+    section: type[BaseModel] = Config
+    for part in loc:
+        section = subsection(section, keys(section)[str(part)]) or section
+    return section
+
+
+def all_keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Every dotted key of the schema, sections included."""
+    for key, name in keys(section).items():
+        yield f"{path}{key}"
+        inner = subsection(section, name)
+        if inner is not None:
+            yield from all_keys(inner, f"{path}{key}.")
+
+
+def flatten(section: BaseModel, path: str = "") -> dict[str, Any]:
+    """The values of a section by dotted key, in the order of the schema."""
+    flat: dict[str, Any] = {}
+    for key, name in keys(type(section)).items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            flat.update(flatten(value, f"{path}{key}."))
+        else:
+            flat[f"{path}{key}"] = value
+    return flat
+
+
+def _with_defaults(values: Mapping[str, Any], section: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
+    """As `flatten`, of values that are not valid as a whole; keys without value or default are left out."""
+    for key, name in keys(section).items():
+        field, inner = section.model_fields[name], subsection(section, name)
+        value = values.get(key, field.default)
+        if inner is not None and isinstance(value, Mapping):
+            yield from _with_defaults(value, inner, f"{path}{key}.")
+        elif inner is not None and key not in values and not field.is_required() and field.default is PydanticUndefined:
+            yield from _with_defaults({}, inner, f"{path}{key}.")
+        elif value is not PydanticUndefined:
+            yield f"{path}{key}", value

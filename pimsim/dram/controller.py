@@ -1,0 +1,254 @@
+"""The memory controller of one channel in plain Python: from request programs to commands.
+
+The readable twin of the compiled `kernel`, host side; the two agree to the clock.
+Read here what the kernel does, and to which cause each clock of a program is charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pimsim.dram import program as requests
+from pimsim.dram.device import CLOSED, NONE, Channel
+from pimsim.dram.program import Program, bank_order
+from pimsim.dram.spec import Needs
+from pimsim.dram.timing import Device
+
+
+class Issued(NamedTuple):
+    """One command on the bus; `bank` counts within the channel."""
+
+    clk: int
+    command: str
+    bank: int = NONE
+    row: int = NONE
+    column: int = NONE
+
+
+class Step(NamedTuple):
+    """A command that the controller wants to issue next."""
+
+    command: str
+    bank: int = NONE
+    row: int = NONE
+    column: int = NONE
+
+
+class Controller:
+    """The memory controller of one channel: in order, open rows stay open, refresh comes first.
+
+    Before a data command it opens what the command needs; when a refresh is due by the
+    time the next command could issue, it closes what the refresh needs closed and
+    refreshes, then looks again.  Refreshes that fell due before a program's start have
+    issued by then, as soon as they could: the channel was idle.
+
+    commands: all that was issued so far.  causes: clocks of the last program by cause.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.channel = Channel(device)
+        self.commands: list[Issued] = []
+        self.causes: dict[str, int] = {}
+        self._roles = device.standard.roles
+        self._t0 = 0
+        self._ref_due = device.refresh_interval
+        self._ref_bank = 0
+
+    def run(self, program: Program, t0: int) -> int:
+        """Carry out `program`, no command of it before `t0`; the clock at which its data has arrived."""
+        before = len(self.commands)
+        self._t0 = t0
+        self.finish(t0)
+        for request in program.tolist():
+            self._serve(*request)
+        end, self.causes = charge(self.device, self.commands[before:], t0)
+        return end
+
+    def finish(self, clk: int) -> None:
+        """Carry out the refreshes that are due before `clk`."""
+        while self.device.refresh != "none" and self._ref_due < clk:
+            self._refresh()
+
+    # ---- requests -----------------------------------------------------------------
+
+    def _serve(self, op: int, cmd: int, bank: int, lin: int, n: int, x: int, y: int, z: int) -> None:
+        match op:
+            case requests.RUN:
+                self._run(self._name(cmd), bank, lin, n, gap=x)
+            case requests.LOOP:
+                self._loop(self._name(cmd), lin, n, stride=x, used=y, result=self._name(z))
+            case requests.OPEN:
+                self._open(bank, lin // self.device.columns)
+            case requests.CLOSE:
+                self._close(bank)
+            case requests.SCATTER:
+                self._scatter(self._name(cmd), lin, n, stride=x, ahead=y, behind=z)
+            case _:
+                raise ValueError(f"no request has the number {op}")
+
+    def _name(self, cmd: int) -> str:
+        return self.device.standard.commands[cmd].name
+
+    def _run(self, command: str, bank: int, lin: int, n: int, gap: int = 0) -> None:
+        not_before = self._t0
+        for i in range(n):
+            not_before = self._access(command, bank, lin + i, not_before) + gap
+
+    def _loop(self, command: str, lin: int, n: int, stride: int, used: int, result: str) -> None:
+        for i in range(n):
+            self._run(command, NONE, lin + i * stride, used)
+            self._pursue(lambda: None, Step(result), self._t0)
+
+    def _open(self, bank: int, row: int) -> None:
+        self._pursue(lambda: self._opening_step(bank, row))
+
+    def _close(self, bank: int) -> None:
+        self._pursue(lambda: self._closing_step(bank))
+
+    def _scatter(self, command: str, lin: int, n: int, stride: int, ahead: int, behind: int) -> None:
+        device = self.device
+        elements = n * device.banks
+
+        def place(i: int) -> tuple[int, int]:
+            bank = bank_order(i % device.banks, device.bank_groups, device.banks_per_group)
+            return bank, lin + i // device.banks * stride
+
+        for i in range(elements + behind):
+            if i < elements:
+                bank, at = place(i)
+                self._open(bank, at // device.columns)
+            if 0 <= i - ahead < elements:
+                self._access(command, *place(i - ahead), self._t0)
+            if 0 <= i - behind < elements:
+                self._close(place(i - behind)[0])
+
+    def _access(self, command: str, bank: int, lin: int, not_before: int) -> int:
+        """Issue a data command at linear column `lin`, opening its row first; the clock of issue."""
+        spec = self.device.standard.command(command)
+        if spec.needs is not Needs.OPEN:
+            column = lin if spec.shows_column else NONE
+            return self._pursue(lambda: None, Step(command, bank, NONE, column), not_before)
+        row, column = divmod(lin, self.device.columns)
+        own = Step(command, bank, row, column)
+        return self._pursue(lambda: self._opening_step(bank, row), own, not_before)
+
+    def _pursue(self, prerequisite: Callable[[], Step | None], own: Step | None = None, not_before: int = 0) -> int:
+        """Issue prerequisites until there is none, then `own`; refreshes that fall due go first."""
+        while True:
+            needed = prerequisite()
+            step = needed or own
+            if step is None:
+                return self._t0
+            clk = max(self.channel.earliest(step.command, step.bank), self._t0, 0 if needed else not_before)
+            if self.device.refresh != "none" and clk >= self._ref_due:
+                self._refresh()
+                continue
+            self._issue(step, clk)
+            if needed is None:
+                return clk
+
+    def _issue(self, step: Step, clk: int) -> None:
+        self.channel.issue(step.command, clk, step.bank, step.row, step.column)
+        self.commands.append(Issued(clk, *step))
+
+    # ---- rows ---------------------------------------------------------------------
+
+    def _opening_step(self, bank: int, row: int) -> Step | None:
+        """The next command on the way to `row` open in `bank` (-1: in all banks); None once it is."""
+        rows = self.channel.open_rows
+        if bank == NONE:
+            return self._opening_step_of_all(rows, row)
+        if rows[bank] == row:
+            return None
+        return self._bank_step("open_bank", bank, row) if rows[bank] == CLOSED else self._bank_step("close_bank", bank)
+
+    def _opening_step_of_all(self, rows: list[int], row: int) -> Step | None:
+        states = set(rows)
+        if states == {row}:
+            return None
+        if states == {CLOSED}:
+            return Step(self._role("open_all"), NONE, row)
+        if states == {CLOSED, row}:
+            return self._bank_step("open_bank", rows.index(CLOSED), row)
+        return Step(self._role("close_all"))
+
+    def _closing_step(self, bank: int) -> Step | None:
+        """The command that closes `bank` (-1: all banks) if it is open."""
+        if bank == NONE:
+            return Step(self._role("close_all")) if self.channel.any_open() else None
+        return self._bank_step("close_bank", bank) if self.channel.open_rows[bank] != CLOSED else None
+
+    def _bank_step(self, role: str, bank: int, row: int = NONE) -> Step:
+        return Step(self._role(role), bank, row)
+
+    def _role(self, role: str) -> str:
+        """The command that plays `role`; ValueError if the device has none."""
+        name: str | None = getattr(self._roles, role)
+        if name is None:
+            raise ValueError(f"{self.device.standard.name} has no command to {role}")
+        return name
+
+    # ---- refresh ------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Close what must be closed and refresh, each as early as possible once due."""
+        per_bank = self.device.refresh == "per_bank"
+        bank = self._ref_bank if per_bank else NONE
+        closing = self._closing_step(bank)
+        refreshing = Step(self._role("refresh_bank" if per_bank else "refresh_all"), bank)
+        for step in filter(None, (closing, refreshing)):
+            self._issue(step, max(self.channel.earliest(step.command, step.bank), self._ref_due))
+        self._ref_due += self.device.refresh_interval
+        if per_bank:
+            self._ref_bank = (bank + 1) % self.device.banks
+
+
+# ---- causes -----------------------------------------------------------------------
+
+
+def charge(device: Device, issued: Sequence[Issued], t0: int) -> tuple[int, dict[str, int]]:
+    """The data end of a program that started at `t0`, and its clocks t0 .. data end by cause.
+
+    The data end is the last completion of any command (t0 if none completes).  A cursor
+    starts at t0.  Each command moves it forward to its own issue, and the clocks passed
+    are charged to the cause of (previous command since t0, this command).  What is left up
+    to the data end is charged to the cause of (none, the command that sets the data end;
+    the first such).  Nothing is charged past the data end, so the causes sum to data end
+    - t0.  ValueError if the standard's causes leave out a pair of commands.
+    """
+    end, decider = data_end(device, issued, t0)
+    causes: dict[str, int] = {}
+    cursor, previous = t0, None
+    for command in issued:
+        stop = min(command.clk, end)
+        if stop > cursor:
+            _add(causes, cause_of(device, previous, command.command), stop - cursor)
+            cursor = stop
+        previous = command.command if command.clk >= t0 else None
+    if decider is not None and end > cursor:
+        _add(causes, cause_of(device, None, decider), end - cursor)
+    return end, causes
+
+
+def _add(causes: dict[str, int], cause: str, clocks: int) -> None:
+    causes[cause] = causes.get(cause, 0) + clocks
+
+
+def data_end(device: Device, issued: Sequence[Issued], t0: int) -> tuple[int, str | None]:
+    """The clock at which the last data has crossed the pins, and the first command to reach it."""
+    end, decider = t0, None
+    for command in issued:
+        completion = device.completion(device.standard.command(command.command))
+        if completion and command.clk + completion > end:
+            end, decider = command.clk + completion, command.command
+    return end, decider
+
+
+def cause_of(device: Device, previous: str | None, command: str) -> str:
+    """The first row of the causes table that matches; no previous command matches only "*"."""
+    for before, after, cause in device.standard.causes:
+        if before in ("*", previous) and after in ("*", command):
+            return cause
+    raise ValueError(f"no cause for {previous} then {command} in {device.standard.name}")

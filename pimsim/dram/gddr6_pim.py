@@ -1,0 +1,116 @@
+"""PIM-GPT's device: GDDR6 banks with a MAC unit each, as tables only.
+
+JEDEC names as printed (JESD250 for GDDR6); clocks are nXXX.  Rows marked JEDEC are
+the standard's own rules; rows marked PIM follow from the structure that the
+PIM-GPT paper describes (one global buffer per channel, one MAC unit per bank, all
+banks in lock step).
+
+Names that are not JEDEC's:
+nBL     clocks that one column occupies the pins
+nBLRES  clocks that the accumulators of all banks occupy the pins
+nMAC    clocks between two columns of the MAC unit
+nDRAIN  clocks from a MAC unit's last column until its sum is in the accumulator
+"""
+
+from __future__ import annotations
+
+from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+
+_ALL = ("ACT", "ACTAB", "PRE", "PREAB", "RD", "WR", "REFAB", "REFPB", "WRGB", "MACAB", "RDMAC")
+_ACTS = ("ACT", "ACTAB")
+_PRES = ("PRE", "PREAB")
+_REFS = ("REFAB", "REFPB")
+_READS = ("RD", "MACAB")  # both read a column of the array
+
+COMMANDS = (
+    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
+    Command("ACTAB", Scope.ALL_BANKS, Needs.CLOSED, Effect.OPEN),
+    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
+    Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
+    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
+    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL"),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
+    Command("REFPB", Scope.BANK, Needs.CLOSED),
+    Command("WRGB", Scope.CHANNEL, shows_column=True, completion="nCWL + nBL"),
+    Command("MACAB", Scope.ALL_BANKS, Needs.OPEN, shows_column=True),
+    Command("RDMAC", Scope.CHANNEL, completion="nCL + nBLRES"),
+)
+
+_C = TimingConstraint
+
+CONSTRAINTS = (
+    # the command bus carries one command per clock
+    _C("channel", _ALL, _ALL, "1", source="JEDEC: one command per command clock"),
+    # rows
+    _C("bank", _ACTS, _READS, "nRCDRD", source="JEDEC tRCDRD"),
+    _C("bank", _ACTS, ("WR",), "nRCDWR", source="JEDEC tRCDWR"),
+    _C("bank", _ACTS, _PRES, "nRAS", source="JEDEC tRAS"),
+    _C("bank", _ACTS, _ACTS + _REFS, "nRC", source="JEDEC tRC"),
+    _C("bank", _PRES, _ACTS + _REFS, "nRP", source="JEDEC tRP"),
+    _C("bank", _READS, _PRES, "nRTP", source="JEDEC tRTP"),
+    _C("bank", ("WR",), _PRES, "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
+    _C("bank_group", ("ACT",), _ACTS, "nRRDL", source="JEDEC tRRDL"),
+    _C("bank_group", ("ACTAB",), ("ACT",), "nRRDL", source="JEDEC tRRDL"),
+    _C("channel", ("ACT",), _ACTS, "nRRDS", source="JEDEC tRRDS"),
+    _C("channel", ("ACTAB",), ("ACT",), "nRRDS", source="JEDEC tRRDS"),
+    _C("channel", ("ACT",), ("ACT",), "nFAW", window=4, source="JEDEC tFAW; ACTAB is exempt (PIM)"),
+    # columns
+    _C("bank_group", _READS, _READS, "nCCDL", source="JEDEC tCCDL"),
+    _C("bank_group", ("WR",), ("WR",), "nCCDL", source="JEDEC tCCDL"),
+    _C("channel", ("RD",), ("RD",), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
+    _C("channel", ("WR",), ("WR",), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
+    _C("bank_group", ("WR",), _READS, "nCWL + nBL + nWTRL", source="JEDEC tWTRL"),
+    _C("channel", ("WR",), ("RD",), "nCWL + nBL + nWTRS", source="JEDEC tWTRS"),
+    _C("bank_group", ("MACAB",), ("WR",), "nCCDL", source="PIM: one column path per bank group"),
+    _C("channel", ("MACAB",), ("MACAB",), "nMAC", source="PIM: one column per MAC cycle"),
+    # the pins: reads leave nCL after issue, writes enter nCWL after issue
+    _C("channel", ("RD",), ("RDMAC",), "nBL", source="PIM: pins carry one burst at a time"),
+    _C("channel", ("RDMAC",), ("RD", "RDMAC"), "nBLRES", source="PIM: pins"),
+    _C("channel", ("WR", "WRGB"), ("WRGB",), "nBL", source="PIM: pins"),
+    _C("channel", ("WRGB",), ("WR",), "nBL", source="PIM: pins"),
+    _C("channel", ("RD",), ("WR", "WRGB"), "nCL + nBL + 1 - nCWL", source="JEDEC read to write, one clock of turn-around"),
+    _C("channel", ("RDMAC",), ("WR", "WRGB"), "nCL + nBLRES + 1 - nCWL", source="PIM: as read to write"),
+    _C("channel", ("WR", "WRGB"), ("RDMAC",), "nCWL + nBL + 1 - nCL", source="PIM: pins, one clock of turn-around"),
+    _C("channel", ("WRGB",), ("RD",), "nCWL + nBL + 1 - nCL", source="PIM: pins, one clock of turn-around"),
+    # global buffer and accumulators
+    _C("channel", ("WRGB",), ("MACAB",), "nCWL + nBL", source="PIM: the vector is in the buffer"),
+    _C("channel", ("MACAB",), ("RDMAC",), "nDRAIN", source="PIM: multiplier, adder tree, accumulator"),
+    # refresh
+    _C("bank", ("REFAB",), _ACTS + _REFS, "nRFC", source="JEDEC tRFCab"),
+    _C("bank", ("REFPB",), _ACTS + _REFS, "nRFCpb", source="JEDEC tRFCpb"),
+)
+
+# To what the clocks between two consecutive commands are charged.
+CAUSES = (
+    ("*", "REFAB", "refresh"),
+    ("*", "REFPB", "refresh"),
+    ("REFAB", "*", "refresh"),
+    ("REFPB", "*", "refresh"),
+    ("*", "ACT", "activation"),
+    ("*", "ACTAB", "activation"),
+    ("*", "PRE", "activation"),
+    ("*", "PREAB", "activation"),
+    ("ACT", "*", "activation"),
+    ("ACTAB", "*", "activation"),
+    ("*", "WRGB", "input_transfer"),
+    ("WRGB", "MACAB", "input_transfer"),
+    ("*", "RDMAC", "result_transfer"),
+    ("*", "MACAB", "mac"),
+    ("*", "WR", "write"),
+    ("*", "RD", "read"),
+)
+
+STANDARD = Standard(
+    name="gddr6-pim",
+    commands=COMMANDS,
+    constraints=CONSTRAINTS,
+    roles=Roles(
+        open_bank="ACT",
+        open_all="ACTAB",
+        close_bank="PRE",
+        close_all="PREAB",
+        refresh_all="REFAB",
+        refresh_bank="REFPB",
+    ),
+    causes=CAUSES,
+)

@@ -1,0 +1,68 @@
+"""Request programs: what the controller asks of one channel, a row per request.
+
+A program says which data commands to issue, in order; opening, closing and refreshing
+rows follows from the state of the banks and is the channel controller's business
+(`device.Controller` in plain Python, `kernel` compiled).  Rows are int64, so that one
+array is both the notation and what the kernel reads:
+
+  RUN      op cmd bank  lin n gap    0     0       n commands at consecutive columns
+  LOOP     op cmd -1    lin n stride used  res     n times: `used` commands from lin, then one `res`
+  OPEN     op -1  bank  lin 0 0      0     0       open the row of lin (bank -1: in all banks)
+  CLOSE    op -1  bank  0   0 0      0     0       close the bank (-1: all, if any is open)
+  SCATTER  op cmd -1    lin n stride ahead behind  one command in each bank, n times over
+
+`lin` is a linear column of a bank: row * columns + column.  Bank order inside SCATTER
+alternates bank groups, so that consecutive activations and writes meet the short
+timings (tRRDS, tCCDS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
+WIDTH = 8
+
+Program = NDArray[np.int64]
+Request = tuple[int, int, int, int, int, int, int, int]
+
+
+def run(cmd: int, bank: int, lin: int, n: int, gap: int = 0) -> Request:
+    """`n` commands at consecutive linear columns from `lin`, at least `gap` clocks apart."""
+    return (RUN, cmd, bank, lin, n, gap, 0, 0)
+
+
+def loop(cmd: int, lin: int, n: int, stride: int, used: int, res: int) -> Request:
+    """`n` times: `used` commands from lin + i * stride, then one `res`."""
+    return (LOOP, cmd, -1, lin, n, stride, used, res)
+
+
+def open_row(lin: int, bank: int = -1) -> Request:
+    """Open the row that holds linear column `lin`, in one bank or in all."""
+    return (OPEN, -1, bank, lin, 0, 0, 0, 0)
+
+
+def close(bank: int = -1) -> Request:
+    """Close one bank, or all if any is open."""
+    return (CLOSE, -1, bank, 0, 0, 0, 0, 0)
+
+
+def scatter(cmd: int, lin: int, n: int, stride: int, ahead: int, behind: int) -> Request:
+    """One command in every bank at lin, then at lin + stride, ... n times.
+
+    A row opens `ahead` elements before its command and closes `behind - ahead` after.
+    """
+    return (SCATTER, cmd, -1, lin, n, stride, ahead, behind)
+
+
+def program(requests: Iterable[Request]) -> Program:
+    """The requests as the array that controllers run."""
+    return np.array(list(requests), dtype=np.int64).reshape(-1, WIDTH)
+
+
+def bank_order(k: int, bank_groups: int, banks_per_group: int) -> int:
+    """The k-th bank of SCATTER: bank groups alternate."""
+    return (k % bank_groups) * banks_per_group + k // bank_groups

@@ -1,0 +1,115 @@
+"""The table language of a DRAM device: commands, timing constraints, roles.
+
+A device is data, as in a JEDEC manual: a tuple of `Command`, a tuple of
+`TimingConstraint`, and the roles that tell a controller which command opens,
+closes and refreshes.  Nothing in this package branches on a device's name; if a
+device needs something that these tables cannot say, the tables grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Scope(Enum):
+    """What a command addresses."""
+
+    CHANNEL = "channel"  # registers and pins only: no bank
+    BANK = "bank"  # one bank
+    ALL_BANKS = "all_banks"  # every bank of the channel in lock step
+
+
+class Needs(Enum):
+    """The state that the addressed banks must be in when a command issues."""
+
+    ANY = "any"
+    OPEN = "open"  # open at the command's own row
+    CLOSED = "closed"
+
+
+class Effect(Enum):
+    """The state that a command leaves the addressed banks in."""
+
+    NONE = "none"
+    OPEN = "open"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the bus.
+
+    `completion` is an expression over timing names: clocks from issue until the
+    command's data has crossed the pins (empty: the command moves no data that
+    anyone waits for).  `shows_column` says whether the log carries a column.
+    """
+
+    name: str
+    scope: Scope
+    needs: Needs = Needs.ANY
+    effect: Effect = Effect.NONE
+    shows_column: bool = False
+    completion: str = ""
+
+
+@dataclass(frozen=True)
+class TimingConstraint:
+    """`following` may issue no earlier than `latency` clocks after `preceding`.
+
+    level: "channel" binds any two commands of a channel; "bank_group" two that
+    share a bank group; "bank" two that share a bank.  An all-bank command shares
+    every bank and bank group; a channel-scope command shares none.
+    window: counts back; with window w the w-th most recent preceding command of
+    the channel binds (tFAW is window 4 at channel level).
+    latency: an arithmetic expression over timing names in clocks.
+    """
+
+    level: str
+    preceding: tuple[str, ...]
+    following: tuple[str, ...]
+    latency: str
+    window: int = 1
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which commands a controller uses to open, close and refresh (None: has none)."""
+
+    open_bank: str | None = None
+    open_all: str | None = None
+    close_bank: str | None = None
+    close_all: str | None = None
+    refresh_all: str | None = None
+    refresh_bank: str | None = None
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A device: its commands, its timing table, its roles and its latency causes.
+
+    causes: rows (preceding, following, cause), first match wins, "*" matches all:
+    to what the clocks between two consecutive commands of a channel are charged.
+    derived: timing names computed from other names, in order (name, expression).
+    """
+
+    name: str
+    commands: tuple[Command, ...]
+    constraints: tuple[TimingConstraint, ...]
+    roles: Roles
+    causes: tuple[tuple[str, str, str], ...] = ()
+    derived: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, name: str) -> Command:
+        """The command called `name`; KeyError names the device's commands if unknown."""
+        for candidate in self.commands:
+            if candidate.name == name:
+                return candidate
+        known = ", ".join(c.name for c in self.commands)
+        raise KeyError(f"{self.name} has no command {name!r}; it has {known}")
+
+    def index(self, name: str) -> int:
+        """The position of command `name` in the table."""
+        return self.commands.index(self.command(name))

@@ -1,0 +1,1 @@
+"""Energy: counts times a table whose rows name their source."""

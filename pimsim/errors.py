@@ -1,0 +1,59 @@
+"""What pimsim raises when the user's input is wrong, and how it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+Locate = Callable[[str], tuple[str, int, int]]
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong, and where: lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        """`FILE:LINE:COLUMN: key.path: message`, without the parts that are not known."""
+        where = f"{self.file}:{self.line}:{self.column}" if self.file else ""
+        return ": ".join(part for part in (where, self.key, self.message) if part)
+
+
+class InputError(Exception):
+    """The user's input is wrong.
+
+    Code that knows the key at fault but not its place in a file raises
+    `InputError("does not fit", key="dram.rows")`; `located` adds the place later.
+    """
+
+    def __init__(self, what: str | Problem | Iterable[Problem], key: str = "") -> None:
+        if isinstance(what, str):
+            what = Problem("", 0, 0, key, what)
+        self.problems: tuple[Problem, ...] = (what,) if isinstance(what, Problem) else tuple(what)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+    def located(self, locate: Locate) -> InputError:
+        """The same problems, each that has no place yet put where `locate` finds its key."""
+        return InputError(problem if problem.file else _place(problem, locate) for problem in self.problems)
+
+
+def _place(problem: Problem, locate: Locate) -> Problem:
+    file, line, column = locate(problem.key)
+    return replace(problem, file=file, line=line, column=column)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest of `known`, or nothing if none is near."""
+    options = list(known)
+    lowered = {option.lower(): option for option in options}
+    near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

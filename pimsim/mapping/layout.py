@@ -1,0 +1,514 @@
+"""Where every weight, key and value lives, and the programs that use them.
+
+All channels and all banks use the same rows for the same matrix, so that a channel's
+banks multiply in lock step.  A region is a run of linear columns (row * columns +
+column) that every bank reserves; it starts on a row boundary.
+
+A matrix is cut along its input into chunks of one global buffer.  Inside a chunk the
+outputs of a bank lie one after another with no gap, so that a row is used up before it
+is closed, whatever the size of the matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.dram.program import Program, Request, close, loop, open_row, program, run, scatter
+from pimsim.dram.timing import ELEMENT_BYTES, Device
+
+Spans = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The address of one element: lane counts BF16 elements inside the column."""
+
+    channel: int
+    bank: int
+    row: int
+    column: int
+    lane: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The memory as the mapping sees it.
+
+    buffer_columns: columns of the global buffer; broadcast_gap and private_gap: clocks
+    between two columns that the ASIC can supply to all channels alike, or to each its own.
+    """
+
+    device: Device
+    buffer_columns: int
+    broadcast_gap: int = 0
+    private_gap: int = 0
+
+    @property
+    def channels(self) -> int:
+        return self.device.channels
+
+    @property
+    def banks(self) -> int:
+        return self.device.banks
+
+    @property
+    def width(self) -> int:
+        """Elements of a column."""
+        return self.device.column_elements
+
+    @property
+    def buffer_elements(self) -> int:
+        """Elements of the global buffer."""
+        return self.buffer_columns * self.width
+
+    def command(self, name: str) -> int:
+        """The number of a command of the device."""
+        return self.device.standard.index(name)
+
+    def columns_of(self, elements: int) -> int:
+        """Columns that hold `elements`."""
+        return ceil_div(elements, self.width)
+
+    def rows_of(self, columns: int) -> int:
+        """Rows of a bank that hold `columns`."""
+        return ceil_div(columns, self.device.columns)
+
+    def place(self, channel: int, bank: int, lin: int, lane: int) -> Place:
+        """The address of a linear column."""
+        return Place(channel, bank, lin // self.device.columns, lin % self.device.columns, lane)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One PIM instruction: a program, the rows of it that each channel runs, and what it moves.
+
+    payload counts elements (not bytes) that cross the pins and mean something; macs the
+    multiply-accumulates that mean something; results the elements that come back.
+    """
+
+    program: Program
+    spans: Spans
+    payload: int = 0
+    macs: int = 0
+    results: int = 0
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b rounded up, for whole numbers."""
+    return -(-a // b)
+
+
+def share(total: int, parts: int, part: int) -> int:
+    """How many of `total` dealt round robin to `parts` go to `part`."""
+    return (total - part + parts - 1) // parts
+
+
+def assemble(requests: Sequence[Sequence[Request]], **moved: int) -> Work:
+    """Work from a list of requests per channel; channels with equal lists share rows."""
+    rows: list[Request] = []
+    known: dict[tuple[Request, ...], tuple[int, int]] = {}
+    spans = []
+    for wanted in map(tuple, requests):
+        if wanted not in known:
+            known[wanted] = (len(rows), len(rows) + len(wanted))
+            rows.extend(wanted)
+        spans.append(known[wanted])
+    return Work(program(rows), np.array(spans, np.int64), **moved)
+
+
+@dataclass(frozen=True)
+class MatrixLayout:
+    """Weights of y = W x: `outputs` rows of `inputs` elements, from linear column `base`.
+
+    Output o belongs to group o // banks, in bank o % banks; groups are dealt to channels
+    round robin and take consecutive slots there.
+    """
+
+    grid: Grid
+    inputs: int
+    outputs: int
+    base: int = 0
+
+    @cached_property
+    def chunks(self) -> tuple[int, ...]:
+        """Columns of each chunk of the input."""
+        full, rest = divmod(self.grid.columns_of(self.inputs), self.grid.buffer_columns)
+        return (self.grid.buffer_columns,) * full + ((rest,) if rest else ())
+
+    @property
+    def groups(self) -> int:
+        """Outputs in sets of one per bank of a channel."""
+        return ceil_div(self.outputs, self.grid.banks)
+
+    def slots(self, channel: int) -> int:
+        """Outputs that each bank of `channel` holds."""
+        return share(self.groups, self.grid.channels, channel)
+
+    def _start(self, chunk: int) -> int:
+        return self.base + self.slots(0) * sum(self.chunks[:chunk])
+
+    @property
+    def rows(self) -> int:
+        """Rows that the matrix reserves in every bank."""
+        return self.grid.rows_of(self.slots(0) * sum(self.chunks))
+
+    def locate(self, output: int, element: int) -> Place:
+        """The address of W[output, element]."""
+        group, bank = divmod(output, self.grid.banks)
+        slot, channel = divmod(group, self.grid.channels)
+        column, lane = divmod(element, self.grid.width)
+        chunk, column = divmod(column, self.grid.buffer_columns)
+        return self.grid.place(channel, bank, self._start(chunk) + slot * self.chunks[chunk] + column, lane)
+
+    def multiply(self) -> Work:
+        """y = W x: for each chunk fill the buffer, then multiply slot by slot."""
+        requests = [self._channel(channel) for channel in range(self.grid.channels)]
+        used = sum(1 for r in requests if r)
+        results = self.outputs * len(self.chunks)
+        return assemble(
+            requests, payload=self.inputs * used + results, macs=self.inputs * self.outputs, results=results
+        )
+
+    def read(self, output: int) -> Work:
+        """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""
+        read = self.grid.command("RD")
+        group, bank = divmod(output, self.grid.banks)
+        slot, channel = divmod(group, self.grid.channels)
+        requests: list[list[Request]] = [[] for _ in range(self.grid.channels)]
+        for chunk, columns in enumerate(self.chunks):
+            requests[channel].append(run(read, bank, self._start(chunk) + slot * columns, columns))
+        requests[channel].append(close())
+        return assemble(requests, payload=self.inputs)
+
+    def _channel(self, channel: int) -> list[Request]:
+        slots = self.slots(channel)
+        if slots == 0:
+            return []
+        fill, mac, read = map(self.grid.command, ("WRGB", "MACAB", "RDMAC"))
+        requests = [open_row(self.base)]
+        for chunk, columns in enumerate(self.chunks):
+            requests.append(run(fill, -1, 0, columns, self.grid.broadcast_gap))
+            requests.append(loop(mac, self._start(chunk), slots, columns, columns, read))
+        return [*requests, close()]
+
+
+@dataclass(frozen=True)
+class KeyLayout:
+    """K, row-major: one token's keys of all heads lie in one bank, in space for `tokens`.
+
+    Tokens in sets of one per bank are dealt to channels round robin.  A chunk holds as
+    many whole heads as the buffer does (a head larger than the buffer is cut).  Chunks of
+    one token go to different banks, so that appending it overlaps their activations.
+    """
+
+    grid: Grid
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tokens: int
+    base: int = 0
+
+    @cached_property
+    def chunks(self) -> tuple[tuple[int, int], ...]:
+        """(pieces, columns of a piece) of each chunk; a piece is a head or a part of one."""
+        head = self.grid.columns_of(self.head_dim)
+        room = self.grid.buffer_columns
+        if head > room:
+            full, rest = divmod(head, room)
+            return (((1, room),) * full + (((1, rest),) if rest else ())) * self.kv_heads
+        full, rest = divmod(self.kv_heads, room // head)
+        return ((room // head, head),) * full + (((rest, head),) if rest else ())
+
+    @property
+    def cuts(self) -> int:
+        """Pieces that one head is cut into."""
+        return ceil_div(self.grid.columns_of(self.head_dim), self.grid.buffer_columns)
+
+    def _columns(self, chunk: int) -> int:
+        pieces, columns = self.chunks[chunk]
+        return pieces * columns
+
+    @property
+    def slots(self) -> int:
+        """Tokens that each bank of the fullest channel has room for."""
+        return ceil_div(ceil_div(self.tokens, self.grid.banks), self.grid.channels)
+
+    @property
+    def token_columns(self) -> int:
+        """Columns that one token's keys take."""
+        return sum(self._columns(chunk) for chunk in range(len(self.chunks)))
+
+    @property
+    def rows(self) -> int:
+        """Rows that the keys reserve in every bank."""
+        return self.grid.rows_of(self.slots * self.token_columns)
+
+    def _start(self, chunk: int) -> int:
+        return self.base + self.slots * sum(self._columns(c) for c in range(chunk))
+
+    def _home(self, token: int, chunk: int) -> tuple[int, int, int]:
+        """(channel, bank, linear column) where `token`'s keys of `chunk` start."""
+        group, member = divmod(token, self.grid.banks)
+        slot, channel = divmod(group, self.grid.channels)
+        return channel, (member + chunk) % self.grid.banks, self._start(chunk) + slot * self._columns(chunk)
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of K[token, head, element]; heads are counted among the K heads."""
+        column, lane = divmod(element, self.grid.width)
+        if self.cuts > 1:
+            cut, column = divmod(column, self.grid.buffer_columns)
+            chunk, offset = head * self.cuts + cut, column
+        else:
+            per_chunk, columns = self.chunks[0]
+            chunk, piece = divmod(head, per_chunk)
+            offset = piece * columns + column
+        channel, bank, lin = self._home(token, chunk)
+        return self.grid.place(channel, bank, lin + offset, lane)
+
+    def score(self, context: int) -> Work:
+        """q K^T over the first `context` tokens: one result per token, head and cut."""
+        groups = ceil_div(context, self.grid.banks)
+        requests = [self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)]
+        used = sum(1 for r in requests if r)
+        results = self.heads * self.cuts * context
+        return assemble(
+            requests,
+            payload=self.heads * self.head_dim * used + results,
+            macs=self.heads * self.head_dim * context,
+            results=results,
+        )
+
+    def _channel(self, slots: int) -> list[Request]:
+        if slots == 0:
+            return []
+        fill, mac, read = map(self.grid.command, ("WRGB", "MACAB", "RDMAC"))
+        requests = [open_row(self.base)]
+        for chunk, (pieces, columns) in enumerate(self.chunks):
+            for _ in range(self.heads // self.kv_heads):  # query heads that share these keys
+                requests.append(run(fill, -1, 0, pieces * columns, self.grid.broadcast_gap))
+                requests.append(loop(mac, self._start(chunk), slots * pieces, columns, columns, read))
+        return [*requests, close()]
+
+    def append(self, token: int) -> Work:
+        """Write one token's keys: a run of consecutive columns per chunk."""
+        write = self.grid.command("WR")
+        requests: list[list[Request]] = [[] for _ in range(self.grid.channels)]
+        channel = self._home(token, 0)[0]
+        chunks = range(len(self.chunks))
+        for first in range(0, len(self.chunks), self.grid.banks):
+            some = chunks[first : first + self.grid.banks]
+            homes = [(self._home(token, chunk), self._columns(chunk)) for chunk in some]
+            requests[channel] += [open_row(lin, bank) for (_, bank, lin), _ in homes]
+            requests[channel] += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
+        requests[channel].append(close())
+        return assemble(requests, payload=self.kv_heads * self.head_dim)
+
+
+@dataclass(frozen=True)
+class ValueLayout:
+    """V, column-major: each (head, dimension) is a run of tokens in one bank.
+
+    A unit is one dimension per bank, all of one head, since a channel multiplies with the
+    probabilities of one head at a time.  Units go to channels in contiguous shares, so that
+    a channel meets few heads.  Tokens are cut into chunks of one global buffer.
+    """
+
+    grid: Grid
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tokens: int
+    base: int = 0
+    all_bank_append: bool = False
+
+    @property
+    def units_per_head(self) -> int:
+        return ceil_div(self.head_dim, self.grid.banks)
+
+    @property
+    def units(self) -> int:
+        return self.kv_heads * self.units_per_head
+
+    def _first(self, channel: int) -> int:
+        return self.units * channel // self.grid.channels
+
+    @cached_property
+    def slots(self) -> int:
+        """Units of the fullest channel."""
+        return max(self._first(c + 1) - self._first(c) for c in range(self.grid.channels))
+
+    @cached_property
+    def chunks(self) -> tuple[int, ...]:
+        """Columns that a unit reserves in each chunk of tokens."""
+        full, rest = divmod(self.grid.columns_of(self.tokens), self.grid.buffer_columns)
+        return (self.grid.buffer_columns,) * full + ((rest,) if rest else ())
+
+    @property
+    def rows(self) -> int:
+        """Rows that the values reserve in every bank."""
+        return self.grid.rows_of(self.slots * sum(self.chunks))
+
+    def _start(self, chunk: int) -> int:
+        return self.base + self.slots * sum(self.chunks[:chunk])
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of V[token, head, element]; heads are counted among the V heads."""
+        part, bank = divmod(element, self.grid.banks)
+        unit = head * self.units_per_head + part
+        channel = next(c for c in range(self.grid.channels) if unit < self._first(c + 1))
+        column, lane = divmod(token, self.grid.width)
+        chunk, column = divmod(column, self.grid.buffer_columns)
+        lin = self._start(chunk) + (unit - self._first(channel)) * self.chunks[chunk] + column
+        return self.grid.place(channel, bank, lin, lane)
+
+    def _heads_of(self, channel: int) -> list[tuple[int, int]]:
+        """(first slot, units) of each head that `channel` holds a part of."""
+        first, last = self._first(channel), self._first(channel + 1)
+        parts = []
+        while first < last:
+            stop = min(last, (first // self.units_per_head + 1) * self.units_per_head)
+            parts.append((first - self._first(channel), stop - first))
+            first = stop
+        return parts
+
+    def weigh(self, context: int) -> Work:
+        """p V over the first `context` tokens: one result per dimension and chunk of tokens."""
+        used = [min(self.grid.columns_of(context) - c * self.grid.buffer_columns, self.grid.buffer_columns)
+                for c in range(ceil_div(self.grid.columns_of(context), self.grid.buffer_columns))]  # fmt: skip
+        requests = [self._channel(channel, used) for channel in range(self.grid.channels)]
+        shared = self.heads // self.kv_heads
+        sent = shared * context * sum(len(self._heads_of(c)) for c in range(self.grid.channels))
+        results = self.heads * self.head_dim * len(used)
+        return assemble(
+            requests, payload=sent + results, macs=self.heads * self.head_dim * context, results=results
+        )
+
+    def _channel(self, channel: int, used: list[int]) -> list[Request]:
+        parts = self._heads_of(channel)
+        if not parts:
+            return []
+        fill, mac, read = map(self.grid.command, ("WRGB", "MACAB", "RDMAC"))
+        requests = [open_row(self.base)]
+        for chunk, columns in enumerate(used):
+            for slot, units in parts:
+                lin = self._start(chunk) + slot * self.chunks[chunk]
+                for _ in range(self.heads // self.kv_heads):
+                    requests.append(run(fill, -1, 0, columns, self.grid.private_gap))
+                    requests.append(loop(mac, lin, units, self.chunks[chunk], columns, read))
+        return [*requests, close()]
+
+    def append(self, token: int) -> Work:
+        """Write one token's values: one element of one row per dimension."""
+        chunk, column = divmod(token // self.grid.width, self.grid.buffer_columns)
+        requests: list[list[Request]] = []
+        for channel in range(self.grid.channels):
+            units = self._first(channel + 1) - self._first(channel)
+            lin = self._start(chunk) + column
+            requests.append(self._write(units, lin, self.chunks[chunk]) if units else [])
+        return assemble(requests, payload=self.kv_heads * self.head_dim)
+
+    def _write(self, units: int, lin: int, stride: int) -> list[Request]:
+        write = self.grid.command("WR")
+        if not self.all_bank_append:
+            return [scatter(write, lin, units, stride, *self._lead())]
+        requests = []
+        for unit in range(units):
+            at = lin + unit * stride
+            requests.append(open_row(at))
+            requests += [run(write, bank, at, 1) for bank in interleaved_banks(self.grid.device)]
+            requests.append(close())
+        return requests
+
+    def _lead(self) -> tuple[int, int]:
+        """How many banks ahead to open, and behind to close, so that activations set the pace."""
+        cycles = self.grid.device.cycles
+        pace = max(cycles["nRRDS"], ceil_div(cycles["nFAW"], 4), 1)
+        ahead = min(ceil_div(cycles["nRCDWR"], pace), self.grid.banks - 1)
+        recover = cycles["nCWL"] + cycles["nBL"] + cycles["nWR"]
+        return ahead, min(ahead + ceil_div(recover, pace), self.grid.banks)
+
+
+@dataclass(frozen=True)
+class VectorLayout:
+    """A plain vector (biases, gains, an embedding row, a spilled operand).
+
+    Columns are dealt to channels round robin; inside a channel they fill one bank's row,
+    then the next bank's.
+    """
+
+    grid: Grid
+    elements: int
+    base: int = 0
+
+    @property
+    def slots(self) -> int:
+        """Columns of the fullest channel."""
+        return share(self.grid.columns_of(self.elements), self.grid.channels, 0)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the vector reserves in every bank."""
+        return ceil_div(self.slots, self.grid.device.columns * self.grid.banks)
+
+    def _home(self, slot: int) -> tuple[int, int]:
+        """(bank, linear column) of a channel's slot-th column."""
+        columns, banks = self.grid.device.columns, self.grid.banks
+        row, rest = divmod(slot, columns * banks)
+        return interleaved_banks(self.grid.device)[rest // columns], self.base + row * columns + rest % columns
+
+    def locate(self, element: int) -> Place:
+        """The address of one element."""
+        column, lane = divmod(element, self.grid.width)
+        slot, channel = divmod(column, self.grid.channels)
+        bank, lin = self._home(slot)
+        return self.grid.place(channel, bank, lin, lane)
+
+    def move(self, command: str, first: int = 0, elements: int | None = None) -> Work:
+        """Read ("RD") or write ("WR") `elements` (default: all) from element `first`."""
+        count = self.elements if elements is None else elements
+        begin, end = first // self.grid.width, self.grid.columns_of(first + count)
+        requests = []
+        for channel in range(self.grid.channels):
+            low = share(begin, self.grid.channels, channel)
+            high = share(end, self.grid.channels, channel)
+            requests.append(self._runs(self.grid.command(command), low, high))
+        return assemble(requests, payload=count)
+
+    def _runs(self, command: int, low: int, high: int) -> list[Request]:
+        requests = []
+        while low < high:
+            n = min(high - low, self.grid.device.columns - low % self.grid.device.columns)
+            bank, lin = self._home(low)
+            requests.append(run(command, bank, lin, n, self.grid.private_gap))
+            low += n
+        return [*requests, close()] if requests else []
+
+
+def interleaved_banks(device: Device) -> list[int]:
+    """All banks of a channel, bank groups alternating."""
+    return [
+        (k % device.bank_groups) * device.banks_per_group + k // device.bank_groups for k in range(device.banks)
+    ]
+
+
+def make_grid(device: Device, buffer_bytes: int, broadcast_gap: int = 0, private_gap: int = 0) -> Grid:
+    """The grid of a device with a global buffer of `buffer_bytes`."""
+    return Grid(device, buffer_bytes // device.column_bytes, broadcast_gap, private_gap)
+
+
+__all__ = [
+    "ELEMENT_BYTES",
+    "Grid",
+    "KeyLayout",
+    "MatrixLayout",
+    "Place",
+    "ValueLayout",
+    "VectorLayout",
+    "Work",
+    "make_grid",
+]

@@ -1,0 +1,77 @@
+"""Simulate a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pimsim.config.schema import Config
+from pimsim.dram.kernel import FOREVER, Engine, Ints
+from pimsim.dram.log import LogWriter
+from pimsim.mapping.plan import compile_plan
+from pimsim.sim.system import Progress, System
+from pimsim.sim.tally import Tally
+
+
+def simulate(
+    config: Config,
+    progress: Progress | None = None,
+    log: str | Path | None = None,
+    window_ns: tuple[float, float] | None = None,
+) -> Tally:
+    """Run a config's workload and count everything.
+
+    progress(done, total) is called after each token; log: write every DRAM command to this
+    file, those issued in window_ns = (start, end) if given.  Raises InputError if the
+    workload does not fit the device.
+    """
+    plan = compile_plan(config)
+    engine = Engine(plan.device, stepped=config.engine.mode == "stepped", fold=config.engine.fold)
+    if log is None:
+        return System(plan, engine).run(progress)
+    low, high = _window(window_ns, plan.device.tCK_ps)
+    with LogWriter(log, plan.device) as writer:
+        buffer = LogBuffer(engine, writer)
+        engine.log_to(buffer.add, low, high)
+        tally = System(plan, engine).run(progress)
+        buffer.flush(FOREVER)
+    return tally
+
+
+def _window(window_ns: tuple[float, float] | None, tCK_ps: int) -> tuple[int, int]:
+    """The window in clocks: from the first clock not before its start to before its end."""
+    if window_ns is None:
+        return 0, FOREVER
+    low, high = (-int(-ns * 1000 // tCK_ps) for ns in window_ns)
+    return low, high
+
+
+class LogBuffer:
+    """Sorts commands of all channels by clock, and hands on what can no longer be preceded."""
+
+    ROWS = 1 << 18
+
+    def __init__(self, engine: Engine, writer: LogWriter) -> None:
+        self.engine = engine
+        self.writer = writer
+        self.parts: list[Ints] = []
+        self.held = 0
+
+    def add(self, rows: Ints) -> None:
+        """Take the rows of one engine call."""
+        self.parts.append(rows)
+        self.held += len(rows)
+        if self.held >= self.ROWS:
+            self.flush(self.engine.watermark)
+
+    def flush(self, before: int) -> None:
+        """Write every row with clk < before, in order of clk then channel."""
+        if not self.parts:
+            return
+        rows = np.concatenate(self.parts)
+        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+        cut = int(np.searchsorted(rows[:, 0], before))
+        self.writer.append(*rows[:cut].T)
+        self.parts = [rows[cut:]]
+        self.held = len(rows) - cut
