@@ -97,8 +97,12 @@ class Controller:
             not_before = self._access(command, bank, lin + i, not_before) + gap
 
     def _loop(self, command: str, lin: int, n: int, stride: int, used: int, result: str) -> None:
+        columns = self.device.columns
         for i in range(n):
             self._run(command, NONE, lin + i * stride, used)
+            last, following = lin + i * stride + used - 1, lin + (i + 1) * stride
+            if last // columns != following // columns:  # the row is used up: close it under the drain
+                self._close(NONE)
             self._pursue(lambda: None, Step(result), self._t0)
 
     def _open(self, bank: int, row: int) -> None:

@@ -552,6 +552,8 @@ def _loop(d, s, tally, cmd, lin, n, stride, used, res, memory):
             _snapshot(d, s, tally, memory)
             seen = v
         _run(d, s, tally, cmd, -1, lin + v * stride, used, 0)
+        if (lin + v * stride + used - 1) // columns != (lin + (v + 1) * stride) // columns:
+            _close(d, s, tally, -1)  # the row is used up: close it while the sums drain
         _run(d, s, tally, res, -1, 0, 1, 0)
         v += 1
 

@@ -11,7 +11,9 @@ array is both the notation and what the kernel reads:
   CLOSE    op -1  bank  0   0 0      0     0       close the bank (-1: all, if any is open)
   SCATTER  op cmd -1    lin n stride ahead behind  one command in each bank, n times over
 
-`lin` is a linear column of a bank: row * columns + column.  Bank order inside SCATTER
+`lin` is a linear column of a bank: row * columns + column.  LOOP closes all banks before a
+`res` if the next turn starts in another row, so that the row is closed while the sums
+drain.  Bank order inside SCATTER
 alternates bank groups, so that consecutive activations and writes meet the short
 timings (tRRDS, tCCDS).
 """

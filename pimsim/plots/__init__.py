@@ -1,0 +1,7 @@
+"""Plots of a result.  Importing this package does not import matplotlib; drawing does."""
+
+from __future__ import annotations
+
+from pimsim.plots.plotset import NAMES, Plots
+
+__all__ = ["NAMES", "Plots"]

@@ -91,8 +91,8 @@ class System:
             for copy in range(copies if units else 0):
                 for instruction, counter in units:
                     start = self._ready(instruction)
-                    end = self._execute(instruction, counter, copy, start)
-                    self.spans[instruction.key] = (start, end)
+                    begin, end = self._execute(instruction, counter, copy, start)
+                    self.spans[instruction.key] = (begin, end)
                     wake = end if self.serial else start
                     if wake > self.env.now:
                         yield self.env.timeout(wake - self.env.now)
@@ -104,7 +104,8 @@ class System:
             return self.accounted
         return max(self.spans[key][1] for key in instruction.after)
 
-    def _execute(self, instruction: Instruction, counter: Counter, copy: int, start: int) -> int:
+    def _execute(self, instruction: Instruction, counter: Counter, copy: int, start: int) -> tuple[int, int]:
+        """Run one instruction from `start`; when its first result is made, and when it ends."""
         counter.count += 1
         if instruction.work is None:
             return self._arithmetic(instruction, counter, start)
@@ -118,13 +119,12 @@ class System:
         counter.macs += work.macs
         if end > accounted:
             self.accounted = end
-        return end
+        return start, end
 
-    def _arithmetic(self, instruction: Instruction, counter: Counter, start: int) -> int:
-        begin = max(start, self.asic_free)
-        if instruction.tail is None:
-            end = begin + instruction.clocks
-        else:  # the work began with the first result, at the start of the instruction waited for
+    def _arithmetic(self, instruction: Instruction, counter: Counter, start: int) -> tuple[int, int]:
+        begin = first = max(start, self.asic_free)
+        end = begin + instruction.clocks
+        if instruction.tail is not None:  # the work began with the first results of what it waits for
             first = max(self.spans[key][0] for key in instruction.after)
             end = max(begin + instruction.tail, first + instruction.clocks)
         self.asic_free = end
@@ -133,7 +133,7 @@ class System:
         counter.multiplies += instruction.cost.multiplies
         counter.charge(instruction.cause, end - self.accounted)
         self.accounted = max(self.accounted, end)
-        return end
+        return first, end
 
     def _counter(self, phase: str, operator: str) -> Counter:
         key = (phase, operator)

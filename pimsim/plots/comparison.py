@@ -1,0 +1,66 @@
+"""The simulated system beside its baselines, on a log axis with numbers at the bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pimsim.plots import style
+from pimsim.results.headline import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_HEIGHT = 0.36
+_SERIES = (("eager model", style.BLUE, -_HEIGHT / 2), ("roofline bound", style.SKY, _HEIGHT / 2))
+
+
+def speedup(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """Baseline latency / simulated latency, for the eager model and the roofline of each baseline."""
+    return _compare(summary, "speedup", "speedup (baseline latency / simulated latency)", "Speedup", ax)
+
+
+def energy_ratio(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """Baseline energy / simulated energy, for the eager model and the roofline of each baseline."""
+    label = "energy ratio (baseline energy / simulated energy)"
+    return _compare(summary, "energy_ratio", label, "Energy efficiency", ax)
+
+
+def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: Axes | None) -> Axes:
+    baselines = summary["baselines"]
+    if not baselines:
+        raise ValueError("the configuration names no baselines to compare with")
+    with style.drawing():
+        ax = style.axes_or_new(ax)
+        series = ([b[key] for b in baselines.values()], [b["roofline"][key] for b in baselines.values()])
+        start = 0.5 * min(1.0, *map(min, series))
+        for (name, colour, shift), values in zip(_SERIES, series, strict=True):
+            _bars(ax, name, colour, shift, values, start)
+        ax.axvline(1, color=style.BLACK, linewidth=0.8)
+        ax.set_xscale("log")
+        ax.set_xlim(start, 4 * max(map(max, series)))
+        ax.set_yticks(range(len(baselines)), list(baselines))
+        ax.tick_params(axis="y", length=0)
+        ax.invert_yaxis()
+        _number_ticks(ax)
+        ax.set_xlabel(label)
+        ax.grid(axis="x")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+        ax.set_title(f"{title}: {summary['workload']['model']}")
+    return ax
+
+
+def _bars(ax: Axes, name: str, colour: str, shift: float, values: list[float], start: float) -> None:
+    positions = [index + shift for index in range(len(values))]
+    widths = [value - start for value in values]
+    ax.barh(positions, widths, left=start, height=_HEIGHT * 0.92, color=colour, label=name)
+    for position, value in zip(positions, values, strict=True):
+        ax.annotate(f"{number(value)}x", (value, position), (4, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def _number_ticks(ax: Axes) -> None:
+    """1, 10, 1,000 rather than powers of ten."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,66 @@
+"""The plots of one result, as methods and as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pimsim.results.result import Result
+
+NAMES = ("latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio")
+_COMPARISONS = ("speedup", "energy_ratio")
+
+
+class Plots:
+    """Each method draws on `ax`, or on a new figure without one, and returns the Axes."""
+
+    files: ClassVar[tuple[str, ...]] = tuple(f"{name}.png" for name in NAMES)
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def latency_breakdown(self, ax: Axes | None = None) -> Axes:
+        """Latency by cause, with shares."""
+        from pimsim.plots import breakdown
+
+        return breakdown.latency_breakdown(self._result.summary, ax)
+
+    def energy_breakdown(self, ax: Axes | None = None) -> Axes:
+        """Energy by component, with shares."""
+        from pimsim.plots import breakdown
+
+        return breakdown.energy_breakdown(self._result.summary, ax)
+
+    def latency_vs_context(self, ax: Axes | None = None) -> Axes:
+        """Time per token against the context."""
+        from pimsim.plots import context
+
+        return context.latency_vs_context(self._result.summary, self._result.records("tokens"), ax)
+
+    def speedup(self, ax: Axes | None = None) -> Axes:
+        """Speedup over each baseline; ValueError without baselines."""
+        from pimsim.plots import comparison
+
+        return comparison.speedup(self._result.summary, ax)
+
+    def energy_ratio(self, ax: Axes | None = None) -> Axes:
+        """Energy of each baseline over that of the simulated system; ValueError without baselines."""
+        from pimsim.plots import comparison
+
+        return comparison.energy_ratio(self._result.summary, ax)
+
+    def available(self) -> tuple[str, ...]:
+        """The plots that this result has data for."""
+        return NAMES if self._result.summary["baselines"] else tuple(n for n in NAMES if n not in _COMPARISONS)
+
+    def save(self, directory: Path) -> None:
+        """Write every available plot as NAME.png."""
+        from pimsim.plots import style
+
+        for name in self.available():
+            with style.drawing():
+                ax = getattr(self, name)(style.new_figure().add_subplot())
+                style.write_png(ax, directory / f"{name}.png")

@@ -1,0 +1,99 @@
+"""One look for every plot: colours, fonts, sizes, and how a file is written.
+
+Figures are made without pyplot, so no global state is touched and nothing needs a
+display; only in a notebook does a new figure come from pyplot, which shows it there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, safe for colour-blind readers.
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+GREY = "#999999"  # not of the palette; for what is not the subject
+
+WIDTH_IN, HEIGHT_IN, DPI = 6.4, 3.6, 150
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the same on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "svg.hashsalt": "pimsim",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The settings of every plot, for as long as the block lasts."""
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure() -> Figure:
+    """An empty figure of the usual size, without pyplot."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DPI, layout="constrained")
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """`ax`, or the axes of a new figure; in a notebook one that the notebook shows."""
+    if ax is not None:
+        return ax
+    if not _in_notebook():
+        return new_figure().add_subplot()
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+    return figure.add_subplot()
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def write_png(ax: Axes, path: Path) -> None:
+    """The figure of `ax` as PNG, without a date or a version in it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the axes belong to no figure")
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def label_bars(ax: Axes, ends: list[float], texts: list[str]) -> None:
+    """Text just beyond the end of each horizontal bar, the first bar on top."""
+    for position, (end, text) in enumerate(zip(ends, texts, strict=True)):
+        ax.annotate(text, (end, position), (4, 0), textcoords="offset points", va="center", fontsize=8)
