@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
@@ -151,12 +150,17 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
+def is_path(name: str) -> bool:
+    """True if `load` reads `name` as a file: it ends in .yaml or .yml."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def load(name_or_path: str) -> BaselineDevice:
-    """A shipped device by name, or a file by its path, which ends in .yaml or .yml.
+    """A shipped device by name, or a file by its path (`is_path`).
 
     Raises InputError with every problem, each with file, line, column and key.
     """
-    if name_or_path.endswith((".yaml", ".yml")):
+    if is_path(name_or_path):
         return parse_device(read_text(name_or_path), name_or_path)
     if name_or_path not in available():
         known = ", ".join(available())
@@ -223,9 +227,17 @@ def _keys(section: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in section.model_fields.items()}
 
 
-_KEYS = sorted(
-    set[str]().union(*map(_keys, (BaselineDevice, Memory, DataType, Power, AtenOps, Eager, Roofline, Constant)))
+_SECTIONS: tuple[type[BaseModel], ...] = (
+    BaselineDevice,
+    Memory,
+    DataType,
+    Power,
+    AtenOps,
+    Eager,
+    Roofline,
+    Constant,
 )
+_KEYS = sorted({key for section in _SECTIONS for key in _keys(section)})
 
 
 def _placed(tree: Tree, key: str, message: str) -> Problem:
@@ -247,8 +259,3 @@ def _collect(value: Any, path: str, found: dict[str, dict[str, Any]]) -> None:
     items = value.items() if isinstance(value, Mapping) else value if isinstance(value, BaseModel) else ()
     for key, inner in items:
         _collect(inner, f"{path}.{key}" if path else str(key), found)
-
-
-def is_path(name: str) -> bool:
-    """True if `load` would read `name` as a file."""
-    return name.endswith((".yaml", ".yml")) or os.sep in name

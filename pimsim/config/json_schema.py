@@ -62,9 +62,11 @@ def _offer(sections: Mapping[str, Any], key: str, known: Collection[str]) -> Non
     """Put `known` in the place of free text at `key`."""
     section, _, name = key.rpartition(".")
     target = sections[f"{section.capitalize()}Config"]["properties"][name]
-    for text in (target, target.get("items", {}), *target.get("anyOf", ())):
+    for text in target.get("anyOf", ()):
         if text.get("type") == "string":
-            text["enum"] = sorted(known)
+            text["enum"] = list(known)
+    if "items" in target:
+        target["items"]["examples"] = list(known)  # files may be named as well
 
 
 def _partial(section: Any) -> Any:

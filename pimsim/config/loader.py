@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pimsim.config.nodes import parse, parse_value
+from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, Config
 from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
@@ -97,7 +97,7 @@ def _in_order(problems: Sequence[Problem], path: str) -> list[Problem]:
 
 def _read_chain(path: str, inherited_by: tuple[str, ...]) -> Tree:
     """The tree of a file, on top of the files that it extends."""
-    tree = parse(read_text(path), path)
+    tree = parse_with_problems(read_text(path), path)
     extends = tree.entries.pop("extends", None)
     if extends is None:
         return tree
@@ -187,7 +187,7 @@ def _override(tree: Tree, key: str, entry: Entry) -> None:
         return
     for part in reversed(path[1:]):
         entry = Entry(entry.place, {part: entry})
-    tree.entries = merge(tree.entries, {path[0]: entry})
+    tree.entries = merge(tree.entries, {path[0]: entry}, inherited=False)
 
 
 def _moved(entry: Entry, place: Place) -> Entry:

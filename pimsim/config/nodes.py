@@ -100,7 +100,15 @@ def scalar(node: yaml.ScalarNode) -> Scalar:
 
 
 def parse(text: str, file: str) -> Tree:
-    """The tree of a YAML document, with the problems of its keys; InputError if it is not a YAML mapping."""
+    """The tree of a YAML document; InputError with every problem of its syntax and keys."""
+    tree = parse_with_problems(text, file)
+    if tree.problems:
+        raise InputError(tree.problems)
+    return tree
+
+
+def parse_with_problems(text: str, file: str) -> Tree:
+    """As `parse`, but problems of keys are left in the tree; InputError if it is not a YAML mapping."""
     node = compose(text, file)
     if node is None or (isinstance(node, yaml.ScalarNode) and scalar(node) is None):
         raise InputError(Problem(file, 1, 1, "", "is empty; a mapping of keys is needed"))

@@ -52,7 +52,8 @@ def _organisation() -> Iterator[Rule]:
         ("pim.lanes", "dram.column_bytes"),
         lambda lanes, column: lanes <= column // BF16_BYTES,
         lambda lanes, column: (
-            f"{lanes} lanes are more than a column of {column} bytes (dram.column_bytes) can feed: {column // BF16_BYTES}"
+            f"{lanes} lanes that the column width cannot feed: "
+            f"a column of {column} bytes (dram.column_bytes) feeds {column // BF16_BYTES}"
         ),
     )
     yield Rule(
@@ -99,8 +100,12 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
 
 def _per_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, *rest: Any) -> bool:
     groups, banks, *reopen = rest
-    duration = tRFC / 2 if tRFCpb is None else tRFCpb
-    return refresh != "per_bank" or tREFI / (groups * banks) > duration + _reopen(*reopen)
+    time = tREFI / (groups * banks) - _per_bank_duration(tRFC, tRFCpb)
+    return refresh != "per_bank" or bool(time > _reopen(*reopen))
+
+
+def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
+    return tRFC / 2 if tRFCpb is None else tRFCpb
 
 
 def _refresh() -> Iterator[Rule]:
@@ -125,8 +130,10 @@ def _refresh() -> Iterator[Rule]:
             *_REOPEN,
         ),
         _per_bank_refresh_leaves_time,
-        "{0} ns over {4} x {5} banks less tRFCpb (null: half of tRFC, {2} ns) leaves no time to open a row and use it"
-        " before the next bank's refresh",
+        lambda tREFI, _, tRFC, tRFCpb, groups, banks, *rest: (
+            f"{show(tREFI)} ns over {groups} x {banks} banks less tRFCpb ({show(_per_bank_duration(tRFC, tRFCpb))} ns) "
+            "leaves no time to open a row and use it before the next bank's refresh"
+        ),
     )
 
 

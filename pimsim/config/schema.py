@@ -7,7 +7,7 @@ default, and its description says where the default comes from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
@@ -34,6 +34,14 @@ def _exact(value: Any, kinds: set[Any]) -> Any:
     return value
 
 
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types in an annotation."""
+    if isinstance(annotation, type):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _kinds(inner)
+
+
 def default(value: Any, description: str, reason: str, **bounds: Any) -> Any:
     """A field with a default (a value, or a function of the fields before it) and the reason for it."""
     kind = "default_factory" if callable(value) else "default"
@@ -51,8 +59,8 @@ class Section(BaseModel):
     def _exact_numbers(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
-        return {key: _exact(value, {fields.get(key), *get_args(fields.get(key))}) for key, value in data.items()}
+        kinds = {field.alias or name: set(_kinds(field.annotation)) for name, field in cls.model_fields.items()}
+        return {key: _exact(value, kinds.get(key, set())) for key, value in data.items()}
 
 
 class TimingConfig(Section):

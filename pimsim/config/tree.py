@@ -52,24 +52,26 @@ class Tree:
 WORKLOAD_SOURCES = ("model", "trace", "model_config")
 
 
-def merge(base: Mapping[str, Entry], over: Mapping[str, Entry], path: str = "") -> dict[str, Entry]:
-    """`base` with the entries of `over`: mappings merge key by key, anything else is replaced."""
+def merge(
+    base: Mapping[str, Entry], over: Mapping[str, Entry], path: str = "", inherited: bool = True
+) -> dict[str, Entry]:
+    """`base` with the entries of `over`: mappings merge key by key, anything else is replaced.
+
+    inherited: `base` is an earlier layer, and a source of work in `over` replaces its others.
+    """
     merged = dict(base)
-    if path == "workload" and any(_given(over, source) for source in WORKLOAD_SOURCES):
+    if inherited and path == "workload" and any(_given(over, source) for source in WORKLOAD_SOURCES):
         merged = {key: entry for key, entry in base.items() if key not in WORKLOAD_SOURCES or _given(over, key)}
     for key, entry in over.items():
-        merged[key] = _merge_entry(merged.get(key), entry, f"{path}.{key}" if path else key)
+        before, inner = merged.get(key), f"{path}.{key}" if path else key
+        if before is not None and isinstance(before.value, Mapping) and isinstance(entry.value, Mapping):
+            entry = replace(before, value=merge(before.value, entry.value, inner, inherited))
+        merged[key] = entry
     return merged
 
 
 def _given(entries: Mapping[str, Entry], key: str) -> bool:
     return key in entries and entries[key].value is not None
-
-
-def _merge_entry(base: Entry | None, over: Entry, path: str) -> Entry:
-    if base is not None and isinstance(base.value, Mapping) and isinstance(over.value, Mapping):
-        return replace(base, value=merge(base.value, over.value, path))
-    return over
 
 
 def plain(value: Any) -> Any:

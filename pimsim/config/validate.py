@@ -55,11 +55,12 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> Config:
     return config
 
 
-def check_rules(config: Config) -> None:
-    """InputError if a `Config` that was put together in Python breaks a rule between keys."""
+def check_rules(config: Config, names: rules.Names) -> None:
+    """InputError if a `Config` that was put together in Python breaks a rule between keys, or names what is not."""
     flat = flatten(config)
     sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
-    found = [*rules.broken(flat), *rules.repeated(flat), *rules.workload_source(sources, set())]
+    found = [*rules.broken(flat), *rules.unknown_names(flat, names), *rules.repeated(flat)]
+    found += rules.workload_source(sources, set())
     if found:
         raise InputError(Problem("", 0, 0, key, message) for key, message in found)
 

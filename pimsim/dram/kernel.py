@@ -41,7 +41,7 @@ def _jit(function: Callable[..., Any], cache: bool = False) -> Callable[..., Any
         return function
     import numba
 
-    compiled: Callable[..., Any] = numba.njit(cache=cache, _nrt=False)(function)
+    compiled: Callable[..., Any] = numba.njit(cache=cache, _nrt=False, no_cpython_wrapper=not cache, no_cfunc_wrapper=True)(function)
     return compiled
 
 
@@ -50,7 +50,10 @@ def _entry(function: Callable[..., Any]) -> Callable[..., Any]:
     return _jit(function, cache=True)
 
 
-NEVER = -(1 << 60)
+# typed, so that numba compiles each function once and not once per literal
+NONE = np.int64(-1)
+NEVER = np.int64(-(1 << 60))
+ZERO, ONE = np.int64(0), np.int64(1)
 FOREVER = 1 << 60
 
 # scopes
@@ -70,6 +73,8 @@ REGISTERS = 8
 # scratch of one program on one channel
 (W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH) = range(11)
 WORK = 12
+# what a repeat is recognised by, before the vectors
+(M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_FIRST) = range(8)
 # the log's columns
 LOG_WIDTH = 6
 
@@ -99,8 +104,9 @@ class State(NamedTuple):
     """Views into one channel's state."""
 
     reg: Any  # registers
-    next: Any  # (c,) next-allowed clock at channel level
     row: Any  # (banks,) open row or -1
+    times: Any  # all of next, bank and group, flat
+    next: Any  # (c,) next-allowed clock at channel level
     bank: Any  # (banks, c)
     group: Any  # (groups, c)
     recent: Any  # (w, depth) clocks of the latest commands of each window, oldest first
@@ -156,16 +162,17 @@ def _state(tab, vector):
     c, groups, windows, depth = tab[H_CMDS], tab[H_GROUPS], tab[H_WINDOWS], tab[H_DEPTH]
     banks = groups * tab[H_PER_GROUP]
     at = REGISTERS
-    nxt = vector[at : at + c]
-    at += c
     row = vector[at : at + banks]
     at += banks
+    times = vector[at : at + (1 + banks + groups) * c]
+    nxt = vector[at : at + c]
+    at += c
     bank = vector[at : at + banks * c].reshape(banks, c)
     at += banks * c
     group = vector[at : at + groups * c].reshape(groups, c)
     at += groups * c
     recent = vector[at : at + windows * depth].reshape(windows, depth)
-    return State(vector[:REGISTERS], nxt, row, bank, group, recent)
+    return State(vector[:REGISTERS], row, times, nxt, bank, group, recent)
 
 
 @_jit
@@ -248,7 +255,7 @@ def _turn_banks(d, s, tally, cmd, bank, row, t):
     was = reg[R_OPEN]
     if d.scope[cmd] == ALL:
         for b in range(s.row.size):
-            s.row[b] = row if d.opens[cmd] else -1
+            s.row[b] = row if d.opens[cmd] else NONE
         reg[R_OPEN] = s.row.size if d.opens[cmd] else 0
     elif d.opens[cmd]:
         s.row[bank] = row
@@ -267,7 +274,7 @@ def _issue(d, s, tally, cmd, bank, row, column, t):
     """Put one command on the bus at clock t."""
     work = tally.work
     _charge(tally, d.cause[work[W_PREV] + 1, cmd], t)
-    work[W_PREV] = cmd if t >= work[W_START] else -1
+    work[W_PREV] = cmd if t >= work[W_START] else NONE
     s.reg[R_CLK] = t
     tally.counts[cmd] += 1
     _block(d, s, cmd, bank, t)
@@ -275,7 +282,7 @@ def _issue(d, s, tally, cmd, bank, row, column, t):
         _turn_banks(d, s, tally, cmd, bank, row, t)
     if d.completion[cmd] > 0:
         _move_data(tally, cmd, t + d.completion[cmd])
-    _write_log(d, tally, cmd, bank, row if d.needs_open[cmd] or d.opens[cmd] else -1, column, t)
+    _write_log(d, tally, cmd, bank, row if d.needs_open[cmd] or d.opens[cmd] else NONE, column, t)
 
 
 @_jit
@@ -287,16 +294,16 @@ def _refresh(d, s, tally):
     if d.header[H_MODE] == ALL_BANK:
         if reg[R_OPEN] > 0:
             shut = d.role[CLOSE_ALL]
-            _issue(d, s, tally, shut, -1, -1, -1, max(due, _earliest(d, s, shut, -1)))
+            _issue(d, s, tally, shut, NONE, NONE, NONE, max(due, _earliest(d, s, shut, NONE)))
         cmd = d.role[REFRESH_ALL]
-        _issue(d, s, tally, cmd, -1, -1, -1, max(due, _earliest(d, s, cmd, -1)))
+        _issue(d, s, tally, cmd, NONE, NONE, NONE, max(due, _earliest(d, s, cmd, NONE)))
     else:
         bank = reg[R_TURN]
         if s.row[bank] >= 0:
             shut = d.role[CLOSE_BANK]
-            _issue(d, s, tally, shut, bank, -1, -1, max(due, _earliest(d, s, shut, bank)))
+            _issue(d, s, tally, shut, bank, NONE, NONE, max(due, _earliest(d, s, shut, bank)))
         cmd = d.role[REFRESH_BANK]
-        _issue(d, s, tally, cmd, bank, -1, -1, max(due, _earliest(d, s, cmd, bank)))
+        _issue(d, s, tally, cmd, bank, NONE, NONE, max(due, _earliest(d, s, cmd, bank)))
         reg[R_TURN] = (bank + 1) % s.row.size
     reg[R_DUE] = due + d.header[H_INTERVAL]
 
@@ -306,21 +313,21 @@ def _prepare(d, s, bank, row):
     """The next command that opening `row` needs, as (command, bank); (-1, -1) if it is open."""
     if bank >= 0:
         if s.row[bank] == row:
-            return -1, -1
+            return NONE, NONE
         if s.row[bank] >= 0:
             return d.role[CLOSE_BANK], bank
         return d.role[OPEN_BANK], bank
     if s.reg[R_OPEN] == 0:
-        return d.role[OPEN_ALL], -1
-    shut = -1
+        return d.role[OPEN_ALL], NONE
+    shut = NONE
     for b in range(s.row.size):
         if s.row[b] < 0:
             if shut < 0:
                 shut = b
         elif s.row[b] != row:
-            return d.role[CLOSE_ALL], -1
+            return d.role[CLOSE_ALL], NONE
     if shut < 0:
-        return -1, -1
+        return NONE, NONE
     return d.role[OPEN_BANK], shut
 
 
@@ -335,7 +342,7 @@ def _request(d, s, tally, cmd, bank, row, column, not_before):
     start = tally.work[W_START]
     needs = cmd < 0 or d.needs_open[cmd]
     while True:
-        first, target = -1, bank
+        first, target = NONE, bank
         if needs:
             first, target = _prepare(d, s, bank, row)
         if first < 0 and cmd < 0:
@@ -347,7 +354,7 @@ def _request(d, s, tally, cmd, bank, row, column, not_before):
         if _due(d, s, t):
             _refresh(d, s, tally)
         elif first >= 0:
-            _issue(d, s, tally, first, target, row if d.opens[first] else -1, -1, t)
+            _issue(d, s, tally, first, target, row if d.opens[first] else NONE, NONE, t)
         else:
             _issue(d, s, tally, cmd, bank, row, column, t)
             return
@@ -362,7 +369,7 @@ def _close(d, s, tally, bank):
         if _due(d, s, t):
             _refresh(d, s, tally)
         else:
-            _issue(d, s, tally, cmd, bank, -1, -1, t)
+            _issue(d, s, tally, cmd, bank, NONE, NONE, t)
 
 
 @_jit
@@ -390,7 +397,7 @@ def _repeat(d, s, tally, cmd, bank, row, column, n, spacing):
         _move_data(tally, cmd, last + d.completion[cmd])
     if tally.log.shape[0] and clk < work[W_HIGH] and last >= work[W_LOW]:
         for k in range(n):
-            shown = column + k if d.shows_column[cmd] else -1
+            shown = column + k if d.shows_column[cmd] else NONE
             _write_log(d, tally, cmd, bank, row, shown, clk + (k + 1) * spacing)
     return n
 
@@ -402,14 +409,14 @@ def _run(d, s, tally, cmd, bank, lin, n, gap):
     spacing = max(1, gap, d.channel[cmd, cmd])
     if d.scope[cmd] == BANK:
         spacing = max(spacing, d.bank[cmd, cmd], d.group[cmd, cmd])
-    i = 0
+    i = ZERO
     not_before = NEVER
     while i < n:
-        row, column, room = -1, lin + i, n - i
+        row, column, room = NONE, lin + i, n - i
         if d.needs_open[cmd]:
             row, column = (lin + i) // columns, (lin + i) % columns
             room = min(room, columns - column)
-        shown = column if d.shows_column[cmd] else -1
+        shown = column if d.shows_column[cmd] else NONE
         _request(d, s, tally, cmd, bank, row, shown, not_before)
         i += 1
         if not stepped and room > 1:
@@ -419,71 +426,117 @@ def _run(d, s, tally, cmd, bank, lin, n, gap):
 
 @_jit
 def _snapshot(d, s, tally, memory):
-    """Remember the state that decides a LOOP's future, relative to the latest clock."""
-    c = s.next.size
+    """Remember everything that decides what comes next, times relative to the latest clock.
+
+    Times that no longer bind count as 0: they bind nothing later either.
+    """
     clk = s.reg[R_CLK]
-    memory[0] = clk
-    memory[1] = tally.work[W_REFRESHES]
-    memory[2] = tally.work[W_LOGGED]
-    for k in range(c):
-        memory[8 + k] = max(s.next[k] - clk, 0)
-        memory[8 + c + k] = tally.counts[k]
-    memory[3] = tally.counts[c]
-    memory[4] = clk - s.reg[R_SINCE] if s.reg[R_OPEN] > 0 else -1
-    memory[5] = tally.work[W_END] - clk
-    memory[6] = tally.work[W_CURSOR] - clk
-    memory[7] = s.row[0]
+    memory[M_CLK] = clk
+    memory[M_REFRESHES] = tally.work[W_REFRESHES]
+    memory[M_LOGGED] = tally.work[W_LOGGED]
+    memory[M_SINCE] = clk - s.reg[R_SINCE] if s.reg[R_OPEN] > 0 else NONE
+    memory[M_END] = tally.work[W_END] - clk
+    memory[M_CURSOR] = tally.work[W_CURSOR] - clk
+    memory[M_PREV] = tally.work[W_PREV]
+    at = M_FIRST
+    for k in range(tally.counts.size):
+        memory[at + k] = tally.counts[k]
+    at += tally.counts.size
     for k in range(tally.charged.size):
-        memory[8 + 2 * c + k] = tally.charged[k]
+        memory[at + k] = tally.charged[k]
+        memory[at + tally.charged.size + k] = tally.pending[k]
+    at += 2 * tally.charged.size
+    for k in range(s.row.size):
+        memory[at + k] = s.row[k]
+    at += s.row.size
+    for k in range(s.times.size):
+        memory[at + k] = max(s.times[k] - clk, 0)
+    at += s.times.size
+    for w in range(d.window_depth.size):
+        for k in range(d.window_depth[w]):
+            memory[at] = max(s.recent[w, k] + d.window_latency[w] - clk, 0)
+            at += 1
 
 
 @_jit
 def _repeats(d, s, tally, memory, rows):
     """True if the state equals the remembered one, moved on in time and by `rows` rows."""
-    c = s.next.size
     clk = s.reg[R_CLK]
-    since = clk - s.reg[R_SINCE] if s.reg[R_OPEN] > 0 else -1
-    if memory[1] != tally.work[W_REFRESHES] or memory[4] != since:
+    work = tally.work
+    since = clk - s.reg[R_SINCE] if s.reg[R_OPEN] > 0 else NONE
+    if memory[M_REFRESHES] != work[W_REFRESHES] or memory[M_SINCE] != since or memory[M_PREV] != work[W_PREV]:
         return False
-    if memory[5] != tally.work[W_END] - clk or memory[6] != tally.work[W_CURSOR] - clk:
+    if memory[M_END] != work[W_END] - clk or memory[M_CURSOR] != work[W_CURSOR] - clk:
         return False
-    if s.reg[R_OPEN] > 0 and s.row[0] != memory[7] + rows:
-        return False
-    for k in range(c):
-        if memory[8 + k] != max(s.next[k] - clk, 0):
-            return False
-    for b in range(1, s.row.size):
-        if s.row[b] != s.row[0]:
-            return False
+    at = M_FIRST + tally.counts.size + tally.charged.size
     for k in range(tally.pending.size):
-        if tally.pending[k] != 0:
+        if memory[at + k] != tally.pending[k]:
             return False
+    at += tally.pending.size
+    for k in range(s.row.size):
+        if s.row[k] != (memory[at + k] + rows if memory[at + k] >= 0 else NONE):
+            return False
+    at += s.row.size
+    for k in range(s.times.size):
+        if memory[at + k] != max(s.times[k] - clk, 0):
+            return False
+    at += s.times.size
+    for w in range(d.window_depth.size):
+        for k in range(d.window_depth[w]):
+            if memory[at] != max(s.recent[w, k] + d.window_latency[w] - clk, 0):
+                return False
+            at += 1
     return True
 
 
 @_jit
-def _skip(d, s, tally, memory, rows, periods):
-    """Move on by whole periods: times, rows, counts and charges are all linear in them."""
-    c = s.next.size
+def _skip(d, s, tally, memory, rows, most):
+    """If the state repeats, move on by up to `most` periods; return by how many.
+
+    Times, rows, counts and charges are linear in the number of periods as long as no
+    refresh falls due, and a period is skipped only if its last command comes before one.
+    """
+    if not _repeats(d, s, tally, memory, rows):
+        return ZERO
     work = tally.work
     clk = s.reg[R_CLK]
-    ahead = periods * (clk - memory[0])
+    length = clk - memory[M_CLK]
+    periods = most
+    if d.header[H_MODE] != NO_REFRESH:
+        periods = min(periods, (s.reg[R_DUE] - 1 - clk) // length)
     if tally.log.shape[0]:
-        _copy_log(tally, memory[2], periods, clk - memory[0], rows)
-    for k in range(c):
-        if s.next[k] > clk:
-            s.next[k] += ahead
-        tally.counts[k] += periods * (tally.counts[k] - memory[8 + c + k])
-    tally.counts[c] += periods * (tally.counts[c] - memory[3])
+        stop = clk + periods * length
+        inside = memory[M_CLK] >= work[W_LOW] and stop < work[W_HIGH]
+        outside = stop < work[W_LOW] or memory[M_CLK] >= work[W_HIGH]
+        if not (inside or outside):
+            periods = ZERO  # the log's window sees whole periods or none
+    if periods <= 0:
+        return ZERO
+    if tally.log.shape[0]:
+        _copy_log(tally, memory[M_LOGGED], periods, length, rows)
+    ahead = periods * length
+    at = M_FIRST
+    for k in range(tally.counts.size):
+        tally.counts[k] += periods * (tally.counts[k] - memory[at + k])
+    at += tally.counts.size
     for k in range(tally.charged.size):
-        tally.charged[k] += periods * (tally.charged[k] - memory[8 + 2 * c + k])
+        tally.charged[k] += periods * (tally.charged[k] - memory[at + k])
+    for k in range(s.row.size):
+        if s.row[k] >= 0:
+            s.row[k] += periods * rows
+    for k in range(s.times.size):
+        if s.times[k] > clk:
+            s.times[k] += ahead
+    for w in range(d.window_depth.size):
+        for k in range(d.window_depth[w]):
+            if s.recent[w, k] + d.window_latency[w] > clk:
+                s.recent[w, k] += ahead
     if s.reg[R_OPEN] > 0:
         s.reg[R_SINCE] += ahead
-        for b in range(s.row.size):
-            s.row[b] += periods * rows
     s.reg[R_CLK] += ahead
     work[W_END] += ahead
     work[W_CURSOR] += ahead
+    return periods
 
 
 @_jit
@@ -511,74 +564,61 @@ def _gcd(a, b):
 
 
 @_jit
-def _in_window(d, cmd):
-    for w in range(d.window_depth.size):
-        if d.window_before[w, cmd] or d.window_after[w, cmd]:
-            return True
-    return False
-
-
-@_jit
 def _loop(d, s, tally, cmd, lin, n, stride, used, res, memory):
     columns = d.header[H_COLUMNS]
-    work = tally.work
-    period = columns // _gcd(columns, stride) if stride > 0 else 1
+    period = columns // _gcd(columns, stride)  # turns until a turn starts at the same column again
     rows = period * stride // columns
-    may_skip = not work[W_STEPPED] and n > period and d.scope[cmd] == ALL and d.needs_open[cmd]
-    if may_skip and (_in_window(d, cmd) or _in_window(d, d.role[OPEN_ALL]) or _in_window(d, d.role[CLOSE_ALL])):
-        may_skip = False
-    seen = -1
-    v = 0
+    may_skip = not tally.work[W_STEPPED] and n > period
+    seen = NONE
+    v = ZERO
     while v < n:
         if may_skip and v > 0 and (seen < 0 or v == seen + period):
-            if seen >= 0 and _repeats(d, s, tally, memory, rows):
-                length = s.reg[R_CLK] - memory[0]
-                periods = (n - v) // period
-                if d.header[H_MODE] != NO_REFRESH:
-                    periods = min(periods, (s.reg[R_DUE] - 1 - s.reg[R_CLK]) // length)
-                if tally.log.shape[0]:
-                    # a log window must see whole periods or none
-                    stop = s.reg[R_CLK] + periods * length
-                    whole = memory[0] >= work[W_LOW] and stop < work[W_HIGH]
-                    outside = stop < work[W_LOW] or memory[0] >= work[W_HIGH]
-                    if not (whole or outside):
-                        periods = 0
-                if periods > 0:
-                    _skip(d, s, tally, memory, rows, periods)
-                    v += periods * period
-                    seen = -1
-                    if v >= n:
-                        break
+            if seen >= 0:
+                v += period * _skip(d, s, tally, memory, rows, (n - v) // period)
+                if v >= n:
+                    break
             _snapshot(d, s, tally, memory)
             seen = v
-        _run(d, s, tally, cmd, -1, lin + v * stride, used, 0)
+        _run(d, s, tally, cmd, NONE, lin + v * stride, used, ZERO)
         if (lin + v * stride + used - 1) // columns != (lin + (v + 1) * stride) // columns:
-            _close(d, s, tally, -1)  # the row is used up: close it while the sums drain
-        _run(d, s, tally, res, -1, 0, 1, 0)
+            _close(d, s, tally, NONE)  # the row is used up: close it while the sums drain
+        _run(d, s, tally, res, NONE, ZERO, ONE, ZERO)
         v += 1
 
 
 @_jit
-def _scatter(d, s, tally, cmd, lin, n, stride, ahead, behind):
+def _scatter(d, s, tally, cmd, lin, n, stride, ahead, behind, memory):
     columns = d.header[H_COLUMNS]
     groups, per_group = d.header[H_GROUPS], d.header[H_PER_GROUP]
     banks = groups * per_group
     total = n * banks
-    for i in range(total + behind):
+    period = columns // _gcd(columns, stride)  # rounds over all banks until a column comes again
+    rows = period * stride // columns
+    length = period * banks
+    may_skip = not tally.work[W_STEPPED] and n > period
+    seen = NONE
+    i = ZERO
+    while i < total + behind:
+        if may_skip and i >= behind and i < total and i % banks == 0 and (seen < 0 or i == seen + length):
+            if seen >= 0:
+                i += length * _skip(d, s, tally, memory, rows, (total - i) // length)
+            _snapshot(d, s, tally, memory)
+            seen = i
         for stage in range(3):
-            k = i - (0 if stage == 0 else ahead if stage == 1 else behind)
+            k = i - (ZERO if stage == 0 else ahead if stage == 1 else behind)
             if k < 0 or k >= total:
                 continue
             order = k % banks
             bank = (order % groups) * per_group + order // groups
             at = lin + (k // banks) * stride
             if stage == 0:
-                _request(d, s, tally, -1, bank, at // columns, -1, NEVER)
+                _request(d, s, tally, NONE, bank, at // columns, NONE, NEVER)
             elif stage == 1:
-                shown = at % columns if d.shows_column[cmd] else -1
+                shown = at % columns if d.shows_column[cmd] else NONE
                 _request(d, s, tally, cmd, bank, at // columns, shown, NEVER)
             else:
                 _close(d, s, tally, bank)
+        i += 1
 
 
 @_jit
@@ -591,11 +631,11 @@ def _execute(d, s, tally, program, first, last, base, memory):
         elif op == LOOP:
             _loop(d, s, tally, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
         elif op == OPEN:
-            _request(d, s, tally, -1, bank, (lin + base) // d.header[H_COLUMNS], -1, NEVER)
+            _request(d, s, tally, NONE, bank, (lin + base) // d.header[H_COLUMNS], NONE, NEVER)
         elif op == CLOSE:
             _close(d, s, tally, bank)
         else:
-            _scatter(d, s, tally, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7])
+            _scatter(d, s, tally, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
 
 
 @_jit
@@ -612,14 +652,8 @@ def _normalise(d, s, start):
     No command of the coming program issues before `start`, and no refresh is due before
     it, so a next-allowed clock in the past is as good as `start`.
     """
-    for k in range(s.next.size):
-        s.next[k] = max(s.next[k], start)
-    for b in range(s.bank.shape[0]):
-        for k in range(s.next.size):
-            s.bank[b, k] = max(s.bank[b, k], start)
-    for g in range(s.group.shape[0]):
-        for k in range(s.next.size):
-            s.group[g, k] = max(s.group[g, k], start)
+    for k in range(s.times.size):
+        s.times[k] = max(s.times[k], start)
     for w in range(d.window_depth.size):
         for k in range(d.window_depth[w]):
             s.recent[w, k] = max(s.recent[w, k], start - d.window_latency[w])
@@ -687,7 +721,7 @@ def run_channels(tab, states, program, spans, base, start, account, options, tot
     for channel in range(channels):
         _copy(fresh[channel], states[channel])
         _clear(late[channel])
-    logged = 0
+    logged = ZERO
     for channel in range(channels):
         ends[channel] = start
         _clear(counts[channel])
@@ -753,11 +787,11 @@ def finish_channels(tab, states, stop, options, totals, log, scratch):
     counts, charged = many_counts[0], charges[0]
     for channel in range(states.shape[0]):
         _copy(fresh[channel], states[channel])
-    logged = 0
+    logged = ZERO
     for channel in range(states.shape[0]):
         s = _state(tab, fresh[channel])
         tally = Tally(work, counts, charged, pending, log)
-        _start_work(tally, stop, stop, channel, 1, logged, options[2], options[3])
+        _start_work(tally, stop, stop, channel, ONE, logged, options[2], options[3])
         _catch_up(d, s, tally, stop)
         logged = work[W_LOGGED]
         if log.shape[0] == 0 or logged <= log.shape[0]:
@@ -849,7 +883,7 @@ def new_scratch(states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
         (channels,),  # previous
         (WORK,),
         (causes,),  # pending
-        (8 + 2 * commands + causes,),  # memory
+        (M_FIRST + commands + 1 + 2 * causes + states.shape[1],),  # memory
     ]
     return tuple(np.zeros(shape, np.int64) for shape in shapes)
 
@@ -947,9 +981,9 @@ def initial_states(device: Device, table: Ints) -> Ints:
     """All banks closed, nothing pending, the first refresh due after one interval."""
     c, banks, groups = int(table[H_CMDS]), device.banks, device.bank_groups
     windows, depth = int(table[H_WINDOWS]), int(table[H_DEPTH])
-    state = np.full(REGISTERS + c + banks + banks * c + groups * c + windows * depth, NEVER, np.int64)
+    state = np.full(REGISTERS + banks + (1 + banks + groups) * c + windows * depth, NEVER, np.int64)
     state[:REGISTERS] = 0
     state[R_DUE] = device.refresh_interval
     state[R_CLK] = 0
-    state[REGISTERS + c : REGISTERS + c + banks] = -1
+    state[REGISTERS : REGISTERS + banks] = -1
     return np.tile(state, (device.channels, 1))

@@ -16,7 +16,7 @@ from pimsim.dram.timing import Device, resolve
 from pimsim.energy.formulas import COMPONENTS
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
-from pimsim.sim.tally import OperatorTally, Tally
+from pimsim.sim.tally import OperatorTally, Tally, TallyError
 
 Energies = Mapping[str, Fraction]
 
@@ -80,12 +80,15 @@ class EnergyBreakdown:
 def price(tally: Tally, config: Config, table: EnergyTable | None = None) -> EnergyBreakdown:
     """The energy of `tally` on the device of `config`, by default with its own table.
 
+    A row pays for its own commands and bits; standby and the ASIC, which nobody in
+    particular causes, are shared out over the rows by their latency.
     Raises InputError with every term that is missing or negative, and for a command
     that has no price.
     """
     device = resolve(config.dram, config.pim)
     costs = action_costs(config, table)
-    rows = tuple(RowEnergy(row.phase, row.operator, _price_row(row, device, costs)) for row in tally.rows)
+    share = _open_share(tally, device.channels)
+    rows = tuple(RowEnergy(row.phase, row.operator, _price_row(row, device, costs, share)) for row in tally.rows)
     usual = usual_activation_pJ(config, device)
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
@@ -160,15 +163,27 @@ def usual_activation_pJ(config: Config, device: Device) -> Fraction:
     return Fraction(power.VDD_V) * charge * device.tCK_ps / 1000
 
 
-def _price_row(row: OperatorTally, device: Device, costs: Energies) -> Energies:
+def _price_row(row: OperatorTally, device: Device, costs: Energies, open_share: Fraction) -> Energies:
+    channel_clocks = Fraction(device.channels * row.cycles)
     counts = _command_counts(row.commands, device.banks)
     counts["io"] = Fraction(8 * row.pin_bytes)
-    counts["standby_active"] = Fraction(row.open_cycles)
-    counts["standby_precharged"] = Fraction(device.channels * row.cycles - row.open_cycles)
+    counts["standby_active"] = channel_clocks * open_share
+    counts["standby_precharged"] = channel_clocks * (1 - open_share)
     counts["asic"] = Fraction(row.cycles)
-    if counts["standby_precharged"] < 0:
-        raise ValueError(f"{row.phase} {row.operator}: banks are open for more clocks than there are")
     return {name: counts[name] * costs[name] for name in COMPONENTS}
+
+
+def _open_share(tally: Tally, channels: int) -> Fraction:
+    """Share of the channels' time with a bank open, over the whole run.
+
+    A row's own open_cycles do not serve: a bank may stay open past the end of the
+    operator that opened it, so they can exceed the operator's latency.
+    """
+    channel_clocks = channels * tally.cycles
+    share = Fraction(tally.total("open_cycles"), channel_clocks) if channel_clocks else Fraction(0)
+    if share > 1:
+        raise TallyError(f"banks are open for {float(share):.3f} of the time")
+    return share
 
 
 def _command_counts(commands: Mapping[str, int], banks: int) -> dict[str, Fraction]:

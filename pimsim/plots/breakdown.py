@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
-from pimsim.results.headline import energy_scale, number, time_scale
+from pimsim.results.headline import energy_scale, number, percent, time_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ _ENERGY_GROUPS = (
     ("K and V", style.GREEN, ("column_read", "column_write")),
     ("standby", style.PURPLE, ("standby_active", "standby_precharged")),
 )
+_ACRONYMS = {"mac": "MAC", "asic": "ASIC", "gelu": "GELU", "io": "I/O"}
 _OTHER = ("ASIC", style.VERMILION)
 _SMALLEST = 5e-5  # shares below are one bar, "other", so that every label says more than 0.0 %
 
@@ -67,7 +68,7 @@ def _bars(parts: Mapping[str, float], factor: float, label: str, title: str, gro
         values = [value / factor for _, value, _ in rows]
         looks = [_look(name, groups) for name, _, _ in rows]
         ax.barh([_readable(name) for name, _, _ in rows], values, color=[colour for _, colour in looks], height=0.7)
-        texts = [f"{number(value)}  ({share:.1%})" for value, (_, _, share) in zip(values, rows, strict=True)]
+        texts = [f"{number(value)}  ({percent(share)})" for value, (_, _, share) in zip(values, rows, strict=True)]
         style.label_bars(ax, values, texts)
         _legend(ax, looks)
         ax.invert_yaxis()
@@ -86,7 +87,7 @@ def _look(name: str, groups: _Groups) -> tuple[str, str]:
 
 
 def _readable(name: str) -> str:
-    return name.replace("_", " ")
+    return " ".join(_ACRONYMS.get(word, word) for word in name.split("_"))
 
 
 def _legend(ax: Axes, looks: list[tuple[str, str]]) -> None:

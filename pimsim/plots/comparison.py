@@ -11,7 +11,7 @@ from pimsim.results.headline import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_HEIGHT = 0.36
+_HEIGHT = 0.3
 _SERIES = (("eager model", style.BLUE, -_HEIGHT / 2), ("roofline bound", style.SKY, _HEIGHT / 2))
 
 
@@ -33,12 +33,11 @@ def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: A
     with style.drawing():
         ax = style.axes_or_new(ax)
         series = ([b[key] for b in baselines.values()], [b["roofline"][key] for b in baselines.values()])
-        start = 0.5 * min(1.0, *map(min, series))
         for (name, colour, shift), values in zip(_SERIES, series, strict=True):
-            _bars(ax, name, colour, shift, values, start)
+            _bars(ax, name, colour, shift, values)
         ax.axvline(1, color=style.BLACK, linewidth=0.8)
         ax.set_xscale("log")
-        ax.set_xlim(start, 4 * max(map(max, series)))
+        ax.set_xlim(0.6 * min(1.0, *map(min, series)), 4 * max(1.0, *map(max, series)))
         ax.set_yticks(range(len(baselines)), list(baselines))
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
@@ -50,17 +49,25 @@ def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: A
     return ax
 
 
-def _bars(ax: Axes, name: str, colour: str, shift: float, values: list[float], start: float) -> None:
+def _bars(ax: Axes, name: str, colour: str, shift: float, values: list[float]) -> None:
+    """Bars from 1, where both are equal, to the ratio."""
     positions = [index + shift for index in range(len(values))]
-    widths = [value - start for value in values]
-    ax.barh(positions, widths, left=start, height=_HEIGHT * 0.92, color=colour, label=name)
+    widths = [value - 1 for value in values]
+    ax.barh(positions, widths, left=1, height=_HEIGHT * 0.92, color=colour, label=name)
     for position, value in zip(positions, values, strict=True):
-        ax.annotate(f"{number(value)}x", (value, position), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.annotate(
+            f"{number(value)}x",
+            (max(value, 1.0), position),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
 
 
 def _number_ticks(ax: Axes) -> None:
     """1, 10, 1,000 rather than powers of ten."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter
 
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.minorticks_off()

@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 _FEW = 48  # steps up to which each one gets a marker
 
 
-def latency_vs_context(
-    summary: Mapping[str, Any], tokens: Sequence[Mapping[str, Any]], ax: Axes | None = None
-) -> Axes:
+def latency_vs_context(summary: Mapping[str, Any], tokens: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
     """Latency of each decode step against its context, and the mean of all steps."""
     mean = summary["system"]["latency_per_token_ns"]
-    factor, unit = time_scale(mean)
+    factor, unit = time_scale(max(token["latency_ns"] for token in tokens))
     with style.drawing():
         ax = style.axes_or_new(ax)
         contexts = [token["context"] for token in tokens]

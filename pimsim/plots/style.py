@@ -30,7 +30,7 @@ GREY = "#999999"  # not of the palette; for what is not the subject
 
 WIDTH_IN, HEIGHT_IN, DPI = 6.4, 3.6, 150
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the same on every machine
     "font.size": 9,
     "axes.titlesize": 10,

@@ -58,11 +58,13 @@ _SHAPES = (
     _gpt("gpt3-small", 12, 768, 12, 2048),
     _gpt("gpt3-medium", 24, 1024, 16, 2048),
     _gpt("gpt3-large", 24, 1536, 16, 2048),
-    _gpt("gpt3-xl", 24, 2048, 16, 2048),  # derived: 16 heads of 128; the GPT-3 paper prints 24, which does not divide 2048
+    # derived: 16 heads of 128; the GPT-3 paper prints 24, which does not divide 2048
+    _gpt("gpt3-xl", 24, 2048, 16, 2048),
     # source: recalled: GPT-3 paper, table 2.1
     _gpt("gpt3-2.7b", 32, 2560, 32, 2048),
     _gpt("gpt3-6.7b", 32, 4096, 32, 2048),
-    _gpt("gpt3-13b", 40, 5120, 40, 2048),  # derived: 40 heads of 128; the GPT-3 paper prints d_model 5140
+    # derived: 40 heads of 128 make 5120; the GPT-3 paper prints d_model 5140
+    _gpt("gpt3-13b", 40, 5120, 40, 2048),
     _gpt("gpt3-175b", 96, 12288, 96, 2048),
 )
 MODELS: dict[str, ModelShape] = {shape.name: shape for shape in _SHAPES}

@@ -1,0 +1,108 @@
+"""The public functions: load a configuration, check it, run it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pimsim
+from pimsim.baselines import devices, evaluate
+from pimsim.config import loader
+from pimsim.config.loader import Loaded, Origin, Overrides
+from pimsim.config.schema import Config
+from pimsim.config.validate import check_rules
+from pimsim.energy.model import action_costs
+from pimsim.errors import InputError, Problem
+from pimsim.mapping.plan import compile_plan, shape_of
+from pimsim.plots import Plots
+from pimsim.results.result import Result
+from pimsim.workload.models import MODELS, Workload, build
+
+Progress = Callable[[int, int], None]
+_FILE_SUFFIXES = (".yaml", ".yml")  # of baselines that `devices.load` reads from a file
+
+
+class _Baselines(Collection[str]):
+    """Names of shipped baselines; a path stands for a file, which is checked when it is read."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in devices.available() or str(name).endswith(_FILE_SUFFIXES)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(devices.available())
+
+    def __len__(self) -> int:
+        return len(devices.available())
+
+
+def known_names() -> dict[str, Collection[str]]:
+    """The names that a configuration may use, by key."""
+    return {"workload.model": tuple(MODELS), "baselines": _Baselines()}
+
+
+def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Loaded:
+    """The configuration in a file, with where each value came from; InputError has every problem in it."""
+    return loader.load(path, overrides, known_names())
+
+
+def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Config:
+    """The configuration in a YAML file.
+
+    overrides  {"dram.channels": 4}, or strings as after --set: ["dram.channels=4"]
+    InputError has every problem in it, each with file, line, column and key.
+    """
+    return load(path, overrides).config
+
+
+def preflight(config: Config) -> None:
+    """Everything that a run would refuse, before anything is simulated: InputError has all of it."""
+    check_rules(config, known_names())
+    problems: list[Problem] = []
+    checks: tuple[Callable[[Config], object], ...] = (action_costs, compile_plan, _evaluate_baselines)
+    for check in checks:
+        try:
+            check(config)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
+def _workload(config: Config) -> Workload:
+    return build(shape_of(config), config.workload.lm_head)
+
+
+def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
+    prompt, steps = config.workload.prompt_tokens, config.workload.output_tokens
+    contexts = range(prompt + 1, prompt + steps + 1)
+    workload, batch = _workload(config), config.workload.batch
+    return {name: evaluate(name, workload, contexts, batch, prompt) for name in config.baselines}
+
+
+def run(
+    config: Config,
+    provenance: Mapping[str, Origin] | None = None,
+    *,
+    log: str | os.PathLike[str] | None = None,
+    window_ns: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Simulate a configuration and price what happened.
+
+    provenance  where each value came from, for `config.resolved.yaml`
+    log         write every DRAM command to this file (.csv, .csv.gz or .parquet)
+    window_ns   (start, end): log only commands issued in this time
+    progress    called with (tokens done, tokens in all)
+    InputError if the configuration cannot be simulated, before anything is.
+    """
+    preflight(config)
+    from pimsim.sim.run import simulate  # numba: not for those who only load or check
+
+    started = time.perf_counter()
+    tally = simulate(config, progress, None if log is None else Path(log), window_ns).validate()
+    wall_s = time.perf_counter() - started
+    baselines = _evaluate_baselines(config)
+    return Result(config, tally, _workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots)

@@ -1,0 +1,131 @@
+"""Latency of an eager framework: launches, memory and arithmetic, whichever binds.
+
+latency = sum over what the host serialises of
+          max(ATen operators * time per operator, bytes / bandwidth, operations / peak)
+
+The host of a GPU only queues kernels and waits for the device once a step, so a step
+is one such group; the host of a CPU runs operator after operator, each a group.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pimsim.baselines.cost import (
+    Demand,
+    DeviceTime,
+    Vector,
+    cap_energy,
+    device_times,
+    energy,
+    per_step,
+    shares,
+    total,
+)
+from pimsim.baselines.devices import BaselineDevice, constants
+from pimsim.errors import InputError
+from pimsim.workload.models import Workload
+from pimsim.workload.ops import Operator
+
+_NS_PER_US = 1000.0
+_NS_PER_MS = 1e6
+
+
+def aten_operators(device: BaselineDevice, workload: Workload) -> float:
+    """ATen operators dispatched in one step; InputError if the device has no count for an operator."""
+    blocks = sum(_count(device, o) * workload.repeats(o) for o in workload.operators)
+    return blocks + _outside_blocks(device, workload)
+
+
+def _count(device: BaselineDevice, operator: Operator) -> int:
+    """ATen operators of one execution; those outside the blocks are counted together."""
+    if operator.scope != "block":
+        return 0
+    counts = device.eager.aten_ops.per_operator
+    if operator.op not in counts:
+        raise InputError(
+            f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(counts)}",
+            key="eager.aten_ops.per_operator",
+        )
+    return counts[operator.op]
+
+
+def _outside_blocks(device: BaselineDevice, workload: Workload) -> float:
+    ops = device.eager.aten_ops
+    return ops.outside_blocks * workload.shape.layers / ops.outside_blocks_layers
+
+
+def eager(
+    device: BaselineDevice, workload: Workload, demands: list[Demand], batch: int, measurable: bool = True
+) -> dict[str, Any]:
+    """Latency (ns) and energy (pJ) of all steps, with the constants and what bound it.
+
+    measurable: a measurement of the device file may stand in (decode; batch 1).
+    Raises InputError if the device has no count for an operator.
+    """
+    data_type = device.data_types[device.eager.data_type]
+    times = device_times(demands, data_type, device.bandwidth * device.eager.efficiency.value)
+    measured = device.eager.measured.get(workload.shape.name) if measurable and batch == 1 else None
+    if measured is not None:
+        latency = np.full_like(times[0].memory, measured.value * _NS_PER_MS)
+        parts = {"measured": latency}
+    else:
+        parts = _parts(device, workload, times)
+        latency = parts["launch"] + parts["memory"] + parts["compute"]
+    latency_ns = total(latency)
+    return {
+        "kind": "eager" if measured is None else "measured",
+        "data_type": device.eager.data_type,
+        "element_bytes": data_type.element_bytes,
+        "synchronise": device.eager.synchronise,
+        "aten_ops_per_step": aten_operators(device, workload),
+        "latency_ns": latency_ns,
+        "energy_pJ": energy(device, latency, times),
+        "energy_cap_pJ": cap_energy(device, latency_ns),
+        "bound": shares(parts, latency),
+        "constants": constants(device),
+        "aten_ops": device.eager.aten_ops.model_dump(),
+    }
+
+
+def _parts(device: BaselineDevice, workload: Workload, times: list[DeviceTime]) -> dict[str, Vector]:
+    """Latency of each step by what bound it, ns: "launch", "memory" or "compute"."""
+    op_time = device.eager.op_time.value * _NS_PER_US
+    if device.eager.synchronise == "step":
+        launch = aten_operators(device, workload) * op_time
+        return _split(np.full_like(times[0].memory, launch), times)
+    outside = _outside_blocks(device, workload) * op_time
+    parts = {"launch": np.full_like(times[0].memory, outside)}
+    parts |= {"memory": np.zeros_like(parts["launch"]), "compute": np.zeros_like(parts["launch"])}
+    for time in times:
+        launch_one = np.full_like(time.memory, _count(device, time.demand.operator) * op_time)
+        for name, part in _split_one(launch_one, time).items():
+            parts[name] = parts[name] + part * time.demand.repeats
+    return parts
+
+
+def _split_one(launch: Vector, time: DeviceTime) -> dict[str, Vector]:
+    """max(launch, memory, compute) of one execution, credited to the largest."""
+    launched = launch >= time.longer
+    by_memory = time.memory >= time.compute
+    return {
+        "launch": np.where(launched, launch, 0.0),
+        "memory": np.where(~launched & by_memory, time.memory, 0.0),
+        "compute": np.where(~launched & ~by_memory, time.compute, 0.0),
+    }
+
+
+def _split(launch: Vector, times: list[DeviceTime]) -> dict[str, Vector]:
+    """max(all launches, all device time) of a step, the latter credited operator by operator."""
+    longer = per_step(times, "longer")
+    memory = np.zeros_like(longer)
+    for time in times:
+        memory = memory + time.demand.repeats * np.where(time.memory >= time.compute, time.memory, 0.0)
+    launched = launch >= longer
+    return {
+        "launch": np.where(launched, launch, 0.0),
+        "memory": np.where(launched, 0.0, memory),
+        "compute": np.where(launched, 0.0, np.maximum(longer - memory, 0.0)),
+    }

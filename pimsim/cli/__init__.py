@@ -1,0 +1,34 @@
+"""The command line.
+
+Only click is imported here; each command imports what it needs when it runs, so
+`pimsim --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+import pimsim
+from pimsim.cli.check import check
+from pimsim.cli.config import config
+from pimsim.cli.models import models
+from pimsim.cli.problems import ReportingGroup
+from pimsim.cli.run import run
+
+
+@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(pimsim.__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Simulate PIM-GPT: latency, energy and DRAM commands of a language model in memory.
+
+    Exit status: 0 done, 1 a check failed, 2 the input is wrong, 3 an internal error.
+    """
+
+
+for command in (run, check, config, models):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The entry point of the `pimsim` command."""
+    cli.main(prog_name="pimsim")

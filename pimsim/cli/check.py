@@ -1,0 +1,40 @@
+"""`pimsim check`."""
+
+from __future__ import annotations
+
+import click
+
+from pimsim.cli.options import set_option
+from pimsim.cli.problems import Exit
+
+_SHOWN = 100
+
+
+@click.command()
+@click.argument("commands")
+@click.option("--config", required=True, metavar="CONFIG", help="Configuration of the device that issued the commands.")
+@set_option
+def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
+    """Check the protocol of a command log, independently of the engine that wrote it.
+
+    Exit status 1 if a command breaks a rule.
+    """
+    from pimsim import api
+    from pimsim.dram import checker
+    from pimsim.dram.log import read_log
+    from pimsim.dram.timing import resolve
+
+    loaded = api.load(config, overrides)
+    device = resolve(loaded.config.dram, loaded.config.pim)
+    log = read_log(commands, device.standard)
+    violations = checker.check(log, device)
+    for violation in violations[:_SHOWN]:
+        click.echo(f"{commands}: {violation}")
+    if len(violations) > _SHOWN:
+        click.echo(f"... and {len(violations) - _SHOWN:,} more")
+    click.echo(f"{len(log):,} commands checked, {_count(len(violations))}")
+    return Exit.CHECK_FAILED if violations else Exit.DONE
+
+
+def _count(violations: int) -> str:
+    return f"{violations or 'no':,} violation{'' if violations == 1 else 's'}" if violations else "no violations"

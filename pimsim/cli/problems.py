@@ -1,0 +1,111 @@
+"""Errors as the command line prints them, and the exit status that each one means."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Any
+
+import click
+
+from pimsim.errors import InputError, Problem, did_you_mean
+
+
+class Exit(IntEnum):
+    """What a process's exit status says."""
+
+    DONE = 0
+    CHECK_FAILED = 1
+    WRONG_INPUT = 2
+    INTERNAL_ERROR = 3
+    INTERRUPTED = 130  # as a shell reports SIGINT
+
+
+class ReportingGroup(click.Group):
+    """A group whose errors are one line per problem on standard error, and never a traceback."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> None:
+        """Run the command line, then exit with the status of what happened."""
+        extra["standalone_mode"] = False
+        sys.exit(self._status(args, prog_name, extra))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` name; UsageError with the nearest name if there is none."""
+        if self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no such command {args[0]!r}{did_you_mean(args[0], self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _status(self, args: Sequence[str] | None, prog_name: str | None, extra: dict[str, Any]) -> int:
+        try:
+            status = super().main(args, prog_name, **extra)
+            sys.stdout.flush()
+            return status if isinstance(status, int) else Exit.DONE
+        except InputError as error:
+            return _report(error.problems)
+        except click.UsageError as error:
+            return _report_usage(error)
+        except (click.Abort, KeyboardInterrupt):
+            return Exit.INTERRUPTED
+        except BrokenPipeError:  # the reader of our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.DONE
+        except Exception as error:
+            return _internal_error(error)
+
+
+def _report_usage(error: click.UsageError) -> int:
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click before 8.2 prints it itself
+        click.echo(error.message, err=True)
+        return Exit.WRONG_INPUT
+    return _report([_usage_problem(error)])
+
+
+def _report(problems: Iterable[Problem]) -> int:
+    for problem in problems:
+        click.echo(" ".join(str(problem).split("\n")), err=True)
+    return Exit.WRONG_INPUT
+
+
+def option_problem(option: str, message: str) -> Problem:
+    """A problem with an option or argument: its name is in the place of a file."""
+    return Problem(option, 1, 1, option.lstrip("-"), message)
+
+
+def _usage_problem(error: click.UsageError) -> Problem:
+    """click's complaint about the command line, in this program's form."""
+    context = error.ctx
+    command = context.command_path if context else "pimsim"
+    if isinstance(error, click.NoSuchOption):
+        known = [name for p in context.command.params for name in p.opts] if context else []
+        return option_problem(
+            error.option_name, f"no such option of `{command}`{did_you_mean(error.option_name, known)}"
+        )
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        option = error.param.opts[-1] if isinstance(error.param, click.Option) else error.param.human_readable_name
+        missing = isinstance(error, click.MissingParameter)
+        return option_problem(option, f"is needed; see `{command} --help`" if missing else _sentence(error.message))
+    if isinstance(error, click.BadOptionUsage):
+        return option_problem(error.option_name, _sentence(error.message))
+    message = _sentence(error.message)
+    return Problem("pimsim", 1, 1, command, message if message.endswith("?") else f"{message}; see `{command} --help`")
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _internal_error(error: Exception) -> int:
+    if os.environ.get("PIMSIM_DEBUG"):
+        traceback.print_exception(error)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    hint = "" if os.environ.get("PIMSIM_DEBUG") else "; set PIMSIM_DEBUG=1 for the traceback"
+    click.echo(f"pimsim: internal error: {what}{hint}", err=True)
+    return Exit.INTERNAL_ERROR

@@ -1,0 +1,83 @@
+"""`pimsim run`."""
+
+from __future__ import annotations
+
+import click
+
+from pimsim.cli.options import config_argument, located_in, set_option
+from pimsim.cli.problems import option_problem
+from pimsim.errors import InputError, Problem
+
+
+@click.command()
+@config_argument
+@set_option
+@click.option("--out", metavar="DIR", type=click.Path(file_okay=False), help="Write summary, tables and plots to DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else on standard output.")
+@click.option("--engine", type=click.Choice(["fast", "stepped"]), help="Override engine.mode; no result differs.")
+@click.option("--no-fold", is_flag=True, help="Simulate every channel; no result differs.")
+@click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
+@click.option("--timeline", metavar="FILE", help="Not in this version.")
+@click.option("--window", metavar="START_NS:END_NS", help="Limit --commands in time, ns.")
+def run(
+    config: str,
+    overrides: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    engine: str | None,
+    no_fold: bool,
+    commands: str | None,
+    timeline: str | None,
+    window: str | None,
+) -> None:
+    """Simulate CONFIG and print what came out."""
+    from rich.console import Console
+
+    from pimsim import api
+    from pimsim.results.progress import progress_bar
+
+    window_ns = _check_options(commands, timeline, window)
+    loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
+    with located_in(loaded), progress_bar(Console(stderr=True)) as progress:
+        result = api.run(loaded.config, loaded.provenance, log=commands, window_ns=window_ns, progress=progress)
+        if out is not None:
+            result.save(out)
+    if as_json:
+        from pimsim.results.summary import to_json
+
+        click.echo(to_json(result.summary), nl=False)
+        return
+    from pimsim.results.terminal import print_summary
+
+    print_summary(result, Console())
+    if out is not None:
+        click.echo(f"written to {out}")
+
+
+def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:
+    return ([f"engine.mode={engine}"] if engine else []) + (["engine.fold=false"] if no_fold else [])
+
+
+def _check_options(commands: str | None, timeline: str | None, window: str | None) -> tuple[float, float] | None:
+    """The window, if there is one; InputError with every option that is wrong."""
+    problems: list[Problem] = []
+    if timeline is not None:
+        problems.append(option_problem("--timeline", "this version writes no timeline"))
+    if window is not None and commands is None:
+        problems.append(option_problem("--window", "limits --commands, which is not given"))
+    limits = None if window is None else parse_window(window)
+    if window is not None and limits is None:
+        problems.append(option_problem("--window", f"must be START_NS:END_NS with 0 <= START < END, not {window!r}"))
+    if problems:
+        raise InputError(problems)
+    return limits
+
+
+def parse_window(text: str) -> tuple[float, float] | None:
+    """START_NS:END_NS, None if it is not that."""
+    start, _, end = text.partition(":")
+    try:
+        limits = float(start), float(end)
+    except ValueError:
+        return None
+    return limits if 0 <= limits[0] < limits[1] < float("inf") else None

@@ -1,0 +1,175 @@
+"""The compiled kernel and its readable twin do the same, to the clock, whatever shortcuts the kernel takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pimsim.dram.controller import Controller, Issued
+from pimsim.dram.gddr6_pim import STANDARD
+from pimsim.dram.kernel import FOREVER, Engine
+from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
+from pimsim.dram.spec import Needs
+from pimsim.dram.timing import Device
+from tests.strategies import ROWS, devices, programs
+
+EXTRA_ROWS = 16  # room for the base that shifts a program's columns
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program per channel (None: the channel rests), all started `idle` clocks after the last data end."""
+
+    programs: list[Program | None]
+    base: int
+    idle: int
+
+
+@st.composite
+def steps(draw: st.DrawFn, device: Device) -> Step:
+    """Work for every channel; often the same for all, as the kernel folds equal channels."""
+    if draw(st.booleans()):
+        work: list[Program | None] = [draw(programs(device, max_requests=4))] * device.channels
+    else:
+        work = [draw(st.none() | programs(device, max_requests=4)) for _ in range(device.channels)]
+    idle = draw(st.one_of(st.just(0), st.integers(0, 3 * device.refresh_interval)))
+    return Step(work, draw(st.integers(0, EXTRA_ROWS * device.columns)), idle)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
+    """A device of 1 to 3 channels, steps of work, and idle clocks at the end."""
+    device = replace(draw(devices(channels=draw(st.integers(1, 3)))), rows=ROWS + EXTRA_ROWS)
+    work = draw(st.lists(steps(device), min_size=1, max_size=4))
+    return device, work, draw(st.integers(0, 3 * device.refresh_interval))
+
+
+@dataclass
+class Outcome:
+    """Everything that an engine says about the work."""
+
+    ends: list[list[int]]
+    causes: list[dict[str, int]]
+    counts: dict[str, int]
+    open_cycles: int
+    commands: list[list[Issued]]
+
+
+def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
+    controllers = [Controller(device) for _ in range(device.channels)]
+    outcome = Outcome([], [], {}, 0, [])
+    end = 0
+    for step in work:
+        start = end + step.idle
+        ends, causes = [], []
+        for controller, program in zip(controllers, step.programs, strict=True):
+            ends.append(start if program is None else controller.run(shifted(program, step.base), start))
+            causes.append({} if program is None else controller.causes)
+        end = max(ends)
+        outcome.ends.append(ends)
+        outcome.causes.append(causes[ends.index(end)])
+    stop = end + tail
+    for controller in controllers:
+        controller.finish(stop)
+        outcome.open_cycles += controller.channel.open_cycles(max(stop, controller.commands[-1].clk if controller.commands else 0))
+        outcome.commands.append(controller.commands)
+    names = [issued.command for controller in controllers for issued in controller.commands]
+    outcome.counts = {name: names.count(name) for name in device.command_names}
+    return outcome
+
+
+def shifted(program: Program, base: int) -> Program:
+    """The program with every linear column of the array moved on by `base`."""
+    moved = program.copy()
+    for request in moved:
+        in_array = request[0] in (LOOP, OPEN, SCATTER) or (
+            request[0] == RUN and STANDARD.commands[request[1]].needs is Needs.OPEN
+        )
+        request[3] += base if in_array else 0
+    return moved
+
+
+def run_on_kernel(
+    device: Device, work: list[Step], tail: int, stepped: bool, fold: bool, window: tuple[int, int] | None = None
+) -> Outcome:
+    engine = Engine(device, stepped=stepped, fold=fold)
+    log: list[np.ndarray] = []
+    if window is not None:
+        engine.log_to(log.append, *window)
+    outcome = Outcome([], [], {}, 0, [])
+    totals = engine.new_totals()
+    commands = len(device.command_names)
+    end = 0
+    for step in work:
+        program, spans = spliced(step.programs)
+        before = totals.copy()
+        end = engine.run(program, spans, step.base, end + step.idle, totals)
+        charged = (totals - before)[commands + 1 :].tolist()
+        outcome.ends.append(engine.ends.tolist())
+        outcome.causes.append({cause: n for cause, n in zip(engine.causes, charged, strict=True) if n})
+    engine.finish(end + tail, totals)
+    outcome.counts = dict(zip(device.command_names, totals[:commands].tolist(), strict=True))
+    outcome.open_cycles = int(totals[commands])
+    rows = [row for chunk in log for row in chunk.tolist()]
+    for channel in range(device.channels):
+        mine = [Issued(clk, device.command_names[cmd], *rest) for clk, c, cmd, *rest in rows if c == channel]
+        outcome.commands.append(mine)
+    return outcome
+
+
+def spliced(work: list[Program | None]) -> tuple[Program, np.ndarray]:
+    """One array of all programs, equal ones once, and each channel's rows in it."""
+    parts: list[Program] = []
+    spans: list[list[int]] = []
+    at = 0
+    for k, program in enumerate(work):
+        same = [j for j in range(k) if work[j] is program]
+        if program is None:
+            spans.append([0, 0])
+        elif same:
+            spans.append(spans[same[0]])
+        else:
+            parts.append(program)
+            spans.append([at, at + len(program)])
+            at += len(program)
+    return np.concatenate([np.empty((0, 8), np.int64), *parts]), np.array(spans, np.int64)
+
+
+@pytest.mark.nojit
+@settings(max_examples=200, deadline=None)
+@given(cases(), st.booleans(), st.booleans())
+def test_kernel_counts_what_the_twin_counts(case: tuple[Device, list[Step], int], stepped: bool, fold: bool) -> None:
+    expected = run_on_twin(*case)
+    outcome = run_on_kernel(*case, stepped=stepped, fold=fold)
+    assert outcome.ends == expected.ends
+    assert outcome.causes == expected.causes
+    assert outcome.counts == expected.counts
+    assert outcome.open_cycles == expected.open_cycles
+
+
+@pytest.mark.nojit
+@settings(max_examples=200, deadline=None)
+@given(cases(), st.booleans())
+def test_kernel_issues_what_the_twin_issues(case: tuple[Device, list[Step], int], stepped: bool) -> None:
+    expected = run_on_twin(*case)
+    outcome = run_on_kernel(*case, stepped=stepped, fold=True, window=(0, FOREVER))
+    assert outcome.commands == expected.commands
+    assert (outcome.ends, outcome.causes) == (expected.ends, expected.causes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.booleans(), st.data())
+def test_kernel_logs_the_commands_of_a_window(
+    case: tuple[Device, list[Step], int], stepped: bool, data: st.DataObject
+) -> None:
+    expected = run_on_twin(*case)
+    latest = max(issued.clk for commands in expected.commands for issued in [Issued(0, ""), *commands])
+    low = data.draw(st.integers(0, latest))
+    high = data.draw(st.integers(low, latest + 1))
+    outcome = run_on_kernel(*case, stepped=stepped, fold=True, window=(low, high))
+    assert outcome.commands == [[c for c in commands if low <= c.clk < high] for commands in expected.commands]
+    assert outcome.counts == expected.counts

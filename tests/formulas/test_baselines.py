@@ -1,0 +1,240 @@
+"""Baselines against the reference figures, hand arithmetic and a plain loop."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pimsim import baselines
+from pimsim.baselines.devices import BaselineDevice
+from pimsim.workload.models import MODELS, Workload, build
+from pimsim.workload.ops import OPS
+
+GPT2 = ("gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl")
+
+
+def whole(name: str) -> Workload:
+    return build(MODELS[name], lm_head=True)
+
+
+def blocks(name: str) -> Workload:
+    return build(MODELS[name], lm_head=False)
+
+
+def t4() -> BaselineDevice:
+    return baselines.load("gpu-t4")
+
+
+def changed(device: BaselineDevice, path: str, value: float) -> BaselineDevice:
+    """`device` with one constant's value replaced."""
+    data = device.model_dump(by_alias=True)
+    section: dict[str, Any] = data
+    for part in path.split("."):
+        section = section[part]
+    section["value"] = value
+    return BaselineDevice.model_validate(data)
+
+
+def latency_ms(device: str | BaselineDevice, workload: Workload, context: int = 1024) -> float:
+    return float(baselines.evaluate(device, workload, [context])["latency_ns"]) / 1e6
+
+
+@pytest.mark.parametrize("lm_head", [True, False])
+@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (11.8, 23.6, 35.4, 47.2), strict=True)))
+def test_eager_t4_at_19_us_per_operator(name: str, ms: float, lm_head: bool) -> None:
+    assert latency_ms("gpu-t4", build(MODELS[name], lm_head)) == pytest.approx(ms, rel=2e-3)
+
+
+def test_eager_t4_is_within_one_percent_of_the_measurement_it_was_fitted_to() -> None:
+    assert latency_ms("gpu-t4", whole("gpt2-small"), 512) == pytest.approx(11.885, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (1.19, 3.38, 7.24, 14.3), strict=True)))
+def test_roofline_t4_fp16_with_the_lm_head(name: str, ms: float) -> None:
+    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
+    assert roofline["data_type"] == "fp16"
+    assert roofline["bandwidth_GBps"] == pytest.approx(240)
+    assert roofline["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (2.39, 6.75, 14.5, 28.6), strict=True)))
+def test_roofline_t4_fp32_with_the_lm_head(name: str, ms: float) -> None:
+    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
+    assert roofline["by_data_type"]["fp32"]["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
+
+
+@pytest.mark.parametrize("name", GPT2)
+def test_roofline_without_the_lm_head_is_the_blocks_bytes_at_240_GBps(name: str) -> None:
+    shape = MODELS[name]
+    d = shape.d_model
+    elements = shape.layers * (12 * d * d + 13 * d + 2 * 1024 * d + 2 * d)
+    roofline = baselines.evaluate("gpu-t4", blocks(name), [1024])["roofline"]
+    # element-wise operators read no weights and take their operations' time at the peak: below 0.1 %
+    assert roofline["latency_ns"] == pytest.approx(elements * 2 / 240, rel=1e-3)
+
+
+def test_gpt2_xl_dispatches_the_2486_operators_that_were_recorded() -> None:
+    for name in baselines.available():
+        assert baselines.evaluate(name, whole("gpt2-xl"), [1])["model"]["aten_ops_per_step"] == 2486
+
+
+def test_device_files_count_no_operator_that_the_workload_does_not_know() -> None:
+    for name in baselines.available():
+        assert set(baselines.load(name).eager.aten_ops.per_operator) == set(OPS) - {"embedding"}
+
+
+def test_fast_host_leaves_the_t4_bound_by_memory() -> None:
+    fast = changed(t4(), "eager.op_time", 2)
+    result = baselines.evaluate(fast, whole("gpt2-xl"), [1024])
+    assert result["model"]["bound"]["memory"] > 0.99
+    assert result["latency_ns"] == pytest.approx(result["roofline"]["by_data_type"]["fp32"]["latency_ns"])
+
+
+@pytest.mark.parametrize("device", baselines.available())
+@pytest.mark.parametrize("name", [*GPT2, "gpt3-xl"])
+def test_bound_shares_add_up_and_no_model_beats_its_own_roofline(device: str, name: str) -> None:
+    result = baselines.evaluate(device, whole(name), range(1, 1025), prompt_tokens=64)
+    model = result["model"]
+    for phase in (model, model["prefill"]):
+        assert sum(phase["bound"].values()) == pytest.approx(1)
+    assert set(model["bound"]) == {"launch", "memory", "compute"}
+    floor = result["roofline"]["by_data_type"][model["data_type"]]["latency_ns"]
+    assert model["latency_ns"] >= floor
+
+
+def test_xeon_roofline_is_its_specified_bandwidth() -> None:
+    """6.2 GB of GPT-2 XL in fp32 at 128 GB/s is 49 ms, before any K or V."""
+    roofline = baselines.evaluate("cpu-xeon-6154", whole("gpt2-xl"), [1])["roofline"]
+    assert roofline["latency_ns"] / 1e6 == pytest.approx(49, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (60.9, 99.1, 244, 375), strict=True)))
+def test_cpu_model_on_the_machine_it_was_fitted_to(name: str, ms: float) -> None:
+    epyc = changed(baselines.load("cpu-xeon-6154"), "memory.bandwidth", 29.9)
+    assert 0.87 < latency_ms(epyc, whole(name), 128) / ms < 1.25
+
+
+def test_xeon_lies_between_its_bound_and_what_the_paper_implies() -> None:
+    for name, paper_ms in (("gpt2-small", 90), ("gpt2-xl", 700)):
+        result = baselines.evaluate("cpu-xeon-6154", blocks(name), range(1, 1025))
+        assert result["roofline"]["latency_ns"] < result["latency_ns"] < paper_ms * 1e6 * 1024
+
+
+def expected_cpu_step(workload: Workload, context: int, batch: int) -> float:
+    """The eager model of the CPU, written out in scalars; ns."""
+    device = baselines.load("cpu-xeon-6154")
+    counts = {"layernorm": 1, "linear": 3, "attention": 27, "add": 1, "gelu": 8}
+    total = 38 * workload.shape.layers / 48 * 68e3
+    for operator in workload.operators:
+        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.83)
+        work = operator.flops(context) * batch / (device.data_types["fp32"].peak.value * 1e3)
+        launch = counts[operator.op] * 68e3 if operator.scope == "block" else 0.0
+        total += workload.repeats(operator) * max(launch, moved, work)
+    return total
+
+
+@settings(max_examples=30)
+@given(
+    st.sampled_from(sorted(MODELS)), st.booleans(), st.lists(st.integers(1, 9000), min_size=1, max_size=5),
+    st.integers(1, 64),
+)  # fmt: skip
+def test_cpu_steps_are_the_sum_over_operators(name: str, lm_head: bool, contexts: list[int], batch: int) -> None:
+    workload = build(MODELS[name], lm_head)
+    expected = sum(expected_cpu_step(workload, context, batch) for context in contexts)
+    result = baselines.evaluate("cpu-xeon-6154", workload, contexts, batch)
+    assert result["latency_ns"] == pytest.approx(expected, rel=1e-12)
+    assert result["latency_per_token_ns"] == pytest.approx(expected / len(contexts), rel=1e-12)
+    assert result["energy_per_token_pJ"] * len(contexts) * batch == pytest.approx(result["energy_pJ"], rel=1e-12)
+
+
+def test_gpu_energy_is_idle_power_plus_the_used_share_of_the_rest() -> None:
+    result = baselines.evaluate("gpu-t4", whole("gpt2-xl"), [1024])
+    latency = result["latency_ns"]
+    utilisation = whole("gpt2-xl").bytes(1024, 4, biases=True) / 240 / latency
+    assert 0.5 < utilisation < 0.7
+    assert result["energy_pJ"] == pytest.approx(latency * (26 + 44 * utilisation) * 1000)
+    assert result["model"]["energy_cap_pJ"] == pytest.approx(latency * 70 * 1000)
+
+
+def test_energy_is_between_idle_and_cap_and_at_the_cap_when_memory_bound() -> None:
+    result = baselines.evaluate("gpu-t4", whole("gpt2-small"), [1, 1024], prompt_tokens=2048)
+    for part in (result["model"], result["model"]["prefill"], result["roofline"]):
+        assert part["energy_pJ"] >= part["latency_ns"] * 26 * 1000
+    assert result["energy_pJ"] < result["model"]["energy_cap_pJ"]
+    roofline = result["roofline"]
+    assert roofline["energy_pJ"] == pytest.approx(roofline["energy_cap_pJ"], rel=5e-3)
+
+
+def test_prompt_is_one_batch_of_tokens() -> None:
+    workload, prompt = blocks("gpt3-xl"), 512
+    result = baselines.evaluate("gpu-t4", workload, [513], prompt_tokens=prompt)
+    work_ns = workload.total_flops(1, prompt) / 8.1e3
+    assert result["prefill_latency_ns"] == pytest.approx(work_ns, rel=0.02)
+    assert result["model"]["prefill"]["bound"]["compute"] > 0.97
+    one = baselines.evaluate("gpu-t4", workload, [1], prompt_tokens=1)
+    assert one["prefill_latency_ns"] == one["latency_ns"]
+    assert baselines.evaluate("gpu-t4", workload, [1])["prefill_latency_ns"] == 0
+
+
+def test_prompt_computes_logits_for_its_last_token_only() -> None:
+    extra = [
+        baselines.evaluate("gpu-t4", build(MODELS["gpt2-small"], head), [1], prompt_tokens=1024)["prefill_latency_ns"]
+        for head in (False, True)
+    ]
+    head_ns = 50257 * 768 * 4 / 240
+    assert extra[1] - extra[0] == pytest.approx(head_ns, rel=0.05)
+
+
+def test_batch_reads_the_weights_once() -> None:
+    single, many = (
+        baselines.evaluate("gpu-t4", blocks("gpt2-xl"), [1], batch=b)["roofline"]["latency_ns"] for b in (1, 16)
+    )
+    assert single < many < 1.05 * single
+
+
+def test_measurement_of_the_users_own_replaces_the_model_for_that_model_at_batch_1() -> None:
+    data = t4().model_dump(by_alias=True)
+    data["eager"]["measured"] = {"gpt2-xl": {"value": 40.5, "unit": "ms", "source": "measured", "note": "mine"}}
+    device = BaselineDevice.model_validate(data)
+    mine = baselines.evaluate(device, blocks("gpt2-xl"), range(1, 11), prompt_tokens=8)
+    assert mine["model"]["kind"] == "measured" and mine["model"]["bound"] == {"measured": 1.0}
+    assert mine["latency_ns"] == pytest.approx(405e6)
+    assert mine["prefill_latency_ns"] > 0 and "measured" not in mine["model"]["prefill"]["bound"]
+    assert mine["model"]["constants"]["eager.measured.gpt2-xl"]["note"] == "mine"
+    for workload, batch in ((blocks("gpt2-large"), 1), (blocks("gpt2-xl"), 2)):
+        assert baselines.evaluate(device, workload, [1], batch)["model"]["kind"] == "eager"
+
+
+def test_result_is_json_with_constants_and_their_sources() -> None:
+    result = baselines.evaluate("gpu-t4", blocks("gpt2-small"), range(1, 9), prompt_tokens=3)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    constants = result["model"]["constants"]
+    assert constants["eager.op_time"]["value"] == 19 and constants["eager.op_time"]["source"] == "derived"
+    assert constants["power.cap"]["unit"] == "W"
+    assert all(constant["note"] for constant in constants.values())
+
+
+def test_evaluation_of_1024_contexts_takes_milliseconds_and_repeats_to_the_bit() -> None:
+    workload = whole("gpt3-xl")
+    first = baselines.evaluate("gpu-t4", workload, range(1, 1025))
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        again = baselines.evaluate("gpu-t4", workload, range(1, 1025))
+        times.append(time.perf_counter() - started)
+        assert again == first
+    assert min(times) < 0.02
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"contexts": []}, {"contexts": [0]}, {"batch": 0}, {"prompt_tokens": -1}], ids=str
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
+    given_: dict[str, Any] = {"contexts": [1], "batch": 1, "prompt_tokens": 0} | arguments
+    with pytest.raises(ValueError, match="must be"):
+        baselines.evaluate("gpu-t4", blocks("gpt2-small"), **given_)

@@ -1,0 +1,146 @@
+"""For every row of a timing table: a situation in which that row, and no other, is what waits.
+
+A `Situation` names a constraint, one command that it counts from, one that it holds
+back, and their banks.  `stretched` gives a device in which every timing is 1 clock
+but those that the constraint's latency grows with, and `enact` issues commands until
+only the held-back one is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pimsim.dram.controller import Issued
+from pimsim.dram.device import CLOSED, NONE, Channel
+from pimsim.dram.gddr6_pim import STANDARD
+from pimsim.dram.spec import Command, Effect, Needs, Scope, TimingConstraint
+from pimsim.dram.timing import Device
+from tests.strategies import cycles_of, device_of
+
+LONG = 40
+SETTLED = 1000  # clocks after which nothing earlier binds
+ROW = 3
+SAME_BANK, SAME_GROUP, OTHER_GROUP = 0, 1, 4  # the held-back command's bank; the other's is 0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """`following` in `bank` waits for `preceding` in bank 0 (banks only where a command has one)."""
+
+    constraint: TimingConstraint
+    preceding: str
+    following: str
+    bank: int
+
+    def __str__(self) -> str:
+        where = {SAME_BANK: "same_bank", SAME_GROUP: "same_group", OTHER_GROUP: "other_group"}[self.bank]
+        return f"{self.constraint.latency}-{self.preceding}-{self.following}-{where}".replace(" ", "")
+
+
+def situations(shared: bool = True) -> list[Situation]:
+    """Every way in which each constraint binds; with shared=False, every near miss: a level too far."""
+    found = []
+    reach = {"bank": [SAME_BANK], "bank_group": [SAME_BANK, SAME_GROUP], "channel": [SAME_BANK, SAME_GROUP, OTHER_GROUP]}
+    for constraint in STANDARD.constraints:
+        for preceding in constraint.preceding:
+            for following in constraint.following:
+                scopes = {STANDARD.command(preceding).scope, STANDARD.command(following).scope}
+                binding = reach[constraint.level] if scopes == {Scope.BANK} else [SAME_BANK]
+                others = [bank for bank in reach["channel"] if bank not in binding and scopes == {Scope.BANK}]
+                chosen = binding if shared else others
+                found += [Situation(constraint, preceding, following, bank) for bank in chosen]
+    return found
+
+
+def stretched(situation: Situation) -> Device:
+    """A device in which the situation's constraint asks for many clocks and all others for few."""
+    if holds_all(situation.constraint):
+        return _nothing_but_the_bus(situation)
+    device = device_of(cycles_of(1))
+    short = device.latency(situation.constraint)
+    for name in device.cycles:
+        longer = replace(device, cycles={**device.cycles, name: LONG})
+        if longer.latency(situation.constraint) > short:
+            device, short = longer, longer.latency(situation.constraint)
+    return device
+
+
+def holds_all(constraint: TimingConstraint) -> bool:
+    """Whether a constraint is the command bus: any command waits for any other."""
+    return len(constraint.preceding) == len(STANDARD.commands)
+
+
+def _nothing_but_the_bus(situation: Situation) -> Device:
+    """A device in which the command bus alone keeps the situation's two commands apart."""
+    pair = (situation.preceding, situation.following)
+    others = [c for c in STANDARD.constraints if not holds_all(c) and pair[0] in c.preceding and pair[1] in c.following]
+    for bias in ({}, {"nCL": 5}, {"nCWL": 5}):
+        device = device_of(cycles_of(0) | bias)
+        if all(device.latency(constraint) <= 0 for constraint in others):
+            return device
+    raise AssertionError(f"something always keeps {pair} apart")
+
+
+def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], int]:
+    """Issue everything up to the held-back command: the channel, what was issued, the clock that counts."""
+    stage = _Stage(device)
+    first, then = device.standard.command(situation.preceding), device.standard.command(situation.following)
+    if then.needs is Needs.OPEN:
+        stage.open_banks(set(stage.channel.addressed(then, situation.bank)) - stage.closed_for(first))
+    stage.prepare(first, 0)
+    if first.effect is Effect.CLOSE:
+        stage.open_banks(set(stage.channel.addressed(first, 0)))
+    stage.clk += SETTLED
+    counts_from = stage.issue(first, 0)
+    for bank in range(1, situation.constraint.window):
+        stage.issue(first, bank)
+    stage.prepare(then, situation.bank)
+    if holds_all(situation.constraint):
+        counts_from = stage.clk
+    return stage.channel, stage.issued, counts_from
+
+
+def address(command: Command, bank: int) -> tuple[int, int, int]:
+    """Bank, row and column of a command, where it has them."""
+    has_row = command.needs is Needs.OPEN or command.effect is Effect.OPEN
+    return (
+        bank if command.scope is Scope.BANK else NONE,
+        ROW if has_row else NONE,
+        0 if command.shows_column else NONE,
+    )
+
+
+class _Stage:
+    """A channel and what was issued on it, each command as early as it may."""
+
+    def __init__(self, device: Device) -> None:
+        self.channel = Channel(device)
+        self.standard = device.standard
+        self.issued: list[Issued] = []
+        self.clk = 0
+
+    def issue(self, command: Command, bank: int) -> int:
+        bank, row, column = address(command, bank)
+        clk = max(self.clk, self.channel.earliest(command.name, bank))
+        self.channel.issue(command.name, clk, bank, row, column)
+        self.issued.append(Issued(clk, command.name, bank, row, column))
+        self.clk = clk
+        return clk
+
+    def closed_for(self, command: Command) -> set[int]:
+        return set(self.channel.addressed(command, 0)) if command.needs is Needs.CLOSED else set()
+
+    def open_banks(self, banks: set[int]) -> None:
+        for bank in sorted(banks):
+            if self.channel.open_rows[bank] == CLOSED:
+                self.issue(self.standard.command("ACT"), bank)
+
+    def prepare(self, command: Command, bank: int) -> None:
+        """Open or close the banks that `command` addresses, as it needs them."""
+        banks = set(self.channel.addressed(command, address(command, bank)[0]))
+        if command.needs is Needs.OPEN:
+            self.open_banks(banks)
+        elif command.needs is Needs.CLOSED:
+            for b in sorted(banks):
+                if self.channel.open_rows[b] != CLOSED:
+                    self.issue(self.standard.command("PRE"), b)

@@ -1,0 +1,157 @@
+"""Every rule between keys, with a configuration that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pimsim.config import rules
+from pimsim.config.loader import load, load_config
+from pimsim.config.rules import RULES
+from pimsim.config.validate import check_rules, flatten
+from pimsim.errors import InputError
+from tests.conftest import SHIPPED, Write
+
+SHAPE: Mapping[str, Any] = {"name": "tiny", "layers": 2, "d_model": 64, "heads": 4}
+TIMING = "dram.timing."
+POWER = "dram.power."
+CUSTOM = "workload.model_config."
+
+# (key at fault, its value, other values needed, what is said)
+BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
+    ("dram.row_bytes", 2064, {}, "must be whole columns of 32 bytes (dram.column_bytes), not 2064"),
+    ("dram.column_bytes", 31, {"dram.row_bytes": 62, "pim.global_buffer_bytes": 62, "pim.lanes": 1},
+     "must be whole BF16 of 2 bytes, not 31 bytes"),
+    ("pim.global_buffer_bytes", 2050, {}, "must be whole columns of 32 bytes (dram.column_bytes), not 2050"),
+    ("pim.lanes", 32, {}, "32 lanes that the column width cannot feed: "
+     "a column of 32 bytes (dram.column_bytes) feeds 16"),
+    ("pim.lanes", 12, {}, "12 lanes do not divide the 16 BF16 of a column (dram.column_bytes)"),
+    (TIMING + "tRAS_ns", 11, {}, "must be at least tRCDRD (12 ns), not 11"),
+    (TIMING + "tRC_ns", "39.9", {}, "must be at least tRAS (28 ns) + tRP (12 ns), not 39.9"),
+    (TIMING + "tCCDL_ns", "0.5", {}, "must be at least tCCDS (1 ns), not 0.5"),
+    (TIMING + "tRRDL_ns", 5, {}, "must be at least tRRDS (6 ns), not 5"),
+    (TIMING + "tFAW_ns", 5, {}, "must be at least tRRDS (6 ns), not 5"),
+    (TIMING + "tWTRL_ns", 4, {}, "must be at least tWTRS (5 ns), not 4"),
+    (TIMING + "tRFCpb_ns", 456, {}, "must be at most tRFC (455 ns), not 456"),
+    (TIMING + "tREFI_ns", 455, {}, "must be longer than tRFC (455 ns), not 455: "
+     "the banks would do nothing but refresh"),
+    (TIMING + "tREFI_ns", 500, {}, "500 ns less tRFC (455 ns) leaves no time to open a row and use it "
+     "before the next refresh"),
+    (TIMING + "tREFI_ns", 4000, {"dram.refresh": "per_bank"},
+     "4000 ns over 4 x 4 banks less tRFCpb (227.5 ns) leaves no time to open a row and use it "
+     "before the next bank's refresh"),
+    (TIMING + "tREFI_ns", 5000, {"dram.refresh": "per_bank", TIMING + "tRFCpb_ns": 300},
+     "5000 ns over 4 x 4 banks less tRFCpb (300 ns) leaves no time to open a row and use it "
+     "before the next bank's refresh"),
+    (POWER + "IDD0_mA", 92, {}, "must be above IDD2N_mA (92 mA), not 92: "
+     "an activation's energy VDD (IDD0 - IDD2N) tRC would not be positive"),
+    (POWER + "IDD4R_mA", 100, {}, "must be above IDD3N_mA (142 mA), not 100: "
+     "a read's energy VDD (IDD4R - IDD3N) tCCD would not be positive"),
+    (POWER + "IDD4W_mA", 100, {}, "must be above IDD3N_mA (142 mA), not 100: "
+     "a write's energy VDD (IDD4W - IDD3N) tCCD would not be positive"),
+    (POWER + "IDD5B_mA", 90, {}, "must be above IDD2N_mA (92 mA), not 90: "
+     "a refresh's energy VDD (IDD5B - IDD2N) tRFC would not be positive"),
+    (CUSTOM + "heads", 5, {"workload.model_config": SHAPE}, "5 heads do not divide d_model (64)"),
+    (CUSTOM + "kv_heads", 3, {"workload.model_config": SHAPE}, "3 heads of K and V do not divide heads (4)"),
+]  # fmt: skip
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as the mappings of a file."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        *sections, key = path.split(".")
+        here = tree
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[key] = dict(value) if isinstance(value, Mapping) else value
+    return tree
+
+
+def text_of(tree: Mapping[str, Any], indent: str = "") -> str:
+    """YAML in block style, a key a line."""
+    lines = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{indent}{key}:\n{text_of(value, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{key}: {value}\n")
+    return "".join(lines)
+
+
+@pytest.mark.parametrize(("key", "value", "others", "message"), BROKEN, ids=[case[0] for case in BROKEN])
+def test_a_broken_rule_is_reported_at_the_key_at_fault(
+    extend: Write, key: str, value: Any, others: dict[str, Any], message: str
+) -> None:
+    text = text_of(nested({**others, key: value}))
+    path = extend(text)
+    leaf = key.rpartition(".")[2]
+    line, column = next(
+        (number, len(given) - len(given.lstrip()) + 1)
+        for number, given in enumerate(text.split("\n"), 2)
+        if given.lstrip().startswith(f"{leaf}:")
+    )
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert f"{path}:{line}:{column}: {key}: {message}" in str(caught.value).split("\n")
+
+
+def test_every_rule_has_a_configuration_here_that_breaks_it() -> None:
+    shipped = flatten(load_config(SHIPPED))
+    assert not list(rules.broken(shipped))
+    shape = {f"{CUSTOM}{key}": value for key, value in SHAPE.items()}
+    cases = [{**shipped, **shape, **others, key: Decimal(value)} for key, value, others, _ in BROKEN]
+    unbroken = [rule.keys for rule in RULES if not any(_breaks(rule, case) for case in cases)]
+    assert not unbroken
+
+
+def _breaks(rule: rules.Rule, values: Mapping[str, Any]) -> bool:
+    return all(key in values for key in rule.keys) and not rule.holds(*(values[key] for key in rule.keys))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (TIMING + "tRC_ns", 40),
+        (TIMING + "tRFCpb_ns", 455),
+        (TIMING + "tFAW_ns", 6),
+        ("pim.lanes", 8),
+        (POWER + "IDD0_mA", "92.1"),
+        (CUSTOM + "kv_heads", 2),
+        (CUSTOM + "heads", 64),
+    ],
+)
+def test_the_edge_of_a_rule_is_allowed(extend: Write, key: str, value: Any) -> None:
+    base = {"workload.model_config": SHAPE} if key.startswith(CUSTOM) else {}
+    load(extend(text_of(nested({**base, key: value}))))
+
+
+def test_without_refresh_its_interval_does_not_matter(extend: Write) -> None:
+    load(extend("dram: {refresh: none, timing: {tREFI_ns: 456}}"))
+
+
+def test_a_rule_says_nothing_about_a_key_that_is_itself_wrong(extend: Write) -> None:
+    with pytest.raises(InputError) as caught:
+        load(extend("dram:\n  column_bytes: 0\n  row_bytes: 7\n"))
+    assert [problem.key for problem in caught.value.problems] == ["dram.column_bytes"]
+
+
+def test_rules_are_checked_beside_a_key_that_is_wrong(extend: Write) -> None:
+    with pytest.raises(InputError) as caught:
+        load(extend("dram:\n  rows: x\n  timing:\n    tRC_ns: 1\npim:\n  lanes: 32\n"))
+    assert [problem.key for problem in caught.value.problems] == ["dram.rows", "dram.timing.tRC_ns", "pim.lanes"]
+
+
+def test_rules_hold_for_a_configuration_made_in_python() -> None:
+    config = load_config(SHIPPED)
+    broken = config.model_copy(update={"pim": config.pim.model_copy(update={"lanes": 32})})
+    with pytest.raises(InputError, match=r"^pim\.lanes: 32 lanes that the column width cannot feed"):
+        check_rules(broken, {})
+
+
+def test_names_are_checked_in_a_configuration_made_in_python() -> None:
+    with pytest.raises(InputError, match=r"^workload\.model: unknown model 'gpt3-xl'; did you mean 'gpt3-xxl'\?"):
+        check_rules(load_config(SHIPPED), {"workload.model": ["gpt3-xxl"]})
