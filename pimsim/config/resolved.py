@@ -85,7 +85,14 @@ def _lines(values: Mapping[str, Any], provenance: Mapping[str, Origin], path: st
 def _scalar(value: Any) -> str:
     if isinstance(value, _Text) or (isinstance(value, str) and _BARE.fullmatch(value) and value.lower() not in _WORDS):
         return str(value)
-    return json.dumps(value, ensure_ascii=True)  # JSON's text and lists are YAML as well
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
+    return f'"{"".join(map(_escaped, value))}"' if isinstance(value, str) else json.dumps(value)
+
+
+def _escaped(character: str) -> str:
+    """A character inside quotes; YAML reads no surrogates, so JSON's escapes do not do."""
+    return character if character.isprintable() and character not in '"\\' else f"\\U{ord(character):08X}"
 
 
 def _comment(origin: Origin | None) -> str:

@@ -57,10 +57,13 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _exact_numbers(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        kinds = {field.alias or name: set(_kinds(field.annotation)) for name, field in cls.model_fields.items()}
-        return {key: _exact(value, kinds.get(key, set())) for key, value in data.items()}
+        return exact_numbers(cls, data) if isinstance(data, Mapping) else data
+
+
+def exact_numbers(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section, each number as its field's own type if nothing is lost."""
+    kinds = {field.alias or name: set(_kinds(field.annotation)) for name, field in section.model_fields.items()}
+    return {key: _exact(value, kinds.get(key, set())) for key, value in values.items()}
 
 
 class TimingConfig(Section):
@@ -242,13 +245,13 @@ class Config(Section):
     dram: DramConfig = Field(description="The memory.")
     pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
     asic: AsicConfig = Field(description="The chip beside the memory.")
-    energy: EnergyConfig = Field(default_factory=EnergyConfig, description="How counts become energy.")
-    mapping: MappingConfig = Field(default_factory=MappingConfig, description="Where weights, K and V go.")
+    energy: EnergyConfig = Field(default_factory=EnergyConfig, description="What prices the counts.")
+    mapping: MappingConfig = Field(default_factory=MappingConfig, description="Placement of weights, K and V.")
     workload: WorkloadConfig = Field(description="What is simulated.")
     schedule: Literal["paper", "overlap"] = default(
         "paper", "One instruction at a time, or with overlap.", "paper (no overlap between instructions)"
     )
     engine: EngineConfig = Field(
-        default_factory=EngineConfig, description="How the simulation is done; it does not change any result."
+        default_factory=EngineConfig, description="The simulation itself; it does not change any result."
     )
     baselines: tuple[str, ...] = default((), "Machines to compare with, see `pimsim models`.", "none")

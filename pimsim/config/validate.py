@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from pimsim.config import rules
-from pimsim.config.schema import Config
+from pimsim.config.schema import Config, exact_numbers
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import InputError, Problem, did_you_mean
 
@@ -165,6 +165,7 @@ def flatten(section: BaseModel, path: str = "") -> dict[str, Any]:
 
 def _with_defaults(values: Mapping[str, Any], section: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
     """As `flatten`, of values that are not valid as a whole; keys without value or default are left out."""
+    values = exact_numbers(section, values)
     for key, name in keys(section).items():
         field, inner = section.model_fields[name], subsection(section, name)
         value = values.get(key, field.default)

@@ -1,8 +1,9 @@
 """The compiled channel engine: runs request programs, command by command or faster.
 
 The only module that imports numba.  Everything it knows about a device comes in one
-int64 table (`Engine` builds it from the constraint rows), so that a change of timing
-never needs a recompile and numba's disk cache stays valid.
+int64 vector (`engine` builds it from the constraint rows), so that a change of timing
+never needs a recompile and numba's disk cache stays valid.  Plain vectors with offsets,
+not tuples of views: a compiled call passes every field of a tuple by value.
 
 A constraint whose preceding or following command addresses all banks always binds, so
 it is a channel-level gap; only single-bank pairs need state per bank and bank group.
@@ -18,17 +19,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from pimsim.dram.spec import Effect, Needs, Scope
-
-if TYPE_CHECKING:
-    from pimsim.dram.timing import Device
-
-Ints = NDArray[np.int64]
 
 
 def _jit(function: Callable[..., Any], cache: bool = False) -> Callable[..., Any]:
@@ -64,283 +57,199 @@ OPEN_BANK, OPEN_ALL, CLOSE_BANK, CLOSE_ALL, REFRESH_ALL, REFRESH_BANK = range(6)
 RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
 # refresh modes
 NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
-# header of the table
-(H_CMDS, H_GROUPS, H_PER_GROUP, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH) = range(9)
-HEADER = 16
-# registers of a channel's state
+# The device table `d`: numbers, then where each table of it starts, then the tables.
+# Shapes in commands (c), windows (x): gaps (c, c), cause (c + 1, c) by previous command
+# (0: none), flags (c), windows (x) and (x, c).
+(H_CMDS, H_GROUPS, H_PER_GROUP, H_BANKS, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH, H_TIMES) = range(11)
+(
+    O_CHANNEL, O_GROUP_GAP, O_BANK_GAP, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
+    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER,
+) = range(16, 31)  # fmt: skip
+# where the parts of a channel's state `s` and of the scratch `w` start
+(O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(31, 38)
+HEADER = 40
+# A channel's state `s`: registers; open row or -1 (banks); next-allowed clocks of the
+# channel (c), of each bank (banks, c), of each bank group (groups, c); clocks of the
+# latest commands of each window (x, depth), oldest first.
 (R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE) = range(5)
 REGISTERS = 8
-# scratch of one program on one channel
+# The scratch `w` of one program on one channel: registers; commands counted (c) and clocks
+# with a bank open (1); clocks charged to each cause up to the data end; clocks past it,
+# kept only if a later command moves data.
 (W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH) = range(11)
-WORK = 12
+W_COUNTS = 12
 # what a repeat is recognised by, before the vectors
 (M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_FIRST) = range(8)
 # the log's columns
 LOG_WIDTH = 6
 
 
-class Tables(NamedTuple):
-    """Views into the device table; shapes in commands (c), banks, windows (w)."""
-
-    header: Any
-    channel: Any  # (c, c) gap at channel level
-    group: Any  # (c, c) gap of single-bank commands that share a bank group
-    bank: Any  # (c, c) gap of single-bank commands that share a bank
-    scope: Any  # (c,)
-    needs_open: Any  # (c,)
-    opens: Any  # (c,)
-    closes: Any  # (c,)
-    shows_column: Any  # (c,)
-    completion: Any  # (c,)
-    role: Any  # (6,)
-    cause: Any  # (c + 1, c): by previous command (0: none) and command
-    window_depth: Any  # (w,)
-    window_latency: Any  # (w,)
-    window_before: Any  # (w, c)
-    window_after: Any  # (w, c)
-
-
-class State(NamedTuple):
-    """Views into one channel's state."""
-
-    reg: Any  # registers
-    row: Any  # (banks,) open row or -1
-    times: Any  # all of next, bank and group, flat
-    next: Any  # (c,) next-allowed clock at channel level
-    bank: Any  # (banks, c)
-    group: Any  # (groups, c)
-    recent: Any  # (w, depth) clocks of the latest commands of each window, oldest first
-
-
-class Tally(NamedTuple):
-    """Where one program on one channel counts."""
-
-    work: Any  # scratch registers
-    counts: Any  # (c + 1,) commands, then clocks with a bank open
-    charged: Any  # (causes,) clocks up to the data end so far
-    pending: Any  # (causes,) clocks past it, kept only if a later command moves data
-    log: Any  # (capacity, 6)
-
-
-@_jit
-def _tables(tab):
-    c = tab[H_CMDS]
-    causes_rows = c + 1
-    w = tab[H_WINDOWS]
-    at = HEADER
-    channel = tab[at : at + c * c].reshape(c, c)
-    at += c * c
-    group = tab[at : at + c * c].reshape(c, c)
-    at += c * c
-    bank = tab[at : at + c * c].reshape(c, c)
-    at += c * c
-    scope = tab[at : at + c]
-    needs_open = tab[at + c : at + 2 * c]
-    opens = tab[at + 2 * c : at + 3 * c]
-    closes = tab[at + 3 * c : at + 4 * c]
-    shows_column = tab[at + 4 * c : at + 5 * c]
-    completion = tab[at + 5 * c : at + 6 * c]
-    at += 6 * c
-    role = tab[at : at + 6]
-    at += 6
-    cause = tab[at : at + causes_rows * c].reshape(causes_rows, c)
-    at += causes_rows * c
-    window_depth = tab[at : at + w]
-    window_latency = tab[at + w : at + 2 * w]
-    at += 2 * w
-    before = tab[at : at + w * c].reshape(w, c)
-    at += w * c
-    after = tab[at : at + w * c].reshape(w, c)
-    return Tables(
-        tab[:HEADER], channel, group, bank, scope, needs_open, opens, closes, shows_column, completion,
-        role, cause, window_depth, window_latency, before, after,
-    )  # fmt: skip
-
-
-@_jit
-def _state(tab, vector):
-    c, groups, windows, depth = tab[H_CMDS], tab[H_GROUPS], tab[H_WINDOWS], tab[H_DEPTH]
-    banks = groups * tab[H_PER_GROUP]
-    at = REGISTERS
-    row = vector[at : at + banks]
-    at += banks
-    times = vector[at : at + (1 + banks + groups) * c]
-    nxt = vector[at : at + c]
-    at += c
-    bank = vector[at : at + banks * c].reshape(banks, c)
-    at += banks * c
-    group = vector[at : at + groups * c].reshape(groups, c)
-    at += groups * c
-    recent = vector[at : at + windows * depth].reshape(windows, depth)
-    return State(vector[:REGISTERS], row, times, nxt, bank, group, recent)
-
-
 @_jit
 def _earliest(d, s, cmd, bank):
     """The first clock at which `cmd` may issue."""
-    t = s.next[cmd]
-    if d.scope[cmd] == BANK:
-        t = max(t, s.bank[bank, cmd], s.group[bank // d.header[H_PER_GROUP], cmd])
-    for w in range(d.window_depth.size):
-        if d.window_after[w, cmd]:
-            t = max(t, s.recent[w, 0] + d.window_latency[w])
+    t = s[d[O_TIMES] + cmd]
+    if d[d[O_SCOPE] + cmd] == BANK:
+        t = max(t, s[d[O_BANK] + bank * d[H_CMDS] + cmd], s[d[O_GROUP] + (bank // d[H_PER_GROUP]) * d[H_CMDS] + cmd])
+    for x in range(d[H_WINDOWS]):
+        if d[d[O_AFTER] + x * d[H_CMDS] + cmd]:
+            t = max(t, s[d[O_RECENT] + x * d[H_DEPTH] + 0] + d[d[O_LATENCY] + x])
     return t
 
 
 @_jit
-def _write_log(d, tally, cmd, bank, row, column, t):
-    work, log = tally.work, tally.log
-    if log.shape[0] == 0 or t < work[W_LOW] or t >= work[W_HIGH]:
+def _write_log(d, w, log, cmd, bank, row, column, t):
+    if log.shape[0] == 0 or t < w[W_LOW] or t >= w[W_HIGH]:
         return
-    at = work[W_LOGGED]
+    at = w[W_LOGGED]
     if at < log.shape[0]:
         log[at, 0] = t
-        log[at, 1] = work[W_CHANNEL]
+        log[at, 1] = w[W_CHANNEL]
         log[at, 2] = cmd
         log[at, 3] = bank
         log[at, 4] = row
         log[at, 5] = column
-    work[W_LOGGED] = at + 1
+    w[W_LOGGED] = at + 1
 
 
 @_jit
-def _charge(tally, cause, t):
+def _charge(d, w, cause, t):
     """Charge the clocks since the cursor; those past the data end only provisionally."""
-    work = tally.work
-    cursor = work[W_CURSOR]
+    cursor = w[W_CURSOR]
     if t <= cursor:
         return
-    end = work[W_END]
+    end = w[W_END]
     if end > cursor:
-        tally.charged[cause] += min(t, end) - cursor
+        w[d[O_CHARGED] + cause] += min(t, end) - cursor
     if t > end:
-        tally.pending[cause] += t - max(end, cursor)
-    work[W_CURSOR] = t
+        w[d[O_PENDING] + cause] += t - max(end, cursor)
+    w[W_CURSOR] = t
 
 
 @_jit
-def _move_data(tally, cmd, until):
+def _move_data(d, w, cmd, until):
     """A command's data crosses the pins until `until`: everything pending was needed."""
-    work = tally.work
-    if until > work[W_END]:
-        work[W_END] = until
-        work[W_TAIL] = cmd
-        for k in range(tally.pending.size):
-            tally.charged[k] += tally.pending[k]
-            tally.pending[k] = 0
+    if until > w[W_END]:
+        w[W_END] = until
+        w[W_TAIL] = cmd
+        for k in range(d[H_CAUSES]):
+            w[d[O_CHARGED] + k] += w[d[O_PENDING] + k]
+            w[d[O_PENDING] + k] = 0
+
+
+@_jit
+def _raise(d, s, at, gaps, t):
+    """next[k] = max(next[k], t + gap[k]) for the vectors that start at s[at] and d[gaps]."""
+    for k in range(d[H_CMDS]):
+        s[at + k] = max(s[at + k], t + d[gaps + k])
 
 
 @_jit
 def _block(d, s, cmd, bank, t):
     """Raise the next-allowed clocks that `cmd` at clock t holds back."""
-    for k in range(s.next.size):
-        s.next[k] = max(s.next[k], t + d.channel[cmd, k])
-    if d.scope[cmd] == BANK:
-        group = bank // d.header[H_PER_GROUP]
-        for k in range(s.next.size):
-            s.bank[bank, k] = max(s.bank[bank, k], t + d.bank[cmd, k])
-            s.group[group, k] = max(s.group[group, k], t + d.group[cmd, k])
-    for w in range(d.window_depth.size):
-        if d.window_before[w, cmd]:
-            depth = d.window_depth[w]
+    width = d[H_CMDS]
+    _raise(d, s, d[O_TIMES], d[O_CHANNEL] + cmd * width, t)
+    if d[d[O_SCOPE] + cmd] == BANK:
+        group = bank // d[H_PER_GROUP]
+        _raise(d, s, d[O_BANK] + bank * width, d[O_BANK_GAP] + cmd * width, t)
+        _raise(d, s, d[O_GROUP] + group * width, d[O_GROUP_GAP] + cmd * width, t)
+    for x in range(d[H_WINDOWS]):
+        if d[d[O_BEFORE] + x * width + cmd]:
+            depth, at = d[d[O_DEPTH] + x], d[O_RECENT] + x * d[H_DEPTH]
             for k in range(depth - 1):
-                s.recent[w, k] = s.recent[w, k + 1]
-            s.recent[w, depth - 1] = t
+                s[at + k] = s[at + k + 1]
+            s[at + depth - 1] = t
 
 
 @_jit
-def _turn_banks(d, s, tally, cmd, bank, row, t):
+def _turn_banks(d, s, w, log, cmd, bank, row, t):
     """Open or close the banks that `cmd` addresses; count the clocks with one open."""
-    reg = s.reg
-    was = reg[R_OPEN]
-    if d.scope[cmd] == ALL:
-        for b in range(s.row.size):
-            s.row[b] = row if d.opens[cmd] else NONE
-        reg[R_OPEN] = s.row.size if d.opens[cmd] else 0
-    elif d.opens[cmd]:
-        s.row[bank] = row
-        reg[R_OPEN] += 1
-    elif s.row[bank] >= 0:
-        s.row[bank] = -1
-        reg[R_OPEN] -= 1
-    if was == 0 and reg[R_OPEN] > 0:
-        reg[R_SINCE] = t
-    elif was > 0 and reg[R_OPEN] == 0:
-        tally.counts[s.next.size] += t - reg[R_SINCE]
+    was = s[R_OPEN]
+    if d[d[O_SCOPE] + cmd] == ALL:
+        for b in range(d[H_BANKS]):
+            s[d[O_ROW] + b] = row if d[d[O_OPENS] + cmd] else NONE
+        s[R_OPEN] = d[H_BANKS] if d[d[O_OPENS] + cmd] else 0
+    elif d[d[O_OPENS] + cmd]:
+        s[d[O_ROW] + bank] = row
+        s[R_OPEN] += 1
+    elif s[d[O_ROW] + bank] >= 0:
+        s[d[O_ROW] + bank] = -1
+        s[R_OPEN] -= 1
+    if was == 0 and s[R_OPEN] > 0:
+        s[R_SINCE] = t
+    elif was > 0 and s[R_OPEN] == 0:
+        w[W_COUNTS + d[H_CMDS]] += t - s[R_SINCE]
 
 
 @_jit
-def _issue(d, s, tally, cmd, bank, row, column, t):
+def _issue(d, s, w, log, cmd, bank, row, column, t):
     """Put one command on the bus at clock t."""
-    work = tally.work
-    _charge(tally, d.cause[work[W_PREV] + 1, cmd], t)
-    work[W_PREV] = cmd if t >= work[W_START] else NONE
-    s.reg[R_CLK] = t
-    tally.counts[cmd] += 1
+    _charge(d, w, d[d[O_CAUSE] + (w[W_PREV] + 1) * d[H_CMDS] + cmd], t)
+    w[W_PREV] = cmd if t >= w[W_START] else NONE
+    s[R_CLK] = t
+    w[W_COUNTS + cmd] += 1
     _block(d, s, cmd, bank, t)
-    if d.opens[cmd] or d.closes[cmd]:
-        _turn_banks(d, s, tally, cmd, bank, row, t)
-    if d.completion[cmd] > 0:
-        _move_data(tally, cmd, t + d.completion[cmd])
-    _write_log(d, tally, cmd, bank, row if d.needs_open[cmd] or d.opens[cmd] else NONE, column, t)
+    if d[d[O_OPENS] + cmd] or d[d[O_CLOSES] + cmd]:
+        _turn_banks(d, s, w, log, cmd, bank, row, t)
+    if d[d[O_COMPLETION] + cmd] > 0:
+        _move_data(d, w, cmd, t + d[d[O_COMPLETION] + cmd])
+    _write_log(d, w, log, cmd, bank, row if d[d[O_NEEDS_OPEN] + cmd] or d[d[O_OPENS] + cmd] else NONE, column, t)
 
 
 @_jit
-def _refresh(d, s, tally):
+def _refresh(d, s, w, log):
     """Close what is open and refresh, at the due clock or as soon after as the table allows."""
-    reg = s.reg
-    due = reg[R_DUE]
-    tally.work[W_REFRESHES] += 1
-    if d.header[H_MODE] == ALL_BANK:
-        if reg[R_OPEN] > 0:
-            shut = d.role[CLOSE_ALL]
-            _issue(d, s, tally, shut, NONE, NONE, NONE, max(due, _earliest(d, s, shut, NONE)))
-        cmd = d.role[REFRESH_ALL]
-        _issue(d, s, tally, cmd, NONE, NONE, NONE, max(due, _earliest(d, s, cmd, NONE)))
+    due = s[R_DUE]
+    w[W_REFRESHES] += 1
+    if d[H_MODE] == ALL_BANK:
+        if s[R_OPEN] > 0:
+            shut = d[d[O_ROLE] + CLOSE_ALL]
+            _issue(d, s, w, log, shut, NONE, NONE, NONE, max(due, _earliest(d, s, shut, NONE)))
+        cmd = d[d[O_ROLE] + REFRESH_ALL]
+        _issue(d, s, w, log, cmd, NONE, NONE, NONE, max(due, _earliest(d, s, cmd, NONE)))
     else:
-        bank = reg[R_TURN]
-        if s.row[bank] >= 0:
-            shut = d.role[CLOSE_BANK]
-            _issue(d, s, tally, shut, bank, NONE, NONE, max(due, _earliest(d, s, shut, bank)))
-        cmd = d.role[REFRESH_BANK]
-        _issue(d, s, tally, cmd, bank, NONE, NONE, max(due, _earliest(d, s, cmd, bank)))
-        reg[R_TURN] = (bank + 1) % s.row.size
-    reg[R_DUE] = due + d.header[H_INTERVAL]
+        bank = s[R_TURN]
+        if s[d[O_ROW] + bank] >= 0:
+            shut = d[d[O_ROLE] + CLOSE_BANK]
+            _issue(d, s, w, log, shut, bank, NONE, NONE, max(due, _earliest(d, s, shut, bank)))
+        cmd = d[d[O_ROLE] + REFRESH_BANK]
+        _issue(d, s, w, log, cmd, bank, NONE, NONE, max(due, _earliest(d, s, cmd, bank)))
+        s[R_TURN] = (bank + 1) % d[H_BANKS]
+    s[R_DUE] = due + d[H_INTERVAL]
 
 
 @_jit
 def _prepare(d, s, bank, row):
     """The next command that opening `row` needs, as (command, bank); (-1, -1) if it is open."""
     if bank >= 0:
-        if s.row[bank] == row:
+        if s[d[O_ROW] + bank] == row:
             return NONE, NONE
-        if s.row[bank] >= 0:
-            return d.role[CLOSE_BANK], bank
-        return d.role[OPEN_BANK], bank
-    if s.reg[R_OPEN] == 0:
-        return d.role[OPEN_ALL], NONE
+        if s[d[O_ROW] + bank] >= 0:
+            return d[d[O_ROLE] + CLOSE_BANK], bank
+        return d[d[O_ROLE] + OPEN_BANK], bank
+    if s[R_OPEN] == 0:
+        return d[d[O_ROLE] + OPEN_ALL], NONE
     shut = NONE
-    for b in range(s.row.size):
-        if s.row[b] < 0:
+    for b in range(d[H_BANKS]):
+        if s[d[O_ROW] + b] < 0:
             if shut < 0:
                 shut = b
-        elif s.row[b] != row:
-            return d.role[CLOSE_ALL], NONE
+        elif s[d[O_ROW] + b] != row:
+            return d[d[O_ROLE] + CLOSE_ALL], NONE
     if shut < 0:
         return NONE, NONE
-    return d.role[OPEN_BANK], shut
+    return d[d[O_ROLE] + OPEN_BANK], shut
 
 
 @_jit
 def _due(d, s, t):
-    return d.header[H_MODE] != NO_REFRESH and t >= s.reg[R_DUE]
+    return d[H_MODE] != NO_REFRESH and t >= s[R_DUE]
 
 
 @_jit
-def _request(d, s, tally, cmd, bank, row, column, not_before):
+def _request(d, s, w, log, cmd, bank, row, column, not_before):
     """Issue `cmd` (-1: only open the row) after whatever it needs, refreshing when due."""
-    start = tally.work[W_START]
-    needs = cmd < 0 or d.needs_open[cmd]
+    start = w[W_START]
+    needs = cmd < 0 or d[d[O_NEEDS_OPEN] + cmd]
     while True:
         first, target = NONE, bank
         if needs:
@@ -352,208 +261,204 @@ def _request(d, s, tally, cmd, bank, row, column, not_before):
         else:
             t = max(start, not_before, _earliest(d, s, cmd, bank))
         if _due(d, s, t):
-            _refresh(d, s, tally)
+            _refresh(d, s, w, log)
         elif first >= 0:
-            _issue(d, s, tally, first, target, row if d.opens[first] else NONE, NONE, t)
+            _issue(d, s, w, log, first, target, row if d[d[O_OPENS] + first] else NONE, NONE, t)
         else:
-            _issue(d, s, tally, cmd, bank, row, column, t)
+            _issue(d, s, w, log, cmd, bank, row, column, t)
             return
 
 
 @_jit
-def _close(d, s, tally, bank):
-    start = tally.work[W_START]
-    cmd = d.role[CLOSE_BANK] if bank >= 0 else d.role[CLOSE_ALL]
-    while s.reg[R_OPEN] > 0 and (bank < 0 or s.row[bank] >= 0):
+def _close(d, s, w, log, bank):
+    start = w[W_START]
+    cmd = d[d[O_ROLE] + CLOSE_BANK] if bank >= 0 else d[d[O_ROLE] + CLOSE_ALL]
+    while s[R_OPEN] > 0 and (bank < 0 or s[d[O_ROW] + bank] >= 0):
         t = max(start, _earliest(d, s, cmd, bank))
         if _due(d, s, t):
-            _refresh(d, s, tally)
+            _refresh(d, s, w, log)
         else:
-            _issue(d, s, tally, cmd, bank, NONE, NONE, t)
+            _issue(d, s, w, log, cmd, bank, NONE, NONE, t)
 
 
 @_jit
-def _repeat(d, s, tally, cmd, bank, row, column, n, spacing):
+def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     """The rest of a run: up to n more `cmd`, `spacing` apart, all before the next refresh.
 
     Returns how many were issued.  Every other constraint on `cmd` was met when the run's
     first command issued, and only the command itself holds back its successor.
     """
-    clk = s.reg[R_CLK]
-    if d.header[H_MODE] != NO_REFRESH:
-        n = min(n, (s.reg[R_DUE] - 1 - clk) // spacing)
+    clk = s[R_CLK]
+    if d[H_MODE] != NO_REFRESH:
+        n = min(n, (s[R_DUE] - 1 - clk) // spacing)
     if n <= 0:
         return 0
-    work = tally.work
     last = clk + n * spacing
-    for w in range(d.window_depth.size):
-        if d.window_before[w, cmd]:  # windows remember single commands
+    for x in range(d[H_WINDOWS]):
+        if d[d[O_BEFORE] + x * d[H_CMDS] + cmd]:  # windows remember single commands
             return 0
-    _charge(tally, d.cause[cmd + 1, cmd], last)
-    s.reg[R_CLK] = last
-    tally.counts[cmd] += n
+    _charge(d, w, d[d[O_CAUSE] + (cmd + 1) * d[H_CMDS] + cmd], last)
+    s[R_CLK] = last
+    w[W_COUNTS + cmd] += n
     _block(d, s, cmd, bank, last)
-    if d.completion[cmd] > 0:
-        _move_data(tally, cmd, last + d.completion[cmd])
-    if tally.log.shape[0] and clk < work[W_HIGH] and last >= work[W_LOW]:
+    if d[d[O_COMPLETION] + cmd] > 0:
+        _move_data(d, w, cmd, last + d[d[O_COMPLETION] + cmd])
+    if log.shape[0] and clk < w[W_HIGH] and last >= w[W_LOW]:
         for k in range(n):
-            shown = column + k if d.shows_column[cmd] else NONE
-            _write_log(d, tally, cmd, bank, row, shown, clk + (k + 1) * spacing)
+            shown = column + k if d[d[O_SHOWS] + cmd] else NONE
+            _write_log(d, w, log, cmd, bank, row, shown, clk + (k + 1) * spacing)
     return n
 
 
 @_jit
-def _run(d, s, tally, cmd, bank, lin, n, gap):
-    columns = d.header[H_COLUMNS]
-    stepped = tally.work[W_STEPPED]
-    spacing = max(1, gap, d.channel[cmd, cmd])
-    if d.scope[cmd] == BANK:
-        spacing = max(spacing, d.bank[cmd, cmd], d.group[cmd, cmd])
+def _run(d, s, w, log, cmd, bank, lin, n, gap):
+    columns = d[H_COLUMNS]
+    stepped = w[W_STEPPED]
+    spacing = max(1, gap, d[d[O_CHANNEL] + cmd * d[H_CMDS] + cmd])
+    if d[d[O_SCOPE] + cmd] == BANK:
+        spacing = max(spacing, d[d[O_BANK_GAP] + cmd * d[H_CMDS] + cmd], d[d[O_GROUP_GAP] + cmd * d[H_CMDS] + cmd])
     i = ZERO
     not_before = NEVER
     while i < n:
         row, column, room = NONE, lin + i, n - i
-        if d.needs_open[cmd]:
+        if d[d[O_NEEDS_OPEN] + cmd]:
             row, column = (lin + i) // columns, (lin + i) % columns
             room = min(room, columns - column)
-        shown = column if d.shows_column[cmd] else NONE
-        _request(d, s, tally, cmd, bank, row, shown, not_before)
+        shown = column if d[d[O_SHOWS] + cmd] else NONE
+        _request(d, s, w, log, cmd, bank, row, shown, not_before)
         i += 1
         if not stepped and room > 1:
-            i += _repeat(d, s, tally, cmd, bank, row, column + 1, room - 1, spacing)
-        not_before = s.reg[R_CLK] + gap
+            i += _repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
+        not_before = s[R_CLK] + gap
 
 
 @_jit
-def _snapshot(d, s, tally, memory):
+def _snapshot(d, s, w, log, memory):
     """Remember everything that decides what comes next, times relative to the latest clock.
 
     Times that no longer bind count as 0: they bind nothing later either.
     """
-    clk = s.reg[R_CLK]
+    clk = s[R_CLK]
     memory[M_CLK] = clk
-    memory[M_REFRESHES] = tally.work[W_REFRESHES]
-    memory[M_LOGGED] = tally.work[W_LOGGED]
-    memory[M_SINCE] = clk - s.reg[R_SINCE] if s.reg[R_OPEN] > 0 else NONE
-    memory[M_END] = tally.work[W_END] - clk
-    memory[M_CURSOR] = tally.work[W_CURSOR] - clk
-    memory[M_PREV] = tally.work[W_PREV]
+    memory[M_REFRESHES] = w[W_REFRESHES]
+    memory[M_LOGGED] = w[W_LOGGED]
+    memory[M_SINCE] = clk - s[R_SINCE] if s[R_OPEN] > 0 else NONE
+    memory[M_END] = w[W_END] - clk
+    memory[M_CURSOR] = w[W_CURSOR] - clk
+    memory[M_PREV] = w[W_PREV]
     at = M_FIRST
-    for k in range(tally.counts.size):
-        memory[at + k] = tally.counts[k]
-    at += tally.counts.size
-    for k in range(tally.charged.size):
-        memory[at + k] = tally.charged[k]
-        memory[at + tally.charged.size + k] = tally.pending[k]
-    at += 2 * tally.charged.size
-    for k in range(s.row.size):
-        memory[at + k] = s.row[k]
-    at += s.row.size
-    for k in range(s.times.size):
-        memory[at + k] = max(s.times[k] - clk, 0)
-    at += s.times.size
-    for w in range(d.window_depth.size):
-        for k in range(d.window_depth[w]):
-            memory[at] = max(s.recent[w, k] + d.window_latency[w] - clk, 0)
+    for k in range(d[H_CMDS] + 1):
+        memory[at + k] = w[W_COUNTS + k]
+    at += d[H_CMDS] + 1
+    for k in range(d[H_CAUSES]):
+        memory[at + k] = w[d[O_CHARGED] + k]
+        memory[at + d[H_CAUSES] + k] = w[d[O_PENDING] + k]
+    at += 2 * d[H_CAUSES]
+    for k in range(d[H_BANKS]):
+        memory[at + k] = s[d[O_ROW] + k]
+    at += d[H_BANKS]
+    for k in range(d[H_TIMES]):
+        memory[at + k] = max(s[d[O_TIMES] + k] - clk, 0)
+    at += d[H_TIMES]
+    for x in range(d[H_WINDOWS]):
+        for k in range(d[d[O_DEPTH] + x]):
+            memory[at] = max(s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] - clk, 0)
             at += 1
 
 
 @_jit
-def _repeats(d, s, tally, memory, rows):
+def _repeats(d, s, w, log, memory, rows):
     """True if the state equals the remembered one, moved on in time and by `rows` rows."""
-    clk = s.reg[R_CLK]
-    work = tally.work
-    since = clk - s.reg[R_SINCE] if s.reg[R_OPEN] > 0 else NONE
-    if memory[M_REFRESHES] != work[W_REFRESHES] or memory[M_SINCE] != since or memory[M_PREV] != work[W_PREV]:
+    clk = s[R_CLK]
+    since = clk - s[R_SINCE] if s[R_OPEN] > 0 else NONE
+    if memory[M_REFRESHES] != w[W_REFRESHES] or memory[M_SINCE] != since or memory[M_PREV] != w[W_PREV]:
         return False
-    if memory[M_END] != work[W_END] - clk or memory[M_CURSOR] != work[W_CURSOR] - clk:
+    if memory[M_END] != w[W_END] - clk or memory[M_CURSOR] != w[W_CURSOR] - clk:
         return False
-    at = M_FIRST + tally.counts.size + tally.charged.size
-    for k in range(tally.pending.size):
-        if memory[at + k] != tally.pending[k]:
+    at = M_FIRST + d[H_CMDS] + 1 + d[H_CAUSES]
+    for k in range(d[H_CAUSES]):
+        if memory[at + k] != w[d[O_PENDING] + k]:
             return False
-    at += tally.pending.size
-    for k in range(s.row.size):
-        if s.row[k] != (memory[at + k] + rows if memory[at + k] >= 0 else NONE):
+    at += d[H_CAUSES]
+    for k in range(d[H_BANKS]):
+        if s[d[O_ROW] + k] != (memory[at + k] + rows if memory[at + k] >= 0 else NONE):
             return False
-    at += s.row.size
-    for k in range(s.times.size):
-        if memory[at + k] != max(s.times[k] - clk, 0):
+    at += d[H_BANKS]
+    for k in range(d[H_TIMES]):
+        if memory[at + k] != max(s[d[O_TIMES] + k] - clk, 0):
             return False
-    at += s.times.size
-    for w in range(d.window_depth.size):
-        for k in range(d.window_depth[w]):
-            if memory[at] != max(s.recent[w, k] + d.window_latency[w] - clk, 0):
+    at += d[H_TIMES]
+    for x in range(d[H_WINDOWS]):
+        for k in range(d[d[O_DEPTH] + x]):
+            if memory[at] != max(s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] - clk, 0):
                 return False
             at += 1
     return True
 
 
 @_jit
-def _skip(d, s, tally, memory, rows, most):
+def _skip(d, s, w, log, memory, rows, most):
     """If the state repeats, move on by up to `most` periods; return by how many.
 
     Times, rows, counts and charges are linear in the number of periods as long as no
     refresh falls due, and a period is skipped only if its last command comes before one.
     """
-    if not _repeats(d, s, tally, memory, rows):
+    if not _repeats(d, s, w, log, memory, rows):
         return ZERO
-    work = tally.work
-    clk = s.reg[R_CLK]
+    clk = s[R_CLK]
     length = clk - memory[M_CLK]
     periods = most
-    if d.header[H_MODE] != NO_REFRESH:
-        periods = min(periods, (s.reg[R_DUE] - 1 - clk) // length)
-    if tally.log.shape[0]:
+    if d[H_MODE] != NO_REFRESH:
+        periods = min(periods, (s[R_DUE] - 1 - clk) // length)
+    if log.shape[0]:
         stop = clk + periods * length
-        inside = memory[M_CLK] >= work[W_LOW] and stop < work[W_HIGH]
-        outside = stop < work[W_LOW] or memory[M_CLK] >= work[W_HIGH]
+        inside = memory[M_CLK] >= w[W_LOW] and stop < w[W_HIGH]
+        outside = stop < w[W_LOW] or memory[M_CLK] >= w[W_HIGH]
         if not (inside or outside):
             periods = ZERO  # the log's window sees whole periods or none
     if periods <= 0:
         return ZERO
-    if tally.log.shape[0]:
-        _copy_log(tally, memory[M_LOGGED], periods, length, rows)
+    if log.shape[0]:
+        _copy_log(w, log, memory[M_LOGGED], periods, length, rows)
     ahead = periods * length
     at = M_FIRST
-    for k in range(tally.counts.size):
-        tally.counts[k] += periods * (tally.counts[k] - memory[at + k])
-    at += tally.counts.size
-    for k in range(tally.charged.size):
-        tally.charged[k] += periods * (tally.charged[k] - memory[at + k])
-    for k in range(s.row.size):
-        if s.row[k] >= 0:
-            s.row[k] += periods * rows
-    for k in range(s.times.size):
-        if s.times[k] > clk:
-            s.times[k] += ahead
-    for w in range(d.window_depth.size):
-        for k in range(d.window_depth[w]):
-            if s.recent[w, k] + d.window_latency[w] > clk:
-                s.recent[w, k] += ahead
-    if s.reg[R_OPEN] > 0:
-        s.reg[R_SINCE] += ahead
-    s.reg[R_CLK] += ahead
-    work[W_END] += ahead
-    work[W_CURSOR] += ahead
+    for k in range(d[H_CMDS] + 1):
+        w[W_COUNTS + k] += periods * (w[W_COUNTS + k] - memory[at + k])
+    at += d[H_CMDS] + 1
+    for k in range(d[H_CAUSES]):
+        w[d[O_CHARGED] + k] += periods * (w[d[O_CHARGED] + k] - memory[at + k])
+    for k in range(d[H_BANKS]):
+        if s[d[O_ROW] + k] >= 0:
+            s[d[O_ROW] + k] += periods * rows
+    for k in range(d[H_TIMES]):
+        if s[d[O_TIMES] + k] > clk:
+            s[d[O_TIMES] + k] += ahead
+    for x in range(d[H_WINDOWS]):
+        for k in range(d[d[O_DEPTH] + x]):
+            if s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] > clk:
+                s[d[O_RECENT] + x * d[H_DEPTH] + k] += ahead
+    if s[R_OPEN] > 0:
+        s[R_SINCE] += ahead
+    s[R_CLK] += ahead
+    w[W_END] += ahead
+    w[W_CURSOR] += ahead
     return periods
 
 
 @_jit
-def _copy_log(tally, first, periods, length, rows):
+def _copy_log(w, log, first, periods, length, rows):
     """The log of the last period, again for each period skipped."""
-    log, work = tally.log, tally.work
-    last = work[W_LOGGED]
+    last = w[W_LOGGED]
     for p in range(1, periods + 1):
         for k in range(first, last):
-            at = work[W_LOGGED]
+            at = w[W_LOGGED]
             if at < log.shape[0] and k < log.shape[0]:
                 for column in range(LOG_WIDTH):
                     log[at, column] = log[k, column]
                 log[at, 0] += p * length
                 if log[at, 4] >= 0:
                     log[at, 4] += p * rows
-            work[W_LOGGED] = at + 1
+            w[W_LOGGED] = at + 1
 
 
 @_jit
@@ -564,45 +469,45 @@ def _gcd(a, b):
 
 
 @_jit
-def _loop(d, s, tally, cmd, lin, n, stride, used, res, memory):
-    columns = d.header[H_COLUMNS]
+def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory):
+    columns = d[H_COLUMNS]
     period = columns // _gcd(columns, stride)  # turns until a turn starts at the same column again
     rows = period * stride // columns
-    may_skip = not tally.work[W_STEPPED] and n > period
+    may_skip = not w[W_STEPPED] and n > period
     seen = NONE
     v = ZERO
     while v < n:
         if may_skip and v > 0 and (seen < 0 or v == seen + period):
             if seen >= 0:
-                v += period * _skip(d, s, tally, memory, rows, (n - v) // period)
+                v += period * _skip(d, s, w, log, memory, rows, (n - v) // period)
                 if v >= n:
                     break
-            _snapshot(d, s, tally, memory)
+            _snapshot(d, s, w, log, memory)
             seen = v
-        _run(d, s, tally, cmd, NONE, lin + v * stride, used, ZERO)
+        _run(d, s, w, log, cmd, NONE, lin + v * stride, used, ZERO)
         if (lin + v * stride + used - 1) // columns != (lin + (v + 1) * stride) // columns:
-            _close(d, s, tally, NONE)  # the row is used up: close it while the sums drain
-        _run(d, s, tally, res, NONE, ZERO, ONE, ZERO)
+            _close(d, s, w, log, NONE)  # the row is used up: close it while the sums drain
+        _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO)
         v += 1
 
 
 @_jit
-def _scatter(d, s, tally, cmd, lin, n, stride, ahead, behind, memory):
-    columns = d.header[H_COLUMNS]
-    groups, per_group = d.header[H_GROUPS], d.header[H_PER_GROUP]
+def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory):
+    columns = d[H_COLUMNS]
+    groups, per_group = d[H_GROUPS], d[H_PER_GROUP]
     banks = groups * per_group
     total = n * banks
     period = columns // _gcd(columns, stride)  # rounds over all banks until a column comes again
     rows = period * stride // columns
     length = period * banks
-    may_skip = not tally.work[W_STEPPED] and n > period
+    may_skip = not w[W_STEPPED] and n > period
     seen = NONE
     i = ZERO
     while i < total + behind:
         if may_skip and i >= behind and i < total and i % banks == 0 and (seen < 0 or i == seen + length):
             if seen >= 0:
-                i += length * _skip(d, s, tally, memory, rows, (total - i) // length)
-            _snapshot(d, s, tally, memory)
+                i += length * _skip(d, s, w, log, memory, rows, (total - i) // length)
+            _snapshot(d, s, w, log, memory)
             seen = i
         for stage in range(3):
             k = i - (ZERO if stage == 0 else ahead if stage == 1 else behind)
@@ -612,37 +517,37 @@ def _scatter(d, s, tally, cmd, lin, n, stride, ahead, behind, memory):
             bank = (order % groups) * per_group + order // groups
             at = lin + (k // banks) * stride
             if stage == 0:
-                _request(d, s, tally, NONE, bank, at // columns, NONE, NEVER)
+                _request(d, s, w, log, NONE, bank, at // columns, NONE, NEVER)
             elif stage == 1:
-                shown = at % columns if d.shows_column[cmd] else NONE
-                _request(d, s, tally, cmd, bank, at // columns, shown, NEVER)
+                shown = at % columns if d[d[O_SHOWS] + cmd] else NONE
+                _request(d, s, w, log, cmd, bank, at // columns, shown, NEVER)
             else:
-                _close(d, s, tally, bank)
+                _close(d, s, w, log, bank)
         i += 1
 
 
 @_jit
-def _execute(d, s, tally, program, first, last, base, memory):
+def _execute(d, s, w, log, program, first, last, base, memory):
     for r in range(first, last):
         op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
         if op == RUN:
-            shift = base if d.needs_open[cmd] else 0
-            _run(d, s, tally, cmd, bank, lin + shift, n, program[r, 5])
+            shift = base if d[d[O_NEEDS_OPEN] + cmd] else 0
+            _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5])
         elif op == LOOP:
-            _loop(d, s, tally, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
+            _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
         elif op == OPEN:
-            _request(d, s, tally, NONE, bank, (lin + base) // d.header[H_COLUMNS], NONE, NEVER)
+            _request(d, s, w, log, NONE, bank, (lin + base) // d[H_COLUMNS], NONE, NEVER)
         elif op == CLOSE:
-            _close(d, s, tally, bank)
+            _close(d, s, w, log, bank)
         else:
-            _scatter(d, s, tally, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
+            _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
 
 
 @_jit
-def _catch_up(d, s, tally, start):
+def _catch_up(d, s, w, log, start):
     """Refreshes that fell due while the channel had nothing to do."""
-    while d.header[H_MODE] != NO_REFRESH and s.reg[R_DUE] < start:
-        _refresh(d, s, tally)
+    while d[H_MODE] != NO_REFRESH and s[R_DUE] < start:
+        _refresh(d, s, w, log)
 
 
 @_jit
@@ -652,33 +557,31 @@ def _normalise(d, s, start):
     No command of the coming program issues before `start`, and no refresh is due before
     it, so a next-allowed clock in the past is as good as `start`.
     """
-    for k in range(s.times.size):
-        s.times[k] = max(s.times[k], start)
-    for w in range(d.window_depth.size):
-        for k in range(d.window_depth[w]):
-            s.recent[w, k] = max(s.recent[w, k], start - d.window_latency[w])
-    s.reg[R_CLK] = max(s.reg[R_CLK], start)
-    if s.reg[R_OPEN] == 0:
-        s.reg[R_SINCE] = start
+    for k in range(d[H_TIMES]):
+        s[d[O_TIMES] + k] = max(s[d[O_TIMES] + k], start)
+    for x in range(d[H_WINDOWS]):
+        for k in range(d[d[O_DEPTH] + x]):
+            s[d[O_RECENT] + x * d[H_DEPTH] + k] = max(s[d[O_RECENT] + x * d[H_DEPTH] + k], start - d[d[O_LATENCY] + x])
+    s[R_CLK] = max(s[R_CLK], start)
+    if s[R_OPEN] == 0:
+        s[R_SINCE] = start
 
 
 @_jit
-def _start_work(tally, start, account, channel, stepped, logged, low, high):
-    work = tally.work
-    work[W_START] = start
-    work[W_PREV] = -1
-    work[W_CURSOR] = account
-    work[W_END] = start
-    work[W_TAIL] = -1
-    work[W_LOGGED] = logged
-    work[W_REFRESHES] = 0
-    work[W_STEPPED] = stepped
-    work[W_CHANNEL] = channel
-    work[W_LOW] = low
-    work[W_HIGH] = high
-    _clear(tally.counts)
-    _clear(tally.charged)
-    _clear(tally.pending)
+def _start_work(d, w, start, account, channel, stepped, logged, low, high):
+    w[W_START] = start
+    w[W_PREV] = -1
+    w[W_CURSOR] = account
+    w[W_END] = start
+    w[W_TAIL] = -1
+    w[W_LOGGED] = logged
+    w[W_REFRESHES] = 0
+    w[W_STEPPED] = stepped
+    w[W_CHANNEL] = channel
+    w[W_LOW] = low
+    w[W_HIGH] = high
+    for k in range(W_COUNTS, w.size):
+        w[k] = 0
 
 
 @_jit
@@ -702,7 +605,7 @@ def _same(a, b):
 
 
 @_entry
-def run_channels(tab, states, program, spans, base, start, account, options, totals, ends, log, scratch):
+def run_channels(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run one program per channel from clock `start`; return (last data end, log rows).
 
     states (channels, n) is updated in place; spans (channels, 2) are rows of `program`
@@ -713,11 +616,10 @@ def run_channels(tab, states, program, spans, base, start, account, options, tot
     receives each channel's data end.  If the log would overflow nothing is changed and
     the rows needed come back negative.
     """
-    d = _tables(tab)
-    c, n_causes = d.header[H_CMDS], d.header[H_CAUSES]
+    c, n_causes = d[H_CMDS], d[H_CAUSES]
     channels = states.shape[0]
     stepped, fold = options[0], options[1]
-    fresh, before, counts, charges, late, previous, work, pending, memory = scratch
+    fresh, before, counts, charges, late, previous, w, memory = scratch
     for channel in range(channels):
         _copy(fresh[channel], states[channel])
         _clear(late[channel])
@@ -729,20 +631,20 @@ def run_channels(tab, states, program, spans, base, start, account, options, tot
         first, last = spans[channel, 0], spans[channel, 1]
         if first == last:
             continue
-        s = _state(tab, fresh[channel])
-        tally = Tally(work, counts[channel], charges[channel], pending, log)
-        _start_work(tally, start, account, channel, stepped, logged, options[2], options[3])
-        _catch_up(d, s, tally, start)
-        _copy(late[channel], counts[channel])
-        _clear(counts[channel])
+        s = fresh[channel]
+        _start_work(d, w, start, account, channel, stepped, logged, options[2], options[3])
+        _catch_up(d, s, w, log, start)
+        for k in range(c + 1):
+            late[channel, k] = w[W_COUNTS + k]
+            w[W_COUNTS + k] = 0
         _normalise(d, s, start)
-        previous[channel] = work[W_PREV]
+        previous[channel] = w[W_PREV]
         if fold and log.shape[0] == 0:
             _copy(before[channel], fresh[channel])
             twin = -1
             for other in range(channel):
                 if (
-                    work[W_CURSOR] == account
+                    w[W_CURSOR] == account
                     and spans[other, 0] == first
                     and spans[other, 1] == last
                     and previous[other] == previous[channel]
@@ -750,7 +652,7 @@ def run_channels(tab, states, program, spans, base, start, account, options, tot
                 ):
                     twin = other
                     break
-            if work[W_CURSOR] != account:
+            if w[W_CURSOR] != account:
                 previous[channel] = -2  # a refresh reaches past the start: nobody's twin
             if twin >= 0:
                 _copy(fresh[channel], fresh[twin])
@@ -758,12 +660,16 @@ def run_channels(tab, states, program, spans, base, start, account, options, tot
                 _copy(charges[channel], charges[twin])
                 ends[channel] = ends[twin]
                 continue
-        _execute(d, s, tally, program, first, last, base, memory)
-        end = work[W_END]
-        if end > work[W_CURSOR]:
-            charges[channel, d.cause[0, work[W_TAIL]]] += end - work[W_CURSOR]
+        _execute(d, s, w, log, program, first, last, base, memory)
+        end = w[W_END]
+        if end > w[W_CURSOR]:
+            w[d[O_CHARGED] + d[d[O_CAUSE] + w[W_TAIL]]] += end - w[W_CURSOR]
+        for k in range(c + 1):
+            counts[channel, k] = w[W_COUNTS + k]
+        for k in range(n_causes):
+            charges[channel, k] = w[d[O_CHARGED] + k]
         ends[channel] = end
-        logged = work[W_LOGGED]
+        logged = w[W_LOGGED]
     if log.shape[0] > 0 and logged > log.shape[0]:
         return start, -logged
     critical = 0
@@ -779,211 +685,29 @@ def run_channels(tab, states, program, spans, base, start, account, options, tot
 
 
 @_entry
-def finish_channels(tab, states, stop, options, totals, log, scratch):
-    """Refresh every channel up to clock `stop` and count banks still open until then."""
-    d = _tables(tab)
-    c, n_causes = d.header[H_CMDS], d.header[H_CAUSES]
-    fresh, before, many_counts, charges, late, previous, work, pending, memory = scratch
-    counts, charged = many_counts[0], charges[0]
-    for channel in range(states.shape[0]):
-        _copy(fresh[channel], states[channel])
+def finish_channels(d, states, stop, options, totals, log, scratch):
+    """Refresh every channel up to clock `stop`, and count banks that are open until then.
+
+    Returns the log rows, negative (and nothing changed) if the log would overflow.
+    """
+    c = d[H_CMDS]
+    fresh, before, counts, charges, late, previous, w, memory = scratch
     logged = ZERO
     for channel in range(states.shape[0]):
-        s = _state(tab, fresh[channel])
-        tally = Tally(work, counts, charged, pending, log)
-        _start_work(tally, stop, stop, channel, ONE, logged, options[2], options[3])
-        _catch_up(d, s, tally, stop)
-        logged = work[W_LOGGED]
-        if log.shape[0] == 0 or logged <= log.shape[0]:
-            for k in range(c + 1):
-                totals[k] += counts[k]
-            if s.reg[R_OPEN] > 0:
-                totals[c] += stop - s.reg[R_SINCE]
-                s.reg[R_SINCE] = stop
+        s = fresh[channel]
+        _copy(s, states[channel])
+        _start_work(d, w, stop, stop, channel, ONE, logged, options[2], options[3])
+        _catch_up(d, s, w, log, stop)
+        logged = w[W_LOGGED]
+        if s[R_OPEN] > 0:
+            w[W_COUNTS + c] += stop - s[R_SINCE]
+            s[R_SINCE] = stop
+        for k in range(c + 1):
+            counts[channel, k] = w[W_COUNTS + k]
     if log.shape[0] > 0 and logged > log.shape[0]:
         return -logged
     for channel in range(states.shape[0]):
         _copy(states[channel], fresh[channel])
+        for k in range(c + 1):
+            totals[k] += counts[channel, k]
     return logged
-
-
-class Engine:
-    """All channels of a device: their state, and the compiled calls that move it.
-
-    `totals` of a call is an int64 vector: a count per command of the table, the clocks
-    with a bank open (both summed over channels), then the clocks charged to each cause of
-    `causes` on the channel that ended last.
-    """
-
-    def __init__(self, device: Device, stepped: bool = False, fold: bool = True) -> None:
-        self.device = device
-        self.causes = tuple(dict.fromkeys(cause for _, _, cause in device.standard.causes))
-        self.table = build_table(device, self.causes)
-        self.states = initial_states(device, self.table)
-        self.ends = np.zeros(device.channels, np.int64)
-        self.options = np.array([stepped, fold, 0, FOREVER], np.int64)
-        self.scratch = new_scratch(self.states, len(device.standard.commands), len(self.causes))
-        self.no_log = np.empty((0, LOG_WIDTH), np.int64)
-        self._log = self.no_log
-        self._sink: Callable[[Ints], None] | None = None
-
-    def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = FOREVER) -> None:
-        """Send every command with low <= clk < high to `sink`, unsorted between channels."""
-        self._sink = sink
-        self._log = np.empty((1 << 16, LOG_WIDTH), np.int64)
-        self.options[2], self.options[3] = low, high
-
-    def new_totals(self) -> Ints:
-        """A zeroed vector for `run`'s counts."""
-        return np.zeros(len(self.device.standard.commands) + 1 + len(self.causes), np.int64)
-
-    def run(self, program: Ints, spans: Ints, base: int, start: int, totals: Ints, account: int = 0) -> int:
-        """Run program rows spans[channel] on each channel from clock `start`; return the last data end.
-
-        Clocks before `account` are somebody else's and are not charged to causes again.
-        """
-        account = max(start, account)
-        while True:
-            end, logged = run_channels(
-                self.table, self.states, program, spans, base, start, account, self.options, totals, self.ends, self._log,
-                self.scratch,
-            )
-            if logged >= 0:
-                break
-            self._log = np.empty((2 * -logged, LOG_WIDTH), np.int64)
-        if logged and self._sink:
-            self._sink(self._log[:logged].copy())
-        return int(end)
-
-    def finish(self, stop: int, totals: Ints) -> None:
-        """Refresh all channels up to clock `stop`."""
-        while True:
-            logged = finish_channels(self.table, self.states, stop, self.options, totals, self._log, self.scratch)
-            if logged >= 0:
-                break
-            self._log = np.empty((2 * -logged, LOG_WIDTH), np.int64)
-        if logged and self._sink:
-            self._sink(self._log[:logged].copy())
-
-    @property
-    def watermark(self) -> int:
-        """No channel will issue a command before this clock any more."""
-        return int(self.states[:, R_CLK].min())
-
-
-def new_scratch(states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
-    """Room for one call: the compiled code allocates nothing."""
-    channels = states.shape[0]
-    shapes = [
-        states.shape,  # fresh
-        states.shape,  # before
-        (channels, commands + 1),  # counts
-        (channels, causes),  # charges
-        (channels, commands + 1),  # late: refreshes that fell due before the start
-        (channels,),  # previous
-        (WORK,),
-        (causes,),  # pending
-        (M_FIRST + commands + 1 + 2 * causes + states.shape[1],),  # memory
-    ]
-    return tuple(np.zeros(shape, np.int64) for shape in shapes)
-
-
-def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
-    """The device's tables as one vector, in the order that `_tables` reads."""
-    commands = device.standard.commands
-    c = len(commands)
-    gaps = np.full((3, c, c), NEVER, np.int64)  # channel, group, bank
-    windows = []
-    for constraint in device.standard.constraints:
-        latency = device.latency(constraint)
-        if latency <= 0:
-            continue
-        if constraint.window > 1:
-            if constraint.level != "channel":
-                raise ValueError(f"a window needs level channel, not {constraint.level!r}")
-            windows.append((constraint, latency))
-            continue
-        for before in constraint.preceding:
-            for after in constraint.following:
-                a, b = device.standard.index(before), device.standard.index(after)
-                level = _level(constraint.level, commands[a].scope, commands[b].scope)
-                if level is not None:
-                    gaps[level, a, b] = max(gaps[level, a, b], latency)
-    cause = np.zeros((c + 1, c), np.int64)
-    for p, previous in enumerate((None, *device.command_names)):
-        for k, name in enumerate(device.command_names):
-            cause[p, k] = causes.index(_cause(device, previous, name))
-    return np.concatenate(
-        [_header(device, c, len(causes), windows), gaps.ravel(), _flags(device), cause.ravel(), _windows(device, windows)]
-    )
-
-
-def _level(level: str, before: Scope, after: Scope) -> int | None:
-    """Which gap matrix a constraint goes to: 0 channel, 1 bank group, 2 bank; None: never binds."""
-    if level == "channel":
-        return 0
-    if Scope.CHANNEL in (before, after):
-        return None
-    if Scope.ALL_BANKS in (before, after):
-        return 0  # every bank is shared
-    return 1 if level == "bank_group" else 2
-
-
-def _cause(device: Device, previous: str | None, name: str) -> str:
-    for before, after, cause in device.standard.causes:
-        if before in ("*", previous) and after in ("*", name):
-            return cause
-    raise ValueError(f"{device.standard.name}: no cause for {previous} -> {name}")
-
-
-def _header(device: Device, c: int, n_causes: int, windows: list[Any]) -> Ints:
-    header = np.zeros(HEADER, np.int64)
-    mode = {"none": NO_REFRESH, "all_bank": ALL_BANK, "per_bank": PER_BANK}[device.refresh]
-    depth = max((constraint.window for constraint, _ in windows), default=0)
-    header[:9] = (
-        c, device.bank_groups, device.banks_per_group, device.columns, mode, device.refresh_interval,
-        n_causes, len(windows), depth,
-    )  # fmt: skip
-    return header
-
-
-def _flags(device: Device) -> Ints:
-    commands = device.standard.commands
-    scopes = {Scope.CHANNEL: CHANNEL, Scope.BANK: BANK, Scope.ALL_BANKS: ALL}
-    roles = device.standard.roles
-    names = (
-        roles.open_bank, roles.open_all, roles.close_bank, roles.close_all, roles.refresh_all, roles.refresh_bank,
-    )  # fmt: skip
-    return np.array(
-        [scopes[x.scope] for x in commands]
-        + [x.needs is Needs.OPEN for x in commands]
-        + [x.effect is Effect.OPEN for x in commands]
-        + [x.effect is Effect.CLOSE for x in commands]
-        + [x.shows_column for x in commands]
-        + [device.completion(x) for x in commands]
-        + [-1 if name is None else device.standard.index(name) for name in names],
-        np.int64,
-    )
-
-
-def _windows(device: Device, windows: list[Any]) -> Ints:
-    names = device.command_names
-    return np.array(
-        [constraint.window for constraint, _ in windows]
-        + [latency for _, latency in windows]
-        + [name in constraint.preceding for constraint, _ in windows for name in names]
-        + [name in constraint.following for constraint, _ in windows for name in names],
-        np.int64,
-    )
-
-
-def initial_states(device: Device, table: Ints) -> Ints:
-    """All banks closed, nothing pending, the first refresh due after one interval."""
-    c, banks, groups = int(table[H_CMDS]), device.banks, device.bank_groups
-    windows, depth = int(table[H_WINDOWS]), int(table[H_DEPTH])
-    state = np.full(REGISTERS + banks + (1 + banks + groups) * c + windows * depth, NEVER, np.int64)
-    state[:REGISTERS] = 0
-    state[R_DUE] = device.refresh_interval
-    state[R_CLK] = 0
-    state[REGISTERS : REGISTERS + banks] = -1
-    return np.tile(state, (device.channels, 1))

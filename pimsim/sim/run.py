@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pimsim.config.schema import Config
-from pimsim.dram.kernel import FOREVER, Engine, Ints
+from pimsim.dram.engine import FOREVER, Engine, Ints
 from pimsim.dram.log import LogWriter
 from pimsim.mapping.plan import compile_plan
 from pimsim.sim.system import Progress, System

@@ -20,7 +20,7 @@ from typing import Any
 
 import simpy
 
-from pimsim.dram.kernel import Engine, Ints
+from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.plan import START, Instruction, Plan, Step
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally

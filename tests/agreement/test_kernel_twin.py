@@ -75,7 +75,7 @@ def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
     stop = end + tail
     for controller in controllers:
         controller.finish(stop)
-        outcome.open_cycles += controller.channel.open_cycles(max(stop, controller.commands[-1].clk if controller.commands else 0))
+        outcome.open_cycles += controller.channel.open_cycles(stop)
         outcome.commands.append(controller.commands)
     names = [issued.command for controller in controllers for issued in controller.commands]
     outcome.counts = {name: names.count(name) for name in device.command_names}

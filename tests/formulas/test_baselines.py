@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import baselines
+from pimsim.baselines.cost import prefill_demands
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.ops import OPS
@@ -179,6 +180,24 @@ def test_prompt_is_one_batch_of_tokens() -> None:
     one = baselines.evaluate("gpu-t4", workload, [1], prompt_tokens=1)
     assert one["prefill_latency_ns"] == one["latency_ns"]
     assert baselines.evaluate("gpu-t4", workload, [1])["prefill_latency_ns"] == 0
+
+
+def test_prompt_reads_weights_once_and_table_rows_keys_and_values_per_token() -> None:
+    (tokens, batch), shape = (100, 3), MODELS["gpt2-small"]
+    demands = {d.operator.name: d for d in prefill_demands(whole("gpt2-small"), tokens, batch)}
+    d = shape.d_model
+    assert demands["embed"].elements == 2 * d * tokens * batch
+    assert demands["attention"].elements == 4 * d * tokens * batch
+    assert demands["qkv"].elements == 3 * d * d + 3 * d
+    assert demands["qkv"].operations == (6 * d * d + 3 * d) * tokens * batch
+    assert demands["lm_head"].operations == 2 * d * shape.vocabulary * batch
+
+
+def test_power_never_exceeds_the_cap_even_if_a_measurement_beats_the_roofline() -> None:
+    data = t4().model_dump(by_alias=True)
+    data["eager"]["measured"] = {"gpt2-xl": {"value": 1, "unit": "ms", "source": "measured", "note": "too good"}}
+    result = baselines.evaluate(BaselineDevice.model_validate(data), blocks("gpt2-xl"), [1])
+    assert result["energy_pJ"] == pytest.approx(result["model"]["energy_cap_pJ"], rel=1e-12)
 
 
 def test_prompt_computes_logits_for_its_last_token_only() -> None:

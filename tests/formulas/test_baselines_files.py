@@ -100,7 +100,8 @@ def test_what_is_wrong_is_named_with_its_line_and_key(old: str, new: str, key: s
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    text = shipped("gpu-t4").replace("value: 320", "value: -1").replace("value: 19", "value: x").replace("power:", "pow:")
+    text = shipped("gpu-t4").replace("value: 320", "value: -1").replace("value: 19", "value: x")
+    text = text.replace("power:", "pow:")
     keys = {problem.split(": ")[1] for problem in problems(text)}
     assert keys == {"memory.bandwidth.value", "eager.op_time.value", "power", "pow"}
 

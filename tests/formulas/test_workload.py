@@ -155,6 +155,19 @@ def test_gpt2_xl_step_has_the_gflop_that_a_recorded_step_has() -> None:
     assert build(MODELS["gpt2-xl"], lm_head=True).matrix_macs(1024) * 2 == pytest.approx(3.425e9, rel=5e-4)
 
 
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_linear_counts_two_operations_per_weight_and_one_per_bias(inputs: int, outputs: int) -> None:
+    biased = Operator("x", "ffn_up", "linear", "block", inputs, outputs, bias=True)
+    assert biased.flops(1) == 2 * inputs * outputs + outputs
+    assert replace(biased, bias=False).flops(1) == 2 * inputs * outputs
+
+
+def test_embedding_reads_a_token_row_and_a_position_row_per_sequence() -> None:
+    (embed,) = build(MODELS["gpt2-small"], lm_head=True).select("once_before")
+    assert embed.bytes(7, element_bytes=2) == 2 * 768 * 2
+    assert embed.bytes(7, element_bytes=2, batch=5) == 5 * 2 * 768 * 2
+
+
 @pytest.mark.parametrize(
     ("op", "per_element"), [("layernorm", 7), ("gelu", 9), ("add", 1), ("mul", 1), ("silu", 4), ("rmsnorm", 4)]
 )

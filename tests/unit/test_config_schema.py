@@ -52,7 +52,7 @@ def sections(section: type[BaseModel] = Config) -> Iterator[type[BaseModel]]:
         ("workload.output_tokens=0", "must be at least 1, not 0"),
         ("workload.prompt_tokens=-1", "must be at least 0, not -1"),
         ("mapping.reserve_tokens=0", "must be at least 1, not 0"),
-        ("energy.table=v3", "must be 'v1' or 'v2', not 'v3'; did you mean 'v2'?"),
+        ("energy.table=v3", "must be 'v1' or 'v2', not 'v3'"),
         ("schedule=papr", "must be 'paper' or 'overlap', not 'papr'; did you mean 'paper'?"),
         ("engine.mode=step", "must be 'fast' or 'stepped', not 'step'; did you mean 'stepped'?"),
         ("name=''", "must not be empty"),
@@ -179,7 +179,8 @@ def test_every_key_is_described_in_the_json_schema() -> None:
         for key, value in definition["properties"].items()
         if not value.get("description", "").endswith(".")
     ]
-    assert not silent and len(definitions) == 26
+    assert not silent
+    assert len(definitions) == 2 * len(set(sections()))
 
 
 def test_every_key_with_a_unit_in_its_name_has_it_in_its_description() -> None:

@@ -11,7 +11,7 @@ from pimsim.results.result import Result
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally, total_of
 from pimsim.workload.models import ModelShape, Workload, build
 
-SHIPPED = Path(__file__).parents[2] / "configs" / "pim-gpt.yaml"
+SHIPPED = Path(__file__).parents[1] / "configs" / "pim-gpt.yaml"
 LAYERS, WIDTH, STEPS = 2, 64, 3
 SHAPE = ModelShape("tiny", LAYERS, WIDTH, 4, 4, 4 * WIDTH, 100, 64)
 

@@ -1,0 +1,212 @@
+"""The channel engine as the rest of pimsim calls it: builds the kernel's vectors and keeps its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.dram import kernel as k
+from pimsim.dram.spec import Effect, Needs, Scope
+from pimsim.dram.timing import Device
+
+Ints = NDArray[np.int64]
+FOREVER = k.FOREVER
+
+
+class Engine:
+    """All channels of a device: their state, and the compiled calls that move it.
+
+    `totals` of a call is an int64 vector: a count per command of the table, the clocks
+    with a bank open (both summed over channels), then the clocks charged to each cause of
+    `causes` on the channel that ended last.
+    """
+
+    def __init__(self, device: Device, stepped: bool = False, fold: bool = True) -> None:
+        self.device = device
+        self.causes = tuple(dict.fromkeys(cause for _, _, cause in device.standard.causes))
+        self.table = build_table(device, self.causes)
+        self.states = initial_states(device, self.table)
+        self.ends = np.zeros(device.channels, np.int64)
+        self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
+        self.scratch = new_scratch(self.states, len(device.standard.commands), len(self.causes))
+        self.no_log = np.empty((0, k.LOG_WIDTH), np.int64)
+        self._log = self.no_log
+        self._sink: Callable[[Ints], None] | None = None
+
+    def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = k.FOREVER) -> None:
+        """Send every command with low <= clk < high to `sink`, unsorted between channels."""
+        self._sink = sink
+        self._log = np.empty((1 << 16, k.LOG_WIDTH), np.int64)
+        self.options[2], self.options[3] = low, high
+
+    def new_totals(self) -> Ints:
+        """A zeroed vector for `run`'s counts."""
+        return np.zeros(len(self.device.standard.commands) + 1 + len(self.causes), np.int64)
+
+    def run(self, program: Ints, spans: Ints, base: int, start: int, totals: Ints, account: int = 0) -> int:
+        """Run program rows spans[channel] on each channel from clock `start`; return the last data end.
+
+        Clocks before `account` are somebody else's and are not charged to causes again.
+        """
+        account = max(start, account)
+        while True:
+            end, logged = k.run_channels(
+                self.table, self.states, program, spans, base, start, account, self.options, totals, self.ends, self._log,
+                self.scratch,
+            )
+            if logged >= 0:
+                break
+            self._log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
+        if logged and self._sink:
+            self._sink(self._log[:logged].copy())
+        return int(end)
+
+    def finish(self, stop: int, totals: Ints) -> None:
+        """Refresh all channels up to clock `stop`."""
+        while True:
+            logged = k.finish_channels(self.table, self.states, stop, self.options, totals, self._log, self.scratch)
+            if logged >= 0:
+                break
+            self._log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
+        if logged and self._sink:
+            self._sink(self._log[:logged].copy())
+
+    @property
+    def watermark(self) -> int:
+        """No channel will issue a command before this clock any more."""
+        return int(self.states[:, k.R_CLK].min())
+
+
+def new_scratch(states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
+    """Room for one call: the compiled code allocates nothing."""
+    channels = states.shape[0]
+    shapes = [
+        states.shape,  # fresh
+        states.shape,  # before
+        (channels, commands + 1),  # counts
+        (channels, causes),  # charges
+        (channels, commands + 1),  # late: refreshes that fell due before the start
+        (channels,),  # previous
+        (k.W_COUNTS + commands + 1 + 2 * causes,),
+        (k.M_FIRST + commands + 1 + 2 * causes + states.shape[1],),  # memory
+    ]
+    return tuple(np.zeros(shape, np.int64) for shape in shapes)
+
+
+def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
+    """The device's tables as the vector that the kernel reads (its layout is documented there)."""
+    commands = device.standard.commands
+    windows = [(x, device.latency(x)) for x in device.standard.constraints if x.window > 1 and device.latency(x) > 0]
+    gaps = _gaps(device)
+    parts: list[tuple[int, Ints]] = [
+        (k.O_CHANNEL, gaps[0]),
+        (k.O_GROUP_GAP, gaps[1]),
+        (k.O_BANK_GAP, gaps[2]),
+        (k.O_SCOPE, _vector(_SCOPES[x.scope] for x in commands)),
+        (k.O_NEEDS_OPEN, _vector(x.needs is Needs.OPEN for x in commands)),
+        (k.O_OPENS, _vector(x.effect is Effect.OPEN for x in commands)),
+        (k.O_CLOSES, _vector(x.effect is Effect.CLOSE for x in commands)),
+        (k.O_SHOWS, _vector(x.shows_column for x in commands)),
+        (k.O_COMPLETION, _vector(device.completion(x) for x in commands)),
+        (k.O_ROLE, _roles(device)),
+        (k.O_CAUSE, _cause_matrix(device, causes)),
+        (k.O_DEPTH, _vector(x.window for x, _ in windows)),
+        (k.O_LATENCY, _vector(latency for _, latency in windows)),
+        (k.O_BEFORE, _vector(name in x.preceding for x, _ in windows for name in device.command_names)),
+        (k.O_AFTER, _vector(name in x.following for x, _ in windows for name in device.command_names)),
+    ]
+    header = np.zeros(k.HEADER, np.int64)
+    at = k.HEADER
+    for offset, part in parts:
+        header[offset] = at
+        at += part.size
+    _describe(header, device, len(causes), [x.window for x, _ in windows])
+    return np.concatenate([header, *(part.ravel() for _, part in parts)])
+
+
+_SCOPES = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
+
+
+def _vector(values: Iterable[int]) -> Ints:
+    return np.array(list(values), np.int64)
+
+
+def _gaps(device: Device) -> Ints:
+    """(3, c, c): clocks from one command to another in the channel, in a bank group, in a bank."""
+    commands = device.standard.commands
+    gaps = np.full((3, len(commands), len(commands)), k.NEVER, np.int64)
+    for constraint in device.standard.constraints:
+        latency = device.latency(constraint)
+        if constraint.window > 1:
+            if constraint.level != "channel":
+                raise ValueError(f"a window needs level channel, not {constraint.level!r}")
+            continue
+        for before, after in product(constraint.preceding, constraint.following):
+            a, b = device.standard.index(before), device.standard.index(after)
+            level = _level(constraint.level, commands[a].scope, commands[b].scope)
+            if latency > 0 and level is not None:
+                gaps[level, a, b] = max(gaps[level, a, b], latency)
+    return gaps
+
+
+def _level(level: str, before: Scope, after: Scope) -> int | None:
+    """Which gap matrix a constraint goes to: 0 channel, 1 bank group, 2 bank; None: never binds."""
+    if level == "channel":
+        return 0
+    if Scope.CHANNEL in (before, after):
+        return None
+    if Scope.ALL_BANKS in (before, after):
+        return 0  # every bank is shared
+    return 1 if level == "bank_group" else 2
+
+
+def _cause_matrix(device: Device, causes: tuple[str, ...]) -> Ints:
+    names = device.command_names
+    return np.array([[causes.index(_cause(device, p, n)) for n in names] for p in (None, *names)], np.int64)
+
+
+def _cause(device: Device, previous: str | None, name: str) -> str:
+    for before, after, cause in device.standard.causes:
+        if before in ("*", previous) and after in ("*", name):
+            return cause
+    raise ValueError(f"{device.standard.name}: no cause for {previous} -> {name}")
+
+
+def _roles(device: Device) -> Ints:
+    roles = device.standard.roles
+    names = (
+        roles.open_bank, roles.open_all, roles.close_bank, roles.close_all, roles.refresh_all, roles.refresh_bank,
+    )  # fmt: skip
+    return _vector(-1 if name is None else device.standard.index(name) for name in names)
+
+
+def _describe(header: Ints, device: Device, causes: int, windows: list[int]) -> None:
+    """Fill in the numbers, and where the parts of a state and of the scratch start."""
+    c, banks, groups = len(device.standard.commands), device.banks, device.bank_groups
+    mode = {"none": k.NO_REFRESH, "all_bank": k.ALL_BANK, "per_bank": k.PER_BANK}[device.refresh]
+    numbers = {
+        k.H_CMDS: c, k.H_GROUPS: groups, k.H_PER_GROUP: device.banks_per_group, k.H_BANKS: banks,
+        k.H_COLUMNS: device.columns, k.H_MODE: mode, k.H_INTERVAL: device.refresh_interval, k.H_CAUSES: causes,
+        k.H_WINDOWS: len(windows), k.H_DEPTH: max(windows, default=0), k.H_TIMES: (1 + banks + groups) * c,
+        k.O_ROW: k.REGISTERS,
+        k.O_TIMES: k.REGISTERS + banks,
+        k.O_BANK: k.REGISTERS + banks + c,
+        k.O_GROUP: k.REGISTERS + banks + (1 + banks) * c,
+        k.O_RECENT: k.REGISTERS + banks + (1 + banks + groups) * c,
+        k.O_CHARGED: k.W_COUNTS + c + 1,
+        k.O_PENDING: k.W_COUNTS + c + 1 + causes,
+    }  # fmt: skip
+    for at, number in numbers.items():
+        header[at] = number
+
+
+def initial_states(device: Device, table: Ints) -> Ints:
+    """All banks closed, nothing pending, the first refresh due after one interval."""
+    state = np.full(table[k.O_RECENT] + table[k.H_WINDOWS] * table[k.H_DEPTH], k.NEVER, np.int64)
+    state[: k.REGISTERS] = 0
+    state[k.R_DUE] = device.refresh_interval
+    state[table[k.O_ROW] : table[k.O_TIMES]] = -1
+    return np.tile(state, (device.channels, 1))

@@ -1,0 +1,47 @@
+"""The energy tables: complete, labelled, and strict about what they lack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from pimsim.energy.model import action_costs
+from pimsim.energy.table import SOURCES, TABLES, load_table
+from pimsim.errors import InputError
+from tests.result_samples import small_config
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_names_unit_source_and_note(name: str) -> None:
+    table = load_table(name)
+    assert table.name == name
+    assert set(table.rows) == {"all_bank_read_factor", "mac_routing_applied"}
+    for row in table.rows.values():
+        assert row.unit and row.note and row.source in SOURCES
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_hypothesis_says_that_the_changed_term_is_not_published(name: str) -> None:
+    assert "not published" in load_table(name).hypothesis
+
+
+def test_an_unknown_table_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InputError, match=r"energy.table: unknown energy table 'v22'; did you mean 'v2'"):
+        load_table("v22")
+
+
+@pytest.mark.parametrize("key", ["all_bank_read_factor", "mac_routing_applied"])
+def test_a_missing_row_is_refused_by_name(key: str) -> None:
+    table = load_table("v2")
+    lacking = replace(table, rows={name: row for name, row in table.rows.items() if name != key})
+    with pytest.raises(InputError, match=f"energy.table.{key}"):
+        action_costs(small_config(), lacking)
+
+
+def test_a_negative_row_is_refused_by_name() -> None:
+    table = load_table("v2")
+    negative = replace(table.rows["all_bank_read_factor"], value=Fraction(-1))
+    with pytest.raises(InputError, match="energy.table.all_bank_read_factor"):
+        action_costs(small_config(), replace(table, rows={**table.rows, "all_bank_read_factor": negative}))

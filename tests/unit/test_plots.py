@@ -1,0 +1,148 @@
+"""Plots: something is drawn, axes carry units, numbers match, no global state is touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+
+from pimsim.plots import NAMES, Plots
+from pimsim.plots.breakdown import ranked
+from pimsim.results.result import Result
+from tests.result_samples import small_result
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def result() -> Result:
+    return small_result(plots=Plots)
+
+
+def draw(result: Result, name: str, ax: Axes | None = None) -> Axes:
+    axes = getattr(result.plot, name)(ax)
+    assert isinstance(axes, Axes)
+    return axes
+
+
+@pytest.mark.parametrize(
+    ("name", "xlabel", "ylabel"),
+    [
+        ("latency_breakdown", "latency (µs)", ""),
+        ("energy_breakdown", "energy (µJ)", ""),
+        ("latency_vs_context", "context (tokens)", "latency (µs/token)"),
+        ("speedup", "speedup (baseline latency / simulated latency)", ""),
+        ("energy_ratio", "energy ratio (baseline energy / simulated energy)", ""),
+    ],
+)
+def test_axes_are_labelled_with_units_and_titled_with_the_model(
+    result: Result, name: str, xlabel: str, ylabel: str
+) -> None:
+    ax = draw(result, name)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (xlabel, ylabel)
+    assert "tiny" in ax.get_title(loc="left")
+    assert ax.lines or ax.patches
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plot_is_drawn_on_the_axes_that_are_given(result: Result, name: str) -> None:
+    ax = Figure().add_subplot()
+    assert draw(result, name, ax) is ax
+
+
+def bars(ax: Axes) -> list[float]:
+    container = ax.containers[0]
+    assert isinstance(container, BarContainer)
+    return [patch.get_width() for patch in container.patches]
+
+
+def test_latency_bars_are_the_breakdown_from_the_longest_down(result: Result) -> None:
+    ax = draw(result, "latency_breakdown")
+    assert bars(ax) == pytest.approx([0.5, 0.31, 0.05, 0.05, 0.04, 0.03, 0.02])
+    assert [text.get_text() for text in ax.texts][:2] == ["0.500  (50.0 %)", "0.310  (31.0 %)"]
+    assert ax.yaxis_inverted()
+
+
+def test_energy_bars_sum_to_the_energy(result: Result) -> None:
+    assert sum(bars(draw(result, "energy_breakdown"))) == pytest.approx(result.summary["system"]["energy_pJ"] / 1e6)
+
+
+def test_context_line_has_a_point_per_decode_step(result: Result) -> None:
+    line = draw(result, "latency_vs_context").lines[0]
+    assert list(line.get_xdata()) == [1, 2, 3]
+    assert list(line.get_ydata()) == pytest.approx([0.3, 0.33, 0.37])
+
+
+def test_speedups_of_model_and_roofline_are_written_at_their_bars_on_a_log_axis(result: Result) -> None:
+    ax = draw(result, "speedup")
+    assert ax.get_xscale() == "log"
+    assert [text.get_text() for text in ax.texts] == ["80.0x", "900x", "8.00x", "90.0x"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["gpu-t4", "cpu-xeon-6154"]
+
+
+def test_small_parts_are_one_bar_and_zeros_none() -> None:
+    rows = ranked({"mac": 1e6, "read": 0.0, "sum": 1.0, "gelu": 2.0})
+    assert [(name, value) for name, value, _ in rows] == [("mac", 1e6), ("other", 3.0)]
+
+
+def test_a_comparison_without_baselines_is_refused() -> None:
+    with pytest.raises(ValueError, match="no baselines"):
+        draw(small_result(plots=Plots, baselines={}), "speedup")
+
+
+def test_every_plot_is_saved_as_png(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path)
+    for name in Plots.files:
+        assert (tmp_path / name).read_bytes().startswith(PNG)
+
+
+def test_without_baselines_no_comparison_is_saved(tmp_path: Path) -> None:
+    small_result(plots=Plots).save(tmp_path)
+    small_result(plots=Plots, baselines={}).save(tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "latency_breakdown.png", "energy_breakdown.png", "latency_vs_context.png",
+    }  # fmt: skip
+
+
+def test_saved_plots_are_the_same_bytes_every_time(result: Result, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        result.save(tmp_path / name)
+    for name in Plots.files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_settings_of_the_user_are_left_alone(result: Result) -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    draw(result, "speedup")
+    assert dict(matplotlib.rcParams) == before
+
+
+def run_python(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_plots_and_results_does_not_import_matplotlib() -> None:
+    assert run_python(
+        "import sys, pimsim.plots, pimsim.results.result, pimsim.results.terminal, pimsim.results.progress\n"
+        "print({'matplotlib', 'rich', 'pandas', 'numba', 'simpy'} & set(sys.modules))"
+    ) == "set()\n"  # fmt: skip
+
+
+def test_saving_does_not_import_pyplot(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pimsim.plots import Plots\n"
+        "from tests.result_samples import small_result\n"
+        f"small_result(plots=Plots).save({str(tmp_path)!r})\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    root = str(Path(__file__).parents[2])
+    assert run_python(f"import sys; sys.path.insert(0, {root!r})\n{code}") == "False\n"
