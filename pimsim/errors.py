@@ -20,9 +20,10 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """`FILE:LINE:COLUMN: key.path: message`, without the parts that are not known."""
+        """`FILE:LINE:COLUMN: key.path: message` on one line, without the parts that are not known."""
         where = f"{self.file}:{self.line}:{self.column}" if self.file else ""
-        return ": ".join(part for part in (where, self.key, self.message) if part)
+        text = ": ".join(part for part in (where, self.key, self.message) if part)
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class InputError(Exception):

@@ -16,7 +16,9 @@ from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.run import run
 
 
-@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "pimsim", cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(pimsim.__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Simulate PIM-GPT: latency, energy and DRAM commands of a language model in memory.

@@ -69,7 +69,7 @@ def _report_usage(error: click.UsageError) -> int:
 
 def _report(problems: Iterable[Problem]) -> int:
     for problem in problems:
-        click.echo(" ".join(str(problem).split("\n")), err=True)
+        click.echo(str(problem), err=True)
     return Exit.WRONG_INPUT
 
 

@@ -79,7 +79,7 @@ REGISTERS = 8
 (W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH) = range(11)
 W_COUNTS = 12
 # what a repeat is recognised by, before the vectors
-(M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_FIRST) = range(8)
+(M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_OPEN, M_FIRST) = range(9)
 # the log's columns
 LOG_WIDTH = 6
 
@@ -342,7 +342,8 @@ def _snapshot(d, s, w, log, memory):
     memory[M_CLK] = clk
     memory[M_REFRESHES] = w[W_REFRESHES]
     memory[M_LOGGED] = w[W_LOGGED]
-    memory[M_SINCE] = clk - s[R_SINCE] if s[R_OPEN] > 0 else NONE
+    memory[M_SINCE] = s[R_SINCE]
+    memory[M_OPEN] = s[R_OPEN]
     memory[M_END] = w[W_END] - clk
     memory[M_CURSOR] = w[W_CURSOR] - clk
     memory[M_PREV] = w[W_PREV]
@@ -370,8 +371,9 @@ def _snapshot(d, s, w, log, memory):
 def _repeats(d, s, w, log, memory, rows):
     """True if the state equals the remembered one, moved on in time and by `rows` rows."""
     clk = s[R_CLK]
-    since = clk - s[R_SINCE] if s[R_OPEN] > 0 else NONE
-    if memory[M_REFRESHES] != w[W_REFRESHES] or memory[M_SINCE] != since or memory[M_PREV] != w[W_PREV]:
+    if memory[M_REFRESHES] != w[W_REFRESHES] or memory[M_OPEN] != s[R_OPEN] or memory[M_PREV] != w[W_PREV]:
+        return False
+    if s[R_OPEN] > 0 and s[R_SINCE] != memory[M_SINCE] and clk - s[R_SINCE] != memory[M_CLK] - memory[M_SINCE]:
         return False
     if memory[M_END] != w[W_END] - clk or memory[M_CURSOR] != w[W_CURSOR] - clk:
         return False
@@ -437,7 +439,7 @@ def _skip(d, s, w, log, memory, rows, most):
         for k in range(d[d[O_DEPTH] + x]):
             if s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] > clk:
                 s[d[O_RECENT] + x * d[H_DEPTH] + k] += ahead
-    if s[R_OPEN] > 0:
+    if s[R_SINCE] != memory[M_SINCE]:  # else a bank has been open all along
         s[R_SINCE] += ahead
     s[R_CLK] += ahead
     w[W_END] += ahead

@@ -15,6 +15,10 @@ def test_a_problem_without_place_is_key_and_message() -> None:
     assert str(InputError("does not fit", key="dram.rows")) == "dram.rows: does not fit"
 
 
+def test_a_problem_stays_on_one_line() -> None:
+    assert str(InputError("is\nwrong\x1b", key="a\tb")) == "a\\tb: is\\nwrong\\x1b"
+
+
 def test_problems_are_located_once() -> None:
     known = Problem("a.yaml", 3, 5, "dram.rows", "is wrong")
     error = InputError([known, Problem("", 0, 0, "pim.lanes", "too many")]).located(lambda key: (key, 1, 2))
