@@ -23,10 +23,13 @@ set_option: Decorator = click.option(
 
 @contextmanager
 def located_in(loaded: Loaded) -> Iterator[None]:
-    """Give problems that name a key of the configuration the place where that key was set."""
+    """Give problems that name a key of the configuration, or an option, the place where it was set."""
     from pimsim.errors import InputError
+
+    def locate(key: str) -> tuple[str, int, int]:
+        return (key, 1, 1) if key.startswith("--") else loaded.locate(key)
 
     try:
         yield
     except InputError as error:
-        raise error.located(loaded.locate) from error
+        raise error.located(locate) from error

@@ -22,6 +22,11 @@ class Exit(IntEnum):
     WRONG_INPUT = 2
     INTERNAL_ERROR = 3
     INTERRUPTED = 130  # as a shell reports SIGINT
+    READER_GONE = 141  # as a shell reports SIGPIPE
+
+
+class ReaderGone(Exception):
+    """Nobody reads our output any more; click itself would exit with 1, a failed check."""
 
 
 class ReportingGroup(click.Group):
@@ -42,6 +47,13 @@ class ReportingGroup(click.Group):
             raise click.UsageError(f"no such command {args[0]!r}{did_you_mean(args[0], self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
     def _status(self, args: Sequence[str] | None, prog_name: str | None, extra: dict[str, Any]) -> int:
         try:
             status = super().main(args, prog_name, **extra)
@@ -53,9 +65,9 @@ class ReportingGroup(click.Group):
             return _report_usage(error)
         except (click.Abort, KeyboardInterrupt):
             return Exit.INTERRUPTED
-        except BrokenPipeError:  # the reader of our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.DONE
+        except (BrokenPipeError, ReaderGone):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+            return Exit.READER_GONE
         except Exception as error:
             return _internal_error(error)
 

@@ -149,6 +149,8 @@ class _Planner:
     def _pim(self, operator: str, work: Work, region: str, after: str | None = None, key: str | None = None) -> str:
         """Append PIM work that waits for `after` (default: the instruction before)."""
         bases = self.plan.memory.regions[region].bases
+        if len(bases) == 1:  # one copy for all layers
+            bases *= self.plan.workload.shape.layers
         landing = self.plan.units.transfer_clocks(2 * work.results, self.plan.device.tCK_ps) if work.results else 0
         self.out.append(Instruction(operator, key or operator, (after or self.last,), work, bases, landing))
         self.last = key or operator

@@ -35,14 +35,14 @@ _Groups = tuple[tuple[str, str, tuple[str, ...]], ...]
 def latency_breakdown(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """Latency by cause: a bar each, longest on top, with its share of the total."""
     parts = summary["system"]["latency_breakdown_ns"]
-    factor, unit = time_scale(sum(parts.values()))
+    factor, unit = time_scale(max(parts.values()), least=1)
     return _bars(parts, factor, f"latency ({unit})", _title("Latency by cause", summary), _TIME_GROUPS, ax)
 
 
 def energy_breakdown(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """Energy by component: a bar each, longest on top, with its share of the total."""
     parts = summary["system"]["energy_breakdown_pJ"]
-    factor, unit = energy_scale(sum(parts.values()))
+    factor, unit = energy_scale(max(parts.values()), least=1)
     return _bars(parts, factor, f"energy ({unit})", _title("Energy by component", summary), _ENERGY_GROUPS, ax)
 
 

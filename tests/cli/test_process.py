@@ -49,13 +49,13 @@ def test_problems_end_a_process_with_status_2_and_no_traceback() -> None:
     assert result.stderr == "no-such-file.yaml:1:1: cannot be read: No such file or directory\n"
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_a_reader_that_leaves_early_ends_the_process_quietly() -> None:
     command = [sys.executable, "-m", "pimsim", "config", "schema"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=120) == 141
 
 
 def test_every_public_name_exists() -> None:

@@ -101,6 +101,11 @@ def test_an_output_folder_that_is_a_file_is_refused(pimsim: Pimsim, tiny: Path, 
     assert line.startswith("--out:1:1: out: ") and "is a file" in line
 
 
+def test_an_output_folder_that_cannot_be_made_is_refused(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
+    (line,) = refused(pimsim("run", tiny, "--out", tiny / "inner", "--json"), tmp_path, {"tiny.yaml"})
+    assert line.startswith("--out:1:1: --out: cannot make the folder ")
+
+
 def test_a_command_log_of_an_unknown_format_is_refused(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
     (line,) = refused(pimsim("run", tiny, "--commands", "log.txt", "--out", "results"), tmp_path, {"tiny.yaml"})
     assert line.startswith("log.txt:1:1: ")
