@@ -5,9 +5,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Caches of pip, matplotlib and pytest stay inside the clone.
-export XDG_CACHE_HOME := $(CURDIR)/.venv/cache
-export XDG_CONFIG_HOME := $(CURDIR)/.venv/config
+# Nothing is left outside the clone: no pip cache, no font cache of matplotlib.
+export PIP_NO_CACHE_DIR := 1
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .PHONY: run test clean
 

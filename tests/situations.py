@@ -40,7 +40,11 @@ class Situation:
 def situations(shared: bool = True) -> list[Situation]:
     """Every way in which each constraint binds; with shared=False, every near miss: a level too far."""
     found = []
-    reach = {"bank": [SAME_BANK], "bank_group": [SAME_BANK, SAME_GROUP], "channel": [SAME_BANK, SAME_GROUP, OTHER_GROUP]}
+    reach = {
+        "bank": [SAME_BANK],
+        "bank_group": [SAME_BANK, SAME_GROUP],
+        "channel": [SAME_BANK, SAME_GROUP, OTHER_GROUP],
+    }
     for constraint in STANDARD.constraints:
         for preceding in constraint.preceding:
             for following in constraint.following:

@@ -123,8 +123,8 @@ def closings(draw: st.DrawFn, device: Device) -> Request:
 @st.composite
 def scatters(draw: st.DrawFn, device: Device) -> Request:
     """A write or a read in every bank, with rows opened ahead."""
-    n = draw(st.integers(0, 3))
-    stride = draw(st.integers(0, 2 * device.columns))
+    n = draw(st.one_of(st.integers(0, 3), st.integers(0, 20)))
+    stride = draw(st.one_of(st.sampled_from([0, 1, device.columns]), st.integers(0, 2 * device.columns)))
     lin = draw(st.integers(0, ROWS * device.columns - n * stride - 1))
     ahead = draw(st.integers(0, device.banks - 1))
     behind = draw(st.integers(ahead, device.banks + 2))

@@ -139,6 +139,11 @@ class PimConfig(Section):
     lanes: int = Field(ge=1, le=512, description="BF16 multipliers per MAC unit.")
     clock_GHz: Clock = Field(description="Clock of the MAC units, GHz.")
     global_buffer_bytes: int = Field(ge=2, le=1 << 20, description="Input buffer per channel, bytes; whole columns.")
+    pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
+        None,
+        "MAC clocks from a unit's last column until its sum can be read.",
+        "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
+    )
     mac_power_mW: Power = Field(description="Power of the MAC units of one channel when busy, mW.")
     routing_factor: Number = default(
         Decimal("1.5"), "Factor on the MAC units' power for the DRAM process's routing.", "1.5 (paper)", le=10

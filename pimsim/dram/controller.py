@@ -56,14 +56,17 @@ class Controller:
         self._ref_due = device.refresh_interval
         self._ref_bank = 0
 
-    def run(self, program: Program, t0: int) -> int:
-        """Carry out `program`, no command of it before `t0`; the clock at which its data has arrived."""
+    def run(self, program: Program, t0: int, account: int = 0) -> int:
+        """Carry out `program`, no command of it before `t0`; the clock at which its data has arrived.
+
+        Clocks before `account` are somebody else's and are not charged to causes again.
+        """
         before = len(self.commands)
         self._t0 = t0
         self.finish(t0)
         for request in program.tolist():
             self._serve(*request)
-        end, self.causes = charge(self.device, self.commands[before:], t0)
+        end, self.causes = charge(self.device, self.commands[before:], t0, max(t0, account))
         return end
 
     def finish(self, clk: int) -> None:
@@ -212,19 +215,19 @@ class Controller:
 # ---- causes -----------------------------------------------------------------------
 
 
-def charge(device: Device, issued: Sequence[Issued], t0: int) -> tuple[int, dict[str, int]]:
-    """The data end of a program that started at `t0`, and its clocks t0 .. data end by cause.
+def charge(device: Device, issued: Sequence[Issued], t0: int, account: int) -> tuple[int, dict[str, int]]:
+    """The data end of a program that started at `t0`, and its clocks account .. data end by cause.
 
     The data end is the last completion of any command (t0 if none completes).  A cursor
-    starts at t0.  Each command moves it forward to its own issue, and the clocks passed
+    starts at `account`.  Each command moves it forward to its own issue, and the clocks passed
     are charged to the cause of (previous command since t0, this command).  What is left up
     to the data end is charged to the cause of (none, the command that sets the data end;
     the first such).  Nothing is charged past the data end, so the causes sum to data end
-    - t0.  ValueError if the standard's causes leave out a pair of commands.
+    - account (0 if that is negative).  ValueError if the standard's causes leave out a pair of commands.
     """
     end, decider = data_end(device, issued, t0)
     causes: dict[str, int] = {}
-    cursor, previous = t0, None
+    cursor, previous = account, None
     for command in issued:
         stop = min(command.clk, end)
         if stop > cursor:

@@ -114,13 +114,13 @@ def _transfer_cycles(dram: DramConfig, banks: int) -> dict[str, int]:
 def _mac_cycles(dram: DramConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
     """Clocks per column and pipeline depth of the MAC unit.
 
-    A column of e elements takes e / lanes MAC cycles, and never less than tCCD.  The
-    pipeline is one multiplier stage, log2(lanes) adder stages and one accumulator
-    stage at one MAC cycle each (source: assumed from the adder tree the paper names).
+    A column of e elements takes e / lanes MAC cycles, and never less than tCCD.  Unless
+    configured, the pipeline is one multiplier stage, log2(lanes) adder stages and one
+    accumulator stage at one MAC cycle each (assumed from the adder tree the paper names).
     """
     clocks_per_mac = Fraction(1000) / (Fraction(pim.clock_GHz) * dram.tCK_ps)
     beats = -(-(dram.column_bytes // ELEMENT_BYTES) // pim.lanes)
-    stages = 2 + (pim.lanes - 1).bit_length()
+    stages = pim.pipeline_stages or 2 + (pim.lanes - 1).bit_length()
     return {"nMAC": max(ccd, ceil(beats * clocks_per_mac)), "nDRAIN": ceil(stages * clocks_per_mac)}
 
 

@@ -240,9 +240,7 @@ def test_mac_with_one_bank_on_another_row_is_found() -> None:
     device = make_device("none")
     commands = [Issued(50 * bank, "ACT", bank, 5 if bank != 2 else 6) for bank in range(4)]
     found = check(log_of(device, [*commands, Issued(300, "MACAB", -1, 5, 0)]), device)
-    assert [(v.rule, v.earlier) for v in found] == [
-        ("MACAB needs bank 2 open at row 5, but it is open at row 6", 100)
-    ]
+    assert [(v.rule, v.earlier) for v in found] == [("MACAB needs bank 2 open at row 5, but it is open at row 6", 100)]
 
 
 def test_two_commands_in_one_clock_are_found(device: Device) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim.dram.controller import Controller, Issued
+from pimsim.dram.engine import FOREVER, Engine
 from pimsim.dram.gddr6_pim import STANDARD
-from pimsim.dram.kernel import FOREVER, Engine
 from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
@@ -22,11 +22,15 @@ EXTRA_ROWS = 16  # room for the base that shifts a program's columns
 
 @dataclass(frozen=True)
 class Step:
-    """One program per channel (None: the channel rests), all started `idle` clocks after the last data end."""
+    """One program per channel (None: the channel rests), all started `idle` clocks after the last data end.
+
+    The first `accounted` clocks are somebody else's.
+    """
 
     programs: list[Program | None]
     base: int
     idle: int
+    accounted: int
 
 
 @st.composite
@@ -37,7 +41,8 @@ def steps(draw: st.DrawFn, device: Device) -> Step:
     else:
         work = [draw(st.none() | programs(device, max_requests=4)) for _ in range(device.channels)]
     idle = draw(st.one_of(st.just(0), st.integers(0, 3 * device.refresh_interval)))
-    return Step(work, draw(st.integers(0, EXTRA_ROWS * device.columns)), idle)
+    accounted = draw(st.one_of(st.just(0), st.integers(0, 200)))
+    return Step(work, draw(st.integers(0, EXTRA_ROWS * device.columns)), idle, accounted)
 
 
 @st.composite
@@ -67,7 +72,10 @@ def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
         start = end + step.idle
         ends, causes = [], []
         for controller, program in zip(controllers, step.programs, strict=True):
-            ends.append(start if program is None else controller.run(shifted(program, step.base), start))
+            if program is not None:
+                ends.append(controller.run(shifted(program, step.base), start, start + step.accounted))
+            else:
+                ends.append(start)
             causes.append({} if program is None else controller.causes)
         end = max(ends)
         outcome.ends.append(ends)
@@ -107,7 +115,8 @@ def run_on_kernel(
     for step in work:
         program, spans = spliced(step.programs)
         before = totals.copy()
-        end = engine.run(program, spans, step.base, end + step.idle, totals)
+        start = end + step.idle
+        end = engine.run(program, spans, step.base, start, totals, start + step.accounted)
         charged = (totals - before)[commands + 1 :].tolist()
         outcome.ends.append(engine.ends.tolist())
         outcome.causes.append({cause: n for cause, n in zip(engine.causes, charged, strict=True) if n})

@@ -183,16 +183,16 @@ def test_refresh_closes_the_banks_and_the_row_opens_again() -> None:
 
 
 def test_closing_is_left_to_the_refresh_that_is_due() -> None:
-    device = make_device("all_bank", nREFI=25)
-    work = [requests.run(WR, 0, 0, 1), requests.close()]
-    assert issue(device, *work)[2:] == [Issued(25, "PREAB"), Issued(33, "REFAB")]
+    work = [requests.run(WR, 0, 0, 1), requests.close(0)]
+    assert issue(make_device("all_bank", nREFI=22), *work)[2:] == [Issued(21, "PRE", 0)]
+    assert issue(make_device("all_bank", nREFI=21), *work)[2:] == [Issued(21, "PREAB"), Issued(29, "REFAB")]
 
 
 def test_idle_channel_refreshes_on_time_before_the_next_program() -> None:
     device = make_device("all_bank", nREFI=100)
     controller = Controller(device)
     controller.run(requests.program([requests.open_row(8)]), 0)
-    end = controller.run(requests.program([requests.run(RD, 0, 8, 1)]), 390)
+    controller.run(requests.program([requests.run(RD, 0, 8, 1)]), 390)
     assert controller.commands == [
         Issued(0, "ACTAB", -1, 1),
         Issued(100, "PREAB"),
@@ -200,7 +200,7 @@ def test_idle_channel_refreshes_on_time_before_the_next_program() -> None:
         Issued(200, "REFAB"),
         Issued(300, "REFAB"),
         Issued(390, "ACT", 0, 1),
-        Issued(450, "REFAB") if end == 0 else Issued(400, "PREAB"),
+        Issued(410, "PREAB"),
         Issued(418, "REFAB"),
         Issued(468, "ACT", 0, 1),
         Issued(478, "RD", 0, 1, 0),
@@ -242,7 +242,7 @@ def test_finish_refreshes_what_is_due_before_the_end_and_no_more() -> None:
 
 def test_data_end_is_the_last_arrival_not_the_last_command() -> None:
     controller = Controller(make_device())
-    work = requests.program([requests.run(RD, 0, 0, 1), requests.close()])
+    work = requests.program([requests.run(RD, 0, 0, 1), requests.close(0)])
     assert controller.run(work, 0) == 10 + 12 + 1
     assert controller.commands[-1] == Issued(20, "PRE", 0)
 
@@ -273,21 +273,29 @@ def test_clocks_are_charged_to_what_they_waited_for() -> None:
 def test_commands_past_the_data_end_are_not_charged() -> None:
     device = make_device()
     issued = [Issued(0, "ACT", 0, 0), Issued(10, "RD", 0, 0, 0), Issued(15, "WRGB", column=0), Issued(90, "PRE", 0)]
-    assert charge(device, issued, 0) == (23, {"activation": 10 + 8, "input_transfer": 5})
+    assert charge(device, issued, 0, 0) == (23, {"activation": 10 + 8, "input_transfer": 5})
 
 
 def test_clocks_of_a_refresh_are_its_own_until_the_next_command() -> None:
     device = make_device()
     issued = [Issued(100, "REFAB"), Issued(150, "ACT", 0, 0), Issued(160, "RD", 0, 0, 0)]
-    assert charge(device, issued, 90) == (173, {"refresh": 60, "activation": 10, "read": 13})
+    assert charge(device, issued, 90, 90) == (173, {"refresh": 60, "activation": 10, "read": 13})
 
 
 def test_refresh_before_the_start_charges_nothing() -> None:
     device = make_device()
     issued = [Issued(100, "REFAB"), Issued(150, "ACT", 0, 0), Issued(160, "RD", 0, 0, 0)]
-    end, causes = charge(device, issued, 120)
+    end, causes = charge(device, issued, 120, 120)
     assert end == 173
     assert sum(causes.values()) == 53
+
+
+def test_clocks_before_the_account_are_not_charged_again() -> None:
+    device = make_device()
+    issued = [Issued(90, "ACT", 0, 0), Issued(100, "RD", 0, 0, 0)]
+    assert charge(device, issued, 90, 97) == (113, {"activation": 3, "read": 13})
+    assert charge(device, issued, 90, 105) == (113, {"read": 8})
+    assert charge(device, issued, 90, 200) == (113, {})
 
 
 @settings(max_examples=100, deadline=None)

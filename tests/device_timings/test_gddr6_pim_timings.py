@@ -192,7 +192,8 @@ def test_channel_refuses_what_the_state_of_the_bank_forbids(channel: Channel) ->
 @pytest.mark.parametrize(
     ("name", "bank", "row", "column"),
     [("ACT", 16, 0, -1), ("ACT", -1, 0, -1), ("ACTAB", 0, 0, -1), ("ACT", 0, 64, -1), ("ACT", 0, -1, -1),
-     ("PRE", 0, 0, -1), ("RD", 0, 0, 8), ("RD", 0, 0, -1), ("WRGB", -1, -1, -1), ("RDMAC", -1, -1, 0), ("ACT", -2, 0, -1)],
+     ("PRE", 0, 0, -1), ("RD", 0, 0, 8), ("RD", 0, 0, -1), ("WRGB", -1, -1, -1), ("RDMAC", -1, -1, 0),
+     ("ACT", -2, 0, -1)],
 )  # fmt: skip
 def test_channel_refuses_addresses_that_it_does_not_have(
     channel: Channel, name: str, bank: int, row: int, column: int

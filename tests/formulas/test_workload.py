@@ -105,9 +105,10 @@ def test_bytes_are_weights_once_and_keys_and_values_per_sequence(
     kv = shape.kv_heads * shape.head_dim
     moved = workload.matrix_parameters + batch * shape.layers * (2 * context * kv + 2 * kv)
     assert workload.bytes(context, size, batch) == moved * size
-    assert workload.bytes(context, size, batch, biases=True) == (
-        moved + workload.parameters - workload.matrix_parameters
-    ) * size
+    assert (
+        workload.bytes(context, size, batch, biases=True)
+        == (moved + workload.parameters - workload.matrix_parameters) * size
+    )
 
 
 @pytest.mark.parametrize("name", PAPER)

@@ -1,0 +1,66 @@
+"""Figures as people read them: a number with a prefix that suits its size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_TIME = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_ENERGY = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+_POWER = ((1e3, "W"), (1.0, "mW"))
+
+
+def scale(largest: float, units: tuple[tuple[float, str], ...], least: float = 0.1) -> tuple[float, str]:
+    """The factor and unit that make `largest` at least `least`, or the smallest there is."""
+    return next(((factor, unit) for factor, unit in units if abs(largest) >= factor * least), units[-1])
+
+
+def time_scale(largest_ns: float, least: float = 0.1) -> tuple[float, str]:
+    """ns per unit, and the unit."""
+    return scale(largest_ns, _TIME, least)
+
+
+def energy_scale(largest_pJ: float, least: float = 0.1) -> tuple[float, str]:
+    """pJ per unit, and the unit."""
+    return scale(largest_pJ, _ENERGY, least)
+
+
+def number(value: float) -> str:
+    """Three significant digits, or every digit before the point: 0.953, 12.4, 1,049."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}" if abs(value) >= 1e-3 else f"{value:.2e}"
+
+
+def percent(share: float) -> str:
+    """One decimal, and a share that would read 0.0 % as what it is: 64.2 %, < 0.1 %."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> tuple[str, str]:
+    factor, unit = scale(value, units)
+    return number(value / factor), unit
+
+
+def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(what, number, unit) of the figures that a reader looks for first."""
+    system = summary["system"]
+    latency, latency_unit = _scaled(system["latency_per_token_ns"], _TIME)
+    energy, energy_unit = _scaled(system["energy_per_token_pJ"], _ENERGY)
+    power, power_unit = _scaled(system["average_power_mW"], _POWER)
+    figures = [
+        ("latency", latency, f"{latency_unit}/token"),
+        ("throughput", number(system["tokens_per_s"]), "tokens/s"),
+        ("energy", energy, f"{energy_unit}/token"),
+        ("power", power, power_unit),
+        ("row hits", f"{system['row_hit_rate']:.1%}".rstrip("%"), "%"),
+        ("bus traffic", number(system["data_movement_reduction"]), "x less than without PIM"),
+        ("ASIC arithmetic", f"{100 * system['non_vmm_fraction']:.2f}", "% of latency"),
+        ("MAC use", f"{100 * system['mac_utilization']:.1f}", "% of peak"),
+    ]
+    if system["prefill_latency_ns"]:
+        prefill, unit = _scaled(system["prefill_latency_ns"], _TIME)
+        figures.insert(1, ("prefill", prefill, unit))
+    return figures

@@ -1,0 +1,82 @@
+"""The figures of a result: exact counts in, one float out, each with its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from pimsim.config.schema import Config
+from pimsim.sim.tally import DEVICE_CAUSES, Tally
+from pimsim.workload.models import Workload
+
+ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
+
+# Banks that a command activates, and banks whose column it accesses ("all": every bank).
+_ACTIVATES: Mapping[str, str] = {"ACT": "one", "ACTAB": "all"}
+_ACCESSES: Mapping[str, str] = {"RD": "one", "WR": "one", "MACAB": "all"}
+
+
+def nanoseconds(cycles: int, tCK_ps: int) -> float:
+    """Clocks in ns: cycles x tCK_ps / 1000, rounded once."""
+    return cycles * tCK_ps / 1000
+
+
+def ratio(numerator: Fraction | float | int, denominator: Fraction | float | int) -> float:
+    """numerator / denominator, and 0 where there is nothing to divide by."""
+    return float(numerator / denominator) if denominator else 0.0
+
+
+def in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Clocks by cause in the order of the summary: the device's causes, then the ASIC's that occur, by name."""
+    device = {cause: counts.get(cause, 0) for cause in DEVICE_CAUSES}
+    return device | {cause: counts[cause] for cause in asic_causes(counts) if counts[cause]}
+
+
+def asic_causes(causes: Iterable[str]) -> list[str]:
+    """The causes that are exposed ASIC arithmetic: all that are not the device's or its pins', by name."""
+    return sorted(cause for cause in causes if cause not in DEVICE_CAUSES)
+
+
+def row_hit_rate(commands: Mapping[str, int], banks: int) -> float:
+    """1 - bank activations / bank column accesses; an all-bank command counts once per bank."""
+
+    def count(kinds: Mapping[str, str]) -> int:
+        return sum(commands.get(name, 0) * (banks if how == "all" else 1) for name, how in kinds.items())
+
+    accesses = count(_ACCESSES)
+    return 1 - count(_ACTIVATES) / accesses if accesses else 0.0
+
+
+def non_vmm_fraction(causes: Mapping[str, int]) -> float:
+    """Share of the latency that is exposed ASIC arithmetic.
+
+    K and V writes move data and are not in it; they have a cause of their own.
+    """
+    return ratio(sum(causes[cause] for cause in asic_causes(causes)), sum(causes.values()))
+
+
+def mac_utilization(tally: Tally, config: Config) -> float:
+    """Useful MACs / (channels x banks x lanes x MAC clock x latency)."""
+    units = config.dram.channels * config.dram.bank_groups * config.dram.banks_per_group * config.pim.lanes
+    ns = Fraction(tally.cycles * tally.tCK_ps, 1000)
+    return ratio(tally.total("macs"), units * Fraction(config.pim.clock_GHz) * ns)
+
+
+def bytes_without_pim(config: Config, workload: Workload) -> int:
+    """Bytes across the bus in the decode steps if memory only stored: 2 B x (weights + K and V read).
+
+    For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
+    reproduces the paper's 110-259x.  Weights cross once per step, K and V once per
+    sequence of the batch.
+    """
+    steps, first = config.workload.output_tokens, config.workload.prompt_tokens + 1
+    contexts = sum(range(first, first + steps))
+    kv_per_token = sum(o.kv_moved().slope * workload.repeats(o) for o in workload.operators)
+    elements = workload.matrix_parameters * steps + kv_per_token * config.workload.batch * contexts
+    return ELEMENT_BYTES * elements
+
+
+def data_movement_reduction(tally: Tally, config: Config, workload: Workload) -> float:
+    """`bytes_without_pim` / payload bytes on the pins, both over the decode steps."""
+    payload = sum(row.payload_bytes for row in tally.phase_rows("decode"))
+    return ratio(bytes_without_pim(config, workload), payload)

@@ -1,0 +1,150 @@
+"""What a run gives back: figures, tables and plots, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pimsim.config.loader import Origin
+from pimsim.config.resolved import config_sha256, dump_yaml
+from pimsim.config.schema import Config
+from pimsim.energy.model import EnergyBreakdown, price
+from pimsim.results import tables
+from pimsim.results.comparison import compare
+from pimsim.results.headline import headline
+from pimsim.results.metrics import nanoseconds
+from pimsim.results.store import LAST, staged, write_files
+from pimsim.results.summary import (
+    SCHEMA,
+    summarise_simulation,
+    summarise_system,
+    summarise_workload,
+    to_json,
+)
+from pimsim.sim.tally import Tally
+from pimsim.workload.models import Workload
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+_TABLES = ("operators", "tokens")
+
+
+class PlotSet(Protocol):
+    """The plots of one result; `pimsim.plots.Plots` is one."""
+
+    def latency_breakdown(self, ax: Axes | None = None) -> Axes: ...
+    def energy_breakdown(self, ax: Axes | None = None) -> Axes: ...
+    def latency_vs_context(self, ax: Axes | None = None) -> Axes: ...
+    def speedup(self, ax: Axes | None = None) -> Axes: ...
+    def energy_ratio(self, ax: Axes | None = None) -> Axes: ...
+
+    def save(self, directory: Path) -> None:
+        """Write every plot that has something to show as PNG."""
+
+
+class PlotFactory(Protocol):
+    """Makes the plots of a result, and knows the file names that it may write."""
+
+    files: tuple[str, ...]
+
+    def __call__(self, result: Result) -> PlotSet: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    version     of pimsim; wall_s: seconds that the simulation took
+    baselines   by name, as `pimsim.baselines` evaluates them
+    provenance  origin of each config value by dotted key, if the config was loaded
+    plots       injected, so that results do not depend on matplotlib or on `plots`
+    """
+
+    config: Config
+    tally: Tally
+    workload: Workload
+    version: str
+    wall_s: float = 0.0
+    baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    provenance: Mapping[str, Origin] | None = None
+    plots: PlotFactory | None = None
+
+    @cached_property
+    def energy(self) -> EnergyBreakdown:
+        """The tally priced with the config's energy table."""
+        return price(self.tally, self.config)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of `summary.json`."""
+        system = summarise_system(self.config, self.tally, self.energy, self.workload)
+        decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
+        engine = self.config.engine
+        return {
+            "schema": SCHEMA,
+            "pimsim_version": self.version,
+            "config_sha256": config_sha256(self.config),
+            "trace_sha256": self.workload.sha256(),
+            "workload": summarise_workload(self.config, self.workload),
+            "system": system,
+            "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
+            "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
+        }
+
+    def records(self, table: str) -> list[dict[str, Any]]:
+        """The rows of `operators.csv` or `tokens.csv`; ValueError for another name."""
+        if table == "operators":
+            return tables.operator_records(self.tally, self.energy)
+        if table == "tokens":
+            return tables.token_records(self.tally)
+        raise ValueError(f"no table {table!r}; there are {' and '.join(map(repr, _TABLES))}")
+
+    def to_frame(self, table: str = "operators") -> pandas.DataFrame:
+        """A table as a pandas data frame.
+
+        ValueError for an unknown table; ImportError, saying what to install, without pandas.
+        """
+        records = self.records(table)
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
+        return pandas.DataFrame.from_records(records)
+
+    @property
+    def plot(self) -> PlotSet:
+        """The plots of this result: `result.plot.latency_breakdown()` and others."""
+        if self.plots is None:
+            raise RuntimeError("this result was made without plots; pimsim.run makes one with them")
+        return self.plots(self)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `summary.json`, `config.resolved.yaml`, two CSV tables and the plots.
+
+        All or nothing: the files appear once every one of them is written.  InputError
+        if the folder cannot be written.
+        """
+        target = Path(directory)
+        texts = {
+            LAST: to_json(self.summary),
+            "config.resolved.yaml": dump_yaml(self.config, self.provenance),
+            **{f"{table}.csv": tables.to_csv(self.records(table)) for table in _TABLES},
+        }
+        with staged(target, (*texts, *(self.plots.files if self.plots else ()))) as scratch:
+            write_files(scratch, texts)
+            if self.plots:
+                self.plot.save(scratch)
+        return target
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks; plain HTML, nothing from the network."""
+        title = f"{escape(self.config.name)}: {escape(self.summary['workload']['model'])}"
+        cell = "<tr><td>{}</td><td style='text-align:right'>{}</td><td style='text-align:left'>{}</td></tr>"
+        rows = "".join(cell.format(*map(escape, figure)) for figure in headline(self.summary))
+        return f"<table><caption>{title}</caption>{rows}</table>"

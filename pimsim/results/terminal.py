@@ -1,0 +1,169 @@
+"""A result on one screen: at most 80 columns and 40 lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from pimsim.results.headline import headline, number, percent
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from pimsim.config.loader import Origin
+    from pimsim.results.result import Result
+
+WIDTH = 80
+_BAR = 12  # columns of the longest bar
+_BARS = 8  # bars per breakdown; the rest are one, "other"
+_LABELS = ("paper", "recalled", "adjacent", "derived", "assumed")
+_CAVEAT = (
+    "Latency is simulated command by command; energy prices those commands with JEDEC currents. "
+    "Both rest on the inputs above that the paper does not give, and a baseline is a model of its machine."
+)
+
+
+def print_summary(result: Result, console: Console) -> None:
+    """Print the figures of `result`, in `WIDTH` columns or fewer; in ASCII where the console has no UTF-8."""
+    from rich.console import Group
+
+    width = min(WIDTH, console.width)
+    ascii_only = not console.encoding.lower().startswith("utf")
+    screen = Group(*_blocks(result, result.summary, width, ascii_only))
+    console.print(screen, width=width, highlight=False)
+
+
+def _blocks(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterable[RenderableType]:
+    from rich.text import Text
+
+    title = _title(result.config.name, summary["workload"])
+    yield Text(title.encode("ascii", "replace").decode() if ascii_only else title, style="bold")
+    yield _headline_table(summary, width, ascii_only)
+    yield Text()
+    yield _breakdowns(summary["system"], "#" if ascii_only else "█")
+    yield Text()
+    yield Text(_commands(summary["system"]["commands"], width))
+    if summary["baselines"]:
+        yield Text()
+        yield _baselines(summary["baselines"])
+    yield Text()
+    if result.provenance:
+        yield Text(inputs_line(result.provenance))
+    yield Text(f"{_table_note(result)} {_CAVEAT}", style="dim")
+    yield Text(_simulation(summary), style="dim")
+
+
+def _title(name: str, workload: Mapping[str, Any]) -> str:
+    prompt = f" after a prompt of {workload['prompt_tokens']:,}" if workload["prompt_tokens"] else ""
+    batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
+    steps = workload["output_tokens"]
+    return f"{name}: {workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded{prompt}{batch}"
+
+
+def _grid(columns: Sequence[str]) -> Table:
+    """A table without lines; a column per justification."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1))
+    for justify in columns:
+        grid.add_column(justify=justify, no_wrap=True, overflow="crop")  # type: ignore[arg-type]
+    return grid
+
+
+def _headline_table(summary: Mapping[str, Any], width: int, ascii_only: bool) -> RenderableType:
+    """The headline in two columns, or in one where the console is narrow."""
+    from rich.text import Text
+
+    figures = headline(summary)
+    if ascii_only:
+        figures = [(what, value, unit.replace("µ", "u")) for what, value, unit in figures]
+    if width < WIDTH:
+        return Text("\n".join(f"{what:<15} {value:>9} {unit}" for what, value, unit in figures))
+    grid = _grid(["left", "right", "left"] * 2)
+    half = (len(figures) + 1) // 2
+    for left, right in zip_longest(figures[:half], figures[half:], fillvalue=("", "", "")):
+        grid.add_row(*left, f"  {right[0]}", *right[1:])
+    return grid
+
+
+def _breakdowns(system: Mapping[str, Any], block: str) -> RenderableType:
+    from rich.columns import Columns
+
+    latency = _bars("Latency by cause", system["latency_breakdown_ns"], block, "blue")
+    energy = _bars("Energy by component", system["energy_breakdown_pJ"], block, "yellow")
+    return Columns([latency, energy], padding=(0, 3))
+
+
+def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> RenderableType:
+    grid = _grid(["left", "left", "right"])
+    grid.title = title
+    grid.title_justify = "left"
+    grid.title_style = "bold"
+    rows = _ranked(parts)
+    largest = max((value for _, value in rows), default=0.0) or 1.0
+    total = sum(parts.values()) or 1.0
+    for name, value in rows:
+        bar = block * round(_BAR * value / largest)
+        grid.add_row(name.replace("_", " "), f"[{colour}]{bar:<{_BAR}}[/]", percent(value / total))
+    return grid
+
+
+def _ranked(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The largest parts that are not zero, and the sum of the others."""
+    ranked = sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
+    if len(ranked) <= _BARS:
+        return ranked
+    return [*ranked[: _BARS - 1], ("other", sum(value for _, value in ranked[_BARS - 1 :]))]
+
+
+def _commands(commands: Mapping[str, int], width: int) -> str:
+    """Counts by name, broken between commands only."""
+    counts = "  ".join(f"{name}\N{NO-BREAK SPACE}{_count(count)}" for name, count in commands.items())
+    lines = wrap(counts, width, initial_indent="Commands  ", subsequent_indent=" " * 10, break_on_hyphens=False)
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _count(count: int) -> str:
+    """1,234 in full, 5.03G from a million on."""
+    for factor, letter in ((10**9, "G"), (10**6, "M")):
+        if count >= factor:
+            return f"{number(count / factor)}{letter}"
+    return f"{count:,}"
+
+
+def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("Compared with", max_width=24, overflow="fold")
+    for heading in ("speedup", "energy ratio", "roofline speedup", "roofline energy"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for name, baseline in baselines.items():
+        roofline = baseline["roofline"]
+        ratios = (baseline["speedup"], baseline["energy_ratio"], roofline["speedup"], roofline["energy_ratio"])
+        table.add_row(Text(name), *(f"{number(ratio)}x" for ratio in ratios))
+    return table
+
+
+def inputs_line(provenance: Mapping[str, Origin]) -> str:
+    """How many values of a configuration are known how well; defaults and settings without a label apart."""
+    labels = Counter(origin.label for origin in provenance.values())
+    known = ", ".join(f"{labels[label]} {label}" for label in _LABELS if labels[label])
+    rest = sum(count for label, count in labels.items() if label not in _LABELS)
+    return f"Inputs: {known}" + (f"; {rest} default or set by you" if rest else "")
+
+
+def _table_note(result: Result) -> str:
+    return f"Energy table {result.config.energy.table}: which terms the paper priced is not published."
+
+
+def _simulation(summary: Mapping[str, Any]) -> str:
+    simulation = summary["simulation"]
+    folded = ", folded" if simulation["folded"] else ""
+    rate = _count(round(simulation["commands_per_s"]))
+    return f"Simulated in {number(simulation['wall_s'])} s, {rate} commands/s ({simulation['engine']}{folded})"
