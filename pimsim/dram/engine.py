@@ -54,9 +54,9 @@ class Engine:
         account = max(start, account)
         while True:
             end, logged = k.run_channels(
-                self.table, self.states, program, spans, base, start, account, self.options, totals, self.ends, self._log,
-                self.scratch,
-            )
+                self.table, self.states, program, spans, base, start, account,
+                self.options, totals, self.ends, self._log, self.scratch,
+            )  # fmt: skip
             if logged >= 0:
                 break
             self._log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)

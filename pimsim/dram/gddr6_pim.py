@@ -68,10 +68,10 @@ CONSTRAINTS = (
     _C("channel", ("RDMAC",), ("RD", "RDMAC"), "nBLRES", source="PIM: pins"),
     _C("channel", ("WR", "WRGB"), ("WRGB",), "nBL", source="PIM: pins"),
     _C("channel", ("WRGB",), ("WR",), "nBL", source="PIM: pins"),
-    _C("channel", ("RD",), ("WR", "WRGB"), "nCL + nBL + 1 - nCWL", source="JEDEC read to write, one clock of turn-around"),
+    _C("channel", ("RD",), ("WR", "WRGB"), "nCL + nBL + 1 - nCWL", source="JEDEC read to write, 1 clock of gap"),
     _C("channel", ("RDMAC",), ("WR", "WRGB"), "nCL + nBLRES + 1 - nCWL", source="PIM: as read to write"),
-    _C("channel", ("WR", "WRGB"), ("RDMAC",), "nCWL + nBL + 1 - nCL", source="PIM: pins, one clock of turn-around"),
-    _C("channel", ("WRGB",), ("RD",), "nCWL + nBL + 1 - nCL", source="PIM: pins, one clock of turn-around"),
+    _C("channel", ("WR", "WRGB"), ("RDMAC",), "nCWL + nBL + 1 - nCL", source="PIM: pins, 1 clock of gap"),
+    _C("channel", ("WRGB",), ("RD",), "nCWL + nBL + 1 - nCL", source="PIM: pins, 1 clock of gap"),
     # global buffer and accumulators
     _C("channel", ("WRGB",), ("MACAB",), "nCWL + nBL", source="PIM: the vector is in the buffer"),
     _C("channel", ("MACAB",), ("RDMAC",), "nDRAIN", source="PIM: multiplier, adder tree, accumulator"),

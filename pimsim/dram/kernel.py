@@ -34,7 +34,8 @@ def _jit(function: Callable[..., Any], cache: bool = False) -> Callable[..., Any
         return function
     import numba
 
-    compiled: Callable[..., Any] = numba.njit(cache=cache, _nrt=False, no_cpython_wrapper=not cache, no_cfunc_wrapper=True)(function)
+    options: dict[str, Any] = {"cache": cache, "_nrt": False, "no_cpython_wrapper": not cache, "no_cfunc_wrapper": True}
+    compiled: Callable[..., Any] = numba.njit(**options)(function)
     return compiled
 
 
@@ -60,7 +61,9 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 # The device table `d`: numbers, then where each table of it starts, then the tables.
 # Shapes in commands (c), windows (x): gaps (c, c), cause (c + 1, c) by previous command
 # (0: none), flags (c), windows (x) and (x, c).
-(H_CMDS, H_GROUPS, H_PER_GROUP, H_BANKS, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH, H_TIMES) = range(11)
+(
+    H_CMDS, H_GROUPS, H_PER_GROUP, H_BANKS, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH, H_TIMES,
+) = range(11)  # fmt: skip
 (
     O_CHANNEL, O_GROUP_GAP, O_BANK_GAP, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
     O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER,

@@ -129,7 +129,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
         else:
             rest += chunk
     if rest:
-        yield rest + b"\n"
+        yield (rest + b"\n").replace(b"\r\n", b"\n")
 
 
 # ---- writing --------------------------------------------------------------------------

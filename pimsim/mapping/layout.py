@@ -384,9 +384,7 @@ class ValueLayout:
         shared = self.heads // self.kv_heads
         sent = shared * context * sum(len(self._heads_of(c)) for c in range(self.grid.channels))
         results = self.heads * self.head_dim * len(used)
-        return assemble(
-            requests, payload=sent + results, macs=self.heads * self.head_dim * context, results=results
-        )
+        return assemble(requests, payload=sent + results, macs=self.heads * self.head_dim * context, results=results)
 
     def _channel(self, channel: int, used: list[int]) -> list[Request]:
         parts = self._heads_of(channel)
@@ -491,9 +489,7 @@ class VectorLayout:
 
 def interleaved_banks(device: Device) -> list[int]:
     """All banks of a channel, bank groups alternating."""
-    return [
-        (k % device.bank_groups) * device.banks_per_group + k // device.bank_groups for k in range(device.banks)
-    ]
+    return [(k % device.bank_groups) * device.banks_per_group + k // device.bank_groups for k in range(device.banks)]
 
 
 def make_grid(device: Device, buffer_bytes: int, broadcast_gap: int = 0, private_gap: int = 0) -> Grid:

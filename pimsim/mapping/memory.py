@@ -78,9 +78,7 @@ def place(config: Config, workload: Workload, grid: Grid) -> Memory:
     vectors = dict(_vectors(grid, workload)) if config.workload.biases else {}
     keys = KeyLayout(grid, *heads, tokens)
     values = ValueLayout(grid, *heads, tokens, all_bank_append=config.mapping.value_append == "all_bank")
-    positions = (
-        VectorLayout(grid, workload.shape.max_positions * workload.shape.d_model) if workload.lm_head else None
-    )
+    positions = VectorLayout(grid, workload.shape.max_positions * workload.shape.d_model) if workload.lm_head else None
     spilled = spilled_elements(config, workload, config.workload.prompt_tokens + config.workload.output_tokens)
     scratch = VectorLayout(grid, max(spilled.values())) if any(spilled.values()) else None
     blocks = workload.shape.layers

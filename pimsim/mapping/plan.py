@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from pimsim.asic.units import Cost, Units
 from pimsim.config.schema import Config
@@ -242,7 +243,6 @@ class _Planner:
         scratch = self.plan.memory.scratch
         assert scratch is not None
         for command in ("WR", "RD"):
-            work = self.plan.cached(
-                f"spill.{name}.{command}", elements, lambda command=command: scratch.move(command, 0, elements)
-            )
+            make = partial(scratch.move, command, 0, elements)
+            work = self.plan.cached(f"spill.{name}.{command}", elements, make)
             self._pim("spill", work, "scratch", key=f"{name}.{command}")
