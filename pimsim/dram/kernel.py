@@ -231,7 +231,7 @@ def _prepare(d, s, bank, row):
         return d[d[O_ROLE] + OPEN_BANK], bank
     if s[R_OPEN] == 0:
         return d[d[O_ROLE] + OPEN_ALL], NONE
-    shut = NONE
+    shut: Any = NONE
     for b in range(d[H_BANKS]):
         if s[d[O_ROW] + b] < 0:
             if shut < 0:
