@@ -609,6 +609,28 @@ def _same(a, b):
     return True
 
 
+@_jit
+def _twin(states, spans, channel):
+    """An earlier channel with the same program and state as `channel`; -1 if there is none."""
+    for other in range(channel):
+        if (
+            spans[other, 0] == spans[channel, 0]
+            and spans[other, 1] == spans[channel, 1]
+            and _same(states[other], states[channel])
+        ):
+            return other
+    return NONE
+
+
+@_jit
+def _follow(fresh, counts, charges, ends, channel, twin):
+    """What `twin` did, `channel` does too."""
+    _copy(fresh[channel], fresh[twin])
+    _copy(counts[channel], counts[twin])
+    _copy(charges[channel], charges[twin])
+    ends[channel] = ends[twin]
+
+
 @_entry
 def run_channels(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run one program per channel from clock `start`; return (last data end, log rows).
@@ -625,45 +647,40 @@ def run_channels(d, states, program, spans, base, start, account, options, total
     channels = states.shape[0]
     stepped, fold = options[0], options[1]
     fresh, before, counts, charges, late, previous, w, memory = scratch
-    for channel in range(channels):
-        _copy(fresh[channel], states[channel])
-        _clear(late[channel])
+    may_fold = fold and log.shape[0] == 0
     logged = ZERO
     for channel in range(channels):
         ends[channel] = start
         _clear(counts[channel])
         _clear(charges[channel])
+        _clear(late[channel])
         first, last = spans[channel, 0], spans[channel, 1]
         if first == last:
+            _copy(fresh[channel], states[channel])
+            previous[channel] = -2
+            continue
+        twin = _twin(states, spans, channel) if may_fold else NONE
+        if twin >= 0:  # the same in every bit before it starts
+            _copy(late[channel], late[twin])
+            _follow(fresh, counts, charges, ends, channel, twin)
+            previous[channel] = previous[twin]
+            _copy(before[channel], before[twin])
             continue
         s = fresh[channel]
+        _copy(s, states[channel])
         _start_work(d, w, start, account, channel, stepped, logged, options[2], options[3])
         _catch_up(d, s, w, log, start)
         for k in range(c + 1):
             late[channel, k] = w[W_COUNTS + k]
             w[W_COUNTS + k] = 0
         _normalise(d, s, start)
-        previous[channel] = w[W_PREV]
-        if fold and log.shape[0] == 0:
-            _copy(before[channel], fresh[channel])
-            twin = -1
-            for other in range(channel):
-                if (
-                    w[W_CURSOR] == account
-                    and spans[other, 0] == first
-                    and spans[other, 1] == last
-                    and previous[other] == previous[channel]
-                    and _same(before[other], before[channel])
-                ):
-                    twin = other
-                    break
-            if w[W_CURSOR] != account:
-                previous[channel] = -2  # a refresh reaches past the start: nobody's twin
-            if twin >= 0:
-                _copy(fresh[channel], fresh[twin])
-                _copy(counts[channel], counts[twin])
-                _copy(charges[channel], charges[twin])
-                ends[channel] = ends[twin]
+        # -2: a refresh reaches past the start, nobody's twin
+        previous[channel] = w[W_PREV] if w[W_CURSOR] == account else -2
+        if may_fold:
+            _copy(before[channel], s)
+            twin = _twin(before, spans, channel)
+            if twin >= 0 and previous[twin] == previous[channel] and previous[channel] > -2:
+                _follow(fresh, counts, charges, ends, channel, twin)
                 continue
         _execute(d, s, w, log, program, first, last, base, memory)
         end = w[W_END]

@@ -1,7 +1,8 @@
 """The system: a controller that issues instructions to the PIM channels and the ASIC.
 
-SimPy carries the time of the controller; an instruction on the channels is one call of
-the channel engine, which issues every DRAM command of it and carries its state on.
+SimPy carries the time of the controller, which wakes once a block; an instruction on the
+channels is one call of the channel engine, which issues every DRAM command of it and
+carries its state on.
 
 `paper`: an instruction starts when the ASIC and all channels are idle.
 `overlap`: an instruction starts when the instructions it waits for are done; the channel
@@ -91,11 +92,9 @@ class System:
             for copy in range(copies if units else 0):
                 for instruction, counter in units:
                     start = self._ready(instruction)
-                    begin, end = self._execute(instruction, counter, copy, start)
-                    self.spans[instruction.key] = (begin, end)
-                    wake = end if self.serial else start
-                    if wake > self.env.now:
-                        yield self.env.timeout(wake - self.env.now)
+                    self.spans[instruction.key] = self._execute(instruction, counter, copy, start)
+                if self.accounted > self.env.now:
+                    yield self.env.timeout(self.accounted - self.env.now)
                 self.spans[START] = self.spans[instructions[-1].key]
 
     def _ready(self, instruction: Instruction) -> int:
