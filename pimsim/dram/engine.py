@@ -208,5 +208,6 @@ def initial_states(device: Device, table: Ints) -> Ints:
     state = np.full(table[k.O_RECENT] + table[k.H_WINDOWS] * table[k.H_DEPTH], k.NEVER, np.int64)
     state[: k.REGISTERS] = 0
     state[k.R_DUE] = device.refresh_interval
+    state[k.R_LEVEL] = -1
     state[table[k.O_ROW] : table[k.O_TIMES]] = -1
     return np.tile(state, (device.channels, 1))

@@ -71,10 +71,10 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 # where the parts of a channel's state `s` and of the scratch `w` start
 (O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(31, 38)
 HEADER = 40
-# A channel's state `s`: registers; open row or -1 (banks); next-allowed clocks of the
+# A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open, or -1); open row or -1 (banks); next-allowed clocks of the
 # channel (c), of each bank (banks, c), of each bank group (groups, c); clocks of the
 # latest commands of each window (x, depth), oldest first.
-(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE) = range(5)
+(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL) = range(6)
 REGISTERS = 8
 # The scratch `w` of one program on one channel: registers; commands counted (c) and clocks
 # with a bank open (1); clocks charged to each cause up to the data end; clocks past it,
@@ -82,7 +82,7 @@ REGISTERS = 8
 (W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH) = range(11)
 W_COUNTS = 12
 # what a repeat is recognised by, before the vectors
-(M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_OPEN, M_FIRST) = range(9)
+(M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_OPEN, M_LEVEL, M_FIRST) = range(10)
 # the log's columns
 LOG_WIDTH = 6
 
@@ -167,6 +167,7 @@ def _block(d, s, cmd, bank, t):
 def _turn_banks(d, s, w, log, cmd, bank, row, t):
     """Open or close the banks that `cmd` addresses; count the clocks with one open."""
     was = s[R_OPEN]
+    s[R_LEVEL] = row if d[d[O_SCOPE] + cmd] == ALL and d[d[O_OPENS] + cmd] else NONE
     if d[d[O_SCOPE] + cmd] == ALL:
         for b in range(d[H_BANKS]):
             s[d[O_ROW] + b] = row if d[d[O_OPENS] + cmd] else NONE
@@ -229,6 +230,8 @@ def _prepare(d, s, bank, row):
         if s[d[O_ROW] + bank] >= 0:
             return d[d[O_ROLE] + CLOSE_BANK], bank
         return d[d[O_ROLE] + OPEN_BANK], bank
+    if s[R_LEVEL] == row:
+        return NONE, NONE
     if s[R_OPEN] == 0:
         return d[d[O_ROLE] + OPEN_ALL], NONE
     shut: Any = NONE
@@ -347,6 +350,7 @@ def _snapshot(d, s, w, log, memory):
     memory[M_LOGGED] = w[W_LOGGED]
     memory[M_SINCE] = s[R_SINCE]
     memory[M_OPEN] = s[R_OPEN]
+    memory[M_LEVEL] = s[R_LEVEL]
     memory[M_END] = w[W_END] - clk
     memory[M_CURSOR] = w[W_CURSOR] - clk
     memory[M_PREV] = w[W_PREV]
@@ -385,6 +389,8 @@ def _repeats(d, s, w, log, memory, rows):
         if memory[at + k] != w[d[O_PENDING] + k]:
             return False
     at += d[H_CAUSES]
+    if s[R_LEVEL] != (memory[M_LEVEL] + rows if memory[M_LEVEL] >= 0 else NONE):
+        return False
     for k in range(d[H_BANKS]):
         if s[d[O_ROW] + k] != (memory[at + k] + rows if memory[at + k] >= 0 else NONE):
             return False
@@ -435,6 +441,8 @@ def _skip(d, s, w, log, memory, rows, most):
     for k in range(d[H_BANKS]):
         if s[d[O_ROW] + k] >= 0:
             s[d[O_ROW] + k] += periods * rows
+    if s[R_LEVEL] >= 0:
+        s[R_LEVEL] += periods * rows
     for k in range(d[H_TIMES]):
         if s[d[O_TIMES] + k] > clk:
             s[d[O_TIMES] + k] += ahead
