@@ -423,12 +423,15 @@ class ValueLayout:
         return requests
 
     def _lead(self) -> tuple[int, int]:
-        """How many banks ahead to open, and behind to close, so that activations set the pace."""
+        """How many banks ahead to open, and behind to close, so that activations set the pace.
+
+        A bank closes before its turn comes again, so that no element's row is closed before it is written.
+        """
         cycles = self.grid.device.cycles
         pace = max(cycles["nRRDS"], ceil_div(cycles["nFAW"], 4), 1)
         ahead = min(ceil_div(cycles["nRCDWR"], pace), self.grid.banks - 1)
         recover = cycles["nCWL"] + cycles["nBL"] + cycles["nWR"]
-        return ahead, min(ahead + ceil_div(recover, pace), self.grid.banks)
+        return ahead, min(ahead + ceil_div(recover, pace), self.grid.banks - 1)
 
 
 @dataclass(frozen=True)

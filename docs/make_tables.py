@@ -1,0 +1,185 @@
+"""The generated tables of the docs: rewrites them in place.
+
+.venv/bin/python docs/make_tables.py
+
+Each table stands between two comments that name it. tests/unit/test_docs.py fails if one is out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pimsim.api import load
+from pimsim.config.resolved import resolved_dict
+from pimsim.dram.gddr6_pim import CAUSES, CONSTRAINTS
+from pimsim.dram.timing import resolve
+from pimsim.energy.formulas import FORMULAS
+from pimsim.energy.table import TABLES, load_table
+
+DOCS = Path(__file__).resolve().parent
+CONFIG = DOCS.parent / "configs" / "pim-gpt.yaml"
+
+# What an input decides, by key or by the start of one; the longest that fits counts.
+DECIDES: Mapping[str, str] = {
+    "dram.standard": "commands and timing table",
+    "dram.channels": "all of the parallelism, together with the banks; latency almost in proportion",
+    "dram.bank_groups": "MAC units per channel; scope of the long timings",
+    "dram.banks_per_group": "MAC units per channel",
+    "dram.rows": "whether a model fits",
+    "dram.row_bytes": "row-hit rate; share of the latency that activation takes",
+    "dram.column_bytes": "elements per MACAB; clocks per column on the pins",
+    "dram.tCK_ps": "grid to which every timing is rounded up",
+    "dram.refresh": "share of the latency that refresh takes",
+    "dram.timing.tRCDRD_ns": "activation: row switch of the multiplications",
+    "dram.timing.tRCDWR_ns": "activation: row switch of V",
+    "dram.timing.tRP_ns": "activation: row switch",
+    "dram.timing.tRAS_ns": "least time that a row of V stays open",
+    "dram.timing.tRC_ns": "least time between rows of one bank; energy of an activation",
+    "dram.timing.tCCDS_ns": "pace of columns; array energy per column",
+    "dram.timing.tCCDL_ns": "pace of the MAC units",
+    "dram.timing.tRRD": "pace at which V is appended",
+    "dram.timing.tFAW_ns": "pace at which V is appended",
+    "dram.timing.tRTP_ns": "activation: row switch",
+    "dram.timing.tWR_ns": "end of each K or V write",
+    "dram.timing.tWTR": "a multiplication after a write",
+    "dram.timing.tCL_ns": "result transfer: latency of each read of the accumulators at the end of an instruction",
+    "dram.timing.tCWL_ns": "input transfer: latency of the first column of a vector",
+    "dram.timing.tRFC_ns": "refresh, with tREFI",
+    "dram.timing.tRFCpb_ns": "refresh per bank (not in the shipped configuration)",
+    "dram.timing.tREFI_ns": "refresh, with tRFC",
+    "dram.io.pins": "input and result transfer",
+    "dram.io.data_rate_Gbps": "input and result transfer",
+    "dram.io.energy_pJ_per_bit": "energy: io",
+    "dram.power.VDD_V": "every DRAM energy",
+    "dram.power.IDD0_mA": "energy: activation",
+    "dram.power.IDD2N_mA": "energy: standby; activation, refresh",
+    "dram.power.IDD3N_mA": "energy: standby; reads, MAC reads, writes",
+    "dram.power.IDD4R_mA": "energy: mac_read, the largest component",
+    "dram.power.IDD4W_mA": "energy: column_write",
+    "dram.power.IDD5B_mA": "energy: refresh",
+    "pim.lanes": "clocks per column; latency of the multiplications",
+    "pim.clock_GHz": "clocks per column; latency of the multiplications",
+    "pim.global_buffer_bytes": "chunks of a matrix: vectors sent, partial sums returned",
+    "pim.pipeline_stages": "wait for the sums before each result transfer",
+    "pim.mac_power_mW": "energy: mac_units",
+    "pim.routing_factor": "energy: mac_units in table v2",
+    "asic.clock_GHz": "exposed ASIC arithmetic",
+    "asic.sram_KiB": "whether scores and FFN vectors spill to DRAM",
+    "asic.sram_port_bytes": "pace of LayerNorm; pace at which the channels are fed",
+    "asic.adders": "pace of the ASIC's sums; depth of a reduction",
+    "asic.multipliers": "pace of softmax and GELU",
+    "asic.taylor_terms": "pace of softmax and GELU: latency not in VMM",
+    "asic.newton_steps": "depth of softmax and LayerNorm",
+    "asic.streaming": "whether GELU, residual and partial sums are exposed",
+    "asic.power_mW": "energy: asic",
+    "energy.table": "energy: mac_read, mac_units",
+    "mapping.reserve_tokens": "rows that K and V take; strides of V",
+    "mapping.value_append": "latency and activations of appending V",
+    "workload": "what is simulated",
+    "schedule": "whether ASIC and PIM work overlap",
+    "baselines": "what the speedups are over",
+}
+
+
+def decides(key: str) -> str:
+    """The entry of DECIDES that fits best; KeyError if none does."""
+    fitting = [start for start in DECIDES if key.startswith(start)]
+    if not fitting:
+        raise KeyError(f"docs/make_tables.py says not what {key} decides")
+    return DECIDES[max(fitting, key=len)]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def inputs() -> str:
+    """Every value of the shipped configuration with its label."""
+    loaded = load(CONFIG)
+    values = resolved_dict(loaded.config)
+    rows = []
+    for key, origin in loaded.provenance.items():
+        if key.split(".")[0] in ("schema", "name", "engine") or _value(values, key) == "":
+            continue
+        rows.append((f"`{key}`", _value(values, key), origin.label, origin.reason, decides(key)))
+    return table(("key", "value", "label", "why", "decides"), rows)
+
+
+def _value(values: Mapping[str, object], key: str) -> str:
+    """The value of a dotted key as YAML shows it, "" for none."""
+    found: object = values
+    for part in key.split("."):
+        assert isinstance(found, Mapping)
+        found = found[part]
+    if isinstance(found, (list, tuple)):
+        return ", ".join(map(str, found))
+    return "" if found is None else str(found).lower() if isinstance(found, bool) else str(found)
+
+
+def timings() -> str:
+    """The timing table of the device, with the clocks that the shipped configuration makes of it."""
+    config = load(CONFIG).config
+    device = resolve(config.dram, config.pim)
+    rows = [
+        (
+            c.level + (f", window {c.window}" if c.window > 1 else ""),
+            _commands(c.preceding),
+            _commands(c.following),
+            f"`{c.latency}`",
+            device.latency(c),
+            c.source,
+        )
+        for c in CONSTRAINTS
+    ]
+    return table(("level", "after", "not before", "clocks", "shipped", "source"), rows)
+
+
+def _commands(names: Sequence[str]) -> str:
+    return "any" if len(names) > 6 else ", ".join(names)
+
+
+def causes() -> str:
+    """The cause that the clocks between two commands are charged to."""
+    return table(("after", "until", "cause"), [["any" if x == "*" else x for x in row] for row in CAUSES])
+
+
+def energies() -> str:
+    """The energy formulas."""
+    rows = [(f"`{f.component}`", f.count, f.formula, f.symbols, f.source, f.note) for f in FORMULAS]
+    return table(("component", "count", "pJ per count", "symbols", "source", "note"), rows)
+
+
+def energy_tables() -> str:
+    """The rows in which the energy tables differ."""
+    loaded = {name: load_table(name) for name in TABLES}
+    keys = next(iter(loaded.values())).rows
+    rows = [(f"`{key}`", *(f"{t.rows[key].value} ({t.rows[key].source})" for t in loaded.values())) for key in keys]
+    return table(("row", *loaded), rows)
+
+
+TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "assumptions.md": {"inputs": inputs},
+    "how-it-works.md": {"timings": timings, "causes": causes, "energies": energies, "energy tables": energy_tables},
+}
+
+
+def updated(file: str) -> str:
+    """The text of a page with its tables made anew."""
+    text = (DOCS / file).read_text(encoding="utf-8")
+    for name, make in TABLES_OF[file].items():
+        begin, end = f"<!-- {name}: made by docs/make_tables.py -->\n", f"\n<!-- {name}: end -->"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def main() -> None:
+    for file in TABLES_OF:
+        (DOCS / file).write_text(updated(file), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Every key of the configuration changes what comes out, or is refused: none is read and forgotten.
+
+A key is changed alone, and the rest of `summary.json` but what echoes the input must differ.
+Where the key matters in a situation only (biases, a full SRAM, per-bank refresh), the situation
+is set up first, before and after alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pytest
+
+from pimsim import InputError, load_config, run
+from pimsim.config.resolved import resolved_dict
+from tests.conftest import SHIPPED
+
+BASE: Mapping[str, Any] = {"workload.model": "gpt2-small", "workload.output_tokens": 2, "baselines": ["gpu-t4"]}
+
+
+@dataclass(frozen=True)
+class Change:
+    """The value that a key changes to, and the situation in which it matters."""
+
+    to: Any
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+MODEL = {"name": "m", "layers": 2, "d_model": 96, "heads": 4}
+CUSTOM = {"workload.model_config": MODEL, "workload.lm_head": True}
+
+# Keys for which twice the value says nothing: it is refused, or does not bind.
+SPECIAL: Mapping[str, Change] = {
+    "dram.rows": Change(64),  # refused: the model does not fit
+    "dram.refresh": Change("per_bank"),
+    "dram.standard": Change("ddr5"),  # refused: there is one
+    # rules between keys: room for twice the value
+    "dram.timing.tRAS_ns": Change(56, {"dram.timing.tRC_ns": 68}),
+    "dram.timing.tCCDS_ns": Change(2, {"dram.timing.tCCDL_ns": 2}),
+    "dram.timing.tRRDS_ns": Change(12, {"dram.timing.tRRDL_ns": 12, "dram.timing.tFAW_ns": 24}),
+    # four bank groups take turns, so that the same group's turn comes after four tRRDS
+    "dram.timing.tRRDL_ns": Change(30),
+    # a write and a read of the same bank have a precharge and an activation between them
+    "dram.timing.tWTRS_ns": Change(100, {"asic.sram_KiB": 4, "dram.timing.tWTRL_ns": 100}),
+    "dram.timing.tWTRL_ns": Change(100, {"asic.sram_KiB": 4}),
+    "dram.timing.tRFCpb_ns": Change(100, {"dram.refresh": "per_bank"}),
+    "dram.power.IDD0_mA": Change(244),
+    "dram.power.IDD2N_mA": Change(46),
+    "dram.power.IDD3N_mA": Change(284),
+    "pim.lanes": Change(8),
+    "pim.global_buffer_bytes": Change(1024),
+    "pim.pipeline_stages": Change(12),
+    "pim.routing_factor": Change(3, {"energy.table": "v1"}),  # version 2 has it inside mac_power_mW
+    "asic.sram_KiB": Change(4),
+    "asic.sram_port_bytes": Change(128),
+    "energy.table": Change("v1"),
+    "mapping.reserve_tokens": Change(5000),
+    "mapping.value_append": Change("all_bank"),
+    "workload.model": Change("gpt2-medium"),
+    "workload.trace": Change("trace.json"),  # refused: this version reads none
+    "workload.model_config": Change(MODEL),
+    "workload.prompt_tokens": Change(1),
+    "schedule": Change("overlap"),
+    "baselines": Change([]),
+}
+# Labels, and how the simulation is done: these must change nothing.
+INERT: Mapping[str, Change] = {
+    "name": Change("other"),
+    "engine.mode": Change("stepped"),
+    "engine.fold": Change(False),
+}
+REFUSED = ("schema", "dram.standard", "dram.rows", "workload.trace")
+MODEL_KEYS: Mapping[str, Any] = {
+    "layers": 4, "d_model": 192, "heads": 8, "d_ff": 768, "vocabulary": 9999, "max_positions": 2, "kv_heads": 2,
+}  # fmt: skip
+
+
+def leaves(section: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Every key of a configuration with its value."""
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, dict):
+            found |= leaves(value, f"{path}{key}.")
+        else:
+            found[f"{path}{key}"] = value
+    return found
+
+
+KEYS = leaves(resolved_dict(load_config(SHIPPED, BASE)))
+
+
+def change_of(key: str) -> Change:
+    """The change of a key: from the table, or to twice the number, or to the other truth value."""
+    value = KEYS[key]
+    if key in SPECIAL or key in INERT:
+        return SPECIAL.get(key) or INERT[key]
+    if isinstance(value, bool):
+        return Change(not value)
+    if isinstance(value, int | float):
+        return Change(value * 2)
+    return Change(f"{value}x")
+
+
+@cache
+def _outcome(overrides: str) -> str:
+    summary = json.loads(json.dumps(run(load_config(SHIPPED, json.loads(overrides))).summary))
+    for echo in ("config_sha256", "simulation"):
+        del summary[echo]
+    for echo in ("model", "prompt_tokens", "output_tokens", "batch"):
+        del summary["workload"][echo]
+    return json.dumps(summary)
+
+
+def outcome(overrides: Mapping[str, Any]) -> str:
+    """`summary.json` without what differs anyway and what echoes the input."""
+    return _outcome(json.dumps({**BASE, **overrides}))
+
+
+def test_the_tables_name_keys_that_exist() -> None:
+    assert set(SPECIAL) | set(INERT) | set(REFUSED) <= set(KEYS)
+    assert len(KEYS) > 60
+
+
+@pytest.mark.parametrize("key", sorted(set(KEYS) - set(INERT) - set(REFUSED)))
+def test_a_changed_key_changes_the_result(key: str) -> None:
+    change = change_of(key)
+    before = outcome(change.given)
+    assert outcome({**change.given, key: change.to}) != before
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_a_changed_key_is_refused(key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        outcome({key: change_of(key).to, **({"workload.model": None} if key == "workload.trace" else {})})
+    assert [problem.key for problem in caught.value.problems] == [key]
+
+
+@pytest.mark.parametrize("key", sorted(INERT))
+def test_labels_and_the_engine_change_nothing(key: str) -> None:
+    assert outcome({key: INERT[key].to}) == outcome({})
+
+
+@pytest.mark.parametrize("key", sorted(MODEL_KEYS))
+def test_every_size_of_a_model_changes_the_result(key: str) -> None:
+    changed = {**CUSTOM, "workload.model_config": {**MODEL, key: MODEL_KEYS[key]}}
+    assert outcome(changed) != outcome(CUSTOM)
+
+
+def test_every_way_to_refresh_is_different() -> None:
+    assert len({outcome({"dram.refresh": way}) for way in ("all_bank", "per_bank", "none")}) == 3
+
+
+# ---- keys that slow the machine down ------------------------------------------------------
+
+SLOWER = sorted(key for key in KEYS if key.startswith("dram.timing.") and key != "dram.timing.tREFI_ns")
+
+
+@pytest.mark.parametrize("key", SLOWER)
+def test_a_longer_time_takes_longer(key: str) -> None:
+    """All times but the one between refreshes: each costs clocks, not energy alone.
+
+    tCCDS paces writes and reads to different bank groups only; a run of columns is in one bank, and the
+    elements of V are further apart.
+    """
+    change = change_of(key)
+    before, after = (
+        json.loads(outcome(overrides))["system"]["cycles"]
+        for overrides in (change.given, {**change.given, key: change.to})
+    )
+    assert after >= before if key == "dram.timing.tCCDS_ns" else after > before

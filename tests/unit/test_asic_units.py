@@ -1,0 +1,165 @@
+"""What the ASIC's arithmetic costs, by hand, and what a simulation makes of it.
+
+Shipped units: 256 adders (a tree of depth 8), 128 multipliers, ports of 256 bytes (128
+elements) a clock, 6 Taylor terms, 2 Newton steps, 1 GHz beside a DRAM clock of 1 ns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pimsim.asic.units import KINDS, Cost, Units
+from pimsim.sim.run import simulate
+from pimsim.sim.tally import OperatorTally, Tally
+from tests.configs import config_of
+
+
+def units(**keys: Any) -> Units:
+    """The shipped ASIC with some keys changed."""
+    return Units(config_of({f"asic.{key}": value for key, value in keys.items()}).asic)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cost"),
+    [
+        # x + y: 256 adds in 1 clock, 1024 bytes read in 4; 1 deep
+        ("residual", Cost(4 + 1, 256, 0, 1024 + 512)),
+        ("sum", Cost(4 + 1, 256, 0, 1024 + 512)),
+        # 512 bytes read in 2 clocks; the tree is 8 deep
+        ("argmax", Cost(2 + 8, 256, 0, 512)),
+        # 6 adds and 8 multiplies an element: 6 and 16 clocks; 14 operations in a chain
+        ("gelu", Cost(16 + 14, 6 * 256, 8 * 256, 1024)),
+        # maximum 2 + 8; exp and sum: 7 adds in 7 clocks, 5 multiplies in 10, 1 + 10 + 8 deep;
+        # reciprocal: 3 adds, 4 multiplies, 7 deep; scale: 2 + 1
+        ("softmax", Cost(10 + 29 + 8 + 3, 256 + 7 * 256 + 3, 5 * 256 + 4 + 256, 512 + 1024 + 1024)),
+        # mean 2 + 9; variance: 257 multiplies take 3 clocks, 11 deep; 1/sqrt: 3 adds, 7 multiplies, 10 deep;
+        # scale and shift: 3 operands of 512 bytes in 6 clocks, 3 deep
+        ("layernorm", Cost(11 + 14 + 11 + 9, 256 + 512 + 3 + 256, 1 + 257 + 7 + 512, 512 + 1024 + 2048)),
+    ],
+)
+def test_costs_of_256_elements(kind: str, cost: Cost) -> None:
+    assert units().cost(kind, 256) == cost
+
+
+def test_every_kind_is_priced() -> None:
+    assert set(KINDS) == {"residual", "sum", "argmax", "gelu", "softmax", "layernorm"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "cycles"),
+    [
+        ({"adders": 16}, "residual", 256 // 16 + 1),
+        ({"adders": 1, "sram_port_bytes": 2}, "residual", 512 + 1),  # 1024 bytes through 2 a clock
+        ({"adders": 1, "sram_port_bytes": 8}, "residual", 256 + 1),
+        ({"multipliers": 16}, "gelu", 2048 // 16 + 14),
+        ({"multipliers": 2048}, "gelu", 6 + 14),  # now the adders
+        ({"multipliers": 2048, "adders": 1536}, "gelu", 2 + 14),  # now the ports
+        ({"multipliers": 2048, "adders": 1536, "sram_port_bytes": 512}, "gelu", 1 + 14),
+        ({"adders": 16}, "argmax", 256 // 16 + 4),  # a tree of 16 is 4 deep
+        ({"adders": 1}, "argmax", 256 + 1),
+    ],
+)
+def test_adders_multipliers_and_ports_limit_in_turn(keys: dict[str, int], kind: str, cycles: int) -> None:
+    assert units(**keys).cost(kind, 256).cycles == cycles
+
+
+def test_terms_and_steps_are_counted() -> None:
+    assert units(taylor_terms=7).cost("gelu", 256) == Cost(18 + 16, 7 * 256, 9 * 256, 1024)
+    base, exact = units(), units(newton_steps=3)
+    for kind, multiplies, depth in (("softmax", 2, 3), ("layernorm", 3, 4)):  # for each vector and step
+        one, more = base.cost(kind, 100, vectors=5), exact.cost(kind, 100, vectors=5)
+        assert more.adds - one.adds == 5 and more.multiplies - one.multiplies == 5 * multiplies
+        assert more.cycles - one.cycles == depth  # vectors share the pipeline
+
+
+@given(st.sampled_from(sorted(KINDS)), st.integers(1, 5000), st.integers(1, 8), st.integers(1, 4))
+def test_vectors_cost_what_one_of_them_does_or_more(kind: str, n: int, vectors: int, factor: int) -> None:
+    one, many = units().cost(kind, n), units().cost(kind, n, vectors)
+    assert (many.adds, many.multiplies) == (vectors * one.adds, vectors * one.multiplies)
+    assert many.sram_bytes == vectors * one.sram_bytes and one.cycles <= many.cycles <= vectors * one.cycles
+    faster = units(adders=256 * factor, multipliers=128 * factor, sram_port_bytes=256 * factor)
+    deeper = 4 * 2  # trees of at most 2 levels more, in at most 3 passes
+    assert faster.cost(kind, n).cycles <= one.cycles + deeper
+    assert faster.cost(kind, n).adds == one.adds
+
+
+def test_clocks_are_dram_clocks_rounded_up() -> None:
+    assert [units(clock_GHz=ghz).clocks(30, 1000) for ghz in (2, 1, 0.5, 0.25)] == [15, 30, 60, 120]
+    assert units().clocks(30, 570) == 53  # 30 ns / 0.57 ns = 52.6
+    assert units(clock_GHz=0.7).clocks(7, 1000) == 10  # exactly
+    assert units().clocks(0, 570) == 0
+
+
+def test_a_port_s_transfer() -> None:
+    assert [units().transfer_clocks(n, 1000) for n in (0, 32, 256, 257)] == [0, 1, 1, 2]
+    assert units(clock_GHz=0.5).transfer_clocks(512, 1000) == 4
+    assert units(sram_port_bytes=2).transfer_clocks(32, 500) == 32
+
+
+# ---- in a simulation ---------------------------------------------------------------------
+
+GPT2 = {"workload.model": "gpt2-small", "workload.output_tokens": 1}
+
+
+def gpt2(**keys: Any) -> Tally:
+    return simulate(config_of({**GPT2, **{key.replace("__", "."): value for key, value in keys.items()}}))
+
+
+def operator(tally: Tally, name: str) -> OperatorTally:
+    return next(row for row in tally.rows if row.operator == name)
+
+
+def test_element_wise_work_streams_with_the_results() -> None:
+    """Exposed: the last piece, one result of each of 128 banks; else the whole operand."""
+    streamed, after = gpt2(), gpt2(asic__streaming=False)
+    assert operator(streamed, "ffn_act").cycles == 12 * (8 + 14)  # 128 elements
+    assert operator(after, "ffn_act").cycles == 12 * (192 + 14)  # 3072 elements
+    assert operator(streamed, "ffn_residual").cycles == 12 * (2 + 1)
+    assert operator(after, "ffn_residual").cycles == 12 * (12 + 1)
+    for name in ("ffn_act", "ffn_residual", "attn_norm", "softmax"):
+        assert operator(streamed, name).adds == operator(after, name).adds > 0
+        assert operator(streamed, name).asic_busy_cycles == operator(after, name).asic_busy_cycles > 0
+    assert operator(streamed, "attn_norm").cycles == operator(after, "attn_norm").cycles  # needs the whole vector
+    assert streamed.cycles < after.cycles
+
+
+def test_a_slow_unit_streams_no_faster_than_it_works() -> None:
+    """With one multiplier the GELU's 24,576 multiplies outlast the product that they stream with."""
+    slow = gpt2(asic__multipliers=1)
+    act, up = operator(slow, "ffn_act"), operator(slow, "ffn_up")
+    assert act.asic_busy_cycles == 12 * (3072 * 8 + 14)
+    assert act.cycles + up.cycles == act.asic_busy_cycles
+
+
+def test_halving_the_clock_doubles_exposed_arithmetic() -> None:
+    fast, slow = gpt2(), gpt2(asic__clock_GHz=0.5)
+    for name in ("ffn_act", "attn_norm", "softmax"):
+        assert operator(slow, name).cycles == 2 * operator(fast, name).cycles > 0
+
+
+def test_what_the_sram_cannot_hold_goes_to_dram_and_back() -> None:
+    """7.5 KiB hold d_ff + d_model = 3840 elements; 7 KiB leave 256 elements = 16 columns."""
+    whole, spilled = gpt2(asic__sram_KiB=7.5), gpt2(asic__sram_KiB=7)
+    assert whole == gpt2()
+    assert all(row.operator != "spill" for row in whole.rows)
+    row = operator(spilled, "spill")
+    assert row.count == 2 * 12 and row.commands["WR"] == row.commands["RD"] == 12 * 16
+    assert row.payload_bytes == 2 * 12 * 256 * 2 == row.pin_bytes
+    assert row.causes["write"] > 0 and row.causes["read"] > 0
+    assert spilled.commands["WR"] == whole.commands["WR"] + 12 * 16
+    assert spilled.commands["MACAB"] == whole.commands["MACAB"]
+    # two columns a channel: open, write, recover, close; open, read, close
+    assert spilled.cycles - whole.cycles >= 12 * 2 * (12 + 2)
+
+
+def test_a_narrow_port_holds_results_up() -> None:
+    """2,304 results of 2 bytes through a port of 2 bytes a clock: no qkv in less than 2,304 clocks."""
+    narrow, wide = gpt2(asic__sram_port_bytes=2), gpt2()
+    assert operator(narrow, "ffn_up").cycles >= 12 * 3072
+    assert operator(narrow, "qkv").causes["input_transfer"] > operator(wide, "qkv").causes["input_transfer"]
+    assert operator(wide, "qkv").cycles < 12 * 2304 <= operator(narrow, "qkv").cycles
+    assert narrow.commands["MACAB"] == wide.commands["MACAB"]
