@@ -90,7 +90,7 @@ def _of_gpt3_xl(value: Callable[[Row], float]) -> Callable[[Sequence[Row]], Iter
 _HOST_T4 = "time per ATen operator of the T4's host; it grows with layers, not with d_model"
 _HOST_XEON = "time per ATen operator and bandwidth efficiency of the Xeon, fitted to another CPU"
 _ENERGY = "energy table (which terms the paper priced is not published)"
-_POWER = "power of the CPU: the paper's ratios imply about 1/5.5 of the T4's; ours is 60 to 200 W (assumed, spec)"
+_POWER = "power of the CPU: the paper's ratios imply 1/5 to 1/6 of the T4's; ours is 60 to 200 W (assumed, spec)"
 FIGURES = (
     Figure("speedup over T4, eager", 41, 137, "x", _over("v2", T4, "speedup"), _HOST_T4),
     Figure("speedup over Xeon Gold 6154, eager", 631, 1074, "x", _over("v2", XEON, "speedup"), _HOST_XEON),

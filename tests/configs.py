@@ -87,7 +87,8 @@ def timings(draw: st.DrawFn) -> dict[str, Any]:
     values = {
         "tRCDRD": rcd, "tRCDWR": rcdwr, "tRP": rp, "tRAS": round(rcd + ras, 2), "tRC": rc,
         "tCCDS": ccds, "tCCDL": round(ccds + ns("tCCDL - tCCDS", 0, 300), 2),
-        "tRRDS": rrds, "tRRDL": round(rrds + ns("tRRDL - tRRDS", 0, 300), 2), "tFAW": rrds + 30, "tRTP": ns("tRTP", 50, 900),
+        "tRRDS": rrds, "tRRDL": round(rrds + ns("tRRDL - tRRDS", 0, 300), 2), "tFAW": rrds + 30,
+        "tRTP": ns("tRTP", 50, 900),
         "tWR": wr, "tWTRS": wtrs, "tWTRL": round(wtrs + ns("tWTRL - tWTRS", 0, 300), 2), "tCL": ns("tCL", 50, 2500),
         "tCWL": cwl, "tRFC": rfc, "tREFI": round((rfc + reopen + room) * share + 500, 2), "tRFCpb": rfc,
     }  # fmt: skip

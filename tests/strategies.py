@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pimsim.dram import program as requests
 from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import Program, Request
+from pimsim.dram.spec import TimingConstraint
 from pimsim.dram.timing import Device
 
 REFRESH_MODES = ("all_bank", "per_bank", "none")
@@ -22,6 +23,19 @@ TIMINGS = (
     "nCL", "nCWL", "nBL", "nBLRES", "nMAC", "nDRAIN",
 )  # fmt: skip
 ROWS = 64
+
+# What the table language allows and gddr6-pim does not use: a window over column commands,
+# and channel-scope commands in rows at bank and bank group level, where they share nothing.
+EXTENDED = replace(
+    STANDARD,
+    name="extended",
+    constraints=(
+        *STANDARD.constraints,
+        TimingConstraint("channel", ("RD", "MACAB", "WRGB"), ("RD", "WR", "MACAB", "WRGB"), "nFAW", window=3),
+        TimingConstraint("bank", ("WRGB", "MACAB"), ("WR", "PREAB", "WRGB"), "nRAS"),
+        TimingConstraint("bank_group", ("RDMAC", "WR"), ("RD", "ACTAB", "RDMAC"), "nRC"),
+    ),
+)
 
 
 def cycles_of(value: int) -> dict[str, int]:
@@ -37,7 +51,7 @@ def device_of(cycles: dict[str, int], refresh: str = "none", **shape: int) -> De
 
 @st.composite
 def devices(draw: st.DrawFn, refresh: st.SearchStrategy[str] | None = None, channels: int = 1) -> Device:
-    """A device of 1 to 16 banks per channel with random timings."""
+    """A device of 1 to 16 banks per channel with random timings, with or without the extended table."""
     cycles = {name: draw(st.integers(1, 12), label=name) for name in TIMINGS}
     cycles["nFAW"] = draw(st.integers(1, 50), label="nFAW")
     cycles["nRFC"] = draw(st.integers(1, 60), label="nRFC")
@@ -51,6 +65,7 @@ def devices(draw: st.DrawFn, refresh: st.SearchStrategy[str] | None = None, chan
         banks_per_group=draw(st.integers(1, 4), label="banks_per_group"),
         columns=draw(st.integers(1, 8), label="columns"),
     )
+    device = replace(device, standard=draw(st.sampled_from([STANDARD, EXTENDED]), label="standard"))
     interval = room_for_progress(device) + draw(st.integers(0, 400), label="slack")
     cycles["nREFI"] = interval * device.banks if device.refresh == "per_bank" else interval
     return replace(device, cycles=cycles)

@@ -25,6 +25,8 @@ class Rule:
     """One row of the timing table and the preceding commands that may still bind."""
 
     def __init__(self, device: Device, constraint: TimingConstraint) -> None:
+        if constraint.window > 1 and constraint.level != "channel":
+            raise ValueError(f"a window needs level channel, not {constraint.level!r}")
         self.constraint = constraint
         self.latency = device.latency(constraint)
         self._device = device

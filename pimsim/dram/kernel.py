@@ -71,9 +71,10 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 # where the parts of a channel's state `s` and of the scratch `w` start
 (O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(31, 38)
 HEADER = 40
-# A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open, or -1); open row or -1 (banks); next-allowed clocks of the
-# channel (c), of each bank (banks, c), of each bank group (groups, c); clocks of the
-# latest commands of each window (x, depth), oldest first.
+# A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open,
+# or -1); open row or -1 (banks); next-allowed clocks of the channel (c), of each bank
+# (banks, c), of each bank group (groups, c); clocks of the latest commands of each window
+# (x, depth), oldest first.
 (R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL) = range(6)
 REGISTERS = 8
 # The scratch `w` of one program on one channel: registers; commands counted (c) and clocks

@@ -7,7 +7,8 @@ carries its state on.
 `paper`: an instruction starts when the ASIC and all channels are idle.
 `overlap`: an instruction starts when the instructions it waits for are done; the channel
 keeps its own order, so a program may start while the results of the one before are still
-on the pins, and the ASIC works beside the channels.
+on the pins, and the ASIC works beside the channels.  (`run.simulate` falls back to `paper`
+where refresh makes that the faster one.)
 
 Clocks are charged once, in program order: an instruction is charged what it adds to the
 time already accounted for, so charges sum to the latency under either schedule.

@@ -136,9 +136,7 @@ class Workload:
         """Multiply-accumulates of one sequence over contexts first..last."""
         return self.macs().total(first, last)
 
-    def total_bytes(
-        self, first: int, last: int, element_bytes: int = 2, batch: int = 1, biases: bool = False
-    ) -> int:
+    def total_bytes(self, first: int, last: int, element_bytes: int = 2, batch: int = 1, biases: bool = False) -> int:
         """Bytes over contexts first..last when every token reads the weights again."""
         return self.elements(batch, biases).total(first, last) * element_bytes
 
@@ -201,9 +199,7 @@ def _after(shape: ModelShape) -> tuple[Operator, ...]:
     d = shape.d_model
     return (
         Operator("final_norm", "norm", "layernorm", "once_after", d, d, deps=(INPUT,)),
-        Operator(
-            "lm_head", "lm_head", "linear", "once_after", d, shape.vocabulary, tied="embed", deps=("final_norm",)
-        ),
+        Operator("lm_head", "lm_head", "linear", "once_after", d, shape.vocabulary, tied="embed", deps=("final_norm",)),
     )
 
 

@@ -13,7 +13,7 @@ from pimsim.dram.checker import Violation, check
 from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.device import Channel
 from pimsim.dram.gddr6_pim import STANDARD
-from pimsim.dram.spec import Effect, Needs, Scope
+from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.logs import log_of, run_twin, with_row, without_row
 from tests.situations import Situation, address, enact, situations, stretched
@@ -188,6 +188,38 @@ def test_refresh_missing_while_the_channel_is_idle_is_found() -> None:
     assert check(log, device) == []
     found = check(without_row(log, 2), device)
     assert [(v.line, v.rule) for v in found if v.line == 4] == [(4, "refresh 3, due at clock 2100, comes too late")]
+
+
+@pytest.mark.parametrize("overdue", [Issued(700, "WRGB", -1, -1, 0), Issued(700, "ACT", 1, 5), Issued(701, "RDMAC")])
+def test_any_command_but_a_closing_one_once_a_refresh_is_due_is_found(overdue: Issued) -> None:
+    device = make_device()
+    found = check(log_of(device, [overdue, Issued(800, "PREAB")]), device)
+    assert [(v.line, v.rule) for v in found] == [(2, "REFAB was due at clock 700 and goes first")]
+    assert check(log_of(device, [overdue._replace(clk=699)]), device) == []
+
+
+def test_channel_scope_commands_share_no_bank() -> None:
+    row = TimingConstraint("bank", ("WRGB", "MACAB"), ("PREAB", "WRGB"), "nRFC")
+    device = make_device("none")
+    device = replace(device, standard=replace(STANDARD, constraints=(*STANDARD.constraints, row)))
+    commands = [
+        Issued(0, "ACTAB", -1, 5),
+        Issued(50, "WRGB", -1, -1, 0),
+        Issued(60, "WRGB", -1, -1, 1),
+        Issued(70, "PREAB"),
+    ]
+    assert check(log_of(device, commands), device) == []
+    commands[1] = Issued(50, "MACAB", -1, 5, 0)
+    assert [v.rule for v in check(log_of(device, commands), device)] == [
+        "tRFC: MACAB -> PREAB needs 100 clocks, got 20"
+    ]
+
+
+def test_window_below_channel_level_is_refused() -> None:
+    row = TimingConstraint("bank", ("RD",), ("RD",), "nFAW", window=2)
+    device = replace(make_device("none"), standard=replace(STANDARD, constraints=(row,)))
+    with pytest.raises(ValueError, match="a window needs level channel, not 'bank'"):
+        check(log_of(device, [Issued(0, "ACT", 0, 5)]), device)
 
 
 def test_refresh_before_it_is_due_is_found() -> None:

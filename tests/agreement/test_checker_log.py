@@ -220,6 +220,8 @@ def test_wrong_line_is_explained_where_it_is_wrong(tmp_path: Path, line: str, ex
 def test_lines_with_too_many_and_too_few_values_do_not_cancel_out(tmp_path: Path) -> None:
     text = f"{HEADER}\n1,0,RDMAC,-1,-1,-1\n2,0,RDMAC,-1,-1,-1,-1,-1\n"
     assert problems_in(tmp_path / "log.csv", text) == ["2:1: needs 7 values, has 6", "3:1: needs 7 values, has 8"]
+    text = f"{HEADER}\n1,0,RDMAC,-1,-1,-1,-1,2\n0,RDMAC,-1,-1,-1,-1\n"
+    assert problems_in(tmp_path / "log.csv", text) == ["2:1: needs 7 values, has 8", "3:1: needs 7 values, has 6"]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_clocks_and_tokens_add_up(overrides: Overrides) -> None:
     assert tally.prefill_cycles == sum(token.cycles for token in tally.tokens if token.phase == "prefill")
     assert all(token.cycles > 0 for token in tally.tokens)
     device = resolve(config.dram, config.pim)
-    assert all(0 <= row.open_cycles for row in tally.rows)
+    assert all(row.open_cycles >= 0 for row in tally.rows)
     assert tally.total("open_cycles") <= device.channels * tally.cycles
 
 
@@ -86,38 +86,36 @@ def test_the_stepped_engine_logs_the_same(overrides: Overrides) -> None:
         assert np.array_equal(getattr(fast, name), getattr(stepped, name))
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(systems())
-def test_overlap_is_not_slower_without_refresh(overrides: Overrides) -> None:
-    still = {**overrides, "dram.refresh": "none"}
-    paper, overlap = (simulate(config_of({**still, "schedule": s})).cycles for s in ("paper", "overlap"))
+def test_overlap_is_never_slower(overrides: Overrides) -> None:
+    paper, overlap = (simulate(config_of({**overrides, "schedule": s})).cycles for s in ("paper", "overlap"))
     assert overlap <= paper
 
 
 @settings(max_examples=80)
 @given(systems())
-def test_overlap_is_slower_by_its_refreshes_at_most(overrides: Overrides) -> None:
-    """With refresh, `overlap` may lose clocks: a refresh that `paper` hides in its pauses may meet it at work.
-
-    It never loses more than what its own refreshes cost a busy channel: closing after a write, the
-    refresh, opening all rows again.  (In 5,000 random systems, 1 in 150 lost anything, 2 % of that at most.)
-    """
-    configs = [config_of({**overrides, "schedule": schedule}) for schedule in ("paper", "overlap")]
-    paper, overlap = map(simulate, configs)
-    device = resolve(configs[1].dram, configs[1].pim)
-    n = device.cycles
-    refresh = n["nRFCpb"] if device.refresh == "per_bank" else n["nRFC"]
-    reopen = n["nCWL"] + n["nBL"] + n["nWR"] + n["nRP"] + n["nRC"] + max(n["nRCDRD"], n["nRCDWR"])
-    refreshes = (overlap.commands["REFAB"] + overlap.commands["REFPB"]) // device.channels
-    assert overlap.cycles <= paper.cycles + refreshes * (refresh + reopen)
+def test_overlap_without_refresh_needs_no_fall_back(overrides: Overrides) -> None:
+    """With refresh it may: what starts earlier can meet a refresh that `paper` hides in a pause."""
+    still = {**overrides, "dram.refresh": "none"}
+    paper, overlap = (simulate(config_of({**still, "schedule": s})).cycles for s in ("paper", "overlap"))
+    assert overlap <= paper
 
 
 @pytest.mark.parametrize("model", ["gpt2-small", "gpt2-xl"])
-@pytest.mark.parametrize("refresh", ["all_bank", "per_bank", "none"])
+@pytest.mark.parametrize("refresh", ["all_bank", "none"])
 def test_overlap_is_faster_on_the_shipped_device(model: str, refresh: str) -> None:
     gpt = {"workload.model": model, "workload.output_tokens": 3, "dram.refresh": refresh}
     paper, overlap = (simulate(config_of({**gpt, "schedule": s})).cycles for s in ("paper", "overlap"))
     assert overlap < paper
+
+
+def test_overlap_falls_back_where_refresh_makes_it_lose() -> None:
+    """GPT2-XL with a bank refreshed every 426 clocks: overlapping costs 0.26 %."""
+    gpt = {"workload.model": "gpt2-xl", "workload.output_tokens": 3, "dram.refresh": "per_bank"}
+    configs = [config_of({**gpt, "schedule": s}) for s in ("paper", "overlap")]
+    assert simulate(configs[0]) == simulate(configs[1])
+    assert logged(configs[1])[0] == simulate(configs[0])
 
 
 @settings(max_examples=30)

@@ -207,6 +207,15 @@ def test_idle_channel_refreshes_on_time_before_the_next_program() -> None:
     ]
 
 
+def test_idle_refresh_closes_what_the_next_program_wants_open() -> None:
+    controller = Controller(make_device("all_bank", nREFI=500))
+    controller.run(requests.program([requests.open_row(8)]), 0)
+    controller.run(requests.program([requests.open_row(8)]), 500)
+    assert controller.commands == [Issued(0, "ACTAB", -1, 1)]
+    controller.run(requests.program([requests.open_row(8)]), 501)
+    assert controller.commands[1:] == [Issued(500, "PREAB"), Issued(508, "REFAB"), Issued(558, "ACTAB", -1, 1)]
+
+
 def test_per_bank_refresh_goes_round_and_closes_its_own_bank_alone() -> None:
     device = make_device("per_bank", nREFI=400)
     controller = Controller(device)
@@ -268,6 +277,13 @@ def test_clocks_are_charged_to_what_they_waited_for() -> None:
         "mac": 4,
         "result_transfer": 6 + 13,  # to RDMAC, and until its data is there
     }
+
+
+def test_first_command_to_reach_the_data_end_sets_its_cause() -> None:
+    device = make_device()
+    read, write = Issued(10, "RD", 0, 0, 0), Issued(17, "WR", 2, 0, 0)
+    assert charge(device, [read, write], 10, 10) == (23, {"write": 7, "read": 6})
+    assert charge(device, [read, write._replace(clk=18)], 10, 10) == (24, {"write": 8 + 6})
 
 
 def test_commands_past_the_data_end_are_not_charged() -> None:

@@ -52,14 +52,13 @@ SPECIAL: Mapping[str, Change] = {
     "dram.timing.tWTRL_ns": Change(100, {"asic.sram_KiB": 4}),
     # what is spilled fills two banks, of two bank groups, and is read from the first at once
     "dram.timing.tWTRS_ns": Change(200, {"asic.sram_KiB": 4, "workload.batch": 4, "dram.timing.tWTRL_ns": 200}),
-    "dram.timing.tRFCpb_ns": Change(400, {"dram.refresh": "per_bank"}),
+    "dram.timing.tRFCpb_ns": Change(300, {"dram.refresh": "per_bank"}),
     "dram.power.IDD0_mA": Change(244),
     "dram.power.IDD2N_mA": Change(46),
     "dram.power.IDD3N_mA": Change(284),
     "pim.lanes": Change(8),
     "pim.global_buffer_bytes": Change(1024),
     "pim.pipeline_stages": Change(12),
-    "pim.routing_factor": Change(3, {"energy.table": "v1"}),  # version 2 has it inside mac_power_mW
     "asic.sram_KiB": Change(4),
     "asic.sram_port_bytes": Change(128),
     "energy.table": Change("v1"),

@@ -5,9 +5,13 @@ The timings are all different, so that no rule can pass for another.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pimsim.dram.device import Channel, ProtocolError
+from pimsim.dram.gddr6_pim import STANDARD
+from pimsim.dram.spec import TimingConstraint
 from pimsim.dram.timing import Device
 from tests.strategies import device_of
 
@@ -172,6 +176,19 @@ def test_per_bank_refresh_holds_its_own_bank_back_alone(channel: Channel) -> Non
     assert channel.earliest("ACT", 3) == 160
     assert channel.earliest("ACTAB") == 160
     assert channel.earliest("ACT", 2) == 101
+
+
+def test_channel_scope_command_shares_no_bank(device: Device) -> None:
+    row = TimingConstraint("bank", ("WRGB", "MACAB"), ("PREAB", "WRGB"), "nRFC")
+    channel = Channel(replace(device, standard=replace(STANDARD, constraints=(row,))))
+    channel.issue("WRGB", 100, column=0)
+    assert (channel.earliest("PREAB"), channel.earliest("WRGB")) == (0, 0)
+
+
+def test_window_below_channel_level_is_refused(device: Device) -> None:
+    row = TimingConstraint("bank", ("RD",), ("RD",), "nFAW", window=2)
+    with pytest.raises(ValueError, match="a window needs level channel, not 'bank'"):
+        Channel(replace(device, standard=replace(STANDARD, constraints=(row,))))
 
 
 def test_channel_refuses_what_the_state_of_the_bank_forbids(channel: Channel) -> None:

@@ -136,9 +136,11 @@ BUFFERS = (1, 64, 100, 1 << 15)
 
 @pytest.mark.parametrize("shape", [SHIPPED_SHAPE, ODD_SHAPE])
 @pytest.mark.parametrize("buffer", BUFFERS)
-@pytest.mark.parametrize(("inputs", "outputs"), [(1600, 50257), (50257, 1600), (1600, 4800), (12288, 49152), (1, 50257)])
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(1600, 50257), (50257, 1600), (1600, 4800), (12288, 49152), (1, 50257)]
+)
 def test_large_matrices(shape: dict[str, int], buffer: int, inputs: int, outputs: int) -> None:
-    grid = make_grid(device_of(cycles_of(1), **shape), 32 * buffer)
+    grid = make_grid(device_of(cycles_of(1), "none", **shape), 32 * buffer)
     matrix = MatrixLayout(grid, inputs, outputs, 5 * grid.device.columns)
     some = np.random.default_rng(7)
     rows = edges(outputs, grid.banks, grid.banks * grid.channels)
@@ -153,7 +155,7 @@ def test_large_matrices(shape: dict[str, int], buffer: int, inputs: int, outputs
 @pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize(("heads", "kv_heads", "head_dim"), [(25, 25, 64), (96, 96, 128), (32, 8, 80), (1, 1, 1600)])
 def test_large_caches(shape: dict[str, int], buffer: int, heads: int, kv_heads: int, head_dim: int) -> None:
-    grid = make_grid(device_of(cycles_of(1), **shape), 32 * buffer)
+    grid = make_grid(device_of(cycles_of(1), "none", **shape), 32 * buffer)
     tokens = 2049
     some = np.random.default_rng(7)
     near = edges(tokens, grid.banks, grid.banks * grid.channels, grid.width, grid.buffer_elements)
@@ -250,7 +252,9 @@ def test_multiply_takes_every_weight_once(matrix: MatrixLayout) -> None:
     for channel, did in enumerate(touched(grid, matrix.multiply())):
         assert Counter(did.sums) == wanted[channel]
         assert all(len(one) == len(columns) for columns, sums in did.fills for one in sums)
-        filled = [i for piece in pieces(matrix.inputs, grid.buffer_elements) for i in range(grid.columns_of(len(piece)))]
+        filled = [
+            i for piece in pieces(matrix.inputs, grid.buffer_elements) for i in range(grid.columns_of(len(piece)))
+        ]
         assert did.buffer == (filled if did.sums else [])
         assert did.cells == {"RD": [], "WR": []}
 
