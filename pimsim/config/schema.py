@@ -164,7 +164,9 @@ class AsicConfig(Section):
     )
     adders: int = Field(ge=1, le=1 << 20, description="BF16 adders.")
     multipliers: int = Field(ge=1, le=1 << 20, description="BF16 multipliers.")
-    taylor_terms: int = default(6, "Terms of the Taylor series of exp and of GELU's polynomial.", "6 (recalled)", ge=1, le=64)
+    taylor_terms: int = default(
+        6, "Terms of the Taylor series of exp and of GELU's polynomial.", "6 (recalled)", ge=1, le=64
+    )
     newton_steps: int = default(
         2, "Newton steps of the reciprocal and of the inverse square root.", "2 (assumed)", ge=1, le=16
     )
