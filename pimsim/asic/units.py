@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from math import ceil
 
 from pimsim.config.schema import AsicConfig
@@ -88,13 +89,16 @@ class Units:
 
     def clocks(self, cycles: int, tCK_ps: int) -> int:
         """ASIC clocks as DRAM clocks, rounded up to the next edge."""
-        return ceil(cycles * 1000 / (Fraction(self.config.clock_GHz) * tCK_ps))
+        return -(-cycles * 1000 * self._clock[1] // (self._clock[0] * tCK_ps))
 
     def transfer_clocks(self, transfer_bytes: int, tCK_ps: int) -> int:
         """DRAM clocks that one SRAM port needs for `transfer_bytes`."""
-        return ceil(
-            Fraction(transfer_bytes, self.config.sram_port_bytes) * 1000 / (Fraction(self.config.clock_GHz) * tCK_ps)
-        )
+        return -(-transfer_bytes * 1000 * self._clock[1] // (self._clock[0] * tCK_ps * self.config.sram_port_bytes))
+
+    @cached_property
+    def _clock(self) -> tuple[int, int]:
+        """The clock in GHz as an exact ratio."""
+        return self.config.clock_GHz.as_integer_ratio()
 
 
 def _tree(c: AsicConfig) -> int:

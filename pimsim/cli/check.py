@@ -17,7 +17,8 @@ _SHOWN = 100
 def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     """Check the protocol of a command log, independently of the engine that wrote it.
 
-    Exit status 1 if a command breaks a rule.
+    The log must be complete: one limited by --window starts in a state that the checker
+    cannot know.  Exit status 1 if a command breaks a rule.
     """
     from pimsim import api
     from pimsim.dram import checker

@@ -487,7 +487,7 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory):
     columns = d[H_COLUMNS]
     period = columns // _gcd(columns, stride)  # turns until a turn starts at the same column again
     rows = period * stride // columns
-    may_skip = not w[W_STEPPED] and n > period
+    may_skip = not w[W_STEPPED] and n > period and d[d[O_NEEDS_OPEN] + cmd]
     seen = NONE
     v = ZERO
     while v < n:

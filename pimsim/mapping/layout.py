@@ -12,7 +12,7 @@ is closed, whatever the size of the matrix.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -272,12 +272,18 @@ class KeyLayout:
 
     def score(self, context: int) -> Work:
         """q K^T over the first `context` tokens: one result per token, head and cut."""
-        groups = ceil_div(context, self.grid.banks)
-        requests = [self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)]
-        used = sum(1 for r in requests if r)
+        return self.score_of(self.score_groups(ceil_div(context, self.grid.banks)), context)
+
+    def score_groups(self, groups: int) -> Work:
+        """The program of `score`, which is the same for all contexts of as many groups of tokens."""
+        return assemble([self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)])
+
+    def score_of(self, groups: Work, context: int) -> Work:
+        """`score` from its program."""
         results = self.heads * self.cuts * context
-        return assemble(
-            requests,
+        used = min(self.grid.channels, ceil_div(context, self.grid.banks))
+        return replace(
+            groups,
             payload=self.heads * self.head_dim * used + results,
             macs=self.heads * self.head_dim * context,
             results=results,
@@ -378,13 +384,24 @@ class ValueLayout:
 
     def weigh(self, context: int) -> Work:
         """p V over the first `context` tokens: one result per dimension and chunk of tokens."""
-        used = [min(self.grid.columns_of(context) - c * self.grid.buffer_columns, self.grid.buffer_columns)
-                for c in range(ceil_div(self.grid.columns_of(context), self.grid.buffer_columns))]  # fmt: skip
-        requests = [self._channel(channel, used) for channel in range(self.grid.channels)]
-        shared = self.heads // self.kv_heads
-        sent = shared * context * sum(len(self._heads_of(c)) for c in range(self.grid.channels))
-        results = self.heads * self.head_dim * len(used)
-        return assemble(requests, payload=sent + results, macs=self.heads * self.head_dim * context, results=results)
+        return self.weigh_of(self.weigh_columns(self.grid.columns_of(context)), context)
+
+    def weigh_columns(self, columns: int) -> Work:
+        """The program of `weigh`, which is the same for all contexts of as many columns."""
+        room = self.grid.buffer_columns
+        used = [min(columns - first, room) for first in range(0, columns, room)]
+        return assemble([self._channel(channel, used) for channel in range(self.grid.channels)])
+
+    def weigh_of(self, columns: Work, context: int) -> Work:
+        """`weigh` from its program."""
+        sent = self.heads // self.kv_heads * context * self._head_parts
+        results = self.heads * self.head_dim * ceil_div(self.grid.columns_of(context), self.grid.buffer_columns)
+        return replace(columns, payload=sent + results, macs=self.heads * self.head_dim * context, results=results)
+
+    @cached_property
+    def _head_parts(self) -> int:
+        """Heads that each channel holds a part of, summed over channels."""
+        return sum(len(self._heads_of(c)) for c in range(self.grid.channels))
 
     def _channel(self, channel: int, used: list[int]) -> list[Request]:
         parts = self._heads_of(channel)

@@ -190,8 +190,10 @@ class _Planner:
         append_key = self.plan.cached("key_append", token, lambda: memory.keys.append(token))
         column = token // self.plan.grid.width
         append_value = self.plan.cached("value_append", column, lambda: memory.values.append(token))
-        score = self.plan.cached("scores", context, lambda: memory.keys.score(context))
-        weigh = self.plan.cached("values", context, lambda: memory.values.weigh(context))
+        keys, values, grid = memory.keys, memory.values, self.plan.grid
+        groups, columns = -(-context // grid.banks), grid.columns_of(context)
+        score = keys.score_of(self.plan.cached("scores", groups, lambda: keys.score_groups(groups)), context)
+        weigh = values.weigh_of(self.plan.cached("values", columns, lambda: values.weigh_columns(columns)), context)
         heads = operator.heads
         for s in range(self.batch):
             self._pim("key_append", append_key, f"keys.{s}", after=made)
