@@ -89,7 +89,6 @@ def new_scratch(states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
         (channels, commands + 1),  # counts
         (channels, causes),  # charges
         (channels, commands + 1),  # late: refreshes that fell due before the start
-        (channels,),  # previous
         (k.W_COUNTS + commands + 1 + 2 * causes,),
         (k.M_FIRST + commands + 1 + 2 * causes + states.shape[1],),  # memory
     ]

@@ -632,11 +632,10 @@ def _twin(states, spans, channel):
 
 
 @_jit
-def _follow(fresh, counts, charges, ends, channel, twin):
-    """What `twin` did, `channel` does too."""
+def _follow(fresh, counts, ends, channel, twin):
+    """What `twin` did, `channel` does too; charges are those of the first channel to end last, so never its."""
     _copy(fresh[channel], fresh[twin])
     _copy(counts[channel], counts[twin])
-    _copy(charges[channel], charges[twin])
     ends[channel] = ends[twin]
 
 
@@ -655,7 +654,7 @@ def run_channels(d, states, program, spans, base, start, account, options, total
     c, n_causes = d[H_CMDS], d[H_CAUSES]
     channels = states.shape[0]
     stepped, fold = options[0], options[1]
-    fresh, before, counts, charges, late, previous, w, memory = scratch
+    fresh, before, counts, charges, late, w, memory = scratch
     may_fold = fold and log.shape[0] == 0
     logged = ZERO
     for channel in range(channels):
@@ -666,14 +665,12 @@ def run_channels(d, states, program, spans, base, start, account, options, total
         first, last = spans[channel, 0], spans[channel, 1]
         if first == last:
             _copy(fresh[channel], states[channel])
-            previous[channel] = -2
             continue
         twin = _twin(states, spans, channel) if may_fold else NONE
         if twin >= 0:  # the same in every bit before it starts
             _copy(late[channel], late[twin])
-            _follow(fresh, counts, charges, ends, channel, twin)
-            previous[channel] = previous[twin]
             _copy(before[channel], before[twin])
+            _follow(fresh, counts, ends, channel, twin)
             continue
         s = fresh[channel]
         _copy(s, states[channel])
@@ -683,13 +680,11 @@ def run_channels(d, states, program, spans, base, start, account, options, total
             late[channel, k] = w[W_COUNTS + k]
             w[W_COUNTS + k] = 0
         _normalise(d, s, start)
-        # -2: a refresh reaches past the start, nobody's twin
-        previous[channel] = w[W_PREV] if w[W_CURSOR] == account else -2
         if may_fold:
             _copy(before[channel], s)
             twin = _twin(before, spans, channel)
-            if twin >= 0 and previous[twin] == previous[channel] and previous[channel] > -2:
-                _follow(fresh, counts, charges, ends, channel, twin)
+            if twin >= 0:
+                _follow(fresh, counts, ends, channel, twin)
                 continue
         _execute(d, s, w, log, program, first, last, base, memory)
         end = w[W_END]
@@ -722,7 +717,7 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
     Returns the log rows, negative (and nothing changed) if the log would overflow.
     """
     c = d[H_CMDS]
-    fresh, before, counts, charges, late, previous, w, memory = scratch
+    fresh, before, counts, charges, late, w, memory = scratch
     logged = ZERO
     for channel in range(states.shape[0]):
         s = fresh[channel]
