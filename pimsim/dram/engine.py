@@ -32,8 +32,7 @@ class Engine:
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
         self.scratch = new_scratch(self.states, len(device.standard.commands), len(self.causes))
-        self.no_log = np.empty((0, k.LOG_WIDTH), np.int64)
-        self._log = self.no_log
+        self._log = np.empty((0, k.LOG_WIDTH), np.int64)  # no rows: no log
         self._sink: Callable[[Ints], None] | None = None
 
     def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = k.FOREVER) -> None:
@@ -57,22 +56,24 @@ class Engine:
                 self.table, self.states, program, spans, base, start, account,
                 self.options, totals, self.ends, self._log, self.scratch,
             )  # fmt: skip
-            if logged >= 0:
-                break
-            self._log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
-        if logged and self._sink:
-            self._sink(self._log[:logged].copy())
-        return int(end)
+            if self._deliver(logged):
+                return int(end)
 
     def finish(self, stop: int, totals: Ints) -> None:
         """Refresh all channels up to clock `stop`."""
-        while True:
-            logged = k.finish_channels(self.table, self.states, stop, self.options, totals, self._log, self.scratch)
-            if logged >= 0:
-                break
+        while not self._deliver(
+            k.finish_channels(self.table, self.states, stop, self.options, totals, self._log, self.scratch)
+        ):
+            pass
+
+    def _deliver(self, logged: int) -> bool:
+        """Hand on the rows that a call logged; False if they did not fit: call again, there is room now."""
+        if logged < 0:
             self._log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
+            return False
         if logged and self._sink:
             self._sink(self._log[:logged].copy())
+        return True
 
     @property
     def watermark(self) -> int:

@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.dram.program import Program, Request, close, loop, open_row, program, run, scatter
-from pimsim.dram.timing import ELEMENT_BYTES, Device
+from pimsim.dram.program import Program, Request, bank_order, close, loop, open_row, program, run, scatter
+from pimsim.dram.timing import Device
 
 Spans = NDArray[np.int64]
 
@@ -73,6 +73,11 @@ class Grid:
     def columns_of(self, elements: int) -> int:
         """Columns that hold `elements`."""
         return ceil_div(elements, self.width)
+
+    def buffers(self, columns: int) -> tuple[int, ...]:
+        """`columns` cut into global buffers: all full but the last."""
+        full, rest = divmod(columns, self.buffer_columns)
+        return (self.buffer_columns,) * full + ((rest,) if rest else ())
 
     def rows_of(self, columns: int) -> int:
         """Rows of a bank that hold `columns`."""
@@ -137,8 +142,7 @@ class MatrixLayout:
     @cached_property
     def chunks(self) -> tuple[int, ...]:
         """Columns of each chunk of the input."""
-        full, rest = divmod(self.grid.columns_of(self.inputs), self.grid.buffer_columns)
-        return (self.grid.buffer_columns,) * full + ((rest,) if rest else ())
+        return self.grid.buffers(self.grid.columns_of(self.inputs))
 
     @property
     def groups(self) -> int:
@@ -219,15 +223,14 @@ class KeyLayout:
         head = self.grid.columns_of(self.head_dim)
         room = self.grid.buffer_columns
         if head > room:
-            full, rest = divmod(head, room)
-            return (((1, room),) * full + (((1, rest),) if rest else ())) * self.kv_heads
+            return tuple((1, columns) for columns in self.grid.buffers(head)) * self.kv_heads
         full, rest = divmod(self.kv_heads, room // head)
         return ((room // head, head),) * full + (((rest, head),) if rest else ())
 
     @property
     def cuts(self) -> int:
         """Pieces that one head is cut into."""
-        return ceil_div(self.grid.columns_of(self.head_dim), self.grid.buffer_columns)
+        return len(self.grid.buffers(self.grid.columns_of(self.head_dim)))
 
     def _columns(self, chunk: int) -> int:
         pieces, columns = self.chunks[chunk]
@@ -351,8 +354,7 @@ class ValueLayout:
     @cached_property
     def chunks(self) -> tuple[int, ...]:
         """Columns that a unit reserves in each chunk of tokens."""
-        full, rest = divmod(self.grid.columns_of(self.tokens), self.grid.buffer_columns)
-        return (self.grid.buffer_columns,) * full + ((rest,) if rest else ())
+        return self.grid.buffers(self.grid.columns_of(self.tokens))
 
     @property
     def rows(self) -> int:
@@ -388,14 +390,13 @@ class ValueLayout:
 
     def weigh_columns(self, columns: int) -> Work:
         """The program of `weigh`, which is the same for all contexts of as many columns."""
-        room = self.grid.buffer_columns
-        used = [min(columns - first, room) for first in range(0, columns, room)]
+        used = self.grid.buffers(columns)
         return assemble([self._channel(channel, used) for channel in range(self.grid.channels)])
 
     def weigh_of(self, columns: Work, context: int) -> Work:
         """`weigh` from its program."""
         sent = self.heads // self.kv_heads * context * self._head_parts
-        results = self.heads * self.head_dim * ceil_div(self.grid.columns_of(context), self.grid.buffer_columns)
+        results = self.heads * self.head_dim * len(self.grid.buffers(self.grid.columns_of(context)))
         return replace(columns, payload=sent + results, macs=self.heads * self.head_dim * context, results=results)
 
     @cached_property
@@ -403,7 +404,7 @@ class ValueLayout:
         """Heads that each channel holds a part of, summed over channels."""
         return sum(len(self._heads_of(c)) for c in range(self.grid.channels))
 
-    def _channel(self, channel: int, used: list[int]) -> list[Request]:
+    def _channel(self, channel: int, used: tuple[int, ...]) -> list[Request]:
         parts = self._heads_of(channel)
         if not parts:
             return []
@@ -509,22 +510,9 @@ class VectorLayout:
 
 def interleaved_banks(device: Device) -> list[int]:
     """All banks of a channel, bank groups alternating."""
-    return [(k % device.bank_groups) * device.banks_per_group + k // device.bank_groups for k in range(device.banks)]
+    return [bank_order(k, device.bank_groups, device.banks_per_group) for k in range(device.banks)]
 
 
 def make_grid(device: Device, buffer_bytes: int, broadcast_gap: int = 0, private_gap: int = 0) -> Grid:
     """The grid of a device with a global buffer of `buffer_bytes`."""
     return Grid(device, buffer_bytes // device.column_bytes, broadcast_gap, private_gap)
-
-
-__all__ = [
-    "ELEMENT_BYTES",
-    "Grid",
-    "KeyLayout",
-    "MatrixLayout",
-    "Place",
-    "ValueLayout",
-    "VectorLayout",
-    "Work",
-    "make_grid",
-]

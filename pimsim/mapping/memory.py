@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
@@ -145,8 +145,3 @@ def _check_capacity(device: Device, regions: dict[str, Region], rows: int) -> No
         f"GiB): {rows - device.rows:,} rows ({(rows - device.rows) * row_bytes / 2**30:.2f} GiB) too many",
         key="dram.rows",
     )
-
-
-def at(layout: MatrixLayout, base: int) -> MatrixLayout:
-    """The layout, moved to `base`."""
-    return replace(layout, base=base)

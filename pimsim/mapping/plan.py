@@ -13,9 +13,9 @@ from functools import partial
 
 from pimsim.asic.units import Cost, Units
 from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, resolve
+from pimsim.dram.timing import ELEMENT_BYTES, Device, resolve
 from pimsim.errors import InputError
-from pimsim.mapping.layout import Grid, Work
+from pimsim.mapping.layout import Grid, Work, ceil_div
 from pimsim.mapping.memory import Memory, place, spilled_elements, supply_grid, vector_name
 from pimsim.workload.models import MODELS, ModelShape, Workload, build
 from pimsim.workload.ops import Operator
@@ -147,15 +147,14 @@ class _Planner:
             case _:
                 raise InputError(f"the hardware has no way to run {operator.op!r} ({operator.name})", key="workload")
 
-    def _pim(self, operator: str, work: Work, region: str, after: str | None = None, key: str | None = None) -> str:
+    def _pim(self, operator: str, work: Work, region: str, after: str | None = None, key: str | None = None) -> None:
         """Append PIM work that waits for `after` (default: the instruction before)."""
         bases = self.plan.memory.regions[region].bases
         if len(bases) == 1:  # one copy for all layers
             bases *= self.plan.workload.shape.layers
-        landing = self.plan.units.transfer_clocks(2 * work.results, self.plan.device.tCK_ps) if work.results else 0
+        landing = self.plan.units.transfer_clocks(work.results * ELEMENT_BYTES, self.plan.device.tCK_ps)
         self.out.append(Instruction(operator, key or operator, (after or self.last,), work, bases, landing))
         self.last = key or operator
-        return self.last
 
     def _asic(
         self, operator: str, kind: str, n: int, vectors: int, streams: bool = False, key: str | None = None
@@ -187,11 +186,10 @@ class _Planner:
     def _attention(self, operator: Operator) -> None:
         memory, context, made = self.plan.memory, self.context, self.last
         token = context - 1
-        append_key = self.plan.cached("key_append", token, lambda: memory.keys.append(token))
-        column = token // self.plan.grid.width
-        append_value = self.plan.cached("value_append", column, lambda: memory.values.append(token))
         keys, values, grid = memory.keys, memory.values, self.plan.grid
-        groups, columns = -(-context // grid.banks), grid.columns_of(context)
+        append_key = self.plan.cached("key_append", token, lambda: keys.append(token))
+        append_value = self.plan.cached("value_append", token // grid.width, lambda: values.append(token))
+        groups, columns = ceil_div(context, grid.banks), grid.columns_of(context)
         score = keys.score_of(self.plan.cached("scores", groups, lambda: keys.score_groups(groups)), context)
         weigh = values.weigh_of(self.plan.cached("values", columns, lambda: values.weigh_columns(columns)), context)
         heads = operator.heads
@@ -209,7 +207,7 @@ class _Planner:
             self.last = f"scores.{s}" if gate == f"scores.{self.batch - 1}" else gate
             self._asic("softmax", "softmax", context, heads, key=f"softmax.{s}")
             self._pim("values", weigh, f"values.{s}", key=f"values.{s}")
-        chunks = -(-self.plan.grid.columns_of(context) // self.plan.grid.buffer_columns)
+        chunks = len(grid.buffers(columns))
         if chunks > 1:
             n = operator.outputs * (chunks - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")

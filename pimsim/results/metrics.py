@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from pimsim.config.schema import Config
+from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.sim.tally import DEVICE_CAUSES, Tally
 from pimsim.workload.models import Workload
-
-ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
 
 # Banks that a command activates, and banks whose column it accesses ("all": every bank).
 _ACTIVATES: Mapping[str, str] = {"ACT": "one", "ACTAB": "all"}

@@ -26,11 +26,12 @@ def simulate(
     file, those issued in window_ns = (start, end) if given.  Raises InputError if the
     workload does not fit the device.
     """
-    runs = [_run(candidate, progress) for candidate in _candidates(config)] if log is None or _may_lose(config) else []
-    best = min(range(len(runs)), key=lambda k: runs[k].cycles, default=0)
+    candidates = _candidates(config)
     if log is None:
-        return runs[best]
-    plan = compile_plan(_candidates(config)[best])
+        return min((_run(candidate, progress) for candidate in candidates), key=lambda tally: tally.cycles)
+    if len(candidates) > 1:
+        candidates.sort(key=lambda candidate: _run(candidate, progress).cycles)
+    plan = compile_plan(candidates[0])
     low, high = _window(window_ns, plan.device.tCK_ps)
     with LogWriter(log, plan.device) as writer:
         engine = _engine(plan)
@@ -51,21 +52,16 @@ def _engine(plan: Plan) -> Engine:
     return Engine(plan.device, stepped=engine.mode == "stepped", fold=engine.fold)
 
 
-def _may_lose(config: Config) -> bool:
-    """True if `overlap` may be slower than `paper`.
-
-    Overlap only removes waiting, but what starts earlier may meet a refresh that the serial
-    order hides in a pause.
-    """
-    return config.schedule == "overlap" and config.dram.refresh != "none"
-
-
 def _candidates(config: Config) -> list[Config]:
     """The schedules to choose the fastest from, the configured one first.
 
-    A compiler that may overlap may also not, so `overlap` is never slower than `paper`.
+    Overlap only removes waiting, but what starts earlier may meet a refresh that the serial
+    order hides in a pause.  A compiler that may overlap may also not, so `overlap` is never
+    slower than `paper`.
     """
-    return [config, config.model_copy(update={"schedule": "paper"})] if _may_lose(config) else [config]
+    if config.schedule != "overlap" or config.dram.refresh == "none":
+        return [config]
+    return [config, config.model_copy(update={"schedule": "paper"})]
 
 
 def _window(window_ns: tuple[float, float] | None, tCK_ps: int) -> tuple[int, int]:

@@ -144,11 +144,7 @@ class System:
     def _settle(self) -> None:
         """Refreshes that fall due before the end, on channels that already rest."""
         last = next(reversed(self.counters.values()))
-        causes = len(self.engine.causes)
-        settled = self.engine.new_totals()
-        self.engine.finish(self.accounted, settled)
-        settled[-causes:] = 0
-        last.totals += settled
+        self.engine.finish(self.accounted, last.totals)
 
     def _tally(self) -> Tally:
         rows = [self._row(phase, operator, counter) for (phase, operator), counter in self.counters.items()]
