@@ -28,16 +28,28 @@ class Engine:
         self.device = device
         self.causes = tuple(dict.fromkeys(cause for _, _, cause in device.standard.causes))
         self.table = build_table(device, self.causes)
-        self.states = initial_states(device, self.table)
+        self._states = initial_states(device, self.table)
+        self._owners = np.arange(device.channels)  # channels that are equal share the state of the first
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
-        self.scratch = new_scratch(self.states, len(device.standard.commands), len(self.causes))
+        self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
         self._log = np.empty((0, k.LOG_WIDTH), np.int64)  # no rows: no log
         self._sink: Callable[[Ints], None] | None = None
+
+    @property
+    def states(self) -> Ints:
+        """The state of each channel (channels, n), to read or to change in place."""
+        self._unfold()
+        return self._states
+
+    def _unfold(self) -> None:
+        self._states[:] = self._states[self._owners]
+        self._owners[:] = np.arange(self.device.channels)
 
     def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = k.FOREVER) -> None:
         """Send every command with low <= clk < high to `sink`, unsorted between channels."""
         self._sink = sink
+        self._unfold()  # a log has every channel
         self._log = np.empty((1 << 16, k.LOG_WIDTH), np.int64)
         self.options[2], self.options[3] = low, high
 
@@ -53,7 +65,7 @@ class Engine:
         account = max(start, account)
         while True:
             end, logged = k.run_channels(
-                self.table, self.states, program, spans, base, start, account,
+                self.table, self._states, self._owners, program, spans, base, start, account,
                 self.options, totals, self.ends, self._log, self.scratch,
             )  # fmt: skip
             if self._deliver(logged):
@@ -78,20 +90,25 @@ class Engine:
     @property
     def watermark(self) -> int:
         """No channel will issue a command before this clock any more."""
-        return int(self.states[:, k.R_CLK].min())
+        return int(self._states[self._owners, k.R_CLK].min())
 
 
-def new_scratch(states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
+KNOWN_PERIODS = 256  # loops whose period is remembered between programs
+
+
+def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
     """Room for one call: the compiled code allocates nothing."""
     channels = states.shape[0]
+    memory = k.M_FIRST + commands + 1 + 2 * causes + states.shape[1]
     shapes = [
         states.shape,  # fresh
         states.shape,  # before
         (channels, commands + 1),  # counts
         (channels, causes),  # charges
-        (channels, commands + 1),  # late: refreshes that fell due before the start
         (k.W_COUNTS + commands + 1 + 2 * causes,),
-        (k.M_FIRST + commands + 1 + 2 * causes + states.shape[1],),  # memory
+        (memory,),
+        (KNOWN_PERIODS, memory),
+        (channels,),  # links
     ]
     return tuple(np.zeros(shape, np.int64) for shape in shapes)
 
@@ -117,6 +134,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
         (k.O_LATENCY, _vector(latency for _, latency in windows)),
         (k.O_BEFORE, _vector(name in x.preceding for x, _ in windows for name in device.command_names)),
         (k.O_AFTER, _vector(name in x.following for x, _ in windows for name in device.command_names)),
+        (k.O_REACH, gaps[1:].max(axis=(0, 2))),
     ]
     header = np.zeros(k.HEADER, np.int64)
     at = k.HEADER

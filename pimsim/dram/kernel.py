@@ -66,24 +66,29 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 ) = range(11)  # fmt: skip
 (
     O_CHANNEL, O_GROUP_GAP, O_BANK_GAP, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
-    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER,
-) = range(16, 31)  # fmt: skip
+    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER, O_REACH,
+) = range(16, 32)  # fmt: skip
 # where the parts of a channel's state `s` and of the scratch `w` start
-(O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(31, 38)
+(O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(32, 39)
 HEADER = 40
 # A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open,
-# or -1); open row or -1 (banks); next-allowed clocks of the channel (c), of each bank
+# or -1; R_FAR: no clock of a single bank or bank group binds from here on); open row or -1 (banks); next-allowed clocks of the channel (c), of each bank
 # (banks, c), of each bank group (groups, c); clocks of the latest commands of each window
 # (x, depth), oldest first.
-(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL) = range(6)
+(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL, R_FAR) = range(7)
 REGISTERS = 8
 # The scratch `w` of one program on one channel: registers; commands counted (c) and clocks
 # with a bank open (1); clocks charged to each cause up to the data end; clocks past it,
 # kept only if a later command moves data.
 (W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH) = range(11)
 W_COUNTS = 12
-# what a repeat is recognised by, before the vectors
-(M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_OPEN, M_LEVEL, M_FIRST) = range(10)
+# What a period of a loop is recognised by (`memory`, and rows of the Engine's table of
+# known periods): the request, then the state at its start, and how far it moves.
+(
+    M_CMD, M_STRIDE, M_USED, M_RES, M_COLUMN, M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_OPEN,
+    M_LEVEL, M_FAR, M_LENGTH, M_MOVES, M_FIRST,
+) = range(18)  # fmt: skip
+M_KEYS = 5
 # the log's columns
 LOG_WIDTH = 6
 
@@ -156,6 +161,7 @@ def _block(d, s, cmd, bank, t):
         group = bank // d[H_PER_GROUP]
         _raise(d, s, d[O_BANK] + bank * width, d[O_BANK_GAP] + cmd * width, t)
         _raise(d, s, d[O_GROUP] + group * width, d[O_GROUP_GAP] + cmd * width, t)
+        s[R_FAR] = max(s[R_FAR], t + d[d[O_REACH] + cmd])
     for x in range(d[H_WINDOWS]):
         if d[d[O_BEFORE] + x * width + cmd]:
             depth, at = d[d[O_DEPTH] + x], d[O_RECENT] + x * d[H_DEPTH]
@@ -340,8 +346,14 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap):
 
 
 @_jit
-def _snapshot(d, s, w, log, memory):
-    """Remember everything that decides what comes next, times relative to the latest clock.
+def _times_bound(d, s, clk):
+    """How many next-allowed clocks may still bind after `clk`: those of the channel come first."""
+    return d[H_TIMES] if s[R_FAR] > clk else d[H_CMDS]
+
+
+@_jit
+def _snapshot(d, s, w, memory, row):
+    """Remember everything that decides what comes next: times relative to the latest clock, rows to `row`.
 
     Times that no longer bind count as 0: they bind nothing later either.
     """
@@ -349,12 +361,13 @@ def _snapshot(d, s, w, log, memory):
     memory[M_CLK] = clk
     memory[M_REFRESHES] = w[W_REFRESHES]
     memory[M_LOGGED] = w[W_LOGGED]
-    memory[M_SINCE] = s[R_SINCE]
+    memory[M_SINCE] = clk - s[R_SINCE]
     memory[M_OPEN] = s[R_OPEN]
-    memory[M_LEVEL] = s[R_LEVEL]
+    memory[M_LEVEL] = s[R_LEVEL] - row if s[R_LEVEL] >= 0 else NEVER
     memory[M_END] = w[W_END] - clk
     memory[M_CURSOR] = w[W_CURSOR] - clk
     memory[M_PREV] = w[W_PREV]
+    memory[M_FAR] = _times_bound(d, s, clk)
     at = M_FIRST
     for k in range(d[H_CMDS] + 1):
         memory[at + k] = w[W_COUNTS + k]
@@ -363,100 +376,164 @@ def _snapshot(d, s, w, log, memory):
         memory[at + k] = w[d[O_CHARGED] + k]
         memory[at + d[H_CAUSES] + k] = w[d[O_PENDING] + k]
     at += 2 * d[H_CAUSES]
-    for k in range(d[H_BANKS]):
-        memory[at + k] = s[d[O_ROW] + k]
-    at += d[H_BANKS]
-    for k in range(d[H_TIMES]):
-        memory[at + k] = max(s[d[O_TIMES] + k] - clk, 0)
-    at += d[H_TIMES]
     for x in range(d[H_WINDOWS]):
         for k in range(d[d[O_DEPTH] + x]):
             memory[at] = max(s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] - clk, 0)
             at += 1
+    if s[R_LEVEL] < 0:
+        for k in range(d[H_BANKS]):
+            memory[at + k] = s[d[O_ROW] + k] - row if s[d[O_ROW] + k] >= 0 else NEVER
+    at += d[H_BANKS]
+    for k in range(memory[M_FAR]):
+        memory[at + k] = max(s[d[O_TIMES] + k] - clk, 0)
 
 
 @_jit
-def _repeats(d, s, w, log, memory, rows):
-    """True if the state equals the remembered one, moved on in time and by `rows` rows."""
+def _matches(d, s, w, memory, row):
+    """True if the state equals the remembered one, moved on in time and in rows."""
     clk = s[R_CLK]
-    if memory[M_REFRESHES] != w[W_REFRESHES] or memory[M_OPEN] != s[R_OPEN] or memory[M_PREV] != w[W_PREV]:
-        return False
-    if s[R_OPEN] > 0 and s[R_SINCE] != memory[M_SINCE] and clk - s[R_SINCE] != memory[M_CLK] - memory[M_SINCE]:
+    if memory[M_OPEN] != s[R_OPEN] or memory[M_PREV] != w[W_PREV] or memory[M_FAR] != _times_bound(d, s, clk):
         return False
     if memory[M_END] != w[W_END] - clk or memory[M_CURSOR] != w[W_CURSOR] - clk:
+        return False
+    if memory[M_LEVEL] != (s[R_LEVEL] - row if s[R_LEVEL] >= 0 else NEVER):
         return False
     at = M_FIRST + d[H_CMDS] + 1 + d[H_CAUSES]
     for k in range(d[H_CAUSES]):
         if memory[at + k] != w[d[O_PENDING] + k]:
             return False
     at += d[H_CAUSES]
-    if s[R_LEVEL] != (memory[M_LEVEL] + rows if memory[M_LEVEL] >= 0 else NONE):
-        return False
-    for k in range(d[H_BANKS]):
-        if s[d[O_ROW] + k] != (memory[at + k] + rows if memory[at + k] >= 0 else NONE):
-            return False
-    at += d[H_BANKS]
-    for k in range(d[H_TIMES]):
-        if memory[at + k] != max(s[d[O_TIMES] + k] - clk, 0):
-            return False
-    at += d[H_TIMES]
     for x in range(d[H_WINDOWS]):
         for k in range(d[d[O_DEPTH] + x]):
             if memory[at] != max(s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] - clk, 0):
                 return False
             at += 1
+    if s[R_LEVEL] < 0:
+        for k in range(d[H_BANKS]):
+            if memory[at + k] != (s[d[O_ROW] + k] - row if s[d[O_ROW] + k] >= 0 else NEVER):
+                return False
+    at += d[H_BANKS]
+    for k in range(memory[M_FAR]):
+        if memory[at + k] != max(s[d[O_TIMES] + k] - clk, 0):
+            return False
     return True
 
 
 @_jit
-def _skip(d, s, w, log, memory, rows, most):
-    """If the state repeats, move on by up to `most` periods; return by how many.
+def _learn(d, s, w, memory, row):
+    """True if the state is the remembered one again; `memory` then holds what the period did."""
+    clk = s[R_CLK]
+    moves = s[R_SINCE] != memory[M_CLK] - memory[M_SINCE]  # else a bank has been open all along
+    if memory[M_REFRESHES] != w[W_REFRESHES] or not _matches(d, s, w, memory, row):
+        return False
+    if moves and s[R_OPEN] > 0 and clk - s[R_SINCE] != memory[M_SINCE]:
+        return False
+    memory[M_LENGTH] = clk - memory[M_CLK]
+    memory[M_MOVES] = moves
+    at = M_FIRST
+    for k in range(d[H_CMDS] + 1):
+        memory[at + k] = w[W_COUNTS + k] - memory[at + k]
+    at += d[H_CMDS] + 1
+    for k in range(d[H_CAUSES]):
+        memory[at + k] = w[d[O_CHARGED] + k] - memory[at + k]
+    return True
+
+
+@_jit
+def _advance(d, s, w, memory, rows, periods):
+    """Move on by up to `periods` of the remembered period; return by how many.
 
     Times, rows, counts and charges are linear in the number of periods as long as no
     refresh falls due, and a period is skipped only if its last command comes before one.
     """
-    if not _repeats(d, s, w, log, memory, rows):
-        return ZERO
     clk = s[R_CLK]
-    length = clk - memory[M_CLK]
-    periods = most
     if d[H_MODE] != NO_REFRESH:
-        periods = min(periods, (s[R_DUE] - 1 - clk) // length)
-    if log.shape[0]:
-        stop = clk + periods * length
-        inside = memory[M_CLK] >= w[W_LOW] and stop < w[W_HIGH]
-        outside = stop < w[W_LOW] or memory[M_CLK] >= w[W_HIGH]
-        if not (inside or outside):
-            periods = ZERO  # the log's window sees whole periods or none
+        periods = min(periods, (s[R_DUE] - 1 - clk) // memory[M_LENGTH])
     if periods <= 0:
         return ZERO
-    if log.shape[0]:
-        _copy_log(w, log, memory[M_LOGGED], periods, length, rows)
-    ahead = periods * length
+    ahead = periods * memory[M_LENGTH]
     at = M_FIRST
     for k in range(d[H_CMDS] + 1):
-        w[W_COUNTS + k] += periods * (w[W_COUNTS + k] - memory[at + k])
+        w[W_COUNTS + k] += periods * memory[at + k]
     at += d[H_CMDS] + 1
     for k in range(d[H_CAUSES]):
-        w[d[O_CHARGED] + k] += periods * (w[d[O_CHARGED] + k] - memory[at + k])
+        w[d[O_CHARGED] + k] += periods * memory[at + k]
     for k in range(d[H_BANKS]):
         if s[d[O_ROW] + k] >= 0:
             s[d[O_ROW] + k] += periods * rows
     if s[R_LEVEL] >= 0:
         s[R_LEVEL] += periods * rows
-    for k in range(d[H_TIMES]):
+    for k in range(_times_bound(d, s, clk)):
         if s[d[O_TIMES] + k] > clk:
             s[d[O_TIMES] + k] += ahead
     for x in range(d[H_WINDOWS]):
         for k in range(d[d[O_DEPTH] + x]):
             if s[d[O_RECENT] + x * d[H_DEPTH] + k] + d[d[O_LATENCY] + x] > clk:
                 s[d[O_RECENT] + x * d[H_DEPTH] + k] += ahead
-    if s[R_SINCE] != memory[M_SINCE]:  # else a bank has been open all along
+    if memory[M_MOVES]:
         s[R_SINCE] += ahead
+    if s[R_FAR] > clk:
+        s[R_FAR] += ahead
     s[R_CLK] += ahead
     w[W_END] += ahead
     w[W_CURSOR] += ahead
     return periods
+
+
+@_jit
+def _log_periods(d, s, w, log, memory, rows, most):
+    """Log the periods that are about to be skipped; return how many may be."""
+    length = memory[M_LENGTH]
+    if d[H_MODE] != NO_REFRESH:
+        most = min(most, (s[R_DUE] - 1 - s[R_CLK]) // length)
+    stop = s[R_CLK] + most * length
+    inside = memory[M_CLK] >= w[W_LOW] and stop < w[W_HIGH]
+    outside = stop < w[W_LOW] or memory[M_CLK] >= w[W_HIGH]
+    if most <= 0 or not (inside or outside):
+        return ZERO  # the log's window sees whole periods or none
+    _copy_log(w, log, memory[M_LOGGED], most, length, rows)
+    return most
+
+
+@_jit
+def _slot(known, memory):
+    """Where the period of the request in `memory` is kept, if it is known."""
+    mixed = memory[M_CMD]
+    for k in range(1, M_KEYS):
+        mixed = mixed * 31 + memory[k]
+    return mixed % known.shape[0]
+
+
+@_jit
+def _recall(d, s, w, memory, period, row):
+    """True if `period` is that of the request in `memory` and starts from the present state."""
+    if period[M_LENGTH] <= 0:
+        return False
+    for k in range(M_KEYS):
+        if period[k] != memory[k]:
+            return False
+    if not _matches(d, s, w, period, row):
+        return False
+    return not (period[M_MOVES] and s[R_OPEN] > 0 and s[R_CLK] - s[R_SINCE] != period[M_SINCE])
+
+
+@_jit
+def _skip(d, s, w, log, memory, known, seen, rows, row, most):
+    """Skip periods of a loop that is at the start of one: by how many.
+
+    memory holds the request, and its state a period ago if `seen`; what it teaches is
+    `known` from then on, in later programs too (the log needs a period of its own).
+    """
+    slot = _slot(known, memory)
+    if log.shape[0] == 0 and _recall(d, s, w, memory, known[slot], row):
+        return _advance(d, s, w, known[slot], rows, most)
+    if not seen or not _learn(d, s, w, memory, row):
+        return ZERO
+    if log.shape[0]:
+        most = _log_periods(d, s, w, log, memory, rows, most)
+    else:
+        _copy(known[slot], memory)
+    return _advance(d, s, w, memory, rows, most)
 
 
 @_jit
@@ -483,30 +560,38 @@ def _gcd(a, b):
 
 
 @_jit
-def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory):
+def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
     columns = d[H_COLUMNS]
     period = columns // _gcd(columns, stride)  # turns until a turn starts at the same column again
     rows = period * stride // columns
     may_skip = not w[W_STEPPED] and n > period and d[d[O_NEEDS_OPEN] + cmd]
+    memory[M_CMD], memory[M_STRIDE], memory[M_USED], memory[M_RES] = cmd, stride, used, res
     seen = NONE
     v = ZERO
     while v < n:
-        if may_skip and v > 0 and (seen < 0 or v == seen + period):
-            if seen >= 0:
-                v += period * _skip(d, s, w, log, memory, rows, (n - v) // period)
+        at = lin + v * stride
+        if may_skip and v > 0:
+            memory[M_COLUMN] = at % columns
+            again = seen >= 0 and v == seen + period
+            skipped = _skip(d, s, w, log, memory, known, again, rows, at // columns, (n - v) // period)
+            if skipped > 0:
+                v += period * skipped
+                seen = NONE
                 if v >= n:
                     break
-            _snapshot(d, s, w, log, memory)
-            seen = v
-        _run(d, s, w, log, cmd, NONE, lin + v * stride, used, ZERO)
-        if (lin + v * stride + used - 1) // columns != (lin + (v + 1) * stride) // columns:
+                at = lin + v * stride
+            elif seen < 0 or again:
+                _snapshot(d, s, w, memory, at // columns)
+                seen = v
+        _run(d, s, w, log, cmd, NONE, at, used, ZERO)
+        if (at + used - 1) // columns != (at + stride) // columns:
             _close(d, s, w, log, NONE)  # the row is used up: close it while the sums drain
         _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO)
         v += 1
 
 
 @_jit
-def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory):
+def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
     columns = d[H_COLUMNS]
     groups, per_group = d[H_GROUPS], d[H_PER_GROUP]
     banks = groups * per_group
@@ -515,14 +600,21 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory):
     rows = period * stride // columns
     length = period * banks
     may_skip = not w[W_STEPPED] and n > period
+    memory[M_CMD], memory[M_STRIDE], memory[M_USED], memory[M_RES] = cmd, stride, ahead, NONE - behind
     seen = NONE
     i = ZERO
     while i < total + behind:
-        if may_skip and i >= behind and i < total and i % banks == 0 and (seen < 0 or i == seen + length):
-            if seen >= 0:
-                i += length * _skip(d, s, w, log, memory, rows, (total - i) // length)
-            _snapshot(d, s, w, log, memory)
-            seen = i
+        if may_skip and i >= behind and i < total and i % banks == 0:
+            at = lin + (i // banks) * stride
+            memory[M_COLUMN] = at % columns
+            again = seen >= 0 and i == seen + length
+            skipped = _skip(d, s, w, log, memory, known, again, rows, at // columns, (total - i) // length)
+            if skipped > 0:
+                i += length * skipped
+                seen = NONE
+            elif seen < 0 or again:
+                _snapshot(d, s, w, memory, at // columns)
+                seen = i
         for stage in range(3):
             k = i - (ZERO if stage == 0 else ahead if stage == 1 else behind)
             if k < 0 or k >= total:
@@ -541,20 +633,20 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory):
 
 
 @_jit
-def _execute(d, s, w, log, program, first, last, base, memory):
+def _execute(d, s, w, log, program, first, last, base, memory, known):
     for r in range(first, last):
         op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
         if op == RUN:
             shift = base if d[d[O_NEEDS_OPEN] + cmd] else 0
             _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5])
         elif op == LOOP:
-            _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
+            _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
         elif op == OPEN:
             _request(d, s, w, log, NONE, bank, (lin + base) // d[H_COLUMNS], NONE, NEVER)
         elif op == CLOSE:
             _close(d, s, w, log, bank)
         else:
-            _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory)
+            _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
 
 
 @_jit
@@ -571,7 +663,7 @@ def _normalise(d, s, start):
     No command of the coming program issues before `start`, and no refresh is due before
     it, so a next-allowed clock in the past is as good as `start`.
     """
-    for k in range(d[H_TIMES]):
+    for k in range(_times_bound(d, s, start)):
         s[d[O_TIMES] + k] = max(s[d[O_TIMES] + k], start)
     for x in range(d[H_WINDOWS]):
         for k in range(d[d[O_DEPTH] + x]):
@@ -611,102 +703,194 @@ def _copy(a, b):
 
 
 @_jit
-def _same(a, b):
-    for k in range(a.size):
+def _same(d, a, b, start):
+    """Whether two states that were normalised at `start` have the same future."""
+    if (a[R_FAR] > start) != (b[R_FAR] > start):
+        return False
+    for k in range(R_FAR):
+        if a[k] != b[k]:
+            return False
+    for k in range(d[H_BANKS] + _times_bound(d, a, start)):  # the open rows, then the clocks
+        if a[d[O_ROW] + k] != b[d[O_ROW] + k]:
+            return False
+    for k in range(d[O_RECENT], a.size):
         if a[k] != b[k]:
             return False
     return True
 
 
 @_jit
-def _twin(states, spans, channel):
-    """An earlier channel with the same program and state as `channel`; -1 if there is none."""
+def _same_work(spans, a, b):
+    return spans[a, 0] == spans[b, 0] and spans[a, 1] == spans[b, 1]
+
+
+@_jit
+def _part(states, owners, before, spans):
+    """Channels whose work differs from their owner's get a state of their own."""
+    for channel in range(owners.size):
+        before[channel] = owners[channel]
+    for channel in range(owners.size):
+        other = before[channel]
+        while other < channel and not (before[other] == before[channel] and _same_work(spans, other, channel)):
+            other += 1
+        if other == channel and owners[channel] != channel:
+            _copy(states[channel], states[before[channel]])
+        owners[channel] = owners[other] if other < channel else channel
+
+
+@_jit
+def _twin(d, owners, before, spans, channel, start):
+    """An earlier channel that starts the same work from the same state; NONE if there is none."""
     for other in range(channel):
         if (
-            spans[other, 0] == spans[channel, 0]
-            and spans[other, 1] == spans[channel, 1]
-            and _same(states[other], states[channel])
+            owners[other] == other
+            and _same_work(spans, other, channel)
+            and _same(d, before[other], before[channel], start)
         ):
             return other
     return NONE
 
 
 @_jit
-def _follow(fresh, counts, ends, channel, twin):
-    """What `twin` did, `channel` does too; charges are those of the first channel to end last, so never its."""
-    _copy(fresh[channel], fresh[twin])
-    _copy(counts[channel], counts[twin])
-    ends[channel] = ends[twin]
+def _begin(d, s, w, log, start, account, channel, options, logged):
+    """Refreshes that fell due before `start`, counted in `w` for all that they are late."""
+    _start_work(d, w, start, account, channel, options[0], logged, options[2], options[3])
+    _catch_up(d, s, w, log, start)
+
+
+@_jit
+def _count(d, w, counts):
+    """Move the commands and open clocks counted in `w` to `counts`."""
+    for k in range(d[H_CMDS] + 1):
+        counts[k] += w[W_COUNTS + k]
+        w[W_COUNTS + k] = 0
+
+
+@_jit
+def _finish_charges(d, w, charges):
+    """What is left up to the data end goes to the command that sets it."""
+    end = w[W_END]
+    if end > w[W_CURSOR]:
+        w[d[O_CHARGED] + d[d[O_CAUSE] + w[W_TAIL]]] += end - w[W_CURSOR]
+    for k in range(d[H_CAUSES]):
+        charges[k] = w[d[O_CHARGED] + k]
+    return end
+
+
+@_jit
+def _run_folded(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
+    """Run channels with the same state and work once; return the channel whose charges count."""
+    fresh, before, counts, charges, w, memory, known, links = scratch
+    channels = states.shape[0]
+    _part(states, owners, links, spans)
+    leaders = 0
+    for channel in range(channels):
+        links[channel] = 0
+    for channel in range(channels):
+        ends[channel] = start
+        links[owners[channel]] += 1  # how many channels follow
+        leaders += owners[channel] == channel
+    critical = 0
+    for channel in range(channels):
+        if owners[channel] != channel:
+            ends[channel] = ends[owners[channel]]
+            continue
+        first, last = spans[channel, 0], spans[channel, 1]
+        if first == last:
+            continue
+        s = states[channel]
+        _begin(d, s, w, log, start, account, channel, options, ZERO)
+        many = links[channel]
+        for k in range(d[H_CMDS] + 1):
+            totals[k] += many * w[W_COUNTS + k]
+            w[W_COUNTS + k] = 0
+        _normalise(d, s, start)
+        if leaders > 1:
+            _copy(before[channel], s)
+            twin = _twin(d, owners, before, spans, channel, start)
+            if twin >= 0:
+                for k in range(d[H_CMDS] + 1):
+                    totals[k] += many * counts[twin, k]
+                for other in range(channel, channels):
+                    if owners[other] == channel:
+                        owners[other] = twin
+                ends[channel] = ends[twin]
+                continue
+        _execute(d, s, w, log, program, first, last, base, memory, known)
+        for k in range(d[H_CMDS] + 1):
+            counts[channel, k] = w[W_COUNTS + k]
+            totals[k] += many * w[W_COUNTS + k]
+        ends[channel] = _finish_charges(d, w, charges[channel])
+        if ends[channel] > ends[critical]:
+            critical = channel
+    if spans[critical, 0] == spans[critical, 1]:
+        return NONE
+    return critical
+
+
+@_jit
+def _run_apart(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
+    """Run every channel; return the one whose charges count, and the log rows.
+
+    If the log would overflow the rows come back negative, and nothing is changed.
+    """
+    fresh, before, counts, charges, w, memory, known, links = scratch
+    logged = ZERO
+    critical = ZERO
+    for channel in range(states.shape[0]):
+        ends[channel] = start
+        s = fresh[channel]
+        _copy(s, states[channel])
+        _clear(counts[channel])
+        _clear(charges[channel])
+        first, last = spans[channel, 0], spans[channel, 1]
+        if first == last:
+            continue
+        _begin(d, s, w, log, start, account, channel, options, logged)
+        _normalise(d, s, start)
+        _execute(d, s, w, log, program, first, last, base, memory, known)
+        _count(d, w, counts[channel])
+        ends[channel] = _finish_charges(d, w, charges[channel])
+        logged = w[W_LOGGED]
+        if ends[channel] > ends[critical]:
+            critical = channel
+    if log.shape[0] > 0 and logged > log.shape[0]:
+        return NONE, -logged
+    for channel in range(states.shape[0]):
+        _copy(states[channel], fresh[channel])
+        for k in range(d[H_CMDS] + 1):
+            totals[k] += counts[channel, k]
+    return critical, logged
 
 
 @_entry
-def run_channels(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
+def run_channels(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run one program per channel from clock `start`; return (last data end, log rows).
 
-    states (channels, n) is updated in place; spans (channels, 2) are rows of `program`
-    (empty: the channel rests); base shifts every linear column of the array; clocks from
-    `account` (>= start) on are charged to causes;
+    states (channels, n) is updated in place; channel c has the state of owners[c] <= c;
+    spans (channels, 2) are rows of `program` (empty: the channel rests); base shifts every
+    linear column of the array; clocks from `account` (>= start) on are charged to causes;
     options = (stepped, fold, log low, log high); totals collects the commands and open
     clocks of all channels and the charges of the channel that ends last; ends (channels,)
     receives each channel's data end.  If the log would overflow nothing is changed and
     the rows needed come back negative.
     """
-    c, n_causes = d[H_CMDS], d[H_CAUSES]
-    channels = states.shape[0]
-    stepped, fold = options[0], options[1]
-    fresh, before, counts, charges, late, w, memory = scratch
-    may_fold = fold and log.shape[0] == 0
+    charges = scratch[3]
     logged = ZERO
-    for channel in range(channels):
-        ends[channel] = start
-        _clear(counts[channel])
-        _clear(charges[channel])
-        _clear(late[channel])
-        first, last = spans[channel, 0], spans[channel, 1]
-        if first == last:
-            _copy(fresh[channel], states[channel])
-            continue
-        twin = _twin(states, spans, channel) if may_fold else NONE
-        if twin >= 0:  # the same in every bit before it starts
-            _copy(late[channel], late[twin])
-            _copy(before[channel], before[twin])
-            _follow(fresh, counts, ends, channel, twin)
-            continue
-        s = fresh[channel]
-        _copy(s, states[channel])
-        _start_work(d, w, start, account, channel, stepped, logged, options[2], options[3])
-        _catch_up(d, s, w, log, start)
-        for k in range(c + 1):
-            late[channel, k] = w[W_COUNTS + k]
-            w[W_COUNTS + k] = 0
-        _normalise(d, s, start)
-        if may_fold:
-            _copy(before[channel], s)
-            twin = _twin(before, spans, channel)
-            if twin >= 0:
-                _follow(fresh, counts, ends, channel, twin)
-                continue
-        _execute(d, s, w, log, program, first, last, base, memory)
-        end = w[W_END]
-        if end > w[W_CURSOR]:
-            w[d[O_CHARGED] + d[d[O_CAUSE] + w[W_TAIL]]] += end - w[W_CURSOR]
-        for k in range(c + 1):
-            counts[channel, k] = w[W_COUNTS + k]
-        for k in range(n_causes):
-            charges[channel, k] = w[d[O_CHARGED] + k]
-        ends[channel] = end
-        logged = w[W_LOGGED]
-    if log.shape[0] > 0 and logged > log.shape[0]:
-        return start, -logged
-    critical = 0
-    for channel in range(channels):
-        _copy(states[channel], fresh[channel])
-        for k in range(c + 1):
-            totals[k] += counts[channel, k] + late[channel, k]
-        if ends[channel] > ends[critical]:
-            critical = channel
-    for k in range(n_causes):
-        totals[c + 1 + k] += charges[critical, k]
+    if options[1] and log.shape[0] == 0:
+        critical = _run_folded(
+            d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch
+        )
+    else:
+        critical, logged = _run_apart(
+            d, states, program, spans, base, start, account, options, totals, ends, log, scratch
+        )
+        if logged < 0:
+            return start, logged
+    if critical < 0:
+        return start, logged
+    for k in range(d[H_CAUSES]):
+        totals[d[H_CMDS] + 1 + k] += charges[critical, k]
     return ends[critical], logged
 
 
@@ -717,7 +901,7 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
     Returns the log rows, negative (and nothing changed) if the log would overflow.
     """
     c = d[H_CMDS]
-    fresh, before, counts, charges, late, w, memory = scratch
+    fresh, before, counts, charges, w, memory, known, links = scratch
     logged = ZERO
     for channel in range(states.shape[0]):
         s = fresh[channel]
