@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pimsim.dram import program as requests
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program, bank_order
-from pimsim.dram.spec import Needs
+from pimsim.dram.spec import Effect, Needs, Scope
 from pimsim.dram.timing import Device
 
 
@@ -35,6 +35,9 @@ class Step(NamedTuple):
     column: int = NONE
 
 
+NOTHING = Step("")  # no request: refreshes serve none
+
+
 class Controller:
     """The memory controller of one channel: in order, open rows stay open, refresh comes first.
 
@@ -52,7 +55,7 @@ class Controller:
         self.commands: list[Issued] = []
         self.causes: dict[str, int] = {}
         self._roles = device.standard.roles
-        self._t0 = 0
+        self._floor = 0  # no request arrives before
         self._ref_due = device.refresh_interval
         self._ref_bank = 0
 
@@ -62,7 +65,7 @@ class Controller:
         Clocks before `account` are somebody else's and are not charged to causes again.
         """
         before = len(self.commands)
-        self._t0 = t0
+        self._floor = t0
         self.finish(t0)
         for request in program.tolist():
             self._serve(*request)
@@ -80,6 +83,8 @@ class Controller:
         match op:
             case requests.RUN:
                 self._run(self._name(cmd), bank, lin, n, gap=x)
+                if y > 0 and n > 0:
+                    self._floor = max(self._floor, self.commands[-1].clk + y)
             case requests.LOOP:
                 self._loop(self._name(cmd), lin, n, stride=x, used=y, result=self._name(z))
             case requests.OPEN:
@@ -95,7 +100,7 @@ class Controller:
         return self.device.standard.commands[cmd].name
 
     def _run(self, command: str, bank: int, lin: int, n: int, gap: int = 0) -> None:
-        not_before = self._t0
+        not_before = self._floor
         for i in range(n):
             not_before = self._access(command, bank, lin + i, not_before) + gap
 
@@ -106,13 +111,13 @@ class Controller:
             last, following = lin + i * stride + used - 1, lin + (i + 1) * stride
             if last // columns != following // columns:  # the row is used up: close it under the drain
                 self._close(NONE)
-            self._pursue(lambda: None, Step(result), self._t0)
+            self._pursue(lambda: None, Step(result), Step(result, NONE, NONE, 0), self._floor)
 
     def _open(self, bank: int, row: int) -> None:
-        self._pursue(lambda: self._opening_step(bank, row))
+        self._pursue(lambda: self._opening_step(bank, row), request=Step("", bank, row))
 
     def _close(self, bank: int) -> None:
-        self._pursue(lambda: self._closing_step(bank))
+        self._pursue(lambda: self._closing_step(bank), request=Step("", bank))
 
     def _scatter(self, command: str, lin: int, n: int, stride: int, ahead: int, behind: int) -> None:
         device = self.device
@@ -127,7 +132,7 @@ class Controller:
                 bank, at = place(i)
                 self._open(bank, at // device.columns)
             if 0 <= i - ahead < elements:
-                self._access(command, *place(i - ahead), self._t0)
+                self._access(command, *place(i - ahead), self._floor)
             if 0 <= i - behind < elements:
                 self._close(place(i - behind)[0])
 
@@ -135,29 +140,49 @@ class Controller:
         """Issue a data command at linear column `lin`, opening its row first; the clock of issue."""
         spec = self.device.standard.command(command)
         if spec.needs is not Needs.OPEN:
-            column = lin if spec.shows_column else NONE
-            return self._pursue(lambda: None, Step(command, bank, NONE, column), not_before)
+            own = Step(command, bank, NONE, lin if spec.shows_column else NONE)
+            return self._pursue(lambda: None, own, Step(command, bank, NONE, lin), not_before)
         row, column = divmod(lin, self.device.columns)
-        own = Step(command, bank, row, column)
-        return self._pursue(lambda: self._opening_step(bank, row), own, not_before)
+        own = Step(command, bank, row, column if spec.shows_column else NONE)
+        request = Step(command, bank, row, column)
+        return self._pursue(lambda: self._opening_step(bank, row), own, request, not_before)
 
-    def _pursue(self, prerequisite: Callable[[], Step | None], own: Step | None = None, not_before: int = 0) -> int:
-        """Issue prerequisites until there is none, then `own`; refreshes that fall due go first."""
+    def _pursue(
+        self,
+        prerequisite: Callable[[], Step | None],
+        own: Step | None = None,
+        request: Step = NOTHING,
+        not_before: int = 0,
+    ) -> int:
+        """Issue prerequisites until there is none, then `own`; refreshes that fall due go first.
+
+        If `own` needs the other mode, the switch goes out as soon as it and the command behind it may.
+        """
         while True:
             needed = prerequisite()
             step = needed or own
             if step is None:
-                return self._t0
-            clk = max(self.channel.earliest(step.command, step.bank), self._t0, 0 if needed else not_before)
+                return self._floor
+            clk = max(self.channel.earliest(step.command, step.bank), self._floor, 0 if needed else not_before)
+            switch = self._switching_step(own)
+            if switch is not None:
+                clk = max(clk, self.channel.earliest(switch.command))
             if self.device.refresh != "none" and clk >= self._ref_due:
                 self._refresh()
                 continue
-            self._issue(step, clk)
-            if needed is None:
+            self._issue(switch or step, clk, request)
+            if switch is None and needed is None:
                 return clk
 
-    def _issue(self, step: Step, clk: int) -> None:
+    def _switching_step(self, own: Step | None) -> Step | None:
+        """The command that brings the channel to the mode that `own` needs; None if it is in it."""
+        mode = self.device.standard.command(own.command).mode if own is not None else ""
+        return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
+
+    def _issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
         self.channel.issue(step.command, clk, step.bank, step.row, step.column)
+        if self.device.standard.logs_request and request is not NOTHING:
+            step = Step(step.command, request.bank, request.row, request.column)
         self.commands.append(Issued(clk, *step))
 
     # ---- rows ---------------------------------------------------------------------
@@ -178,8 +203,14 @@ class Controller:
         if states == {CLOSED}:
             return Step(self._role("open_all"), NONE, row)
         if states == {CLOSED, row}:
-            return self._bank_step("open_bank", rows.index(CLOSED), row)
+            return self._rest_step(rows.index(CLOSED), row)
         return Step(self._role("close_all"))
+
+    def _rest_step(self, closed: int, row: int) -> Step:
+        """The next command when some banks are open at `row` and the others, `closed` the lowest, closed."""
+        command = self.device.standard.command(self._roles.open_rest or self._role("open_bank"))
+        bank = closed if command.scope is Scope.BANK else NONE
+        return Step(command.name, bank, row if command.effect is Effect.OPEN else NONE)
 
     def _closing_step(self, bank: int) -> Step | None:
         """The command that closes `bank` (-1: all banks) if it is open."""

@@ -63,6 +63,7 @@ class Channel:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.open_rows = [CLOSED] * device.banks
+        self.mode = device.standard.modes[0] if device.standard.modes else ""
         self._rules = [rule for c in device.standard.constraints if (rule := Rule(device, c)).latency > 0]
         self._open_since = 0
         self._open_cycles = 0
@@ -100,7 +101,7 @@ class Channel:
         device = self.device
         if (command.scope is Scope.BANK) != (bank != NONE) or not NONE <= bank < device.banks:
             raise ProtocolError(f"{command.name} has no bank {bank} among {device.banks}")
-        if uses_row(command) != (row != NONE) or not NONE <= row < device.rows:
+        if uses_row(command) != (row != NONE) or not (row == NONE or device.standard.has_row(row, device.rows)):
             raise ProtocolError(f"{command.name} has no row {row} among {device.rows}")
         if command.shows_column != (column != NONE) or (uses_row(command) and column >= device.columns):
             raise ProtocolError(f"{command.name} has no column {column} among {device.columns}")
@@ -113,6 +114,8 @@ class Channel:
                 raise ProtocolError(f"{command.name} at clock {clk}: {row.latency} ({row.source}) allows clock {ready}")
 
     def _check_state(self, command: Command, clk: int, bank: int, row: int) -> None:
+        if command.mode not in ("", self.mode):
+            raise ProtocolError(f"{command.name} at clock {clk} needs {command.mode} mode, but it is {self.mode} mode")
         if command.needs is Needs.ANY:
             return
         needed = row if command.needs is Needs.OPEN else CLOSED
@@ -122,6 +125,8 @@ class Channel:
                 raise ProtocolError(f"{command.name} at clock {clk} needs bank {b} {state(needed)}, but it is {is_now}")
 
     def _take_effect(self, command: Command, clk: int, bank: int, row: int) -> None:
+        if command.name == self.device.standard.roles.switch_mode:
+            self.mode = next(mode for mode in self.device.standard.modes if mode != self.mode)
         if command.effect is Effect.NONE:
             return
         was_open = self.any_open()

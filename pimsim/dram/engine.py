@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,21 @@ from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
 FOREVER = k.FOREVER
+
+
+@dataclass(frozen=True)
+class Block:
+    """Instructions that are carried out `copies` times; the arrays are explained at `kernel.run_block`.
+
+    program (rows, 8); spans (n, channels, 2); bases (n, copies); steps (n, 3): whether the
+    channels work, clocks, tail; after (n, m).
+    """
+
+    program: Ints
+    spans: Ints
+    bases: Ints
+    steps: Ints
+    after: Ints
 
 
 class Engine:
@@ -71,6 +87,44 @@ class Engine:
             if self._deliver(logged):
                 return int(end)
 
+    def run_block(self, block: Block, times: Ints, clock: Ints) -> tuple[Ints, Ints]:
+        """Carry out a block of instructions; its totals (n, ...) by instruction, and clocks (n,) outside the channels.
+
+        times (n + 1, 2): first results and end of each instruction, the last row those of
+        what came before; clock: clocks accounted for, when the ASIC is free, whether one
+        instruction waits for the other.  Both are updated.
+        """
+        n, copies = block.bases.shape
+        totals = np.zeros((n, self.new_totals().size), np.int64)
+        exposed = np.zeros(n, np.int64)
+        parts = [(0, copies, 0, n)]
+        if self._log.shape[0]:
+            parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
+        for part in parts:
+            while not self._deliver(
+                k.run_block(
+                    self.table,
+                    self._states,
+                    self._owners,
+                    block.program,
+                    block.spans,
+                    block.bases,
+                    block.steps,
+                    block.after,
+                    times,
+                    clock,
+                    self.options,
+                    totals,
+                    exposed,
+                    self.ends,
+                    self._log,
+                    self.scratch,
+                    np.array(part, np.int64),
+                )  # fmt: skip
+            ):
+                pass
+        return totals, exposed
+
     def finish(self, stop: int, totals: Ints) -> None:
         """Refresh all channels up to clock `stop`."""
         while not self._deliver(
@@ -126,7 +180,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
         (k.O_NEEDS_OPEN, _vector(x.needs is Needs.OPEN for x in commands)),
         (k.O_OPENS, _vector(x.effect is Effect.OPEN for x in commands)),
         (k.O_CLOSES, _vector(x.effect is Effect.CLOSE for x in commands)),
-        (k.O_SHOWS, _vector(x.shows_column for x in commands)),
+        (k.O_SHOWS, _vector(x.shows_column or device.standard.logs_request for x in commands)),
         (k.O_COMPLETION, _vector(device.completion(x) for x in commands)),
         (k.O_ROLE, _roles(device)),
         (k.O_CAUSE, _cause_matrix(device, causes)),
@@ -135,6 +189,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
         (k.O_BEFORE, _vector(name in x.preceding for x, _ in windows for name in device.command_names)),
         (k.O_AFTER, _vector(name in x.following for x, _ in windows for name in device.command_names)),
         (k.O_REACH, gaps[1:].max(axis=(0, 2))),
+        (k.O_MODE, _vector(device.standard.modes.index(x.mode) if x.mode else k.NONE for x in commands)),
     ]
     header = np.zeros(k.HEADER, np.int64)
     at = k.HEADER
@@ -197,6 +252,7 @@ def _roles(device: Device) -> Ints:
     roles = device.standard.roles
     names = (
         roles.open_bank, roles.open_all, roles.close_bank, roles.close_all, roles.refresh_all, roles.refresh_bank,
+        roles.switch_mode, roles.open_rest or roles.open_bank,
     )  # fmt: skip
     return _vector(-1 if name is None else device.standard.index(name) for name in names)
 
@@ -209,6 +265,7 @@ def _describe(header: Ints, device: Device, causes: int, windows: list[int]) -> 
         k.H_CMDS: c, k.H_GROUPS: groups, k.H_PER_GROUP: device.banks_per_group, k.H_BANKS: banks,
         k.H_COLUMNS: device.columns, k.H_MODE: mode, k.H_INTERVAL: device.refresh_interval, k.H_CAUSES: causes,
         k.H_WINDOWS: len(windows), k.H_DEPTH: max(windows, default=0), k.H_TIMES: (1 + banks + groups) * c,
+        k.H_LOGS_REQUEST: device.standard.logs_request,
         k.O_ROW: k.REGISTERS,
         k.O_TIMES: k.REGISTERS + banks,
         k.O_BANK: k.REGISTERS + banks + c,

@@ -53,7 +53,7 @@ FOREVER = 1 << 60
 # scopes
 CHANNEL, BANK, ALL = 0, 1, 2
 # roles
-OPEN_BANK, OPEN_ALL, CLOSE_BANK, CLOSE_ALL, REFRESH_ALL, REFRESH_BANK = range(6)
+OPEN_BANK, OPEN_ALL, CLOSE_BANK, CLOSE_ALL, REFRESH_ALL, REFRESH_BANK, SWITCH_MODE, OPEN_REST = range(8)
 # requests (program.py)
 RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
 # refresh modes
@@ -63,34 +63,45 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 # (0: none), flags (c), windows (x) and (x, c).
 (
     H_CMDS, H_GROUPS, H_PER_GROUP, H_BANKS, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH, H_TIMES,
-) = range(11)  # fmt: skip
+    H_LOGS_REQUEST,
+) = range(12)  # fmt: skip
 (
     O_CHANNEL, O_GROUP_GAP, O_BANK_GAP, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
-    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER, O_REACH,
-) = range(16, 32)  # fmt: skip
+    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER, O_REACH, O_MODE,
+) = range(16, 33)  # fmt: skip
 # where the parts of a channel's state `s` and of the scratch `w` start
-(O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(32, 39)
+(O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(33, 40)
 HEADER = 40
 # A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open,
 # or -1; R_FAR: no clock of a single bank or bank group binds from here on); open row or -1 (banks); next-allowed clocks of the channel (c), of each bank
 # (banks, c), of each bank group (groups, c); clocks of the latest commands of each window
 # (x, depth), oldest first.
-(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL, R_FAR) = range(7)
+(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL, R_MODE, R_FAR) = range(8)
 REGISTERS = 8
 # The scratch `w` of one program on one channel: registers; commands counted (c) and clocks
 # with a bank open (1); clocks charged to each cause up to the data end; clocks past it,
 # kept only if a later command moves data.
-(W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH) = range(11)
-W_COUNTS = 12
+# (W_FLOOR: nothing issues before; W_BANK: what the log shows instead of the command's own
+# address, unless it is NEVER)
+(
+    W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH, W_FLOOR,
+    W_BANK, W_ROW, W_COLUMN,
+) = range(15)  # fmt: skip
+W_COUNTS = 15
 # What a period of a loop is recognised by (`memory`, and rows of the Engine's table of
 # known periods): the request, then the state at its start, and how far it moves.
 (
     M_CMD, M_STRIDE, M_USED, M_RES, M_COLUMN, M_CLK, M_REFRESHES, M_LOGGED, M_SINCE, M_END, M_CURSOR, M_PREV, M_OPEN,
-    M_LEVEL, M_FAR, M_LENGTH, M_MOVES, M_FIRST,
-) = range(18)  # fmt: skip
+    M_LEVEL, M_MODE, M_FAR, M_LENGTH, M_MOVES, M_FIRST,
+) = range(19)  # fmt: skip
 M_KEYS = 5
 # the log's columns
 LOG_WIDTH = 6
+# An instruction of a block: whether the channels work; ASIC clocks, or clocks that the SRAM
+# needs to store the results; clocks left after the last result it waits for, or -1.
+(I_IS_WORK, I_CLOCKS, I_TAIL) = range(3)
+# the clocks of a block
+(C_ACCOUNTED, C_ASIC, C_SERIAL) = range(3)
 
 
 @_jit
@@ -114,9 +125,10 @@ def _write_log(d, w, log, cmd, bank, row, column, t):
         log[at, 0] = t
         log[at, 1] = w[W_CHANNEL]
         log[at, 2] = cmd
-        log[at, 3] = bank
-        log[at, 4] = row
-        log[at, 5] = column
+        own = w[W_BANK] == NEVER
+        log[at, 3] = bank if own else w[W_BANK]
+        log[at, 4] = row if own else w[W_ROW]
+        log[at, 5] = column if own else w[W_COLUMN]
     w[W_LOGGED] = at + 1
 
 
@@ -201,6 +213,8 @@ def _issue(d, s, w, log, cmd, bank, row, column, t):
     _block(d, s, cmd, bank, t)
     if d[d[O_OPENS] + cmd] or d[d[O_CLOSES] + cmd]:
         _turn_banks(d, s, w, log, cmd, bank, row, t)
+    if cmd == d[d[O_ROLE] + SWITCH_MODE]:
+        s[R_MODE] = 1 - s[R_MODE]
     if d[d[O_COMPLETION] + cmd] > 0:
         _move_data(d, w, cmd, t + d[d[O_COMPLETION] + cmd])
     _write_log(d, w, log, cmd, bank, row if d[d[O_NEEDS_OPEN] + cmd] or d[d[O_OPENS] + cmd] else NONE, column, t)
@@ -250,7 +264,8 @@ def _prepare(d, s, bank, row):
             return d[d[O_ROLE] + CLOSE_ALL], NONE
     if shut < 0:
         return NONE, NONE
-    return d[d[O_ROLE] + OPEN_BANK], shut
+    rest = d[d[O_ROLE] + OPEN_REST]
+    return rest, shut if d[d[O_SCOPE] + rest] == BANK else NONE
 
 
 @_jit
@@ -259,10 +274,20 @@ def _due(d, s, t):
 
 
 @_jit
+def _on_the_way(d, s, w, log, cmd, target, open_row, bank, row, column, t):
+    """Issue what a request needs first; the log may show the request's address for it."""
+    if d[H_LOGS_REQUEST]:
+        w[W_BANK], w[W_ROW], w[W_COLUMN] = bank, row, column
+    _issue(d, s, w, log, cmd, target, open_row if d[d[O_OPENS] + cmd] else NONE, NONE, t)
+    w[W_BANK] = NEVER
+
+
+@_jit
 def _request(d, s, w, log, cmd, bank, row, column, not_before):
     """Issue `cmd` (-1: only open the row) after whatever it needs, refreshing when due."""
-    start = w[W_START]
+    floor = w[W_FLOOR]
     needs = cmd < 0 or d[d[O_NEEDS_OPEN] + cmd]
+    switch = d[d[O_ROLE] + SWITCH_MODE]
     while True:
         first, target = NONE, bank
         if needs:
@@ -270,13 +295,18 @@ def _request(d, s, w, log, cmd, bank, row, column, not_before):
         if first < 0 and cmd < 0:
             return
         if first >= 0:
-            t = max(start, _earliest(d, s, first, target))
+            t = max(floor, _earliest(d, s, first, target))
         else:
-            t = max(start, not_before, _earliest(d, s, cmd, bank))
+            t = max(floor, not_before, _earliest(d, s, cmd, bank))
+        wrong_mode = cmd >= 0 and d[d[O_MODE] + cmd] >= 0 and d[d[O_MODE] + cmd] != s[R_MODE]
+        if wrong_mode:
+            t = max(t, _earliest(d, s, switch, NONE))
         if _due(d, s, t):
             _refresh(d, s, w, log)
+        elif wrong_mode:
+            _on_the_way(d, s, w, log, switch, NONE, NONE, bank, row, column, t)
         elif first >= 0:
-            _issue(d, s, w, log, first, target, row if d[d[O_OPENS] + first] else NONE, NONE, t)
+            _on_the_way(d, s, w, log, first, target, row, bank, row, column, t)
         else:
             _issue(d, s, w, log, cmd, bank, row, column, t)
             return
@@ -284,10 +314,10 @@ def _request(d, s, w, log, cmd, bank, row, column, not_before):
 
 @_jit
 def _close(d, s, w, log, bank):
-    start = w[W_START]
+    floor = w[W_FLOOR]
     cmd = d[d[O_ROLE] + CLOSE_BANK] if bank >= 0 else d[d[O_ROLE] + CLOSE_ALL]
     while s[R_OPEN] > 0 and (bank < 0 or s[d[O_ROW] + bank] >= 0):
-        t = max(start, _earliest(d, s, cmd, bank))
+        t = max(floor, _earliest(d, s, cmd, bank))
         if _due(d, s, t):
             _refresh(d, s, w, log)
         else:
@@ -304,7 +334,7 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     clk = s[R_CLK]
     if d[H_MODE] != NO_REFRESH:
         n = min(n, (s[R_DUE] - 1 - clk) // spacing)
-    if n <= 0:
+    if n <= 0 or d[d[O_OPENS] + cmd] or d[d[O_CLOSES] + cmd]:
         return 0
     last = clk + n * spacing
     for x in range(d[H_WINDOWS]):
@@ -324,7 +354,7 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
 
 
 @_jit
-def _run(d, s, w, log, cmd, bank, lin, n, gap):
+def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d[H_COLUMNS]
     stepped = w[W_STEPPED]
     spacing = max(1, gap, d[d[O_CHANNEL] + cmd * d[H_CMDS] + cmd])
@@ -343,6 +373,8 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap):
         if not stepped and room > 1:
             i += _repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
         not_before = s[R_CLK] + gap
+    if hold > 0:
+        w[W_FLOOR] = max(w[W_FLOOR], s[R_CLK] + hold)
 
 
 @_jit
@@ -367,6 +399,7 @@ def _snapshot(d, s, w, memory, row):
     memory[M_END] = w[W_END] - clk
     memory[M_CURSOR] = w[W_CURSOR] - clk
     memory[M_PREV] = w[W_PREV]
+    memory[M_MODE] = s[R_MODE]
     memory[M_FAR] = _times_bound(d, s, clk)
     at = M_FIRST
     for k in range(d[H_CMDS] + 1):
@@ -394,7 +427,7 @@ def _matches(d, s, w, memory, row):
     clk = s[R_CLK]
     if memory[M_OPEN] != s[R_OPEN] or memory[M_PREV] != w[W_PREV] or memory[M_FAR] != _times_bound(d, s, clk):
         return False
-    if memory[M_END] != w[W_END] - clk or memory[M_CURSOR] != w[W_CURSOR] - clk:
+    if memory[M_END] != w[W_END] - clk or memory[M_CURSOR] != w[W_CURSOR] - clk or memory[M_MODE] != s[R_MODE]:
         return False
     if memory[M_LEVEL] != (s[R_LEVEL] - row if s[R_LEVEL] >= 0 else NEVER):
         return False
@@ -583,10 +616,10 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
             elif seen < 0 or again:
                 _snapshot(d, s, w, memory, at // columns)
                 seen = v
-        _run(d, s, w, log, cmd, NONE, at, used, ZERO)
+        _run(d, s, w, log, cmd, NONE, at, used, ZERO, ZERO)
         if (at + used - 1) // columns != (at + stride) // columns:
             _close(d, s, w, log, NONE)  # the row is used up: close it while the sums drain
-        _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO)
+        _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO, ZERO)
         v += 1
 
 
@@ -623,7 +656,8 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
             bank = (order % groups) * per_group + order // groups
             at = lin + (k // banks) * stride
             if stage == 0:
-                _request(d, s, w, log, NONE, bank, at // columns, NONE, NEVER)
+                shown = at % columns if d[H_LOGS_REQUEST] else NONE
+                _request(d, s, w, log, NONE, bank, at // columns, shown, NEVER)
             elif stage == 1:
                 shown = at % columns if d[d[O_SHOWS] + cmd] else NONE
                 _request(d, s, w, log, cmd, bank, at // columns, shown, NEVER)
@@ -638,11 +672,13 @@ def _execute(d, s, w, log, program, first, last, base, memory, known):
         op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
         if op == RUN:
             shift = base if d[d[O_NEEDS_OPEN] + cmd] else 0
-            _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5])
+            _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5], program[r, 6])
         elif op == LOOP:
             _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
         elif op == OPEN:
-            _request(d, s, w, log, NONE, bank, (lin + base) // d[H_COLUMNS], NONE, NEVER)
+            at = lin + base
+            shown = at % d[H_COLUMNS] if d[H_LOGS_REQUEST] else NONE
+            _request(d, s, w, log, NONE, bank, at // d[H_COLUMNS], shown, NEVER)
         elif op == CLOSE:
             _close(d, s, w, log, bank)
         else:
@@ -676,6 +712,8 @@ def _normalise(d, s, start):
 @_jit
 def _start_work(d, w, start, account, channel, stepped, logged, low, high):
     w[W_START] = start
+    w[W_FLOOR] = start
+    w[W_BANK] = NEVER
     w[W_PREV] = -1
     w[W_CURSOR] = account
     w[W_END] = start
@@ -863,6 +901,26 @@ def _run_apart(d, states, program, spans, base, start, account, options, totals,
     return critical, logged
 
 
+@_jit
+def _run_program(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
+    """`run_channels` for one program: the last data end and the log rows."""
+    charges = scratch[3]
+    logged = ZERO
+    if options[1] and log.shape[0] == 0:
+        critical = _run_folded(
+            d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch
+        )
+    else:
+        critical, logged = _run_apart(
+            d, states, program, spans, base, start, account, options, totals, ends, log, scratch
+        )
+    if critical < 0:
+        return start, logged
+    for k in range(d[H_CAUSES]):
+        totals[d[H_CMDS] + 1 + k] += charges[critical, k]
+    return ends[critical], logged
+
+
 @_entry
 def run_channels(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run one program per channel from clock `start`; return (last data end, log rows).
@@ -875,23 +933,71 @@ def run_channels(d, states, owners, program, spans, base, start, account, option
     receives each channel's data end.  If the log would overflow nothing is changed and
     the rows needed come back negative.
     """
-    charges = scratch[3]
+    return _run_program(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch)
+
+
+@_jit
+def _ready(after, times, i, which):
+    """When what instruction i waits for has made its first result (0), or is done (1)."""
+    t = NEVER
+    for k in range(after.shape[1]):
+        if after[i, k] != NONE:
+            t = max(t, times[after[i, k], which])
+    return t
+
+
+@_jit
+def _arithmetic(step, after, times, clock, i, start):
+    """ASIC work from `start`; return when its first result is made, and when it ends."""
+    begin = max(start, clock[C_ASIC])
+    first, end = begin, begin + step[I_CLOCKS]
+    if step[I_TAIL] != NONE:  # the work began with the first results of what it waits for
+        first = _ready(after, times, i, 0)
+        end = max(begin + step[I_TAIL], first + step[I_CLOCKS])
+    clock[C_ASIC] = end
+    return first, end
+
+
+@_entry
+def run_block(
+    d, states, owners, program, spans, bases, steps, after, times, clock, options, totals, exposed, ends, log, scratch,
+    part,
+):  # fmt: skip
+    """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
+
+    Instruction i runs rows spans[i] of `program`, shifted by bases[i, copy], or is ASIC work;
+    after (n, m) are the instructions it waits for (n: the copy before; -1: none), times
+    (n + 1, 2) their first results and ends; clock = (accounted, ASIC free, serial); totals
+    (n, ...) as of `run_channels`; exposed (n,) collects the clocks that an instruction adds
+    outside of the channels.  With a log a part must be one instruction: if its rows do not
+    fit, nothing is changed and their number comes back negative.
+    """
+    n = steps.shape[0]
     logged = ZERO
-    if options[1] and log.shape[0] == 0:
-        critical = _run_folded(
-            d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch
-        )
-    else:
-        critical, logged = _run_apart(
-            d, states, program, spans, base, start, account, options, totals, ends, log, scratch
-        )
-        if logged < 0:
-            return start, logged
-    if critical < 0:
-        return start, logged
-    for k in range(d[H_CAUSES]):
-        totals[d[H_CMDS] + 1 + k] += charges[critical, k]
-    return ends[critical], logged
+    for copy in range(part[0], part[1]):
+        for i in range(part[2], part[3]):
+            step = steps[i]
+            accounted = clock[C_ACCOUNTED]
+            start = accounted if clock[C_SERIAL] else _ready(after, times, i, 1)
+            if step[I_IS_WORK]:
+                first = start
+                end, logged = _run_program(
+                    d, states, owners, program, spans[i], bases[i, copy], start, max(start, accounted), options,
+                    totals[i], ends, log, scratch,
+                )  # fmt: skip
+                if logged < 0:
+                    return logged
+                if start + step[I_CLOCKS] > end:  # the SRAM takes longer to store the results
+                    exposed[i] += max(start + step[I_CLOCKS] - max(end, accounted), 0)
+                    end = start + step[I_CLOCKS]
+            else:
+                first, end = _arithmetic(step, after, times, clock, i, start)
+                exposed[i] += max(end - accounted, 0)
+            clock[C_ACCOUNTED] = max(accounted, end)
+            times[i, 0], times[i, 1] = first, end
+        if part[3] == n:
+            times[n, 0], times[n, 1] = times[n - 1, 0], times[n - 1, 1]
+    return logged
 
 
 @_entry

@@ -5,13 +5,15 @@ rows follows from the state of the banks and is the channel controller's busines
 (`device.Controller` in plain Python, `kernel` compiled).  Rows are int64, so that one
 array is both the notation and what the kernel reads:
 
-  RUN      op cmd bank  lin n gap    0     0       n commands at consecutive columns
+  RUN      op cmd bank  lin n gap    hold  0       n commands at consecutive columns
   LOOP     op cmd -1    lin n stride used  res     n times: `used` commands from lin, then one `res`
   OPEN     op -1  bank  lin 0 0      0     0       open the row of lin (bank -1: in all banks)
   CLOSE    op -1  bank  0   0 0      0     0       close the bank (-1: all, if any is open)
   SCATTER  op cmd -1    lin n stride ahead behind  one command in each bank, n times over
 
-`lin` is a linear column of a bank: row * columns + column.  LOOP closes all banks before a
+`lin` is a linear column of a bank: row * columns + column.  After a RUN with `hold`, later
+requests arrive no earlier than `hold` clocks after its last command (the host waits for
+what it reads; 0: they are there already).  LOOP closes all banks before a
 `res` if the next turn starts in another row, so that the row is closed while the sums
 drain.  Bank order inside SCATTER
 alternates bank groups, so that consecutive activations and writes meet the short
@@ -32,9 +34,12 @@ Program = NDArray[np.int64]
 Request = tuple[int, int, int, int, int, int, int, int]
 
 
-def run(cmd: int, bank: int, lin: int, n: int, gap: int = 0) -> Request:
-    """`n` commands at consecutive linear columns from `lin`, at least `gap` clocks apart."""
-    return (RUN, cmd, bank, lin, n, gap, 0, 0)
+def run(cmd: int, bank: int, lin: int, n: int, gap: int = 0, hold: int = 0) -> Request:
+    """`n` commands at consecutive linear columns from `lin`, at least `gap` clocks apart.
+
+    With `hold`, nothing after them issues sooner than `hold` clocks after the last one.
+    """
+    return (RUN, cmd, bank, lin, n, gap, hold, 0)
 
 
 def loop(cmd: int, lin: int, n: int, stride: int, used: int, res: int) -> Request:

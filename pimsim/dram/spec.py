@@ -43,7 +43,8 @@ class Command:
 
     `completion` is an expression over timing names: clocks from issue until the
     command's data has crossed the pins (empty: the command moves no data that
-    anyone waits for).  `shows_column` says whether the log carries a column.
+    anyone waits for).  `shows_column` says whether the log carries a column.  `mode` is
+    the mode that the channel must be in (empty: any).
     """
 
     name: str
@@ -52,6 +53,7 @@ class Command:
     effect: Effect = Effect.NONE
     shows_column: bool = False
     completion: str = ""
+    mode: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,12 @@ class TimingConstraint:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which commands a controller uses to open, close and refresh (None: has none)."""
+    """Which commands a controller uses to open, close and refresh (None: has none).
+
+    open_rest: what issues when all banks shall be open at a row and some are, the others
+    closed: opens one closed bank (None: open_bank does), opens all banks over, or closes all.
+    switch_mode: toggles between the channel's two modes.
+    """
 
     open_bank: str | None = None
     open_all: str | None = None
@@ -84,6 +91,8 @@ class Roles:
     close_all: str | None = None
     refresh_all: str | None = None
     refresh_bank: str | None = None
+    open_rest: str | None = None
+    switch_mode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,10 @@ class Standard:
     causes: rows (preceding, following, cause), first match wins, "*" matches all:
     to what the clocks between two consecutive commands of a channel are charged.
     derived: timing names computed from other names, in order (name, expression).
+    modes: the modes of a channel, two or none; it starts in the first.
+    logs_request: whether the log gives every command the bank, row and column of the request
+    that it serves, even where the command itself has none.
+    function_rows: half-open range of row numbers beyond the array that open like any other.
     """
 
     name: str
@@ -101,6 +114,13 @@ class Standard:
     roles: Roles
     causes: tuple[tuple[str, str, str], ...] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
+    modes: tuple[str, ...] = ()
+    logs_request: bool = False
+    function_rows: tuple[int, int] = (0, 0)
+
+    def has_row(self, row: int, rows: int) -> bool:
+        """Whether a bank with `rows` rows in its array can open `row`."""
+        return 0 <= row < rows or self.function_rows[0] <= row < self.function_rows[1]
 
     def command(self, name: str) -> Command:
         """The command called `name`; KeyError names the device's commands if unknown."""

@@ -122,7 +122,7 @@ class _Planner:
         workload = self.plan.workload
         parts = []
         for scope in ("once_before", "block", "once_after"):
-            self.out = []
+            self.out, self.last = [], START
             if scope != "once_after" or head:
                 for operator in workload.select(scope):
                     self._operator(operator)

@@ -1,8 +1,8 @@
 """The system: a controller that issues instructions to the PIM channels and the ASIC.
 
-SimPy carries the time of the controller, which wakes once a block; an instruction on the
-channels is one call of the channel engine, which issues every DRAM command of it and
-carries its state on.
+SimPy carries the time of the controller, which wakes once a step for each part of it (what
+comes before the blocks, the blocks, what comes after): a part is one call of the channel
+engine, which issues every DRAM command of every instruction and carries its state on.
 
 `paper`: an instruction starts when the ASIC and all channels are idle.
 `overlap`: an instruction starts when the instructions it waits for are done; the channel
@@ -16,14 +16,17 @@ time already accounted for, so charges sum to the latency under either schedule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import simpy
 
-from pimsim.dram.engine import Engine, Ints
+from pimsim.dram.engine import Block, Engine, Ints
+from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import START, Instruction, Plan, Step
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally
 
@@ -43,10 +46,40 @@ class Counter:
     payload: int = 0
     macs: int = 0
 
-    def charge(self, cause: str, clocks: int) -> None:
-        """Charge clocks to a cause outside the channels."""
-        if clocks > 0:
-            self.charges[cause] = self.charges.get(cause, 0) + clocks
+    def add(self, instruction: Instruction, copies: int, totals: Ints, exposed: int) -> None:
+        """Count `copies` of an instruction; `exposed` clocks of them were outside the channels."""
+        self.count += copies
+        self.totals += totals
+        work = instruction.work
+        if work is None:
+            self.busy += copies * instruction.clocks
+            self.adds += copies * instruction.cost.adds
+            self.multiplies += copies * instruction.cost.multiplies
+        else:
+            self.payload += copies * work.payload
+            self.macs += copies * work.macs
+        if exposed:
+            cause = instruction.cause or "result_transfer"
+            self.charges[cause] = self.charges.get(cause, 0) + exposed
+
+
+REST = Work(np.zeros((0, WIDTH), np.int64), np.zeros((0, 2), np.int64))  # what the channels do for an ASIC instruction
+
+
+def _or_none(tail: int | None) -> int:
+    return -1 if tail is None else tail
+
+
+def _dependencies(instructions: Sequence[Instruction]) -> Ints:
+    """(n, m): which instructions of the part each one waits for; n: what came before the part; -1: no more."""
+    n = len(instructions)
+    place = {START: n}
+    rows = []
+    for i, instruction in enumerate(instructions):
+        rows.append([place[key] for key in instruction.after])
+        place[instruction.key] = i
+    width = max(map(len, rows))
+    return np.array([row + [-1] * (width - len(row)) for row in rows], np.int64)
 
 
 class System:
@@ -56,13 +89,18 @@ class System:
         self.plan = plan
         self.engine = engine
         self.env = simpy.Environment()
-        self.serial = plan.config.schedule == "paper"
         self.counters: dict[tuple[str, str], Counter] = {}
         self.tokens: list[TokenTally] = []
-        self.accounted = 0  # clocks charged so far = end of the latest instruction
+        # clocks charged so far = end of the latest instruction; when the ASIC is free; one at a time?
+        self.clock = np.array([0, 0, plan.config.schedule == "paper"], np.int64)
         self.prefilled = 0
-        self.asic_free = 0
-        self.spans: dict[str, tuple[int, int]] = {START: (0, 0)}  # start and end by key
+        self.latest = np.zeros(2, np.int64)  # first results and end of the latest instruction
+        self.regions: dict[tuple[int, ...], Ints] = {}
+
+    @property
+    def accounted(self) -> int:
+        """Clocks charged so far."""
+        return int(self.clock[0])
 
     def run(self, progress: Progress | None = None) -> Tally:
         """Simulate prefill and decode; the counts of it."""
@@ -89,51 +127,42 @@ class System:
     def _step(self, phase: str, step: Step) -> Generator[simpy.Event, Any, None]:
         layers = self.plan.workload.shape.layers
         for instructions, copies in ((step.before, 1), (step.block, layers), (step.after, 1)):
-            units = [(i, self._counter(phase, i.operator)) for i in instructions]
-            for copy in range(copies if units else 0):
-                for instruction, counter in units:
-                    start = self._ready(instruction)
-                    self.spans[instruction.key] = self._execute(instruction, counter, copy, start)
-                if self.accounted > self.env.now:
-                    yield self.env.timeout(self.accounted - self.env.now)
-                self.spans[START] = self.spans[instructions[-1].key]
+            if instructions:
+                self._part(phase, instructions, copies)
+            if self.accounted > self.env.now:
+                yield self.env.timeout(self.accounted - self.env.now)
 
-    def _ready(self, instruction: Instruction) -> int:
-        """The clock at which the controller may issue the instruction."""
-        if self.serial:
-            return self.accounted
-        return max(self.spans[key][1] for key in instruction.after)
+    def _part(self, phase: str, instructions: Sequence[Instruction], copies: int) -> None:
+        """Carry out instructions `copies` times, and count what they did."""
+        times = np.zeros((len(instructions) + 1, 2), np.int64)
+        times[-1] = self.latest
+        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.clock)
+        self.latest = times[-1]
+        for instruction, total, clocks in zip(instructions, totals, exposed.tolist(), strict=True):
+            self._counter(phase, instruction.operator).add(instruction, copies, total, clocks)
 
-    def _execute(self, instruction: Instruction, counter: Counter, copy: int, start: int) -> tuple[int, int]:
-        """Run one instruction from `start`; when its first result is made, and when it ends."""
-        counter.count += 1
-        if instruction.work is None:
-            return self._arithmetic(instruction, counter, start)
-        work = instruction.work
-        accounted = self.accounted
-        end = self.engine.run(work.program, work.spans, instruction.bases[copy], start, counter.totals, accounted)
-        if start + instruction.landing > end:  # the SRAM takes longer to store the results
-            counter.charge("result_transfer", start + instruction.landing - max(end, accounted))
-            end = start + instruction.landing
-        counter.payload += work.payload
-        counter.macs += work.macs
-        if end > accounted:
-            self.accounted = end
-        return start, end
+    def _block(self, instructions: Sequence[Instruction], copies: int) -> Block:
+        """The instructions as the engine reads them."""
+        programs, rows, spans = [], 0, []
+        for instruction in instructions:
+            work = instruction.work or REST
+            programs.append(work.program)
+            spans.append(work.spans + rows if instruction.work else np.zeros((self.plan.device.channels, 2), np.int64))
+            rows += len(work.program)
+        steps = [(i.work is not None, i.landing if i.work else i.clocks, _or_none(i.tail)) for i in instructions]
+        return Block(
+            np.concatenate(programs),
+            np.stack(spans),
+            np.stack([self._bases(instruction, copies) for instruction in instructions]),
+            np.array(steps, np.int64),
+            _dependencies(instructions),
+        )
 
-    def _arithmetic(self, instruction: Instruction, counter: Counter, start: int) -> tuple[int, int]:
-        begin = first = max(start, self.asic_free)
-        end = begin + instruction.clocks
-        if instruction.tail is not None:  # the work began with the first results of what it waits for
-            first = max(self.spans[key][0] for key in instruction.after)
-            end = max(begin + instruction.tail, first + instruction.clocks)
-        self.asic_free = end
-        counter.busy += instruction.clocks
-        counter.adds += instruction.cost.adds
-        counter.multiplies += instruction.cost.multiplies
-        counter.charge(instruction.cause, end - self.accounted)
-        self.accounted = max(self.accounted, end)
-        return first, end
+    def _bases(self, instruction: Instruction, copies: int) -> Ints:
+        bases = instruction.bases[:copies] or (0,) * copies
+        if (found := self.regions.get(bases)) is None:
+            found = self.regions[bases] = np.array(bases, np.int64)
+        return found
 
     def _counter(self, phase: str, operator: str) -> Counter:
         key = (phase, operator)
