@@ -148,12 +148,15 @@ class Engine:
 
 
 KNOWN_PERIODS = 256  # loops whose period is remembered between programs
+KNOWN_OUTCOMES = 512  # programs whose outcome is
 
 
 def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
     """Room for one call: the compiled code allocates nothing."""
     channels = states.shape[0]
     memory = k.M_FIRST + commands + 1 + 2 * causes + states.shape[1]
+    before = k.MOST_REQUESTS * k.REQUEST_WIDTH + k.X_PROGRAM
+    outcome = before + k.Y_FIRST + 2 * (states.shape[1] - k.REGISTERS) + commands + 1 + causes
     shapes = [
         states.shape,  # fresh
         states.shape,  # before
@@ -163,6 +166,8 @@ def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[
         (memory,),
         (KNOWN_PERIODS, memory),
         (channels,),  # links
+        (KNOWN_OUTCOMES, outcome),
+        (outcome,),  # x
     ]
     return tuple(np.zeros(shape, np.int64) for shape in shapes)
 
@@ -189,7 +194,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
         (k.O_BEFORE, _vector(name in x.preceding for x, _ in windows for name in device.command_names)),
         (k.O_AFTER, _vector(name in x.following for x, _ in windows for name in device.command_names)),
         (k.O_REACH, gaps[1:].max(axis=(0, 2))),
-        (k.O_MODE, _vector(device.standard.modes.index(x.mode) if x.mode else k.NONE for x in commands)),
+        (k.O_MODE, _vector(int(device.standard.modes.index(x.mode)) if x.mode else k.NONE for x in commands)),
     ]
     header = np.zeros(k.HEADER, np.int64)
     at = k.HEADER

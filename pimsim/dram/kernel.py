@@ -49,6 +49,7 @@ NONE = np.int64(-1)
 NEVER = np.int64(-(1 << 60))
 ZERO, ONE = np.int64(0), np.int64(1)
 FOREVER = 1 << 60
+FAR_AWAY = np.int64(1 << 60)
 
 # scopes
 CHANNEL, BANK, ALL = 0, 1, 2
@@ -73,9 +74,9 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 (O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(33, 40)
 HEADER = 40
 # A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open,
-# or -1; R_FAR: no clock of a single bank or bank group binds from here on); open row or -1 (banks); next-allowed clocks of the channel (c), of each bank
-# (banks, c), of each bank group (groups, c); clocks of the latest commands of each window
-# (x, depth), oldest first.
+# or -1; R_FAR: no clock of a single bank or bank group binds from here on); open row or -1
+# (banks); next-allowed clocks of the channel (c), of each bank (banks, c), of each bank
+# group (groups, c); clocks of the latest commands of each window (x, depth), oldest first.
 (R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL, R_MODE, R_FAR) = range(8)
 REGISTERS = 8
 # The scratch `w` of one program on one channel: registers; commands counted (c) and clocks
@@ -95,6 +96,14 @@ W_COUNTS = 15
     M_LEVEL, M_MODE, M_FAR, M_LENGTH, M_MOVES, M_FIRST,
 ) = range(19)  # fmt: skip
 M_KEYS = 5
+# The outcome of a short program that met no refresh (rows of the Engine's table of outcomes):
+# what it started from (program, clocks relative to its start, rows relative to its own),
+# then what it did; the vectors follow the numbers in the order of `_outcome_parts`.
+(X_REQUESTS, X_COLUMN, X_CURSOR, X_OPEN, X_MODE, X_LEVEL, X_FAR) = range(7)
+X_PROGRAM = 8
+MOST_REQUESTS, REQUEST_WIDTH = 8, 8
+(Y_CLK, Y_END, Y_OPEN, Y_SINCE, Y_CLOSED, Y_LEVEL, Y_FAR, Y_MODE) = range(8)
+Y_FIRST = 8
 # the log's columns
 LOG_WIDTH = 6
 # An instruction of a block: whether the channels work; ASIC clocks, or clocks that the SRAM
@@ -805,20 +814,203 @@ def _count(d, w, counts):
 
 
 @_jit
-def _finish_charges(d, w, charges):
+def _finish_charges(d, w):
     """What is left up to the data end goes to the command that sets it."""
     end = w[W_END]
     if end > w[W_CURSOR]:
         w[d[O_CHARGED] + d[d[O_CAUSE] + w[W_TAIL]]] += end - w[W_CURSOR]
+        w[W_CURSOR] = end
+
+
+@_jit
+def _note_end(d, w, charges):
+    """The charges of a finished program; return its data end."""
     for k in range(d[H_CAUSES]):
         charges[k] = w[d[O_CHARGED] + k]
-    return end
+    return w[W_END]
+
+
+@_jit
+def _outcome_parts(d):
+    """Where the parts of an outcome start: recent clocks, clocks and rows before; numbers, the same after; counts."""
+    recent = X_PROGRAM + MOST_REQUESTS * REQUEST_WIDTH
+    clocks = recent + d[H_WINDOWS] * d[H_DEPTH]
+    rows = clocks + d[H_TIMES]
+    after = rows + d[H_BANKS]
+    counts = after + Y_FIRST + (after - recent)
+    return recent, clocks, rows, after, counts
+
+
+@_jit
+def _rows_touched(d, program, first, last, column):
+    """The lowest and highest row that a program works in, relative to its base."""
+    low, high = FAR_AWAY, NONE
+    for r in range(first, last):
+        op, cmd, lin, n = program[r, 0], program[r, 1], program[r, 3] + column, program[r, 4]
+        end = lin
+        if op == RUN:
+            if not d[d[O_NEEDS_OPEN] + cmd]:
+                continue
+            end = lin + n - 1
+        elif op == LOOP:
+            end = lin + (n - 1) * program[r, 5] + program[r, 6] - 1
+        elif op == SCATTER:
+            end = lin + (n - 1) * program[r, 5]
+        elif op == CLOSE:
+            continue
+        low, high = min(low, lin // d[H_COLUMNS]), max(high, end // d[H_COLUMNS])
+    return low, high
+
+
+@_jit
+def _relative(row, base_row, low, high):
+    """A row as a program sees it: closed (-1), one that it does not work in (NEVER), or relative to its base."""
+    if row < 0:
+        return NONE
+    if row - base_row < low or row - base_row > high:
+        return NEVER
+    return row - base_row
+
+
+@_jit
+def _describe_start(d, s, w, x, program, first, last, base, start, low, high):
+    """Write to `x` everything that decides what a program does if no refresh falls due; return its hash."""
+    recent, clocks, rows, _, _ = _outcome_parts(d)
+    base_row = base // d[H_COLUMNS]
+    x[X_REQUESTS] = last - first
+    x[X_COLUMN] = base % d[H_COLUMNS]
+    x[X_CURSOR] = w[W_CURSOR] - start
+    x[X_OPEN] = s[R_OPEN]
+    x[X_MODE] = s[R_MODE]
+    x[X_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
+    x[X_FAR] = _times_bound(d, s, start)
+    mixed = x[X_LEVEL] + x[X_CURSOR]
+    for r in range(first, last):
+        for k in range(REQUEST_WIDTH):
+            x[X_PROGRAM + (r - first) * REQUEST_WIDTH + k] = program[r, k]
+        mixed = mixed * 31 + program[r, 3] + program[r, 4] * 7 + program[r, 5]
+    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
+        x[recent + k] = s[d[O_RECENT] + k] - start
+    for k in range(x[X_FAR]):
+        x[clocks + k] = s[d[O_TIMES] + k] - start
+    for k in range(d[H_CMDS]):
+        mixed = mixed * 31 + x[clocks + k]
+    if s[R_LEVEL] < 0 and s[R_OPEN] > 0:
+        for k in range(d[H_BANKS]):
+            x[rows + k] = _relative(s[d[O_ROW] + k], base_row, low, high)
+    return mixed
+
+
+@_jit
+def _same_start(d, x, outcome):
+    recent, clocks, rows, _, _ = _outcome_parts(d)
+    for k in range(X_FAR + 1):
+        if x[k] != outcome[k]:
+            return False
+    for k in range(X_PROGRAM, X_PROGRAM + x[X_REQUESTS] * REQUEST_WIDTH):
+        if x[k] != outcome[k]:
+            return False
+    for k in range(recent, clocks + x[X_FAR]):
+        if x[k] != outcome[k]:
+            return False
+    if x[X_LEVEL] == NONE and x[X_OPEN] > 0:
+        for k in range(rows, rows + d[H_BANKS]):
+            if x[k] != outcome[k]:
+                return False
+    return True
+
+
+@_jit
+def _remember(d, s, w, x, outcome, base, start, since, low, high):
+    """Keep what the program described in `x` did; a bank has been open since clock `since` before it."""
+    recent, clocks, rows, after, counts = _outcome_parts(d)
+    shift = after + Y_FIRST - recent
+    base_row = base // d[H_COLUMNS]
+    for k in range(after):
+        outcome[k] = x[k]
+    stayed = x[X_OPEN] > 0 and s[R_OPEN] > 0 and s[R_SINCE] == since
+    outcome[after + Y_CLK] = s[R_CLK] - start
+    outcome[after + Y_END] = w[W_END] - start
+    outcome[after + Y_OPEN] = s[R_OPEN]
+    outcome[after + Y_SINCE] = NEVER if stayed else s[R_SINCE] - start
+    outcome[after + Y_CLOSED] = x[X_OPEN] > 0 and not stayed
+    outcome[after + Y_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
+    outcome[after + Y_FAR] = s[R_FAR] - start
+    outcome[after + Y_MODE] = s[R_MODE]
+    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
+        outcome[recent + shift + k] = s[d[O_RECENT] + k] - start
+    for k in range(_times_bound(d, s, start)):
+        outcome[clocks + shift + k] = s[d[O_TIMES] + k] - start
+    for k in range(d[H_BANKS]):
+        outcome[rows + shift + k] = _relative(s[d[O_ROW] + k], base_row, low, high)
+    for k in range(d[H_CMDS] + 1):
+        outcome[counts + k] = w[W_COUNTS + k]
+    if outcome[after + Y_CLOSED]:
+        outcome[counts + d[H_CMDS]] -= start - since
+    for k in range(d[H_CAUSES]):
+        outcome[counts + d[H_CMDS] + 1 + k] = w[d[O_CHARGED] + k]
+
+
+@_jit
+def _replay(d, s, w, outcome, base, start):
+    """Do what the remembered program did, from clock `start` and in the rows of `base`."""
+    recent, clocks, rows, after, counts = _outcome_parts(d)
+    shift = after + Y_FIRST - recent
+    base_row = base // d[H_COLUMNS]
+    for k in range(d[H_CMDS] + 1):
+        w[W_COUNTS + k] = outcome[counts + k]
+    if outcome[after + Y_CLOSED]:
+        w[W_COUNTS + d[H_CMDS]] += start - s[R_SINCE]
+    for k in range(d[H_CAUSES]):
+        w[d[O_CHARGED] + k] = outcome[counts + d[H_CMDS] + 1 + k]
+    w[W_END] = start + outcome[after + Y_END]
+    s[R_CLK] = start + outcome[after + Y_CLK]
+    s[R_OPEN] = outcome[after + Y_OPEN]
+    if outcome[after + Y_SINCE] != NEVER:
+        s[R_SINCE] = start + outcome[after + Y_SINCE]
+    if outcome[after + Y_LEVEL] != NEVER:
+        s[R_LEVEL] = outcome[after + Y_LEVEL] + base_row if outcome[after + Y_LEVEL] >= 0 else NONE
+    s[R_FAR] = start + outcome[after + Y_FAR]
+    s[R_MODE] = outcome[after + Y_MODE]
+    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
+        s[d[O_RECENT] + k] = start + outcome[recent + shift + k]
+    for k in range(_times_bound(d, s, start)):
+        s[d[O_TIMES] + k] = start + outcome[clocks + shift + k]
+    for k in range(d[H_BANKS]):
+        row = outcome[rows + shift + k]
+        if row != NEVER:
+            s[d[O_ROW] + k] = row + base_row if row >= 0 else NONE
+
+
+@_jit
+def _perform(d, s, w, log, program, first, last, base, start, memory, known, outcomes, x):
+    """Execute a program whose refreshes so far are done, or replay what it did from the same start.
+
+    The outcome is linear in the start and the base as long as no refresh falls due before
+    its last command: nothing that the engine decides by looks at absolute clocks or rows.
+    """
+    if w[W_STEPPED] or last - first > MOST_REQUESTS:
+        _execute(d, s, w, log, program, first, last, base, memory, known)
+        _finish_charges(d, w)
+        return
+    low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
+    mixed = _describe_start(d, s, w, x, program, first, last, base, start, low, high)
+    outcome = outcomes[mixed % outcomes.shape[0]]
+    _, _, _, after, _ = _outcome_parts(d)
+    if _same_start(d, x, outcome) and not _due(d, s, start + outcome[after + Y_CLK]):
+        _replay(d, s, w, outcome, base, start)
+        return
+    refreshes, since = w[W_REFRESHES], s[R_SINCE]
+    _execute(d, s, w, log, program, first, last, base, memory, known)
+    _finish_charges(d, w)
+    if w[W_REFRESHES] == refreshes:
+        _remember(d, s, w, x, outcome, base, start, since, low, high)
 
 
 @_jit
 def _run_folded(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run channels with the same state and work once; return the channel whose charges count."""
-    fresh, before, counts, charges, w, memory, known, links = scratch
+    fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
     channels = states.shape[0]
     _part(states, owners, links, spans)
     leaders = 0
@@ -854,11 +1046,11 @@ def _run_folded(d, states, owners, program, spans, base, start, account, options
                         owners[other] = twin
                 ends[channel] = ends[twin]
                 continue
-        _execute(d, s, w, log, program, first, last, base, memory, known)
+        _perform(d, s, w, log, program, first, last, base, start, memory, known, outcomes, x)
         for k in range(d[H_CMDS] + 1):
             counts[channel, k] = w[W_COUNTS + k]
             totals[k] += many * w[W_COUNTS + k]
-        ends[channel] = _finish_charges(d, w, charges[channel])
+        ends[channel] = _note_end(d, w, charges[channel])
         if ends[channel] > ends[critical]:
             critical = channel
     if spans[critical, 0] == spans[critical, 1]:
@@ -872,7 +1064,7 @@ def _run_apart(d, states, program, spans, base, start, account, options, totals,
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    fresh, before, counts, charges, w, memory, known, links = scratch
+    fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
     logged = ZERO
     critical = ZERO
     for channel in range(states.shape[0]):
@@ -887,8 +1079,9 @@ def _run_apart(d, states, program, spans, base, start, account, options, totals,
         _begin(d, s, w, log, start, account, channel, options, logged)
         _normalise(d, s, start)
         _execute(d, s, w, log, program, first, last, base, memory, known)
+        _finish_charges(d, w)
         _count(d, w, counts[channel])
-        ends[channel] = _finish_charges(d, w, charges[channel])
+        ends[channel] = _note_end(d, w, charges[channel])
         logged = w[W_LOGGED]
         if ends[channel] > ends[critical]:
             critical = channel
@@ -1007,7 +1200,7 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
     Returns the log rows, negative (and nothing changed) if the log would overflow.
     """
     c = d[H_CMDS]
-    fresh, before, counts, charges, w, memory, known, links = scratch
+    fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
     logged = ZERO
     for channel in range(states.shape[0]):
         s = fresh[channel]
