@@ -76,16 +76,14 @@ class Engine:
     def run(self, program: Ints, spans: Ints, base: int, start: int, totals: Ints, account: int = 0) -> int:
         """Run program rows spans[channel] on each channel from clock `start`; return the last data end.
 
-        Clocks before `account` are somebody else's and are not charged to causes again.
+        base shifts every linear column of the array.  Clocks before `account` are somebody
+        else's and are not charged to causes again.  `ends` then has each channel's data end.
         """
-        account = max(start, account)
-        while True:
-            end, logged = k.run_channels(
-                self.table, self._states, self._owners, program, spans, base, start, account,
-                self.options, totals, self.ends, self._log, self.scratch,
-            )  # fmt: skip
-            if self._deliver(logged):
-                return int(end)
+        one = Block(program, spans[np.newaxis], np.array([[base]]), np.array([[1, 0, -1]]), np.array([[1]]))
+        times = np.array([[0, 0], [start, start]])
+        counted, _ = self.run_block(one, times, np.array([max(start, account), 0, 0]))
+        totals += counted[0]
+        return int(times[0, 1])
 
     def run_block(self, block: Block, times: Ints, clock: Ints) -> tuple[Ints, Ints]:
         """Carry out a block of instructions; its totals (n, ...) by instruction, and clocks (n,) outside the channels.

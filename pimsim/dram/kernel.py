@@ -983,28 +983,24 @@ def _replay(d, s, w, outcome, base, start):
 
 
 @_jit
-def _perform(d, s, w, log, program, first, last, base, start, memory, known, outcomes, x):
-    """Execute a program whose refreshes so far are done, or replay what it did from the same start.
+def _done_before(d, s, w, program, first, last, base, start, outcomes, x):
+    """Replay a program that was executed from the same start before; else the place to keep it, NONE if there is none.
 
     The outcome is linear in the start and the base as long as no refresh falls due before
     its last command: nothing that the engine decides by looks at absolute clocks or rows.
+    Returns (done, place).
     """
     if w[W_STEPPED] or last - first > MOST_REQUESTS:
-        _execute(d, s, w, log, program, first, last, base, memory, known)
-        _finish_charges(d, w)
-        return
+        return False, NONE
     low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
     mixed = _describe_start(d, s, w, x, program, first, last, base, start, low, high)
-    outcome = outcomes[mixed % outcomes.shape[0]]
+    place = mixed % outcomes.shape[0]
+    outcome = outcomes[place]
     _, _, _, after, _ = _outcome_parts(d)
     if _same_start(d, x, outcome) and not _due(d, s, start + outcome[after + Y_CLK]):
         _replay(d, s, w, outcome, base, start)
-        return
-    refreshes, since = w[W_REFRESHES], s[R_SINCE]
-    _execute(d, s, w, log, program, first, last, base, memory, known)
-    _finish_charges(d, w)
-    if w[W_REFRESHES] == refreshes:
-        _remember(d, s, w, x, outcome, base, start, since, low, high)
+        return True, place
+    return False, place
 
 
 @_jit
@@ -1046,7 +1042,14 @@ def _run_folded(d, states, owners, program, spans, base, start, account, options
                         owners[other] = twin
                 ends[channel] = ends[twin]
                 continue
-        _perform(d, s, w, log, program, first, last, base, start, memory, known, outcomes, x)
+        done, place = _done_before(d, s, w, program, first, last, base, start, outcomes, x)
+        if not done:
+            refreshes, since = w[W_REFRESHES], s[R_SINCE]
+            _execute(d, s, w, log, program, first, last, base, memory, known)
+            _finish_charges(d, w)
+            if place != NONE and w[W_REFRESHES] == refreshes:
+                low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
+                _remember(d, s, w, x, outcomes[place], base, start, since, low, high)
         for k in range(d[H_CMDS] + 1):
             counts[channel, k] = w[W_COUNTS + k]
             totals[k] += many * w[W_COUNTS + k]
@@ -1095,41 +1098,6 @@ def _run_apart(d, states, program, spans, base, start, account, options, totals,
 
 
 @_jit
-def _run_program(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
-    """`run_channels` for one program: the last data end and the log rows."""
-    charges = scratch[3]
-    logged = ZERO
-    if options[1] and log.shape[0] == 0:
-        critical = _run_folded(
-            d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch
-        )
-    else:
-        critical, logged = _run_apart(
-            d, states, program, spans, base, start, account, options, totals, ends, log, scratch
-        )
-    if critical < 0:
-        return start, logged
-    for k in range(d[H_CAUSES]):
-        totals[d[H_CMDS] + 1 + k] += charges[critical, k]
-    return ends[critical], logged
-
-
-@_entry
-def run_channels(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
-    """Run one program per channel from clock `start`; return (last data end, log rows).
-
-    states (channels, n) is updated in place; channel c has the state of owners[c] <= c;
-    spans (channels, 2) are rows of `program` (empty: the channel rests); base shifts every
-    linear column of the array; clocks from `account` (>= start) on are charged to causes;
-    options = (stepped, fold, log low, log high); totals collects the commands and open
-    clocks of all channels and the charges of the channel that ends last; ends (channels,)
-    receives each channel's data end.  If the log would overflow nothing is changed and
-    the rows needed come back negative.
-    """
-    return _run_program(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch)
-
-
-@_jit
 def _ready(after, times, i, which):
     """When what instruction i waits for has made its first result (0), or is done (1)."""
     t = NEVER
@@ -1145,7 +1113,7 @@ def _arithmetic(step, after, times, clock, i, start):
     begin = max(start, clock[C_ASIC])
     first, end = begin, begin + step[I_CLOCKS]
     if step[I_TAIL] != NONE:  # the work began with the first results of what it waits for
-        first = _ready(after, times, i, 0)
+        first = _ready(after, times, i, ZERO)
         end = max(begin + step[I_TAIL], first + step[I_CLOCKS])
     clock[C_ASIC] = end
     return first, end
@@ -1158,28 +1126,43 @@ def run_block(
 ):  # fmt: skip
     """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
 
-    Instruction i runs rows spans[i] of `program`, shifted by bases[i, copy], or is ASIC work;
-    after (n, m) are the instructions it waits for (n: the copy before; -1: none), times
-    (n + 1, 2) their first results and ends; clock = (accounted, ASIC free, serial); totals
-    (n, ...) as of `run_channels`; exposed (n,) collects the clocks that an instruction adds
-    outside of the channels.  With a log a part must be one instruction: if its rows do not
-    fit, nothing is changed and their number comes back negative.
+    states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
+    Instruction i has each channel run the rows spans[i, channel] of `program` (empty: it
+    rests), every linear column of the array shifted by bases[i, copy], or is ASIC work.
+    after (n, m) are the instructions it waits for (n: what came before; -1: no more), times
+    (n + 1, 2) their first results and ends; clock = (accounted, ASIC free, serial).
+    options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
+    open clocks of all channels and the charges, of clocks from `accounted` on, of the channel
+    that ends last; exposed (n,) the clocks that an instruction adds outside of the channels;
+    ends (channels,) receives the data end of each channel.  With a log a part must be one
+    instruction: if its rows do not fit, nothing is changed and their number comes back negative.
     """
     n = steps.shape[0]
+    charges = scratch[3]
     logged = ZERO
     for copy in range(part[0], part[1]):
         for i in range(part[2], part[3]):
             step = steps[i]
             accounted = clock[C_ACCOUNTED]
-            start = accounted if clock[C_SERIAL] else _ready(after, times, i, 1)
+            start = accounted if clock[C_SERIAL] else _ready(after, times, i, ONE)
             if step[I_IS_WORK]:
-                first = start
-                end, logged = _run_program(
-                    d, states, owners, program, spans[i], bases[i, copy], start, max(start, accounted), options,
-                    totals[i], ends, log, scratch,
-                )  # fmt: skip
-                if logged < 0:
-                    return logged
+                first = end = start
+                if options[1] and log.shape[0] == 0:
+                    critical = _run_folded(
+                        d, states, owners, program, spans[i], bases[i, copy], start, max(start, accounted), options,
+                        totals[i], ends, log, scratch,
+                    )  # fmt: skip
+                else:
+                    critical, logged = _run_apart(
+                        d, states, program, spans[i], bases[i, copy], start, max(start, accounted), options,
+                        totals[i], ends, log, scratch,
+                    )  # fmt: skip
+                    if logged < 0:
+                        return logged
+                if critical >= 0:
+                    end = ends[critical]
+                    for k in range(d[H_CAUSES]):
+                        totals[i, d[H_CMDS] + 1 + k] += charges[critical, k]
                 if start + step[I_CLOCKS] > end:  # the SRAM takes longer to store the results
                     exposed[i] += max(start + step[I_CLOCKS] - max(end, accounted), 0)
                     end = start + step[I_CLOCKS]
