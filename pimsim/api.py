@@ -12,7 +12,7 @@ import pimsim
 from pimsim.baselines import devices, evaluate
 from pimsim.config import loader
 from pimsim.config.loader import Loaded, Origin, Overrides
-from pimsim.config.schema import Config
+from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
 from pimsim.energy.model import action_costs
 from pimsim.errors import InputError, Problem
@@ -48,8 +48,8 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Lo
     return loader.load(path, overrides, known_names())
 
 
-def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Config:
-    """The configuration in a YAML file.
+def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
+    """The configuration in a YAML file: a `Config`, or a `DeviceConfig` if its DRAM standard runs no language model.
 
     overrides  {"dram.channels": 4}, or strings as after --set: ["dram.channels=4"]
     InputError has every problem in it, each with file, line, column and key.
@@ -57,9 +57,22 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     return load(path, overrides).config
 
 
-def preflight(config: Config) -> None:
-    """Everything that a run would refuse, before anything is simulated: InputError has all of it."""
+def language_model(config: AnyConfig) -> Config:
+    """The same configuration; InputError if it has no language model to run."""
+    if isinstance(config, Config):
+        return config
+    what = f"a memory of standard {config.dram.standard} runs no language model; use `{config.COMMAND}` instead"
+    raise InputError(what, key="dram.standard")
+
+
+def preflight(config: AnyConfig) -> None:
+    """Everything that a simulation would refuse, before anything is simulated: InputError has all of it."""
     check_rules(config, known_names())
+    if isinstance(config, Config):
+        _preflight_run(config)
+
+
+def _preflight_run(config: Config) -> None:
     problems: list[Problem] = []
     checks: tuple[Callable[[Config], object], ...] = (action_costs, compile_plan, _evaluate_baselines)
     for check in checks:
@@ -83,7 +96,7 @@ def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def run(
-    config: Config,
+    config: AnyConfig,
     provenance: Mapping[str, Origin] | None = None,
     *,
     log: str | os.PathLike[str] | None = None,
@@ -98,6 +111,7 @@ def run(
     progress    called with (tokens done, tokens in all)
     InputError if the configuration cannot be simulated, before anything is.
     """
+    config = language_model(config)
     preflight(config)
     from pimsim.sim.run import simulate  # numba: not for those who only load or check
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pimsim.dram import aim, gddr6
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.gddr6_pim import STANDARD
-from pimsim.dram.spec import Command, Effect, Needs, Scope, TimingConstraint
+from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.strategies import cycles_of, device_of
+
+STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)
 
 LONG = 40
 SETTLED = 1000  # clocks after which nothing earlier binds
@@ -31,13 +34,16 @@ class Situation:
     preceding: str
     following: str
     bank: int
+    standard: Standard = STANDARD
 
     def __str__(self) -> str:
         where = {SAME_BANK: "same_bank", SAME_GROUP: "same_group", OTHER_GROUP: "other_group"}[self.bank]
-        return f"{self.constraint.latency}-{self.preceding}-{self.following}-{where}".replace(" ", "")
+        return f"{self.standard.name}-{self.constraint.latency}-{self.preceding}-{self.following}-{where}".replace(
+            " ", ""
+        )
 
 
-def situations(shared: bool = True) -> list[Situation]:
+def situations(shared: bool = True, standard: Standard = STANDARD) -> list[Situation]:
     """Every way in which each constraint binds; with shared=False, every near miss: a level too far."""
     found = []
     reach = {
@@ -45,22 +51,22 @@ def situations(shared: bool = True) -> list[Situation]:
         "bank_group": [SAME_BANK, SAME_GROUP],
         "channel": [SAME_BANK, SAME_GROUP, OTHER_GROUP],
     }
-    for constraint in STANDARD.constraints:
+    for constraint in standard.constraints:
         for preceding in constraint.preceding:
             for following in constraint.following:
-                scopes = {STANDARD.command(preceding).scope, STANDARD.command(following).scope}
+                scopes = {standard.command(preceding).scope, standard.command(following).scope}
                 binding = reach[constraint.level] if scopes == {Scope.BANK} else [SAME_BANK]
                 others = [bank for bank in reach["channel"] if bank not in binding and scopes == {Scope.BANK}]
                 chosen = binding if shared else others
-                found += [Situation(constraint, preceding, following, bank) for bank in chosen]
+                found += [Situation(constraint, preceding, following, bank, standard) for bank in chosen]
     return found
 
 
 def stretched(situation: Situation) -> Device:
     """A device in which the situation's constraint asks for many clocks and all others for few."""
-    if holds_all(situation.constraint):
+    if holds_all(situation):
         return _nothing_but_the_bus(situation)
-    device = device_of(cycles_of(1))
+    device = replace(device_of(cycles_of(1)), standard=situation.standard)
     short = device.latency(situation.constraint)
     for name in device.cycles:
         longer = replace(device, cycles={**device.cycles, name: LONG})
@@ -69,17 +75,22 @@ def stretched(situation: Situation) -> Device:
     return device
 
 
-def holds_all(constraint: TimingConstraint) -> bool:
+def holds_all(situation: Situation) -> bool:
     """Whether a constraint is the command bus: any command waits for any other."""
-    return len(constraint.preceding) == len(STANDARD.commands)
+    return len(situation.constraint.preceding) == len(situation.standard.commands)
 
 
 def _nothing_but_the_bus(situation: Situation) -> Device:
     """A device in which the command bus alone keeps the situation's two commands apart."""
     pair = (situation.preceding, situation.following)
-    others = [c for c in STANDARD.constraints if not holds_all(c) and pair[0] in c.preceding and pair[1] in c.following]
-    for bias in ({}, {"nCL": 5}, {"nCWL": 5}):
-        device = device_of(cycles_of(0) | bias)
+    others = [
+        c
+        for c in situation.standard.constraints
+        if c != situation.constraint and pair[0] in c.preceding and pair[1] in c.following
+    ]
+    late_writes = {"nCWL": 50, "nCWLGB": 50, "nCWLREG": 50}
+    for bias in ({}, {"nCL": 50}, late_writes, late_writes | {"nCL": -1}):  # gddr6: RD to WR is nCL + 1 or more
+        device = replace(device_of(cycles_of(0) | bias), standard=situation.standard)
         if all(device.latency(constraint) <= 0 for constraint in others):
             return device
     raise AssertionError(f"something always keeps {pair} apart")
@@ -91,6 +102,9 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     first, then = device.standard.command(situation.preceding), device.standard.command(situation.following)
     if then.needs is Needs.OPEN:
         stage.open_banks(set(stage.channel.addressed(then, situation.bank)) - stage.closed_for(first))
+    if first.name == situation.standard.roles.switch_mode:
+        stage.prepare(then, situation.bank)
+        stage.leave_mode(then.mode)
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
         stage.open_banks(set(stage.channel.addressed(first, 0)))
@@ -99,7 +113,7 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     for bank in range(1, situation.constraint.window):
         stage.issue(first, bank)
     stage.prepare(then, situation.bank)
-    if holds_all(situation.constraint):
+    if holds_all(situation):
         counts_from = stage.clk
     return stage.channel, stage.issued, counts_from
 
@@ -123,7 +137,16 @@ class _Stage:
         self.issued: list[Issued] = []
         self.clk = 0
 
+    def enter_mode(self, mode: str) -> None:
+        if mode not in ("", self.channel.mode):
+            self.issue(self.standard.command(self.standard.roles.switch_mode or ""), NONE)
+
+    def leave_mode(self, mode: str) -> None:
+        if mode == self.channel.mode and mode:
+            self.issue(self.standard.command(self.standard.roles.switch_mode or ""), NONE)
+
     def issue(self, command: Command, bank: int) -> int:
+        self.enter_mode(command.mode)
         bank, row, column = address(command, bank)
         clk = max(self.clk, self.channel.earliest(command.name, bank))
         self.channel.issue(command.name, clk, bank, row, column)
@@ -148,3 +171,4 @@ class _Stage:
             for b in sorted(banks):
                 if self.channel.open_rows[b] != CLOSED:
                     self.issue(self.standard.command("PRE"), b)
+        self.enter_mode(command.mode)

@@ -22,6 +22,11 @@ TIMINGS = (
     "nRCDRD", "nRCDWR", "nRP", "nRAS", "nRC", "nCCDS", "nCCDL", "nRRDS", "nRRDL", "nRTP", "nWR", "nWTRS", "nWTRL",
     "nCL", "nCWL", "nBL", "nBLRES", "nMAC", "nDRAIN",
 )  # fmt: skip
+AIM_TIMINGS = (
+    "nRCDRDMAC", "nRCDEWMUL", "nRCDRDAF", "nRCDRDCP", "nRCDWRCP", "nCLREG", "nCWLREG", "nCWLGB", "nWPRE", "nMODCH",
+    "nMACDRAIN", "nAF",
+)  # fmt: skip
+GDDR6_TIMINGS = ("nRREFD", "nPPD")
 ROWS = 64
 
 # What the table language allows and gddr6-pim does not use: a window over column commands,
@@ -40,7 +45,7 @@ EXTENDED = replace(
 
 def cycles_of(value: int) -> dict[str, int]:
     """Every timing at `value` clocks."""
-    return dict.fromkeys((*TIMINGS, "nFAW", "nRFC", "nRFCpb", "nREFI"), value)
+    return dict.fromkeys((*TIMINGS, *AIM_TIMINGS, *GDDR6_TIMINGS, "nFAW", "nRFC", "nRFCpb", "nREFI"), value)
 
 
 def device_of(cycles: dict[str, int], refresh: str = "none", **shape: int) -> Device:
@@ -101,7 +106,9 @@ def bank_runs(draw: st.DrawFn, device: Device) -> Request:
     n = draw(st.integers(0, 12))
     lin = draw(st.integers(0, ROWS * device.columns - n - 1))
     name = draw(st.sampled_from(["RD", "WR"]))
-    return requests.run(_command(name), draw(st.integers(0, device.banks - 1)), lin, n, draw(gaps))
+    return requests.run(
+        _command(name), draw(st.integers(0, device.banks - 1)), lin, n, draw(gaps), draw(gaps) if n else 0
+    )
 
 
 @st.composite
@@ -109,7 +116,9 @@ def channel_runs(draw: st.DrawFn, device: Device) -> Request:
     """MACs, or commands of the global buffer and the accumulators."""
     n = draw(st.integers(0, 12))
     lin = draw(st.integers(0, ROWS * device.columns - n - 1))
-    return requests.run(_command(draw(st.sampled_from(["MACAB", "WRGB", "RDMAC"]))), -1, lin, n, draw(gaps))
+    return requests.run(
+        _command(draw(st.sampled_from(["MACAB", "WRGB", "RDMAC"]))), -1, lin, n, draw(gaps), draw(gaps) if n else 0
+    )
 
 
 @st.composite

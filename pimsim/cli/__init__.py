@@ -13,7 +13,9 @@ from pimsim.cli.check import check
 from pimsim.cli.config import config
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
+from pimsim.cli.replay import replay
 from pimsim.cli.run import run
+from pimsim.cli.traffic import traffic
 
 
 @click.group(
@@ -27,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (run, check, config, models):
+for command in (run, check, replay, traffic, config, models):
     cli.add_command(command)
 
 

@@ -23,10 +23,10 @@ def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     from pimsim import api
     from pimsim.dram import checker
     from pimsim.dram.log import read_log
-    from pimsim.dram.timing import resolve
+    from pimsim.dram.timing import device_of
 
     loaded = api.load(config, overrides)
-    device = resolve(loaded.config.dram, loaded.config.pim)
+    device = device_of(loaded.config)
     log = read_log(commands, device.standard)
     violations = checker.check(log, device)
     for violation in violations[:_SHOWN]:

@@ -1,6 +1,8 @@
-"""`pimsim config`: show, validate, schema."""
+"""`pimsim config`: show, validate, schema, gaps."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -51,3 +53,46 @@ def schema(config: str | None, overrides: tuple[str, ...]) -> None:
     if config is not None:
         api.load(config, overrides)
     click.echo(json.dumps(json_schema(api.known_names()), indent=2))
+
+
+@config.command()
+@config_argument
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+def gaps(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print the smallest legal distance in clocks of every pair of commands of CONFIG's memory.
+
+    A pair is in the same bank, in two banks of one bank group, or in two bank groups.
+    """
+    import json
+
+    from pimsim import api
+    from pimsim.dram.gaps import gaps as gaps_of
+    from pimsim.dram.timing import device_of
+
+    found = gaps_of(device_of(api.load(config, overrides).config))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for line in _gap_table(found):
+        click.echo(line)
+
+
+def _gap_table(found: Mapping[str, int]) -> Iterator[str]:
+    """A line per pair with its scopes side by side, then the windows."""
+    from pimsim.dram.gaps import SCOPES
+
+    pairs: dict[str, dict[str, int]] = {}
+    windows: dict[str, int] = {}
+    for key, clocks in found.items():
+        pair, _, scope = key.rpartition(" ")
+        if scope in SCOPES:
+            pairs.setdefault(pair, {})[scope] = clocks
+        else:
+            windows[key] = clocks
+    width = max(map(len, (*pairs, *windows)))
+    yield f"{'clocks':<{width}}" + "".join(f"  {scope:>{len(scope)}}" for scope in SCOPES)
+    for pair, scopes in pairs.items():
+        yield f"{pair:<{width}}" + "".join(f"  {scopes.get(scope, '-'):>{len(scope)}}" for scope in SCOPES)
+    for window, clocks in windows.items():
+        yield f"{window:<{width}}  {clocks:>{len(SCOPES[0])}}"

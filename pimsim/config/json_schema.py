@@ -10,7 +10,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
 from pimsim.config.rules import Names
-from pimsim.config.schema import REASON, Config
+from pimsim.config.schema import REASON
+from pimsim.config.standards import CONFIGS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARTIAL = "Partial"
@@ -38,23 +39,53 @@ def json_schema(names: Names | None = None) -> dict[str, Any]:
 
     names: the names that exist, by key, offered where they are given.
     """
-    schema = Config.model_json_schema(by_alias=True, schema_generator=_Generator)
-    sections = schema.pop("$defs") | {"Config": {key: value for key, value in schema.items() if key != "$defs"}}
+    sections = _sections()
     for key, known in (names or {}).items():
         _offer(sections, key, known)
     partial = {f"{_PARTIAL}{name}": _partial(section) for name, section in sections.items()}
-    partial[f"{_PARTIAL}Config"]["properties"]["extends"] = {
-        "type": "string",
-        "description": "Another configuration file, relative to this one, that this one adds to and overrides.",
-    }
+    for kind in CONFIGS.values():
+        partial[f"{_PARTIAL}{kind.__name__}"]["properties"]["extends"] = {
+            "type": "string",
+            "description": "Another configuration file, relative to this one, that this one adds to and overrides.",
+        }
     return {
         "$schema": DRAFT,
         "title": "pimsim configuration",
         "type": "object",
         "if": {"required": ["extends"]},
-        "then": {"$ref": f"#/$defs/{_PARTIAL}Config"},
-        "else": {"$ref": "#/$defs/Config"},
+        "then": {
+            "if": _standard(),
+            "then": _by_standard(_PARTIAL),
+            "else": {"anyOf": [{"$ref": f"#/$defs/{_PARTIAL}{kind.__name__}"} for kind in CONFIGS.values()]},
+        },
+        "else": {**_standard(), **_by_standard("")},
         "$defs": _clean(sections | partial),
+    }
+
+
+def _sections() -> dict[str, Any]:
+    """Every section of every standard's configuration, by the name of its class."""
+    sections: dict[str, Any] = {}
+    for kind in CONFIGS.values():
+        schema = kind.model_json_schema(by_alias=True, schema_generator=_Generator)
+        sections |= schema.pop("$defs") | {kind.__name__: schema}
+    return sections
+
+
+def _standard(name: str | None = None) -> dict[str, Any]:
+    """A file that gives the standard `name`, or any standard."""
+    standard = {"enum": list(CONFIGS)} if name is None else {"const": name}
+    dram = {"type": "object", "required": ["standard"], "properties": {"standard": standard}}
+    return {"required": ["dram"], "properties": {"dram": dram}}
+
+
+def _by_standard(prefix: str) -> dict[str, Any]:
+    """The schema of the standard that a file gives."""
+    return {
+        "allOf": [
+            {"if": _standard(name), "then": {"$ref": f"#/$defs/{prefix}{kind.__name__}"}}
+            for name, kind in CONFIGS.items()
+        ]
     }
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
-from pimsim.config.schema import REASON, Config
+from pimsim.config.schema import REASON, AnyConfig
 from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.errors import InputError, Problem
@@ -41,7 +41,7 @@ class Origin:
 class Loaded:
     """A valid configuration, with the origin of each of its values by dotted key."""
 
-    config: Config
+    config: AnyConfig
     provenance: Mapping[str, Origin]
     tree: Tree
 
@@ -50,7 +50,9 @@ class Loaded:
         return _place(self.tree, path)
 
 
-def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None, names: Names | None = None) -> Config:
+def load_config(
+    path: str | os.PathLike[str], overrides: Overrides | None = None, names: Names | None = None
+) -> AnyConfig:
     """As `load`, the configuration alone."""
     return load(path, overrides, names).config
 
@@ -212,12 +214,12 @@ def _entry(value: Any, place: Place) -> Entry:
 # -- provenance -----------------------------------------------------------------------
 
 
-def _provenance(config: Config, tree: Tree) -> dict[str, Origin]:
+def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
     given = {
         path: Origin(entry.place.file, entry.place.line, entry.label, entry.reason)
         for path, entry in leaves(tree.entries)
     }
-    reasons = default_reasons(Config)
+    reasons = default_reasons(type(config))
     return {path: given.get(path) or Origin(DEFAULT, 0, DEFAULT, reasons.get(path, "")) for path in flatten(config)}
 
 

@@ -13,19 +13,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from pimsim.config.loader import DEFAULT, Origin
-from pimsim.config.schema import Config
+from pimsim.config.schema import AnyConfig
 from pimsim.config.validate import keys
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}  # text only when quoted, for some reader
 
 
-def resolved_dict(config: Config) -> dict[str, Any]:
+def resolved_dict(config: AnyConfig) -> dict[str, Any]:
     """Every key and value in the schema's order, as JSON's types; a whole decimal is an int."""
     return _plain(config, _number)
 
 
-def config_sha256(config: Config) -> str:
+def config_sha256(config: AnyConfig) -> str:
     """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
 
     Decimals are hashed as their shortest text, so 12 and 12.0 are the same.
@@ -36,7 +36,7 @@ def config_sha256(config: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def dump_yaml(config: Config, provenance: Mapping[str, Origin] | None = None) -> str:
+def dump_yaml(config: AnyConfig, provenance: Mapping[str, Origin] | None = None) -> str:
     """YAML that loads to an equal configuration; with `provenance`, each line says where its value is from.
 
     Files are named without their folder, so the text does not depend on the machine.

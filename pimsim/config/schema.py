@@ -2,14 +2,16 @@
 
 Bounds are wide: they catch a wrong unit, not an unusual device.  Rules between keys
 are in `pimsim.config.rules`.  A field outside the paper's own parameters has a
-default, and its description says where the default comes from.
+default, and its description says where the default comes from.  What every DRAM
+standard has in common is here, with PIM-GPT's own sections; the keys of the other
+standards are in `pimsim.config.standards`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,8 +68,27 @@ def exact_numbers(section: type[BaseModel], values: Mapping[str, Any]) -> dict[s
     return {key: _exact(value, kinds.get(key, set())) for key, value in values.items()}
 
 
-class TimingConfig(Section):
-    """Timing parameters of the DRAM in ns, under their JEDEC names."""
+# A time in ns from the times that are given, by JEDEC name, and the clock period in ns.
+DefaultTime = Callable[[Mapping[str, Decimal], Decimal], Decimal]
+
+
+class Timings(Section):
+    """Timing parameters of one standard in ns; a field tX_ns is the time tX and, in clocks, nX.
+
+    DEFAULTS: what a time is that may be left out, in ns.
+    """
+
+    DEFAULTS: ClassVar[Mapping[str, DefaultTime]] = {}
+
+    def times(self, tCK_ps: int) -> dict[str, Decimal]:
+        """Every time in ns by its name (tRP, tRFCpb ...), defaults included; `tCK_ps` is the command clock's period."""
+        given = {key.removesuffix("_ns"): value for key, value in self.model_dump().items() if value is not None}
+        clock = Decimal(tCK_ps) / 1000
+        return {name: value(given, clock) for name, value in self.DEFAULTS.items()} | given
+
+
+class RowTimings(Timings):
+    """Times of rows, and between columns, that every device has, under their JEDEC names."""
 
     tRCDRD_ns: Time = Field(description="Activation of a row to a read or MAC in it, ns.")
     tRCDWR_ns: Time = Field(description="Activation of a row to a write in it, ns.")
@@ -78,7 +99,17 @@ class TimingConfig(Section):
     tCCDL_ns: Time = Field(description="Column command to column command, same bank group, ns.")
     tRRDS_ns: Time = Field(description="Activation to activation, different bank groups, ns.")
     tRRDL_ns: Time = Field(description="Activation to activation, same bank group, ns.")
+
+
+class WindowTimings(RowTimings):
+    """Times of rows in a device that limits activations."""
+
     tFAW_ns: Time = Field(description="Window for four activations of single banks, ns; all-bank activation is exempt.")
+
+
+class ColumnTimings(Timings):
+    """Times of a column and of refresh that every device has, under their JEDEC names."""
+
     tRTP_ns: Time = Field(description="Read or MAC to precharge of the bank, ns.")
     tWR_ns: Time = Field(description="Write recovery: end of write data to precharge of the bank, ns.")
     tWTRS_ns: Time = Field(description="End of write data to a read, different bank groups, ns.")
@@ -87,6 +118,17 @@ class TimingConfig(Section):
     tCWL_ns: Time = Field(description="Write command to its first data on the pins (CAS write latency), ns.")
     tRFC_ns: Annotated[Number, Field(le=10_000)] = Field(description="Duration of an all-bank refresh, ns.")
     tREFI_ns: Annotated[Number, Field(le=100_000)] = Field(description="Average interval between refreshes, ns.")
+
+
+class JedecTimings(ColumnTimings, WindowTimings):
+    """Timing parameters of GDDR6, in the order of its manual: pydantic takes the fields of the last base first."""
+
+
+class TimingConfig(JedecTimings):
+    """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
+
+    DEFAULTS = {"tRFCpb": lambda times, _: times["tRFC"] / 2}
+
     tRFCpb_ns: Annotated[Number, Field(le=10_000)] | None = default(
         None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
     )
@@ -116,10 +158,16 @@ class PowerConfig(Section):
     IDD5B_mA: Current = Field(description="Refreshing all banks without gaps, mA.")
 
 
-class DramConfig(Section):
-    """The memory: organisation, clock, timing, pins and currents."""
+class MemoryConfig(Section):
+    """The memory: organisation, clock, timing, pins and currents; each standard narrows `timing` and `power`.
 
-    standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
+    WHOLE_BITS: the command clock is the data rate divided by a power of two, so that the bits
+    of a pin per clock are one although `tCK_ps` is a rounded figure.
+    """
+
+    WHOLE_BITS: ClassVar[bool] = True
+
+    standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
     bank_groups: int = Field(ge=1, le=16, description="Bank groups per channel.")
     banks_per_group: int = Field(ge=1, le=16, description="Banks per bank group.")
@@ -128,8 +176,20 @@ class DramConfig(Section):
     column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
     tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
     refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
-    timing: TimingConfig = Field(description="Timing parameters, ns.")
+    timing: Timings = Field(description="Timing parameters, ns.")
     io: IoConfig = Field(description="Pins of one channel.")
+    power: PowerConfig | None = default(
+        None, "Supply voltage and currents of one channel's device.", "none: nothing prices this device's commands"
+    )
+
+
+class DramConfig(MemoryConfig):
+    """PIM-GPT's memory."""
+
+    WHOLE_BITS = False  # its data rate and its clock are from different sources
+
+    standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
+    timing: TimingConfig = Field(description="Timing parameters, ns.")
     power: PowerConfig = Field(description="Supply voltage and currents of one channel's device.")
 
 
@@ -244,11 +304,17 @@ class EngineConfig(Section):
     fold: bool = default(True, "Channels that carry the same work are simulated once.", "true")
 
 
-class Config(Section):
-    """A whole configuration: hardware, mapping, workload and how to simulate it."""
+class Common(Section):
+    """The keys at the top that every configuration has."""
 
     schema_: Literal["pimsim.config/1"] = Field(alias="schema", description="Version of this format.")
     name: str = Field(min_length=1, description="Name of the configuration.")
+    dram: MemoryConfig = Field(description="The memory.")
+
+
+class Config(Common):
+    """A whole system that runs a language model: hardware, mapping, workload and how to simulate it."""
+
     dram: DramConfig = Field(description="The memory.")
     pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
     asic: AsicConfig = Field(description="The chip beside the memory.")
@@ -262,3 +328,19 @@ class Config(Section):
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."
     )
     baselines: tuple[str, ...] = default((), "Machines to compare with, see `pimsim models`.", "none")
+
+
+class DeviceConfig(Common):
+    """A memory alone: no language model runs on it.
+
+    COMMAND: the command that simulates it.
+    """
+
+    COMMAND: ClassVar[str] = ""
+
+    engine: EngineConfig = Field(
+        default_factory=EngineConfig, description="The simulation itself; it does not change any result."
+    )
+
+
+AnyConfig = Config | DeviceConfig

@@ -1,4 +1,4 @@
-"""Plain values to a `Config`, or every problem with them at once, by dotted key."""
+"""Plain values to a configuration, or every problem with them at once, by dotted key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from pimsim.config import rules
-from pimsim.config.schema import Config, exact_numbers
+from pimsim.config.schema import AnyConfig, Config, exact_numbers
+from pimsim.config.standards import CONFIGS, standard_of
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import InputError, Problem, did_you_mean
 
@@ -32,35 +33,57 @@ _WORDS = {
 }
 
 
-def validate(values: Mapping[str, Any], names: rules.Names) -> Config:
-    """The configuration that `values` describe.
+def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
+    """The configuration that `values` describe, of the class that `dram.standard` asks for.
 
     names: the names that exist, by key ("workload.model", "baselines").  InputError has
     every problem, by key and without a place.
     """
     found: list[tuple[str, str]] = []
-    config: Config | None = None
+    config: AnyConfig | None = None
+    kind = _kind(values)
     try:
-        config = Config.model_validate(dict(values))
+        config = kind.model_validate(dict(values))
         flat = flatten(config)
     except ValidationError as error:
-        found += _field_problems(error)
-        flat = dict(_with_defaults(values, Config))
+        found += _field_problems(error, kind)
+        flat = dict(_with_defaults(values, kind))
     wrong = {key for key, _ in found}
     usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
     found += [*rules.broken(usable), *rules.unknown_names(usable, names), *rules.repeated(usable)]
-    found += rules.workload_source(_given(values), wrong)
+    if "workload" in kind.model_fields:
+        found += rules.workload_source(_given(values), wrong)
     if found or config is None:
         raise InputError(Problem("", 0, 0, key, message) for key, message in found)
     return config
 
 
-def check_rules(config: Config, names: rules.Names) -> None:
-    """InputError if a `Config` that was put together in Python breaks a rule between keys, or names what is not."""
+def _kind(values: Mapping[str, Any]) -> type[AnyConfig]:
+    """The class for `values`: that of their standard, or without one the class that they are nearest to."""
+    standard = standard_of(values)
+    return CONFIGS[standard] if standard else min(CONFIGS.values(), key=lambda kind: _error_count(values, kind))
+
+
+def _error_count(values: Mapping[str, Any], kind: type[AnyConfig]) -> int:
+    try:
+        kind.model_validate(dict(values))
+    except ValidationError as error:
+        return error.error_count()
+    return 0
+
+
+def standard_name(kind: type[AnyConfig]) -> str:
+    """The `dram.standard` whose configurations are of class `kind`."""
+    return next(name for name, known in CONFIGS.items() if known is kind)
+
+
+def check_rules(config: AnyConfig, names: rules.Names) -> None:
+    """InputError if a configuration made in Python breaks a rule between keys, or names what is not."""
     flat = flatten(config)
-    sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
     found = [*rules.broken(flat), *rules.unknown_names(flat, names), *rules.repeated(flat)]
-    found += rules.workload_source(sources, set())
+    if isinstance(config, Config):
+        sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
+        found += rules.workload_source(sources, set())
     if found:
         raise InputError(Problem("", 0, 0, key, message) for key, message in found)
 
@@ -79,20 +102,34 @@ def _is_wrong(key: str, wrong: set[str]) -> bool:
     return any(bad == key or bad.startswith(f"{key}.") or key.startswith(f"{bad}.") for bad in wrong)
 
 
-def _field_problems(error: ValidationError) -> Iterator[tuple[str, str]]:
+def _field_problems(error: ValidationError, kind: type[AnyConfig]) -> Iterator[tuple[str, str]]:
     for details in error.errors(include_url=False):
         # a default that could not be computed: the key it depends on is reported
         if details["type"] != "default_factory_not_called":
-            yield ".".join(str(part) for part in details["loc"]), _message(details)
+            yield ".".join(str(part) for part in details["loc"]), _message(details, kind)
 
 
-def _message(details: ErrorDetails) -> str:
-    given, kind, context = details["input"], details["type"], details.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"unknown key{_nearest_key(details['loc'])}"
-    if kind == "literal_error":
+def _message(details: ErrorDetails, kind: type[AnyConfig]) -> str:
+    given, error, context, loc = details["input"], details["type"], details.get("ctx", {}), details["loc"]
+    if error == "extra_forbidden":
+        return _unknown_key(loc, kind)
+    if loc == ("dram", "standard") and error == "literal_error":
+        *others, last = map(repr, CONFIGS)
+        return _choice_message(given, f"{', '.join(others)} or {last}")
+    if error == "literal_error":
         return _choice_message(given, context["expected"])
-    return _WORDS[kind].format(_show(given), **context) if kind in _WORDS else details["msg"]
+    words = _WORDS[error].format(_show(given), **context) if error in _WORDS else details["msg"]
+    optional = [name for name, other in CONFIGS.items() if ".".join(map(str, loc)) not in required_keys(other)]
+    return f"{words}; dram.standard {standard_name(kind)} needs it" if error == "missing" and optional else words
+
+
+def _unknown_key(loc: tuple[int | str, ...], kind: type[AnyConfig]) -> str:
+    """What is said of a key that configurations of class `kind` do not have."""
+    path = ".".join(map(str, loc))
+    users = [name for name, other in CONFIGS.items() if path in all_keys(other)]
+    if users:
+        return f"not used by dram.standard {standard_name(kind)}; used by {', '.join(users)}"
+    return f"unknown key{_nearest_key(loc, kind)}"
 
 
 def _choice_message(given: Any, expected: str) -> str:
@@ -101,10 +138,10 @@ def _choice_message(given: Any, expected: str) -> str:
     return f"must be {expected}, not {_show(given)}{hint}"
 
 
-def _nearest_key(loc: tuple[int | str, ...]) -> str:
-    name, section = str(loc[-1]), section_at(loc[:-1])
+def _nearest_key(loc: tuple[int | str, ...], kind: type[AnyConfig]) -> str:
+    name, section = str(loc[-1]), section_at(loc[:-1], kind)
     siblings = [*keys(section)] + ([] if len(loc) > 1 else ["extends"])
-    elsewhere = [path for path in all_keys(Config) if path.rpartition(".")[2] == name]
+    elsewhere = [path for path in all_keys(kind) if path.rpartition(".")[2] == name]
     return f"; did you mean {elsewhere[0]!r}?" if elsewhere else did_you_mean(name, siblings)
 
 
@@ -134,9 +171,9 @@ def subsection(section: type[BaseModel], name: str) -> type[BaseModel] | None:
     return None
 
 
-def section_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """The section at a path of keys."""
-    section: type[BaseModel] = Config
+def section_at(loc: tuple[int | str, ...], kind: type[BaseModel]) -> type[BaseModel]:
+    """The section of `kind` at a path of keys."""
+    section = kind
     for part in loc:
         section = subsection(section, keys(section)[str(part)]) or section
     return section
@@ -149,6 +186,16 @@ def all_keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
         inner = subsection(section, name)
         if inner is not None:
             yield from all_keys(inner, f"{path}{key}.")
+
+
+def required_keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Every dotted key that must be given, as soon as the section that it is in is."""
+    for key, name in keys(section).items():
+        inner = subsection(section, name)
+        if section.model_fields[name].is_required():
+            yield f"{path}{key}"
+        if inner is not None:
+            yield from required_keys(inner, f"{path}{key}.")
 
 
 def flatten(section: BaseModel, path: str = "") -> dict[str, Any]:

@@ -93,8 +93,9 @@ class _View:
         self.clk = log.clk[rows]
         self.command = log.command[rows]
         self.row = log.row[rows]
+        one_bank = _commands(device.standard, lambda c: c.scope is Scope.BANK)[self.command]
         all_banks = _commands(device.standard, lambda c: c.scope is Scope.ALL_BANKS)[self.command]
-        self.group = np.where(log.bank_group[rows] >= 0, log.bank_group[rows], np.where(all_banks, EVERY, NEITHER))
+        self.group = np.where(one_bank, log.bank_group[rows], np.where(all_banks, EVERY, NEITHER))
         self.bank = np.where(self.group >= 0, self.group * device.banks_per_group + log.bank[rows], self.group)
 
     def at_level(self, level: str) -> Ints:
@@ -135,7 +136,8 @@ def _check_addresses(report: _Report, device: Device) -> Bools:
     for what, values, applies, limit in _address_columns(log, command, device):
         wrong = known & applies[command] & ((values < 0) | (values >= limit))
         report.add_all(np.flatnonzero(wrong), f"{what} must be 0 to {limit - 1}")
-        unwanted = known & ~applies[command] & (values != -1)
+        # a log of requests shows addresses that the command itself does not have
+        unwanted = known & ~applies[command] & (values != -1) & (not device.standard.logs_request)
         report.add_all(np.flatnonzero(unwanted), f"{what} must be -1")
         legal &= ~(wrong | unwanted)
     return legal
@@ -150,7 +152,8 @@ def _address_columns(log: CommandLog, command: Ints, device: Device) -> Iterator
     yield "channel", log.channel, np.ones_like(one_bank), device.channels
     yield "bank_group", log.bank_group, one_bank, device.bank_groups
     yield "bank", log.bank, one_bank, device.banks_per_group
-    yield "row", log.row, has_row, device.rows
+    first, last = standard.function_rows
+    yield "row", np.where((log.row >= first) & (log.row < last), 0, log.row), has_row, device.rows
     # a column of a buffer, not of a row: how many the buffer has is not the table's business
     in_buffer = ~has_row[command] & (log.column >= 0)
     yield "column", np.where(in_buffer & shown[command], 0, log.column), shown, device.columns
@@ -165,6 +168,7 @@ def _check_channel(report: _Report, view: _View, device: Device) -> None:
         if latency > 0:
             _check_constraint(report, view, device, constraint, latency)
     _check_states(report, view, device)
+    _check_modes(report, view, device)
     _check_refresh(report, view, device)
 
 
@@ -254,6 +258,20 @@ def _state(row: int) -> str:
     return "closed" if row < 0 else f"open at row {row}"
 
 
+def _check_modes(report: _Report, view: _View, device: Device) -> None:
+    """Commands find their channel in the mode that they need; it starts in the first one."""
+    modes = device.standard.modes
+    switched = _commands(device.standard, lambda c: c.name == device.standard.roles.switch_mode)[view.command]
+    mode = (np.cumsum(switched) - switched) % 2
+    for position, name in enumerate(modes):
+        fits = _commands(device.standard, lambda c, name=name: c.mode == name)[view.command]  # type: ignore[misc]
+        for k in np.flatnonzero(fits & (mode != position)).tolist():
+            switches = np.flatnonzero(switched[:k])
+            since = int(view.clk[switches[-1]]) if switches.size else UNKNOWN
+            rule = f"{report.names[view.command[k]]} needs {name} mode, but it is {modes[1 - position]} mode"
+            report.add(int(view.rows[k]), rule, since)
+
+
 # ---- refresh ------------------------------------------------------------------------------
 
 
@@ -278,10 +296,15 @@ def _check_refresh(report: _Report, view: _View, device: Device) -> None:
 
 def _check_overdue(report: _Report, view: _View, device: Device, wanted: str, refreshes: Ints, due: Ints) -> None:
     """From the clock at which a refresh is due, only closing commands issue until it has."""
-    held = view.positions(_commands(device.standard, lambda c: c.effect is not Effect.CLOSE and c.name != wanted))
+    held = view.positions(_commands(device.standard, lambda c: not _only_closes(c) and c.name != wanted))
     next_due = due[np.searchsorted(refreshes, held)]
     for k in np.flatnonzero(view.clk[held] >= next_due).tolist():
         report.add(int(view.rows[held[k]]), f"{wanted} was due at clock {next_due[k]} and goes first")
+
+
+def _only_closes(command: Command) -> bool:
+    """Whether a command does nothing but close banks: a write that closes them does more."""
+    return command.effect is Effect.CLOSE and command.needs is Needs.ANY
 
 
 def _check_punctual(report: _Report, view: _View, device: Device, refreshes: Ints, due: Ints) -> None:

@@ -74,8 +74,8 @@ class Controller:
 
     def finish(self, clk: int) -> None:
         """Carry out the refreshes that are due before `clk`."""
-        while self.device.refresh != "none" and self._ref_due < clk:
-            self._refresh()
+        while self.refresh_due(clk - 1):
+            self.refresh()
 
     # ---- requests -----------------------------------------------------------------
 
@@ -167,10 +167,10 @@ class Controller:
             switch = self._switching_step(own)
             if switch is not None:
                 clk = max(clk, self.channel.earliest(switch.command))
-            if self.device.refresh != "none" and clk >= self._ref_due:
-                self._refresh()
+            if self.refresh_due(clk):
+                self.refresh()
                 continue
-            self._issue(switch or step, clk, request)
+            self.issue(switch or step, clk, request)
             if switch is None and needed is None:
                 return clk
 
@@ -179,7 +179,8 @@ class Controller:
         mode = self.device.standard.command(own.command).mode if own is not None else ""
         return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
 
-    def _issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
+    def issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
+        """Put a command on the bus; the log of some devices shows the address of the request it serves."""
         self.channel.issue(step.command, clk, step.bank, step.row, step.column)
         if self.device.standard.logs_request and request is not NOTHING:
             step = Step(step.command, request.bank, request.row, request.column)
@@ -230,14 +231,18 @@ class Controller:
 
     # ---- refresh ------------------------------------------------------------------
 
-    def _refresh(self) -> None:
+    def refresh_due(self, clk: int) -> bool:
+        """Whether a refresh goes before a command at `clk`."""
+        return self.device.refresh != "none" and clk >= self._ref_due
+
+    def refresh(self) -> None:
         """Close what must be closed and refresh, each as early as possible once due."""
         per_bank = self.device.refresh == "per_bank"
         bank = self._ref_bank if per_bank else NONE
         closing = self._closing_step(bank)
         refreshing = Step(self._role("refresh_bank" if per_bank else "refresh_all"), bank)
         for step in filter(None, (closing, refreshing)):
-            self._issue(step, max(self.channel.earliest(step.command, step.bank), self._ref_due))
+            self.issue(step, max(self.channel.earliest(step.command, step.bank), self._ref_due))
         self._ref_due += self.device.refresh_interval
         if per_bank:
             self._ref_bank = (bank + 1) % self.device.banks

@@ -49,7 +49,7 @@ class Engine:
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
         self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
-        self._log = np.empty((0, k.LOG_WIDTH), np.int64)  # no rows: no log
+        self.log = np.empty((0, k.LOG_WIDTH), np.int64)  # no rows: no log
         self._sink: Callable[[Ints], None] | None = None
 
     @property
@@ -66,7 +66,7 @@ class Engine:
         """Send every command with low <= clk < high to `sink`, unsorted between channels."""
         self._sink = sink
         self._unfold()  # a log has every channel
-        self._log = np.empty((1 << 16, k.LOG_WIDTH), np.int64)
+        self.log = np.empty((1 << 16, k.LOG_WIDTH), np.int64)
         self.options[2], self.options[3] = low, high
 
     def new_totals(self) -> Ints:
@@ -96,10 +96,10 @@ class Engine:
         totals = np.zeros((n, self.new_totals().size), np.int64)
         exposed = np.zeros(n, np.int64)
         parts = [(0, copies, 0, n)]
-        if self._log.shape[0]:
+        if self.log.shape[0]:
             parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
         for part in parts:
-            while not self._deliver(
+            while not self.deliver(
                 k.run_block(
                     self.table,
                     self._states,
@@ -115,7 +115,7 @@ class Engine:
                     totals,
                     exposed,
                     self.ends,
-                    self._log,
+                    self.log,
                     self.scratch,
                     np.array(part, np.int64),
                 )  # fmt: skip
@@ -125,18 +125,18 @@ class Engine:
 
     def finish(self, stop: int, totals: Ints) -> None:
         """Refresh all channels up to clock `stop`."""
-        while not self._deliver(
-            k.finish_channels(self.table, self.states, stop, self.options, totals, self._log, self.scratch)
+        while not self.deliver(
+            k.finish_channels(self.table, self.states, stop, self.options, totals, self.log, self.scratch)
         ):
             pass
 
-    def _deliver(self, logged: int) -> bool:
+    def deliver(self, logged: int) -> bool:
         """Hand on the rows that a call logged; False if they did not fit: call again, there is room now."""
         if logged < 0:
-            self._log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
+            self.log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
             return False
         if logged and self._sink:
-            self._sink(self._log[:logged].copy())
+            self._sink(self.log[:logged].copy())
         return True
 
     @property

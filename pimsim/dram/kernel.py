@@ -1203,3 +1203,83 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
         for k in range(c + 1):
             totals[k] += counts[channel, k]
     return logged
+
+
+# ---- host traffic
+
+# A request: arrival clock, command, bank, row, column; what is noted of it: clocks of its
+# command and of the end of its data.
+(Q_ARRIVAL, Q_COMMAND, Q_BANK, Q_ROW, Q_COLUMN) = range(5)
+
+
+@_jit
+def _pick(d, s, w, requests, queue, waiting, marks):
+    """FR-FCFS: the request that can move on first, as (place in the queue, command, clock).
+
+    Row hits keep their row open; in a bank without one, the oldest request says which row
+    comes next.  Of those that can move at the same clock a hit goes first, then the oldest.
+    """
+    for bank in range(d[H_BANKS]):
+        marks[bank] = 0
+    for k in range(waiting):
+        bank = requests[queue[k], Q_BANK]
+        if s[d[O_ROW] + bank] == requests[queue[k], Q_ROW]:
+            marks[bank] = 1
+    best, chosen, best_hit, best_t = NONE, NONE, False, FAR_AWAY
+    for k in range(waiting):
+        r = queue[k]
+        bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
+        hit = s[d[O_ROW] + bank] == row
+        if not hit and marks[bank]:
+            continue
+        marks[bank] = 1
+        cmd = requests[r, Q_COMMAND]
+        if not hit:
+            cmd = d[d[O_ROLE] + OPEN_BANK] if s[d[O_ROW] + bank] < 0 else d[d[O_ROLE] + CLOSE_BANK]
+        t = max(_earliest(d, s, cmd, bank), requests[r, Q_ARRIVAL], w[W_FLOOR])
+        if t < best_t or (t == best_t and hit and not best_hit):
+            best, chosen, best_hit, best_t = k, cmd, hit, t
+    return best, chosen, best_t
+
+
+@_entry
+def serve_channel(d, s, requests, start, channel, options, totals, done, queue, marks, w, log):
+    """Serve requests (n, 5), in order of arrival, by FR-FCFS with queue.size places; return the log rows.
+
+    The state `s` is updated in place, done (n, 2) receives clocks, totals counts as of
+    `run_block`.  Nothing issues before `start`.  If the log overflows the rows needed come
+    back negative: the caller has to restore the state.
+    """
+    _begin(d, s, w, log, start, start, channel, options, ZERO)
+    waiting, coming = ZERO, ZERO
+    n = requests.shape[0]
+    while waiting > 0 or coming < n:
+        if waiting == 0:
+            _catch_up(d, s, w, log, requests[coming, Q_ARRIVAL])
+            queue[0] = coming
+            waiting, coming = ONE, coming + 1
+        best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks)
+        if coming < n and waiting < queue.size and requests[coming, Q_ARRIVAL] <= t:
+            queue[waiting] = coming
+            waiting, coming = waiting + 1, coming + 1
+            continue
+        if _due(d, s, t):
+            _refresh(d, s, w, log)
+            continue
+        r = queue[best]
+        row, column = requests[r, Q_ROW], requests[r, Q_COLUMN]
+        served = cmd == requests[r, Q_COMMAND]
+        _issue(d, s, w, log, cmd, requests[r, Q_BANK], row if cmd != d[d[O_ROLE] + CLOSE_BANK] else NONE,
+               column if served else NONE, t)  # fmt: skip
+        if served:
+            done[r, 0], done[r, 1] = t, t + d[d[O_COMPLETION] + cmd]
+            waiting -= 1
+            for k in range(best, waiting):
+                queue[k] = queue[k + 1]
+    _finish_charges(d, w)
+    if log.shape[0] > 0 and w[W_LOGGED] > log.shape[0]:
+        return -w[W_LOGGED]
+    _count(d, w, totals)
+    for k in range(d[H_CAUSES]):
+        totals[d[H_CMDS] + 1 + k] += w[d[O_CHARGED] + k]
+    return w[W_LOGGED]

@@ -37,7 +37,7 @@ Request = tuple[int, int, int, int, int, int, int, int]
 def run(cmd: int, bank: int, lin: int, n: int, gap: int = 0, hold: int = 0) -> Request:
     """`n` commands at consecutive linear columns from `lin`, at least `gap` clocks apart.
 
-    With `hold`, nothing after them issues sooner than `hold` clocks after the last one.
+    With `hold` (and n >= 1), nothing after them issues sooner than `hold` clocks after the last one.
     """
     return (RUN, cmd, bank, lin, n, gap, hold, 0)
 

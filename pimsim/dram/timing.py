@@ -12,16 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
+from math import ceil, log2
 
-from pimsim.config.schema import DramConfig, PimConfig
-from pimsim.dram import gddr6_pim
+from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
+from pimsim.dram import aim, gddr6, gddr6_pim
 from pimsim.dram.spec import Command, Standard, TimingConstraint
 from pimsim.units import to_cycles
 
-STANDARDS: Mapping[str, Standard] = {gddr6_pim.STANDARD.name: gddr6_pim.STANDARD}
+STANDARDS: Mapping[str, Standard] = {
+    standard.name: standard for standard in (gddr6_pim.STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)
+}
 
 ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
+_ROUNDING = Fraction(15, 1000)  # a clock of 0.57 ns in place of 0.5714 is off by 0.25 %
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,19 @@ class Device:
         return tuple(command.name for command in self.standard.commands)
 
 
-def resolve(dram: DramConfig, pim: PimConfig) -> Device:
-    """The device of a config, every timing in clocks of tCK_ps."""
+def device_of(config: AnyConfig) -> Device:
+    """The device of a whole configuration, of any standard."""
+    return resolve(config.dram, config.pim if isinstance(config, Config) else None)
+
+
+def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
+    """The device of a config, every timing in clocks of tCK_ps; `pim` if it has MAC units that are configured."""
     standard = STANDARDS[dram.standard]
-    banks = dram.bank_groups * dram.banks_per_group
-    cycles = {
-        "n" + key[1:].removesuffix("_ns"): to_cycles(value, dram.tCK_ps)
-        for key, value in dram.timing.model_dump().items()
-        if value is not None
-    }
-    cycles.setdefault("nRFCpb", to_cycles(dram.timing.tRFC_ns / 2, dram.tCK_ps))
-    cycles |= _transfer_cycles(dram, banks) | _mac_cycles(dram, pim, cycles["nCCDL"])
+    times = dram.timing.times(dram.tCK_ps)
+    cycles = {"n" + name[1:]: to_cycles(time, dram.tCK_ps) for name, time in times.items()}
+    cycles["nBL"] = _clocks_on_pins(dram, dram.column_bytes)
+    if pim is not None:
+        cycles |= _mac_cycles(dram, pim, cycles["nCCDL"])
     for name, expression in standard.derived.items():
         cycles[name] = evaluate(expression, cycles)
     return Device(
@@ -101,18 +106,25 @@ def resolve(dram: DramConfig, pim: PimConfig) -> Device:
     )
 
 
-def _transfer_cycles(dram: DramConfig, banks: int) -> dict[str, int]:
-    """Clocks on the pins: bits / (pins x Gb/s per pin), in ns, rounded up to clocks."""
-    gbps = Fraction(dram.io.data_rate_Gbps) * dram.io.pins
-
-    def on_pins(transfer_bytes: int) -> int:
-        return ceil(transfer_bytes * 8 * 1000 / (gbps * dram.tCK_ps))
-
-    return {"nBL": on_pins(dram.column_bytes), "nBLRES": on_pins(banks * ELEMENT_BYTES)}
+def _clocks_on_pins(dram: MemoryConfig, transfer_bytes: int) -> int:
+    """Clocks that a transfer takes all pins: bits / (pins x bits of a pin per clock), rounded up."""
+    return ceil(transfer_bytes * 8 / (dram.io.pins * bits_per_clock(dram)))
 
 
-def _mac_cycles(dram: DramConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
-    """Clocks per column and pipeline depth of the MAC unit.
+def bits_per_clock(dram: MemoryConfig) -> Fraction:
+    """Bits of one pin per command clock: data rate x tCK.
+
+    The clock of a part is its data rate divided by a power of two, and tCK_ps is rounded: 14 Gb/s
+    at 570 ps is 7.98 bits, and means 8.  So a product within 1.5 % of a power of two is that power,
+    unless the standard's configuration says that its two figures are not of one part.
+    """
+    exact = Fraction(dram.io.data_rate_Gbps) * dram.tCK_ps / 1000
+    whole = Fraction(2) ** round(log2(exact))
+    return whole if dram.WHOLE_BITS and abs(exact / whole - 1) <= _ROUNDING else exact
+
+
+def _mac_cycles(dram: MemoryConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
+    """Clocks per column, pipeline depth of the MAC unit, and clocks that the accumulators of all banks take the pins.
 
     A column of e elements takes e / lanes MAC cycles, and never less than tCCD.  Unless
     configured, the pipeline is one multiplier stage, log2(lanes) adder stages and one
@@ -121,7 +133,12 @@ def _mac_cycles(dram: DramConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
     clocks_per_mac = Fraction(1000) / (Fraction(pim.clock_GHz) * dram.tCK_ps)
     beats = -(-(dram.column_bytes // ELEMENT_BYTES) // pim.lanes)
     stages = pim.pipeline_stages or 2 + (pim.lanes - 1).bit_length()
-    return {"nMAC": max(ccd, ceil(beats * clocks_per_mac)), "nDRAIN": ceil(stages * clocks_per_mac)}
+    results = dram.bank_groups * dram.banks_per_group * ELEMENT_BYTES
+    return {
+        "nBLRES": _clocks_on_pins(dram, results),
+        "nMAC": max(ccd, ceil(beats * clocks_per_mac)),
+        "nDRAIN": ceil(stages * clocks_per_mac),
+    }
 
 
 def evaluate(expression: str, names: Mapping[str, int]) -> int:

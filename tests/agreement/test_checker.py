@@ -16,7 +16,7 @@ from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.logs import log_of, run_twin, with_row, without_row
-from tests.situations import Situation, address, enact, situations, stretched
+from tests.situations import STANDARDS, Situation, address, enact, situations, stretched
 from tests.strategies import devices, workloads
 
 INDEX = STANDARD.index
@@ -58,14 +58,14 @@ def tight_commands(device: Device, commands: list[Issued]) -> list[int]:
     return tight
 
 
-@pytest.mark.parametrize("situation", situations(), ids=str)
+@pytest.mark.parametrize("situation", [x for s in STANDARDS for x in situations(standard=s)], ids=str)
 def test_device_with_one_constraint_a_clock_too_short_is_found(situation: Situation) -> None:
     device = stretched(situation)
     shorter = replace(situation.constraint, latency=f"{situation.constraint.latency} - 1")
-    table = tuple(shorter if c == situation.constraint else c for c in STANDARD.constraints)
-    wrong = replace(device, standard=replace(STANDARD, constraints=table))
+    table = tuple(shorter if c == situation.constraint else c for c in situation.standard.constraints)
+    wrong = replace(device, standard=replace(situation.standard, constraints=table))
     _, issued, counts_from = enact(device, situation)
-    following = STANDARD.command(situation.following)
+    following = situation.standard.command(situation.following)
     bank, row, column = address(following, situation.bank)
     clk = max(issued[-1].clk, replay(wrong, issued).earliest(following.name, bank))
     commands = [*issued, Issued(clk, following.name, bank, row, column)]

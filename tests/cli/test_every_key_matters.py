@@ -37,7 +37,7 @@ CUSTOM = {"workload.model_config": MODEL, "workload.lm_head": True}
 SPECIAL: Mapping[str, Change] = {
     "dram.rows": Change(64),  # refused: the model does not fit
     "dram.refresh": Change("per_bank"),
-    "dram.standard": Change("ddr5"),  # refused: there is one
+    "dram.standard": Change("ddr5"),  # refused: unknown
     # rules between keys: room for twice the value
     "dram.timing.tRAS_ns": Change(56, {"dram.timing.tRC_ns": 68}),
     "dram.timing.tCCDS_ns": Change(2, {"dram.timing.tCCDL_ns": 2}),

@@ -1,0 +1,1 @@
+"""GDDR6-AiM instruction programs: their language, their front-end, GEMV programs and replay."""

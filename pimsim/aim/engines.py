@@ -1,0 +1,167 @@
+"""What the front-end runs request programs on: the compiled engine or its readable twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.dram.controller import Controller
+from pimsim.dram.log import CommandLog
+from pimsim.dram.program import Program
+from pimsim.dram.timing import Device
+
+Ints = NDArray[np.int64]
+
+
+class Channels(Protocol):
+    """All channels of a device, and the commands that they issued."""
+
+    device: Device
+
+    def log(self) -> CommandLog:
+        """Every command so far, in order of clk, then channel."""
+
+    def run(self, program: Program, channels: Sequence[int], start: int) -> list[int]:
+        """Carry out `program` on `channels`, nothing before clock `start`; the data end of each."""
+
+    def last(self, channels: Sequence[int]) -> int:
+        """The clock of the last command of these channels, each of which has run something."""
+
+    def served(self, channel: int) -> list[int]:
+        """The clocks of the commands that the last `run` asked a channel for, not of what opened or closed rows."""
+
+    def counts(self) -> dict[str, int]:
+        """How many of each command all channels issued, in table order, none left out."""
+
+
+class TwinChannels:
+    """Channels in plain Python.  Channels that have done the same so far share one controller."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._groups: list[tuple[frozenset[int], Controller]] = [
+            (frozenset(range(device.channels)), Controller(device))
+        ]
+        self._own = own_commands(device)
+        self._before: dict[int, int] = {}
+
+    def run(self, program: Program, channels: Sequence[int], start: int) -> list[int]:
+        """As `Channels.run`."""
+        ends: dict[int, int] = {}
+        groups = []
+        for members, controller in self._groups:
+            mine, others = members & set(channels), members - set(channels)
+            if mine and others:
+                groups.append((others, deepcopy(controller)))
+            if mine:
+                self._before |= dict.fromkeys(mine, len(controller.commands))
+                ends |= dict.fromkeys(mine, controller.run(program, start))
+            groups.append((mine or others, controller))
+        self._groups = groups
+        return [ends[channel] for channel in channels]
+
+    def last(self, channels: Sequence[int]) -> int:
+        """As `Channels.last`."""
+        return max(self.controller(channel).commands[-1].clk for channel in channels)
+
+    def served(self, channel: int) -> list[int]:
+        """As `Channels.served`."""
+        issued = self.controller(channel).commands[self._before[channel] :]
+        return [command.clk for command in issued if self._own[self.device.command_names.index(command.command)]]
+
+    def counts(self) -> dict[str, int]:
+        """As `Channels.counts`."""
+        counts = dict.fromkeys(self.device.command_names, 0)
+        for members, controller in self._groups:
+            for issued in controller.commands:
+                counts[issued.command] += len(members)
+        return counts
+
+    def controller(self, channel: int) -> Controller:
+        """The controller of a channel."""
+        return next(controller for members, controller in self._groups if channel in members)
+
+    def log(self) -> CommandLog:
+        """Every command so far, in order of clk, then channel."""
+        index = {name: number for number, name in enumerate(self.device.command_names)}
+        rows = [
+            (issued.clk, channel, index[issued.command], issued.bank, issued.row, issued.column)
+            for members, controller in self._groups
+            for issued in controller.commands
+            for channel in members
+        ]
+        return command_log(self.device, np.array(rows, np.int64).reshape(-1, 6))
+
+
+class KernelChannels:
+    """Channels on the compiled engine; `logged` keeps every command, which `served` and `log` need."""
+
+    def __init__(self, device: Device, stepped: bool = False, logged: bool = False) -> None:
+        from pimsim.dram.engine import Engine  # compiles: only when it is used
+        from pimsim.dram.kernel import R_CLK
+
+        self.device = device
+        self._last = R_CLK
+        self._engine = Engine(device, stepped=stepped)
+        self._totals = self._engine.new_totals()
+        self._blocks: list[Ints] = []
+        self._own = own_commands(device)
+        self._before = 0  # blocks before the last run
+        if logged:
+            self._engine.log_to(self._keep)
+        self._start = self._engine.states.copy()
+
+    def reset(self) -> None:
+        """Forget all commands: as new, without building the tables again."""
+        self._engine.states[:] = self._start
+        self._totals[:] = 0
+        self._blocks = []
+
+    def _keep(self, rows: Ints) -> None:
+        self._blocks.append(rows)
+
+    def run(self, program: Program, channels: Sequence[int], start: int) -> list[int]:
+        """As `Channels.run`."""
+        spans = np.zeros((self.device.channels, 2), np.int64)
+        spans[list(channels), 1] = len(program)
+        self._before = len(self._blocks)
+        self._engine.run(program, spans, 0, start, self._totals)
+        return self._engine.ends[list(channels)].tolist()  # type: ignore[no-any-return]
+
+    def last(self, channels: Sequence[int]) -> int:
+        """As `Channels.last`."""
+        return int(self._engine.states[list(channels), self._last].max())
+
+    def served(self, channel: int) -> list[int]:
+        """As `Channels.served`."""
+        clocks: list[int] = []
+        for rows in self._blocks[self._before :]:
+            clocks += rows[(rows[:, 1] == channel) & self._own[rows[:, 2]], 0].tolist()
+        return clocks
+
+    def counts(self) -> dict[str, int]:
+        """As `Channels.counts`."""
+        names = self.device.command_names
+        return dict(zip(names, self._totals[: len(names)].tolist(), strict=True))
+
+    def log(self) -> CommandLog:
+        """Every command so far, in order of clk, then channel."""
+        rows = np.concatenate(self._blocks) if self._blocks else np.empty((0, 6), np.int64)
+        return command_log(self.device, rows)
+
+
+def own_commands(device: Device) -> NDArray[np.bool_]:
+    """A flag per command: whether programs ask for it, that is, it plays no role of the controller's."""
+    roles = {name for name in vars(device.standard.roles).values() if name is not None}
+    return np.array([name not in roles for name in device.command_names])
+
+
+def command_log(device: Device, rows: Ints) -> CommandLog:
+    """Rows of clk, channel, command, bank, row and column as a log, in order of clk, then channel."""
+    clk, channel, command, bank, row, column = rows[np.lexsort((rows[:, 1], rows[:, 0]))].T
+    group, in_group = np.where(bank >= 0, np.divmod(bank, device.banks_per_group), -1)
+    return CommandLog(clk, channel, command, group, in_group, row, column)

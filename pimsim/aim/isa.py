@@ -1,0 +1,227 @@
+"""AiM instruction programs: one instruction a line, `AiM OP args`, or `R|W MEM|GPR|CFR args`.
+
+Numbers are decimal or 0x hexadecimal.  Bit i of a channel mask drives channel 31 - i.
+Blank lines and lines that start with # are skipped.  A program ends with its first EOC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pimsim.dram.aim import AF_FUNCTIONS
+from pimsim.dram.timing import Device
+from pimsim.errors import InputError, Problem, did_you_mean
+
+MASK_BITS = 32
+BUFFER_COLUMNS = 64  # columns of the global buffer, 32 bytes each (source: AiM, 2 KiB)
+MAX_REGISTER = 1 << 31
+MAX_PROBLEMS = 100
+CFR_AF_FUNCTION = 2  # the configuration register that chooses the activation function
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One instruction of the language.
+
+    command: the DRAM command that it issues (empty: none).  fields: its arguments in
+    order.  blocking: the host waits until its data has arrived.
+    """
+
+    command: str
+    fields: tuple[str, ...]
+    blocking: bool = False
+    one_channel: bool = False
+
+
+AIM_OPERATIONS = {
+    "WR_SBK": Operation("WR", ("register", "mask", "bank", "row")),
+    "WR_ABK": Operation("WRA16", ("register", "mask", "row"), one_channel=True),
+    "WR_GB": Operation("WRGB", ("buffer_size", "register", "mask")),
+    "WR_BIAS": Operation("WRMAC16", ("register", "mask")),
+    "RD_MAC": Operation("RDMAC16", ("register", "mask"), blocking=True),
+    "RD_AF": Operation("RDAF16", ("register", "mask"), blocking=True),
+    "RD_SBK": Operation("RD", ("register", "mask", "bank", "row")),
+    "COPY_BKGB": Operation("RDCP", ("size", "mask", "bank", "row")),
+    "COPY_GBBK": Operation("WRCP", ("size", "mask", "bank", "row")),
+    "MAC_SBK": Operation("MAC", ("size", "mask", "bank", "row")),
+    "MAC_ABK": Operation("MAC16", ("size", "mask", "row")),
+    "AF": Operation("AF16", ("mask",)),
+    "EWMUL": Operation("EWMUL16", ("size", "mask", "row")),
+    "EWADD": Operation("", ("length", "register", "register")),
+    "SYNC": Operation("", (), blocking=True),
+    "EOC": Operation("", (), blocking=True),
+}
+HOST_OPERATIONS = {
+    "R MEM": Operation("RD", ("channel", "bank", "row")),
+    "W MEM": Operation("WR", ("channel", "bank", "row")),
+    "R GPR": Operation("", ("register",)),
+    "W GPR": Operation("", ("register",)),
+    "R CFR": Operation("", ("configuration", "value")),
+    "W CFR": Operation("", ("configuration", "value")),
+}
+OPERATIONS = AIM_OPERATIONS | HOST_OPERATIONS
+# The 17th opcode, which the reference simulator refuses as well: how long a table takes to load is not known.
+NOT_TIMED = "WR_AFLUT"
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: `size` commands from column 0 on, in each of `channels` (empty: in none)."""
+
+    name: str
+    channels: tuple[int, ...] = ()
+    size: int = 1
+    bank: int = -1
+    row: int = -1
+    register: int = 0
+    value: int = 0
+
+    @property
+    def operation(self) -> Operation:
+        """What the instruction does."""
+        return OPERATIONS[self.name]
+
+
+def parse(text: str, device: Device, file: str = "") -> list[Instruction]:
+    """The program's instructions up to its first EOC; InputError holds every problem, at most 100."""
+    problems: list[Problem] = []
+    program: list[Instruction] = []
+    line = 0
+    for line, content in enumerate(text.splitlines(), 1):
+        tokens = [(match.start() + 1, match.group()) for match in re.finditer(r"\S+", content)]
+        if not tokens or tokens[0][1].startswith("#"):
+            continue
+        instruction = _Line(file, line, tokens, device, problems).instruction()
+        if instruction is not None:
+            program.append(instruction)
+            if instruction.name == "EOC":
+                break
+    if not (program and program[-1].name == "EOC"):
+        problems.append(Problem(file, line + 1, 1, "", "the program ends without an EOC instruction: add `AiM EOC`"))
+    if problems:
+        raise InputError(problems[:MAX_PROBLEMS])
+    return program
+
+
+class _Line:
+    """One line of a program and what is wrong with it."""
+
+    def __init__(
+        self, file: str, line: int, tokens: list[tuple[int, str]], device: Device, problems: list[Problem]
+    ) -> None:
+        self._file = file
+        self._line = line
+        self._tokens = tokens
+        self._device = device
+        self._problems = problems
+
+    def instruction(self) -> Instruction | None:
+        name, arguments = self._name()
+        if name is None:
+            return None
+        operation = OPERATIONS[name]
+        wanted = len(operation.fields)
+        if len(arguments) != wanted:
+            form = " ".join((name if name in HOST_OPERATIONS else f"AiM {name}", *operation.fields))
+            at = arguments[wanted][0] if len(arguments) > wanted else self._end()
+            self._wrong(at, name, f"takes {wanted} arguments, not {len(arguments)}: `{form}`")
+            return None
+        before = len(self._problems)
+        values = {
+            field: self._field(name, field, column, word)
+            for field, (column, word) in zip(operation.fields, arguments, strict=True)
+        }
+        return self._built(name, values) if len(self._problems) == before else None
+
+    def _name(self) -> tuple[str | None, list[tuple[int, str]]]:
+        """The instruction's name, and its arguments."""
+        column, kind = self._tokens[0]
+        if kind not in ("AiM", "R", "W"):
+            hint = did_you_mean(kind, ("AiM", "R", "W"))
+            self._wrong(column, "", f"a line starts with AiM, R or W, not {kind!r}{hint}")
+            return None, []
+        if len(self._tokens) < 2:
+            what = "an operation" if kind == "AiM" else "MEM, GPR or CFR"
+            self._wrong(self._end(), "", f"{kind} is followed by {what}")
+            return None, []
+        column, word = self._tokens[1]
+        known = AIM_OPERATIONS if kind == "AiM" else HOST_OPERATIONS
+        name = word.removeprefix("ISR_") if kind == "AiM" else f"{kind} {word}"
+        if name == NOT_TIMED:
+            self._wrong(column, name, "loading activation tables is not modelled; leave it out")
+            return None, []
+        if name not in known:
+            hint = did_you_mean(name, known)
+            self._wrong(column, "", f"no instruction is called {name!r}{hint}")
+            return None, []
+        return name, self._tokens[2:]
+
+    def _field(self, name: str, field: str, column: int, word: str) -> int:
+        """The value of an argument; 0 if it is wrong."""
+        if not re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]+", word):
+            self._wrong(column, name, f"{field} must be a decimal or 0x hexadecimal number, not {word!r}")
+            return 0
+        value = int(word, 16) if word[:2].lower() == "0x" else int(word)
+        low, high = _LIMITS[field](self._device)
+        if not low <= value <= high:
+            self._wrong(column, name, f"{field} must be {low} to {high}, not {word}")
+        elif field == "mask":
+            self._check_mask(name, column, word, value)
+        return value
+
+    def _check_mask(self, name: str, column: int, word: str, mask: int) -> None:
+        absent = [channel for channel in channels_of(mask) if channel >= self._device.channels]
+        if absent:
+            count = self._device.channels
+            self._wrong(
+                column, name, f"mask {word} drives channel {absent[0]}, but the device has {count}; channel 0 is bit 31"
+            )
+        elif OPERATIONS[name].one_channel and mask.bit_count() != 1:
+            self._wrong(column, name, f"mask {word} drives {mask.bit_count()} channels; {name} takes one")
+
+    def _built(self, name: str, values: dict[str, int]) -> Instruction:
+        channels = channels_of(values["mask"]) if "mask" in values else ()
+        if "channel" in values:
+            channels = (values["channel"],)
+        return Instruction(
+            name,
+            channels,
+            values.get("size", values.get("buffer_size", 1)),
+            values.get("bank", -1),
+            values.get("row", -1),
+            values.get("configuration", values.get("register", 0)),
+            values.get("value", 0),
+        )
+
+    def _end(self) -> int:
+        column, word = self._tokens[-1]
+        return column + len(word)
+
+    def _wrong(self, column: int, key: str, message: str) -> None:
+        self._problems.append(Problem(self._file, self._line, column, key, message))
+
+
+_LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
+    "register": lambda device: (0, MAX_REGISTER - 1),
+    "length": lambda device: (1, MAX_REGISTER - 1),
+    "value": lambda device: (0, AF_FUNCTIONS - 1),
+    "configuration": lambda device: (0, 2),
+    "mask": lambda device: (1, (1 << MASK_BITS) - 1),
+    "channel": lambda device: (0, device.channels - 1),
+    "bank": lambda device: (0, device.banks - 1),
+    "row": lambda device: (0, device.rows - 1),
+    "size": lambda device: (1, device.columns),
+    "buffer_size": lambda device: (1, BUFFER_COLUMNS),
+}
+
+
+def channels_of(mask: int) -> tuple[int, ...]:
+    """The channels that a mask drives, in rising order."""
+    return tuple(channel for channel in range(MASK_BITS) if mask >> (MASK_BITS - 1 - channel) & 1)
+
+
+def mask_of(channels: int) -> int:
+    """The mask that drives channels 0 to `channels` - 1."""
+    return ((1 << channels) - 1) << (MASK_BITS - channels)

@@ -1,0 +1,100 @@
+"""Replays AiM programs on a device: cycles, commands, and what being right costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pimsim.aim import gemv
+from pimsim.aim.engines import KernelChannels, TwinChannels
+from pimsim.aim.frontend import execute, needs_clocks
+from pimsim.aim.isa import Instruction
+from pimsim.dram.aim import DIFFERENCES, Difference
+from pimsim.dram.aim import STANDARD as CORRECT
+from pimsim.dram.log import CommandLog, LogWriter
+from pimsim.dram.timing import Device
+
+EngineName = Literal["fast", "stepped", "twin"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a program took: cycles until the host sees its end, and how many of each command issued."""
+
+    cycles: int
+    counts: dict[str, int]
+    tCK_ps: int
+
+    @property
+    def commands(self) -> int:
+        """Commands that all channels issued together."""
+        return sum(self.counts.values())
+
+    @property
+    def ns(self) -> float:
+        """The cycles in ns."""
+        return self.cycles * self.tCK_ps / 1000
+
+
+def replay(
+    program: Sequence[Instruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
+) -> Replay:
+    """Carry out a program, and write its command log to `log`; no result depends on the engine.
+
+    InputError if the log cannot be written.
+    """
+    with LogWriter(log, device) if log is not None else nullcontext() as writer:
+        channels = _channels(device, engine, logged=writer is not None or needs_clocks(program))
+        cycles = execute(program, channels)
+        if writer is not None:
+            _write(writer, channels.log(), device)
+    return Replay(cycles, channels.counts(), device.tCK_ps)
+
+
+def commands_of(program: Sequence[Instruction], device: Device, engine: EngineName = "fast") -> CommandLog:
+    """The commands that a program issues, in order of clk, then channel."""
+    channels = _channels(device, engine, logged=True)
+    execute(program, channels)
+    return channels.log()
+
+
+def _channels(device: Device, engine: EngineName, logged: bool) -> TwinChannels | KernelChannels:
+    if engine == "twin":
+        return TwinChannels(device)
+    return KernelChannels(device, stepped=engine == "stepped", logged=logged)
+
+
+def _write(writer: LogWriter, log: CommandLog, device: Device) -> None:
+    bank = np.where(log.bank_group >= 0, log.bank_group * device.banks_per_group + log.bank, -1)
+    writer.append(log.clk, log.channel, log.command, bank, log.row, log.column)
+
+
+def costs(program: Sequence[Instruction], device: Device, engine: EngineName = "fast") -> list[tuple[Difference, int]]:
+    """What each way of being right costs in this program: clocks that go when it alone is switched off.
+
+    Empty for a device that is not the correct profile.
+    """
+    if device.standard.name != CORRECT.name:
+        return []
+    cycles = replay(program, device, engine=engine).cycles
+    return [(x, cycles - replay(program, x.without(device), engine=engine).cycles) for x in DIFFERENCES]
+
+
+class Machine:
+    """A device that runs one GEMV after another, each from a fresh start; tables are built once."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._channels = KernelChannels(device)
+
+    def gemv(self, m: int, k: int, channels: int | None = None) -> Replay:
+        """y[m] = W[m, k] x[k] on the first `channels` (all); InputError if it does not fit."""
+        self._channels.reset()
+        count = self.device.channels if channels is None else channels
+        cycles = gemv.run(m, k, count, self._channels)
+        return Replay(cycles, self._channels.counts(), self.device.tCK_ps)

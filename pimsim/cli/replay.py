@@ -1,0 +1,78 @@
+"""`pimsim replay`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from pimsim.cli.options import located_in, set_option
+from pimsim.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from pimsim.aim.replay import Replay
+    from pimsim.dram.aim import Difference
+    from pimsim.dram.timing import Device
+
+WIDTH = 80
+
+
+@click.command()
+@click.argument("program")
+@click.option("--config", required=True, metavar="CONFIG", help="A configuration whose DRAM is aim or aim-reference.")
+@set_option
+@click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
+@click.option("--json", "as_json", is_flag=True, help='Print {"cycles": n, "commands": n} and nothing else.')
+@click.option("--engine", type=click.Choice(["fast", "stepped"]), default="fast", help="No result differs.")
+def replay(
+    program: str,
+    config: str,
+    overrides: tuple[str, ...],
+    commands: str | None,
+    as_json: bool,
+    engine: Literal["fast", "stepped"],
+) -> None:
+    """Run the AiM instructions in PROGRAM."""
+    from pimsim import api
+    from pimsim.aim import isa
+    from pimsim.aim.replay import costs
+    from pimsim.aim.replay import replay as run
+    from pimsim.dram.aim import REFERENCE, STANDARD
+    from pimsim.dram.timing import device_of
+
+    loaded = api.load(config, list(overrides))
+    with located_in(loaded):
+        device = device_of(loaded.config)
+        if device.standard.name not in (STANDARD.name, REFERENCE.name):
+            what = f"{device.standard.name!r} runs no AiM programs; use {STANDARD.name!r} or {REFERENCE.name!r}"
+            raise InputError(what, key="dram.standard")
+        instructions = isa.parse(_read(program), device, program)
+        result = run(instructions, device, commands, engine)
+        if as_json:
+            click.echo(json.dumps({"cycles": result.cycles, "commands": result.commands}))
+            return
+        _print(program, device, result, costs(instructions, device, engine))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(Problem(path, 1, 1, "", f"cannot read the program: {why}")) from error
+
+
+def _print(program: str, device: Device, result: Replay, costs: Sequence[tuple[Difference, int]]) -> None:
+    click.echo(f"{Path(program).name} on {device.standard.name}, {device.channels} channels"[:WIDTH])
+    click.echo(f"  cycles    {result.cycles:>14,}   {result.ns:,.1f} ns at {device.tCK_ps} ps")
+    click.echo(f"  commands  {result.commands:>14,}")
+    for name, count in result.counts.items():
+        if count:
+            click.echo(f"    {name:<8}{count:>14,}")
+    if costs:
+        click.echo("What this profile costs against the reference simulator, each alone:")
+    for difference, clocks in costs:
+        click.echo(f"  {difference.name:<20}{clocks:>8,}  {difference.why}"[:WIDTH])

@@ -1,0 +1,271 @@
+"""GDDR6-AiM as tables: 16 banks with a MAC unit each, a global buffer and a register mode.
+
+Two standards share their rows.  REFERENCE ("aim-reference") reproduces the open AiM
+simulator clock by clock, with its quirks; STANDARD ("aim") is right by default.  What
+separates them is DIFFERENCES, each with its reason.
+
+Sources of rows: "JEDEC" for GDDR6's own rules (JESD250); "AiM" for what the golden
+command traces of the reference simulator show (tests/golden/aim).  Names that are not
+JEDEC's, all in clocks:
+
+nRCDRDMAC, nRCDRDAF, nRCDEWMUL, nRCDRDCP, nRCDWRCP   row open to MAC, AF, EWMUL, copy from and to a bank
+nCLREG, nCWLREG   issue to data for the MAC and AF registers, read and write
+nCLGB, nCWLGB     the same for the global buffer
+nWPRE             turning the pins round
+nMODCH            switching between array mode and register mode
+nMACDRAIN         last MAC to its sum in the accumulator
+nAF               one pass of the activation function
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+
+if TYPE_CHECKING:
+    from pimsim.dram.timing import Device
+
+ARRAY, REGISTER = "array", "register"
+AF_ROW = 1 << 29  # the first of the rows that stand for the activation functions' tables
+AF_FUNCTIONS = 8
+
+
+def _bank(name: str, completion: str) -> Command:
+    return Command(name, Scope.BANK, Needs.OPEN, shows_column=True, completion=completion, mode=ARRAY)
+
+
+def _lockstep(name: str, completion: str = "1", effect: Effect = Effect.NONE) -> Command:
+    return Command(name, Scope.ALL_BANKS, Needs.OPEN, effect, shows_column=True, completion=completion, mode=ARRAY)
+
+
+def _register(name: str, completion: str) -> Command:
+    return Command(name, Scope.CHANNEL, shows_column=True, completion=completion, mode=REGISTER)
+
+
+COMMANDS = (
+    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN, mode=ARRAY),
+    Command("ACT16", Scope.ALL_BANKS, Needs.CLOSED, Effect.OPEN, mode=ARRAY),
+    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
+    Command("PREA", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
+    _bank("RD", "nCL + nBL"),
+    _bank("WR", "nCWL + nBL"),
+    _bank("MAC", "1"),
+    _bank("RDCP", "1"),
+    _bank("WRCP", "1"),
+    _lockstep("MAC16"),
+    _lockstep("AF16"),
+    _lockstep("EWMUL16"),
+    _lockstep("WRA16", "nCWL + nBL + nRP", Effect.CLOSE),  # a write that precharges
+    _register("WRGB", "nCWLGB + nBL"),
+    _register("WRMAC16", "nCWLREG + nBL"),
+    _register("RDMAC16", "nCLREG + nBL"),
+    _register("RDAF16", "nCLREG + nBL"),
+    Command("TMOD", Scope.CHANNEL),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
+)
+
+_ALL = tuple(command.name for command in COMMANDS)
+_REGS_OUT = ("RDMAC16", "RDAF16")
+_C = TimingConstraint
+
+_TURN_OUT = "3 + nWPRE"  # clocks of gap, and the pins turn round
+
+CONSTRAINTS = (
+    _C("channel", _ALL, _ALL, "1", source="JEDEC: one command per command clock"),
+    _C("channel", ("TMOD",), tuple(c for c in _ALL if c != "TMOD"), "nMODCH", source="AiM: mode switch"),
+    # the pins and the column path
+    _C("channel", ("RD", *_REGS_OUT), ("RD", *_REGS_OUT), "nBL", source="JEDEC: pins"),
+    _C("channel", ("WR", "WRGB", "WRMAC16"), ("WR", "WRA16", "WRGB", "WRMAC16"), "nBL", source="JEDEC: pins"),
+    _C("channel", ("WRA16",), ("WRGB", "WRMAC16"), "nBL", source="JEDEC: pins; before WR and WRA16 it precharges"),
+    _C(
+        "channel",
+        ("RD", "MAC", "MAC16", "RDCP", *_REGS_OUT),
+        ("RD", "MAC", "MAC16", "RDCP", *_REGS_OUT),
+        "nCCDS",
+        source="JEDEC tCCDS",
+    ),
+    _C(
+        "channel",
+        ("WR", "WRA16", "WRGB", "WRCP", "WRMAC16"),
+        ("WR", "WRA16", "WRGB", "WRCP", "WRMAC16"),
+        "nCCDS",
+        source="JEDEC tCCDS",
+    ),
+    _C(
+        "channel",
+        ("RD", "MAC", "RDCP", *_REGS_OUT, "MAC16", "EWMUL16"),
+        (*_REGS_OUT, "MAC16", "EWMUL16"),
+        "nCCDL",
+        source="AiM: these use the column path of every bank group; JEDEC tCCDL",
+    ),
+    _C(
+        "channel", (*_REGS_OUT, "MAC16", "EWMUL16"), ("RD", "MAC", "RDCP"), "nCCDL", source="AiM: as above; JEDEC tCCDL"
+    ),
+    _C(
+        "channel",
+        ("WR", "WRCP", "WRA16", "WRMAC16"),
+        ("WRA16", "WRMAC16", "EWMUL16"),
+        "nCCDL",
+        source="AiM: as above; JEDEC tCCDL",
+    ),
+    _C("channel", ("EWMUL16",), ("WR", "WRCP", "WRA16", "WRMAC16"), "nCCDL", source="AiM: as above; JEDEC tCCDL"),
+    _C("channel", ("WRA16", "WRMAC16"), ("WR", "WRCP"), "nCCDL", source="AiM: as above; JEDEC tCCDL"),
+    _C("bank_group", ("RD", "MAC", "RDCP"), ("RD", "MAC", "RDCP"), "nCCDL", source="JEDEC tCCDL"),
+    _C("bank_group", ("WR", "WRCP"), ("WR", "WRCP"), "nCCDL", source="JEDEC tCCDL"),
+    # read to write
+    _C("channel", ("RD",), ("WR", "WRA16"), f"nCL + nBL - nCWL + {_TURN_OUT}", source="JEDEC tRTW"),
+    _C("channel", ("RD",), ("WRGB",), f"nCL + nBL - nCWLGB + {_TURN_OUT}", source="AiM: as tRTW"),
+    _C("channel", ("RD",), ("WRMAC16",), f"nCL + nBL - nCWLREG + {_TURN_OUT}", source="AiM: as tRTW"),
+    _C("channel", _REGS_OUT, ("WR", "WRA16"), f"nCLREG + nBL - nCWL + {_TURN_OUT}", source="AiM: as tRTW"),
+    _C("channel", _REGS_OUT, ("WRGB",), f"nCLREG + nBL - nCWLGB + {_TURN_OUT}", source="AiM: as tRTW"),
+    _C("channel", _REGS_OUT, ("WRMAC16",), f"nCLREG + nBL - nCWLREG + {_TURN_OUT}", source="AiM: as tRTW"),
+    # write to read
+    _C("channel", ("WR", "WRA16"), ("RD", *_REGS_OUT), "nCWL + nBL + nWTRS", source="JEDEC tWTRS"),
+    _C("channel", ("WRGB",), ("RD", *_REGS_OUT), "nCWLGB + nBL + nWTRS", source="AiM: as tWTRS"),
+    _C("channel", ("WR",), _REGS_OUT, "nCWL + nBL + nWTRL", source="AiM: as tWTRL"),
+    _C("channel", ("WRA16",), ("RD", *_REGS_OUT), "nCWL + nBL + nWTRL", source="AiM: as tWTRL"),
+    _C("channel", ("WRMAC16",), ("RD", *_REGS_OUT), "nCWLREG + nBL + nWTRL", source="AiM: as tWTRL"),
+    _C("bank_group", ("WR",), ("RD",), "nCWL + nBL + nWTRL", source="JEDEC tWTRL"),
+    # columns to precharge
+    _C("bank", ("RD", "RDCP", "MAC", "MAC16", "AF16", "EWMUL16"), ("PRE", "PREA"), "nRTP", source="JEDEC tRTP"),
+    _C("bank", ("WR", "WRCP"), ("PRE", "PREA"), "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
+    _C("bank", ("EWMUL16",), ("PRE", "PREA"), "nCWL + nWR", source="AiM: tWR without data on the pins"),
+    # rows
+    _C("channel", ("ACT",), ("ACT",), "nRRDS", source="JEDEC tRRDS"),
+    _C("bank_group", ("ACT",), ("ACT",), "nRRDL", source="JEDEC tRRDL"),
+    _C("channel", ("ACT",), ("ACT16",), "nRRDL", source="JEDEC tRRDL"),
+    _C("channel", ("ACT16",), ("ACT", "ACT16"), "nRRDL", source="JEDEC tRRDL"),
+    _C("bank", ("ACT", "ACT16"), ("ACT", "ACT16"), "nRC", source="JEDEC tRC"),
+    _C("bank", ("ACT", "ACT16"), ("PRE", "PREA"), "nRAS", source="JEDEC tRAS"),
+    _C("bank", ("PRE", "PREA"), ("ACT", "ACT16"), "nRP", source="JEDEC tRP"),
+    _C("bank", ("PRE", "PREA"), ("PRE", "PREA"), "nRP", source="AiM: a bank that precharges takes no PRE"),
+    _C("bank", ("ACT", "ACT16"), ("MAC", "MAC16"), "nRCDRDMAC", source="AiM: tRCD of the MAC unit"),
+    _C("bank", ("ACT", "ACT16"), ("AF16",), "nRCDRDAF", source="AiM: tRCD of the activation function"),
+    _C("bank", ("ACT", "ACT16"), ("EWMUL16",), "nRCDEWMUL", source="AiM: tRCD of the multiplier"),
+    _C("bank", ("ACT", "ACT16"), ("RDCP",), "nRCDRDCP", source="AiM: tRCD of a copy to the buffer"),
+    _C("bank", ("ACT", "ACT16"), ("WRCP",), "nRCDWRCP", source="AiM: tRCD of a copy from the buffer"),
+    _C("bank", ("ACT", "ACT16"), ("RD",), "nRCDRD", source="JEDEC tRCDRD"),
+    _C("bank", ("ACT", "ACT16"), ("WR", "WRA16"), "nRCDWR", source="JEDEC tRCDWR"),
+    _C("bank", ("WRA16",), ("ACT", "ACT16", "REFAB"), "nCWL + nBL + nWR + nRP", source="JEDEC tWR, then tRP"),
+    # refresh
+    _C("bank", ("ACT", "ACT16"), ("REFAB",), "nRC", source="JEDEC tRC"),
+    _C("bank", ("PRE", "PREA"), ("REFAB",), "nRP", source="JEDEC tRP"),
+    _C("bank", ("REFAB",), ("ACT", "ACT16", "REFAB"), "nRFC", source="JEDEC tRFCab"),
+)
+
+CORRECTIONS = (
+    _C(
+        "channel",
+        ("ACT",),
+        ("ACT",),
+        "nFAW",
+        window=4,
+        source="JEDEC tFAW; ACT16 is exempt (AiM: reservoir capacitors)",
+    ),
+    _C("channel", ("MAC", "MAC16"), ("RDMAC16",), "nMACDRAIN", source="the sum must be in the accumulator"),
+    _C("channel", ("AF16",), ("AF16", "RDAF16"), "nAF", source="the activation function's unit is busy"),
+)
+
+# To what the clocks between two consecutive commands are charged.
+CAUSES = (
+    ("*", "REFAB", "refresh"),
+    ("REFAB", "*", "refresh"),
+    ("*", "TMOD", "mode_switch"),
+    ("TMOD", "*", "mode_switch"),
+    ("*", "ACT", "activation"),
+    ("*", "ACT16", "activation"),
+    ("*", "PRE", "activation"),
+    ("*", "PREA", "activation"),
+    ("ACT", "*", "activation"),
+    ("ACT16", "*", "activation"),
+    ("*", "WRGB", "input_transfer"),
+    ("*", "WRMAC16", "input_transfer"),
+    ("*", "RDMAC16", "result_transfer"),
+    ("*", "RDAF16", "result_transfer"),
+    ("*", "MAC", "mac"),
+    ("*", "MAC16", "mac"),
+    ("*", "AF16", "mac"),
+    ("*", "EWMUL16", "mac"),
+    ("*", "RDCP", "copy"),
+    ("*", "WRCP", "copy"),
+    ("*", "WR", "write"),
+    ("*", "WRA16", "write"),
+    ("*", "RD", "read"),
+)
+
+_ROLES = Roles(
+    open_bank="ACT",
+    open_all="ACT16",
+    close_bank="PRE",
+    close_all="PREA",
+    refresh_all="REFAB",
+    switch_mode="TMOD",
+)
+
+
+def _changed(commands: tuple[Command, ...], name: str, **fields: object) -> tuple[Command, ...]:
+    return tuple(replace(c, **fields) if c.name == name else c for c in commands)  # type: ignore[arg-type]
+
+
+STANDARD = Standard(
+    name="aim",
+    commands=COMMANDS,
+    constraints=CONSTRAINTS + CORRECTIONS,
+    roles=replace(_ROLES, open_rest="PREA"),  # PREA and ACT16 take less than ACT in up to 15 banks at tRRD and tFAW
+    causes=CAUSES,
+    modes=(ARRAY, REGISTER),
+    function_rows=(AF_ROW, AF_ROW + AF_FUNCTIONS),
+)
+
+REFERENCE = replace(
+    STANDARD,
+    name="aim-reference",
+    commands=_changed(_changed(COMMANDS, "ACT16", needs=Needs.ANY), "RD", completion="1"),
+    constraints=CONSTRAINTS,
+    roles=replace(_ROLES, open_rest="ACT16"),
+    logs_request=True,
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One way in which `aim` is right where the reference simulator is not.
+
+    That host reads behind a pending write are served, where the reference loses them, is not
+    among them: this front-end issues all requests in order, in both profiles.
+    cycles, refresh, roles, commands: what switching it off changes in a device.
+    """
+
+    name: str
+    why: str
+    cycles: Mapping[str, int] = field(default_factory=dict)
+    refresh: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def without(self, device: Device) -> Device:
+        """The device with this difference undone."""
+        commands = device.standard.commands
+        for name, fields in self.commands.items():
+            commands = _changed(commands, name, **fields)
+        standard = replace(device.standard, commands=commands, roles=replace(device.standard.roles, **self.roles))
+        cycles = {**device.cycles, **self.cycles}
+        return replace(device, standard=standard, cycles=cycles, refresh=self.refresh or device.refresh)
+
+
+DIFFERENCES = (
+    Difference("refresh", "rows lose charge: REFAB every tREFI, for tRFC", refresh="none"),
+    Difference("activation window", "at most four ACT in tFAW (ACT16 is exempt)", {"nFAW": 0}),
+    Difference(
+        "ACT on an open bank",
+        "open banks close first: PREA, then ACT16",
+        roles={"open_rest": "ACT16"},
+        commands={"ACT16": {"needs": Needs.ANY}},
+    ),
+    Difference("MAC drain", "RDMAC16 waits for the last sum", {"nMACDRAIN": 0}),
+    Difference("AF16 back to back", "one activation function at a time", {"nAF": 0}),
+    Difference("reads in flight", "EOC waits for host data on the pins", commands={"RD": {"completion": "1"}}),
+)

@@ -1,0 +1,88 @@
+"""Plain GDDR6, as tables only: reads and writes, no multiply-accumulate.
+
+JEDEC names as printed (JESD250); clocks are nXXX.  Where JEDEC leaves a distance to the
+part (read to write, per-bank refresh to its neighbours) the row says what was taken.
+
+nBL     clocks that one column occupies the pins
+nRREFD  clocks from a per-bank refresh to an activation or a refresh of another bank
+nPPD    clocks between two precharges
+"""
+
+from __future__ import annotations
+
+from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+
+_ALL = ("ACT", "PRE", "PREAB", "RD", "WR", "REFAB", "REFPB")
+_PRES = ("PRE", "PREAB")
+_REFS = ("REFAB", "REFPB")
+
+COMMANDS = (
+    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
+    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
+    Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
+    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
+    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL"),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
+    Command("REFPB", Scope.BANK, Needs.CLOSED),
+)
+
+_C = TimingConstraint
+
+CONSTRAINTS = (
+    # the command bus carries one command per clock
+    _C("channel", _ALL, _ALL, "1", source="JEDEC: one command per command clock"),
+    # rows
+    _C("bank", ("ACT",), ("RD",), "nRCDRD", source="JEDEC tRCDRD"),
+    _C("bank", ("ACT",), ("WR",), "nRCDWR", source="JEDEC tRCDWR"),
+    _C("bank", ("ACT",), _PRES, "nRAS", source="JEDEC tRAS"),
+    _C("bank", ("ACT",), ("ACT", *_REFS), "nRC", source="JEDEC tRC"),
+    _C("bank", _PRES, ("ACT", *_REFS), "nRP", source="JEDEC tRP"),
+    _C("bank", ("RD",), _PRES, "nRTP", source="JEDEC tRTP"),
+    _C("bank", ("WR",), _PRES, "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
+    _C("bank_group", ("ACT",), ("ACT",), "nRRDL", source="JEDEC tRRDL"),
+    _C("channel", ("ACT",), ("ACT",), "nRRDS", source="JEDEC tRRDS"),
+    _C("channel", ("ACT",), ("ACT",), "nFAW", window=4, source="JEDEC tFAW"),
+    _C("channel", _PRES, _PRES, "nPPD", source="JEDEC tPPD"),
+    # columns
+    _C("bank_group", ("RD",), ("RD",), "nCCDL", source="JEDEC tCCDL"),
+    _C("bank_group", ("WR",), ("WR",), "nCCDL", source="JEDEC tCCDL"),
+    _C("channel", ("RD",), ("RD",), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
+    _C("channel", ("WR",), ("WR",), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
+    _C("bank_group", ("WR",), ("RD",), "nCWL + nBL + nWTRL", source="JEDEC tWTRL"),
+    _C("channel", ("WR",), ("RD",), "nCWL + nBL + nWTRS", source="JEDEC tWTRS"),
+    _C("channel", ("RD",), ("WR",), "max(nCL + 1, nCL + nBL + 1 - nCWL)",
+       source="tRTW is the part's; Ramulator 2.1 takes the read latency and 1 clock; the pins need the other term"),
+    # refresh
+    _C("bank", ("REFAB",), ("ACT", *_REFS), "nRFC", source="JEDEC tRFCab"),
+    _C("bank", ("REFPB",), ("ACT", *_REFS), "nRFCpb", source="JEDEC tRFCpb"),
+    _C("channel", ("REFPB",), ("ACT", "REFPB"), "nRREFD", source="JEDEC tRREFD: other banks"),
+    _C("channel", ("ACT",), ("REFPB",), "nRRDL", source="JEDEC: a per-bank refresh counts as an activation"),
+)  # fmt: skip
+
+# To what the clocks between two consecutive commands are charged.
+CAUSES = (
+    ("*", "REFAB", "refresh"),
+    ("*", "REFPB", "refresh"),
+    ("REFAB", "*", "refresh"),
+    ("REFPB", "*", "refresh"),
+    ("*", "ACT", "activation"),
+    ("*", "PRE", "activation"),
+    ("*", "PREAB", "activation"),
+    ("ACT", "*", "activation"),
+    ("*", "WR", "write"),
+    ("*", "RD", "read"),
+)
+
+STANDARD = Standard(
+    name="gddr6",
+    commands=COMMANDS,
+    constraints=CONSTRAINTS,
+    roles=Roles(
+        open_bank="ACT",
+        close_bank="PRE",
+        close_all="PREAB",
+        refresh_all="REFAB",
+        refresh_bank="REFPB",
+    ),
+    causes=CAUSES,
+)

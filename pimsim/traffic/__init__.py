@@ -1,0 +1,1 @@
+"""Host traffic on a memory: request streams, an FR-FCFS controller and what it achieves."""

@@ -1,0 +1,165 @@
+"""Kernel, twin and checker read the AiM tables alike; what being right changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pimsim.aim.engines import TwinChannels
+from pimsim.aim.frontend import execute
+from pimsim.aim.isa import Instruction, parse
+from pimsim.aim.replay import EngineName, commands_of, costs, replay
+from pimsim.dram import aim
+from pimsim.dram.checker import check
+from pimsim.dram.controller import Issued
+from pimsim.dram.device import NONE, Channel, ProtocolError
+from pimsim.dram.log import CommandLog
+from pimsim.dram.timing import Device
+from tests.aim.devices import any_channels, correct_device, devices, programs, reference_device
+from tests.logs import log_of, with_row
+
+FULL = "0x80000000"
+
+
+def run(text: str, device: Device) -> tuple[int, CommandLog]:
+    program = parse("\n".join([*text.strip().splitlines(), "AiM EOC"]), device)
+    channels = TwinChannels(device)
+    return execute(program, channels), channels.log()
+
+
+def names(log: CommandLog, device: Device) -> list[str]:
+    return [device.command_names[command] for command in log.command]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_kernel_twin_and_checker_agree_on_any_program_and_timings(data: st.DataObject) -> None:
+    device = data.draw(devices())
+    program = data.draw(programs(any_channels))
+    twin = TwinChannels(device)
+    cycles = execute(program, twin)
+    log = twin.log()
+    assert check(log, device) == []
+    engines: tuple[EngineName, ...] = ("fast", "stepped")
+    for engine in engines:
+        result = replay(program, device, engine=engine)
+        assert (result.cycles, result.counts) == (cycles, twin.counts())
+        other = commands_of(program, device, engine)
+        for field, values in vars(log).items():
+            np.testing.assert_array_equal(getattr(other, field), values, f"{engine}: {field}")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_command_a_clock_too_early_is_found(data: st.DataObject) -> None:
+    device = data.draw(devices())
+    twin = TwinChannels(device)
+    execute(data.draw(programs(st.just((0,)))), twin)
+    commands = twin.controller(0).commands
+    tight = tight_commands(device, commands)
+    assume(tight)
+    k = data.draw(st.sampled_from(tight))
+    changed = [*commands[:k], commands[k]._replace(clk=commands[k].clk - 1), *commands[k + 1 :]]
+    found = check(log_of(device, changed), device)
+    assert commands[k].command in {v.command for v in found if v.clk == commands[k].clk - 1}
+
+
+def tight_commands(device: Device, commands: list[Issued]) -> list[int]:
+    """Which commands the table keeps from issuing one clock earlier."""
+    channel, tight = Channel(device), []
+    for k, (clk, name, bank, row, column) in enumerate(commands):
+        command = device.standard.command(name)
+        bank = bank if command.scope.value == "bank" else NONE
+        has_row = command.needs.value == "open" or command.effect.value == "open"
+        if channel.earliest(name, bank) == clk:
+            tight.append(k)
+        channel.issue(name, clk, bank, row if has_row else NONE, column if command.shows_column else NONE)
+    return tight
+
+
+@pytest.mark.parametrize("device", [reference_device(1), correct_device(1)], ids=["reference", "correct"])
+def test_checker_finds_a_command_in_the_wrong_mode(device: Device) -> None:
+    _, log = run(f"AiM WR_BIAS 0 {FULL}\nAiM MAC_ABK 2 {FULL} 3", device)
+    switches = [k for k, name in enumerate(names(log, device)) if name == "TMOD"]
+    assert len(switches) == 2
+    for k in switches:
+        mutated = with_row(log, k, command=device.standard.index("WRGB" if k == switches[1] else "PREA"))
+        rules = [v.rule for v in check(mutated, device)]
+        assert any("mode, but it is" in rule for rule in rules), rules
+
+
+def test_twin_refuses_a_command_in_the_wrong_mode() -> None:
+    channel = Channel(reference_device(1))
+    with pytest.raises(ProtocolError, match="WRGB at clock 5 needs register mode, but it is array mode"):
+        channel.issue("WRGB", 5, column=0)
+    channel.issue("TMOD", 5)
+    channel.issue("WRGB", 37, column=0)
+    with pytest.raises(ProtocolError, match="ACT16 at clock 100 needs array mode, but it is register mode"):
+        channel.issue("ACT16", 100, row=0)
+
+
+def test_correct_profile_rejects_act16_on_an_open_bank_and_the_reference_does_it() -> None:
+    text = f"AiM MAC_SBK 1 {FULL} 2 4\nAiM MAC_ABK 1 {FULL} 4"
+    reference, correct = reference_device(1), correct_device(1)
+    _, quirky = run(text, reference)
+    _, right = run(text, correct)
+    assert names(quirky, reference) == ["ACT", "MAC", "ACT16", "MAC16"]
+    assert names(right, correct) == ["ACT", "MAC", "PREA", "ACT16", "MAC16"]
+    bare = {field: values.copy() for field, values in vars(quirky).items()}
+    bare["row"][:], bare["column"][:] = [4, 4, 4, 4], [-1, 0, -1, 0]  # as the correct profile logs them
+    assert any("ACT16 needs bank 2 closed" in v.rule for v in check(CommandLog(**bare), correct))
+
+
+def test_unknown_row_beyond_the_array_is_found_but_not_that_of_a_function() -> None:
+    device = correct_device(1)
+    _, log = run(f"AiM AF {FULL}", device)
+    assert log.row.tolist() == [aim.AF_ROW, aim.AF_ROW] and check(log, device) == []
+    assert check(with_row(log, 0, row=aim.AF_ROW + 8), device)
+    assert check(with_row(log, 0, row=device.rows), device)
+
+
+CASES = {
+    "refresh": "\n".join(f"AiM MAC_ABK 64 {FULL} {row}" for row in range(60)),
+    "activation window": "\n".join(f"W MEM 0 {bank} 0" for bank in (0, 4, 8, 12, 1)),
+    "ACT on an open bank": f"AiM MAC_SBK 1 {FULL} 2 4\nAiM MAC_ABK 1 {FULL} 4",
+    "MAC drain": f"AiM MAC_ABK 4 {FULL} 4\nAiM RD_MAC 0 {FULL}",
+    "AF16 back to back": f"AiM AF {FULL}\nAiM AF {FULL}\nAiM AF {FULL}",
+    "reads in flight": "R MEM 0 2 8",
+}
+
+
+@pytest.mark.parametrize("difference", aim.DIFFERENCES, ids=lambda difference: difference.name)
+def test_each_difference_costs_something_in_its_own_case_alone(difference: aim.Difference) -> None:
+    # in order, at most one ACT in tRCD: the preset's tFAW (28) never binds, a longer one does
+    device = correct_device(2, nFAW=200 if difference.name == "activation window" else 28)
+    program = parse(CASES[difference.name] + "\nAiM EOC", device)
+    found = {x.name: clocks for x, clocks in costs(program, device, "twin")}
+    assert {name for name, clocks in found.items() if clocks > 0} == {difference.name}
+    assert min(found.values()) == 0
+
+
+def test_with_all_differences_undone_the_cycles_are_the_references() -> None:
+    device = correct_device(2)
+    for difference in aim.DIFFERENCES:
+        device = difference.without(device)
+    for text in CASES.values():
+        assert run(text, device)[0] == run(text, reference_device(2))[0]
+
+
+def test_reference_device_has_no_costs() -> None:
+    assert costs([Instruction("EOC")], reference_device(1), "twin") == []
+
+
+def test_refresh_happens_in_either_mode_and_is_checked() -> None:
+    device = correct_device(1)
+    text = "\n".join(f"AiM WR_BIAS 0 {FULL}\nAiM RD_MAC 0 {FULL}" for _ in range(900))
+    cycles, log = run(text, device)
+    refreshes = log.clk[log.command == device.standard.index("REFAB")]
+    assert len(refreshes) == cycles // 7800 > 1
+    assert check(log, device) == []
+    late = replace(device, cycles={**device.cycles, "nREFI": 7700})
+    assert check(log, late)

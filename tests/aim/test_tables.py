@@ -1,0 +1,107 @@
+"""The AiM tables once more, as numbers: what each row and each pair of commands asks for with the preset's timings.
+
+Written from the golden data's rules and the preset, not from the tables, so that no
+row can move by a clock unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pimsim.dram import aim
+from pimsim.dram.device import Channel
+from pimsim.dram.spec import Standard
+from pimsim.dram.timing import Device
+from tests.aim.devices import correct_device, reference_device
+
+# README of the golden data, "Rules seen in the command traces"
+PAIRS = {
+    ("ACT16", "MAC16"): 56, ("ACT16", "AF16"): 86, ("ACT16", "EWMUL16"): 25, ("ACT16", "WRA16"): 28,
+    ("ACT", "MAC"): 56, ("ACT", "RDCP"): 66, ("ACT", "WRCP"): 48, ("ACT", "RD"): 36, ("ACT", "WR"): 28,
+    ("MAC16", "MAC16"): 2, ("EWMUL16", "EWMUL16"): 2, ("RDCP", "RDCP"): 2, ("WRCP", "WRCP"): 2, ("WRGB", "WRGB"): 2,
+    ("WRMAC16", "WRMAC16"): 2, ("MAC16", "PREA"): 12, ("EWMUL16", "PREA"): 39, ("EWMUL16", "PRE"): 39,
+    ("WR", "PRE"): 41, ("WRCP", "PRE"): 41, ("WRCP", "PREA"): 41, ("PREA", "ACT16"): 32, ("PRE", "ACT"): 32,
+    ("ACT16", "ACT16"): 89, ("WRA16", "ACT16"): 73, ("WRA16", "ACT"): 73, ("MAC16", "RDMAC16"): 2,
+    ("RDMAC16", "WRMAC16"): 5, ("RDMAC16", "WRGB"): 5, ("WRGB", "RDMAC16"): 12, ("WRMAC16", "RDMAC16"): 14,
+    ("AF16", "AF16"): 1,
+    ("TMOD", "ACT"): 32, ("TMOD", "ACT16"): 32, ("TMOD", "AF16"): 32, ("TMOD", "MAC16"): 32, ("TMOD", "PRE"): 32,
+    ("TMOD", "PREA"): 32, ("TMOD", "RDAF16"): 32, ("TMOD", "RDCP"): 32, ("TMOD", "RDMAC16"): 32,
+    ("TMOD", "WRGB"): 32, ("TMOD", "WRMAC16"): 32,
+}  # fmt: skip
+
+# level, how many commands before and after, clocks: a row for each row of the table
+ROWS = [
+    ("channel", 19, 19, 1), ("channel", 1, 18, 32), ("channel", 3, 3, 2), ("channel", 3, 4, 2), ("channel", 1, 2, 2),
+    ("channel", 6, 6, 2), ("channel", 5, 5, 2), ("channel", 7, 4, 2), ("channel", 4, 3, 2), ("channel", 4, 3, 2),
+    ("channel", 1, 4, 2), ("channel", 2, 2, 2), ("bank_group", 3, 3, 2), ("bank_group", 2, 2, 2),
+    ("channel", 1, 2, 50), ("channel", 1, 1, 55), ("channel", 1, 1, 55), ("channel", 2, 2, 0), ("channel", 2, 1, 5),
+    ("channel", 2, 1, 5), ("channel", 2, 3, 17), ("channel", 1, 3, 12), ("channel", 1, 2, 19), ("channel", 1, 3, 19),
+    ("channel", 1, 3, 14), ("bank_group", 1, 1, 19), ("bank", 6, 2, 12), ("bank", 2, 2, 41), ("bank", 1, 2, 39),
+    ("channel", 1, 1, 5), ("bank_group", 1, 1, 6), ("channel", 1, 1, 6), ("channel", 1, 2, 6), ("bank", 2, 2, 89),
+    ("bank", 2, 2, 54), ("bank", 2, 2, 32), ("bank", 2, 2, 32), ("bank", 2, 2, 56), ("bank", 2, 1, 86),
+    ("bank", 2, 1, 25), ("bank", 2, 1, 66), ("bank", 2, 1, 48), ("bank", 2, 1, 36), ("bank", 2, 2, 28),
+    ("bank", 1, 3, 73), ("bank", 2, 1, 89), ("bank", 2, 1, 32), ("bank", 1, 3, 420),
+]  # fmt: skip
+CORRECTION_ROWS = [("channel", 1, 1, 28), ("channel", 2, 1, 11), ("channel", 1, 2, 2)]
+
+
+def rows(device: Device) -> list[tuple[str, int, int, int]]:
+    return [(c.level, len(c.preceding), len(c.following), device.latency(c)) for c in device.standard.constraints]
+
+
+def gap(device: Device, before: str, after: str) -> int:
+    """Clocks that the table puts between two commands that share all there is to share."""
+    return max(
+        device.latency(c)
+        for c in device.standard.constraints
+        if before in c.preceding and after in c.following and c.window == 1
+    )
+
+
+def test_every_row_asks_for_its_clocks() -> None:
+    assert rows(correct_device()) == ROWS + CORRECTION_ROWS
+    assert rows(reference_device(nRFC=420)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("pair", "clocks"), PAIRS.items(), ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
+)
+def test_pair_keeps_the_distance_of_the_traces(pair: tuple[str, str], clocks: int) -> None:
+    assert gap(reference_device(), *pair) == clocks
+
+
+def test_no_row_can_be_off_by_one_unseen() -> None:
+    device = correct_device()
+    table = device.standard.constraints
+    for k, constraint in enumerate(table):
+        for change in ("+ 1", "- 1"):
+            wrong = replace(constraint, latency=f"{constraint.latency} {change}")
+            standard = replace(device.standard, constraints=(*table[:k], wrong, *table[k + 1 :]))
+            assert rows(replace(device, standard=standard)) != ROWS + CORRECTION_ROWS
+
+
+def test_activations_in_other_and_same_bank_groups() -> None:
+    for bank, clocks in ((4, 5), (1, 6)):
+        channel = Channel(reference_device())
+        channel.issue("ACT", 100, bank=0, row=0)
+        assert channel.earliest("ACT", bank) == 100 + clocks
+
+
+def test_activation_window_holds_the_fifth_act_of_the_correct_profile_alone() -> None:
+    for device, fifth in ((reference_device(), 123), (correct_device(), 128)):
+        channel = Channel(device)
+        for k, bank in enumerate((0, 4, 8, 12)):
+            channel.issue("ACT", 100 + 6 * k, bank=bank, row=0)
+        assert channel.earliest("ACT", 1) == fifth
+
+
+@pytest.mark.parametrize("standard", [aim.STANDARD, aim.REFERENCE], ids=lambda standard: standard.name)
+def test_table_has_a_source_for_every_row_and_a_cause_for_every_pair(standard: Standard) -> None:
+    names = [command.name for command in standard.commands]
+    assert all(c.source for c in standard.constraints)
+    assert all(set(c.preceding) | set(c.following) <= set(names) for c in standard.constraints)
+    for before in (None, *names):
+        for after in names:
+            assert any(b in ("*", before) and a in ("*", after) for b, a, _ in standard.causes), (before, after)

@@ -1,0 +1,105 @@
+"""Host traffic on plain GDDR6 against what its data sheet figures give by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pimsim import api
+from pimsim.dram.engine import Engine
+from pimsim.dram.timing import Device, device_of
+from pimsim.dram.traffic import HostTraffic, Request
+
+N = 20_000
+LATE = 1  # a clock at which nothing is pending
+
+
+def device(refresh: str = "none") -> Device:
+    return replace(device_of(api.load("configs/gddr6.yaml", []).config), refresh=refresh)
+
+
+def served(wanted: list[Request] | np.ndarray, refresh: str = "none") -> tuple[np.ndarray, dict[str, int]]:
+    """Clocks of each request's command and data, and the commands by name."""
+    engine = Engine(device(refresh))
+    host, totals = HostTraffic(engine), engine.new_totals()
+    numbers = host.numbered(wanted) if isinstance(wanted, list) else wanted
+    done = host.serve(0, numbers, 0, totals)
+    return done, dict(zip(engine.device.command_names, totals.tolist(), strict=False))
+
+
+def cycles() -> dict[str, int]:
+    return dict(device().cycles)
+
+
+def stream(banks: list[int], n: int = N) -> np.ndarray:
+    """Reads that are all there at clock 0: the banks in turn, columns and rows in order."""
+    at, k = np.arange(n) // len(banks), device()
+    read = np.full(n, k.standard.index("RD"))
+    bank = np.array(banks)[np.arange(n) % len(banks)]
+    return np.stack([np.zeros(n, int), read, bank, at // k.columns, at % k.columns], 1)
+
+
+def test_latency_of_a_closed_bank_a_row_hit_and_a_row_conflict() -> None:
+    c = cycles()
+    far = 1000
+    wanted = [Request(far, "RD", 0, 5, 0), Request(2 * far, "RD", 0, 5, 1), Request(3 * far, "RD", 0, 6, 0)]
+    latency = [int(end) - r.arrival for r, (_, end) in zip(wanted, served(wanted)[0], strict=True)]
+    read = c["nCL"] + c["nBL"]
+    assert latency == [c["nRCDRD"] + read, read, c["nRP"] + c["nRCDRD"] + read]
+
+
+def test_latency_of_a_write() -> None:
+    c = cycles()
+    done, _ = served([Request(LATE, "WR", 3, 5, 0)])
+    assert done[0, 1] - LATE == c["nRCDWR"] + c["nCWL"] + c["nBL"]
+
+
+def test_a_read_after_a_write_waits_for_the_turnaround() -> None:
+    c = cycles()
+    opened = [Request(0, "RD", 0, 0, 0), Request(0, "RD", 1, 0, 0), Request(0, "RD", 4, 0, 0)]
+    for bank, wtr in ((0, "nWTRL"), (1, "nWTRL"), (4, "nWTRS")):
+        done, _ = served([*opened, Request(500, "WR", 0, 0, 0), Request(501, "RD", bank, 0, 0)])
+        assert done[4, 0] - done[3, 0] == c["nCWL"] + c["nBL"] + c[wtr]
+
+
+@pytest.mark.parametrize(("banks", "spacing"), [([0, 4, 8, 12], "nCCDS"), ([0], "nCCDL"), ([0, 1], "nCCDL")])
+def test_bandwidth_of_a_stream_is_one_column_per_spacing(banks: list[int], spacing: str) -> None:
+    n = device().columns * len(banks)  # one row in each bank: nothing but columns
+    done, _ = served(stream(banks, n))
+    apart = max(cycles()[spacing], cycles()["nBL"])
+    clk = np.sort(done[:, 0])
+    assert (np.diff(clk)[-n // 2 :] == apart).all()
+
+
+def test_a_long_stream_loses_no_more_than_refresh_and_reopening() -> None:
+    c = cycles()
+    done, commands = served(stream([0, 4, 8, 12]), "all_bank")
+    total, ideal = int(done.max()), N * max(c["nCCDS"], c["nBL"])
+    stop = c["nRP"] + c["nRFC"]  # closed before and refreshed
+    assert commands["REFAB"] == (total - 1) // c["nREFI"] > 5
+    assert ideal + commands["REFAB"] * stop <= total
+    turnover = c["nRTP"] + c["nRP"] + c["nRCDRD"] + 4 * c["nRRDL"] + c["nRAS"] + c["nCL"] + c["nBL"]
+    reopened = commands["ACT"] // 4 + 1
+    assert total <= ideal + commands["REFAB"] * (stop + c["nRTP"]) + reopened * turnover
+
+
+def test_random_rows_of_one_bank_take_a_row_cycle_each() -> None:
+    n = 500
+    wanted = [Request(0, "RD", 0, k, 0) for k in range(n)]
+    done, commands = served(wanted)
+    assert commands["ACT"] == n
+    c = cycles()
+    cycle = max(c["nRC"], c["nRAS"] + c["nRP"], c["nRCDRD"] + c["nRTP"] + c["nRP"])
+    assert set(np.diff(done[:, 0]).tolist()) == {cycle}
+
+
+def test_activations_in_turn_over_all_banks_keep_the_four_activation_window() -> None:
+    n, c = 4000, cycles()
+    wanted = [Request(0, "RD", 4 * (k % 4) + k // 4 % 4, k // 16, 0) for k in range(n)]
+    done, commands = served(wanted)
+    assert commands["ACT"] == n
+    fastest = max(c["nFAW"] / 4, c["nRRDS"])
+    assert int(done.max()) >= (n - 1) * fastest
+    assert int(done.max()) <= (n - 1) * fastest * 1.02 + 200
