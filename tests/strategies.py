@@ -106,9 +106,7 @@ def bank_runs(draw: st.DrawFn, device: Device) -> Request:
     n = draw(st.integers(0, 12))
     lin = draw(st.integers(0, ROWS * device.columns - n - 1))
     name = draw(st.sampled_from(["RD", "WR"]))
-    return requests.run(
-        _command(name), draw(st.integers(0, device.banks - 1)), lin, n, draw(gaps), draw(gaps) if n else 0
-    )
+    return requests.run(_command(name), draw(st.integers(0, device.banks - 1)), lin, n, draw(gaps), draw(gaps))
 
 
 @st.composite
@@ -116,9 +114,7 @@ def channel_runs(draw: st.DrawFn, device: Device) -> Request:
     """MACs, or commands of the global buffer and the accumulators."""
     n = draw(st.integers(0, 12))
     lin = draw(st.integers(0, ROWS * device.columns - n - 1))
-    return requests.run(
-        _command(draw(st.sampled_from(["MACAB", "WRGB", "RDMAC"]))), -1, lin, n, draw(gaps), draw(gaps) if n else 0
-    )
+    return requests.run(_command(draw(st.sampled_from(["MACAB", "WRGB", "RDMAC"]))), -1, lin, n, draw(gaps), draw(gaps))
 
 
 @st.composite

@@ -192,7 +192,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
         (k.O_BEFORE, _vector(name in x.preceding for x, _ in windows for name in device.command_names)),
         (k.O_AFTER, _vector(name in x.following for x, _ in windows for name in device.command_names)),
         (k.O_REACH, gaps[1:].max(axis=(0, 2))),
-        (k.O_MODE, _vector(int(device.standard.modes.index(x.mode)) if x.mode else k.NONE for x in commands)),
+        (k.O_MODE, _vector(device.standard.modes.index(x.mode) if x.mode else -1 for x in commands)),
     ]
     header = np.zeros(k.HEADER, np.int64)
     at = k.HEADER

@@ -382,7 +382,7 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
         if not stepped and room > 1:
             i += _repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
         not_before = s[R_CLK] + gap
-    if hold > 0:
+    if hold > 0 and n > 0:
         w[W_FLOOR] = max(w[W_FLOOR], s[R_CLK] + hold)
 
 
@@ -1069,7 +1069,7 @@ def _run_apart(d, states, program, spans, base, start, account, options, totals,
     """
     fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
     logged = ZERO
-    critical = ZERO
+    critical: Any = ZERO
     for channel in range(states.shape[0]):
         ends[channel] = start
         s = fresh[channel]
@@ -1225,7 +1225,8 @@ def _pick(d, s, w, requests, queue, waiting, marks):
         bank = requests[queue[k], Q_BANK]
         if s[d[O_ROW] + bank] == requests[queue[k], Q_ROW]:
             marks[bank] = 1
-    best, chosen, best_hit, best_t = NONE, NONE, False, FAR_AWAY
+    best: Any = NONE
+    chosen, best_hit, best_t = NONE, False, FAR_AWAY
     for k in range(waiting):
         r = queue[k]
         bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
