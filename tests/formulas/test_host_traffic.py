@@ -183,6 +183,8 @@ def test_host_traffic_mixes_with_pim_work(data: st.DataObject) -> None:
         done = host.serve(0, host.numbered(requests), end, totals)
         assert [tuple(row) for row in done.tolist()] == serve(controller, requests, end)
         clk = max([end, *done[:, 1].tolist()])
+    engine.finish(clk, totals)  # refreshes of a channel that rests
+    controller.finish(clk)
     rows = np.concatenate([*parts, np.empty((0, 6), np.int64)])
     assert len(rows) == len(controller.commands) == totals[: len(device.command_names)].sum()
     assert check(log_of(rows, device), device) == []
