@@ -1,46 +1,66 @@
-"""How fast the channel engine is, as ratios measured in one run: python bench/speed.py [TOKENS].
+"""How fast the simulator is, as ratios measured in one run: python bench/speed.py [TOKENS].
 
-Rows: the fast engine (macro steps, period skipping, channel folding), the stepped engine
-(every command of every channel, one core), the readable twin in plain Python, and a SimPy
-loop of one timeout per command, which is what a process per bank would cost at least.
+Rows: the fast engine on GPT3-XL decode (macro steps, known periods and outcomes, channel
+folding), as a whole process, as a simulation and as the channel engine alone; the stepped
+engine (every command of every channel, one core); the readable twin, which is a pure Python
+loop over the same machine; and a SimPy loop of one timeout per command.  Then a GEMV on
+AiM, and one decode step as the model and the context grow.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import simpy
 
 import pimsim
+from pimsim.aim.replay import Machine
 from pimsim.dram.controller import Controller
 from pimsim.dram.engine import Engine
+from pimsim.dram.timing import device_of
 from pimsim.mapping.plan import Plan, compile_plan
 from pimsim.sim.system import System
 
-CONFIG = Path(__file__).parent.parent / "configs" / "pim-gpt.yaml"
+CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIG = CONFIGS / "pim-gpt.yaml"
+LARGE = {"dram.rows": 1 << 19, "mapping.reserve_tokens": 40_000, "workload.output_tokens": 40_000}
+LLAMA_70B = {
+    "name": "70b", "layers": 80, "d_model": 8192, "heads": 64, "kv_heads": 8, "d_ff": 28672, "max_positions": 40_000,
+}  # fmt: skip
+STEPS = (("gpt2-small", 1, 1024), ("gpt3-xl", 8, 1024), ("gpt3-xl", 8, 32768), ("70b", 32, 1024), ("70b", 32, 32768))
 
 
-def main(tokens: int = 8) -> None:
-    """Print the table."""
-    config = pimsim.load_config(CONFIG, {"workload.output_tokens": tokens})
-    plan = compile_plan(config)
-    run_system(compile_plan(pimsim.load_config(CONFIG, {"workload.output_tokens": 1})), fast=True)  # compile
+def main(tokens: int = 1024) -> None:
+    """Print the tables."""
+    plan, few = plan_of(tokens), plan_of(2)
+    run_system(plan_of(1), fast=True)  # compile
+    commands, seconds, inside = run_system(plan, fast=True)
+    stepped_commands, stepped, _ = run_system(few, fast=False)
     rates = {
-        "fast, whole system": timed(lambda: run_system(plan, fast=True)),
-        "stepped, whole system": timed(lambda: run_system(plan, fast=False)),
-        "fast, channel engine alone": timed(lambda: run_engine(plan, fast=True)),
-        "stepped, channel engine alone": timed(lambda: run_engine(plan, fast=False)),
-        "readable twin, plain Python": timed(lambda: run_twin(plan)),
+        "fast, whole process with report": commands / process_seconds(tokens),
+        "fast, simulation": commands / seconds,
+        "fast, channel engine alone": commands / inside,
+        "stepped, every command": stepped_commands / stepped,
+        "readable twin, pure Python": timed(lambda: run_twin(plan)),
         "SimPy, one timeout per command": timed(lambda: run_simpy(200_000)),
     }
-    slowest = rates["stepped, channel engine alone"]
-    print(f"{config.workload.model}, {tokens} tokens; commands of all channels")
+    print(f"gpt3-xl, {tokens} tokens: {commands:,} commands of all channels")
     print(f"{'':34}{'M commands/s':>14}{'ratio to stepped':>18}")
     for name, rate in rates.items():
-        print(f"{name:34}{rate / 1e6:14.2f}{rate / slowest:18.3f}")
+        print(f"{name:34}{rate / 1e6:14.2f}{rate / rates['stepped, every command']:18.4g}")
+    print(f"\nAiM GEMV 4096 x 4096 on 32 channels, from Python, warm: {gemv_ms():.3f} ms")
+    print(f"\n{'one decode step':18}{'channels':>10}{'context':>10}{'ms':>10}")
+    for model, channels, context in STEPS:
+        print(f"{model:18}{channels:10}{context:10}{step_ms(model, channels, context):10.2f}")
+
+
+def plan_of(tokens: int) -> Plan:
+    return compile_plan(pimsim.load_config(CONFIG, {"workload.output_tokens": tokens}))
 
 
 def timed(work: Callable[[], int]) -> float:
@@ -50,26 +70,56 @@ def timed(work: Callable[[], int]) -> float:
     return commands / (time.perf_counter() - start)
 
 
-def run_system(plan: Plan, fast: bool) -> int:
-    """The whole simulation."""
-    tally = System(plan, Engine(plan.device, stepped=not fast, fold=fast)).run()
-    return sum(tally.commands.values())
+def process_seconds(tokens: int) -> float:
+    """`pimsim run` of the shipped configuration with `tokens`, from start to exit."""
+    start = time.perf_counter()
+    run = [sys.executable, "-m", "pimsim", "run", str(CONFIG), "--set", f"workload.output_tokens={tokens}"]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL, cwd=CONFIGS.parent)
+    return time.perf_counter() - start
 
 
-def run_engine(plan: Plan, fast: bool) -> int:
-    """The FFN's first matrix in every layer, back to back, channel engine only."""
+def run_system(plan: Plan, fast: bool) -> tuple[int, float, float]:
+    """Commands of the whole simulation, seconds that it took, and those inside the channel engine."""
     engine = Engine(plan.device, stepped=not fast, fold=fast)
-    totals = engine.new_totals()
-    work = plan.memory.matrices["ffn_up"].multiply()
-    now = 0
-    for _ in range(20):
-        for base in plan.memory.regions["ffn_up"].bases:
-            now = engine.run(work.program, work.spans, base, now, totals)
-    return int(totals[: len(plan.device.command_names)].sum())
+    inside = 0.0
+    run_block = engine.run_block
+
+    def measured(*arguments: Any) -> Any:
+        nonlocal inside
+        begin = time.perf_counter()
+        result = run_block(*arguments)
+        inside += time.perf_counter() - begin
+        return result
+
+    engine.run_block = measured  # type: ignore[method-assign]
+    start = time.perf_counter()
+    tally = System(plan, engine).run()
+    return sum(tally.commands.values()), time.perf_counter() - start, inside
+
+
+def gemv_ms() -> float:
+    """Milliseconds of one call, the least of several."""
+    machine = Machine(device_of(pimsim.load_config(CONFIGS / "aim-reference.yaml")))
+    return min(milliseconds(lambda: machine.gemv(4096, 4096)) for _ in range(20))
+
+
+def step_ms(model: str, channels: int, context: int) -> float:
+    """Milliseconds to plan and simulate the decode step at a context, the least of several; the channels warm."""
+    shape = {f"workload.model_config.{key}": value for key, value in LLAMA_70B.items()}
+    which = {"workload.model": None, **shape} if model == "70b" else {"workload.model": model}
+    plan = compile_plan(pimsim.load_config(CONFIG, {**LARGE, **which, "dram.channels": channels}))
+    system = System(plan, Engine(plan.device))
+    return min(milliseconds(lambda: system.decode(context + k)) for k in range(5))
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
 
 
 def run_twin(plan: Plan) -> int:
-    """The same matrix once, on one channel, by the readable twin."""
+    """The FFN's first matrix once, on one channel, by the readable twin."""
     controller = Controller(plan.device)
     work = plan.memory.matrices["ffn_up"].multiply()
     first, last = work.spans[0]

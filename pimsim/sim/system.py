@@ -124,6 +124,13 @@ class System:
             if progress:
                 progress(context, total)
 
+    def decode(self, context: int) -> int:
+        """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
+        begin = self.accounted
+        for _ in self._step("decode", self.plan.step(context, head=True)):
+            pass
+        return self.accounted - begin
+
     def _step(self, phase: str, step: Step) -> Generator[simpy.Event, Any, None]:
         layers = self.plan.workload.shape.layers
         for instructions, copies in ((step.before, 1), (step.block, layers), (step.after, 1)):
