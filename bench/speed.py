@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def step_ms(model: str, channels: int, context: int) -> float:
     which = {"workload.model": None, **shape} if model == "70b" else {"workload.model": model}
     plan = compile_plan(pimsim.load_config(CONFIG, {**LARGE, **which, "dram.channels": channels}))
     system = System(plan, Engine(plan.device))
-    return min(milliseconds(lambda: system.decode(context + k)) for k in range(5))
+    return min(milliseconds(partial(system.decode, context + k)) for k in range(5))
 
 
 def milliseconds(work: Callable[[], object]) -> float:

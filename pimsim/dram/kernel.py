@@ -50,6 +50,7 @@ NEVER = np.int64(-(1 << 60))
 ZERO, ONE = np.int64(0), np.int64(1)
 FOREVER = 1 << 60
 FAR_AWAY = np.int64(1 << 60)
+HASH = np.int64((1 << 40) - 1)  # bits of a hash: no product overflows
 
 # scopes
 CHANNEL, BANK, ALL = 0, 1, 2
@@ -542,7 +543,7 @@ def _slot(known, memory):
     """Where the period of the request in `memory` is kept, if it is known."""
     mixed = memory[M_CMD]
     for k in range(1, M_KEYS):
-        mixed = mixed * 31 + memory[k]
+        mixed = (mixed * 31 + memory[k]) & HASH
     return mixed % known.shape[0]
 
 
@@ -884,17 +885,17 @@ def _describe_start(d, s, w, x, program, first, last, base, start, low, high):
     x[X_MODE] = s[R_MODE]
     x[X_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
     x[X_FAR] = _times_bound(d, s, start)
-    mixed = x[X_LEVEL] + x[X_CURSOR]
+    mixed = (x[X_LEVEL] + x[X_CURSOR]) & HASH
     for r in range(first, last):
         for k in range(REQUEST_WIDTH):
             x[X_PROGRAM + (r - first) * REQUEST_WIDTH + k] = program[r, k]
-        mixed = mixed * 31 + program[r, 3] + program[r, 4] * 7 + program[r, 5]
+        mixed = (mixed * 31 + program[r, 3] + program[r, 4] * 7 + program[r, 5]) & HASH
     for k in range(d[H_WINDOWS] * d[H_DEPTH]):
         x[recent + k] = s[d[O_RECENT] + k] - start
     for k in range(x[X_FAR]):
         x[clocks + k] = s[d[O_TIMES] + k] - start
     for k in range(d[H_CMDS]):
-        mixed = mixed * 31 + x[clocks + k]
+        mixed = (mixed * 31 + x[clocks + k]) & HASH
     if s[R_LEVEL] < 0 and s[R_OPEN] > 0:
         for k in range(d[H_BANKS]):
             x[rows + k] = _relative(s[d[O_ROW] + k], base_row, low, high)

@@ -15,6 +15,7 @@ from pimsim.dram.device import Channel
 from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
+from tests.examples import examples
 from tests.logs import log_of, run_twin, with_row, without_row
 from tests.situations import STANDARDS, Situation, address, enact, situations, stretched
 from tests.strategies import devices, workloads
@@ -22,7 +23,7 @@ from tests.strategies import devices, workloads
 INDEX = STANDARD.index
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_what_the_twin_issues_breaks_no_rule(data: st.DataObject) -> None:
     device = data.draw(devices(channels=2))
@@ -34,7 +35,7 @@ def test_what_the_twin_issues_breaks_no_rule(data: st.DataObject) -> None:
     assert check(log_of(device, *channels), device) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_any_tight_command_one_clock_earlier_is_found(data: st.DataObject) -> None:
     device = data.draw(devices())

@@ -15,6 +15,7 @@ from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
+from tests.examples import examples
 from tests.strategies import ROWS, devices, programs
 
 EXTRA_ROWS = 16  # room for the base that shifts a program's columns
@@ -51,6 +52,22 @@ def cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
     device = replace(draw(devices(channels=draw(st.integers(1, 3)))), rows=ROWS + EXTRA_ROWS)
     work = draw(st.lists(steps(device), min_size=1, max_size=4))
     return device, work, draw(st.integers(0, 3 * device.refresh_interval))
+
+
+@st.composite
+def repeated_cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
+    """A few steps carried out again and again: the kernel knows them from then on."""
+    device, work, tail = draw(cases())
+    row = st.integers(0, EXTRA_ROWS).map(lambda r: r * device.columns)
+    order = draw(st.lists(st.tuples(st.sampled_from(work), st.none() | row, st.booleans()), min_size=5, max_size=14))
+    return (
+        device,
+        [
+            replace(step, base=step.base if base is None else base, idle=step.idle if pause else 0)
+            for step, base, pause in order
+        ],
+        tail,
+    )
 
 
 @dataclass
@@ -149,7 +166,7 @@ def spliced(work: list[Program | None]) -> tuple[Program, np.ndarray]:
 
 
 @pytest.mark.nojit
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(cases(), st.booleans(), st.booleans())
 def test_kernel_counts_what_the_twin_counts(case: tuple[Device, list[Step], int], stepped: bool, fold: bool) -> None:
     expected = run_on_twin(*case)
@@ -161,7 +178,17 @@ def test_kernel_counts_what_the_twin_counts(case: tuple[Device, list[Step], int]
 
 
 @pytest.mark.nojit
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
+@given(repeated_cases())
+def test_what_the_kernel_knows_from_before_changes_nothing(case: tuple[Device, list[Step], int]) -> None:
+    expected = run_on_twin(*case)
+    outcome = run_on_kernel(*case, stepped=False, fold=True)
+    assert (outcome.ends, outcome.causes) == (expected.ends, expected.causes)
+    assert (outcome.counts, outcome.open_cycles) == (expected.counts, expected.open_cycles)
+
+
+@pytest.mark.nojit
+@settings(max_examples=examples(1000), deadline=None)
 @given(cases(), st.booleans())
 def test_kernel_issues_what_the_twin_issues(case: tuple[Device, list[Step], int], stepped: bool) -> None:
     expected = run_on_twin(*case)
@@ -170,7 +197,7 @@ def test_kernel_issues_what_the_twin_issues(case: tuple[Device, list[Step], int]
     assert (outcome.ends, outcome.causes) == (expected.ends, expected.causes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(cases(), st.booleans(), st.data())
 def test_kernel_logs_the_commands_of_a_window(
     case: tuple[Device, list[Step], int], stepped: bool, data: st.DataObject

@@ -15,6 +15,7 @@ from pimsim.dram.engine import Engine
 from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import HostTraffic, Request, serve
+from tests.examples import examples
 from tests.strategies import REFRESH_MODES, ROWS, cycles_of, device_of, programs, room_for_progress
 
 Ints = NDArray[np.int64]
@@ -64,7 +65,7 @@ def collected(engine: Engine) -> list[Ints]:
     return parts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_kernel_and_twin_serve_the_same_and_keep_the_protocol(data: st.DataObject) -> None:
     device = data.draw(memories(data.draw(st.sampled_from(["gddr6", "gddr6-pim"]))))
@@ -84,7 +85,7 @@ def test_kernel_and_twin_serve_the_same_and_keep_the_protocol(data: st.DataObjec
         assert clk >= max(start, request.arrival) and end > clk
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.data())
 def test_host_traffic_between_programs_of_a_pim_device(data: st.DataObject) -> None:
     device = data.draw(memories("gddr6-pim"))

@@ -13,6 +13,7 @@ from pimsim.dram.controller import Controller, Issued, charge
 from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import Request
 from pimsim.dram.timing import Device
+from tests.examples import examples
 from tests.logs import run_twin
 from tests.strategies import device_of, devices, workloads
 
@@ -314,7 +315,7 @@ def test_clocks_before_the_account_are_not_charged_again() -> None:
     assert charge(device, issued, 90, 200) == (113, {})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data())
 def test_causes_sum_to_the_clocks_from_start_to_data_end(data: st.DataObject) -> None:
     device = data.draw(devices())
@@ -328,7 +329,7 @@ def test_causes_sum_to_the_clocks_from_start_to_data_end(data: st.DataObject) ->
         assert all(clocks > 0 for clocks in controller.causes.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_same_work_issues_the_same_commands(data: st.DataObject) -> None:
     device = data.draw(devices())
@@ -336,7 +337,7 @@ def test_same_work_issues_the_same_commands(data: st.DataObject) -> None:
     assert run_twin(device, work).commands == run_twin(device, work).commands
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data())
 def test_open_clocks_are_those_with_a_row_open(data: st.DataObject) -> None:
     device = data.draw(devices())

@@ -20,6 +20,7 @@ from pimsim.dram.device import NONE, Channel, ProtocolError
 from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
 from tests.aim.devices import any_channels, correct_device, devices, programs, reference_device
+from tests.examples import examples
 from tests.logs import log_of, with_row
 
 FULL = "0x80000000"
@@ -35,7 +36,7 @@ def names(log: CommandLog, device: Device) -> list[str]:
     return [device.command_names[command] for command in log.command]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_kernel_twin_and_checker_agree_on_any_program_and_timings(data: st.DataObject) -> None:
     device = data.draw(devices())
@@ -53,7 +54,7 @@ def test_kernel_twin_and_checker_agree_on_any_program_and_timings(data: st.DataO
             np.testing.assert_array_equal(getattr(other, field), values, f"{engine}: {field}")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data())
 def test_a_command_a_clock_too_early_is_found(data: st.DataObject) -> None:
     device = data.draw(devices())

@@ -17,6 +17,7 @@ from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
 from tests.aim.devices import any_channels, programs, reference_device
+from tests.examples import examples
 
 DEVICE = reference_device(4)
 QUEUE = 33
@@ -141,13 +142,13 @@ def compare(program: list[Instruction]) -> None:
         assert list(zip(found.clk.tolist(), found.channel.tolist(), names, strict=True)) == log
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(programs(any_channels))
 def test_any_masks(program: list[Instruction]) -> None:
     compare(program)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(programs(st.just((1, 3)), host=False))
 def test_one_mask(program: list[Instruction]) -> None:
     compare([x for x in program if x.name != "WR_ABK"])
