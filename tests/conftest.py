@@ -10,7 +10,8 @@ from hypothesis import settings
 
 from tests.examples import TIMES
 
-# The same examples on every run and machine (but for bench/agreement.py); no deadline, machines differ and the first call compiles.
+# The same examples on every run and machine, unless bench/agreement.py asks for new ones; no
+# deadline, machines differ and the first call compiles.
 settings.register_profile("repeatable", derandomize=not TIMES, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
 
