@@ -96,17 +96,19 @@ class Power(Section):
 
 
 class AtenOps(Section):
-    """ATen operators that the host dispatches.
+    """ATen operators that the host dispatches, where the workload does not bring recorded ones.
 
-    per_operator                      for each operator of a block, by op
-    outside_blocks / ..._layers       in the rest of the step, per layer
+    attention      "eager": attention in pieces, as traces record it; "fused": one kernel,
+                   so the counts here of attention and of the overhead replace recorded ones
+    per_operator   for each execution of an operator, by op
+    overhead       in the rest of a step: masks, positions
     """
 
     source: Label
     note: str
+    attention: Literal["eager", "fused"]
     per_operator: Annotated[dict[str, Count], AfterValidator(_known_operators)]
-    outside_blocks: Count
-    outside_blocks_layers: AtLeastOne
+    overhead: Count
 
 
 class Eager(Section):
@@ -132,6 +134,7 @@ class BaselineDevice(Section):
     schema_: Literal["pimsim.baseline/1"] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str
+    provenance: dict[str, str] = {}  # of a measured file: processor, versions, date, command
     memory: Memory
     data_types: dict[str, DataType]
     power: Power

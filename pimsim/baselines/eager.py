@@ -33,28 +33,32 @@ _NS_PER_US = 1000.0
 _NS_PER_MS = 1e6
 
 
-def aten_operators(device: BaselineDevice, workload: Workload) -> float:
+def aten_operators(device: BaselineDevice, workload: Workload) -> int:
     """ATen operators dispatched in one step; InputError if the device has no count for an operator."""
-    blocks = sum(_count(device, o) * workload.repeats(o) for o in workload.operators)
-    return blocks + _outside_blocks(device, workload)
+    inside = sum(_count(device, operator) * workload.repeats(operator) for operator in workload.operators)
+    return inside + _overhead(device, workload)
 
 
 def _count(device: BaselineDevice, operator: Operator) -> int:
-    """ATen operators of one execution; those outside the blocks are counted together."""
-    if operator.scope != "block":
-        return 0
-    counts = device.eager.aten_ops.per_operator
-    if operator.op not in counts:
+    """ATen operators of one execution: as recorded, or the device's own count."""
+    ops = device.eager.aten_ops
+    replaced = operator.op == "attention" and ops.attention == "fused"
+    if operator.aten is not None and not replaced:
+        return operator.aten
+    if operator.op not in ops.per_operator:
         raise InputError(
-            f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(counts)}",
+            f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(ops.per_operator)}",
             key="eager.aten_ops.per_operator",
         )
-    return counts[operator.op]
+    return ops.per_operator[operator.op]
 
 
-def _outside_blocks(device: BaselineDevice, workload: Workload) -> float:
+def _overhead(device: BaselineDevice, workload: Workload) -> int:
+    """ATen operators of a step that belong to no operator: eager attention's mask is the most of them."""
     ops = device.eager.aten_ops
-    return ops.outside_blocks * workload.shape.layers / ops.outside_blocks_layers
+    if workload.overhead_aten is not None and ops.attention == "eager":
+        return workload.overhead_aten
+    return ops.overhead
 
 
 def eager(
@@ -96,7 +100,7 @@ def _parts(device: BaselineDevice, workload: Workload, times: list[DeviceTime]) 
     if device.eager.synchronise == "step":
         launch = aten_operators(device, workload) * op_time
         return _split(np.full_like(times[0].memory, launch), times)
-    outside = _outside_blocks(device, workload) * op_time
+    outside = _overhead(device, workload) * op_time
     parts = {"launch": np.full_like(times[0].memory, outside)}
     parts |= {"memory": np.zeros_like(parts["launch"]), "compute": np.zeros_like(parts["launch"])}
     for time in times:

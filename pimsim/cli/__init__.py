@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 import pimsim
+from pimsim.cli.calibrate import calibrate
 from pimsim.cli.check import check
 from pimsim.cli.config import config
 from pimsim.cli.models import models
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models):
+for command in (run, check, replay, traffic, config, models, calibrate):
     cli.add_command(command)
 
 
