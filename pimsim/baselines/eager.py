@@ -50,7 +50,7 @@ def _count(device: BaselineDevice, operator: Operator) -> int:
             f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(ops.per_operator)}",
             key="eager.aten_ops.per_operator",
         )
-    return ops.per_operator[operator.op]
+    return ops.per_operator[operator.op] * operator.active  # each expert that runs is launched
 
 
 def _overhead(device: BaselineDevice, workload: Workload) -> int:

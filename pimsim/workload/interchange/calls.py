@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping

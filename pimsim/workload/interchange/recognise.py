@@ -25,11 +25,11 @@ _ELEMENTWISE = ("add", "mul", "neg", "softmax", "_softmax", "topk")
 # Calls that move or view data, or prepare masks and positions: a launch, but no operator of the graph.
 _SILENT = (
     "view", "reshape", "transpose", "permute", "unsqueeze", "squeeze", "expand", "slice", "select", "split", "chunk",
-    "contiguous", "clone", "to", "_to_copy", "copy_", "cat", "alias", "detach", "t", "arange", "zeros", "ones", "full",
-    "empty", "where", "le", "lt", "gt", "ge", "eq", "all", "any", "cos", "sin", "pow", "mean", "dropout", "sub", "div",
-    "argmax", "item", "_local_scalar_dense", "masked_fill", "scalar_tensor", "cumsum", "index", "index_select", "type_as",
-    "narrow", "is_nonzero", "bitwise_and", "logical_and", "__and__", "triu", "tril", "new_ones", "new_zeros", "result_type",
-    "unsafe_view", "_unsafe_view", "lift_fresh", "fill_", "zero_", "rsub", "minimum", "maximum", "clamp", "float", "numpy_T",
+    "contiguous", "clone", "to", "copy_", "cat", "alias", "detach", "t", "arange", "zeros", "ones", "full", "empty",
+    "where", "le", "lt", "gt", "ge", "eq", "all", "any", "cos", "sin", "pow", "mean", "dropout", "sub", "div", "argmax",
+    "item", "masked_fill", "masked_fill_", "scalar_tensor", "cumsum", "index", "index_select", "type_as", "narrow",
+    "is_nonzero", "bitwise_and", "logical_and", "__and__", "triu", "tril", "zeros_like", "ones_like", "full_like",
+    "new_ones", "new_zeros", "fill_", "zero_", "rsub", "clamp", "result_type", "lift_fresh", "unbind", "_unsafe_view",
 )  # fmt: skip
 
 
@@ -89,8 +89,7 @@ def _marks(calls: Sequence[Call], path: str) -> tuple[list[Mark], Counter[str]]:
             continue
         elif name in _SILENT:
             silent[name] += 1
-            if name in ("dropout", "to", "contiguous", "reshape"):
-                inside.add(call.number)
+            inside.add(call.number)
         elif _known(name):
             inside.add(call.number)
             mark = _mark(name, call, path)
@@ -104,10 +103,7 @@ def _marks(calls: Sequence[Call], path: str) -> tuple[list[Mark], Counter[str]]:
 
 
 def _known(name: str) -> bool:
-    return (
-        name in ("embedding", *_LINEARS, *_PRODUCTS, *_ELEMENTWISE, *_NORMS, *_ACTIVATIONS)
-        or _FUSED in name
-    )
+    return name in ("embedding", *_LINEARS, *_PRODUCTS, *_ELEMENTWISE, *_NORMS, *_ACTIVATIONS) or _FUSED in name
 
 
 def _mark(name: str, call: Call, path: str) -> Mark | None:
@@ -237,7 +233,7 @@ class _Step:
         roles |= {"ffn_gate": ffn[0]} if len(ffn) == 3 else {}
         roles |= {"lm_head": head} if head else {}
         rope = any(mark.kind == "neg" for mark in self.marks)
-        first = {mark.kind for mark in reversed(self.marks)}
+        kinds = {mark.kind for mark in self.marks}
         try:
             return ModelShape(
                 name=name,
@@ -250,8 +246,8 @@ class _Step:
                 max_positions=self._positions(rope, context),
                 family="llama" if rope else "gpt2",
                 head_size=0 if heads * head_dim == self.width else head_dim,
-                norm="rmsnorm" if "rmsnorm" in first else "layernorm",
-                activation=next((kind for kind in ("silu", "relu", "gelu") if kind in first), "gelu"),
+                norm="rmsnorm" if "rmsnorm" in kinds else "layernorm",
+                activation=next((kind for kind in ("silu", "relu", "gelu") if kind in kinds), "gelu"),
                 gated=len(ffn) == 3,
                 biases=tuple(role for role, mark in roles.items() if mark.bias),
                 merged_qkv=merged == 1,
