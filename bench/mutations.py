@@ -26,8 +26,11 @@ from pimsim.dram import aim, gddr6, gddr6_pim  # noqa: E402
 from pimsim.dram.spec import Standard  # noqa: E402
 
 TABLES = {
-    "gddr6-pim": (gddr6_pim.STANDARD, tuple(f"tests/device_timings/test_gddr6_pim_{name}.py" for name in ("gaps", "timings"))),
-    "gddr6": (gddr6.STANDARD, ("tests/device_timings/test_gaps.py", "tests/formulas/test_gddr6_traffic.py")),
+    "gddr6-pim": (
+        gddr6_pim.STANDARD,
+        tuple(f"tests/device_timings/test_gddr6_pim_{name}.py" for name in ("gaps", "timings")),
+    ),
+    "gddr6": (gddr6.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("gddr6_gaps", "gaps"))),
     "aim": (aim.STANDARD, ("tests/aim/test_tables.py",)),
     "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
 }
