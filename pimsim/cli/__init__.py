@@ -15,6 +15,7 @@ from pimsim.cli.config import config
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
+from pimsim.cli.reproduce import reproduce
 from pimsim.cli.run import run
 from pimsim.cli.traffic import traffic
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models, calibrate):
+for command in (run, check, replay, traffic, config, models, calibrate, reproduce):
     cli.add_command(command)
 
 

@@ -116,9 +116,7 @@ def _wrong_types(trace: Trace) -> Iterator[Problem]:
             yield _problem(trace, trace.header.line, f"data_types.{key}", message)
 
 
-def _workload(
-    trace: Trace, template: Template, binding: Mapping[str, int], problems: list[Problem]
-) -> Workload | None:
+def _workload(trace: Trace, template: Template, binding: Mapping[str, int], problems: list[Problem]) -> Workload | None:
     """The graph of one template; None if it has problems, which are added."""
     before = len(problems)
     operators = []
