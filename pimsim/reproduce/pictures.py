@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pimsim.plots import style
 from pimsim.reproduce.curves import CURVES
-from pimsim.reproduce.figures import PROBED
 from pimsim.reproduce.reproduction import Figure, Reproduction
 from pimsim.reproduce.values import T4, XEON
 
@@ -22,7 +21,7 @@ _LIMITS = {
     "refresh": style.GREEN,
     "ASIC": style.VERMILION,
 }
-_LINES = dict(zip(PROBED, (style.BLUE, style.ORANGE, style.GREEN), strict=True))
+_COLOURS = (style.BLUE, style.ORANGE, style.GREEN)
 
 
 def speedups(found: Reproduction, ax: Axes) -> None:
@@ -98,7 +97,7 @@ def limits(found: Reproduction, ax: Axes) -> None:
         bottom = [b + share for b, share in zip(bottom, shares, strict=True)]
     ax.set_ylabel("share of the time per token (%)")
     ax.tick_params(axis="x", rotation=20)
-    ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 
 
 def curve(name: str) -> Callable[[Reproduction, Axes], None]:
@@ -106,7 +105,7 @@ def curve(name: str) -> Callable[[Reproduction, Axes], None]:
     chosen = next(c for c in CURVES if c.name == name)
 
     def draw(found: Reproduction, ax: Axes) -> None:
-        for model, colour in _LINES.items():
+        for model, colour in zip(found.varied, _COLOURS, strict=False):
             points = {p.x: p.token_ns for p in found.curves if p.curve == name and p.model == model}
             base = points[chosen.shipped]
             drawn = {x: ns / base for x, ns in points.items() if ns is not None and base is not None}
@@ -116,10 +115,12 @@ def curve(name: str) -> Callable[[Reproduction, Axes], None]:
                 list(chosen.points), [chosen.shipped / x for x in chosen.points], ":", color=style.GREY, label="linear"
             )
         ax.set_xscale("log", base=2)
-        ax.set_yscale("log", base=2)
+        if name == "channels":
+            ax.set_yscale("log", base=2)
+        else:
+            ax.set_ylim(bottom=0)
         ax.set_xticks(list(chosen.points), [f"{x:g}" for x in chosen.points])
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"{value:.3g}")
-        ax.yaxis.set_minor_formatter(lambda value, _: "")
         ax.set_xlabel(f"{chosen.title} ({chosen.unit})" if chosen.unit else chosen.title)
         ax.set_ylabel(f"time per token (1 at {chosen.shipped:g} {chosen.unit})".replace(" )", ")"))
         ax.legend()
@@ -130,7 +131,7 @@ def curve(name: str) -> Callable[[Reproduction, Axes], None]:
 
 def context(found: Reproduction, ax: Axes) -> None:
     """Time of a decode step against the context, to the longest that fits."""
-    for model, colour in _LINES.items():
+    for model, colour in zip(found.varied, _COLOURS, strict=False):
         points = [p for p in found.curves if p.curve == "context" and p.model == model and p.token_ns is not None]
         ax.plot([p.x for p in points], [(p.token_ns or 0) / 1e6 for p in points], "o-", color=colour, label=model,
                 markersize=4)  # fmt: skip
@@ -162,7 +163,7 @@ def save(found: Reproduction, folder: Path) -> list[str]:
             figure.set_size_inches(7.2, 5.2 if name == "intervals" else 3.9)
             ax = figure.add_subplot()
             draw(found, ax)
-            ax.set_title(title, pad=18 if name == "limits" else 8)
+            ax.set_title(title)
             style.write_png(ax, folder / f"{name}.png")
         names.append(f"{name}.png")
     return names

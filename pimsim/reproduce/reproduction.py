@@ -102,6 +102,11 @@ class Reproduction:
     candidates: tuple[Candidate, ...]
     paper_factors: Mapping[str, float]
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The models that the curves are of."""
+        return tuple(dict.fromkeys(point.model for point in self.curves))
+
     def record(self) -> dict[str, Any]:
         """The content of `--json`: the contract's `figures`, and the rest beside it."""
         return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pimsim.reproduce.curves import CURVES
 from pimsim.reproduce.data import Published
-from pimsim.reproduce.figures import GPT2, PROBED
+from pimsim.reproduce.figures import GPT2
 from pimsim.reproduce.reproduction import Reproduction
 from pimsim.reproduce.values import T4, XEON
 
@@ -161,12 +161,12 @@ def _curves(found: Reproduction) -> Iterator[Sheet]:
         rows = []
         for x in curve.points:
             cells = []
-            for model in PROBED:
+            for model in found.varied:
                 time, base = points[model, x].token_ns, points[model, curve.shipped].token_ns
                 cells.append("does not fit" if time is None or base is None else f"{time / base:.3f}")
             rows.append((f"{x:g} {curve.unit}".strip(), *cells))
         note = f"Time per token over that of the shipped {curve.shipped:g} {curve.unit}".strip() + "."
-        yield Sheet(f"Varied: {curve.title}", (curve.title, *PROBED), tuple(rows), note)
+        yield Sheet(f"Varied: {curve.title}", (curve.title, *found.varied), tuple(rows), note)
 
 
 def _contexts(found: Reproduction) -> Sheet:
@@ -194,9 +194,10 @@ def _variants(found: Reproduction) -> Sheet:
         base = times["paper"]
         rows.append((model, *(f"{time / base:.3f}" for name, time in times.items() if name != "paper")))
     head = ("model", *(name for name in next(iter(found.variants.values())) if name != "paper"))
+    roofs = ", ".join(number(found.models[m].speedup(T4, "roofline")) for m in GPT2 if m in found.models)
     note = (
         "Time per token over that of the paper's schedule without LM head. Beyond the paper, like the speedups over "
-        f"the T4's roofline: {', '.join(number(found.models[m].speedup(T4, 'roofline')) for m in GPT2)} for GPT-2."
+        f"the T4's roofline: {roofs} for GPT-2."
     )
     return Sheet("Beyond the paper", head, tuple(rows), note)
 
