@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pimsim.baselines.devices import BaselineDevice, DataType
 from pimsim.workload.models import Workload
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import Affine, Operator
 
 Vector = NDArray[np.float64]
 
@@ -59,11 +59,19 @@ def decode_demands(workload: Workload, contexts: Vector, batch: int) -> list[Dem
             Demand(
                 operator,
                 workload.repeats(operator),
-                elements.constant + elements.slope * contexts,
-                operations.constant + operations.slope * contexts,
+                values(elements, contexts),
+                values(operations, contexts),
             )
         )
     return demands
+
+
+def values(count: Affine, contexts: Vector) -> Vector:
+    """A count at each of `contexts`."""
+    result = count.constant + count.slope * contexts
+    for window, slope in count.windows:
+        result = result + slope * np.minimum(contexts, window)
+    return result
 
 
 def prefill_demands(workload: Workload, prompt_tokens: int, batch: int) -> list[Demand]:
@@ -85,8 +93,9 @@ def prefill_demands(workload: Workload, prompt_tokens: int, batch: int) -> list[
 
 def _prefill_elements(operator: Operator, tokens: int, batch: int) -> int:
     weights = operator.weights_read(biases=True) * (tokens * batch if operator.op == "embedding" else 1)
-    kv = operator.kv_moved()
-    return weights + (kv.constant + kv.slope) * tokens * batch
+    if operator.op == "attention":
+        weights += 4 * operator.kv_width * tokens * batch
+    return weights
 
 
 def _prefill_operations(operator: Operator, tokens: int, batch: int) -> int:

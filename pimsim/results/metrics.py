@@ -69,10 +69,8 @@ def bytes_without_pim(config: Config, workload: Workload) -> int:
     sequence of the batch.
     """
     steps, first = config.workload.output_tokens, config.workload.prompt_tokens + 1
-    contexts = sum(range(first, first + steps))
-    kv_per_token = sum(o.kv_moved().slope * workload.repeats(o) for o in workload.operators)
-    elements = workload.matrix_parameters * steps + kv_per_token * config.workload.batch * contexts
-    return ELEMENT_BYTES * elements
+    kv = sum(o.kv_read().total(first, first + steps - 1) * workload.repeats(o) for o in workload.operators)
+    return ELEMENT_BYTES * (workload.matrix_parameters * steps + kv * config.workload.batch)
 
 
 def data_movement_reduction(tally: Tally, config: Config, workload: Workload) -> float:
