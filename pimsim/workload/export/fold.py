@@ -74,8 +74,8 @@ class _Names:
         )
 
     def _deps(self, node: Node) -> tuple[str, ...]:
-        """Names of the sources in the same layer in order, after `INPUT` for the value that enters it."""
-        own = [other for other in self._nodes if other in node.sources and _together(other, node)]
+        """`INPUT` if the value that enters the layer is read, then names of sources in the same layer."""
+        own = [other for other in node.sources if _together(other, node)]
         outside = [other for other in node.sources if not _together(other, node)]
         for other in outside:
             self._check_enters(other, node)

@@ -159,7 +159,8 @@ class Lowering:
             experts=experts,
         )
         node.parameters.update(*(value.parameters for value in event.inputs))
-        node.tied = any(n in names for other in self.nodes if other.op == "embedding" for n in other.parameters)
+        if self.token_table in names:
+            node.tied, node.weight = True, self.token_table
         self._count_rows(node, operands[0].shape[-2], event.call)
         return node
 
@@ -218,6 +219,7 @@ class Lowering:
             node = self._made[event.call] = self._elementwise(self._groups[event.call], event, data)
         for value in event.inputs:
             node.parameters.update(value.parameters)
+            node.weight = node.weight or next((n for n in value.parameters if n.endswith(".weight")), "")
         return self._absorb(event, node)
 
     def _elementwise(self, op: str, event: Event, data: list[Flow]) -> Node:

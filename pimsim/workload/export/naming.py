@@ -139,7 +139,7 @@ def _base_name(node: Node, readers: Readers) -> str:
     if node.op in _NORMS:
         return _norm_name(node, readers)
     if node.op == "add":
-        return "experts_sum"
+        return "expert_sum"
     if node.op in ("scale", "tanh"):
         return _after_source(node)
     return _NAMES[node.op]
