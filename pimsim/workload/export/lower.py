@@ -8,7 +8,9 @@ attention region only.  What nothing here knows is an error that names the modul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pimsim.errors import InputError
 from pimsim.workload.export.model import StepRecording
@@ -45,7 +47,7 @@ class Lowering:
         self.flows: dict[Value, Flow] = {}
         self.aux_flops = 0
         self._trigonometric: set[Value] = set()
-        self._groups: dict[Call, str] = _groups(recording.events)
+        self._groups = _groups(recording.events)
         self._made: dict[Call | Region, Node] = {}
         self._rotations: dict[int, Node] = {}
         self._rotated: dict[Node, int] = {}
@@ -145,7 +147,7 @@ class Lowering:
         name = next((n for n in names if n.startswith(event.call.module + ".")), names[0])
         inputs, outputs = weight.shape[-2:]
         experts = weight.shape[0] if event.op == "_grouped_mm" else 1
-        if operands[1] is not weight or experts * inputs * outputs != _product(self.shapes[name]):
+        if operands[1] is not weight or experts * inputs * outputs != math.prod(self.shapes[name]):
             raise InputError(f"module {event.call.where}: a product with a part of {name}, or from the left")
         node = self._new(
             "linear",
@@ -214,12 +216,12 @@ class Lowering:
 
     def _grouped(self, event: Event, data: list[Flow]) -> Node:
         """A module that is one operator: a normalisation or an activation."""
+        group = self._groups[event.call]
         node = self._made.get(event.call)
         if node is None:
-            node = self._made[event.call] = self._elementwise(self._groups[event.call], event, data)
-        for value in event.inputs:
-            node.parameters.update(value.parameters)
-            node.weight = node.weight or next((n for n in value.parameters if n.endswith(".weight")), "")
+            node = self._made[event.call] = self._elementwise(group.op, event, data)
+            node.parameters.update(group.parameters)
+            node.weight = next((name for name in group.parameters if name.endswith(".weight")), "")
         return self._absorb(event, node)
 
     def _elementwise(self, op: str, event: Event, data: list[Flow]) -> Node:
@@ -236,7 +238,7 @@ class Lowering:
         copies = max((node.copies for node in sources), default=1)
         count = self.sequences if all(node.per == "sequence" for node in sources) else self.tokens
         per = "sequence" if count != self.tokens else "token"
-        if value.elements * 1 % (count * copies):
+        if value.elements % (count * copies):
             count, per = self.sequences, "sequence" if self.sequences != self.tokens else "token"
         each = value.elements // (count * copies)
         width = width or each
@@ -320,26 +322,30 @@ class Lowering:
         node.inputs = node.outputs = self._rotated[node] // (2 * self.tokens)
 
 
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
-
-
 def _product_flops(operands: tuple[Value, ...]) -> int:
     """2 m k n of the product of two matrices, or of two batches of them."""
     return 2 * operands[0].elements * operands[1].shape[-1]
 
 
-def _groups(events: tuple[Event, ...]) -> dict[Call, str]:
-    """The calls of modules that are one operator, and which."""
+@dataclass(frozen=True)
+class _Group:
+    """What a module is, if it is one operator, and the parameters it reads."""
+
+    op: str
+    parameters: tuple[str, ...]
+
+
+def _groups(events: tuple[Event, ...]) -> dict[Call, _Group]:
+    """The calls of modules that are one operator."""
     dispatched: dict[Call, list[Event]] = {}
     for event in events:
         if event.call.leaf and event.region is None:
             dispatched.setdefault(event.call, []).append(event)
-    kinds = ((call, _kind(inside)) for call, inside in dispatched.items())
-    return {call: kind for call, kind in kinds if kind}
+    return {
+        call: _Group(kind, tuple(dict.fromkeys(n for e in inside for v in e.inputs for n in v.parameters)))
+        for call, inside in dispatched.items()
+        if (kind := _kind(inside))
+    }
 
 
 def _kind(events: list[Event]) -> str:

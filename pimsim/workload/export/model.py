@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +11,7 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, DynamicCache
-from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -74,6 +72,7 @@ def _attention(module: torch.nn.Module, query: Any, key: Any, value: Any, mask: 
 
 
 def _register() -> None:
+    transformers.logging.set_verbosity_error()
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
 
@@ -86,26 +85,39 @@ def build_model(config: Any) -> Model:
             module = AutoModelForCausalLM.from_config(
                 config, dtype=DTYPE, attn_implementation=ATTENTION, trust_remote_code=False
             ).eval()
+    except KeyError as error:
+        if error.args != (ATTENTION,):
+            raise InputError(_cannot_build(error)) from error
+        raise InputError(
+            f"model {config.model_type}: its attention does not go through transformers' attention interface"
+        ) from error
     except Exception as error:  # whatever a configuration makes transformers raise is the configuration's fault
-        raise InputError(_first_line(f"transformers {transformers.__version__} cannot build it: {error}")) from error
+        raise InputError(_cannot_build(error)) from error
     _refuse_states(module)
     return Model(module, *_decoder_layers(module))
 
 
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0]
+def _cannot_build(error: Exception) -> str:
+    return f"transformers {transformers.__version__} cannot build the model: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _refuse_states(module: Any) -> None:
-    """Models that keep a state in place of K and V have no recorder yet."""
-    if "past_key_values" not in inspect.signature(module.forward).parameters:
-        name, mixer = next(
-            ((n, m) for n, m in module.named_modules() if "mixer" in n or "ssm" in n or "mamba" in n), ("", module)
-        )
-        raise InputError(
-            f"module {name} ({type(mixer).__name__}): keeps a state in place of K and V; its scan over tokens is "
-            "fused or a loop, so that no sound recording of it is possible. Models with attention in every layer are"
-        )
+    """Models that keep something else than K and V have no recorder yet."""
+    signature = inspect.signature(module.forward).parameters
+    if "past_key_values" in signature:
+        return
+    parts = module.named_modules()
+    name, part = next(((n, m) for n, m in parts if "mixer" in n or "attn" in n or "attention" in n), ("", module))
+    kept = "a state" if {"cache_params", "state"} & set(signature) else "nothing"
+    raise InputError(
+        f"module {name or 'of the whole model'} ({type(part).__name__}): keeps {kept} from token to token in place of K "
+        "and V, and its scan over tokens cannot be recorded without weights; only models with attention and a cache "
+        "of K and V in every layer can be exported"
+    )
 
 
 def _decoder_layers(module: Any) -> tuple[str, int]:
@@ -115,17 +127,6 @@ def _decoder_layers(module: Any) -> tuple[str, int]:
     if not names:
         raise InputError(f"module {type(module).__name__}: no list of {count} decoder layers found in it")
     return min(names, key=lambda name: name.count(".")), count
-
-
-@contextmanager
-def _recorded(model: Model) -> Iterator[Recorder]:
-    recorder = Recorder(model.module, model.layers)
-    _active.append(recorder)
-    try:
-        with recorder.tracking(model.module), torch.no_grad(), torch.device("meta"):
-            yield recorder
-    finally:
-        _active.pop()
 
 
 def _grouped_flops(rows: tuple[int, ...], experts: tuple[int, ...], *_: Any, **__: Any) -> int:
@@ -139,8 +140,19 @@ def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: 
     if phase == "prefill" and "logits_to_keep" in inspect.signature(model.module.forward).parameters:
         options["logits_to_keep"] = 1  # what generate() asks for: logits of the last token
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
-    with _recorded(model) as recorder, counter, recorder:
-        model.module(ids, **options)
+    recorder = Recorder(model.module, model.layers)
+    _active.append(recorder)
+    try:
+        with recorder.tracking(model.module), torch.no_grad(), torch.device("meta"), counter, recorder:
+            model.module(ids, **options)
+    except InputError:
+        raise
+    except Exception as error:  # a forward pass that needs values, not shapes
+        raise InputError(
+            f"module {recorder.call.where}: cannot be recorded without weights: {_one_line(error)}"
+        ) from error
+    finally:
+        _active.pop()
     context = int(cache.get_seq_length())
     return StepRecording(phase, context, tokens, batch, tuple(recorder.events), counter.get_total_flops())
 
@@ -151,10 +163,8 @@ def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepReco
     InputError if transformers cannot run it on the meta device.
     """
     cache = _RecordedCache(config=model.module.config)
+    for i, layer in enumerate(cache.layers):
+        if not isinstance(layer, DynamicLayer):
+            raise InputError(f"module {model.layers}.{i}: keeps {type(layer).__name__} in place of K and V")
     phases = [("prefill", prompt), ("decode", tokens)]
-    try:
-        return tuple(_forward(model, cache, phase, n, batch) for phase, n in phases if n > 0)
-    except InputError:
-        raise
-    except Exception as error:  # a forward pass that needs values, not shapes
-        raise InputError(_first_line(f"cannot be recorded without weights: {error}")) from error
+    return tuple(_forward(model, cache, phase, n, batch) for phase, n in phases if n > 0)

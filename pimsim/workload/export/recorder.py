@@ -108,6 +108,11 @@ class Recorder(TorchDispatchMode):
         )
         return result
 
+    @property
+    def call(self) -> Call:
+        """The module that runs."""
+        return self._calls[-1]
+
     def value(self, tensor: torch.Tensor) -> Value:
         """The current version of a tensor."""
         owner, value = self._values.get(id(tensor), (_nobody, None))

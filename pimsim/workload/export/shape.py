@@ -24,7 +24,7 @@ def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: in
         embedding.tables[0],
         int(config.max_position_embeddings),
         family=config.model_type,
-        head_size=attention.head_dim,
+        head_size=0 if attention.heads * attention.head_dim == embedding.outputs else attention.head_dim,
         window=max(o.window for o in operators),
         norm=_first(operators, role="norm").op,
         activation=activations[0],

@@ -43,9 +43,9 @@ def check_flops(nodes: list[Node], aux_flops: int, recording: StepRecording) -> 
 
 
 def check_parameters(nodes: list[Node], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise InputError for each matrix of the model that no operator reads."""
+    """Raise InputError for a parameter of the model that no operator reads."""
     read = set[str]().union(*(node.parameters for node in nodes))
-    unread = [name for name, shape in shapes.items() if len(shape) > 1 and name not in read]
+    unread = [name for name in shapes if name not in read]
     if unread:
         raise InputError(f"parameter {unread[0]}: no operator of a decode step reads it ({len(unread)} such parameters)")
 
