@@ -88,6 +88,7 @@ def transformers_config(parsed: dict[str, Any]) -> Any:
     from transformers import AutoConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
+    transformers.logging.set_verbosity_error()  # its warnings are about tokens and weights, of which there are none
     kind = parsed["model_type"]
     if kind not in CONFIG_MAPPING_NAMES:
         near = did_you_mean(kind, CONFIG_MAPPING_NAMES)

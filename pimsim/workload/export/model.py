@@ -72,7 +72,6 @@ def _attention(module: torch.nn.Module, query: Any, key: Any, value: Any, mask: 
 
 
 def _register() -> None:
-    transformers.logging.set_verbosity_error()
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
 
