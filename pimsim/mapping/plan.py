@@ -100,11 +100,14 @@ class Plan:
         return known[1]
 
 
-def compile_plan(config: Config) -> Plan:
-    """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run."""
+def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
+    """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
+
+    workload: a graph to run in the place of the one that the config names.
+    """
     device = resolve(config.dram, config.pim)
     units = Units(config.asic)
-    workload = requested_workload(config)
+    workload = workload or requested_workload(config)
     check_supported(workload)
     grid = supply_grid(config, device, units)
     memory = place(config, workload, grid)
