@@ -119,7 +119,7 @@ class _Planner:
     """Plans one step.
 
     last: the keys that the next instruction waits for; done: those of each finished operator.
-    flowing: keys of instructions whose results arrive piece by piece.
+    flowing: keys of instructions whose results arrive piece by piece.  routers: those of the scope so far.
     """
 
     def __init__(self, plan: Plan, context: int, tokens: int) -> None:
@@ -221,6 +221,7 @@ class _Planner:
         if operator.op == "add" and operator.experts > 1:
             kind, ways = "weighted", operator.active
         elif operator.op == "topk":
+            self.routers += 1
             n, ways = operator.inputs, operator.outputs
         else:
             vectors *= operator.active

@@ -127,8 +127,13 @@ def test_a_norm_over_heads_is_as_many_vectors() -> None:
     tally = run(inserted("q", norm, "rope"))
     units = compile_plan(CONFIG, DENSE).units
     assert row(tally, "q_norm").adds == 2 * 2 * units.cost("rmsnorm", 16, 4).adds
-    # what reads it is not streamed: the norm has it whole
-    assert row(tally, "rope").cycles > 0
+
+
+def test_what_reads_a_norm_is_not_streamed() -> None:
+    norm = Operator("q_norm", "norm", "rmsnorm", "block", 16, 16, rows=4, deps=("k",))
+    for graph, streamed in ((DENSE, True), (inserted("k", norm, "rope"), False)):
+        block = compile_plan(CONFIG, graph).step(1, head=False).block
+        assert next(i.tail is not None for i in block if i.key == "rope") is streamed
 
 
 @pytest.mark.parametrize(
@@ -164,6 +169,23 @@ def test_routing_with_a_stated_distribution_goes_to_the_frequent_experts() -> No
     assert used == [(bases[2], bases[6]), (bases[3], bases[7])]
 
 
+def test_each_router_of_a_block_chooses_for_itself() -> None:
+    blocks = build(replace(SHAPE, experts=8, active=2), lm_head=False)
+
+    def second(o: Operator) -> Operator:
+        return replace(o, name=f"{o.name}2", deps=tuple("ffn_residual" if d == "input" else f"{d}2" for d in o.deps))
+
+    pair = replace(blocks, operators=(*blocks.operators, *map(second, blocks.operators)), blocks=1)
+    plan = compile_plan(config_of({"workload.model": "gpt2-small", "workload.routing": "sampled"}), pair)
+    chosen: dict[str, list[list[int]]] = {"ffn_up": [], "ffn_up2": []}
+    for context in range(1, 9):
+        block = plan.step(context, head=False).block
+        for name, found in chosen.items():
+            bases = plan.memory.regions[name].bases
+            found.append([bases.index(i.bases[0]) for i in block if i.operator == name])
+    assert chosen["ffn_up"] != chosen["ffn_up2"]
+
+
 # ---- what cannot be run ----------------------------------------------------------------------
 
 
@@ -196,3 +218,16 @@ def test_an_embedding_inside_the_blocks_is_refused() -> None:
     embed = replace(DENSE.operators[0], name="again", scope="block")
     (problem,) = refused(with_operators([*DENSE.operators, embed]))
     assert "an embedding inside the blocks (again)" in problem
+
+
+def test_an_attention_once_a_sequence_is_refused() -> None:
+    (problem,) = refused(changed("attention", per="sequence"))
+    assert "an attention once a sequence (attention)" in problem
+
+
+@pytest.mark.parametrize("changes", [{"tied": "q"}, {"outputs": 99}])
+def test_a_matrix_that_is_no_embedding_s_table_is_refused(changes: dict[str, Any]) -> None:
+    tied = with_operators(replace(o, tied="embed") if o.name == "lm_head" else o for o in DENSE.operators)
+    operators = (replace(o, **changes) if o.name == "lm_head" else o for o in tied.operators)
+    (problem,) = refused(with_operators(operators))
+    assert "is not the first table of" in problem and "(lm_head)" in problem
