@@ -20,7 +20,7 @@ from pimsim.mapping.plan import compile_plan
 from pimsim.plots import Plots
 from pimsim.results.result import Result
 from pimsim.workload.models import MODELS
-from pimsim.workload.source import requested_workload, scheduled
+from pimsim.workload.source import requested_workload, scheduled, trace_warnings
 
 Progress = Callable[[int, int], None]
 _FILE_SUFFIXES = (".yaml", ".yml")  # of baselines that `devices.load` reads from a file
@@ -56,6 +56,11 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     InputError has every problem in it, each with file, line, column and key.
     """
     return load(path, overrides).config
+
+
+def warnings(config: AnyConfig) -> tuple[Problem, ...]:
+    """What is odd about the input of a configuration that loads, but no error."""
+    return trace_warnings(config) if isinstance(config, Config) else ()
 
 
 def language_model(config: AnyConfig) -> Config:

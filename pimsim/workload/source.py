@@ -37,6 +37,11 @@ def _recorded(path: str, lm_head: bool) -> Workload:
     return whole if lm_head else whole.blocks_only()
 
 
+def trace_warnings(config: Config) -> tuple[Problem, ...]:
+    """Keys of the trace that this version does not know: kept, and without effect."""
+    return load_trace(config.workload.trace_file).warnings if config.workload.trace is not None else ()
+
+
 def scheduled(path: str, given: Collection[str]) -> tuple[dict[str, int], int]:
     """What the schedule of a trace says of the workload beyond the keys `given`, and the line that says it.
 
