@@ -35,6 +35,7 @@ class MadeMachine:
 
     kind: str = "cpu"
     data_type: str = "fp32"
+    threads: int = 9
     description: str = "Made Machine"
     draw: PowerDraw | None = None
 
@@ -111,6 +112,8 @@ def test_power_comes_from_nvml_or_from_the_user() -> None:
     asked = constants(written(measured(MadeMachine(kind="gpu", draw=PowerDraw(11, 72)), "gpt2-small")))
     assert (asked["power.idle"]["value"], asked["power.cap"]["value"]) == (11, 72)
     assert asked["power.cap"]["source"] == "measured"
+    assumed = constants(written(measured(MadeMachine(), "gpt2-small")))
+    assert assumed["power.cap"]["value"] == 100 and "9 cores of cpu-xeon-6154" in assumed["power.cap"]["note"]
     stated = constants(written(measured(MadeMachine(), "gpt2-small", power=PowerDraw(5, 15))))
     assert (stated["power.idle"]["value"], stated["power.idle"]["source"]) == (5, "spec")
 
