@@ -16,10 +16,11 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
 from pimsim.energy.model import action_costs
 from pimsim.errors import InputError, Problem
-from pimsim.mapping.plan import compile_plan, shape_of
+from pimsim.mapping.plan import compile_plan
 from pimsim.plots import Plots
 from pimsim.results.result import Result
-from pimsim.workload.models import MODELS, Workload, build
+from pimsim.workload.models import MODELS
+from pimsim.workload.source import requested_workload
 
 Progress = Callable[[int, int], None]
 _FILE_SUFFIXES = (".yaml", ".yml")  # of baselines that `devices.load` reads from a file
@@ -84,14 +85,10 @@ def _preflight_run(config: Config) -> None:
         raise InputError(problems)
 
 
-def _workload(config: Config) -> Workload:
-    return build(shape_of(config), config.workload.lm_head)
-
-
 def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
     prompt, steps = config.workload.prompt_tokens, config.workload.output_tokens
     contexts = range(prompt + 1, prompt + steps + 1)
-    workload, batch = _workload(config), config.workload.batch
+    workload, batch = requested_workload(config), config.workload.batch
     return {name: evaluate(name, workload, contexts, batch, prompt) for name in config.baselines}
 
 
@@ -119,4 +116,4 @@ def run(
     tally = simulate(config, progress, None if log is None else Path(log), window_ns).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
-    return Result(config, tally, _workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots)
+    return Result(config, tally, requested_workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots)

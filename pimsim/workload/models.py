@@ -61,7 +61,7 @@ class _Builder:
         self.shape = shape
         self.gpt2 = shape.family == "gpt2"
         mixtral = _MIXTRAL_NAMES if shape.experts > 1 else {}
-        self.names = _GPT2_NAMES if self.gpt2 else _LLAMA_NAMES | mixtral
+        self.names = (_GPT2_NAMES if self.gpt2 else _LLAMA_NAMES) | mixtral
 
     def attention(self) -> tuple[Operator, ...]:
         """x + attention(norm(x))."""

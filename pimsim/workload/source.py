@@ -1,0 +1,29 @@
+"""The workload that a configuration asks for."""
+
+from __future__ import annotations
+
+from pimsim.config.schema import Config, ModelConfig
+from pimsim.errors import InputError
+from pimsim.workload.models import MODELS, Workload, build
+from pimsim.workload.shapes import ModelShape, llama
+
+
+def requested_workload(config: Config) -> Workload:
+    """The decode step of the model that `config` names, or of its trace; InputError if it has none."""
+    work = config.workload
+    if work.model_config_ is not None:
+        return build(_custom(work.model_config_), work.lm_head)
+    if work.model is None:
+        raise InputError("a model, a model_config or a trace is needed", key="workload")
+    return build(MODELS[work.model], work.lm_head)
+
+
+def _custom(m: ModelConfig) -> ModelShape:
+    """The shape of a model that is not built in."""
+    sizes = (m.name, m.layers, m.d_model, m.heads, m.kv_heads, m.d_ff, m.vocabulary, m.max_positions)
+    head, window, biases = m.head_dim or 0, m.window or 0, ("qkv",) if m.family == "qwen2" else ()
+    if m.family == "gpt2":
+        return ModelShape(
+            *sizes, head_size=head, window=window, tied=m.tied, experts=m.experts, active=m.active_experts
+        )
+    return llama(*sizes, m.family, m.tied, biases, window, m.experts, m.active_experts, head)
