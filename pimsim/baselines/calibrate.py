@@ -286,7 +286,6 @@ def _aten_ops(measurement: Measurement) -> list[str]:
         "    # source: measured",
         "    source: measured",
         f"    note: {_quoted(note)}",
-        "    attention: eager",
         f"    per_operator: {{{', '.join(f'{op}: {n}' for op, n in counts.items())}}}",
         f"    overhead: {first.aten_ops - inside}",
     ]

@@ -42,9 +42,8 @@ def aten_operators(device: BaselineDevice, workload: Workload) -> int:
 def _count(device: BaselineDevice, operator: Operator) -> int:
     """ATen operators of one execution: as recorded, or the device's own count."""
     ops = device.eager.aten_ops
-    replaced = operator.op == "attention" and ops.attention == "fused"
-    if operator.aten is not None and not replaced:
-        return operator.aten
+    if operator.aten is not None:
+        return ops.fused.attention if ops.fused and operator.op == "attention" else operator.aten
     if operator.op not in ops.per_operator:
         raise InputError(
             f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(ops.per_operator)}",
@@ -56,9 +55,9 @@ def _count(device: BaselineDevice, operator: Operator) -> int:
 def _overhead(device: BaselineDevice, workload: Workload) -> int:
     """ATen operators of a step that belong to no operator: eager attention's mask is the most of them."""
     ops = device.eager.aten_ops
-    if workload.overhead_aten is not None and ops.attention == "eager":
-        return workload.overhead_aten
-    return ops.overhead
+    if workload.overhead_aten is None:
+        return ops.overhead
+    return max(0, workload.overhead_aten - ops.fused.mask) if ops.fused else workload.overhead_aten
 
 
 def eager(

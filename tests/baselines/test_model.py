@@ -63,38 +63,27 @@ def test_one_host_constant_per_source_gives_the_measured_time_per_token(device: 
     assert latency_ms(device, whole(name), 512) == pytest.approx(ms, rel=0.01)
 
 
-def test_step_dispatches_what_was_recorded_on_the_meta_device() -> None:
-    for device, name, count in (
+def unrecorded(workload: Workload) -> Workload:
+    """`workload` without recorded launches."""
+    operators = tuple(replace(operator, aten=None, kernels=None) for operator in workload.operators)
+    return replace(workload, operators=operators, overhead_aten=None, overhead_kernels=None)
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "count"),
+    [
         ("gpu-t4", "gpt2-small", 650),
         ("gpu-t4", "gpt2-xl", 2486),
         ("gpu-t4-fused", "qwen2.5-0.5b", 24 * 76 + 29),
         ("gpu-t4-fused", "qwen2.5-3b", 36 * 76 + 29),
-    ):
-        assert baselines.evaluate(device, whole(name), [1])["model"]["aten_ops_per_step"] == count
-
-
-@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (1.19, 3.38, 7.24, 14.3), strict=True)))
-def test_roofline_t4_fp16_with_the_lm_head(name: str, ms: float) -> None:
-    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
-    assert roofline["data_type"] == "fp16"
-    assert roofline["bandwidth_GBps"] == pytest.approx(240)
-    assert roofline["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
-
-
-@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (2.39, 6.75, 14.5, 28.6), strict=True)))
-def test_roofline_t4_fp32_with_the_lm_head(name: str, ms: float) -> None:
-    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
-    assert roofline["by_data_type"]["fp32"]["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
-
-
-@pytest.mark.parametrize("name", GPT2)
-def test_roofline_without_the_lm_head_is_the_blocks_bytes_at_240_GBps(name: str) -> None:
-    shape = MODELS[name]
-    d = shape.d_model
-    elements = shape.layers * (12 * d * d + 13 * d + 2 * 1024 * d + 2 * d)
-    roofline = baselines.evaluate("gpu-t4", blocks(name), [1024])["roofline"]
-    # element-wise operators read no weights and take their operations' time at the peak: below 0.1 %
-    assert roofline["latency_ns"] == pytest.approx(elements * 2 / 240, rel=1e-3)
+    ],
+)
+def test_step_dispatches_what_was_counted_on_the_meta_device(device: str, name: str, count: int) -> None:
+    """The device's own counts to the operator, recorded ones to the two that belong to no module."""
+    own = baselines.evaluate(device, unrecorded(whole(name)), [1])["model"]["aten_ops_per_step"]
+    recorded = baselines.evaluate(device, whole(name), [1])["model"]["aten_ops_per_step"]
+    assert own == count
+    assert count - 2 <= recorded <= count
 
 
 def test_device_files_count_every_operator_that_the_workload_knows() -> None:
@@ -117,7 +106,7 @@ def test_recorded_launches_go_before_the_devices_own() -> None:
 def test_fused_attention_replaces_what_was_recorded_in_pieces() -> None:
     """Attention and the mask were recorded in pieces; the rest of the recording holds."""
     result = baselines.evaluate("gpu-t4-fused", recorded(whole("gpt2-small"), 5, 100), [1])
-    assert result["model"]["aten_ops_per_step"] == (9 * 12 + 3) * 5 + 12 * 12 + 16
+    assert result["model"]["aten_ops_per_step"] == (9 * 12 + 3) * 5 + 6 * 12 + 100 - 23
 
 
 def test_cpu_takes_the_recorded_launches_operator_by_operator() -> None:
@@ -167,14 +156,15 @@ def expected_cpu_step(workload: Workload, context: int, batch: int) -> float:
     """The eager model of the CPU, written out in scalars; ns."""
     device = baselines.load("cpu-xeon-6154")
     counts = device.eager.aten_ops.per_operator
-    total = 31 * 68e3
+    total = (31 if workload.overhead_aten is None else workload.overhead_aten) * 68e3
     for operator in workload.operators:
         moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.83)
         if operator.experts > 1 and operator.op == "linear":
             chosen = operator.experts * (1 - (1 - operator.active / operator.experts) ** batch)
             moved = operator.inputs * operator.outputs * chosen * 4 / (128 * 0.83)
         work = operator.flops(context) * batch / (device.data_types["fp32"].peak.value * 1e3)
-        launch = counts[operator.op] * operator.active * 68e3
+        own = counts[operator.op] * operator.active
+        launch = (own if operator.aten is None else operator.aten) * 68e3
         total += workload.repeats(operator) * max(launch, moved, work)
     return total
 
