@@ -67,12 +67,13 @@ def _findings(file: str, memory: Memory | None) -> tuple[Sequence[Problem], Sequ
 def _memory(config: str) -> Memory:
     """The room for weights that a configuration has."""
     from pimsim import api
+    from pimsim.config.schema import Config
     from pimsim.workload.trace.rules import Memory
 
     loaded = api.load(config).config
     dram = loaded.dram
     size = dram.channels * dram.bank_groups * dram.banks_per_group * dram.rows * dram.row_bytes
-    return Memory(config, size, loaded.workload.lm_head)
+    return Memory(config, size, isinstance(loaded, Config) and loaded.workload.lm_head)
 
 
 def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ models' reference code runs them.
 from __future__ import annotations
 
 from pimsim.workload.graph import Workload
+from pimsim.workload.launches import with_launches
 from pimsim.workload.ops import INPUT, Operator
 from pimsim.workload.shapes import MODELS, ModelShape
 
@@ -51,7 +52,7 @@ def build(shape: ModelShape, lm_head: bool) -> Workload:
     """The decode step of a model; `lm_head` adds embedding, final norm and LM head around the blocks."""
     builder = _Builder(shape)
     block = (*builder.attention(), *builder.ffn())
-    return Workload(shape, (*builder.before(), *block, *builder.after()) if lm_head else block)
+    return with_launches(Workload(shape, (*builder.before(), *block, *builder.after()) if lm_head else block))
 
 
 class _Builder:

@@ -112,7 +112,7 @@ def test_fused_attention_replaces_what_was_recorded_in_pieces() -> None:
 def test_cpu_takes_the_recorded_launches_operator_by_operator() -> None:
     fast = changed(baselines.load("cpu-xeon-6154"), "memory.bandwidth", 1e9)
     result = baselines.evaluate(fast, recorded(blocks("gpt2-small"), 1000, 7), [1])
-    assert result["latency_ns"] == pytest.approx((10 * 12 * 1000 + 7) * 68e3)
+    assert result["latency_ns"] == pytest.approx((10 * 12 * 1000 + 7) * 64e3)
 
 
 def test_fast_host_leaves_the_t4_bound_by_memory() -> None:
@@ -156,15 +156,15 @@ def expected_cpu_step(workload: Workload, context: int, batch: int) -> float:
     """The eager model of the CPU, written out in scalars; ns."""
     device = baselines.load("cpu-xeon-6154")
     counts = device.eager.aten_ops.per_operator
-    total = (31 if workload.overhead_aten is None else workload.overhead_aten) * 68e3
+    total = (31 if workload.overhead_aten is None else workload.overhead_aten) * 64e3
     for operator in workload.operators:
-        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.83)
+        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.72)
         if operator.experts > 1 and operator.op == "linear":
             chosen = operator.experts * (1 - (1 - operator.active / operator.experts) ** batch)
-            moved = operator.inputs * operator.outputs * chosen * 4 / (128 * 0.83)
+            moved = operator.inputs * operator.outputs * chosen * 4 / (128 * 0.72)
         work = operator.flops(context) * batch / (device.data_types["fp32"].peak.value * 1e3)
         own = counts[operator.op] * operator.active
-        launch = (own if operator.aten is None else operator.aten) * 68e3
+        launch = (own if operator.aten is None else operator.aten) * 64e3
         total += workload.repeats(operator) * max(launch, moved, work)
     return total
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pimsim.workload.interchange.calls import Call, read_bytes, read_json_calls
 from pimsim.workload.interchange.recognise import Found, recognise
 from pimsim.workload.trace.bind import trace_of
 from pimsim.workload.trace.cost import cost_of
+from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import BATCH, CONTEXT, QUERY, Template, Trace
 from pimsim.workload.trace.writer import dump_trace
 
@@ -21,9 +23,9 @@ _CONTEXT = 1024  # of a template that no step runs
 
 @dataclass(frozen=True)
 class Imported:
-    """A trace as its text, what kind of file it came from, and what that file does not say."""
+    """A trace, what kind of file it came from, and what that file does not say."""
 
-    text: str
+    trace: Trace
     source: str
     notes: tuple[str, ...]
 
@@ -42,8 +44,24 @@ def import_file(path: str, name: str, steps: int) -> Imported:
     lost = tuple(chakra.other_nodes(file))
     if not file.is_ours:
         return _imported(chakra.calls_of(file), "Chakra ET", path, name, steps, lost)
-    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in chakra.lines_of(file))
-    return Imported(text, "Chakra ET", lost)
+    return Imported(_checked(chakra.lines_of(file), path), "Chakra ET", lost)
+
+
+def _checked(lines: list[chakra.Line], path: str) -> Trace:
+    """The trace of these lines; InputError for what is wrong with them, placed in the file they came from."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "trace.jsonl"
+        copy.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="ascii")
+        try:
+            return load_trace(copy)
+        except InputError as error:
+            raise InputError(_moved(problem, path) for problem in error.problems) from None
+
+
+def _moved(problem: Problem, path: str) -> Problem:
+    """A problem of the copy: its line is a record of the file."""
+    key = f"record {problem.line}" + (f": {problem.key}" if problem.key else "")
+    return Problem(path, 1, 1, key, problem.message)
 
 
 def _imported(calls: list[Call], source: str, path: str, name: str, steps: int, lost: tuple[str, ...]) -> Imported:
@@ -57,7 +75,7 @@ def _imported(calls: list[Call], source: str, path: str, name: str, steps: int, 
     else:
         prompt = found.context - 1
     trace = trace_of(found.workload, prompt=prompt, steps=steps, batch=found.batch, producer={"import": source})
-    return Imported(dump_trace(trace), source, (*lost, *found.notes, *_not_recorded(found)))
+    return Imported(trace, source, (*lost, *found.notes, *_not_recorded(found)))
 
 
 def _not_recorded(found: Found) -> tuple[str, ...]:

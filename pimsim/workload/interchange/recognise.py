@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pimsim.errors import InputError, Problem
 from pimsim.workload.interchange.calls import Call, Shape
@@ -229,7 +229,9 @@ class _Step:
             )
             raise _error(self.path, None, message)
         shape = self._shape(name, blocks[:per_block], merged, head)
-        return build(shape, lm_head=head is not None)
+        graph = build(shape, lm_head=head is not None)
+        operators = tuple(replace(operator, aten=None, kernels=None) for operator in graph.operators)
+        return Workload(shape, operators)  # what this software launched is not what was recorded for the family
 
     def _shape(self, name: str, block: list[Mark], merged: int, head: Mark | None) -> ModelShape:
         _, heads, _, head_dim, kv_heads, context = self.attentions[0].sizes

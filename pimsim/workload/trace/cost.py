@@ -18,6 +18,8 @@ class Cost:
     weights       parameters that are stored: of every expert, a tied matrix once
     weight_bytes  the same in bytes, without the scales of groups
     kv_bytes      K and V of the tokens attended to, each read once
+    moved_bytes   across the bus if memory only stored: weights that are used, table rows,
+                  K and V read and written
     """
 
     flops: int = 0
@@ -25,6 +27,7 @@ class Cost:
     weights: int = 0
     weight_bytes: int = 0
     kv_bytes: int = 0
+    moved_bytes: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -33,6 +36,7 @@ class Cost:
             self.weights + other.weights,
             self.weight_bytes + other.weight_bytes,
             self.kv_bytes + other.kv_bytes,
+            self.moved_bytes + other.moved_bytes,
         )
 
     def __mul__(self, count: int) -> Cost:
@@ -50,12 +54,15 @@ def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str
     first = context - tokens + 1  # each query token attends to itself and all before it
     weights = operator.parameters()
     kv = batch * operator.kv_read().at(context)
+    written = batch * tokens * 2 * operator.kv_width
+    used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
     return Cost(
         batch * operator.operations().total(first, context),
         2 * batch * operator.macs().total(first, context),
         weights,
         _bytes(weights, operator.bits),
         _bytes(kv, DATA_TYPE_BITS[header.kv]),
+        _bytes(used, operator.bits) + _bytes(kv + written, DATA_TYPE_BITS[header.kv]),
     )
 
 

@@ -114,9 +114,7 @@ TEMPLATE = Object(
 
 _WEIGHT = Object(
     (
-        Field(
-            "name", Text(empty=True, longest=1000), "in a checkpoint; {layer} is the first layer of the block"
-        ),
+        Field("name", Text(empty=True, longest=1000), "in a checkpoint; {layer} is the first layer of the block"),
         Field("layout", Choice("layout", LAYOUTS), "in_out: a matrix of `in` rows and `out` columns", default="in_out"),
         Field("bits", Count(1), "of one weight", default="those of the data type of weights"),
         Field("group", Count(), "weights that share a scale; 0: none", default="0"),

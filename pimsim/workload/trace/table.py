@@ -140,7 +140,7 @@ def _header_lines(found: Overview) -> Iterator[str]:
         yield f"overhead    {header.overhead.aten} ATen operators, {header.overhead.kernels} kernels a step"
 
 
-_COLUMNS = f"{'role':<11}{'operators':>10}{'weights':>17}{'MFLOP':>13}{'MB':>12}{'launches':>10}"
+_COLUMNS = f"{'role':<11}{'operators':>10}{'weights':>17}{'MFLOP':>13}{'MB moved':>12}{'launches':>10}"
 
 
 def _template_lines(found: Overview, template: Template, shares: Mapping[str, Share]) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _template_lines(found: Overview, template: Template, shares: Mapping[str, Sh
 
 def _share_line(name: str, share: Share) -> str:
     cost = share.cost
-    flops, size = f"{cost.flops / 1e6:,.3f}", f"{(cost.weight_bytes + cost.kv_bytes) / 1e6:,.3f}"
+    flops, size = f"{cost.flops / 1e6:,.3f}", f"{cost.moved_bytes / 1e6:,.3f}"
     launches = "-" if share.unrecorded else f"{share.aten:,}"
     return f"{name:<11}{share.operators:>10,}{cost.weights:>17,}{flops:>13}{size:>12}{launches:>10}"
 

@@ -28,14 +28,16 @@ from pimsim.workload.trace.records import (
 )
 
 
-def write_trace(trace: Trace, path: str | Path) -> None:
-    """Write a file, compressed if its name ends in .gz; InputError if it cannot be written."""
+def write_trace(trace: Trace, path: str | Path) -> Path:
+    """Write a file, compressed if its name ends in .gz, and its folder; InputError if it cannot be written."""
     path = Path(path)
     data = dump_trace(trace).encode("ascii")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_compressed(data) if path.suffix == ".gz" else data)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}", key="--out") from None
+    return path
 
 
 def _compressed(data: bytes) -> bytes:
