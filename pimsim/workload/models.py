@@ -157,14 +157,14 @@ class _Builder:
 
     def _norm(self, name: str, dep: str, scope: str = "block") -> Operator:
         d = self.shape.d_model
-        return Operator(name, "norm", self.shape.norm, scope, d, d, deps=(dep,), weight=self.names[name])
+        return Operator(name, "norm", self.shape.norm, scope, d, d, deps=(dep,), weight=self.names.get(name, ""))
 
     def _linear(self, name: str, role: str, inputs: int, outputs: int, dep: str, experts: bool = False) -> Operator:
         shape = self.shape
         return Operator(
             name, role, "linear", "block", inputs, outputs, bias=role in shape.biases, deps=(dep,),
             experts=shape.experts if experts else 1, active=shape.active if experts else 1,
-            weight=self.names[name], layout="in_out" if self.gpt2 else "out_in",
+            weight=self.names.get(name, ""), layout="in_out" if self.gpt2 else "out_in",
         )  # fmt: skip
 
     def _wide(self, name: str, op: str, *deps: str) -> Operator:
