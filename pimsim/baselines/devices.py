@@ -228,7 +228,8 @@ def _message(details: ErrorDetails) -> str:
     if kind == "missing":
         return "required key is missing"
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(details['loc'][-1]), _KEYS)}"
+        wrong = str(details["loc"][-1])
+        return f"unknown key{did_you_mean(wrong, [key for key in _KEYS if key != wrong])}"
     if kind == "value_error":
         return str(details["ctx"]["error"])
     shown = "a mapping" if isinstance(given, Mapping) else repr(given)

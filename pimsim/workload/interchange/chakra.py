@@ -221,4 +221,5 @@ def other_nodes(file: ChakraFile) -> list[str]:
         if node.type not in (0, 1, schema.COMP_NODE):
             kind = schema.NODE_TYPES.get(node.type, f"type {node.type}")
             kinds[kind] = kinds.get(kind, 0) + 1
-    return [f"{count} nodes of {kind}: communication, memory and storage" for kind, count in kinds.items()]
+    about = "communication, memory and storage have no place in a trace"
+    return [f"{kind}, {count} times: {about}" for kind, count in kinds.items()]
