@@ -175,12 +175,11 @@ def _predict(device: BaselineDevice, decode: Decode, op_time: float, share: floa
     constants = {
         "op_time": part.op_time.model_copy(update={"value": op_time}),
         "efficiency": part.efficiency.model_copy(update={"value": share}),
-        "measured": {},
     }
     trial = device.model_copy(update={"eager": part.model_copy(update=constants)})
     workload = build(decode.shape, lm_head=True)
     context = np.array([sum(decode.contexts) / 2])
-    return float(eager(trial, workload, decode_demands(workload, context, 1), 1)["latency_ns"]) / 1e6
+    return float(eager(trial, workload, decode_demands(workload, context, 1), measurable=False)["latency_ns"]) / 1e6
 
 
 def render(measurement: Measurement, name: str, constants: Fit) -> str:

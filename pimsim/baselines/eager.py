@@ -60,17 +60,15 @@ def _overhead(device: BaselineDevice, workload: Workload) -> int:
     return max(0, workload.overhead_aten - ops.fused.mask) if ops.fused else workload.overhead_aten
 
 
-def eager(
-    device: BaselineDevice, workload: Workload, demands: list[Demand], batch: int, measurable: bool = True
-) -> dict[str, Any]:
+def eager(device: BaselineDevice, workload: Workload, demands: list[Demand], measurable: bool) -> dict[str, Any]:
     """Latency (ns) and energy (pJ) of all steps, with the constants and what bound it.
 
-    measurable: a measurement of the device file may stand in (decode; batch 1).
+    measurable: a measurement of the device file may stand in (decode of one token at a time).
     Raises InputError if the device has no count for an operator.
     """
     data_type = device.data_types[device.eager.data_type]
     times = device_times(demands, data_type, device.bandwidth * device.eager.efficiency.value)
-    measured = device.eager.measured.get(workload.shape.name) if measurable and batch == 1 else None
+    measured = device.eager.measured.get(workload.shape.name) if measurable else None
     if measured is not None:
         latency = np.full_like(times[0].memory, measured.value * _NS_PER_MS)
         parts = {"measured": latency}

@@ -8,12 +8,13 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import baselines
-from pimsim.baselines.cost import expected_experts, prefill_demands
+from pimsim.baselines.cost import decode_demands, expected_experts, prefill_demands
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.ops import OPS
@@ -288,6 +289,19 @@ def test_experts_that_are_never_chosen_are_not_read() -> None:
     assert times[0] - times[1] == pytest.approx(32 * (expected_experts(8, 2, 8) - 2) * experts * 2 / 240, rel=1e-3)
 
 
+def test_step_of_several_tokens_reads_weights_and_kv_once_and_computes_each_token() -> None:
+    workload, d, layers = blocks("gpt2-small"), 768, 12
+    four = {x.operator.name: x for x in decode_demands(workload, np.array([100.0]), 2, query_tokens=4)}
+    ones = [{x.operator.name: x for x in decode_demands(workload, np.array([float(t)]), 2)} for t in (97, 98, 99, 100)]
+    for name, demand in four.items():
+        assert demand.operations == sum(one[name].operations for one in ones)
+    assert four["qkv"].elements == ones[0]["qkv"].elements
+    assert four["attention"].elements == 2 * (2 * d * 100 + 2 * d * 4)
+    result = baselines.evaluate("gpu-t4", workload, [4, 8], query_tokens=4)
+    assert result["latency_per_token_ns"] == pytest.approx(result["latency_ns"] / 8)
+    assert result["latency_ns"] == pytest.approx(2 * (51 * layers + 27) * 18.3e3)
+
+
 def test_window_limits_what_attention_reads() -> None:
     mistral = build(MODELS["mistral-7b"], lm_head=False)
     at = [baselines.evaluate("gpu-t4", mistral, [t])["roofline"]["latency_ns"] for t in (2048, 4096, 16384)]
@@ -308,7 +322,16 @@ def test_evaluation_of_1024_contexts_takes_milliseconds_and_repeats_to_the_bit()
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"contexts": []}, {"contexts": [0]}, {"batch": 0}, {"prompt_tokens": -1}], ids=str
+    "arguments",
+    [
+        {"query_tokens": 2},
+        {"query_tokens": 0},
+        {"contexts": []},
+        {"contexts": [0]},
+        {"batch": 0},
+        {"prompt_tokens": -1},
+    ],
+    ids=str,
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
     given_: dict[str, Any] = {"contexts": [1], "batch": 1, "prompt_tokens": 0} | arguments
