@@ -12,17 +12,20 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
-from pimsim.baselines.cost import decode_demands
+import numpy as np
+
+from pimsim.baselines.cost import Demand, decode_demands
 from pimsim.baselines.devices import BaselineDevice, load, parse_device
 from pimsim.baselines.eager import eager
-from pimsim.workload.models import ModelShape, build
+from pimsim.workload.models import ModelShape, Workload, build
 
 # Idle and full power, W, for a file whose machine could not be asked: of a core of cpu-xeon-6154, and of gpu-t4.
 _CORE_POWER, _GPU_POWER = (60 / 18, 200 / 18), (26.0, 70.0)
 _OP_TIME_US, _EFFICIENCY = (0.1, 1000.0), (0.02, 1.0)  # where the fit looks
-_GRID, _ROUNDS = 15, 6
+_GRID, _ROUNDS = 15, 4
 
 
 @dataclass(frozen=True)
@@ -169,17 +172,21 @@ def _squares(device: BaselineDevice, decodes: Sequence[Decode], op_time: float, 
 
 def _predict(device: BaselineDevice, decode: Decode, op_time: float, share: float) -> float:
     """What the eager model says for the middle of the timed contexts, ms."""
-    import numpy as np
-
     part = device.eager
     constants = {
         "op_time": part.op_time.model_copy(update={"value": op_time}),
         "efficiency": part.efficiency.model_copy(update={"value": share}),
     }
     trial = device.model_copy(update={"eager": part.model_copy(update=constants)})
-    workload = build(decode.shape, lm_head=True)
-    context = np.array([sum(decode.contexts) / 2])
-    return float(eager(trial, workload, decode_demands(workload, context, 1), measurable=False)["latency_ns"]) / 1e6
+    workload, demands = _demands(decode.shape, sum(decode.contexts) / 2)
+    return float(eager(trial, workload, demands, measurable=False)["latency_ns"]) / 1e6
+
+
+@cache
+def _demands(shape: ModelShape, context: float) -> tuple[Workload, list[Demand]]:
+    """What one step asks of any device."""
+    workload = build(shape, lm_head=True)
+    return workload, decode_demands(workload, np.array([context]), 1)
 
 
 def render(measurement: Measurement, name: str, constants: Fit) -> str:
