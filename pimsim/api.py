@@ -91,10 +91,10 @@ def _preflight_run(config: Config) -> None:
 
 
 def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
-    prompt, steps = config.workload.prompt_tokens, config.workload.output_tokens
-    contexts = range(prompt + 1, prompt + steps + 1)
-    workload, batch = requested_workload(config), config.workload.batch
-    return {name: evaluate(name, workload, contexts, batch, prompt) for name in config.baselines}
+    asked, workload = config.workload, requested_workload(config)
+    prompt, tokens = asked.prompt_tokens, asked.query_tokens
+    contexts = range(prompt + tokens, prompt + asked.output_tokens + 1, tokens)
+    return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens) for name in config.baselines}
 
 
 def run(
