@@ -129,7 +129,9 @@ def _binding(text: str) -> dict[str, int]:
 @click.option("--all", "every", is_flag=True, help="The traces that come with pimsim, into the folder --out.")
 @click.option("--out", required=True, metavar="FILE", help="The file, gzip if it ends in .gz; the folder for --all.")
 @click.option("--prompt", type=click.IntRange(0), default=0, help="Tokens that are prefilled first.")
-@click.option("--steps", "--tokens", "steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps.")
+@click.option(
+    "--steps", "--tokens", "steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps."
+)
 @click.option("--query", type=click.IntRange(1), default=1, help="Query tokens of a decode step.")
 @click.option("--batch", type=click.IntRange(1), default=1, help="Sequences.")
 def export(

@@ -38,7 +38,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "mamba": ({"model_type": "mamba", "num_hidden_layers": 2, "hidden_size": 32}, "backbone.layers.0.mixer (MambaMixer)"),
+    "mamba": (
+        {"model_type": "mamba", "num_hidden_layers": 2, "hidden_size": 32},
+        "backbone.layers.0.mixer (MambaMixer): keeps a state",
+    ),
     "bloom": ({"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4}, "transformer.h.0.self_attention"),
     "gptj": ({"model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4}, "attention interface"),
     "qwen2_moe": ({"model_type": "qwen2_moe", **_SIZES}, "model.layers.0.mlp (Qwen2MoeSparseMoeBlock): aten::sigmoid"),

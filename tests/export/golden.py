@@ -1,6 +1,6 @@
 """The committed exports of tiny models, and how they are made again.
 
-    python -m tests.export.golden        writes tests/golden/traces; needs torch and transformers
+python -m tests.export.golden        writes tests/golden/traces; needs torch and transformers
 """
 
 from __future__ import annotations

@@ -36,7 +36,11 @@ def _op(workload: Workload, name: str):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("family", FAMILIES)
 def test_parameters_are_those_of_the_model(family: str, tmp_path: Path) -> None:
     made = _export(tmp_path, family)
-    assert made.decode.parameters == made.parameters == sum(p.numel() for p in _model(tmp_path, family).module.parameters())
+    assert (
+        made.decode.parameters
+        == made.parameters
+        == sum(p.numel() for p in _model(tmp_path, family).module.parameters())
+    )
 
 
 class _Counter(TorchDispatchMode):

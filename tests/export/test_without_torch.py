@@ -1,4 +1,4 @@
-"""What holds on a machine without torch: the committed exports are read, bound and replayed; an export says what to install."""
+"""Without torch the committed exports are read, bound and replayed, and an export says what to install."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def test_golden_export_is_replayed(path: Path) -> None:
     from pimsim import run
 
     overrides = {"workload.trace": str(path), "workload.lm_head": True, "dram.channels": 2}
+    overrides |= {"workload.prompt_tokens": 6, "workload.output_tokens": 4}
     summary = run(config_of(overrides)).summary
-    assert summary["workload"]["output_tokens"] == 4
-    assert summary["workload"]["prompt_tokens"] == 6
+    assert summary["workload"]["parameters"] == load_trace(path).header.model.parameters
     assert sum(summary["system"]["latency_breakdown_ns"].values()) == pytest.approx(summary["system"]["latency_ns"])
 
 

@@ -66,7 +66,9 @@ def _parse(content: bytes, file: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(Problem(file, 1, 1, "", "not UTF-8 text")) from error
     if not isinstance(parsed, dict) or not isinstance(parsed.get("model_type"), str):
-        raise InputError(Problem(file, 1, 1, "model_type", "missing: a Hugging Face config.json names its kind of model"))
+        raise InputError(
+            Problem(file, 1, 1, "model_type", "missing: a Hugging Face config.json names its kind of model")
+        )
     if "auto_map" in parsed:
         line, column = _place(content, "auto_map")
         message = "the model needs code of its own, which is not run; only models of transformers are exported"

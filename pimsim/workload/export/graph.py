@@ -56,7 +56,7 @@ def _read(model: Model, recording: StepRecording) -> Folded:
 
 def _token_table(model: Model) -> str:
     table = model.module.get_input_embeddings().weight
-    return next(name for name, parameter in model.module.named_parameters() if parameter is table)
+    return next(str(name) for name, parameter in model.module.named_parameters() if parameter is table)
 
 
 def _parameters(model: Model) -> int:

@@ -19,7 +19,17 @@ from pimsim.workload.export.recorder import Call, Event, Region, Value
 
 _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "_grouped_mm", "convolution", "_convolution", "einsum", "mv", "addmv"}
 # Copies: the eager artefacts that pass data through (views do too).
-_COPIES = {"clone", "_to_copy", "cat", "stack", "index", "contiguous", "repeat", "copy_", "index_select", "constant_pad_nd"}
+_COPIES = {
+    "clone",
+    "_to_copy",
+    "cat",
+    "stack",
+    "index",
+    "repeat",
+    "copy_",
+    "index_select",
+    "constant_pad_nd",
+}
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
 _FUNCTIONS = {"gelu": "gelu", "silu": "silu", "relu": "relu", "tanh": "tanh", "_softmax": "softmax", "topk": "topk"}
 # A module without modules and parameters that dispatches exactly these, copies aside, is one activation.
@@ -70,7 +80,8 @@ class Lowering:
         if event.call in self._groups:
             return self._grouped(event, data)
         if not event.kernel or event.op in _COPIES:
-            return self._pass(event, data)
+            self._pass(event, data)
+            return None
         if event.op in _ARITHMETIC:
             return self._arithmetic(event, data)
         if event.op in _FUNCTIONS:

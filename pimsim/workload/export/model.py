@@ -113,8 +113,8 @@ def _refuse_states(module: Any) -> None:
     name, part = next(((n, m) for n, m in parts if "mixer" in n or "attn" in n or "attention" in n), ("", module))
     kept = "a state" if {"cache_params", "state"} & set(signature) else "nothing"
     raise InputError(
-        f"module {name or 'of the whole model'} ({type(part).__name__}): keeps {kept} from token to token in place of K "
-        "and V, and its scan over tokens cannot be recorded without weights; only models with attention and a cache "
+        f"module {name or 'of the whole model'} ({type(part).__name__}): keeps {kept} from token to token in place of "
+        "K and V, and its scan over tokens cannot be recorded without weights; only models with attention and a cache "
         "of K and V in every layer can be exported"
     )
 

@@ -156,7 +156,9 @@ def _after_source(node: Node) -> str:
 def _attention_input(node: Node, readers: Readers) -> str:
     """`q`, `k`, `v` or several of them: `qkv` if one product makes all three."""
     attention = next(other for other in _reached(node, readers) if other.op == "attention")
-    fed = [letter for letter, roots in zip("qkv", attention.feeds, strict=True) if any(_is_from(r, node) for r in roots)]
+    fed = [
+        letter for letter, roots in zip("qkv", attention.feeds, strict=True) if any(_is_from(r, node) for r in roots)
+    ]
     return "".join(fed)
 
 

@@ -126,7 +126,9 @@ class Recorder(TorchDispatchMode):
 
     def _enter_call(self, name: str, module: torch.nn.Module) -> None:
         match = self._layer.match(name)
-        self._calls.append(Call(name, type(module).__name__, int(match[1]) if match else -1, not any(module.children())))
+        self._calls.append(
+            Call(name, type(module).__name__, int(match[1]) if match else -1, not any(module.children()))
+        )
 
     @contextmanager
     def tracking(self, model: torch.nn.Module) -> Iterator[None]:

@@ -47,7 +47,9 @@ def check_parameters(nodes: list[Node], shapes: Mapping[str, tuple[int, ...]]) -
     read = set[str]().union(*(node.parameters for node in nodes))
     unread = [name for name in shapes if name not in read]
     if unread:
-        raise InputError(f"parameter {unread[0]}: no operator of a decode step reads it ({len(unread)} such parameters)")
+        raise InputError(
+            f"parameter {unread[0]}: no operator of a decode step reads it ({len(unread)} such parameters)"
+        )
 
 
 def check_context(nodes: list[Node], recording: StepRecording) -> None:
