@@ -84,6 +84,7 @@ def build_model(config: Any) -> Model:
             module = AutoModelForCausalLM.from_config(
                 config, dtype=DTYPE, attn_implementation=ATTENTION, trust_remote_code=False
             ).eval()
+            module.tie_weights()  # older transformers tie only what they load
     except KeyError as error:
         if error.args != (ATTENTION,):
             raise InputError(_cannot_build(error)) from error
