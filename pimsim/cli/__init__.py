@@ -9,8 +9,10 @@ from __future__ import annotations
 import click
 
 import pimsim
+from pimsim.cli.calibrate import calibrate
 from pimsim.cli.check import check
 from pimsim.cli.config import config
+from pimsim.cli.interchange import import_trace, to_chakra
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
@@ -30,8 +32,10 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models, trace):
+for command in (run, check, replay, traffic, config, models, trace, calibrate):
     cli.add_command(command)
+for command in (import_trace, to_chakra):
+    trace.add_command(command)
 
 
 def main() -> None:

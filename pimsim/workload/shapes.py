@@ -94,22 +94,22 @@ def _gpt(name: str, layers: int, d_model: int, heads: int, positions: int) -> Mo
     return ModelShape(name, layers, d_model, heads, heads, 4 * d_model, 50257, positions)
 
 
-def _llama(
-    name: str, layers: int, d_model: int, heads: int, kv_heads: int, d_ff: int, vocabulary: int, positions: int,
+def llama(
+    name: str, layers: int, d_model: int, heads: int, kv_heads: int, d_ff: int, vocabulary: int, max_positions: int,
     family: str = "llama", tied: bool = False, biases: tuple[str, ...] = (), window: int = 0, experts: int = 1,
-    active: int = 1,
+    active: int = 1, head_size: int = 0,
 ) -> ModelShape:  # fmt: skip
     """A model of Llama's kind: RMSNorm, rotary positions, a FFN gated by SiLU, no biases unless named."""
     return ModelShape(
-        name, layers, d_model, heads, kv_heads, d_ff, vocabulary, positions, family, window=window, norm="rmsnorm",
-        activation="silu", gated=True, biases=biases, merged_qkv=False, rope=True, tied=tied, experts=experts,
-        active=active,
+        name, layers, d_model, heads, kv_heads, d_ff, vocabulary, max_positions, family, head_size, window,
+        norm="rmsnorm", activation="silu", gated=True, biases=biases, merged_qkv=False, rope=True, tied=tied,
+        experts=experts, active=active,
     )  # fmt: skip
 
 
 def _qwen(name: str, layers: int, d_model: int, heads: int, kv_heads: int, d_ff: int) -> ModelShape:
     """A small Qwen2.5: Llama's kind with biases on q, k and v, and a tied LM head."""
-    return _llama(
+    return llama(
         name, layers, d_model, heads, kv_heads, d_ff, 151936, 32768, family="qwen2", tied=True, biases=("qkv",)
     )
 
@@ -133,17 +133,17 @@ _SHAPES = (
     _gpt("gpt3-13b", 40, 5120, 40, 2048),
     _gpt("gpt3-175b", 96, 12288, 96, 2048),
     # source: recalled: config.json of meta-llama/Llama-3.2-1B (1,235,814,400 parameters)
-    _llama("llama-3.2-1b", 16, 2048, 32, 8, 8192, 128256, 131072, tied=True),
+    llama("llama-3.2-1b", 16, 2048, 32, 8, 8192, 128256, 131072, tied=True),
     # source: recalled: config.json of Qwen/Qwen2.5-0.5B, -1.5B and -3B (494,032,768; 1,543,714,304; 3,085,938,688);
     # positions: 32768 tokens of context, as the model cards say
     _qwen("qwen2.5-0.5b", 24, 896, 14, 2, 4864),
     _qwen("qwen2.5-1.5b", 28, 1536, 12, 2, 8960),
     _qwen("qwen2.5-3b", 36, 2048, 16, 2, 11008),
     # source: recalled: config.json of mistralai/Mistral-7B-v0.1, which has the window (7,241,732,096 parameters)
-    _llama("mistral-7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mistral", window=4096),
+    llama("mistral-7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mistral", window=4096),
     # source: recalled: config.json of meta-llama/Meta-Llama-3-8B (8,030,261,248 parameters)
-    _llama("llama-3-8b", 32, 4096, 32, 8, 14336, 128256, 8192),
+    llama("llama-3-8b", 32, 4096, 32, 8, 14336, 128256, 8192),
     # source: recalled: config.json of mistralai/Mixtral-8x7B-v0.1 (46,702,792,704 parameters)
-    _llama("mixtral-8x7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mixtral", experts=8, active=2),
+    llama("mixtral-8x7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mixtral", experts=8, active=2),
 )
 MODELS: dict[str, ModelShape] = {shape.name: shape for shape in _SHAPES}
