@@ -20,7 +20,7 @@ from pimsim.mapping.plan import compile_plan
 from pimsim.plots import Plots
 from pimsim.results.result import Result
 from pimsim.workload.models import MODELS
-from pimsim.workload.source import requested_workload
+from pimsim.workload.source import requested_workload, scheduled, trace_warnings
 
 Progress = Callable[[int, int], None]
 _FILE_SUFFIXES = (".yaml", ".yml")  # of baselines that `devices.load` reads from a file
@@ -46,7 +46,7 @@ def known_names() -> dict[str, Collection[str]]:
 
 def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Loaded:
     """The configuration in a file, with where each value came from; InputError has every problem in it."""
-    return loader.load(path, overrides, known_names())
+    return loader.load(path, overrides, known_names(), scheduled)
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
@@ -56,6 +56,11 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     InputError has every problem in it, each with file, line, column and key.
     """
     return load(path, overrides).config
+
+
+def warnings(config: AnyConfig) -> tuple[Problem, ...]:
+    """What is odd about the input of a configuration that loads, but no error."""
+    return trace_warnings(config) if isinstance(config, Config) else ()
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -86,10 +91,10 @@ def _preflight_run(config: Config) -> None:
 
 
 def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
-    prompt, steps = config.workload.prompt_tokens, config.workload.output_tokens
-    contexts = range(prompt + 1, prompt + steps + 1)
-    workload, batch = requested_workload(config), config.workload.batch
-    return {name: evaluate(name, workload, contexts, batch, prompt) for name in config.baselines}
+    asked, workload = config.workload, requested_workload(config)
+    prompt, tokens = asked.prompt_tokens, asked.query_tokens
+    contexts = range(prompt + tokens, prompt + asked.output_tokens + 1, tokens)
+    return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens) for name in config.baselines}
 
 
 def run(

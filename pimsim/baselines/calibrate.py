@@ -12,17 +12,20 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
-from pimsim.baselines.cost import decode_demands
+import numpy as np
+
+from pimsim.baselines.cost import Demand, decode_demands
 from pimsim.baselines.devices import BaselineDevice, load, parse_device
 from pimsim.baselines.eager import eager
-from pimsim.workload.models import ModelShape, build
+from pimsim.workload.models import ModelShape, Workload, build
 
-# Powers for a file whose machine could not be asked; as in the shipped device files.
-_ASSUMED_POWER = {"cpu": (60.0, 200.0), "gpu": (26.0, 70.0)}
+# Idle and full power, W, for a file whose machine could not be asked: of a core of cpu-xeon-6154, and of gpu-t4.
+_CORE_POWER, _GPU_POWER = (60 / 18, 200 / 18), (26.0, 70.0)
 _OP_TIME_US, _EFFICIENCY = (0.1, 1000.0), (0.02, 1.0)  # where the fit looks
-_GRID, _ROUNDS = 15, 6
+_GRID, _ROUNDS = 15, 4
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Machine(Protocol):
 
     kind: str
     data_type: str
+    threads: int
 
     @property
     def description(self) -> str: ...
@@ -86,6 +90,7 @@ class Measurement:
     kind: str
     description: str
     data_type: str
+    threads: int
     decodes: tuple[Decode, ...]
     copy_GBps: float
     peaks: Mapping[str, float]
@@ -118,6 +123,7 @@ def measure(
         machine.kind,
         machine.description,
         machine.data_type,
+        machine.threads,
         tuple(machine.decode(shape, prompt, tokens, repeats) for shape in shapes),
         machine.copy_GBps(),
         {name: machine.peak_TFLOPs(name) for name in data_types},
@@ -166,18 +172,21 @@ def _squares(device: BaselineDevice, decodes: Sequence[Decode], op_time: float, 
 
 def _predict(device: BaselineDevice, decode: Decode, op_time: float, share: float) -> float:
     """What the eager model says for the middle of the timed contexts, ms."""
-    import numpy as np
-
     part = device.eager
     constants = {
         "op_time": part.op_time.model_copy(update={"value": op_time}),
         "efficiency": part.efficiency.model_copy(update={"value": share}),
-        "measured": {},
     }
     trial = device.model_copy(update={"eager": part.model_copy(update=constants)})
-    workload = build(decode.shape, lm_head=True)
-    context = np.array([sum(decode.contexts) / 2])
-    return float(eager(trial, workload, decode_demands(workload, context, 1), 1)["latency_ns"]) / 1e6
+    workload, demands = _demands(decode.shape, sum(decode.contexts) / 2)
+    return float(eager(trial, workload, demands, measurable=False)["latency_ns"]) / 1e6
+
+
+@cache
+def _demands(shape: ModelShape, context: float) -> tuple[Workload, list[Demand]]:
+    """What one step asks of any device."""
+    workload = build(shape, lm_head=True)
+    return workload, decode_demands(workload, np.array([context]), 1)
 
 
 def render(measurement: Measurement, name: str, constants: Fit) -> str:
@@ -239,12 +248,17 @@ def _power(measurement: Measurement) -> list[str]:
         draw, source = measurement.power, "measured"
         notes = ("NVML, a context alive and no work", "NVML's enforced power limit")
     else:
-        draw, source = PowerDraw(*_ASSUMED_POWER[measurement.kind]), "assumed"
-        notes = (
-            "not measured: no NVML; state it with --idle-power",
-            "not measured: no NVML; state it with --full-power",
-        )
+        draw, source = _assumed_power(measurement), "assumed"
+        like = "gpu-t4's" if measurement.kind == "gpu" else f"{measurement.threads} cores of cpu-xeon-6154"
+        notes = (f"not measured: {like}; state it with --idle-power", f"not measured: {like}; --full-power states it")
     return _constant("idle", draw.idle, "W", source, notes[0]) + _constant("cap", draw.cap, "W", source, notes[1])
+
+
+def _assumed_power(measurement: Measurement) -> PowerDraw:
+    if measurement.kind == "gpu":
+        return PowerDraw(*_GPU_POWER)
+    idle, cap = _CORE_POWER
+    return PowerDraw(idle * measurement.threads, cap * measurement.threads)
 
 
 def _eager(measurement: Measurement, constants: Fit) -> list[str]:
@@ -278,7 +292,6 @@ def _aten_ops(measurement: Measurement) -> list[str]:
         "    # source: measured",
         "    source: measured",
         f"    note: {_quoted(note)}",
-        "    attention: eager",
         f"    per_operator: {{{', '.join(f'{op}: {n}' for op, n in counts.items())}}}",
         f"    overhead: {first.aten_ops - inside}",
     ]

@@ -50,17 +50,32 @@ class DeviceTime:
         return np.maximum(self.memory, self.compute)
 
 
-def decode_demands(workload: Workload, contexts: Vector, batch: int) -> list[Demand]:
-    """Demands of one decode step at each of `contexts`, for `batch` sequences at once."""
+def decode_demands(workload: Workload, contexts: Vector, batch: int, query_tokens: int = 1) -> list[Demand]:
+    """Demands of one decode step at each of `contexts`, for `batch` sequences of `query_tokens` tokens at once.
+
+    A context counts the step's tokens; each attends to itself and what is before it.
+    Weights, K and V are read once a step, whatever the number of tokens.
+    """
     return [
         Demand(
             operator,
             workload.repeats(operator),
-            _weights(operator, batch, workload.routing) + values(_state(operator) * batch, contexts),
-            values(operator.operations() * batch, contexts),
+            _weights(operator, batch * query_tokens, workload.routing)
+            + batch * values(_state(operator, query_tokens), contexts),
+            batch * _total(operator.operations(), contexts, query_tokens),
         )
         for operator in workload.operators
     ]
+
+
+def _total(count: Affine, contexts: Vector, tokens: int) -> Vector:
+    """The sum of a count over the last `tokens` contexts up to each of `contexts`."""
+    if not (count.slope or count.windows):
+        return values(count, contexts) * tokens
+    total = np.zeros_like(contexts)
+    for back in range(tokens):
+        total = total + values(count, contexts - back)
+    return total
 
 
 def values(count: Affine, contexts: Vector) -> Vector:
@@ -112,14 +127,16 @@ def expected_experts(experts: int, active: int, vectors: int, routing: tuple[flo
     return math.fsum(1 - (1 - min(1.0, active * weight / whole)) ** vectors for weight in weights)
 
 
-def _state(operator: Operator) -> Affine:
-    """Elements that belong to a sequence, moved in one step: K and V, the state of an SSM read and written."""
-    return Affine(2 * operator.inputs) if operator.op == "ssm_update" else operator.kv_moved()
+def _state(operator: Operator, tokens: int) -> Affine:
+    """Elements of one sequence, moved in a step of so many tokens: K and V, the state of an SSM read and written."""
+    if operator.op == "ssm_update":
+        return Affine(2 * operator.inputs)
+    return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
 
 
 def _prefill_elements(operator: Operator, tokens: int, batch: int, routing: tuple[float, ...]) -> float:
     vectors = batch if _last_token_only(operator) else tokens * batch
-    kept = 4 * operator.kv_width * tokens if operator.op == "attention" else _state(operator).constant
+    kept = 4 * operator.kv_width * tokens if operator.op == "attention" else _state(operator, tokens).constant
     return _weights(operator, vectors, routing) + kept * batch
 
 

@@ -42,9 +42,8 @@ def aten_operators(device: BaselineDevice, workload: Workload) -> int:
 def _count(device: BaselineDevice, operator: Operator) -> int:
     """ATen operators of one execution: as recorded, or the device's own count."""
     ops = device.eager.aten_ops
-    replaced = operator.op == "attention" and ops.attention == "fused"
-    if operator.aten is not None and not replaced:
-        return operator.aten
+    if operator.aten is not None:
+        return ops.fused.attention if ops.fused and operator.op == "attention" else operator.aten
     if operator.op not in ops.per_operator:
         raise InputError(
             f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(ops.per_operator)}",
@@ -56,22 +55,20 @@ def _count(device: BaselineDevice, operator: Operator) -> int:
 def _overhead(device: BaselineDevice, workload: Workload) -> int:
     """ATen operators of a step that belong to no operator: eager attention's mask is the most of them."""
     ops = device.eager.aten_ops
-    if workload.overhead_aten is not None and ops.attention == "eager":
-        return workload.overhead_aten
-    return ops.overhead
+    if workload.overhead_aten is None:
+        return ops.overhead
+    return max(0, workload.overhead_aten - ops.fused.mask) if ops.fused else workload.overhead_aten
 
 
-def eager(
-    device: BaselineDevice, workload: Workload, demands: list[Demand], batch: int, measurable: bool = True
-) -> dict[str, Any]:
+def eager(device: BaselineDevice, workload: Workload, demands: list[Demand], measurable: bool) -> dict[str, Any]:
     """Latency (ns) and energy (pJ) of all steps, with the constants and what bound it.
 
-    measurable: a measurement of the device file may stand in (decode; batch 1).
+    measurable: a measurement of the device file may stand in (decode of one token at a time).
     Raises InputError if the device has no count for an operator.
     """
     data_type = device.data_types[device.eager.data_type]
     times = device_times(demands, data_type, device.bandwidth * device.eager.efficiency.value)
-    measured = device.eager.measured.get(workload.shape.name) if measurable and batch == 1 else None
+    measured = device.eager.measured.get(workload.shape.name) if measurable else None
     if measured is not None:
         latency = np.full_like(times[0].memory, measured.value * _NS_PER_MS)
         parts = {"measured": latency}

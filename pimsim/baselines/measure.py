@@ -39,7 +39,7 @@ class TorchMachine:
             raise InputError("torch sees no GPU on this machine; `pimsim calibrate cpu` measures the processor", "gpu")
         if threads is not None:
             self._torch.set_num_threads(threads)
-        self.kind, self.data_type = kind, data_type
+        self.kind, self.data_type, self.threads = kind, data_type, self._torch.get_num_threads()
         self._device = "cuda" if kind == "gpu" else "cpu"
         self._dtype = {"fp32": self._torch.float32, "fp16": self._torch.float16}[data_type]
         self._torch.manual_seed(0)
@@ -49,7 +49,7 @@ class TorchMachine:
         """What is measured, in words."""
         if self.kind == "gpu":
             return str(self._torch.cuda.get_device_name(0))
-        return f"{_cpu_name()}, {self._torch.get_num_threads()} threads"
+        return f"{_cpu_name()}, {self.threads} threads"
 
     def facts(self) -> dict[str, str]:
         """Where the figures come from: processor and versions."""
@@ -57,7 +57,7 @@ class TorchMachine:
         return {
             "cpu": _cpu_name(),
             **gpu,
-            "threads": str(self._torch.get_num_threads()),
+            "threads": str(self.threads),
             "python": platform.python_version(),
             "torch": self._torch.__version__,
             "transformers": self._transformers.__version__,

@@ -12,11 +12,13 @@ import pimsim
 from pimsim.cli.calibrate import calibrate
 from pimsim.cli.check import check
 from pimsim.cli.config import config
+from pimsim.cli.interchange import import_trace, to_chakra
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
 from pimsim.cli.reproduce import reproduce
 from pimsim.cli.run import run
+from pimsim.cli.trace import trace
 from pimsim.cli.traffic import traffic
 
 
@@ -31,8 +33,10 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models, calibrate, reproduce):
+for command in (run, check, replay, traffic, config, models, trace, calibrate, reproduce):
     cli.add_command(command)
+for command in (import_trace, to_chakra):
+    trace.add_command(command)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from pimsim.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from pimsim.baselines.calibrate import Fit, Measurement, PowerDraw
     from pimsim.workload.models import ModelShape
+
+_WIDE = 1.3  # times the time per token: tokens that took longer were disturbed
 
 
 @click.command()
@@ -125,12 +128,14 @@ def _table(measured: Measurement, fitted: Fit) -> str:
             f"{decode.aten_ops:>10,}{decode.us_per_op:>8.1f}"
         )
     peaks = ", ".join(f"{value:.3g} TFLOP/s {name}" for name, value in measured.peaks.items())
-    lines.append(f"copy {measured.copy_GBps:.1f} GB/s; product {peaks}; {_power(measured)}")
-    lines.append(
+    notes = [
+        f"copy {measured.copy_GBps:.1f} GB/s; product {peaks}; {_power(measured)}",
         f"model: {fitted.op_time_us:g} us per ATen operator, {fitted.efficiency:.0%} of the copy's bandwidth; "
-        f"at most {fitted.error:.0%} from a measurement"
-    )
-    return "\n".join(lines)
+        f"at most {fitted.error:.0%} from a measurement",
+    ]
+    if any(decode.spread[1] > _WIDE * decode.ms for decode in measured.decodes):
+        notes.append("the spread is wide: other work ran on this machine; measure again when it is quiet")
+    return "\n".join(lines + [textwrap.fill(note, 80, subsequent_indent="  ") for note in notes])
 
 
 def _power(measured: Measurement) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 SCHEMA_VERSION = "pimsim.config/1"
 REASON = "x-default-reason"
@@ -291,7 +291,12 @@ class ModelConfig(Section):
 
 
 class WorkloadConfig(Section):
-    """What is simulated: exactly one of model, trace and model_config, and the tokens."""
+    """What is simulated: exactly one of model, trace and model_config, and the tokens.
+
+    A loaded configuration has its tokens from the trace where it does not give them.
+    """
+
+    _trace_file: str = PrivateAttr("")
 
     model: str | None = default(None, "A built-in model, see `pimsim models`.", "none")
     trace: str | None = default(
@@ -317,6 +322,15 @@ class WorkloadConfig(Section):
         "Fetch biases and LayerNorm gains from the memory.",
         "false (derived: the paper's data movement leaves them out)",
     )
+
+    @property
+    def trace_file(self) -> str:
+        """The trace from where this process stands; `trace` is as it was written, the same on every machine."""
+        return self._trace_file or self.trace or ""
+
+    def found_at(self, trace_file: str) -> None:
+        """Say where the trace is, for a configuration that stands elsewhere."""
+        self._trace_file = trace_file
 
 
 class EngineConfig(Section):

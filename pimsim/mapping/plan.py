@@ -100,11 +100,14 @@ class Plan:
         return known[1]
 
 
-def compile_plan(config: Config) -> Plan:
-    """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run."""
+def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
+    """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
+
+    workload: a graph to run in the place of the one that the config names.
+    """
     device = resolve(config.dram, config.pim)
     units = Units(config.asic)
-    workload = requested_workload(config)
+    workload = workload or requested_workload(config)
     check_supported(workload)
     grid = supply_grid(config, device, units)
     memory = place(config, workload, grid)
@@ -116,7 +119,7 @@ class _Planner:
     """Plans one step.
 
     last: the keys that the next instruction waits for; done: those of each finished operator.
-    flowing: keys of instructions whose results arrive piece by piece.
+    flowing: keys of instructions whose results arrive piece by piece.  routers: those of the scope so far.
     """
 
     def __init__(self, plan: Plan, context: int, tokens: int) -> None:
@@ -218,6 +221,7 @@ class _Planner:
         if operator.op == "add" and operator.experts > 1:
             kind, ways = "weighted", operator.active
         elif operator.op == "topk":
+            self.routers += 1
             n, ways = operator.inputs, operator.outputs
         else:
             vectors *= operator.active

@@ -32,7 +32,7 @@ def check_supported(workload: Workload) -> None:
     problems = [
         Problem(workload.source, operator.line, 1 if operator.line else 0, _key(workload, operator), what)
         for operator in workload.operators
-        for what in _complaints(operator)
+        for what in (*_complaints(operator), *_wrong_ties(workload, operator))
     ]
     if problems:
         raise InputError(problems)
@@ -50,3 +50,17 @@ def _complaints(operator: Operator) -> Iterator[str]:
         yield f"weights of {operator.bits} bits ({operator.name}): the MAC units multiply BF16 of 16 bits only"
     if operator.op == "embedding" and operator.scope == "block":
         yield f"an embedding inside the blocks ({operator.name}): only one before them is placed"
+    if operator.op == "attention" and operator.per != "token":
+        yield f"an attention once a sequence ({operator.name}): every token's K and V are kept"
+
+
+def _wrong_ties(workload: Workload, operator: Operator) -> Iterator[str]:
+    """A matrix that is another operator's can only be the first table of an embedding."""
+    owner = next((o for o in workload.operators if o.name == operator.tied), None)
+    if owner is None:
+        return
+    if owner.op != "embedding" or (owner.tables[0], owner.outputs) != (operator.outputs, operator.inputs):
+        yield (
+            f"its matrix of {operator.inputs} x {operator.outputs} is not the first table of {owner.name!r} "
+            f"({operator.name}): only a table of an embedding is shared"
+        )

@@ -346,4 +346,5 @@ _FIELDS_OF = {
     "table_names": ("embedding",),
     "experts": _EXPERT_OPS,
     "active": _EXPERT_OPS,
+    "rows": tuple(op for op in OPS if op not in ("attention", "embedding", "ssm_update")),
 }

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pimsim import baselines
+from pimsim.baselines import measure as measure_module
 from pimsim.baselines.calibrate import Decode, Measurement, PowerDraw, fit, measure, render
 from pimsim.baselines.devices import BaselineDevice, constants, parse_device
 from pimsim.cli import cli
@@ -35,6 +36,7 @@ class MadeMachine:
 
     kind: str = "cpu"
     data_type: str = "fp32"
+    threads: int = 9
     description: str = "Made Machine"
     draw: PowerDraw | None = None
 
@@ -111,6 +113,8 @@ def test_power_comes_from_nvml_or_from_the_user() -> None:
     asked = constants(written(measured(MadeMachine(kind="gpu", draw=PowerDraw(11, 72)), "gpt2-small")))
     assert (asked["power.idle"]["value"], asked["power.cap"]["value"]) == (11, 72)
     assert asked["power.cap"]["source"] == "measured"
+    assumed = constants(written(measured(MadeMachine(), "gpt2-small")))
+    assert assumed["power.cap"]["value"] == 100 and "9 cores of cpu-xeon-6154" in assumed["power.cap"]["note"]
     stated = constants(written(measured(MadeMachine(), "gpt2-small", power=PowerDraw(5, 15))))
     assert (stated["power.idle"]["value"], stated["power.idle"]["source"]) == (5, "spec")
 
@@ -152,6 +156,20 @@ def test_wrong_options_are_one_line_and_status_2(arguments: list[str], message: 
     result = CliRunner().invoke(cli, ["calibrate", *arguments])
     assert result.exit_code == 2
     assert message in result.output and "Traceback" not in result.output
+
+
+def test_command_prints_a_table_of_80_columns_and_warns_of_a_busy_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure_module, "TorchMachine", lambda kind, data_type, threads: MadeMachine())
+    out = tmp_path / "mine.yaml"
+    result = CliRunner().invoke(cli, ["calibrate", "cpu", "--out", str(out), "--name", "mine", "--repeats", "3"])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[2].split()[0] == "gpt2-small" and lines[2].split()[-2] == "650"
+    assert "other work ran" in result.output  # the other runs of the made machine take half as long again
+    assert baselines.load(str(out)).name == "mine"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_file_is_loaded_by_its_path(tmp_path: Path) -> None:
     device = baselines.load(str(path))
     assert device.name == "my-gpu"
     result = baselines.evaluate(str(path), build(MODELS["gpt2-small"], lm_head=True), [1])
-    assert result["latency_ns"] == pytest.approx(650 * 8e3)
+    assert result["latency_ns"] == pytest.approx(650 * 8e3, rel=2e-3)
 
 
 def test_name_that_does_not_exist_is_answered_with_the_nearest() -> None:
@@ -85,7 +86,7 @@ def test_file_that_does_not_exist_is_an_input_error(tmp_path: Path) -> None:
         ("layernorm: 1", "layernrom: 1", "eager.aten_ops.per_operator", "did you mean 'layernorm'?"),
         ("layernorm: 1", "layernorm: -1", "eager.aten_ops.per_operator.layernorm", "greater than or equal to 0"),
         ("overhead: 31", "overhead: -1", "eager.aten_ops.overhead", "greater than or equal to 0"),
-        ("attention: eager", "attention: flash", "eager.aten_ops.attention", "'eager' or 'fused'"),
+        ("overhead: 31", "fused: {attention: 6}\n    overhead: 31", "eager.aten_ops.fused.mask", "key is missing"),
         ("idle: {value: 26", "idle: {value: 260", "power.idle", "above power.cap"),
         ("schema: pimsim.baseline/1", "schema: pimsim.baseline/2", "schema", "pimsim.baseline/1"),
         ("  measured: {}", "", "eager.measured", "required key is missing"),
@@ -95,7 +96,7 @@ def test_what_is_wrong_is_named_with_its_line_and_key(old: str, new: str, key: s
     text = shipped("gpu-t4").replace(old, new, 1)
     (found,) = [p for p in problems(text) if f": {key}: " in p]
     assert message in found
-    expected = line_of(text, new.strip().split("{")[0]) if new else line_of(text, "eager:")
+    expected = line_of(text, new.strip().splitlines()[0].split("{")[0]) if new else line_of(text, "eager:")
     file, line, column, _ = found.split(":", 3)
     assert (file, int(line)) == ("mine.yaml", expected) and int(column) >= 1
 
@@ -113,5 +114,7 @@ def test_duplicate_key_is_refused() -> None:
 
 def test_operator_without_a_count_is_an_input_error() -> None:
     device = parse_device(shipped("gpu-t4").replace("gelu: 8, ", ""), "mine.yaml")
+    workload = build(MODELS["gpt2-small"], lm_head=False)
+    unrecorded = replace(workload, operators=tuple(replace(o, aten=None) for o in workload.operators))
     with pytest.raises(InputError, match="no ATen operator count for 'gelu'"):
-        baselines.evaluate(device, build(MODELS["gpt2-small"], lm_head=False), [1])
+        baselines.evaluate(device, unrecorded, [1])

@@ -8,12 +8,13 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import baselines
-from pimsim.baselines.cost import expected_experts, prefill_demands
+from pimsim.baselines.cost import decode_demands, expected_experts, prefill_demands
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.ops import OPS
@@ -63,38 +64,27 @@ def test_one_host_constant_per_source_gives_the_measured_time_per_token(device: 
     assert latency_ms(device, whole(name), 512) == pytest.approx(ms, rel=0.01)
 
 
-def test_step_dispatches_what_was_recorded_on_the_meta_device() -> None:
-    for device, name, count in (
+def unrecorded(workload: Workload) -> Workload:
+    """`workload` without recorded launches."""
+    operators = tuple(replace(operator, aten=None, kernels=None) for operator in workload.operators)
+    return replace(workload, operators=operators, overhead_aten=None, overhead_kernels=None)
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "count"),
+    [
         ("gpu-t4", "gpt2-small", 650),
         ("gpu-t4", "gpt2-xl", 2486),
         ("gpu-t4-fused", "qwen2.5-0.5b", 24 * 76 + 29),
         ("gpu-t4-fused", "qwen2.5-3b", 36 * 76 + 29),
-    ):
-        assert baselines.evaluate(device, whole(name), [1])["model"]["aten_ops_per_step"] == count
-
-
-@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (1.19, 3.38, 7.24, 14.3), strict=True)))
-def test_roofline_t4_fp16_with_the_lm_head(name: str, ms: float) -> None:
-    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
-    assert roofline["data_type"] == "fp16"
-    assert roofline["bandwidth_GBps"] == pytest.approx(240)
-    assert roofline["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
-
-
-@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (2.39, 6.75, 14.5, 28.6), strict=True)))
-def test_roofline_t4_fp32_with_the_lm_head(name: str, ms: float) -> None:
-    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
-    assert roofline["by_data_type"]["fp32"]["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
-
-
-@pytest.mark.parametrize("name", GPT2)
-def test_roofline_without_the_lm_head_is_the_blocks_bytes_at_240_GBps(name: str) -> None:
-    shape = MODELS[name]
-    d = shape.d_model
-    elements = shape.layers * (12 * d * d + 13 * d + 2 * 1024 * d + 2 * d)
-    roofline = baselines.evaluate("gpu-t4", blocks(name), [1024])["roofline"]
-    # element-wise operators read no weights and take their operations' time at the peak: below 0.1 %
-    assert roofline["latency_ns"] == pytest.approx(elements * 2 / 240, rel=1e-3)
+    ],
+)
+def test_step_dispatches_what_was_counted_on_the_meta_device(device: str, name: str, count: int) -> None:
+    """The device's own counts to the operator, recorded ones to the two that belong to no module."""
+    own = baselines.evaluate(device, unrecorded(whole(name)), [1])["model"]["aten_ops_per_step"]
+    recorded = baselines.evaluate(device, whole(name), [1])["model"]["aten_ops_per_step"]
+    assert own == count
+    assert count - 2 <= recorded <= count
 
 
 def test_device_files_count_every_operator_that_the_workload_knows() -> None:
@@ -117,13 +107,13 @@ def test_recorded_launches_go_before_the_devices_own() -> None:
 def test_fused_attention_replaces_what_was_recorded_in_pieces() -> None:
     """Attention and the mask were recorded in pieces; the rest of the recording holds."""
     result = baselines.evaluate("gpu-t4-fused", recorded(whole("gpt2-small"), 5, 100), [1])
-    assert result["model"]["aten_ops_per_step"] == (9 * 12 + 3) * 5 + 12 * 12 + 16
+    assert result["model"]["aten_ops_per_step"] == (9 * 12 + 3) * 5 + 6 * 12 + 100 - 23
 
 
 def test_cpu_takes_the_recorded_launches_operator_by_operator() -> None:
     fast = changed(baselines.load("cpu-xeon-6154"), "memory.bandwidth", 1e9)
     result = baselines.evaluate(fast, recorded(blocks("gpt2-small"), 1000, 7), [1])
-    assert result["latency_ns"] == pytest.approx((10 * 12 * 1000 + 7) * 68e3)
+    assert result["latency_ns"] == pytest.approx((10 * 12 * 1000 + 7) * 64e3)
 
 
 def test_fast_host_leaves_the_t4_bound_by_memory() -> None:
@@ -140,7 +130,7 @@ def test_bound_shares_add_up_and_no_model_beats_its_own_roofline(device: str, na
     model = result["model"]
     for phase in (model, model["prefill"]):
         assert sum(phase["bound"].values()) == pytest.approx(1)
-    assert set(model["bound"]) == {"launch", "memory", "compute"}
+    assert set(model["bound"]) == ({"measured"} if model["kind"] == "measured" else {"launch", "memory", "compute"})
     floor = result["roofline"]["by_data_type"][model["data_type"]]["latency_ns"]
     assert model["latency_ns"] >= floor
 
@@ -167,14 +157,15 @@ def expected_cpu_step(workload: Workload, context: int, batch: int) -> float:
     """The eager model of the CPU, written out in scalars; ns."""
     device = baselines.load("cpu-xeon-6154")
     counts = device.eager.aten_ops.per_operator
-    total = 31 * 68e3
+    total = (31 if workload.overhead_aten is None else workload.overhead_aten) * 64e3
     for operator in workload.operators:
-        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.83)
+        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.72)
         if operator.experts > 1 and operator.op == "linear":
             chosen = operator.experts * (1 - (1 - operator.active / operator.experts) ** batch)
-            moved = operator.inputs * operator.outputs * chosen * 4 / (128 * 0.83)
+            moved = operator.inputs * operator.outputs * chosen * 4 / (128 * 0.72)
         work = operator.flops(context) * batch / (device.data_types["fp32"].peak.value * 1e3)
-        launch = counts[operator.op] * operator.active * 68e3
+        own = counts[operator.op] * operator.active
+        launch = (own if operator.aten is None else operator.aten) * 64e3
         total += workload.repeats(operator) * max(launch, moved, work)
     return total
 
@@ -298,6 +289,19 @@ def test_experts_that_are_never_chosen_are_not_read() -> None:
     assert times[0] - times[1] == pytest.approx(32 * (expected_experts(8, 2, 8) - 2) * experts * 2 / 240, rel=1e-3)
 
 
+def test_step_of_several_tokens_reads_weights_and_kv_once_and_computes_each_token() -> None:
+    workload, d, layers = blocks("gpt2-small"), 768, 12
+    four = {x.operator.name: x for x in decode_demands(workload, np.array([100.0]), 2, query_tokens=4)}
+    ones = [{x.operator.name: x for x in decode_demands(workload, np.array([float(t)]), 2)} for t in (97, 98, 99, 100)]
+    for name, demand in four.items():
+        assert demand.operations == sum(one[name].operations for one in ones)
+    assert four["qkv"].elements == ones[0]["qkv"].elements
+    assert four["attention"].elements == 2 * (2 * d * 100 + 2 * d * 4)
+    result = baselines.evaluate("gpu-t4", workload, [4, 8], query_tokens=4)
+    assert result["latency_per_token_ns"] == pytest.approx(result["latency_ns"] / 8)
+    assert result["latency_ns"] == pytest.approx(2 * (51 * layers + 27) * 18.3e3)
+
+
 def test_window_limits_what_attention_reads() -> None:
     mistral = build(MODELS["mistral-7b"], lm_head=False)
     at = [baselines.evaluate("gpu-t4", mistral, [t])["roofline"]["latency_ns"] for t in (2048, 4096, 16384)]
@@ -318,7 +322,16 @@ def test_evaluation_of_1024_contexts_takes_milliseconds_and_repeats_to_the_bit()
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"contexts": []}, {"contexts": [0]}, {"batch": 0}, {"prompt_tokens": -1}], ids=str
+    "arguments",
+    [
+        {"query_tokens": 2},
+        {"query_tokens": 0},
+        {"contexts": []},
+        {"contexts": [0]},
+        {"batch": 0},
+        {"prompt_tokens": -1},
+    ],
+    ids=str,
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
     given_: dict[str, Any] = {"contexts": [1], "batch": 1, "prompt_tokens": 0} | arguments

@@ -81,11 +81,10 @@ def _execution_trace(nodes: list[Any], path: str) -> list[Call]:
     calls, problems = [], []
     for index, node in enumerate(nodes):
         try:
-            inputs = node.get("inputs", {})
-            shapes, values = (inputs["shapes"], inputs["values"]) if isinstance(inputs, Mapping) else (inputs, [])
-            parent = node["ctrl_deps"] if "ctrl_deps" in node else node["parent"]
-            storages = tuple(_storage(value) for value in values)
-            calls.append(Call(int(node["id"]), str(node["name"]), int(parent), _shapes(shapes), storages))
+            inputs = node["inputs"]
+            storages = tuple(_storage(value) for value in inputs["values"])
+            number, parent = int(node["id"]), int(node["ctrl_deps"])
+            calls.append(Call(number, str(node["name"]), parent, _shapes(inputs["shapes"]), storages))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             problems.append(_problem(path, f"nodes.{index}", f"is no node of an execution trace ({_why(error)})"))
     if problems:

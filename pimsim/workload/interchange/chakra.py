@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pimsim.errors import InputError, Problem
@@ -155,12 +156,10 @@ def _problem(path: str, offset: int, message: str) -> Problem:
 
 def lines_of(file: ChakraFile) -> list[Line]:
     """The JSON lines of the trace that `to_chakra` wrote; InputError if the graph has been changed since."""
-    kept = [
-        (a.name, _line(file, a.name, schema.value_of(a))) for a in file.metadata.attr if a.name.startswith("pimsim.")
-    ]
-    of = {
-        kind: [line for name, line in kept if name == f"pimsim.{kind}"] for kind in ("header", "template", "schedule")
-    }
+    kept: dict[str, list[Line]] = {"pimsim.header": [], "pimsim.template": [], "pimsim.schedule": []}
+    for attribute in file.metadata.attr:
+        if attribute.name in kept:
+            kept[attribute.name].append(_line(file, attribute.name, schema.value_of(attribute)))
     ops: dict[tuple[str, str], Line] = {}
     for node in file.nodes:
         values = {attribute.name: schema.value_of(attribute) for attribute in node.attr}
@@ -168,11 +167,11 @@ def lines_of(file: ChakraFile) -> list[Line]:
         key = (str(values.get("pimsim.template")), str(op.get("id")))
         if ops.setdefault(key, op) != op:
             raise InputError(_problem(file.path, 0, f"node {node.id} ({node.name}) differs from the block before"))
-    lines = list(of["header"])
-    for template in of["template"]:
+    lines = list(kept["pimsim.header"])
+    for template in kept["pimsim.template"]:
         lines.append(template)
         lines += [op for (name, _), op in ops.items() if name == template.get("id")]
-    lines += of["schedule"]
+    lines += kept["pimsim.schedule"]
     _check_graph(file, lines)
     return lines
 
@@ -189,18 +188,21 @@ def _line(file: ChakraFile, where: str, text: Any) -> Line:
 
 def _check_graph(file: ChakraFile, lines: list[Line]) -> None:
     """The nodes must be those that the lines make."""
-    try:
-        wanted = [(number, _name(t, place), place.deps) for number, (t, place) in enumerate(_graph(lines), start=1)]
+    try:  # one more than there are nodes: a count of blocks may be any number
+        made = list(islice(_graph(lines), len(file.nodes) + 1))
+        wanted = [
+            (number, _name(template, place), place.deps) for number, (template, place) in enumerate(made, start=1)
+        ]
     except (KeyError, TypeError, AttributeError) as error:
         message = f"holds a trace that is not whole ({type(error).__name__}: {error})"
         raise InputError(_problem(file.path, 0, message)) from None
     got = [(int(node.id), str(node.name), tuple(node.data_deps)) for node in file.nodes]
-    for one, other in zip(got, wanted, strict=False):
-        if one != other:
-            message = f"node {one[0]} ({one[1]}) after {list(one[2])} should be {other[0]} ({other[1]}) after {list(other[2])}"
+    for (number, name, deps), (*place, after) in zip(got, wanted, strict=False):
+        if (number, name, deps) != (*place, after):
+            message = f"node {number} ({name}) after {list(deps)} should be {place[0]} ({place[1]}) after {list(after)}"
             raise InputError(_problem(file.path, 0, f"{message}: the graph has been changed since pimsim wrote it"))
     if len(got) != len(wanted):
-        raise InputError(_problem(file.path, 0, f"has {len(got)} nodes, and its trace makes {len(wanted)}"))
+        raise InputError(_problem(file.path, 0, f"has {len(got)} nodes, and its trace makes another number"))
 
 
 def calls_of(file: ChakraFile) -> list[Call]:
@@ -219,4 +221,5 @@ def other_nodes(file: ChakraFile) -> list[str]:
         if node.type not in (0, 1, schema.COMP_NODE):
             kind = schema.NODE_TYPES.get(node.type, f"type {node.type}")
             kinds[kind] = kinds.get(kind, 0) + 1
-    return [f"{count} nodes of {kind}: communication, memory and storage" for kind, count in kinds.items()]
+    about = "communication, memory and storage have no place in a trace"
+    return [f"{kind}, {count} times: {about}" for kind, count in kinds.items()]

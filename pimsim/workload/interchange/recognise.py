@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pimsim.errors import InputError, Problem
 from pimsim.workload.interchange.calls import Call, Shape
@@ -21,6 +21,7 @@ _NORMS = {"layer_norm": "layernorm", "native_layer_norm": "layernorm", "rms_norm
 _LINEARS = ("linear", "addmm", "mm")
 _PRODUCTS = ("matmul", "bmm", "baddbmm")
 _FUSED = "scaled_dot_product"
+_UNKNOWN = "unknown"
 _ELEMENTWISE = ("add", "mul", "neg", "softmax", "_softmax", "topk")
 # Calls that move or view data, or prepare masks and positions: a launch, but no operator of the graph.
 _SILENT = (
@@ -97,8 +98,9 @@ def _marks(calls: Sequence[Call], path: str) -> tuple[list[Mark], Counter[str]]:
                 marks.append(mark)
             else:
                 silent[name] += 1
-        else:
-            raise _error(path, call, "is an operator that pimsim cannot express")
+        else:  # an error if it stands within a step
+            inside.add(call.number)
+            marks.append(Mark(_UNKNOWN, call))
     return marks, silent
 
 
@@ -178,15 +180,20 @@ class _Step:
         """Marks with attention in pieces (product, softmax, product) as one mark."""
         joined: list[Mark] = []
         scores: Mark | None = None
+        between: list[str] = []
         for mark in marks:
             if scores is None and mark.kind == "product":
-                scores = mark
+                scores, between = mark, []
             elif scores is None:
                 joined.append(mark)
             elif mark.kind == "product":
+                if "softmax" not in between:
+                    raise _error(self.path, mark.call, "is the second product of an attention without a softmax")
                 joined.append(self._attention(scores))
                 scores = None
-            elif mark.kind not in ("softmax", "add", "mul"):
+            elif mark.kind in ("softmax", "add", "mul"):
+                between.append(mark.kind)
+            else:
                 raise _error(self.path, mark.call, "stands inside an attention, which pimsim cannot express")
         if scores is not None:
             raise _error(self.path, scores.call, "is a product of two activations without a second one after it")
@@ -222,7 +229,9 @@ class _Step:
             )
             raise _error(self.path, None, message)
         shape = self._shape(name, blocks[:per_block], merged, head)
-        return build(shape, lm_head=head is not None)
+        graph = build(shape, lm_head=head is not None)
+        operators = tuple(replace(operator, aten=None, kernels=None) for operator in graph.operators)
+        return Workload(shape, operators)  # what this software launched is not what was recorded for the family
 
     def _shape(self, name: str, block: list[Mark], merged: int, head: Mark | None) -> ModelShape:
         _, heads, _, head_dim, kv_heads, context = self.attentions[0].sizes
@@ -284,11 +293,17 @@ class _Step:
         for index, kind in enumerate(expected):
             if index >= len(got):
                 raise _error(self.path, got[-1].call, f"is the last call, and {kind} should follow")
+            if got[index].kind == _UNKNOWN:
+                raise _error(self.path, got[index].call, "is an operator that pimsim cannot express")
             if got[index].kind != kind:
                 message = f"reads as {got[index].kind}, and {kind} should be there: no model of the GPT or Llama kind"
                 raise _error(self.path, got[index].call, message)
-        if len(got) > len(expected):
-            raise _error(self.path, got[len(expected)].call, "comes after the end of the model")
+        rest = got[len(expected) :]
+        for mark in rest:
+            if mark.kind in ("linear", "attention", "product"):
+                raise _error(self.path, mark.call, "is a matrix product after the end of the model")
+        if rest:
+            self.notes.append(f"calls after the model, such as {rest[0].call.name}, are left out")
         self._check_linears(workload)
         self._check_attentions(shape)
         self.notes.append("a window, if shorter than the context, is not in a profile: attention is taken to be full")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -272,19 +270,12 @@ def _header(workload: Workload, producer: Mapping[str, str]) -> Header:
     )
     aten, kernels = workload.overhead_aten, workload.overhead_kernels
     return Header(
-        replace(model, config_sha256=config_hash(model)),
+        replace(model, config_sha256=model.sizes_sha256),
         producer=producer,
         symbols=dict(SYMBOLS),
         routing=workload.routing if any(o.experts > 1 for o in workload.operators) else None,
         overhead=None if aten is None or kernels is None else Launch(aten, kernels),
     )
-
-
-def config_hash(model: ModelInfo) -> str:
-    """SHA-256 of the canonical JSON of a model's family and sizes; its name and parameters are no part of it."""
-    sizes = {k: v for k, v in vars(model).items() if k not in ("name", "config_sha256", "parameters")}
-    text = json.dumps(sizes, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _template(id: str, workload: Workload) -> Template:
@@ -307,7 +298,7 @@ def _record(template: str, operator: Operator) -> OpRecord:
         Expr(operator.outputs),
         Expr(operator.rows),
         operator.per,
-        _weight(operator),
+        Weight(operator.weight, operator.layout, operator.bits, operator.group, operator.bias, operator.tied),
         tuple(Table(n, rows) for n, rows in zip(_table_names(operator), operator.tables, strict=True)),
         (group,) if operator.op == "attention" else (),
         operator.window,
@@ -317,12 +308,6 @@ def _record(template: str, operator: Operator) -> OpRecord:
         operator.deps,
         launch,
     )
-
-
-def _weight(operator: Operator) -> Weight | None:
-    """Where the weights are; None for an operator without any, or whose tables say it."""
-    weight = Weight(operator.weight, operator.layout, operator.bits, operator.group, operator.bias, operator.tied)
-    return None if weight == Weight() and operator.op != "linear" else weight
 
 
 def _table_names(operator: Operator) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ class Cost:
     weights       parameters that are stored: of every expert, a tied matrix once
     weight_bytes  the same in bytes, without the scales of groups
     kv_bytes      K and V of the tokens attended to, each read once
+    moved_bytes   across the bus if memory only stored: weights that are used, table rows,
+                  K and V read and written
     """
 
     flops: int = 0
@@ -25,6 +27,7 @@ class Cost:
     weights: int = 0
     weight_bytes: int = 0
     kv_bytes: int = 0
+    moved_bytes: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -33,6 +36,7 @@ class Cost:
             self.weights + other.weights,
             self.weight_bytes + other.weight_bytes,
             self.kv_bytes + other.kv_bytes,
+            self.moved_bytes + other.moved_bytes,
         )
 
     def __mul__(self, count: int) -> Cost:
@@ -50,12 +54,15 @@ def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str
     first = context - tokens + 1  # each query token attends to itself and all before it
     weights = operator.parameters()
     kv = batch * operator.kv_read().at(context)
+    written = batch * tokens * 2 * operator.kv_width
+    used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
     return Cost(
         batch * operator.operations().total(first, context),
         2 * batch * operator.macs().total(first, context),
         weights,
         _bytes(weights, operator.bits),
         _bytes(kv, DATA_TYPE_BITS[header.kv]),
+        _bytes(used, operator.bits) + _bytes(kv + written, DATA_TYPE_BITS[header.kv]),
     )
 
 
@@ -82,11 +89,11 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         record.scope,
         record.inputs.at(binding),
         record.outputs.at(binding) if whole or group is None else group.heads * group.head_dim,
-        bias=weight is not None and weight.bias,
+        bias=weight.bias,
         heads=group.heads if group else 0,
         kv_heads=group.kv_heads if group else 0,
         head_dim=group.head_dim if group else 0,
-        tied=weight.tied if weight else "",
+        tied=weight.tied,
         deps=record.deps,
         window=record.window,
         softcap=record.softcap,
@@ -94,10 +101,10 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         active=record.active,
         rows=record.rows.at(binding),
         per=record.per,
-        weight=weight.name if weight else "",
-        layout=weight.layout if weight else "in_out",
-        bits=weight.bits if weight else 16,
-        group=weight.group if weight else 0,
+        weight=weight.name,
+        layout=weight.layout,
+        bits=weight.bits,
+        group=weight.group,
         tables=tuple(table.rows for table in record.tables),
         table_names=tuple(table.name for table in record.tables),
         aten=launch.aten if launch else None,

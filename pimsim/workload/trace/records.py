@@ -9,6 +9,8 @@ is where the record stands in its file (0: it comes from no file).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +32,8 @@ SYMBOLS = {
 PHASES = ("prefill", "decode")
 DATA_TYPE_BITS = {"bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4}
 
+STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
+
 Extra = Mapping[str, Any]
 
 
@@ -45,7 +49,7 @@ class Launch:
 class ModelInfo:
     """The model that was recorded.
 
-    config_sha256: of the sizes below ("" if not given); `config_hash` computes it.
+    config_sha256: as `sizes_sha256` ("" if not given).
     parameters: of the whole model, a tied matrix once (None if not given).
     """
 
@@ -61,6 +65,13 @@ class ModelInfo:
     max_positions: int
     config_sha256: str = ""
     parameters: int | None = None
+
+    @property
+    def sizes_sha256(self) -> str:
+        """SHA-256 of the canonical JSON of family and sizes; the name and parameters are no part of it."""
+        sizes = {k: v for k, v in vars(self).items() if k not in ("name", "config_sha256", "parameters")}
+        text = json.dumps(sizes, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Weight:
-    """The weights of an operator.
+    """The weights of an operator; the defaults are also those of an operator without any.
 
     name: in a checkpoint, "{layer}" stands for the layer ("" if not known).
     layout: in_out is a matrix of `in` rows and `out` columns.
@@ -113,6 +124,11 @@ class Weight:
     group: int = 0
     bias: bool = False
     tied: str = ""
+
+
+def default_bits(op: str, weights: str) -> int:
+    """Bits of a weight that does not say it; `weights` is the header's data type of weights."""
+    return DATA_TYPE_BITS[weights] if op in STORED_OPS else Weight.bits
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,7 @@ class OpRecord:
     outputs: Expr
     rows: Expr = Expr(1)
     per: str = "token"
-    weight: Weight | None = None
+    weight: Weight = Weight()
     tables: tuple[Table, ...] = ()
     head_groups: tuple[HeadGroup, ...] = ()
     window: int = 0
