@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pimsim.mapping.plan import START, Plan, compile_plan
+from pimsim.mapping.instructions import START
+from pimsim.mapping.plan import Plan, compile_plan
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import OperatorTally, Tally
 from pimsim.workload.models import MODELS
