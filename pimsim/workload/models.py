@@ -2,11 +2,13 @@
 
 GPT-2 is a pre-LayerNorm block with one matrix for q, k and v; Llama, Qwen2, Mistral and
 Mixtral are one family: RMSNorm, three matrices for q, k and v, rotary positions, a gated FFN,
-and in Mixtral a router with several FFNs.  Operators stand in the order in which the
+and in Mixtral a router with several FFNs, whose gate and up are one matrix.  Operators stand in the order in which the
 models' reference code runs them.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from pimsim.workload.graph import Workload
 from pimsim.workload.launches import with_launches
@@ -41,10 +43,9 @@ _LLAMA_NAMES = {
     "lm_head": "lm_head.weight",
 }
 _MIXTRAL_NAMES = {
-    "router": "model.layers.{layer}.block_sparse_moe.gate.weight",
-    "ffn_gate": "model.layers.{layer}.block_sparse_moe.experts.{expert}.w1.weight",
-    "ffn_up": "model.layers.{layer}.block_sparse_moe.experts.{expert}.w3.weight",
-    "ffn_down": "model.layers.{layer}.block_sparse_moe.experts.{expert}.w2.weight",
+    "router": "model.layers.{layer}.mlp.gate.weight",
+    "ffn_up": "model.layers.{layer}.mlp.experts.gate_up_proj",
+    "ffn_down": "model.layers.{layer}.mlp.experts.down_proj",
 }
 
 
@@ -93,20 +94,20 @@ class _Builder:
     def ffn(self) -> tuple[Operator, ...]:
         """x + ffn(norm(x)), or the weighted sum of the FFNs that a router chooses."""
         shape, d = self.shape, self.shape.d_model
-        last = "ffn_down"
-        ffn = [
-            self._norm("ffn_norm", "attn_residual"),
-            *self._router(),
-            *(self._gated() if shape.gated else self._up()),
-        ]
-        ffn.append(self._linear("ffn_down", "ffn_down", shape.d_ff, d, ffn[-1].name, experts=True))
-        if shape.experts > 1:
-            last = "expert_sum"
-            deps = ("ffn_down", "router_topk")
-            ffn.append(
-                Operator(last, "residual", "add", "block", d, d, deps=deps, experts=shape.experts, active=shape.active)
+        norm = self._norm("ffn_norm", "attn_residual")
+        ffn = (
+            self._gated() if shape.gated else [*self._up(shape.d_ff), self._wide("ffn_act", shape.activation, "ffn_up")]
+        )
+        down = self._expert("ffn_down", "ffn_down", shape.d_ff, d, ffn[-1].name)
+        mixed = [] if shape.experts == 1 else [
+            Operator(
+                "expert_sum", "residual", "add", "block", d, d, deps=("ffn_down", "router_topk"),
+                experts=shape.experts, active=shape.active,
             )
-        return (*ffn, Operator("ffn_residual", "residual", "add", "block", d, d, deps=("attn_residual", last)))
+        ]  # fmt: skip
+        last = (*ffn, down, *mixed)[-1].name
+        residual = Operator("ffn_residual", "residual", "add", "block", d, d, deps=("attn_residual", last))
+        return (norm, *self._router(), *ffn, down, *mixed, residual)
 
     def _router(self) -> list[Operator]:
         """Logits of every expert, their softmax, and the `active` largest divided by their sum."""
@@ -119,19 +120,21 @@ class _Builder:
             Operator("router_topk", "router", "topk", "block", n, active, deps=("router_softmax",)),
         ]
 
-    def _up(self) -> list[Operator]:
-        shape = self.shape
-        return [
-            self._linear("ffn_up", "ffn_up", shape.d_model, shape.d_ff, "ffn_norm", experts=True),
-            self._wide("ffn_act", shape.activation, "ffn_up"),
-        ]
+    def _up(self, width: int) -> list[Operator]:
+        return [self._expert("ffn_up", "ffn_up", self.shape.d_model, width, "ffn_norm")]
 
     def _gated(self) -> list[Operator]:
+        """Gate and up: two products, or one of both for each expert."""
         shape = self.shape
+        if shape.experts > 1:
+            made, up = self._up(2 * shape.d_ff), []
+        else:
+            made = [self._linear("ffn_gate", "ffn_gate", shape.d_model, shape.d_ff, "ffn_norm")]
+            up = self._up(shape.d_ff)
         return [
-            self._linear("ffn_gate", "ffn_gate", shape.d_model, shape.d_ff, "ffn_norm", experts=True),
-            self._wide("ffn_act", shape.activation, "ffn_gate"),
-            self._linear("ffn_up", "ffn_up", shape.d_model, shape.d_ff, "ffn_norm", experts=True),
+            *made,
+            self._wide("ffn_act", shape.activation, made[0].name),
+            *up,
             self._wide("ffn_mul", "mul", "ffn_act", "ffn_up"),
         ]
 
@@ -159,13 +162,18 @@ class _Builder:
         d = self.shape.d_model
         return Operator(name, "norm", self.shape.norm, scope, d, d, deps=(dep,), weight=self.names.get(name, ""))
 
-    def _linear(self, name: str, role: str, inputs: int, outputs: int, dep: str, experts: bool = False) -> Operator:
-        shape = self.shape
+    def _linear(self, name: str, role: str, inputs: int, outputs: int, dep: str) -> Operator:
         return Operator(
-            name, role, "linear", "block", inputs, outputs, bias=role in shape.biases, deps=(dep,),
-            experts=shape.experts if experts else 1, active=shape.active if experts else 1,
+            name, role, "linear", "block", inputs, outputs, bias=role in self.shape.biases, deps=(dep,),
             weight=self.names.get(name, ""), layout="in_out" if self.gpt2 else "out_in",
         )  # fmt: skip
+
+    def _expert(self, name: str, role: str, inputs: int, outputs: int, dep: str) -> Operator:
+        """A product of the FFN, which starts when the router has chosen if there is one."""
+        shape = self.shape
+        deps = (dep, "router_topk") if shape.experts > 1 else (dep,)
+        linear = self._linear(name, role, inputs, outputs, dep)
+        return replace(linear, deps=deps, experts=shape.experts, active=shape.active)
 
     def _wide(self, name: str, op: str, *deps: str) -> Operator:
         """An element-wise operator of the FFN, which every active expert has."""

@@ -71,7 +71,12 @@ class Counts:
         yield q, self.d, self.gpt2, 1
         if self.experts > 1:
             yield self.d, self.experts, False, 1
-        yield from [(self.d, self.ff, self.gpt2, active)] * (1 if self.gpt2 else 2)
+        if self.gpt2:
+            yield self.d, self.ff, True, active
+        elif self.experts > 1:  # gate and up are one matrix
+            yield self.d, 2 * self.ff, False, active
+        else:
+            yield from [(self.d, self.ff, False, 1)] * 2
         yield self.ff, self.d, self.gpt2, active
 
     def block(self, contexts: range) -> None:
@@ -108,8 +113,11 @@ class Counts:
             yield 0, 2 * d + q
             yield 2 * d + q, 2 * d + q + kv
             yield d + q + kv, d + q + 2 * kv
-            yield 0, 2 * d + router + ff
-            yield d + router + ff, d + router + 2 * ff
+            if self.experts > 1:
+                yield 0, d + router + 2 * ff
+            else:
+                yield 0, 2 * d + ff
+                yield d + ff, d + 2 * ff
 
     def ends(self, contexts: range) -> None:
         """Embedding before the blocks; the last norm and the LM head after them, if a token comes out."""

@@ -38,15 +38,21 @@ def test_a_window_attends_to_its_last_tokens(window: int, context: int) -> None:
 
 @pytest.mark.parametrize("name", LLAMAS)
 def test_operators_depend_on_earlier_ones_whose_lengths_fit(name: str) -> None:
+    """What a router chose says which experts run, and is no part of their input; half of gate and up goes to SiLU."""
     workload = build(MODELS[name], lm_head=True)
     widths = {o.name: o.outputs for o in workload.operators}
     for operator in workload.operators:
-        deps = [dep for dep in operator.deps if dep != "input"]
-        if operator.op == "mul" or operator.role == "residual":
-            # the weighted sum of experts reads their weights too
-            assert all(widths[dep] in (operator.inputs, operator.active) for dep in deps)
-        elif deps:
-            assert sum(widths[dep] for dep in deps) == operator.inputs, operator.name
+        found = [widths[dep] for dep in operator.deps if dep not in ("input", "router_topk")]
+        if operator.op in ("mul", "add", "silu"):
+            assert set(found) <= {operator.inputs, 2 * operator.inputs}
+        elif found:
+            assert sum(found) == operator.inputs, operator.name
+
+
+def test_experts_wait_for_their_router() -> None:
+    block = build(MODELS["mixtral-8x7b"], lm_head=False).operators
+    assert [o.name for o in block if "router_topk" in o.deps] == ["ffn_up", "ffn_down", "expert_sum"]
+    assert [o.name for o in block if o.experts > 1] == ["ffn_up", "ffn_act", "ffn_mul", "ffn_down", "expert_sum"]
 
 
 def test_a_block_of_mistral_by_hand() -> None:
@@ -64,7 +70,7 @@ def test_a_block_of_mistral_by_hand() -> None:
 def test_a_token_of_mixtral_reads_two_experts_and_eight_tokens_all_of_them() -> None:
     workload = build(MODELS["mixtral-8x7b"], lm_head=False)
     by_name = {o.name: o for o in workload.operators}
-    one = 4096 * 14336
+    one = 2 * 4096 * 14336  # gate and up
     up, act, mix = by_name["ffn_up"], by_name["ffn_act"], by_name["expert_sum"]
     assert up.parameters() == 8 * one and up.matrix == 2 * one
     assert [up.elements(batch).at(1) for batch in (1, 2, 3, 4, 5)] == [2 * one, 4 * one, 6 * one, 8 * one, 8 * one]

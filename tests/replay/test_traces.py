@@ -69,6 +69,12 @@ def test_a_trace_runs_as_its_model(name: str, lm_head: bool, place: Place) -> No
     assert outcome({**keys, "workload.trace": str(path)}) == outcome({**keys, "workload.model": name})
 
 
+def test_the_shipped_trace_runs_as_its_model() -> None:
+    keys = {"workload.output_tokens": 2}
+    trace = {**keys, "workload.trace": str(SHIPPED.parents[1] / "traces" / "gpt2-small.jsonl")}
+    assert outcome(trace) == outcome({**keys, "workload.model": "gpt2-small"})
+
+
 def test_a_trace_with_experts_runs_as_its_model(place: Place) -> None:
     sizes = {"name": "m", "layers": 2, "d_model": 64, "heads": 4, "d_ff": 96, "family": "llama", "experts": 4}
     path = place(trace_of(build(replace(SHAPE, name="m", kv_heads=4, experts=4, active=2), lm_head=False)))
