@@ -31,12 +31,14 @@ class Origin:
 
     file   a file, "--set", "overrides" or "default"; line counts from 1, 0 for a default
     label  of the value's `# source:` comment, "default" for a default, None without one
+    before what the value was in the file that is extended or overridden, None if it was not given there
     """
 
     file: str
     line: int
     label: str | None = None
     reason: str = ""
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -272,11 +274,28 @@ def _not_a_trace(problem: Problem, entry: Entry, trace: str) -> Problem:
 
 def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
     given = {
-        path: Origin(entry.place.file, entry.place.line, entry.label, entry.reason)
+        path: Origin(
+            entry.place.file,
+            entry.place.line,
+            entry.label,
+            entry.reason,
+            None if entry.before is None else as_text(plain(entry.before.value)),
+        )
         for path, entry in leaves(tree.entries)
     }
     reasons = default_reasons(type(config))
     return {path: given.get(path) or Origin(DEFAULT, 0, DEFAULT, reasons.get(path, "")) for path in flatten(config)}
+
+
+def as_text(value: Any) -> str:
+    """A plain value as YAML shows it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_text(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_text, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def default_reasons(section: type[BaseModel], path: str = "") -> dict[str, str]:
