@@ -1,0 +1,110 @@
+"""One point of a sweep: a configuration in, a flat row of plain values out; never an exception.
+
+A row is a dict with one value per column, the same from every process and machine:
+`point_id`, `status`, `error`, then the summary's figures by dotted key
+(`system.latency_per_token_ns`, `baselines.gpu-t4.speedup`).  No column tells how long
+the simulation took.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pimsim
+from pimsim.config.resolved import config_sha256
+from pimsim.config.schema import AnyConfig
+from pimsim.errors import InputError
+
+Row = dict[str, Any]
+
+OK = "ok"  # simulated
+INFEASIBLE = "infeasible"  # no such system: the configuration is refused
+FAILED = "failed"  # the program is at fault, or its process died
+
+
+def evaluate_point(config: AnyConfig) -> Row:
+    """The row of a configuration; a refused one is `infeasible`, anything else that goes wrong `failed`."""
+    from pimsim import api  # numba, simpy: not for those who only read a sweep
+
+    digest = config_sha256(config)
+    try:
+        summary = api.run(config).summary
+    except InputError as error:
+        return _bad(digest, INFEASIBLE, _problems(error))
+    except Exception as error:
+        return _bad(digest, FAILED, describe(error))
+    row = {"point_id": point_id(digest, summary["trace_sha256"]), "status": OK, "error": None}
+    return row | dict(_figures(summary))
+
+
+def evaluate_values(values: Mapping[str, Any]) -> Row:
+    """As `evaluate_point`, of the plain values of a configuration (every key given or with a default)."""
+    from pimsim import api
+    from pimsim.config.validate import validate
+
+    try:
+        config = validate(values, api.known_names())
+    except InputError as error:
+        return _bad(_values_sha256(values), INFEASIBLE, _problems(error))
+    except Exception as error:
+        return _bad(_values_sha256(values), FAILED, describe(error))
+    return evaluate_point(config)
+
+
+def lost_row(values: Mapping[str, Any]) -> Row:
+    """The row of a point whose process died each time that it was tried."""
+    return _bad(_values_sha256(values), FAILED, "the process that simulated it died, twice")
+
+
+def point_id(config_digest: str, trace_digest: str = "") -> str:
+    """What a point is: SHA-256 of its resolved configuration, its operators and pimsim's version."""
+    return hashlib.sha256(json.dumps([config_digest, trace_digest, pimsim.__version__]).encode()).hexdigest()
+
+
+def describe(error: Exception) -> str:
+    """An exception on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _bad(digest: str, status: str, error: str) -> Row:
+    return {"point_id": point_id(digest), "status": status, "error": error}
+
+
+def _problems(error: InputError) -> str:
+    """The problems without their place in a file, which depends on who runs the sweep from where."""
+    return "; ".join(": ".join(filter(None, (problem.key, problem.message))) for problem in error.problems)
+
+
+def _values_sha256(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_decimal)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _decimal(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    raise TypeError(f"no value of a configuration: {value!r}")
+
+
+def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The summary's single values by dotted key; of a baseline its own figures, not how they came about."""
+    yield "config_sha256", summary["config_sha256"]
+    yield "trace_sha256", summary["trace_sha256"]
+    for section in ("workload", "system"):
+        yield from _leaves(section, summary[section])
+    for name, figures in summary["baselines"].items():
+        for key, value in figures.items():
+            if not isinstance(value, Mapping):
+                yield f"baselines.{name}.{key}", value
+
+
+def _leaves(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(f"{path}.{key}", value)
+        else:
+            yield f"{path}.{key}", value
