@@ -15,6 +15,7 @@ from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
 from pimsim.cli.run import run
+from pimsim.cli.sweep import sweep
 from pimsim.cli.traffic import traffic
 
 
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models):
+for command in (run, sweep, check, replay, traffic, config, models):
     cli.add_command(command)
 
 

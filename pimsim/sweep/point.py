@@ -18,6 +18,7 @@ import pimsim
 from pimsim.config.resolved import config_sha256
 from pimsim.config.schema import AnyConfig
 from pimsim.errors import InputError
+from pimsim.sweep.proxy import PROXIES
 
 Row = dict[str, Any]
 
@@ -37,7 +38,8 @@ def evaluate_point(config: AnyConfig) -> Row:
         return _bad(digest, INFEASIBLE, _problems(error))
     except Exception as error:
         return _bad(digest, FAILED, describe(error))
-    row = {"point_id": point_id(digest, summary["trace_sha256"]), "status": OK, "error": None}
+    row: Row = {"point_id": point_id(digest, summary["trace_sha256"]), "status": OK, "error": None}
+    row |= {f"proxy.{name}": proxy(api.language_model(config)) for name, proxy in PROXIES.items()}
     return row | dict(_figures(summary))
 
 
@@ -57,7 +59,12 @@ def evaluate_values(values: Mapping[str, Any]) -> Row:
 
 def lost_row(values: Mapping[str, Any]) -> Row:
     """The row of a point whose process died each time that it was tried."""
-    return _bad(_values_sha256(values), FAILED, "the process that simulated it died, twice")
+    return _bad(_values_sha256(values), FAILED, "the process that simulated it died each time")
+
+
+def refused_row(values: Mapping[str, Any], message: str) -> Row:
+    """The row of a point that is not simulated because of `message`."""
+    return _bad(_values_sha256(values), INFEASIBLE, message)
 
 
 def point_id(config_digest: str, trace_digest: str = "") -> str:
