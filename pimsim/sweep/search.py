@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimsim.errors import InputError
 from pimsim.sweep.constraints import ConstraintError
+from pimsim.sweep.designs import random_shares
 from pimsim.sweep.domains import Choice, Domain, rounded
 from pimsim.sweep.point import Row, refused_row
 from pimsim.sweep.rows import with_inputs
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from pimsim.sweep.runner import Job
 
 OPTUNA_JOURNAL = "optuna.journal"  # for optuna's own tools; rebuilt at each start
-_IN_VAIN = 10_000  # points in a row that the constraints drop
+_TRIES = 10  # points in a row of a sampler that the constraints drop
+_IN_VAIN = 10_000  # random ones
 
 
 class _Searcher:
@@ -78,11 +80,16 @@ class _Searcher:
             return distributions.IntDistribution(int(domain.low), int(domain.high), log=domain.log)
         return distributions.FloatDistribution(float(domain.low), float(domain.high), log=domain.log)
 
-    def ask(self) -> tuple[Any, dict[str, Any], str | None]:
-        """The next trial that the constraints keep, its point, and why they have no answer for it, if so."""
-        for _ in range(_IN_VAIN):
+    def ask(self, index: int) -> tuple[Any, dict[str, Any], str | None]:
+        """The next trial that the constraints keep, its point, and why they have no answer for it, if so.
+
+        A sampler does not learn what is dropped; after a few tries it is given a random point that is not.
+        """
+        for attempt in range(_TRIES + 1):
+            if attempt == _TRIES:
+                self.study.enqueue_trial(self._random_parameters(index))
             trial = self.study.ask(self.distributions)
-            point = {key: _value(domain, trial.params[key]) for key, domain in self.request.domains.items()}
+            point = self._point(trial.params)
             try:
                 if self.sweep.filter.keeps(point):
                     return trial, point, None
@@ -90,11 +97,27 @@ class _Searcher:
                 return trial, point, str(error)
             self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
             self.dropped += 1
-        raise InputError(f"the search gave up: the constraints dropped {_IN_VAIN} points in a row", key="constraints")
+        raise AssertionError("a random point that the constraints keep was dropped")
+
+    def _random_parameters(self, index: int) -> dict[str, Any]:
+        """The parameters of a random point that the constraints do not drop."""
+        for shares in random_shares(_IN_VAIN, len(self.request.domains), self.request.seed + index):
+            drawn = zip(self.request.domains.items(), shares.tolist(), strict=True)
+            parameters = {key: _parameter(domain, share) for (key, domain), share in drawn}
+            try:
+                if self.sweep.filter.keeps(self._point(parameters)):
+                    return parameters
+            except ConstraintError:
+                return parameters
+            self.dropped += 1
+        raise InputError(f"the constraints dropped {_IN_VAIN} random points in a row", key="constraints")
+
+    def _point(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: _value(domain, parameters[key]) for key, domain in self.request.domains.items()}
 
     def batch(self, start: int, count: int, pool: Backend) -> None:
         """Ask for the trials `start` and on, simulate them, and tell what came out."""
-        asked = {start + i: self.ask() for i in range(count)}
+        asked = {start + i: self.ask(start + i) for i in range(count)}
         todo: list[tuple[int, dict[str, Any]]] = []
         for index, (_, point, refused) in asked.items():
             first = self.first_of.setdefault(json.dumps(point, default=str), index)
@@ -144,6 +167,13 @@ def search(job: Job, pool: Backend, journal: Journal) -> int:
 
 def _value(domain: Domain, parameter: Any) -> Any:
     return domain.values[parameter] if isinstance(domain, Choice) else rounded(parameter, domain.whole)
+
+
+def _parameter(domain: Domain, share: float) -> Any:
+    if isinstance(domain, Choice):
+        return min(int(share * len(domain.values)), len(domain.values) - 1)
+    value = domain.at(share)
+    return value if domain.whole else float(value)
 
 
 def _optuna() -> Any:
