@@ -45,7 +45,7 @@ class Cluster:
 
     def map(self, items: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, Row]]:
         """(number, row) of each item, as they come."""
-        source, waiting, done = iter(items), _distributed().as_completed(), 0
+        source, waiting, done = iter(items), _distributed().as_completed(loop=self._client.loop), 0
         points: dict[str, tuple[int, Mapping[str, Any]]] = {}
         room = self._room()
         while True:
