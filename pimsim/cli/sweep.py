@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pimsim.sweep.result import SweepResult
     from pimsim.sweep.runner import Stopped
 
-_WIDTH = 12  # of a heading
+_WIDTH, _NARROW, _MANY = 12, 9, 6  # of a heading, and where there are more columns than that
 _SHOWN = 10  # rows of the front, and messages of failed points
 
 
@@ -115,8 +115,10 @@ def _print(result: SweepResult, console: Console) -> None:
     click.echo("  ".join(f"{count} {status}" for status, count in summary["statuses"].items()))
     for error, count in _errors(result)[:_SHOWN]:
         click.echo(f"  {count} x {error}")
-    if result.objectives:
-        _print_front(result.pareto(), result.keys, summary["objectives"], console)
+    if effects := result.sensitivity():
+        _print_effects(effects, console)
+    elif result.objectives:
+        _print_front(result, console)
     click.echo(f"written to {result.directory}")
 
 
@@ -132,38 +134,52 @@ def _errors(result: SweepResult) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: -item[1])
 
 
-def _print_front(
-    front: Sequence[Mapping[str, Any]], keys: Sequence[str], objectives: Sequence[Mapping[str, str]], console: Console
-) -> None:
-    """The front as a table: the keys that vary, then the objectives."""
+def _print_front(result: SweepResult, console: Console) -> None:
+    """The keys that vary and the objectives of the front."""
+    front, names = result.pareto(), [objective.name for objective in result.objectives]
+    shown = f", the first {_SHOWN}" if len(front) > _SHOWN else ""
+    title = f"Pareto front: {len(front)} points{shown}" if len(names) > 1 else "best"
+    _print_table(title, front[:_SHOWN], ["index", *result.keys, *names], console)
+
+
+def _print_effects(effects: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """What each key does, a table per objective."""
+    for objective in dict.fromkeys(row["objective"] for row in effects):
+        rows = [row for row in effects if row["objective"] == objective]
+        base = f": {_text(rows[0]['base'])} at the base" if "base" in rows[0] else ": shares of the variance"
+        columns = [name for name in rows[0] if name not in ("objective", "base")]
+        _print_table(f"{objective}{base}", rows, columns, console)
+
+
+def _print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], console: Console) -> None:
     from rich.table import Table
 
-    names = [name for objective in objectives for name in objective.values()]
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    shown = f", the first {_SHOWN}" if len(front) > _SHOWN else ""
-    table.title = f"Pareto front: {len(front)} points{shown}" if len(names) > 1 else "best"
-    columns = ("index", *keys, *names)
+    click.echo(title)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings(columns):
-        table.add_column(heading, justify="right", vertical="bottom")
-    for row in front[:_SHOWN]:
+        table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
+    for row in rows:
         table.add_row(*(_text(row.get(name)) for name in columns))
     console.print(table)
 
 
 def headings(names: Sequence[str]) -> list[str]:
-    """The last part of each name, on lines of a dozen characters; the whole name where that is not enough."""
+    """The last part of each name, on short lines; the whole name where two have the same last part."""
     last = [name.rpartition(".")[2] for name in names]
-    return [_broken(name if last.count(short) > 1 else short) for name, short in zip(names, last, strict=True)]
+    width = _WIDTH if len(names) <= _MANY else _NARROW
+    return [_broken(name if last.count(short) > 1 else short, width) for name, short in zip(names, last, strict=True)]
 
 
-def _broken(name: str) -> str:
+def _broken(name: str, width: int) -> str:
     lines = [""]
     for part in re.split(r"(?<=[._])", name):
-        if lines[-1] and len(lines[-1] + part) > _WIDTH:
+        if lines[-1] and len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else f"{value:,.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:.4g}"
