@@ -9,7 +9,7 @@ BIN := .venv/bin
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: run test clean
+.PHONY: run test docs clean
 
 run: .venv/installed
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -21,6 +21,9 @@ test: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q --basetemp=.venv/pytest
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q --basetemp=.venv/pytest -m nojit
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

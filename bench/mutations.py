@@ -1,0 +1,108 @@
+"""Every constraint of every timing table, off by one clock: python bench/mutations.py [STANDARD].
+
+Each mutant is the whole program with one row of one table a clock longer or shorter.  It
+meets the tests that expect clocks written down without the table: by hand, by formula, or
+golden figures of reference simulators.  Prints a line per row with the test that caught
+each mutant; the exit status is 1 if one survives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from pimsim.dram import aim, gddr6, gddr6_pim  # noqa: E402
+from pimsim.dram.spec import Standard  # noqa: E402
+
+TABLES = {
+    "gddr6-pim": (
+        gddr6_pim.STANDARD,
+        tuple(f"tests/device_timings/test_gddr6_pim_{name}.py" for name in ("gaps", "timings")),
+    ),
+    "gddr6": (gddr6.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("gddr6_gaps", "gaps"))),
+    "aim": (aim.STANDARD, ("tests/aim/test_tables.py",)),
+    "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Row `row` of a table, `change` clocks off."""
+
+    table: str
+    row: int
+    change: int
+
+
+class FirstFailure:
+    """A pytest plugin that remembers the first test that fails."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.name:
+            self.name = report.nodeid.rpartition("/")[2].partition("[")[0]
+
+
+def mutate(standard: Standard, row: int, change: int) -> None:
+    """Change the row in place, for everything that has a reference to it."""
+    constraint = standard.constraints[row]
+    object.__setattr__(constraint, "latency", f"{constraint.latency} {'+' if change > 0 else '-'} {abs(change)}")
+
+
+def trial(mutant: Mutant) -> str:
+    """The test that catches the mutant, "" if none does; runs in a process of its own."""
+    standard, tests = TABLES[mutant.table]
+    if mutant.change:
+        mutate(standard, mutant.row, mutant.change)
+    first = FirstFailure()
+    os.chdir(ROOT)
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[first])
+    return first.name
+
+
+def mutants(tables: list[str]) -> Iterator[Mutant]:
+    """Every row of the tables, a clock longer and a clock shorter."""
+    for table in tables:
+        for row in range(len(TABLES[table][0].constraints)):
+            yield from (Mutant(table, row, 1), Mutant(table, row, -1))
+
+
+def describe(mutant: Mutant) -> str:
+    """The row in words."""
+    c = TABLES[mutant.table][0].constraints[mutant.row]
+    before, after = (names[0] + (f" (+{len(names) - 1})" if names[1:] else "") for names in (c.preceding, c.following))
+    return f"{mutant.table:13} {c.level:10} {before} -> {after}: {c.latency} {mutant.change:+d}"
+
+
+def main(*tables: str) -> int:
+    """Try every mutant, two at a time, each in a process of its own."""
+    chosen = list(tables or TABLES)
+    everything = list(mutants(chosen))
+    survivors = 0
+    with get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        for table in chosen:  # tests that fail by themselves catch nothing
+            if failed := pool.apply(trial, (Mutant(table, 0, 0),)):
+                print(f"{table}: {failed} fails without a mutation")
+                return 1
+        for mutant, caught in zip(everything, pool.imap(trial, everything), strict=True):
+            survivors += not caught
+            print(f"{describe(mutant):78} {caught or 'SURVIVES'}", flush=True)
+    print(f"{len(everything)} mutants, {survivors} survivors")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""Sphinx: `make docs` builds build/docs/index.html, warnings as errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).resolve().parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS)]
+
+import pimsim  # noqa: E402
+
+project = "pimsim"
+author = "pimsim developers"
+version = release = pimsim.__version__
+html_title = f"pimsim {release}"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+# Links to files outside the docs (configurations, sources) are for readers of the repository.
+suppress_warnings = ["myst.xref_missing"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+html_theme = "furo"
+html_copy_source = False
+exclude_patterns = ["_generated/*.part.md"]
+
+
+def _generate(app: Sphinx) -> None:
+    """Write the pages that come from the code and from what it does."""
+    import generate
+
+    generate.write(DOCS / "_generated", app.outdir)
+
+
+def setup(app: Sphinx) -> None:
+    """Make the generated pages before anything is read."""
+    app.connect("builder-inited", _generate)
