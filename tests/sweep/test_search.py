@@ -22,7 +22,7 @@ AXES = {
 }
 
 
-def search_of(trials: int = 30, sampler: str = "nsga2", seed: int = 1, **sections: Any) -> dict[str, Any]:
+def search_of(trials: int = 18, sampler: str = "nsga2", seed: int = 1, **sections: Any) -> dict[str, Any]:
     return {
         "base": str(SHIPPED),
         "set": TINY,
