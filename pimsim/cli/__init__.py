@@ -9,13 +9,17 @@ from __future__ import annotations
 import click
 
 import pimsim
+from pimsim.cli.calibrate import calibrate
 from pimsim.cli.check import check
 from pimsim.cli.config import config
+from pimsim.cli.interchange import import_trace, to_chakra
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
+from pimsim.cli.reproduce import reproduce
 from pimsim.cli.run import run
 from pimsim.cli.sweep import sweep
+from pimsim.cli.trace import trace
 from pimsim.cli.traffic import traffic
 
 
@@ -30,8 +34,10 @@ def cli() -> None:
     """
 
 
-for command in (run, sweep, check, replay, traffic, config, models):
+for command in (run, sweep, check, replay, traffic, config, models, trace, calibrate, reproduce):
     cli.add_command(command)
+for command in (import_trace, to_chakra):
+    trace.add_command(command)
 
 
 def main() -> None:

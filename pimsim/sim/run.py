@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,19 @@ def simulate(
         tally = System(plan, engine).run(progress)
         buffer.flush(FOREVER)
     return tally
+
+
+def simulate_contexts(config: Config, contexts: Sequence[int]) -> Tally:
+    """Decode one token at each of `contexts`, one after another, and nothing in between; the counts of that.
+
+    The workload's own tokens still say how much room K and V have.  InputError as `simulate`.
+    """
+
+    def run(candidate: Config) -> Tally:
+        plan = compile_plan(candidate)
+        return System(plan, _engine(plan), [("decode", context, 1) for context in contexts]).run()
+
+    return min((run(candidate) for candidate in _candidates(config)), key=lambda tally: tally.cycles)
 
 
 def _run(config: Config, progress: Progress | None) -> Tally:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ import simpy
 from pimsim.dram.engine import Block, Engine, Ints
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.layout import Work
-from pimsim.mapping.plan import START, Instruction, Plan, Step
+from pimsim.mapping.plan import Plan
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally
 
 Progress = Callable[[int, int], None]
@@ -66,6 +68,9 @@ class Counter:
 REST = Work(np.zeros((0, WIDTH), np.int64), np.zeros((0, 2), np.int64))  # what the channels do for an ASIC instruction
 
 
+_KNOWN_REGIONS = 4096  # arrays of bases that are kept
+
+
 def _or_none(tail: int | None) -> int:
     return -1 if tail is None else tail
 
@@ -83,9 +88,9 @@ def _dependencies(instructions: Sequence[Instruction]) -> Ints:
 
 
 class System:
-    """One simulation of a plan."""
+    """One simulation of a plan; `steps` as the property of that name, if not the workload's own."""
 
-    def __init__(self, plan: Plan, engine: Engine) -> None:
+    def __init__(self, plan: Plan, engine: Engine, steps: list[tuple[str, int, int]] | None = None) -> None:
         self.plan = plan
         self.engine = engine
         self.env = simpy.Environment()
@@ -96,6 +101,7 @@ class System:
         self.prefilled = 0
         self.latest = np.zeros(2, np.int64)  # first results and end of the latest instruction
         self.regions: dict[tuple[int, ...], Ints] = {}
+        self.given = steps
 
     @property
     def accounted(self) -> int:
@@ -110,19 +116,27 @@ class System:
         return self._tally()
 
     def _controller(self, progress: Progress | None) -> Generator[simpy.Event, Any, None]:
-        workload = self.plan.config.workload
-        prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
-        for context in range(1, total + 1):
-            phase = "prefill" if context <= prompt else "decode"
+        prompt = self.plan.config.workload.prompt_tokens
+        for number, (phase, context, tokens) in enumerate(self.steps, 1):
             begin = self.accounted
-            step = self.plan.step(context, head=context >= prompt)
+            step = self.plan.step(context, head=context >= prompt, tokens=tokens)
             yield from self._step(phase, step)
-            index = context if phase == "prefill" else context - prompt
+            index = number if phase == "prefill" else number - prompt
             self.tokens.append(TokenTally(phase, index, context, begin, self.accounted - begin))
             if context == prompt:
                 self.prefilled = self.accounted
             if progress:
-                progress(context, total)
+                progress(context, self.steps[-1][1])
+
+    @cached_property
+    def steps(self) -> list[tuple[str, int, int]]:
+        """(phase, context of the last token, tokens) of every step: a prompt goes token by token."""
+        if self.given is not None:
+            return self.given
+        work = self.plan.config.workload
+        first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
+        prefill = [("prefill", context, 1) for context in range(1, work.prompt_tokens + 1)]
+        return prefill + [("decode", t, work.query_tokens) for t in range(first, last + 1, work.query_tokens)]
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
@@ -132,8 +146,8 @@ class System:
         return self.accounted - begin
 
     def _step(self, phase: str, step: Step) -> Generator[simpy.Event, Any, None]:
-        layers = self.plan.workload.shape.layers
-        for instructions, copies in ((step.before, 1), (step.block, layers), (step.after, 1)):
+        blocks = self.plan.workload.blocks
+        for instructions, copies in ((step.before, 1), (step.block, blocks), (step.after, 1)):
             if instructions:
                 self._part(phase, instructions, copies)
             if self.accounted > self.env.now:
@@ -168,6 +182,8 @@ class System:
     def _bases(self, instruction: Instruction, copies: int) -> Ints:
         bases = instruction.bases[:copies] or (0,) * copies
         if (found := self.regions.get(bases)) is None:
+            if len(self.regions) == _KNOWN_REGIONS:  # sampled experts are seldom the same twice
+                self.regions.clear()
             found = self.regions[bases] = np.array(bases, np.int64)
         return found
 

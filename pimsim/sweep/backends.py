@@ -1,21 +1,22 @@
 """Who simulates the points: this process, processes on this machine, or a Dask cluster.
 
-Each is a context with `map`, which takes (number, plain values) and gives (number, row) as
+Each is a context with `map`, which takes (number, configuration) and gives (number, row) as
 they come; the rows are the same from all of them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
 from pimsim.errors import InputError
-from pimsim.sweep.point import Row, evaluate_values, lost_row
+from pimsim.sweep.point import Row, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
+from pimsim.sweep.space import Request
 
-Item = tuple[int, Mapping[str, Any]]
+Item = tuple[int, Request]
 
 
 class Backend(Protocol):
@@ -29,7 +30,7 @@ class _Here:
     """This process."""
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[int, Row]]:
-        return ((index, evaluate_values(values)) for index, values in items)
+        return ((index, evaluate_request(request)) for index, request in items)
 
 
 def backend(workers: int | None = None, scheduler: str | None = None) -> AbstractContextManager[Backend]:
@@ -46,7 +47,7 @@ def backend(workers: int | None = None, scheduler: str | None = None) -> Abstrac
         return nullcontext(_Here())
     if workers is not None and workers < 0:
         raise InputError(f"must be 0 or more, not {workers}", key="--workers")
-    return Pool(evaluate_values, workers or cores(), lost_row)
+    return Pool(evaluate_request, workers or cores(), lost_row)
 
 
 def cores() -> int:

@@ -7,14 +7,15 @@ up after `distributed.scheduler.allowed-failures`; the row is then that of a los
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from types import TracebackType
 from typing import Any
 
 import pimsim
 from pimsim.errors import InputError
-from pimsim.sweep.point import Row, describe, evaluate_values, lost_row
+from pimsim.sweep.point import Row, describe, evaluate_request, lost_row
+from pimsim.sweep.space import Request
 
 _TIMEOUT_S = 20.0
 _HELD = 4  # points on their way for each thread of the cluster
@@ -43,21 +44,21 @@ class Cluster:
         """Leave the cluster; points that are not finished are given up."""
         self._client.close(timeout=_TIMEOUT_S)
 
-    def map(self, items: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, Row]]:
+    def map(self, items: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Row]]:
         """(number, row) of each item, as they come."""
         source, waiting, done = iter(items), _distributed().as_completed(loop=self._client.loop), 0
-        points: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        points: dict[str, tuple[int, Request]] = {}
         room = self._room()
         while True:
-            for index, values in islice(source, max(0, room - len(points))):
-                future = self._client.submit(_evaluate, pimsim.__version__, values, pure=False)
-                points[future.key] = index, values
+            for index, request in islice(source, max(0, room - len(points))):
+                future = self._client.submit(_evaluate, pimsim.__version__, request, pure=False)
+                points[future.key] = index, request
                 waiting.add(future)
             if not points:
                 return
             future = next(waiting)
-            index, values = points.pop(future.key)
-            yield index, self._row(future, values)
+            index, request = points.pop(future.key)
+            yield index, self._row(future, request)
             done += 1
             if done % _LOOK == 0:
                 room = self._room()
@@ -66,7 +67,7 @@ class Cluster:
         """How many points may be on their way."""
         return int(max(_LEAST, _HELD * sum(self._client.ncores().values())))
 
-    def _row(self, future: Any, values: Mapping[str, Any]) -> Row:
+    def _row(self, future: Any, request: Request) -> Row:
         """What came of a point; InputError if the cluster cannot simulate."""
         from distributed.scheduler import KilledWorker
 
@@ -75,7 +76,7 @@ class Cluster:
             raise InputError(message, key="--scheduler")
         error = future.exception()
         if isinstance(error, KilledWorker):
-            return lost_row(values)
+            return lost_row(request)
         if error is not None:
             raise InputError(f"the workers at {self.address} cannot simulate: {describe(error)}", key="--scheduler")
         row: Row = future.result()
@@ -89,8 +90,8 @@ def _distributed() -> Any:
         raise InputError("needs dask[distributed]: pip install 'pimsim[dse]'", key="--scheduler") from None
 
 
-def _evaluate(version: str, values: Mapping[str, Any]) -> Row:
+def _evaluate(version: str, request: Request) -> Row:
     """What a worker runs; RuntimeError if its pimsim is another one."""
     if pimsim.__version__ != version:
         raise RuntimeError(f"a worker has pimsim {pimsim.__version__}, the sweep {version}")
-    return evaluate_values(values)
+    return evaluate_request(request)

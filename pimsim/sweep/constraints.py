@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pimsim.config.schema import Config
-from pimsim.config.tree import Tree
 from pimsim.config.validate import flat_values, flatten, validate
 from pimsim.errors import InputError
 from pimsim.sweep.expressions import Expression, ExpressionError
 from pimsim.sweep.keys import kind_of, unknown
-from pimsim.sweep.space import Values, with_values
+from pimsim.sweep.space import Base, Values
 
 _COMPUTED = "workload.model_config."  # some of its defaults follow from other keys
 
@@ -42,7 +41,7 @@ class Filter:
     """
 
     expressions: tuple[Expression, ...]
-    base: Tree
+    base: Base
     defaults: Mapping[str, Any]
     direct: bool
 
@@ -50,7 +49,7 @@ class Filter:
         """Whether a point satisfies every constraint; ConstraintError if that has no answer."""
         if not self.expressions:
             return True
-        values = {**self.defaults, **point} if self.direct else _resolved(with_values(self.base, point))
+        values = {**self.defaults, **point} if self.direct else _resolved(self.base.values(point))
         for expression in self.expressions:
             try:
                 if not expression.holds(values):
@@ -60,12 +59,12 @@ class Filter:
         return True
 
 
-def make_filter(expressions: Sequence[Expression], base: Tree, keys: Sequence[str], first: Values) -> Filter:
+def make_filter(expressions: Sequence[Expression], base: Base, keys: Sequence[str], first: Values) -> Filter:
     """The filter for points that vary `keys`; `first` is one of them."""
     used = {key for expression in expressions for key in expression.keys}
     whole = any(name.startswith(f"{key}.") for name in used for key in keys)
     direct = not whole and not any(key.startswith(_COMPUTED) for key in used)
-    return Filter(tuple(expressions), base, dict(flat_values(with_values(base, first), Config)), direct)
+    return Filter(tuple(expressions), base, dict(flat_values(base.values(first), Config)), direct)
 
 
 def _resolved(values: Mapping[str, Any]) -> dict[str, Any]:

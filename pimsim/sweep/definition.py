@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pimsim
-from pimsim.config.tree import Tree, plain
+from pimsim.config.tree import plain
 from pimsim.sweep.constraints import Filter
 from pimsim.sweep.domains import Domain
 from pimsim.sweep.objectives import Objective
-from pimsim.sweep.space import Space, with_values
+from pimsim.sweep.space import Base, Request, Space
 
 SCHEMA = "pimsim.sweep/1"
 SAMPLERS = ("nsga2", "tpe", "random")
@@ -42,15 +42,15 @@ class Sweep:
 
     name: str
     file: str
-    base: Tree
+    base: Base
     space: Space
     filter: Filter
     objectives: tuple[Objective, ...]
     search: Search | None
 
-    def values(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The plain values of the configuration of a point."""
-        return with_values(self.base, point)
+    def request(self, point: Mapping[str, Any]) -> Request:
+        """The configuration of a point."""
+        return self.base.request(point)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Sweep:
     @cached_property
     def base_sha256(self) -> str:
         """Hash of the base configuration, `set` included, and of the files that any point names."""
-        return _sha256([plain(self.base.entries), {path: _file_sha256(path) for path in sorted(self._files())}])
+        return _sha256([plain(self.base.tree.entries), {path: _file_sha256(path) for path in sorted(self._files())}])
 
     @cached_property
     def sha256(self) -> str:
@@ -74,10 +74,10 @@ class Sweep:
     def _files(self) -> Iterator[str]:
         """Files beside the configuration: traces, and baselines that are no names."""
         points = [row for table in self.space.tables for row in table.rows]
+        traces = (self.request(row).trace for row in ({}, *points) if not row or "workload.trace" in row)
+        yield from filter(os.path.isfile, traces)
         for values in (self.filter.defaults, *points):
-            trace = values.get("workload.trace")
-            named = [*values.get("baselines", ()), trace] if trace else [*values.get("baselines", ())]
-            yield from (name for name in named if isinstance(name, str) and os.path.isfile(name))
+            yield from (name for name in values.get("baselines", ()) if os.path.isfile(name))
 
 
 def _without_places(search: Search) -> list[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pimsim.config.schema import AnyConfig
 from pimsim.sweep.point import Row, evaluate_point, lost_row
 from pimsim.sweep.pool import Pool
+from pimsim.sweep.space import Request
 
 
 def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
@@ -24,4 +25,4 @@ def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
 
 
 def _lost(config: AnyConfig) -> Row:
-    return lost_row({"config": config.model_dump(mode="json")})
+    return lost_row(Request({"config": config.model_dump(mode="json")}))

@@ -16,9 +16,10 @@ from typing import Any
 
 import pimsim
 from pimsim.config.resolved import config_sha256
-from pimsim.config.schema import AnyConfig
+from pimsim.config.schema import AnyConfig, Config
 from pimsim.errors import InputError
 from pimsim.sweep.proxy import PROXIES
+from pimsim.sweep.space import Request
 
 Row = dict[str, Any]
 
@@ -43,28 +44,30 @@ def evaluate_point(config: AnyConfig) -> Row:
     return row | dict(_figures(summary))
 
 
-def evaluate_values(values: Mapping[str, Any]) -> Row:
-    """As `evaluate_point`, of the plain values of a configuration (every key given or with a default)."""
+def evaluate_request(request: Request) -> Row:
+    """As `evaluate_point`, of a configuration that is not validated."""
     from pimsim import api
     from pimsim.config.validate import validate
 
     try:
-        config = validate(values, api.known_names())
+        config = validate(request.values, api.known_names())
+        if request.trace and isinstance(config, Config):
+            config.workload.found_at(request.trace)
     except InputError as error:
-        return _bad(_values_sha256(values), INFEASIBLE, _problems(error))
+        return _bad(_values_sha256(request), INFEASIBLE, _problems(error))
     except Exception as error:
-        return _bad(_values_sha256(values), FAILED, describe(error))
+        return _bad(_values_sha256(request), FAILED, describe(error))
     return evaluate_point(config)
 
 
-def lost_row(values: Mapping[str, Any]) -> Row:
+def lost_row(request: Request) -> Row:
     """The row of a point whose process died each time that it was tried."""
-    return _bad(_values_sha256(values), FAILED, "the process that simulated it died each time")
+    return _bad(_values_sha256(request), FAILED, "the process that simulated it died each time")
 
 
-def refused_row(values: Mapping[str, Any], message: str) -> Row:
+def refused_row(request: Request, message: str) -> Row:
     """The row of a point that is not simulated because of `message`."""
-    return _bad(_values_sha256(values), INFEASIBLE, message)
+    return _bad(_values_sha256(request), INFEASIBLE, message)
 
 
 def point_id(config_digest: str, trace_digest: str = "") -> str:
@@ -86,8 +89,8 @@ def _problems(error: InputError) -> str:
     return "; ".join(": ".join(filter(None, (problem.key, problem.message))) for problem in error.problems)
 
 
-def _values_sha256(values: Mapping[str, Any]) -> str:
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_decimal)
+def _values_sha256(request: Request) -> str:
+    text = json.dumps(request.values, sort_keys=True, separators=(",", ":"), default=_decimal)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -22,7 +22,7 @@ from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep
 from pimsim.sweep.expressions import Expression, ExpressionError, parse
 from pimsim.sweep.keys import unknown
 from pimsim.sweep.objectives import DIRECTIONS, Objective, unknown_objective
-from pimsim.sweep.space import Space, Table, with_values
+from pimsim.sweep.space import Base, Space, Table
 
 MOST_POINTS = 10_000_000
 _SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "objectives", "search")
@@ -70,8 +70,9 @@ class _Reader:
         if len(space) > MOST_POINTS:
             self.complain(self.place("axes"), "axes", f"has {len(space)} points; at most {MOST_POINTS} are allowed")
         first = {key: value for key, value, _ in reversed(axes.checks)}
+        whole = Base(base, self.path)
         if base.entries:
-            self.check_values(base, axes, first)
+            self.check_values(whole, axes, first)
         objectives = self.objectives(base, axes)
         if search is not None and not objectives:
             self.complain(self.place("search"), "search", "needs objectives")
@@ -79,7 +80,7 @@ class _Reader:
             raise InputError(sorted(self.problems, key=lambda problem: (problem.file != self.main, problem)))
         keys = tuple(search.domains) if search else space.keys
         return Sweep(
-            name, self.path, base, space, make_filter(expressions, base, keys, first), tuple(objectives), search
+            name, self.path, whole, space, make_filter(expressions, whole, keys, first), tuple(objectives), search
         )
 
     @property
@@ -142,15 +143,20 @@ class _Reader:
             put(over, key, inner)
         return Tree(base.place, merge(base.entries, over.entries)), fixed
 
-    def check_values(self, base: Tree, axes: AxesReader, first: Mapping[str, Any]) -> None:
+    def check_values(self, base: Base, axes: AxesReader, first: Mapping[str, Any]) -> None:
         """What the schema says of the base, and of each value of an axis by itself."""
-        values, names = with_values(base, first), api.known_names()
+        values, names = base.values(first), api.known_names()
         for key, message in (*value_problems(values, names), *self.broken(values, axes.seen)):
             if not _concerns(key, axes.seen):
-                place = locate(base, key)
+                place = locate(base.tree, key)
                 self.complain(place, key, message)
+        if not _concerns("workload.trace", axes.seen):
+            self.problems += base.trace_problems(first)
         for key, value, place in axes.checks:
-            found = value_problems(with_values(base, {**first, key: value}), names)
+            if key == "workload.trace":
+                for problem in base.trace_problems({**first, key: value}):
+                    self.complain(place, key, problem.message)
+            found = value_problems(base.values({**first, key: value}), names)
             for wrong, message in dict.fromkeys(found):
                 if _concerns(wrong, (key,)):
                     self.complain(place, wrong, message)

@@ -173,8 +173,8 @@ def _grid(job: Job, pool: Backend, journal: Journal) -> int:
     todo = [index for index in kept if index in refused and index not in journal]
     for index in todo:
         point = job.sweep.space.point(index)
-        journal.append(index, with_inputs(point, refused_row(job.sweep.values(point), refused[index])))
-    items = ((i, job.sweep.values(job.sweep.space.point(i))) for i in kept if i not in journal)
+        journal.append(index, with_inputs(point, refused_row(job.sweep.request(point), refused[index])))
+    items = ((i, job.sweep.request(job.sweep.space.point(i))) for i in kept if i not in journal)
     for index, row in pool.map(items):
         journal.append(index, with_inputs(job.sweep.space.point(index), row))
         job.report(journal.finished, len(kept))

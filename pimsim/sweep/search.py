@@ -19,6 +19,7 @@ from pimsim.sweep.domains import Choice, Domain, rounded
 from pimsim.sweep.point import Row, refused_row
 from pimsim.sweep.rows import with_inputs
 from pimsim.sweep.sensitivity import figure
+from pimsim.sweep.space import Request
 
 if TYPE_CHECKING:
     from pimsim.sweep.backends import Backend
@@ -118,15 +119,15 @@ class _Searcher:
     def batch(self, start: int, count: int, pool: Backend) -> None:
         """Ask for the trials `start` and on, simulate them, and tell what came out."""
         asked = {start + i: self.ask(start + i) for i in range(count)}
-        todo: list[tuple[int, dict[str, Any]]] = []
+        todo: list[tuple[int, Request]] = []
         for index, (_, point, refused) in asked.items():
             first = self.first_of.setdefault(json.dumps(point, default=str), index)
             if index in self.journal:
                 self._check_same(index, point)
             elif refused is not None:
-                self._keep(index, point, refused_row(self.sweep.values(point), refused))
+                self._keep(index, point, refused_row(self.sweep.request(point), refused))
             elif first == index:
-                todo.append((index, self.sweep.values(point)))
+                todo.append((index, self.sweep.request(point)))
         for index, row in pool.map(todo):
             self._keep(index, asked[index][1], row)
         for index, (trial, point, _) in asked.items():

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pimsim.config.loader import entry_of, put
+from pimsim.config.loader import complete, entry_of, put, trace_file
 from pimsim.config.tree import Place, Tree, merge, plain
+from pimsim.errors import Problem
+from pimsim.workload.source import scheduled
 
 Values = Mapping[str, Any]  # by dotted key
 
@@ -52,12 +54,48 @@ class Space:
         return ((index, self.point(index)) for index in range(len(self)))
 
 
-_HERE = Place("", 0, 0)
+@dataclass(frozen=True)
+class Request:
+    """What a worker is asked to simulate.
+
+    values  of a configuration, plain, every key given or with a default
+    trace   the file of its trace, from where this process stands; "" without one
+    """
+
+    values: Mapping[str, Any]
+    trace: str = ""
 
 
-def with_values(base: Tree, values: Values) -> dict[str, Any]:
-    """The plain values of `base` with `values` on top, as a file that extends it would have them."""
-    over = Tree(_HERE)
-    for key, value in values.items():
-        put(over, key, entry_of(value, _HERE))
-    return plain(merge(base.entries, over.entries))  # type: ignore[no-any-return]
+@dataclass(frozen=True)
+class Base:
+    """What the points of a sweep have in common.
+
+    tree  the base configuration with `set` on top; file: the sweep file, which a trace in an axis is relative to
+    """
+
+    tree: Tree
+    file: str = ""
+
+    def request(self, point: Values) -> Request:
+        """The configuration of a point, as a file that extends the base would have it."""
+        return self._with_problems(point)[0]
+
+    def values(self, point: Values) -> Mapping[str, Any]:
+        """Its plain values."""
+        return self.request(point).values
+
+    def trace_problems(self, point: Values) -> list[Problem]:
+        """What is wrong with the trace of a point."""
+        return self._with_problems(point)[1]
+
+    def _with_problems(self, point: Values) -> tuple[Request, list[Problem]]:
+        place = Place(self.file, 0, 0)
+        over = Tree(place)
+        for key, value in point.items():
+            put(over, key, entry_of(value, place))
+        tree = Tree(self.tree.place, merge(self.tree.entries, over.entries))
+        problems: list[Problem] = []
+        trace = trace_file(tree)
+        if trace:
+            tree, problems = complete(tree, trace, scheduled)
+        return Request(plain(tree.entries), trace), problems

@@ -13,6 +13,7 @@ import pytest
 import pimsim.sweep
 from pimsim.errors import InputError
 from pimsim.sweep import cluster as dask_backend
+from pimsim.sweep.space import Request
 from tests.conftest import SHIPPED
 from tests.sweep.test_run import contents
 
@@ -61,7 +62,7 @@ def test_workers_of_another_version_are_refused(cluster: Any, monkeypatch: pytes
 def test_a_point_that_dask_gives_up_is_a_failed_row(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_backend, "_evaluate", _die)
     with dask_backend.Cluster(cluster.scheduler_address) as backend:
-        ((index, row),) = backend.map([(7, {"name": "x"})])
+        ((index, row),) = backend.map([(7, Request({"name": "x"}))])
     assert (index, row["status"], row["error"]) == (7, "failed", "the process that simulated it died each time")
 
 

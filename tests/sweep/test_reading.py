@@ -92,7 +92,7 @@ def test_an_axis_of_models_replaces_the_model_of_the_base() -> None:
         {"base": str(SHIPPED), "axes": {"workload.model_config": [{"name": "x"}, {"name": "y"}]}}
         | {"axes": {"workload.model": ["gpt2-small", "gpt2-medium"]}}
     )
-    assert [sweep.values(point)["workload"]["model"] for _, point in sweep.space.points()] == [
+    assert [sweep.request(point).values["workload"]["model"] for _, point in sweep.space.points()] == [
         "gpt2-small",
         "gpt2-medium",
     ]

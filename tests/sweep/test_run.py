@@ -59,6 +59,29 @@ def test_rows_have_inputs_status_and_figures_in_the_order_of_the_points() -> Non
     assert result.to_frame().shape[0] == 12
 
 
+def test_a_trace_in_an_axis_is_found_beside_the_sweep_file_and_says_how_many_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = (ROOT / "traces" / "gpt2-small.jsonl").read_bytes()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "small.jsonl").write_bytes(trace)
+    path = tmp_path / "here" / "sweep.yaml"
+    settings = {"workload.output_tokens": 2, "baselines": []}
+    path.write_text(json.dumps({"base": str(SHIPPED), "set": settings, "axes": {"workload.trace": ["small.jsonl"]}}))
+    monkeypatch.chdir(tmp_path)
+    (row,) = pimsim.sweep.run(path, workers=1).rows()
+    config = pimsim.load_config(SHIPPED, {"workload.model": "gpt2-small", **settings})
+    expected = pimsim.run(config).summary
+    assert (row["status"], row["workload.trace"]) == ("ok", "small.jsonl")
+    assert row["system.cycles"] == expected["system"]["cycles"] and row["trace_sha256"] == expected["trace_sha256"]
+    digest = pimsim.sweep.load_sweep(path).sha256
+    (tmp_path / "here" / "small.jsonl").write_bytes((ROOT / "traces" / "gpt2-medium.jsonl").read_bytes())
+    assert pimsim.sweep.load_sweep(path).sha256 != digest
+    (tmp_path / "here" / "small.jsonl").unlink()
+    with pytest.raises(InputError, match=r"sweep.yaml:1:\d+: workload.trace: cannot be read: No such file"):
+        pimsim.sweep.load_sweep(path)
+
+
 def test_every_single_number_of_a_summary_may_be_an_objective() -> None:
     system = pimsim.run(pimsim.load_config(SHIPPED, TINY)).summary["system"]
     numbers = {key for key, value in system.items() if not isinstance(value, dict)}
@@ -141,14 +164,14 @@ def test_a_resumed_sweep_simulates_only_what_is_missing(tmp_path: Path, monkeypa
     (cut / "results.parquet").unlink()
     left = journal[: len(journal) * 2 // 3].count(b"\n")
     simulated = 0
-    evaluate = backends.evaluate_values
+    evaluate = backends.evaluate_request
 
     def count(values: Any) -> Any:
         nonlocal simulated
         simulated += 1
         return evaluate(values)
 
-    monkeypatch.setattr(backends, "evaluate_values", count)
+    monkeypatch.setattr(backends, "evaluate_request", count)
     seen: list[tuple[int, int]] = []
     pimsim.sweep.run(
         sweep_of(AXES, objectives=GOALS), out=str(cut), workers=0, resume=True, progress=lambda *at: seen.append(at)
