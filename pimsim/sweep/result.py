@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PARETO = "pareto.csv"
 SENSITIVITY = "sensitivity.csv"
+REPORT = "report.html"
+REPORTED = 2000
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,20 @@ def finish(
         _write_rows(directory / PARETO, [journal.row(index) for index in front(found)])
     if effects := _sensitivity(result, rows()):
         _write_rows(directory / SENSITIVITY, effects)
+    replace_file(directory / REPORT, _report(result, rows()).encode())
     write_manifest(directory, {**manifest, "dropped": dropped, "statuses": result.statuses})
     return result
+
+
+def _report(result: SweepResult, rows: Iterator[Mapping[str, Any]]) -> str:
+    """The sweep as a page, of at most REPORTED points: a page of more is no help to anybody."""
+    from pimsim.report import sweep_html
+
+    shown, total = list(islice(rows, REPORTED)), sum(result.statuses.values())
+    meta = {"title": result.manifest["name"], "dropped by constraints": result.dropped}
+    if total > len(shown):
+        meta["shown"] = f"the first {len(shown):,} of {total:,}; all are in the results file"
+    return sweep_html(shown, [("-" if o.maximise else "") + o.name for o in result.objectives], meta)
 
 
 def _sensitivity(result: SweepResult, rows: Iterator[Mapping[str, Any]]) -> list[dict[str, Any]]:
