@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.problems import Exit, ReportingGroup
+from pimsim.cli.problems import Exit, ReportingGroup, option_problem
 
 if TYPE_CHECKING:
     from pimsim.errors import Problem
@@ -97,7 +98,8 @@ def show(file: str, bindings: str, as_json: bool) -> None:
 
     from pimsim.workload.trace import table
 
-    found = table.overview(file, _binding(bindings))
+    with _options_named():
+        found = table.overview(file, _binding(bindings))
     _warn(found.warnings)
     if as_json:
         click.echo(json.dumps(table.as_dict(found), indent=2))
@@ -107,14 +109,16 @@ def show(file: str, bindings: str, as_json: bool) -> None:
 
 
 def _binding(text: str) -> dict[str, int]:
-    """`T=1024,B=1` as numbers; BadParameter if it is something else."""
+    """`T=1024,B=1` as numbers; InputError if it is something else."""
+    from pimsim.errors import InputError
+
     values: dict[str, int] = {}
     for part in text.split(",") if text else ():
         name, _, number = part.strip().partition("=")
         if not (number.isascii() and number.isdecimal() and len(number) <= 12 and int(number)):
-            raise click.BadParameter(f"{part!r} is not SYMBOL=NUMBER with a number of at least 1", param_hint="--bind")
+            raise InputError(f"{part!r} is not SYMBOL=NUMBER with a number of at least 1", "--bind")
         if name in values:
-            raise click.BadParameter(f"{name} is there twice", param_hint="--bind")
+            raise InputError(f"{name} is there twice", "--bind")
         values[name] = int(number)
     return values
 
@@ -143,17 +147,30 @@ def export(
 
     if (model is not None) + (hf_config is not None) + every != 1:
         raise click.UsageError("one of --model, --hf-config and --all is needed", click.get_current_context())
-    if every:
-        for name in generate.SHIPPED:
-            _written(write_trace(generate.generated(name), Path(out) / f"{name}.jsonl"))
-        return
-    if hf_config is not None:
-        from pimsim.workload.export import export_trace
+    with _options_named():
+        if every:
+            for name in generate.SHIPPED:
+                _written(write_trace(generate.generated(name), Path(out) / f"{name}.jsonl"))
+            return
+        if hf_config is not None:
+            from pimsim.workload.export import export_trace
 
-        made = export_trace(hf_config, prompt, steps, query, batch)
-    else:
-        made = generate.generated(model or "", prompt, steps, batch, query)
-    _written(write_trace(made, Path(out)))
+            made = export_trace(hf_config, prompt, steps, query, batch)
+        else:
+            made = generate.generated(model or "", prompt, steps, batch, query)
+        _written(write_trace(made, Path(out)))
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Problems whose key is an option have its name in the place of a file."""
+    from pimsim.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        named = (option_problem(p.key, p.message) if p.key.startswith("--") else p for p in error.problems)
+        raise InputError(named) from None
 
 
 def _written(path: Path) -> None:

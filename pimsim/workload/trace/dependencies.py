@@ -33,9 +33,15 @@ class _Later:
 
 @dataclass
 class Dependencies:
-    """The operators met so far, by id."""
+    """The operators met so far, by id.
+
+    broken: those whose lines are wrong; incomplete: a line could not be read at all, so
+    that what is missing may have been there.
+    """
 
     ops: dict[str, OpRecord] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    incomplete: bool = False
     _later: list[_Later] = field(default_factory=list)
 
     def add(self, op: OpRecord, line: Line) -> None:
@@ -55,7 +61,7 @@ class Dependencies:
         before = self.ops.get(name)
         if name in op.deps[: int(key.split(".")[1])]:
             line.problem(key, f"{name!r} is there twice")
-        elif before is None and name != INPUT:
+        elif before is None and name != INPUT and name not in self.broken:
             self._later.append(_Later(line, key, op, name))
         elif before is not None and before.scope != op.scope:
             line.problem(key, f"{name!r} is in scope {before.scope}, not in {op.scope}; `input` is what enters a scope")
@@ -63,6 +69,8 @@ class Dependencies:
     def _tie(self, op: OpRecord, line: Line) -> None:
         """The table must be there, and have the sizes of the matrix."""
         table = self.ops.get(op.weight.tied)
+        if table is None and (self.incomplete or op.weight.tied in self.broken):
+            return
         if table is None or table.op != "embedding":
             hint = did_you_mean(op.weight.tied, [o.id for o in self.ops.values() if o.op == "embedding"])
             line.problem("weight.tied", f"{op.weight.tied!r} is no embedding before it{hint}")
@@ -82,7 +90,8 @@ class Dependencies:
     def close(self) -> None:
         """The template has ended: what was to come later is in a cycle, in the wrong order or missing."""
         for later in self._later[:_MOST_CYCLES]:
-            later.line.problem(later.key, self._wrong(later))
+            if later.name in self.ops or not (self.incomplete or later.name in self.broken):
+                later.line.problem(later.key, self._wrong(later))
 
     def _wrong(self, later: _Later) -> str:
         name, op = later.name, later.op

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import json
 import math
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pimsim.workload.trace.files import FileDamage, lines_of_file
 
 DocumentPath = tuple[str, ...]
 
@@ -163,15 +163,9 @@ def column_in_file(file: str, line: int, key: str) -> int:
     if not file or not line:
         return 1
     try:
-        with open_binary(Path(file)) as stream:
-            data = next(itertools.islice(stream, line - 1, None), b"")
-        text = data.decode("utf-8")
+        data = next(itertools.islice(lines_of_file(Path(file)), line - 1, None), b"")
+        text = data.decode("utf-8").strip("\r\n")
         parse_line(text)
-    except (OSError, ValueError, EOFError, zlib.error):
+    except (OSError, ValueError, FileDamage):
         return 1
     return Columns(text).value(tuple(key.split(".")) if key else ())
-
-
-def open_binary(path: Path) -> Any:
-    """The bytes of a trace, decompressed if its name ends in .gz."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")

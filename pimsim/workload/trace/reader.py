@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.workload.trace.decode import record_of
 from pimsim.workload.trace.fields import Sink
-from pimsim.workload.trace.jsonline import Columns, DocumentPath, LineError, open_binary, parse_line
+from pimsim.workload.trace.files import FileDamage, lines_of_file
+from pimsim.workload.trace.jsonline import Columns, DocumentPath, LineError, parse_line
 from pimsim.workload.trace.records import FORMAT, MAJOR, MINOR, Header, OpRecord, Record, Schedule, Template, Trace
 from pimsim.workload.trace.rules import Memory, Rules
 from pimsim.workload.trace.schema import RECORDS
 
-LONGEST_LINE = 1 << 20  # bytes; an operator has a few hundred
 MOST_PROBLEMS = 100  # that are listed of one file
 
 
@@ -96,47 +95,48 @@ def _path(path: DocumentPath | str) -> DocumentPath:
     return path
 
 
-def read_records(path: str | Path, findings: Findings) -> Iterator[tuple[Record, Line]]:
-    """Every good record of a file with its line; what is wrong goes to `findings`.
+@dataclass(frozen=True)
+class Broken:
+    """A line that is wrong: its type and names, "" if not even they can be read."""
+
+    type: str = ""
+    id: str = ""
+    template: str = ""
+
+
+def read_records(path: str | Path, findings: Findings) -> Iterator[tuple[Record | Broken, Line]]:
+    """Every record of a file with its line; what is wrong goes to `findings`.
 
     Ends at once if the first line is not a header of a version that can be read.
     InputError if the file cannot be opened.
     """
-    header: Header | None = None
+    weights: str | None = None
     for line in _lines(Path(path), findings):
-        record = _record(line, header)
-        if header is None:
-            if not isinstance(record, Header):
+        value = _value(line)
+        if weights is None:
+            if not _is_header(value, line):
                 return
-            header = record
-        elif isinstance(record, Header):
+        elif value is not None and value["type"] == "header":
             line.problem("type", "a second header; the first line is the only one")
             continue
-        if record is not None:
-            yield record, line
-    if header is None and not findings.problems:
+        record = _record(value, line, weights or "")
+        if weights is None:
+            weights = record.weights if isinstance(record, Header) else "bf16"
+        yield record, line
+    if weights is None and not findings.problems:
         findings.problem(1, 1, "", f"is empty; the first line must be the header of a {FORMAT}")
 
 
 def _lines(path: Path, findings: Findings) -> Iterator[Line]:
     """The lines that are text; blank ones are passed over."""
-    number = 0
     try:
-        with open_binary(path) as stream:
-            while data := stream.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(data) > LONGEST_LINE:
-                    findings.problem(number, 1, "", f"a line of more than {LONGEST_LINE} bytes")
-                    return
-                if text := _text(data, number, findings):
-                    yield Line(number, text, findings)
-    except (EOFError, zlib.error) as error:
-        what = "the file is cut off" if isinstance(error, EOFError) else str(error)
-        findings.problem(number + 1, 1, "", f"truncated or damaged gzip: {what}")
-    except OSError as error:  # BadGzipFile is one
-        if number == 0 and error.strerror:
-            raise InputError(Problem(str(path), 1, 1, "", f"cannot be read: {error.strerror}")) from None
-        findings.problem(number + 1, 1, "", f"damaged gzip: {error}")
+        for number, data in enumerate(lines_of_file(path), 1):
+            if text := _text(data, number, findings):
+                yield Line(number, text, findings)
+    except FileDamage as error:
+        findings.problem(error.line, error.column, "", str(error))
+    except OSError as error:
+        raise InputError(Problem(str(path), 1, 1, "", f"cannot be read: {error.strerror}")) from None
 
 
 def _text(data: bytes, number: int, findings: Findings) -> str:
@@ -149,8 +149,8 @@ def _text(data: bytes, number: int, findings: Findings) -> str:
         return ""
 
 
-def _record(line: Line, header: Header | None) -> Record | None:
-    """The record of a line, None if something is wrong with it."""
+def _value(line: Line) -> dict[str, Any] | None:
+    """The object of a line, None if it is none of a known type."""
     try:
         value = parse_line(line.text)
     except LineError as error:
@@ -158,25 +158,31 @@ def _record(line: Line, header: Header | None) -> Record | None:
         for problem in error.problems:
             line.findings.problem(line.number, problem.column, ".".join(problem.path), problem.message)
         return None
-    if not _known_type(value, line, header):
-        return None
+    type_ = value.get("type") if isinstance(value, dict) else None
+    if isinstance(type_, str) and type_ in RECORDS:
+        return dict(value)
+    hint = did_you_mean(type_[:40], RECORDS) if isinstance(type_, str) else ""
+    line.problem("type", f"must be one of {', '.join(RECORDS)}{hint}")
+    return None
+
+
+def _is_header(value: dict[str, Any] | None, line: Line) -> bool:
+    """True if the line is a header of a version that can be read."""
+    if value is not None and value["type"] == "header" and value.get("format") == FORMAT:
+        return _known_version(value.get("version"), line)
+    if not line.wrong:
+        line.problem("", f'the first line must be the header of a {FORMAT}: {{"type":"header","format":"{FORMAT}",...')
+    return False
+
+
+def _record(value: dict[str, Any] | None, line: Line, weights: str) -> Record | Broken:
+    """The record of a line; `weights` is the header's data type of weights."""
+    if value is None:
+        return Broken()
     RECORDS[value["type"]].check(value, (), Sink(line.problem, line.unknown_key))
     if line.wrong:
-        return None
-    return record_of(value, line.number, header.weights if header else "", line.unknown)
-
-
-def _known_type(value: Any, line: Line, header: Header | None) -> bool:
-    """True if the line is an object of a known type, and the header of a known version."""
-    type_ = value.get("type") if isinstance(value, dict) else None
-    if header is None and (type_ != "header" or value.get("format") != FORMAT):
-        line.problem("", f'the first line must be the header of a {FORMAT}: {{"type":"header","format":"{FORMAT}",...')
-        return False
-    if not isinstance(type_, str) or type_ not in RECORDS:
-        hint = did_you_mean(type_[:40], RECORDS) if isinstance(type_, str) else ""
-        line.problem("type", f"must be one of {', '.join(RECORDS)}{hint}")
-        return False
-    return type_ != "header" or _known_version(value.get("version"), line)
+        return Broken(value["type"], str(value.get("id", "")), str(value.get("template", "")))
+    return record_of(value, line.number, weights, line.unknown)
 
 
 def _known_version(version: Any, line: Line) -> bool:
@@ -204,6 +210,10 @@ def checked_records(path: str | Path, findings: Findings, memory: Memory | None 
     """
     rules: Rules | None = None
     for record, line in read_records(path, findings):
+        if isinstance(record, Broken):
+            if rules is not None:
+                rules.broken(record.type, record.id, record.template)
+            continue
         if isinstance(record, Header):
             rules = Rules(record, line, memory)
         elif rules is not None:

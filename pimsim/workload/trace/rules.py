@@ -77,6 +77,7 @@ class _Known:
     costs: of one step, by the number of the header's check.
     parameters: None if a size of an operator with weights depends on a symbol.
     stored_bytes: weights so far, towards the memory.
+    incomplete: an operator is wrong, so that sums mean nothing.
     """
 
     template: Template
@@ -85,6 +86,7 @@ class _Known:
     costs: dict[int, Cost] = field(default_factory=dict)
     parameters: int | None = 0
     stored_bytes: int = 0
+    incomplete: bool = False
 
 
 class Rules:
@@ -99,6 +101,7 @@ class Rules:
         self.dependencies = Dependencies()
         self.sizes = 0
         self.scheduled = False
+        self.unread = False  # a line could not be read at all: what is missing may have been there
         self._check_header()
 
     def check(self, record: Record, line: Line) -> None:
@@ -111,16 +114,26 @@ class Rules:
             case Schedule():
                 self._schedule(record, line)
 
+    def broken(self, type_: str, id: str, template: str) -> None:
+        """A line is wrong: what it leaves out is no problem of the others."""
+        self.unread |= type_ in ("", "template")
+        if type_ == "template":
+            self._close()
+        elif self.open is not None and type_ in ("", "op"):
+            self.open.incomplete = True
+            self.dependencies.incomplete |= not id
+            self.dependencies.broken.add(id)
+
     def finish(self) -> None:
         """Note what is wrong with the file as a whole."""
         self._close()
-        if not self.templates:
+        if not self.templates and not self.unread:
             self.line.problem("", "no template follows the header")
         for number, check in enumerate(self.header.checks):
             self._compare(number, check)
         parameters = self.header.model.parameters
         for known in self.templates.values():
-            if parameters is not None and known.parameters not in (None, parameters):
+            if parameters is not None and not known.incomplete and known.parameters not in (None, parameters):
                 message = f"{parameters}, but the operators of {known.template.id!r} have {known.parameters}"
                 self.line.problem("model.parameters", message)
 
@@ -172,7 +185,7 @@ class Rules:
     def _close(self) -> None:
         """The open template has ended."""
         self.dependencies.close()
-        if self.open is not None and not self.dependencies.ops:
+        if self.open is not None and not self.dependencies.ops and not self.open.incomplete:
             self.open.line.problem("id", f"template {self.open.template.id!r} has no operators")
         self.open = None
         self.dependencies = Dependencies()
@@ -182,6 +195,8 @@ class Rules:
     def _op(self, op: OpRecord, line: Line) -> None:
         known = self.open
         if known is None or op.template != known.template.id:
+            if self.unread:
+                return
             hint = "" if op.template in self.templates else did_you_mean(op.template[:40], self.templates)
             where = f"the template above is {known.template.id!r}" if known else "no template is right above"
             line.problem("template", f"{op.template!r}, but {where}{hint}")
@@ -193,6 +208,7 @@ class Rules:
         wrong = [*self._wrong_kind(op), *self._undeclared(op)]
         for key, message in wrong:
             line.problem(key, message)
+            known.incomplete = True
         if not wrong:
             self._price(op, known, line)
 
@@ -236,6 +252,7 @@ class Rules:
         except ValueError as error:
             message = str(error).removeprefix(f"operator {op.id!r}: ")
             line.problem(_KEYS.get(message.split()[0], ""), message)
+            known.incomplete = True
 
     def _keep_size(self, known: _Known, expr: Expr, line: Line, key: str) -> None:
         """To be tried at every binding of the schedule."""
@@ -269,7 +286,7 @@ class Rules:
         self.scheduled = True
         known = self.templates.get(schedule.template)
         wrong = list(self._wrong_bindings(schedule))
-        if known is None:
+        if known is None and not self.unread:
             hint = did_you_mean(schedule.template[:40], self.templates)
             wrong.append(("template", f"no template {schedule.template!r}{hint}"))
         if schedule.layers is not None and schedule.layers > self.header.model.layers:
@@ -312,11 +329,14 @@ class Rules:
     def _compare(self, number: int, check: Check) -> None:
         """The sums of a template against a check of the header."""
         key = f"checks.{number}"
-        if check.template not in self.templates:
+        known = self.templates.get(check.template)
+        if known is None:
+            if self.unread:
+                return
             hint = did_you_mean(check.template[:40], self.templates)
             self.line.problem(f"{key}.template", f"no template {check.template!r}{hint}")
-        elif number in self.bound:
-            cost = self.templates[check.template].costs.get(number, Cost())
+        elif number in self.bound and not known.incomplete:
+            cost = known.costs.get(number, Cost())
             for name in ("flops", "matrix_flops", "weight_bytes", "kv_bytes"):
                 stated, found = getattr(check, name), getattr(cost, name)
                 if stated != found:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.workload.trace.cost import Cost, cost_of
-from pimsim.workload.trace.reader import Findings, checked_records
+from pimsim.workload.trace.reader import MOST_PROBLEMS, Findings, checked_records
 from pimsim.workload.trace.records import BATCH, CONTEXT, QUERY, Header, OpRecord, Schedule, Template
 
 BINDING = {CONTEXT: 1024, BATCH: 1, QUERY: 1}
@@ -65,6 +65,7 @@ def overview(path: str | Path, binding: Mapping[str, int] | None = None) -> Over
     """
     findings = Findings(str(path))
     found: Overview | None = None
+    unfit: list[Problem] = []
     for record in checked_records(path, findings):
         match record:
             case Header():
@@ -73,13 +74,15 @@ def overview(path: str | Path, binding: Mapping[str, int] | None = None) -> Over
                 found.templates[record.id] = record
                 found.shares[record.id] = {}
             case OpRecord() if found and record.template in found.templates:
-                _share(found, record)
+                unfit += _share(found, record)[: MOST_PROBLEMS - len(unfit)]
             case Schedule() if found:
                 found.schedule_lines += 1
                 if found.schedule_lines <= _MOST_LINES:
                     found.schedule.append(record)
     if findings.problems or found is None:
         raise InputError(findings.problems)
+    if unfit:
+        raise InputError(unfit)
     found.warnings = findings.warnings
     return found
 
@@ -96,16 +99,18 @@ def _complete(header: Header, binding: Mapping[str, int]) -> dict[str, int]:
     return values
 
 
-def _share(found: Overview, op: OpRecord) -> None:
+def _share(found: Overview, op: OpRecord) -> list[Problem]:
+    """Take in an operator; the problem it has at this binding, if there is one."""
     template = found.templates[op.template]
     try:
         cost = cost_of(op, found.header, found.binding)
     except KeyError:  # a symbol that is not declared: among the findings
-        return
+        return []
     except ValueError as error:
-        raise InputError(Problem(found.file, op.line, 1, "", f"at {_binding(found.binding)}: {error}")) from None
+        return [Problem(found.file, op.line, 1, "", f"at {_binding(found.binding)}: {error}")]
     share = found.shares[op.template].setdefault(op.role, Share())
     share.add(op, cost, template.count if op.scope == "block" else 1)
+    return []
 
 
 # ---- as text
