@@ -195,11 +195,6 @@ def _steps() -> Iterator[Rule]:
         lambda query, output: output % query == 0,
         "must divide output_tokens ({1}), not {0}",
     )
-    yield Rule(
-        ("workload.query_tokens", "baselines"),
-        lambda query, baselines: query == 1 or not baselines,
-        "must be 1 with baselines, not {0}: they decode one token a step; leave out baselines",
-    )
 
 
 RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_currents(), *_model(), *_steps())

@@ -27,8 +27,9 @@ import simpy
 from pimsim.dram.engine import Block, Engine, Ints
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.layout import Work
-from pimsim.mapping.plan import START, Instruction, Plan, Step
+from pimsim.mapping.plan import Plan
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally
 
 Progress = Callable[[int, int], None]

@@ -70,7 +70,7 @@ SPECIAL: Mapping[str, Change] = {
     "mapping.value_append": Change("all_bank"),
     "workload.model": Change("gpt2-medium"),
     "workload.trace": Change("nowhere.jsonl"),  # refused: there is no such file
-    "workload.query_tokens": Change(2, {"baselines": []}),
+    "workload.query_tokens": Change(2),
     "workload.model_config": Change(MODEL),
     "workload.prompt_tokens": Change(1),
     "schedule": Change("overlap"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pimsim.mapping.plan import START, Plan, compile_plan
+from pimsim.mapping.instructions import START
+from pimsim.mapping.plan import Plan, compile_plan
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import OperatorTally, Tally
 from pimsim.workload.models import MODELS
@@ -133,6 +134,14 @@ def test_every_expert_is_kept_and_the_active_ones_run() -> None:
     assert row(two, "expert_sum").multiplies == 2 * 256 and row(two, "expert_sum").adds == 256
 
 
+def test_partial_sums_of_every_active_expert_are_added_up() -> None:
+    """A buffer of 128 elements cuts inputs of 256 in two and of 512 in four."""
+    tally = tally_of(**model(experts=8, active_experts=2), pim__global_buffer_bytes=256)
+    attention, router = 4 * 256, 8
+    up, down = 2 * (2 * 512), 2 * (3 * 256)
+    assert row(tally, "sum").adds == attention + router + up + down
+
+
 def test_the_router_decides_only_where_commands_go() -> None:
     """Experts are alike: `expected` and every seed take the same time."""
     keys = model(tokens=4, layers=3, experts=4, active_experts=2)
@@ -156,6 +165,17 @@ def test_vectors_and_blocks_have_experts_of_their_own_and_up_and_down_agree() ->
     assert all(a < b for one, two in pairs for a, b in zip(one, two, strict=True))
     assert len({tuple(map(tuple, pair)) for pair in pairs}) > 1
     assert len({tuple(expert) for one, two in pairs for expert in zip(one, two, strict=True)}) > 5
+
+
+def test_a_token_has_the_same_experts_however_many_are_decoded_at_once() -> None:
+    plan = plan_of(**model(experts=8, active_experts=2), workload__batch=3, workload__routing="sampled")
+
+    def bases(context: int, tokens: int) -> list[tuple[int, ...]]:
+        step = plan.step(context, head=False, tokens=tokens)
+        return [i.bases for i in step.block if i.operator == "ffn_up"]
+
+    assert bases(2, tokens=2) == bases(1, tokens=1) + bases(2, tokens=1)
+    assert bases(1, tokens=1) != bases(2, tokens=1)
 
 
 # ---- what waits for what ----------------------------------------------------------------------

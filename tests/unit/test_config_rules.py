@@ -61,10 +61,8 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
      "must be at most experts (2), not 3"),
     (CUSTOM + "head_dim", 5, {"workload.model_config": {**SHAPE, "family": "llama"}},
      "must be even, not 5: rotary positions turn pairs of elements"),
-    ("workload.query_tokens", 3, {"baselines": [], "workload.output_tokens": 10},
+    ("workload.query_tokens", 3, {"workload.output_tokens": 10},
      "must divide output_tokens (10), not 3"),
-    ("workload.query_tokens", 2, {"workload.output_tokens": 10},
-     "must be 1 with baselines, not 2: they decode one token a step; leave out baselines"),
 ]  # fmt: skip
 
 
