@@ -59,6 +59,17 @@ _LLAMA: Counts = {
 _GROUPED: Counts = {**_LLAMA, "attention": (30, 11)}
 # source: measured: mistral-7b; the mask and the cache know the window
 _WINDOWED: Counts = {**_GROUPED, "attention": (32, 11), "overhead": (41, 26)}
+# source: measured: mixtral-8x7b; experts as grouped products, sorted by the router's choice
+_EXPERTS: Counts = {
+    **_GROUPED,
+    "ffn_norm": (10, 8),
+    "router": (3, 2),
+    "router_softmax": (1, 1),
+    "router_topk": (17, 13),
+    "ffn_up": (3, 1),
+    "ffn_down": (2, 1),
+    "expert_sum": (5, 3),
+}
 
 
 def with_launches(workload: Workload) -> Workload:
@@ -78,6 +89,8 @@ def _counts(shape: ModelShape) -> Counts:
     grouped = shape.kv_heads < shape.heads
     if shape.family == "gpt2":
         return {} if grouped or shape.window else _GPT2
+    if shape.family == "mixtral":
+        return {} if shape.window or not grouped else _EXPERTS
     if shape.family not in ("llama", "qwen2", "mistral"):
         return {}
     if shape.window:

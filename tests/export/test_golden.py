@@ -41,7 +41,7 @@ def test_export_gives_the_committed_bytes(family: str, tmp_path: Path) -> None:
 
 
 @same_versions
-@pytest.mark.parametrize("name", ["gpt2-small", "llama-3.2-1b", "qwen2.5-0.5b", "mistral-7b"])
+@pytest.mark.parametrize("name", ["gpt2-small", "llama-3.2-1b", "qwen2.5-0.5b", "mistral-7b", "mixtral-8x7b"])
 def test_export_gives_the_file_of_the_generator_without_torch(name: str) -> None:
     assert dump_trace(export_trace(name, steps=7)) == dump_trace(generated(name, steps=7))
 

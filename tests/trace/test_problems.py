@@ -51,6 +51,8 @@ def test_the_small_trace_is_right(write: Write) -> None:
         ('"in":8', '"in":1e999', 3, "", "1e999 is not a finite number"),
         ('"in":8', '"in":' + "1" * 5000, 3, "", "a number with too many digits"),
         ('"in":8', '"in":' + "[" * 21 + "]" * 21, 3, "", "is nested too deeply"),
+        ('"Q":""}', '"Q":""},"routing":{"kind":"weights"}', 1, "routing.weights", "is missing"),
+        ('"Q":""}', '"Q":""},"routing":{"kind":"uniform","weights":[1]}', 1, "routing.weights", "means nothing"),
         # what lines say of each other
         ('"deps":["qkv"]', '"deps":["qvk"]', 4, "deps.0", "no operator 'qvk' in the template; did you mean 'qkv'?"),
         ('"deps":["input"]', '"deps":["attention"]', 3, "deps.0", "cycle: qkv -> attention -> qkv"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pimsim.workload.ops import LAYOUTS, OPS, PER, ROLES, SCOPES
@@ -15,13 +16,30 @@ from pimsim.workload.trace.fields import (
     Names,
     Number,
     Object,
+    Sink,
     Size,
     Steps,
     Text,
 )
+from pimsim.workload.trace.jsonline import DocumentPath
 from pimsim.workload.trace.records import DATA_TYPE_BITS, FORMAT, MAJOR, PHASES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@dataclass(frozen=True)
+class _Routing(Object):
+    """Uniform without weights, or by weights."""
+
+    def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
+        super().check(value, path, sink)
+        if not isinstance(value, dict):
+            return
+        if value.get("kind") == "weights" and "weights" not in value:
+            sink.report((*path, "weights"), "is missing", 0)
+        if value.get("kind") == "uniform" and "weights" in value:
+            sink.report((*path, "weights"), "means nothing to kind 'uniform'", 0)
+
 
 _DATA_TYPE = Choice("data type", tuple(DATA_TYPE_BITS))
 _LAUNCH = Object(
@@ -81,7 +99,7 @@ HEADER = Object(
         Field("symbols", Names(Text(empty=True, longest=1000)), "the symbols of expressions and what they mean", True),
         Field(
             "routing",
-            Object(
+            _Routing(
                 (
                     Field("kind", Choice("routing", ("uniform", "weights")), "how experts are chosen", True),
                     Field("weights", Items(Number(), 1), "how often each is chosen, relative to the others"),

@@ -1,0 +1,52 @@
+"""The page about traces has every key of the format, and its commands do what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pimsim.cli import cli
+from pimsim.workload.trace.fields import Field, Items, Kind, Object
+from pimsim.workload.trace.reader import load_trace
+from pimsim.workload.trace.schema import RECORDS
+from tests.conftest import Write
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+
+
+def _fields(kind: Kind, path: str = "") -> Iterator[tuple[str, Field]]:
+    inner = kind.item if isinstance(kind, Items) else kind
+    for field in inner.fields if isinstance(inner, Object) else ():
+        if field.key != "type":
+            yield f"{path}{field.key}", field
+            yield from _fields(field.kind, f"{path}{field.key}{'[]' * isinstance(field.kind, Items)}.")
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_every_key_of_the_format_is_on_the_page(record: str) -> None:
+    section = PAGE.split(f"\n### `{record}`\n")[1].split("\n### ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    expected = list(_fields(RECORDS[record]))
+    assert len(rows) == len(expected)
+    for row, (path, field) in zip(rows, expected, strict=True):
+        assert row.startswith(f"| `{path}` | {'yes' if field.required else ''} |")
+        assert field.doc in row and field.default in row
+
+
+def test_the_example_of_the_format_is_a_trace(write: Write) -> None:
+    [example] = re.findall(r'```\n(\{"type":"header".*?)```', PAGE, re.DOTALL)
+    assert load_trace(write(example, "t.jsonl")).schedule[0].steps == 4
+
+
+def test_what_the_page_shows_is_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    shown = PAGE.split("$ pimsim trace show traces/llama-3.2-1b.jsonl\n")[1].split("```")[0]
+    assert CliRunner().invoke(cli, ["trace", "show", "traces/llama-3.2-1b.jsonl"]).stdout == shown
+    told = PAGE.split("--config configs/pim-gpt.yaml\n")[1].split("```")[0]
+    arguments = ["trace", "validate", "traces/mistral-7b.jsonl", "--config", "configs/pim-gpt.yaml"]
+    assert CliRunner().invoke(cli, arguments).stderr == told
