@@ -132,6 +132,22 @@ def test_what_cannot_be_exported_is_refused_with_its_module(kind: str, tmp_path:
     assert str(caught.value).startswith(str(tmp_path / f"tiny-{kind}.json:1:1: "))
 
 
+@pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("llama", {"intermediate_size": 0}, "parameter model.layers.0.mlp.gate_proj.weight: has no elements"),
+        ("llama", {"max_position_embeddings": -1}, "max_positions must be at least 1, got -1"),
+        ("gpt_neox", {"head_dim": 3}, "operator 'rope': inputs and outputs must be at least 1"),
+        ("llama", {"num_hidden_layers": 0}, "no list of 0 decoder layers"),
+    ],
+)
+def test_sizes_that_make_no_model_are_refused(
+    family: str, changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        _export(tmp_path, family, **changes)
+
+
 def test_flops_other_than_those_of_torch_are_an_error_with_the_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

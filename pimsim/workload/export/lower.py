@@ -10,41 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pimsim.errors import InputError
+from pimsim.workload.export.groups import COPIES, PRODUCTS, groups
 from pimsim.workload.export.model import StepRecording
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Flow, Node, flow_of, merged
 from pimsim.workload.export.recorder import Call, Event, Region, Value
 
-_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "_grouped_mm", "convolution", "_convolution", "einsum", "mv", "addmv"}
-# Copies: the eager artefacts that pass data through (views do too).
-_COPIES = {
-    "clone",
-    "_to_copy",
-    "cat",
-    "stack",
-    "index",
-    "repeat",
-    "copy_",
-    "index_select",
-    "constant_pad_nd",
-}
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
 _FUNCTIONS = {"gelu": "gelu", "silu": "silu", "relu": "relu", "tanh": "tanh", "_softmax": "softmax", "topk": "topk"}
-# A module without modules and parameters that dispatches exactly these, copies aside, is one activation.
-_ACTIVATIONS = {
-    frozenset({"gelu"}): "gelu",
-    frozenset({"mul", "pow", "add", "tanh"}): "gelu",  # tanh approximation, written out
-    frozenset({"mul", "add", "tanh"}): "gelu",  # the same with x * x * x
-    frozenset({"silu"}): "silu",
-    frozenset({"relu"}): "relu",
-}
 _ROUTER_OPS = ("softmax", "topk")
 
 
 class Lowering:
-    """One recording turned into nodes; see `lower`."""
+    """One recording turned into `nodes`; `owners` and `sources` say for each event where it belongs."""
 
     def __init__(self, recording: StepRecording, shapes: Mapping[str, tuple[int, ...]], token_table: str) -> None:
         self.tokens = recording.tokens * recording.batch
@@ -57,7 +36,7 @@ class Lowering:
         self.flows: dict[Value, Flow] = {}
         self.aux_flops = 0
         self._trigonometric: set[Value] = set()
-        self._groups = _groups(recording.events)
+        self._groups = groups(recording.events)
         self._made: dict[Call | Region, Node] = {}
         self._rotations: dict[int, Node] = {}
         self._rotated: dict[Node, int] = {}
@@ -72,14 +51,14 @@ class Lowering:
             return self._in_region(event, event.region)
         if event.op == "embedding":
             return self._embedding(event)
-        if event.op in _PRODUCTS:
+        if event.op in PRODUCTS:
             return self._product(event, data)
         if not data:
             self._auxiliary(event)
             return None
         if event.call in self._groups:
             return self._grouped(event, data)
-        if not event.kernel or event.op in _COPIES:
+        if not event.kernel or event.op in COPIES:
             self._pass(event, data)
             return None
         if event.op in _ARITHMETIC:
@@ -98,7 +77,7 @@ class Lowering:
             self._trigonometric.update(event.outputs)
 
     def _pass(self, event: Event, data: list[Flow]) -> None:
-        """A view or a copy: `index` and `copy_` take the first value's, the others all values'."""
+        """A view or a copy: `index` takes from its first value, the others from all values."""
         first = self.flows.get(event.inputs[0])
         flow = first if event.op == "index" and first else merged(data)
         for value in event.outputs:
@@ -336,35 +315,3 @@ class Lowering:
 def _product_flops(operands: tuple[Value, ...]) -> int:
     """2 m k n of the product of two matrices, or of two batches of them."""
     return 2 * operands[0].elements * operands[1].shape[-1]
-
-
-@dataclass(frozen=True)
-class _Group:
-    """What a module is, if it is one operator, and the parameters it reads."""
-
-    op: str
-    parameters: tuple[str, ...]
-
-
-def _groups(events: tuple[Event, ...]) -> dict[Call, _Group]:
-    """The calls of modules that are one operator."""
-    dispatched: dict[Call, list[Event]] = {}
-    for event in events:
-        if event.call.leaf and event.region is None:
-            dispatched.setdefault(event.call, []).append(event)
-    return {
-        call: _Group(kind, tuple(dict.fromkeys(n for e in inside for v in e.inputs for n in v.parameters)))
-        for call, inside in dispatched.items()
-        if (kind := _kind(inside))
-    }
-
-
-def _kind(events: list[Event]) -> str:
-    ops = {event.op for event in events if event.kernel and event.op not in _COPIES}
-    if ops & _PRODUCTS or "embedding" in ops:
-        return ""
-    if "native_layer_norm" in ops:
-        return "layernorm"
-    if ops & {"rsqrt", "_fused_rms_norm", "rms_norm"}:
-        return "layernorm" if "sub" in ops else "rmsnorm"
-    return _ACTIVATIONS.get(frozenset(ops), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ def build_model(config: Any) -> Model:
     """The model of a transformers configuration, on the meta device; InputError if there is none."""
     _register()
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             module = AutoModelForCausalLM.from_config(
                 config, dtype=DTYPE, attn_implementation=ATTENTION, trust_remote_code=False
             ).eval()
@@ -93,6 +94,9 @@ def build_model(config: Any) -> Model:
         ) from error
     except Exception as error:  # whatever a configuration makes transformers raise is the configuration's fault
         raise InputError(_cannot_build(error)) from error
+    empty = next((name for name, parameter in module.named_parameters() if not parameter.numel()), "")
+    if empty:
+        raise InputError(f"parameter {empty}: has no elements")
     _refuse_states(module)
     return Model(module, *_decoder_layers(module))
 
@@ -124,7 +128,7 @@ def _decoder_layers(module: Any) -> tuple[str, int]:
     """Name and length of the module list of the decoder layers."""
     count = getattr(module.config.get_text_config(), "num_hidden_layers", 0)
     names = [n for n, m in module.named_modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
-    if not names:
+    if not names or count < 1:
         raise InputError(f"module {type(module).__name__}: no list of {count} decoder layers found in it")
     return min(names, key=lambda name: name.count(".")), count
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import transformers
 
+from pimsim.errors import InputError
 from pimsim.workload.export import Exported
 from pimsim.workload.export.fold import Folded
 from pimsim.workload.export.graph import steps_of
@@ -16,7 +17,14 @@ from pimsim.workload.graph import Workload
 
 
 def run(name: str, config: Any, prompt: int, query: int, batch: int) -> Exported:
-    """Build the model, record it, and check what was recorded."""
+    """Build the model, record it, and check what was recorded; InputError for sizes that a trace cannot hold."""
+    try:
+        return _run(name, config, prompt, query, batch)
+    except ValueError as error:  # of an operator, a shape or a workload, which name what is wrong
+        raise InputError(f"sizes that a trace cannot hold: {error}") from error
+
+
+def _run(name: str, config: Any, prompt: int, query: int, batch: int) -> Exported:
     model = build_model(config)
     steps = steps_of(model, prompt, query, batch)
 
