@@ -43,7 +43,7 @@ def trace_warnings(config: Config) -> tuple[Problem, ...]:
 
 
 def scheduled(path: str, given: Collection[str]) -> tuple[dict[str, int], int]:
-    """What the schedule of a trace says of the workload beyond the keys `given`, and the line that says it.
+    """What the schedule of a trace says of the workload, and the line that says it; nothing if all is `given`.
 
     A first decode step at context T with Q query tokens follows a prompt of T - Q tokens, whether
     the schedule has its prefill or not.  InputError for a trace that is wrong, or a schedule that
@@ -61,7 +61,7 @@ def scheduled(path: str, given: Collection[str]) -> tuple[dict[str, int], int]:
         raise InputError(problems)
     first = decode[0]
     values = (first.context - first.tokens, sum(run.steps * run.tokens for run in decode), first.tokens, first.batch)
-    return {key: value for key, value in zip(_SCHEDULED, values, strict=True) if key not in given}, first.line
+    return dict(zip(_SCHEDULED, values, strict=True)), first.line
 
 
 def _gaps(trace: Trace, runs: Sequence[Run]) -> Iterator[Problem]:

@@ -137,6 +137,16 @@ def test_steps_that_do_not_follow_each_other_are_refused_unless_they_are_not_nee
     assert workload_of(bare, trace=path, **given) == (0, 2, 1, 1)
 
 
+def test_lines_of_a_schedule_go_on_with_the_same_sequences(place: Place, bare: Path) -> None:
+    (first,) = mine(steps=3).schedule
+    more = replace(first, first=3, last=4)
+    assert workload_of(bare, trace=str(place(replace(mine(steps=3), schedule=(first, more))))) == (0, 5, 1, 1)
+    other = replace(more, bindings={**more.bindings, "B": Expr(2)})
+    path = str(place(replace(mine(steps=3), schedule=(first, other))))
+    (problem,) = problems(bare, f"workload.trace={path}")
+    assert "Q 1 and B 2 differ from 1 and 1" in problem
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
