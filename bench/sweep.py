@@ -19,7 +19,7 @@ import pimsim
 import pimsim.sweep
 
 CONFIG = Path(__file__).parent.parent / "configs" / "pim-gpt.yaml"
-POINT_S = 0.5
+POINT_S, POINTS = 0.5, 24
 TINY = {"name": "tiny", "layers": 1, "d_model": 64, "heads": 1}
 
 
@@ -65,11 +65,15 @@ def rate(sweep: dict[str, Any], workers: int) -> float:
 def scaling(repeats: int = 3) -> None:
     """2 workers over 1."""
     tokens = tokens_for(POINT_S)
-    sweep = sweep_of(24, workload__model="gpt3-xl", workload__output_tokens=tokens)
+    sweep = sweep_of(POINTS, workload__model="gpt3-xl", workload__output_tokens=tokens)
     found = [(rate(sweep, 1), rate(sweep, 2)) for _ in range(repeats)]
     for one, two in found:
         print(f"points of {1 / one:.2f} s: {one:.2f}/s with 1 worker, {two:.2f}/s with 2: {two / one:.2f} times")
     print(f"best of {repeats}: {max(two / one for one, two in found):.2f} times")
+    before = time.process_time()
+    run(sweep, 2)
+    used = (time.process_time() - before) / POINTS
+    print(f"the parent uses {1000 * used:.1f} ms of processor time a point, start and files included")
 
 
 def tokens_for(seconds: float) -> int:
