@@ -28,6 +28,7 @@ from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import START, Instruction, Plan, Step
+from pimsim.sim.observer import Executed
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally
 
 Progress = Callable[[int, int], None]
@@ -83,11 +84,14 @@ def _dependencies(instructions: Sequence[Instruction]) -> Ints:
 
 
 class System:
-    """One simulation of a plan."""
+    """One simulation of a plan; `observer` is told of every instruction."""
 
-    def __init__(self, plan: Plan, engine: Engine) -> None:
+    def __init__(self, plan: Plan, engine: Engine, observer: Callable[[Executed], None] | None = None) -> None:
         self.plan = plan
         self.engine = engine
+        self.observer = observer
+        self.context = 0  # of the step under way
+        self.layer = -1  # of the first copy of the part under way; -1: outside of the blocks
         self.env = simpy.Environment()
         self.counters: dict[tuple[str, str], Counter] = {}
         self.tokens: list[TokenTally] = []
@@ -114,7 +118,7 @@ class System:
         prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
         for context in range(1, total + 1):
             phase = "prefill" if context <= prompt else "decode"
-            begin = self.accounted
+            begin, self.context = self.accounted, context
             step = self.plan.step(context, head=context >= prompt)
             yield from self._step(phase, step)
             index = context if phase == "prefill" else context - prompt
@@ -126,7 +130,7 @@ class System:
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
-        begin = self.accounted
+        begin, self.context = self.accounted, context
         for _ in self._step("decode", self.plan.step(context, head=True)):
             pass
         return self.accounted - begin
@@ -135,6 +139,7 @@ class System:
         layers = self.plan.workload.shape.layers
         for instructions, copies in ((step.before, 1), (step.block, layers), (step.after, 1)):
             if instructions:
+                self.layer = 0 if instructions is step.block else -1
                 self._part(phase, instructions, copies)
             if self.accounted > self.env.now:
                 yield self.env.timeout(self.accounted - self.env.now)
@@ -143,10 +148,36 @@ class System:
         """Carry out instructions `copies` times, and count what they did."""
         times = np.zeros((len(instructions) + 1, 2), np.int64)
         times[-1] = self.latest
-        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.clock)
+        watch = None if self.observer is None else self._watch(phase, instructions, times, self.observer)
+        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.clock, watch)
         self.latest = times[-1]
         for instruction, total, clocks in zip(instructions, totals, exposed.tolist(), strict=True):
             self._counter(phase, instruction.operator).add(instruction, copies, total, clocks)
+
+    def _watch(
+        self, phase: str, instructions: Sequence[Instruction], times: Ints, tell: Callable[[Executed], None]
+    ) -> Callable[[int, int], None]:
+        """What tells the observer of instruction i in copy c, when the engine has carried it out."""
+        before = self.clock.copy()
+
+        def watch(c: int, i: int) -> None:
+            instruction, (first, end), (charged, free, _) = instructions[i], times[i].tolist(), before.tolist()
+            unit = "" if instruction.work else instruction.cause
+            tell(
+                Executed(
+                    phase,
+                    self.context,
+                    instruction.operator,
+                    instruction.key,
+                    unit,
+                    self.layer + c,
+                    (charged, self.accounted),
+                    (max(first, free) if unit else first, end),
+                )
+            )
+            before[:] = self.clock
+
+        return watch
 
     def _block(self, instructions: Sequence[Instruction], copies: int) -> Block:
         """The instructions as the engine reads them."""
