@@ -102,12 +102,14 @@ class Activity:
             each = float(prices.commands[name] / self._durations.length(number))
             energy = energy + each * self.clocks(channel, number)
         any_open = self.clocks(channel, "any bank open")
-        standby = float(prices.active) * any_open + float(prices.precharged) * (self._lasted() - any_open)
-        return self._in_watts(energy + standby)
+        standby: Floats = float(prices.active) * any_open + float(prices.precharged) * (self._lasted() - any_open)
+        energy = energy + standby
+        return self._in_watts(energy)
 
     def asic_W(self, prices: Prices) -> Floats:
         """Mean power of the ASIC in each bucket."""
-        return self._in_watts(float(prices.asic) * self._lasted())
+        energy: Floats = float(prices.asic) * self._lasted()
+        return self._in_watts(energy)
 
     def _in_watts(self, energy_pJ: Floats) -> Floats:
         """pJ in each bucket as W: pJ / ns / 1000."""
