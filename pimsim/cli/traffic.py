@@ -66,6 +66,7 @@ def _table(summary: dict[str, Any]) -> str:
             f"{summary['bandwidth_GBps']:.2f} GB/s of {summary['peak_GBps']:.2f} GB/s ({summary['of_peak']:.1%})",
         ),
         ("row hits", f"{summary['row_hit_rate']:.1%}"),
+        ("refresh", f"{summary['refresh_duty']:.2%} of the time"),
         ("latency", ", ".join(f"{name} {ns:,.1f}" for name, ns in latency.items()) + " ns"),
         ("commands", ", ".join(f"{name} {n:,}" for name, n in summary["commands"].items())),
     ]

@@ -54,6 +54,13 @@ class TrafficResult:
         """Requests that opened no row, over all; an ACT repeated because a refresh closed its row counts too."""
         return max(0.0, 1 - self.commands["ACT"] / self.requests)
 
+    @property
+    def refresh_duty(self) -> float:
+        """Share of the time that refreshes take: tRFC of a channel per REFAB, tRFCpb of one of its banks per REFPB."""
+        n, banks = self.device.cycles, self.device.banks
+        clocks = self.commands.get("REFAB", 0) * n["nRFC"] + self.commands.get("REFPB", 0) * n.get("nRFCpb", 0) / banks
+        return clocks / (self.clocks * self.device.channels)
+
     def summary(self) -> dict[str, Any]:
         """The figures, units in their names."""
         ns = self.latencies * (self.device.tCK_ps / 1000)
@@ -66,6 +73,7 @@ class TrafficResult:
             "peak_GBps": self.peak_GBps,
             "of_peak": self.bandwidth_GBps / self.peak_GBps,
             "row_hit_rate": self.row_hit_rate,
+            "refresh_duty": self.refresh_duty,
             "latency_ns": {
                 "min": float(ns.min()), "mean": float(ns.mean()), "p50": quantiles[0], "p95": quantiles[1],
                 "p99": quantiles[2], "max": float(ns.max()),

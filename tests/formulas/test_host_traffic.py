@@ -101,6 +101,7 @@ def test_random_rows_of_all_banks_are_limited_by_tFAW() -> None:
 def test_refreshes_come_every_tREFI() -> None:
     result = simulate_traffic(GDDR6, "random", 50_000, read_fraction=0.7)
     assert result.commands["REFAB"] == pytest.approx(GDDR6.channels * result.clocks / N["nREFI"], abs=GDDR6.channels)
+    assert result.refresh_duty == pytest.approx(N["nRFC"] / N["nREFI"], rel=0.02)
 
 
 def test_a_slow_host_sees_the_unloaded_latency_and_its_own_rate() -> None:
