@@ -17,10 +17,11 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
 from pimsim.energy.model import action_costs
 from pimsim.errors import InputError, Problem
-from pimsim.mapping.plan import compile_plan, shape_of
+from pimsim.mapping.plan import compile_plan
 from pimsim.plots import Plots
 from pimsim.results.result import Result
-from pimsim.workload.models import MODELS, Workload, build
+from pimsim.workload.models import MODELS
+from pimsim.workload.source import requested_workload, scheduled, trace_warnings
 
 if TYPE_CHECKING:
     from pimsim.sim.observer import Observer
@@ -49,7 +50,7 @@ def known_names() -> dict[str, Collection[str]]:
 
 def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Loaded:
     """The configuration in a file, with where each value came from; InputError has every problem in it."""
-    return loader.load(path, overrides, known_names())
+    return loader.load(path, overrides, known_names(), scheduled)
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
@@ -59,6 +60,11 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     InputError has every problem in it, each with file, line, column and key.
     """
     return load(path, overrides).config
+
+
+def warnings(config: AnyConfig) -> tuple[Problem, ...]:
+    """What is odd about the input of a configuration that loads, but no error."""
+    return trace_warnings(config) if isinstance(config, Config) else ()
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -88,15 +94,11 @@ def _preflight_run(config: Config) -> None:
         raise InputError(problems)
 
 
-def _workload(config: Config) -> Workload:
-    return build(shape_of(config), config.workload.lm_head)
-
-
 def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
-    prompt, steps = config.workload.prompt_tokens, config.workload.output_tokens
-    contexts = range(prompt + 1, prompt + steps + 1)
-    workload, batch = _workload(config), config.workload.batch
-    return {name: evaluate(name, workload, contexts, batch, prompt) for name in config.baselines}
+    asked, workload = config.workload, requested_workload(config)
+    prompt, tokens = asked.prompt_tokens, asked.query_tokens
+    contexts = range(prompt + tokens, prompt + asked.output_tokens + 1, tokens)
+    return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens) for name in config.baselines}
 
 
 @contextmanager
@@ -140,4 +142,4 @@ def run(
         tally = simulate(config, progress, None if log is None else Path(log), window_ns, observers).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
-    return Result(config, tally, _workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots)
+    return Result(config, tally, requested_workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots)

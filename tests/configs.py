@@ -25,7 +25,7 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
     """A model of a few dozen elements, of odd sizes."""
     kv_heads = draw(st.integers(1, 3), label="kv_heads")
     heads = kv_heads * draw(st.integers(1, 2), label="heads for each")
-    return {
+    return draw(variants()) | {
         "name": "tiny",
         "layers": draw(st.integers(1, 2), label="layers"),
         "d_model": heads * draw(st.integers(1, 40), label="head_dim"),
@@ -34,6 +34,22 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
         "d_ff": draw(st.integers(1, 200), label="d_ff"),
         "vocabulary": draw(st.integers(1, 300), label="vocabulary"),
         "max_positions": draw(st.integers(1, 8), label="max_positions"),
+    }
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> dict[str, Any]:
+    """What tells models apart besides their sizes: half are GPT-2, without any of it."""
+    if draw(st.booleans(), label="as GPT-2"):
+        return {}
+    experts = draw(st.integers(1, 3), label="experts")
+    return {
+        "family": draw(st.sampled_from(["llama", "qwen2", "gpt2"]), label="family"),
+        "head_dim": 2 * draw(st.integers(1, 20), label="half a head"),
+        "window": draw(st.none() | st.integers(1, 4), label="window"),
+        "experts": experts,
+        "active_experts": draw(st.integers(1, experts), label="active experts"),
+        "tied": draw(st.booleans(), label="tied"),
     }
 
 
@@ -57,10 +73,13 @@ def organisations(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def workloads(draw: st.DrawFn) -> dict[str, Any]:
     """What is simulated: a tiny model and a few tokens, with every option."""
+    query = draw(st.sampled_from([1, 1, 2]), label="query_tokens")
     return {
         "workload.model_config": draw(models()),
         "workload.prompt_tokens": draw(st.integers(0, 3), label="prompt_tokens"),
-        "workload.output_tokens": draw(st.integers(1, 3), label="output_tokens"),
+        "workload.output_tokens": query * draw(st.integers(1, 3), label="decode steps"),
+        "workload.query_tokens": query,
+        "workload.routing": draw(st.sampled_from(["expected", "sampled"]), label="routing"),
         "workload.batch": draw(st.integers(1, 3), label="batch"),
         "workload.lm_head": draw(st.booleans(), label="lm_head"),
         "workload.biases": draw(st.booleans(), label="biases"),

@@ -17,6 +17,20 @@ Functions (source: paper names the methods, the counts follow from them):
   layernorm  mean; deviations, squares and their sum; 1/sqrt; scale, gain and bias
   softmax    maximum; exp(x - max) and its sum; reciprocal; scale.  The 1/sqrt(head_dim)
              of attention is folded into the query weights
+
+Of models that the paper does not run (derived: the same methods):
+  rmsnorm    squares and their sum; 1/sqrt of the mean; scale and gain
+  silu       x / (1 + exp(-x)): exp with the signs in its coefficients, an add, a reciprocal
+             per element, a multiply
+  tanh       cap tanh(x / cap) = cap - 2 cap / (1 + exp(2 x / cap)): a multiply, exp, an add,
+             a reciprocal per element, a multiply and a subtraction
+  relu       a comparison, on an adder
+  mul, scale a multiply per element: of two vectors, or with a constant
+  rope       x cos + x' sin: two multiplies and an add per element.  sin and cos of the
+             token's position come from a table: a row of it arrives with the token, its
+             making is not counted
+  topk       for each choice a maximum over all; the chosen are added up and scaled by 1/sum
+  weighted   a multiply per element of each vector, and their sum
 """
 
 from __future__ import annotations
@@ -55,19 +69,25 @@ class Cost:
 class Units:
     """The arithmetic of one ASIC.
 
-    `cost(kind, n, vectors)` prices `vectors` vectors of n elements each; kinds are the
-    methods named in KINDS.  KeyError for another kind.
+    `cost(kind, n, vectors, ways)` prices `vectors` vectors of n elements each; kinds are the
+    methods named in KINDS.  ways: what a topk chooses and a weighted sum adds up, of each
+    vector.  KeyError for another kind.
     """
 
     config: AsicConfig
-    _known: dict[tuple[str, int, int], Cost] = field(default_factory=dict, compare=False, repr=False)
+    _known: dict[tuple[str, int, int, int], Cost] = field(default_factory=dict, compare=False, repr=False)
 
-    def cost(self, kind: str, n: int, vectors: int = 1) -> Cost:
+    def cost(self, kind: str, n: int, vectors: int = 1, ways: int = 1) -> Cost:
         """Clocks and actions of one operator; cached, since steps repeat them."""
-        key = (kind, n, vectors)
+        key = (kind, n, vectors, ways)
         if key not in self._known:
-            self._known[key] = self._total(KINDS[kind](self.config, n, vectors))
+            self._known[key] = self._total(self._passes(*key))
         return self._known[key]
+
+    def _passes(self, kind: str, n: int, vectors: int, ways: int) -> list[Pass]:
+        if kind in KINDS_OF_WAYS:
+            return KINDS_OF_WAYS[kind](self.config, n, vectors, ways)
+        return KINDS[kind](self.config, n, vectors)
 
     def _total(self, passes: list[Pass]) -> Cost:
         return Cost(
@@ -145,11 +165,71 @@ def _argmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     return [_sweep(n * vectors, 1, 0, _tree(c), results=0)]
 
 
+def _rmsnorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    total, steps = n * vectors, c.newton_steps
+    return [
+        Pass(total, total + vectors, total * ELEMENT_BYTES, 0, 2 + _tree(c)),  # mean of the squares
+        Pass((1 + steps) * vectors, (1 + 3 * steps) * vectors, 0, 0, 2 + 4 * steps),  # 1/sqrt
+        _sweep(total, 0, 2, 2, operands=2),  # times 1/rms, times gain
+    ]
+
+
+def _reciprocal_of_exp(c: AsicConfig) -> tuple[int, int]:
+    """(adds, multiplies) of 1 / (1 + exp(x)) for one element."""
+    return (c.taylor_terms - 1) + 1 + (1 + c.newton_steps), (c.taylor_terms - 1) + 2 * c.newton_steps
+
+
+def _silu(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    adds, multiplies = _reciprocal_of_exp(c)
+    return [_sweep(n * vectors, adds, multiplies + 1, adds + multiplies + 1)]
+
+
+def _tanh(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    adds, multiplies = _reciprocal_of_exp(c)
+    return [_sweep(n * vectors, adds + 1, multiplies + 2, adds + multiplies + 3)]
+
+
+def _compare(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return [_sweep(n * vectors, 1, 0, 1)]
+
+
+def _multiply(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return [_sweep(n * vectors, 0, 1, 1, operands=2)]
+
+
+def _scale(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return [_sweep(n * vectors, 0, 1, 1)]
+
+
+def _rope(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return [_sweep(n * vectors, 1, 2, 2, operands=3)]  # x, which is also another element's x', cos and sin
+
+
+def _topk(c: AsicConfig, n: int, vectors: int, chosen: int) -> list[Pass]:
+    steps, size = c.newton_steps, chosen * vectors * ELEMENT_BYTES
+    share = Pass(
+        (chosen - 1 + 1 + steps) * vectors, (2 * steps + chosen) * vectors, size, size, chosen - 1 + 1 + 3 * steps + 1
+    )
+    return [*[_sweep(n * vectors, 1, 0, _tree(c), results=0)] * chosen, share]
+
+
+def _weighted(c: AsicConfig, n: int, vectors: int, ways: int) -> list[Pass]:
+    return [_sweep(n * vectors, ways - 1, ways, ways, operands=ways)]
+
+
 KINDS = {
     "layernorm": _layernorm,
+    "rmsnorm": _rmsnorm,
     "softmax": _softmax,
     "gelu": _gelu,
+    "silu": _silu,
+    "relu": _compare,
+    "tanh": _tanh,
+    "mul": _multiply,
+    "scale": _scale,
+    "rope": _rope,
     "residual": _add,
     "sum": _add,  # partial sums of chunks, biases, embeddings
     "argmax": _argmax,
 }
+KINDS_OF_WAYS = {"topk": _topk, "weighted": _weighted}

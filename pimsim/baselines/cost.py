@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pimsim.baselines.devices import BaselineDevice, DataType
 from pimsim.workload.models import Workload
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import Affine, Operator
 
 Vector = NDArray[np.float64]
 
@@ -50,20 +50,40 @@ class DeviceTime:
         return np.maximum(self.memory, self.compute)
 
 
-def decode_demands(workload: Workload, contexts: Vector, batch: int) -> list[Demand]:
-    """Demands of one decode step at each of `contexts`, for `batch` sequences at once."""
-    demands = []
-    for operator in workload.operators:
-        elements, operations = operator.elements(batch, biases=True), operator.operations() * batch
-        demands.append(
-            Demand(
-                operator,
-                workload.repeats(operator),
-                elements.constant + elements.slope * contexts,
-                operations.constant + operations.slope * contexts,
-            )
+def decode_demands(workload: Workload, contexts: Vector, batch: int, query_tokens: int = 1) -> list[Demand]:
+    """Demands of one decode step at each of `contexts`, for `batch` sequences of `query_tokens` tokens at once.
+
+    A context counts the step's tokens; each attends to itself and what is before it.
+    Weights, K and V are read once a step, whatever the number of tokens.
+    """
+    return [
+        Demand(
+            operator,
+            workload.repeats(operator),
+            _weights(operator, batch * query_tokens, workload.routing)
+            + batch * values(_state(operator, query_tokens), contexts),
+            batch * _total(operator.operations(), contexts, query_tokens),
         )
-    return demands
+        for operator in workload.operators
+    ]
+
+
+def _total(count: Affine, contexts: Vector, tokens: int) -> Vector:
+    """The sum of a count over the last `tokens` contexts up to each of `contexts`."""
+    if not (count.slope or count.windows):
+        return values(count, contexts) * tokens
+    total = np.zeros_like(contexts)
+    for back in range(tokens):
+        total = total + values(count, contexts - back)
+    return total
+
+
+def values(count: Affine, contexts: Vector) -> Vector:
+    """A count at each of `contexts`."""
+    result = count.constant + count.slope * contexts
+    for window, slope in count.windows:
+        result = result + slope * np.minimum(contexts, window)
+    return result
 
 
 def prefill_demands(workload: Workload, prompt_tokens: int, batch: int) -> list[Demand]:
@@ -76,23 +96,58 @@ def prefill_demands(workload: Workload, prompt_tokens: int, batch: int) -> list[
         Demand(
             operator,
             workload.repeats(operator),
-            np.array([float(_prefill_elements(operator, prompt_tokens, batch))]),
+            np.array([_prefill_elements(operator, prompt_tokens, batch, workload.routing)]),
             np.array([float(_prefill_operations(operator, prompt_tokens, batch))]),
         )
         for operator in workload.operators
     ]
 
 
-def _prefill_elements(operator: Operator, tokens: int, batch: int) -> int:
-    weights = operator.weights_read(biases=True) * (tokens * batch if operator.op == "embedding" else 1)
-    kv = operator.kv_moved()
-    return weights + (kv.constant + kv.slope) * tokens * batch
+def _weights(operator: Operator, vectors: int, routing: tuple[float, ...]) -> float:
+    """Weight elements read for so many vectors at once: matrices once, rows of tables for each vector.
+
+    Of experts those that at least one vector chooses, in expectation.
+    """
+    if operator.op == "embedding":
+        return float(operator.weights_read() * vectors)
+    if operator.experts == 1:
+        return float(operator.weights_read(biases=True))
+    one_expert = operator.weights_read(biases=True) / operator.active
+    return one_expert * expected_experts(operator.experts, operator.active, vectors, routing)
+
+
+def expected_experts(experts: int, active: int, vectors: int, routing: tuple[float, ...] = ()) -> float:
+    """How many experts at least one of `vectors` chooses: the sum of 1 - (1 - p)^vectors, p = active / experts.
+
+    routing: weights of the experts, p in proportion to them (at most 1) instead.  Each
+    vector chooses on its own, and `active` different experts.
+    """
+    weights = routing or (1.0,) * experts
+    whole = math.fsum(weights)
+    return math.fsum(1 - (1 - min(1.0, active * weight / whole)) ** vectors for weight in weights)
+
+
+def _state(operator: Operator, tokens: int) -> Affine:
+    """Elements of one sequence, moved in a step of so many tokens: K and V, the state of an SSM read and written."""
+    if operator.op == "ssm_update":
+        return Affine(2 * operator.inputs)
+    return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
+
+
+def _prefill_elements(operator: Operator, tokens: int, batch: int, routing: tuple[float, ...]) -> float:
+    vectors = batch if _last_token_only(operator) else tokens * batch
+    kept = 4 * operator.kv_width * tokens if operator.op == "attention" else _state(operator, tokens).constant
+    return _weights(operator, vectors, routing) + kept * batch
 
 
 def _prefill_operations(operator: Operator, tokens: int, batch: int) -> int:
-    if operator.scope == "once_after":
+    if _last_token_only(operator):
         return operator.operations().at(tokens) * batch
     return operator.operations().total(1, tokens) * batch
+
+
+def _last_token_only(operator: Operator) -> bool:
+    return operator.scope == "once_after" or operator.per == "sequence"
 
 
 def device_times(demands: list[Demand], data_type: DataType, bandwidth: float) -> list[DeviceTime]:

@@ -95,18 +95,30 @@ class Power(Section):
     cap: Watts
 
 
+class FusedAttention(Section):
+    """What attention as one kernel changes in recorded counts, which are of attention in pieces.
+
+    attention   ATen operators of one attention, instead of those recorded
+    mask        ATen operators of a step's overhead that are then not dispatched
+    """
+
+    attention: Count
+    mask: Count
+
+
 class AtenOps(Section):
     """ATen operators that the host dispatches.
 
-    per_operator                      for each operator of a block, by op
-    outside_blocks / ..._layers       in the rest of the step, per layer
+    per_operator   for each execution of an operator by op, where none are recorded
+    overhead       in the rest of a step (masks, positions), where none are recorded
+    fused          given if attention is one kernel
     """
 
     source: Label
     note: str
     per_operator: Annotated[dict[str, Count], AfterValidator(_known_operators)]
-    outside_blocks: Count
-    outside_blocks_layers: AtLeastOne
+    overhead: Count
+    fused: FusedAttention | None = None
 
 
 class Eager(Section):
@@ -132,6 +144,7 @@ class BaselineDevice(Section):
     schema_: Literal["pimsim.baseline/1"] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str
+    provenance: dict[str, str] = {}  # of a measured file: processor, versions, date, command
     memory: Memory
     data_types: dict[str, DataType]
     power: Power
@@ -215,7 +228,8 @@ def _message(details: ErrorDetails) -> str:
     if kind == "missing":
         return "required key is missing"
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(details['loc'][-1]), _KEYS)}"
+        wrong = str(details["loc"][-1])
+        return f"unknown key{did_you_mean(wrong, [key for key in _KEYS if key != wrong])}"
     if kind == "value_error":
         return str(details["ctx"]["error"])
     shown = "a mapping" if isinstance(given, Mapping) else repr(given)
@@ -232,6 +246,7 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
     Memory,
     DataType,
     Power,
+    FusedAttention,
     AtenOps,
     Eager,
     Roofline,

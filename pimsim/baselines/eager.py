@@ -33,41 +33,42 @@ _NS_PER_US = 1000.0
 _NS_PER_MS = 1e6
 
 
-def aten_operators(device: BaselineDevice, workload: Workload) -> float:
+def aten_operators(device: BaselineDevice, workload: Workload) -> int:
     """ATen operators dispatched in one step; InputError if the device has no count for an operator."""
-    blocks = sum(_count(device, o) * workload.repeats(o) for o in workload.operators)
-    return blocks + _outside_blocks(device, workload)
+    inside = sum(_count(device, operator) * workload.repeats(operator) for operator in workload.operators)
+    return inside + _overhead(device, workload)
 
 
 def _count(device: BaselineDevice, operator: Operator) -> int:
-    """ATen operators of one execution; those outside the blocks are counted together."""
-    if operator.scope != "block":
-        return 0
-    counts = device.eager.aten_ops.per_operator
-    if operator.op not in counts:
+    """ATen operators of one execution: as recorded, or the device's own count."""
+    ops = device.eager.aten_ops
+    if operator.aten is not None:
+        return ops.fused.attention if ops.fused and operator.op == "attention" else operator.aten
+    if operator.op not in ops.per_operator:
         raise InputError(
-            f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(counts)}",
+            f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(ops.per_operator)}",
             key="eager.aten_ops.per_operator",
         )
-    return counts[operator.op]
+    return ops.per_operator[operator.op] * operator.active  # each expert that runs is launched
 
 
-def _outside_blocks(device: BaselineDevice, workload: Workload) -> float:
+def _overhead(device: BaselineDevice, workload: Workload) -> int:
+    """ATen operators of a step that belong to no operator: eager attention's mask is the most of them."""
     ops = device.eager.aten_ops
-    return ops.outside_blocks * workload.shape.layers / ops.outside_blocks_layers
+    if workload.overhead_aten is None:
+        return ops.overhead
+    return max(0, workload.overhead_aten - ops.fused.mask) if ops.fused else workload.overhead_aten
 
 
-def eager(
-    device: BaselineDevice, workload: Workload, demands: list[Demand], batch: int, measurable: bool = True
-) -> dict[str, Any]:
+def eager(device: BaselineDevice, workload: Workload, demands: list[Demand], measurable: bool) -> dict[str, Any]:
     """Latency (ns) and energy (pJ) of all steps, with the constants and what bound it.
 
-    measurable: a measurement of the device file may stand in (decode; batch 1).
+    measurable: a measurement of the device file may stand in (decode of one token at a time).
     Raises InputError if the device has no count for an operator.
     """
     data_type = device.data_types[device.eager.data_type]
     times = device_times(demands, data_type, device.bandwidth * device.eager.efficiency.value)
-    measured = device.eager.measured.get(workload.shape.name) if measurable and batch == 1 else None
+    measured = device.eager.measured.get(workload.shape.name) if measurable else None
     if measured is not None:
         latency = np.full_like(times[0].memory, measured.value * _NS_PER_MS)
         parts = {"measured": latency}
@@ -96,7 +97,7 @@ def _parts(device: BaselineDevice, workload: Workload, times: list[DeviceTime]) 
     if device.eager.synchronise == "step":
         launch = aten_operators(device, workload) * op_time
         return _split(np.full_like(times[0].memory, launch), times)
-    outside = _outside_blocks(device, workload) * op_time
+    outside = _overhead(device, workload) * op_time
     parts = {"launch": np.full_like(times[0].memory, outside)}
     parts |= {"memory": np.zeros_like(parts["launch"]), "compute": np.zeros_like(parts["launch"])}
     for time in times:

@@ -20,39 +20,40 @@ def evaluate(
     contexts: Iterable[int],
     batch: int = 1,
     prompt_tokens: int = 0,
+    query_tokens: int = 1,
 ) -> dict[str, Any]:
     """A baseline's latency and energy for decode steps at `contexts`, after a prompt.
 
     device: a name or path as `load` takes, or a device. contexts: one per step, each
-    counts the token being decoded. Whether the LM head and the embedding count is the
-    workload's to say (`build(shape, lm_head)`).
+    counts the tokens being decoded, of which a step has `query_tokens`. Whether the LM
+    head and the embedding count is the workload's to say (`build(shape, lm_head)`).
 
     Returns plain numbers, text and mappings: decode `latency_ns` and `energy_pJ` of
-    the eager model, the same per step (`latency_per_token_ns`) and per token of every
+    the eager model, the same per token (`latency_per_token_ns`) and per token of every
     sequence (`energy_per_token_pJ`), `prefill_latency_ns`, `prefill_energy_pJ` (0
     without a prompt), `model` (the eager model with its constants, and what bound it)
     and `roofline` (the bound, in one format and, under `by_data_type`, in each).
 
     Raises InputError for a device file that is wrong or lacks an operator, ValueError
-    for no contexts, a context or batch below 1, or a negative prompt.
+    for no contexts, a context below `query_tokens`, a batch below 1, or a negative prompt.
     """
-    steps = _steps(contexts, batch, prompt_tokens)
+    steps = _steps(contexts, batch, prompt_tokens, query_tokens)
     found = load(device) if isinstance(device, str) else device
-    decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch)
-    model = eager(found, workload, decode, batch)
+    decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch, query_tokens)
+    model = eager(found, workload, decode, measurable=batch * query_tokens == 1)
     bound = _rooflines(found, decode)
     prefill = (0.0, 0.0)
     if prompt_tokens:
         demands = prefill_demands(workload, prompt_tokens, batch)
-        whole = eager(found, workload, demands, batch, measurable=False)
+        whole = eager(found, workload, demands, measurable=False)
         prefill = (whole["latency_ns"], whole["energy_pJ"])
         model["prefill"] = {key: whole[key] for key in ("latency_ns", "energy_pJ", "energy_cap_pJ", "bound")}
         bound["prefill"] = {key: _rooflines(found, demands)[key] for key in ("latency_ns", "energy_pJ")}
     return {
         "latency_ns": model["latency_ns"],
         "energy_pJ": model["energy_pJ"],
-        "latency_per_token_ns": model["latency_ns"] / len(steps),
-        "energy_per_token_pJ": model["energy_pJ"] / (len(steps) * batch),
+        "latency_per_token_ns": model["latency_ns"] / (len(steps) * query_tokens),
+        "energy_per_token_pJ": model["energy_pJ"] / (len(steps) * query_tokens * batch),
         "prefill_latency_ns": prefill[0],
         "prefill_energy_pJ": prefill[1],
         "model": model,
@@ -60,10 +61,10 @@ def evaluate(
     }
 
 
-def _steps(contexts: Iterable[int], batch: int, prompt_tokens: int) -> list[int]:
+def _steps(contexts: Iterable[int], batch: int, prompt_tokens: int, query_tokens: int) -> list[int]:
     steps = list(contexts)
-    if not steps or min(steps) < 1:
-        raise ValueError("contexts must be one or more numbers, each at least 1")
+    if query_tokens < 1 or not steps or min(steps) < query_tokens:
+        raise ValueError(f"contexts must be one or more numbers, each at least the {query_tokens} tokens of a step")
     if batch < 1 or prompt_tokens < 0:
         raise ValueError(f"batch must be at least 1 and prompt_tokens at least 0, got {batch} and {prompt_tokens}")
     return steps

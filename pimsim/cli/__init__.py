@@ -9,12 +9,15 @@ from __future__ import annotations
 import click
 
 import pimsim
+from pimsim.cli.calibrate import calibrate
 from pimsim.cli.check import check
 from pimsim.cli.config import config
+from pimsim.cli.interchange import import_trace, to_chakra
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
 from pimsim.cli.run import run
+from pimsim.cli.trace import trace
 from pimsim.cli.traffic import traffic
 
 
@@ -29,8 +32,10 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models):
+for command in (run, check, replay, traffic, config, models, trace, calibrate):
     cli.add_command(command)
+for command in (import_trace, to_chakra):
+    trace.add_command(command)
 
 
 def main() -> None:

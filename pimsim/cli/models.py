@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from pimsim.workload.shapes import ModelShape
 
 
 @click.command()
@@ -11,11 +16,12 @@ def models() -> None:
     from pimsim.baselines import devices
     from pimsim.workload.models import MODELS
 
-    click.echo(f"{'model':<14}{'layers':>8}{'d_model':>9}{'heads':>7}{'d_ff':>8}{'parameters':>17}")
+    click.echo(f"{'model':<14}{'layers':>7}{'d_model':>9}{'heads':>10}{'d_ff':>8}{'parameters':>17}")
     for name, shape in MODELS.items():
-        click.echo(
-            f"{name:<14}{shape.layers:>8}{shape.d_model:>9}{shape.heads:>7}{shape.d_ff:>8}{_parameters(name):>17,}"
-        )
+        heads = f"{shape.heads}" if shape.heads == shape.kv_heads else f"{shape.heads} ({shape.kv_heads})"
+        sizes = f"{name:<14}{shape.layers:>7}{shape.d_model:>9}{heads:>10}{shape.d_ff:>8}{_parameters(name):>17,}"
+        click.echo(f"{sizes}  {_extras(shape)}".rstrip())
+    click.echo("heads: of queries, and of K and V where they are fewer")
     click.echo("parameters: of the decoder blocks, without embeddings and LM head")
     click.echo()
     click.echo("baseline")
@@ -27,3 +33,9 @@ def _parameters(name: str) -> int:
     from pimsim.workload.models import MODELS, build
 
     return build(MODELS[name], lm_head=False).parameters
+
+
+def _extras(shape: ModelShape) -> str:
+    """What a model has besides its sizes."""
+    window = f"window {shape.window}" if shape.window else ""
+    return window or (f"{shape.active} of {shape.experts} experts" if shape.experts > 1 else "")

@@ -38,6 +38,8 @@ def run(
 
     window_ns = _check_options(commands, timeline, window)
     loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
+    for warning in api.warnings(loaded.config):
+        click.echo(f"{warning} (warning)", err=True)
     with located_in(loaded), progress_bar(Console(stderr=True)) as progress:
         result = api.run(
             loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress

@@ -69,6 +69,10 @@ def _sections() -> dict[str, Any]:
     for kind in CONFIGS.values():
         schema = kind.model_json_schema(by_alias=True, schema_generator=_Generator)
         sections |= schema.pop("$defs") | {kind.__name__: schema}
+    workload = sections["WorkloadConfig"]
+    workload["required"].remove("output_tokens")  # a trace may say it
+    workload["if"] = {"required": ["trace"], "properties": {"trace": {"type": "string"}}}
+    workload["else"] = {"required": ["output_tokens"]}
     return sections
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +13,14 @@ from pydantic import BaseModel
 
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
-from pimsim.config.schema import REASON, AnyConfig
+from pimsim.config.schema import REASON, AnyConfig, Config
 from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.errors import InputError, Problem
 
 Overrides = Mapping[str, Any] | Sequence[str]
+# What the schedule of a trace says of the workload, and in which line, from the file and the keys that are given.
+Scheduled = Callable[[str, Collection[str]], tuple[Mapping[str, int], int]]
 DEFAULT = "default"
 _DEPTH = 20  # parts of a dotted key; the schema has four
 
@@ -51,18 +53,27 @@ class Loaded:
 
 
 def load_config(
-    path: str | os.PathLike[str], overrides: Overrides | None = None, names: Names | None = None
+    path: str | os.PathLike[str],
+    overrides: Overrides | None = None,
+    names: Names | None = None,
+    scheduled: Scheduled | None = None,
 ) -> AnyConfig:
     """As `load`, the configuration alone."""
-    return load(path, overrides, names).config
+    return load(path, overrides, names, scheduled).config
 
 
-def load(path: str | os.PathLike[str], overrides: Overrides | None = None, names: Names | None = None) -> Loaded:
+def load(
+    path: str | os.PathLike[str],
+    overrides: Overrides | None = None,
+    names: Names | None = None,
+    scheduled: Scheduled | None = None,
+) -> Loaded:
     """The configuration in the file `path`, with `overrides` on top.
 
     overrides  {"dram.channels": 4} or ["dram.channels=4"], the values of the latter in YAML
     names      names that exist by key, say {"workload.model": [...], "baselines": [...]};
                keys without a collection are not checked
+    scheduled  reads what a trace says of the workload, for keys that are not given
     InputError has every problem that was found, each with file, line, column and key.
     """
     over, main = override_tree(overrides or {}), os.fspath(path)
@@ -71,12 +82,18 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None, names
     except InputError as error:
         raise InputError(_in_order([*error.problems, *over.problems], main)) from None
     problems, config = tree.problems, None
+    trace = trace_file(tree)
+    if trace and scheduled:
+        tree, found = _complete(tree, trace, scheduled)
+        problems = [*problems, *found]
     try:
         config = validate(plain(tree.entries), names or {})
     except InputError as error:
         problems = [*problems, *error.located(lambda key: _place(tree, key)).problems]
     if problems or config is None:
         raise InputError(_in_order(problems, main))
+    if trace and isinstance(config, Config):
+        config.workload.found_at(trace)
     return Loaded(config, _provenance(config, tree), tree)
 
 
@@ -209,6 +226,45 @@ def _entry(value: Any, place: Place) -> Entry:
     if isinstance(value, list | tuple):
         return Entry(place, tuple(_entry(inner, place) for inner in value))
     return Entry(place, Decimal(str(value)) if isinstance(value, float) else value)
+
+
+# -- what a trace says -----------------------------------------------------------------
+
+
+def trace_file(tree: Tree) -> str:
+    """The trace of a configuration, from where this process stands: it is relative to the file that names it."""
+    workload = tree.entries.get("workload")
+    entry = workload.value.get("trace") if workload and isinstance(workload.value, Mapping) else None
+    if entry is None or not isinstance(entry.value, str) or not entry.value:
+        return ""
+    return os.path.normpath(os.path.join(os.path.dirname(entry.place.file), entry.value))
+
+
+def _complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[Problem]]:
+    """The tree with the keys that only the trace's schedule says, and what is wrong with the trace.
+
+    Of a trace that is wrong the keys are made up, so that they are not reported missing as well.
+    """
+    workload = tree.entries["workload"]
+    assert isinstance(workload.value, Mapping)
+    known: Mapping[str, int]
+    problems: list[Problem] = []
+    try:
+        known, line = scheduled(trace, workload.value)
+    except InputError as error:
+        known, line = {"output_tokens": 1}, 1
+        problems = [_not_a_trace(problem, workload.value["trace"], trace) for problem in error.problems]
+    added = {key: Entry(Place(trace, line, 1), value) for key, value in known.items() if key not in workload.value}
+    entry = replace(workload, value={**workload.value, **added})
+    return Tree(tree.place, {**tree.entries, "workload": entry}, tree.problems), problems
+
+
+def _not_a_trace(problem: Problem, entry: Entry, trace: str) -> Problem:
+    """A trace that cannot be read is the fault of the line that names it."""
+    if problem.file and not (problem.file == trace and problem.message.startswith(_CANNOT_READ)):
+        return problem
+    place = entry.place
+    return Problem(place.file, place.line, place.column, problem.key or "workload.trace", problem.message)
 
 
 # -- provenance -----------------------------------------------------------------------

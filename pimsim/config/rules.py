@@ -168,8 +168,8 @@ def _currents() -> Iterator[Rule]:
 def _model() -> Iterator[Rule]:
     shape = "workload.model_config"
     yield Rule(
-        (f"{shape}.heads", f"{shape}.d_model"),
-        lambda heads, width: width % heads == 0,
+        (f"{shape}.heads", f"{shape}.d_model", f"{shape}.head_dim"),
+        lambda heads, width, head_dim: head_dim is not None or width % heads == 0,
         "{0} heads do not divide d_model ({1})",
     )
     yield Rule(
@@ -177,9 +177,27 @@ def _model() -> Iterator[Rule]:
         lambda kv_heads, heads: heads % kv_heads == 0,
         "{0} heads of K and V do not divide heads ({1})",
     )
+    yield Rule(
+        (f"{shape}.active_experts", f"{shape}.experts"),
+        lambda active, experts: active <= experts,
+        "must be at most experts ({1}), not {0}",
+    )
+    yield Rule(
+        (f"{shape}.head_dim", f"{shape}.family"),
+        lambda head_dim, family: family == "gpt2" or head_dim is None or head_dim % 2 == 0,
+        "must be even, not {0}: rotary positions turn pairs of elements",
+    )
 
 
-RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_currents(), *_model())
+def _steps() -> Iterator[Rule]:
+    yield Rule(
+        ("workload.query_tokens", "workload.output_tokens"),
+        lambda query, output: output % query == 0,
+        "must divide output_tokens ({1}), not {0}",
+    )
+
+
+RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_currents(), *_model(), *_steps())
 
 
 def broken(values: Values) -> Iterator[tuple[str, str]]:
@@ -203,8 +221,6 @@ def workload_source(given: Collection[str], wrong: AbstractSet[str]) -> Iterator
         yield "workload", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is needed"
     for extra in sources[1:]:
         yield f"workload.{extra}", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is allowed, and {sources[0]} is given"
-    if "trace" in sources:
-        yield "workload.trace", "this version reads no operator traces; give model or model_config instead"
 
 
 def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:

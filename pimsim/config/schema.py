@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 SCHEMA_VERSION = "pimsim.config/1"
 REASON = "x-default-reason"
@@ -271,18 +271,37 @@ class ModelConfig(Section):
     name: str = Field(min_length=1, description="Name of the model.")
     layers: int = Field(ge=1, le=1024, description="Decoder blocks.")
     d_model: int = Field(ge=1, le=1 << 17, description="Width of the model, elements.")
-    heads: int = Field(ge=1, le=1024, description="Attention heads; a divisor of d_model.")
+    heads: int = Field(ge=1, le=1024, description="Attention heads; a divisor of d_model unless head_dim is given.")
     d_ff: int = default(_four_d_model, "Width of the FFN, elements.", "4 d_model", ge=1, le=1 << 20)
     vocabulary: int = default(50257, "Tokens in the vocabulary.", "50257 (GPT-2)", ge=1, le=10_000_000)
     max_positions: int = default(1024, "Positions with an embedding.", "1024 (GPT-2)", ge=1, le=10_000_000)
     kv_heads: int = default(_heads, "Heads of K and V; a divisor of heads.", "heads", ge=1, le=1024)
+    family: Literal["gpt2", "llama", "qwen2"] = default(
+        "gpt2",
+        "gpt2: LayerNorm, learned positions, GELU, biases; llama: RMSNorm, RoPE, gated SiLU; qwen2: llama, qkv biased.",
+        "gpt2",
+    )
+    head_dim: Annotated[int, Field(ge=1, le=1 << 16)] | None = default(None, "Elements of a head.", "d_model / heads")
+    window: Annotated[int, Field(ge=1, le=10_000_000)] | None = default(
+        None, "Tokens that are attended to at most, the newest included.", "none: all of them"
+    )
+    experts: int = default(1, "FFNs of a block; more than one have a router.", "1", ge=1, le=1024)
+    active_experts: int = default(1, "FFNs that one token uses; at most experts.", "1", ge=1, le=1024)
+    tied: bool = default(True, "The LM head is the token embedding's table.", "true (GPT-2)")
 
 
 class WorkloadConfig(Section):
-    """What is simulated: exactly one of model, trace and model_config, and the tokens."""
+    """What is simulated: exactly one of model, trace and model_config, and the tokens.
+
+    A loaded configuration has its tokens from the trace where it does not give them.
+    """
+
+    _trace_file: str = PrivateAttr("")
 
     model: str | None = default(None, "A built-in model, see `pimsim models`.", "none")
-    trace: str | None = default(None, "An operator trace; this version reads none.", "none")
+    trace: str | None = default(
+        None, "An operator trace: a file, relative to the one that names it, see `pimsim trace`.", "none"
+    )
     model_config_: ModelConfig | None = default(
         None, "The shape of a model that is not built in.", "none", alias="model_config"
     )
@@ -290,11 +309,28 @@ class WorkloadConfig(Section):
     output_tokens: int = Field(ge=1, le=1_000_000, description="Decode steps that are simulated.")
     batch: int = default(1, "Sequences decoded together.", "1", ge=1, le=4096)
     lm_head: bool = default(False, "Simulate the LM head.", "false (paper: its counts leave it out)")
+    query_tokens: int = default(
+        1, "Tokens that a decode step takes at once, each with its own context; a divisor of output_tokens.", "1",
+        ge=1, le=4096,
+    )  # fmt: skip
+    routing: Literal["expected", "sampled"] = default(
+        "expected", "A token's experts: the most frequent ones, or drawn by their frequencies.", "expected"
+    )
+    routing_seed: int = default(0, "Seed of sampled routing.", "0", ge=0, le=1 << 32)
     biases: bool = default(
         False,
         "Fetch biases and LayerNorm gains from the memory.",
         "false (derived: the paper's data movement leaves them out)",
     )
+
+    @property
+    def trace_file(self) -> str:
+        """The trace from where this process stands; `trace` is as it was written, the same on every machine."""
+        return self._trace_file or self.trace or ""
+
+    def found_at(self, trace_file: str) -> None:
+        """Say where the trace is, for a configuration that stands elsewhere."""
+        self._trace_file = trace_file
 
 
 class EngineConfig(Section):

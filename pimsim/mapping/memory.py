@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.errors import InputError
 from pimsim.mapping.layout import Grid, KeyLayout, MatrixLayout, ValueLayout, VectorLayout, ceil_div, make_grid
-from pimsim.workload.models import Workload
+from pimsim.mapping.operands import operands
+from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 
 
 @dataclass(frozen=True)
 class Region:
-    """A layout and the linear column at which each of its copies (one a layer) starts."""
+    """The linear column at which each copy of a layout starts, and the rows that each takes in every bank."""
 
     bases: tuple[int, ...]
     rows: int
@@ -26,16 +27,18 @@ class Region:
 class Memory:
     """Everything the workload keeps in DRAM, placed.
 
-    Layouts have base 0; `regions[name].bases[layer]` says where a layer's copy starts.
-    Regions of sequence s of a batch are named "keys.s" and "values.s".
+    Layouts are by the name of their operator and have base 0; `regions[name].bases` says
+    where each copy starts: one for each block, or one for each expert of each block, block by
+    block.  K and V of sequence s of a batch have regions of their own: `cache_name`.
+    tables: those of the embedding that no matrix product shares, by the name of their region.
     """
 
     grid: Grid
     matrices: dict[str, MatrixLayout]
     vectors: dict[str, VectorLayout]
-    keys: KeyLayout
-    values: ValueLayout
-    positions: VectorLayout | None
+    keys: dict[str, KeyLayout]
+    values: dict[str, ValueLayout]
+    tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
     regions: dict[str, Region]
     rows: int
@@ -71,34 +74,43 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
 
 def place(config: Config, workload: Workload, grid: Grid) -> Memory:
     """Lay out weights, K, V, vectors and scratch; InputError says by how much they do not fit."""
-    attention = next(o for o in workload.operators if o.op == "attention")
     tokens = reserve_tokens(config, grid)
-    heads = (attention.heads, attention.kv_heads, attention.head_dim)
     matrices = {o.name: MatrixLayout(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
-    vectors = dict(_vectors(grid, workload)) if config.workload.biases else {}
-    keys = KeyLayout(grid, *heads, tokens)
-    values = ValueLayout(grid, *heads, tokens, all_bank_append=config.mapping.value_append == "all_bank")
-    positions = VectorLayout(grid, workload.shape.max_positions * workload.shape.d_model) if workload.lm_head else None
-    spilled = spilled_elements(config, workload, config.workload.prompt_tokens + config.workload.output_tokens)
-    scratch = VectorLayout(grid, max(spilled.values())) if any(spilled.values()) else None
-    blocks = workload.shape.layers
-    wanted: list[tuple[str, int, int]] = []
-    for operator in workload.operators:
-        copies = blocks if operator.scope == "block" else 1
-        if operator.name in matrices:
-            wanted.append((operator.name, matrices[operator.name].rows, copies))
-        if operator.name in vectors:
-            wanted.append((vector_name(operator), vectors[operator.name].rows, copies))
-    for sequence in range(config.workload.batch):
-        wanted.append((f"keys.{sequence}", keys.rows, blocks))
-        wanted.append((f"values.{sequence}", values.rows, blocks))
-    if positions:
-        wanted.append(("positions", positions.rows, 1))
-    if scratch:
-        wanted.append(("scratch", scratch.rows, 1))
-    regions, rows = _allocate(wanted, grid.device.columns)
+    vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
+    keys, values = {}, {}
+    for o in workload.operators:
+        if o.op == "attention":
+            shape = (o.heads, o.kv_heads, o.head_dim, min(tokens, o.window or tokens))
+            keys[o.name] = KeyLayout(grid, *shape)
+            values[o.name] = ValueLayout(grid, *shape, all_bank_append=config.mapping.value_append == "all_bank")
+    tables = dict(_tables(grid, workload))
+    most = max(_spilled(config, workload), default=0)
+    scratch = VectorLayout(grid, most) if most else None
+    vectors = vectors if config.workload.biases else {}
+    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, {}, 0)
+    regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
     _check_capacity(grid.device, regions, rows)
-    return Memory(grid, matrices, vectors, keys, values, positions, scratch, regions, rows)
+    return replace(memory, regions=regions, rows=rows)
+
+
+def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tuple[str, int, int]]:
+    """(name, rows, copies) of every region, in the order in which they lie."""
+    for operator in workload.operators:
+        copies = workload.repeats(operator) * operator.experts
+        if operator.name in memory.matrices:
+            yield operator.name, memory.matrices[operator.name].rows, copies
+        if operator.name in memory.vectors:
+            yield vector_name(operator), memory.vectors[operator.name].rows, copies
+    for sequence in range(config.workload.batch):
+        for operator in workload.operators:
+            if operator.op == "attention":
+                copies = workload.repeats(operator)
+                yield cache_name("keys", operator, sequence), memory.keys[operator.name].rows, copies
+                yield cache_name("values", operator, sequence), memory.values[operator.name].rows, copies
+    for name, table in memory.tables.items():
+        yield name, table.rows, 1
+    if memory.scratch:
+        yield "scratch", memory.scratch.rows, 1
 
 
 def vector_name(operator: Operator) -> str:
@@ -106,24 +118,38 @@ def vector_name(operator: Operator) -> str:
     return f"{operator.name}.vectors"
 
 
-def _vectors(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]]:
+def cache_name(what: str, operator: Operator, sequence: int) -> str:
+    """The region of an attention's K ("keys") or V ("values") of one sequence of the batch."""
+    return f"{what}.{operator.name}.{sequence}"
+
+
+def table_name(operator: Operator, table: int) -> str:
+    """The region of one table of an embedding."""
+    return f"{operator.name}.table{table}"
+
+
+def tied_matrix(workload: Workload, operator: Operator) -> str | None:
+    """The linear whose matrix is an embedding's first table."""
+    return next((o.name for o in workload.operators if o.tied == operator.name), None)
+
+
+def _tables(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]]:
     for operator in workload.operators:
-        elements = operator.parameters() - operator.parameters(biases=False)
-        if elements:
-            yield operator.name, VectorLayout(grid, elements)
+        for i, rows in enumerate(operator.tables):
+            if i or tied_matrix(workload, operator) is None:
+                yield table_name(operator, i), VectorLayout(grid, rows * operator.outputs)
 
 
-def spilled_elements(config: Config, workload: Workload, context: int) -> dict[str, int]:
-    """Elements of each operand that the SRAM cannot hold at `context`, by the operator that makes it.
+def sram_room(config: Config) -> int:
+    """Elements that the ASIC's SRAM holds."""
+    return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
 
-    An operand shares the SRAM with the residual vector.  What does not fit is written to
-    DRAM and read back.
-    """
-    room = int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
-    shape, batch = workload.shape, config.workload.batch
-    kv_width = shape.kv_heads * shape.head_dim
-    made = {"qkv": shape.d_model + 2 * kv_width, "scores": shape.heads * context, "ffn_up": shape.d_ff}
-    return {name: max(0, batch * (elements + shape.d_model) - room) for name, elements in made.items()}
+
+def _spilled(config: Config, workload: Workload) -> list[int]:
+    """Elements of each operand that the SRAM cannot hold at the last context."""
+    work, room = config.workload, sram_room(config)
+    last = work.prompt_tokens + work.output_tokens
+    return [operand.spilled(last, work.batch, work.query_tokens, room) for operand in operands(workload)]
 
 
 def _allocate(wanted: Sequence[tuple[str, int, int]], columns: int) -> tuple[dict[str, Region], int]:

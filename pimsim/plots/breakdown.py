@@ -25,7 +25,7 @@ _ENERGY_GROUPS = (
     ("K and V", style.GREEN, ("column_read", "column_write")),
     ("standby", style.PURPLE, ("standby_active", "standby_precharged")),
 )
-_ACRONYMS = {"mac": "MAC", "asic": "ASIC", "gelu": "GELU", "io": "I/O"}
+_ACRONYMS = {"mac": "MAC", "asic": "ASIC", "gelu": "GELU", "io": "I/O", "silu": "SiLU", "relu": "ReLU", "rope": "RoPE"}
 _OTHER = ("ASIC", style.VERMILION)
 _SMALLEST = 5e-5  # shares below are one bar, "other", so that every label says more than 0.0 %
 

@@ -9,6 +9,7 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.sim.tally import DEVICE_CAUSES, Tally
 from pimsim.workload.models import Workload
+from pimsim.workload.ops import Affine
 
 # Banks that a command activates, and banks whose column it accesses ("all": every bank).
 _ACTIVATES: Mapping[str, str] = {"ACT": "one", "ACTAB": "all"}
@@ -66,13 +67,13 @@ def bytes_without_pim(config: Config, workload: Workload) -> int:
 
     For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
     reproduces the paper's 110-259x.  Weights cross once per step, K and V once per
-    sequence of the batch.
+    sequence of the batch; of experts those of one token.
     """
-    steps, first = config.workload.output_tokens, config.workload.prompt_tokens + 1
-    contexts = sum(range(first, first + steps))
-    kv_per_token = sum(o.kv_moved().slope * workload.repeats(o) for o in workload.operators)
-    elements = workload.matrix_parameters * steps + kv_per_token * config.workload.batch * contexts
-    return ELEMENT_BYTES * elements
+    work = config.workload
+    first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
+    kv = sum((o.kv_read() * workload.repeats(o) for o in workload.operators), Affine(0)) * work.batch
+    steps = range(first, last + 1, work.query_tokens)
+    return ELEMENT_BYTES * sum(workload.matrix_parameters + kv.at(context) for context in steps)
 
 
 def data_movement_reduction(tally: Tally, config: Config, workload: Workload) -> float:

@@ -14,12 +14,12 @@ from pimsim.dram.engine import Ints
 
 @dataclass(frozen=True)
 class Executed:
-    """One instruction in one layer, as it was carried out; DRAM clocks.
+    """One instruction in one block, as it was carried out; DRAM clocks.
 
     phase     "prefill" or "decode"; context: that of its step
     operator  row of the results it counts in; key: its own name in the step
     unit      the kind of ASIC work, "" for work of the channels
-    layer     the block's number from 0, -1 outside of the blocks
+    block     the block's number from 0, -1 outside of the blocks
     charged   (from, to): what it added to the latency; charges follow each other without a gap
     busy      (from, to): when it ran; of ASIC work, from its first operand until its last result
     """
@@ -29,7 +29,7 @@ class Executed:
     operator: str
     key: str
     unit: str
-    layer: int
+    block: int
     charged: tuple[int, int]
     busy: tuple[int, int]
 

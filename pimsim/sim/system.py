@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ import simpy
 from pimsim.dram.engine import Block, Engine, Ints
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.layout import Work
-from pimsim.mapping.plan import START, Instruction, Plan, Step
+from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally
 
@@ -67,6 +69,9 @@ class Counter:
 REST = Work(np.zeros((0, WIDTH), np.int64), np.zeros((0, 2), np.int64))  # what the channels do for an ASIC instruction
 
 
+_KNOWN_REGIONS = 4096  # arrays of bases that are kept
+
+
 def _or_none(tail: int | None) -> int:
     return -1 if tail is None else tail
 
@@ -91,7 +96,7 @@ class System:
         self.engine = engine
         self.observer = observer
         self.context = 0  # of the step under way
-        self.layer = -1  # of the first copy of the part under way; -1: outside of the blocks
+        self.block = -1  # number of the first copy of the part under way; -1: outside of the blocks
         self.env = simpy.Environment()
         self.counters: dict[tuple[str, str], Counter] = {}
         self.tokens: list[TokenTally] = []
@@ -114,19 +119,25 @@ class System:
         return self._tally()
 
     def _controller(self, progress: Progress | None) -> Generator[simpy.Event, Any, None]:
-        workload = self.plan.config.workload
-        prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
-        for context in range(1, total + 1):
-            phase = "prefill" if context <= prompt else "decode"
+        prompt = self.plan.config.workload.prompt_tokens
+        for number, (phase, context, tokens) in enumerate(self.steps, 1):
             begin, self.context = self.accounted, context
-            step = self.plan.step(context, head=context >= prompt)
+            step = self.plan.step(context, head=context >= prompt, tokens=tokens)
             yield from self._step(phase, step)
-            index = context if phase == "prefill" else context - prompt
+            index = number if phase == "prefill" else number - prompt
             self.tokens.append(TokenTally(phase, index, context, begin, self.accounted - begin))
             if context == prompt:
                 self.prefilled = self.accounted
             if progress:
-                progress(context, total)
+                progress(context, self.steps[-1][1])
+
+    @cached_property
+    def steps(self) -> list[tuple[str, int, int]]:
+        """(phase, context of the last token, tokens) of every step: a prompt goes token by token."""
+        work = self.plan.config.workload
+        first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
+        prefill = [("prefill", context, 1) for context in range(1, work.prompt_tokens + 1)]
+        return prefill + [("decode", t, work.query_tokens) for t in range(first, last + 1, work.query_tokens)]
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
@@ -136,10 +147,10 @@ class System:
         return self.accounted - begin
 
     def _step(self, phase: str, step: Step) -> Generator[simpy.Event, Any, None]:
-        layers = self.plan.workload.shape.layers
-        for instructions, copies in ((step.before, 1), (step.block, layers), (step.after, 1)):
+        blocks = self.plan.workload.blocks
+        for instructions, copies in ((step.before, 1), (step.block, blocks), (step.after, 1)):
             if instructions:
-                self.layer = 0 if instructions is step.block else -1
+                self.block = 0 if instructions is step.block else -1
                 self._part(phase, instructions, copies)
             if self.accounted > self.env.now:
                 yield self.env.timeout(self.accounted - self.env.now)
@@ -170,7 +181,7 @@ class System:
                     instruction.operator,
                     instruction.key,
                     unit,
-                    self.layer + c,
+                    self.block + c,
                     (charged, self.accounted),
                     (max(first, free) if unit else first, end),
                 )
@@ -199,6 +210,8 @@ class System:
     def _bases(self, instruction: Instruction, copies: int) -> Ints:
         bases = instruction.bases[:copies] or (0,) * copies
         if (found := self.regions.get(bases)) is None:
+            if len(self.regions) == _KNOWN_REGIONS:  # sampled experts are seldom the same twice
+                self.regions.clear()
             found = self.regions[bases] = np.array(bases, np.int64)
         return found
 

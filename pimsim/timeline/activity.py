@@ -108,17 +108,16 @@ class Activity:
 
     def asic_W(self, prices: Prices) -> Floats:
         """Mean power of the ASIC in each bucket."""
-        energy: Floats = float(prices.asic) * self._lasted()
-        return self._in_watts(energy)
+        return self._in_watts(float(prices.asic) * self._lasted())
 
     def _in_watts(self, energy_pJ: Floats) -> Floats:
         """pJ in each bucket as W: pJ / ns / 1000."""
         watts: Floats = energy_pJ / (np.diff(self.edges) * self.device.tCK_ps)
         return watts
 
-    def _lasted(self) -> Ints:
+    def _lasted(self) -> Floats:
         """Clocks of each bucket in which the run was under way."""
-        return np.diff(np.minimum(self.edges, self.stop))
+        return np.diff(np.minimum(self.edges, self.stop)).astype(np.float64)
 
     def _add_command(self, channel: int, number: int, clk: Ints) -> None:
         begin, end = self._durations.pins.get(number, (0, 0))

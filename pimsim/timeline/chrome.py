@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from pimsim.asic.units import KINDS
 from pimsim.dram.engine import FOREVER, Ints
 from pimsim.dram.timing import Device
 from pimsim.sim.observer import Executed
@@ -46,6 +45,7 @@ class ChromeTimeline(Recorder):
         self._names = device.command_names
         self._durations = durations(device)
         self._runs: list[Ints | None] = [None] * device.channels  # MACs since the last gap: clk, row of first and last
+        self._units: dict[str, int] = {}
         self._step: tuple[str, int, int, int] | None = None
         self._begin()
 
@@ -70,11 +70,10 @@ class ChromeTimeline(Recorder):
     def carry_out(self, executed: Executed) -> None:
         """Write an instruction: what it added to the latency, and the ASIC unit at work."""
         self._note_step(executed)
-        about = {"phase": executed.phase, "context": executed.context, "layer": executed.layer, "key": executed.key}
+        about = {"phase": executed.phase, "context": executed.context, "block": executed.block, "key": executed.key}
         self._slice(CONTROLLER, INSTRUCTIONS, executed.charged, executed.operator, about)
         if executed.unit:
-            thread = UNITS + list(KINDS).index(executed.unit)
-            self._slice(CONTROLLER, thread, executed.busy, executed.operator, about)
+            self._slice(CONTROLLER, self._unit(executed.unit), executed.busy, executed.operator, about)
 
     def close(self) -> None:
         """Write what is still open, and the counters."""
@@ -175,7 +174,6 @@ class ChromeTimeline(Recorder):
         self._file.write(f'{{"displayTimeUnit":"ns","otherData":{json.dumps(about)},"traceEvents":[')
         self._first = True
         threads = {STEPS: "steps", INSTRUCTIONS: "instructions"}
-        threads |= {UNITS + i: f"ASIC {kind}" for i, kind in enumerate(KINDS)}
         self._name_process(CONTROLLER, "controller and ASIC", threads)
         per_group = self.device.banks_per_group
         banks = {BANKS + b: f"bank {b // per_group}.{b % per_group}" for b in range(self.device.banks)}
@@ -187,9 +185,19 @@ class ChromeTimeline(Recorder):
         self._write_metadata("process_name", process, {"name": name})
         self._write_metadata("process_sort_index", process, {"sort_index": process})
         for thread, title in threads.items():
-            number = process * THREADS + thread
-            self._write_metadata("thread_name", process, {"name": title}, number)
-            self._write_metadata("thread_sort_index", process, {"sort_index": thread}, number)
+            self._name_thread(process, thread, title)
+
+    def _name_thread(self, process: int, thread: int, title: str) -> None:
+        number = process * THREADS + thread
+        self._write_metadata("thread_name", process, {"name": title}, number)
+        self._write_metadata("thread_sort_index", process, {"sort_index": thread}, number)
+
+    def _unit(self, kind: str) -> int:
+        """The thread of an ASIC unit, in order of first use."""
+        if kind not in self._units:
+            self._units[kind] = UNITS + len(self._units)
+            self._name_thread(CONTROLLER, self._units[kind], f"ASIC {kind}")
+        return self._units[kind]
 
     def _write_metadata(self, name: str, process: int, args: dict[str, Any], thread: int | None = None) -> None:
         of = "" if thread is None else f'"tid":{thread},'

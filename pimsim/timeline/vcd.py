@@ -64,7 +64,7 @@ class VcdTimeline(Watcher):
         register = self._writer.register_var
         self._operator = register("controller", "operator", "string", init=IDLE)
         self._unit = register("controller", "asic_unit", "string", init=IDLE)
-        self._layer = register("controller", "layer", "integer", 32, init=NOTHING)
+        self._block = register("controller", "block", "integer", 32, init=NOTHING)
         self._context = register("controller", "context", "integer", 32, init=0)
         self._channels = [self._register(f"channel{c}") for c in range(device.channels)]
 
@@ -105,7 +105,7 @@ class VcdTimeline(Watcher):
         begin, end = executed.charged
         if begin < end:
             self._change_between(self._operator, begin, end, executed.operator, IDLE)
-            self._change(begin, _BEGINS, self._layer, executed.layer if executed.layer >= 0 else NOTHING)
+            self._change(begin, _BEGINS, self._block, executed.block if executed.block >= 0 else NOTHING)
             self._change(begin, _BEGINS, self._context, executed.context)
         self._charged = end
         if executed.unit:

@@ -1,209 +1,181 @@
-"""Model shapes and the operator graph of a pre-LayerNorm GPT decode step (no torch)."""
+"""The operator graphs of the built-in families: a decode step from a `ModelShape` (no torch).
+
+GPT-2 is a pre-LayerNorm block with one matrix for q, k and v; Llama, Qwen2, Mistral and
+Mixtral are one family: RMSNorm, three matrices for q, k and v, rotary positions, a gated FFN,
+and in Mixtral a router with several FFNs, whose gate and up are one matrix.  Operators stand in the order in which the
+models' reference code runs them.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 
-from pimsim.workload.ops import INPUT, Affine, Operator
+from pimsim.workload.graph import Workload
+from pimsim.workload.launches import with_launches
+from pimsim.workload.ops import INPUT, Operator
+from pimsim.workload.shapes import MODELS, ModelShape
 
+__all__ = ["MODELS", "ModelShape", "Workload", "build"]
 
-@dataclass(frozen=True)
-class ModelShape:
-    """The sizes of a decoder-only transformer.
-
-    kv_heads: heads of K and V; fewer than `heads` means grouped-query attention.
-    Raises ValueError if a size is below 1, `heads` does not divide `d_model`, or
-    `kv_heads` does not divide `heads`.
-    """
-
-    name: str
-    layers: int
-    d_model: int
-    heads: int
-    kv_heads: int
-    d_ff: int
-    vocabulary: int
-    max_positions: int
-
-    def __post_init__(self) -> None:
-        for key in ("layers", "d_model", "heads", "kv_heads", "d_ff", "vocabulary", "max_positions"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"model {self.name!r}: {key} must be at least 1, got {getattr(self, key)}")
-        if self.d_model % self.heads:
-            raise ValueError(f"model {self.name!r}: heads ({self.heads}) must divide d_model ({self.d_model})")
-        if self.heads % self.kv_heads:
-            raise ValueError(f"model {self.name!r}: kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
-
-    @property
-    def head_dim(self) -> int:
-        """Elements of one attention head."""
-        return self.d_model // self.heads
-
-
-def _gpt(name: str, layers: int, d_model: int, heads: int, positions: int) -> ModelShape:
-    """A GPT-2 or GPT-3 shape: d_ff = 4 d_model, byte-pair vocabulary of 50,257."""
-    return ModelShape(name, layers, d_model, heads, heads, 4 * d_model, 50257, positions)
-
-
-_SHAPES = (
-    # source: paper: PIM-GPT's eight models (layers, d_model, heads); vocabulary and positions: GPT-2 model cards
-    _gpt("gpt2-small", 12, 768, 12, 1024),
-    _gpt("gpt2-medium", 24, 1024, 16, 1024),
-    _gpt("gpt2-large", 36, 1280, 20, 1024),
-    _gpt("gpt2-xl", 48, 1600, 25, 1024),
-    # source: paper: as above; positions 2048: GPT-3 paper, section 2.1
-    _gpt("gpt3-small", 12, 768, 12, 2048),
-    _gpt("gpt3-medium", 24, 1024, 16, 2048),
-    _gpt("gpt3-large", 24, 1536, 16, 2048),
-    # derived: 16 heads of 128; the GPT-3 paper prints 24, which does not divide 2048
-    _gpt("gpt3-xl", 24, 2048, 16, 2048),
-    # source: recalled: GPT-3 paper, table 2.1
-    _gpt("gpt3-2.7b", 32, 2560, 32, 2048),
-    _gpt("gpt3-6.7b", 32, 4096, 32, 2048),
-    # derived: 40 heads of 128 make 5120; the GPT-3 paper prints d_model 5140
-    _gpt("gpt3-13b", 40, 5120, 40, 2048),
-    _gpt("gpt3-175b", 96, 12288, 96, 2048),
-)
-MODELS: dict[str, ModelShape] = {shape.name: shape for shape in _SHAPES}
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One decode step: `operators` in order; those of scope "block" run `shape.layers` times.
-
-    Greedy choice of the next token is not an operator; whoever executes the LM
-    head adds it.
-    """
-
-    shape: ModelShape
-    operators: tuple[Operator, ...]
-
-    @property
-    def lm_head(self) -> bool:
-        """True if the step goes from token to logits, False for decoder blocks only."""
-        return any(operator.role == "lm_head" for operator in self.operators)
-
-    def repeats(self, operator: Operator) -> int:
-        """How often `operator` runs in one step."""
-        return self.shape.layers if operator.scope == "block" else 1
-
-    def select(self, scope: str) -> tuple[Operator, ...]:
-        """The operators of one scope, in order."""
-        return tuple(operator for operator in self.operators if operator.scope == scope)
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of every operator, biases and normalisation included, a tied matrix once."""
-        return sum(o.parameters() * self.repeats(o) for o in self.operators)
-
-    @property
-    def matrix_parameters(self) -> int:
-        """Weights that one step multiplies with (12 L d^2 for GPT blocks, + V d with the LM head)."""
-        return sum(o.matrix * self.repeats(o) for o in self.operators)
-
-    def operations(self) -> Affine:
-        """Arithmetic operations of one step of one sequence, as a function of the context."""
-        return sum((o.operations() * self.repeats(o) for o in self.operators), Affine(0))
-
-    def macs(self) -> Affine:
-        """Multiply-accumulates of matrix products in one step of one sequence."""
-        return sum((o.macs() * self.repeats(o) for o in self.operators), Affine(0))
-
-    def elements(self, batch: int = 1, biases: bool = False) -> Affine:
-        """Elements across the bus in one step if memory only stored (see `Operator.elements`)."""
-        return sum((o.elements(batch, biases) * self.repeats(o) for o in self.operators), Affine(0))
-
-    def flops(self, context: int) -> int:
-        """`operations` at one context."""
-        return self.operations().at(context)
-
-    def matrix_macs(self, context: int) -> int:
-        """`macs` at one context."""
-        return self.macs().at(context)
-
-    def bytes(self, context: int, element_bytes: int = 2, batch: int = 1, biases: bool = False) -> int:
-        """Bytes across the bus in one step if memory only stored: weights, K and V read, K and V written."""
-        return self.elements(batch, biases).at(context) * element_bytes
-
-    def total_flops(self, first: int, last: int) -> int:
-        """Operations of one sequence over contexts first..last (a prompt P prefilled token by token: 1, P)."""
-        return self.operations().total(first, last)
-
-    def total_macs(self, first: int, last: int) -> int:
-        """Multiply-accumulates of one sequence over contexts first..last."""
-        return self.macs().total(first, last)
-
-    def total_bytes(self, first: int, last: int, element_bytes: int = 2, batch: int = 1, biases: bool = False) -> int:
-        """Bytes over contexts first..last when every token reads the weights again."""
-        return self.elements(batch, biases).total(first, last) * element_bytes
-
-    def operations_per_parameter(self, contexts: Iterable[int]) -> float:
-        """Mean operations of a step over `contexts`, per matrix parameter; ValueError if there are none."""
-        known = list(contexts)
-        if not known:
-            raise ValueError("operations_per_parameter needs at least one context")
-        operations = self.operations()
-        total = operations.constant * len(known) + operations.slope * sum(known)
-        return total / (len(known) * self.matrix_parameters)
-
-    def sha256(self) -> str:
-        """Hash of the canonical JSON of the graph: layers and operators, not the model's name."""
-        graph = {"layers": self.shape.layers, "operators": [asdict(o) for o in self.operators]}
-        text = json.dumps(graph, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _linear(name: str, inputs: int, outputs: int, dep: str, scope: str = "block") -> Operator:
-    return Operator(name, name, "linear", scope, inputs, outputs, bias=True, deps=(dep,))
-
-
-def _block(shape: ModelShape) -> tuple[Operator, ...]:
-    """A pre-LayerNorm GPT block: x + attention(norm(x)), then x + ffn(norm(x))."""
-    d, kv = shape.d_model, shape.kv_heads * shape.head_dim
-    return (
-        Operator("attn_norm", "norm", "layernorm", "block", d, d, deps=(INPUT,)),
-        _linear("qkv", d, d + 2 * kv, "attn_norm"),
-        Operator(
-            "attention",
-            "attn",
-            "attention",
-            "block",
-            d + 2 * kv,
-            d,
-            heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            deps=("qkv",),
-        ),
-        _linear("attn_out", d, d, "attention"),
-        Operator("attn_residual", "residual", "add", "block", d, d, deps=(INPUT, "attn_out")),
-        Operator("ffn_norm", "norm", "layernorm", "block", d, d, deps=("attn_residual",)),
-        _linear("ffn_up", d, shape.d_ff, "ffn_norm"),
-        Operator("ffn_act", "activation", "gelu", "block", shape.d_ff, shape.d_ff, deps=("ffn_up",)),
-        _linear("ffn_down", shape.d_ff, d, "ffn_act"),
-        Operator("ffn_residual", "residual", "add", "block", d, d, deps=("attn_residual", "ffn_down")),
-    )
-
-
-def _before(shape: ModelShape) -> tuple[Operator, ...]:
-    """Token and position embedding, one table below the other."""
-    rows = shape.vocabulary + shape.max_positions
-    return (Operator("embed", "embed", "embedding", "once_before", rows, shape.d_model, deps=(INPUT,)),)
-
-
-def _after(shape: ModelShape) -> tuple[Operator, ...]:
-    """Final LayerNorm and the LM head, whose matrix is the token embedding's."""
-    d = shape.d_model
-    return (
-        Operator("final_norm", "norm", "layernorm", "once_after", d, d, deps=(INPUT,)),
-        Operator("lm_head", "lm_head", "linear", "once_after", d, shape.vocabulary, tied="embed", deps=("final_norm",)),
-    )
+# Names of the weights in checkpoints by operator.  GPT-2 stores k x m, the others m x k.
+_GPT2_NAMES = {
+    "embed": "transformer.wte.weight transformer.wpe.weight",
+    "attn_norm": "transformer.h.{layer}.ln_1.weight",
+    "qkv": "transformer.h.{layer}.attn.c_attn.weight",
+    "attn_out": "transformer.h.{layer}.attn.c_proj.weight",
+    "ffn_norm": "transformer.h.{layer}.ln_2.weight",
+    "ffn_up": "transformer.h.{layer}.mlp.c_fc.weight",
+    "ffn_down": "transformer.h.{layer}.mlp.c_proj.weight",
+    "final_norm": "transformer.ln_f.weight",
+}
+_LLAMA_NAMES = {
+    "embed": "model.embed_tokens.weight",
+    "attn_norm": "model.layers.{layer}.input_layernorm.weight",
+    "q": "model.layers.{layer}.self_attn.q_proj.weight",
+    "k": "model.layers.{layer}.self_attn.k_proj.weight",
+    "v": "model.layers.{layer}.self_attn.v_proj.weight",
+    "attn_out": "model.layers.{layer}.self_attn.o_proj.weight",
+    "ffn_norm": "model.layers.{layer}.post_attention_layernorm.weight",
+    "ffn_gate": "model.layers.{layer}.mlp.gate_proj.weight",
+    "ffn_up": "model.layers.{layer}.mlp.up_proj.weight",
+    "ffn_down": "model.layers.{layer}.mlp.down_proj.weight",
+    "final_norm": "model.norm.weight",
+    "lm_head": "lm_head.weight",
+}
+_MIXTRAL_NAMES = {
+    "router": "model.layers.{layer}.mlp.gate.weight",
+    "ffn_up": "model.layers.{layer}.mlp.experts.gate_up_proj",
+    "ffn_down": "model.layers.{layer}.mlp.experts.down_proj",
+}
 
 
 def build(shape: ModelShape, lm_head: bool) -> Workload:
-    """The decode step of a pre-LayerNorm GPT; `lm_head` adds embedding, final norm and LM head around the blocks."""
-    block = _block(shape)
-    return Workload(shape, _before(shape) + block + _after(shape) if lm_head else block)
+    """The decode step of a model; `lm_head` adds embedding, final norm and LM head around the blocks."""
+    builder = _Builder(shape)
+    block = (*builder.attention(), *builder.ffn())
+    return with_launches(Workload(shape, (*builder.before(), *block, *builder.after()) if lm_head else block))
+
+
+class _Builder:
+    """Makes the operators of one shape."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        self.shape = shape
+        self.gpt2 = shape.family == "gpt2"
+        mixtral = _MIXTRAL_NAMES if shape.experts > 1 else {}
+        self.names = (_GPT2_NAMES if self.gpt2 else _LLAMA_NAMES) | mixtral
+
+    def attention(self) -> tuple[Operator, ...]:
+        """x + attention(norm(x))."""
+        shape, d = self.shape, self.shape.d_model
+        q, kv = shape.q_width, shape.kv_width
+        if shape.merged_qkv:
+            made = [self._linear("qkv", "qkv", d, q + 2 * kv, "attn_norm")]
+        else:
+            widths = {"q": q, "k": kv, "v": kv}
+            made = [self._linear(name, "qkv", d, width, "attn_norm") for name, width in widths.items()]
+        deps = tuple(operator.name for operator in made)
+        if shape.rope:
+            rotated = q + kv
+            made.append(Operator("rope", "rope", "rope", "block", rotated, rotated, deps=deps[:2]))
+            deps = ("rope", deps[-1])
+        attention = Operator(
+            "attention", "attn", "attention", "block", q + 2 * kv, q, heads=shape.heads, kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim, window=shape.window, deps=deps,
+        )  # fmt: skip
+        return (
+            self._norm("attn_norm", INPUT),
+            *made,
+            attention,
+            self._linear("attn_out", "attn_out", q, d, "attention"),
+            Operator("attn_residual", "residual", "add", "block", d, d, deps=(INPUT, "attn_out")),
+        )
+
+    def ffn(self) -> tuple[Operator, ...]:
+        """x + ffn(norm(x)), or the weighted sum of the FFNs that a router chooses."""
+        shape, d = self.shape, self.shape.d_model
+        norm = self._norm("ffn_norm", "attn_residual")
+        ffn = (
+            self._gated() if shape.gated else [*self._up(shape.d_ff), self._wide("ffn_act", shape.activation, "ffn_up")]
+        )
+        down = self._expert("ffn_down", "ffn_down", shape.d_ff, d, ffn[-1].name)
+        mixed = [] if shape.experts == 1 else [
+            Operator(
+                "expert_sum", "residual", "add", "block", d, d, deps=("ffn_down", "router_topk"),
+                experts=shape.experts, active=shape.active,
+            )
+        ]  # fmt: skip
+        last = (*ffn, down, *mixed)[-1].name
+        residual = Operator("ffn_residual", "residual", "add", "block", d, d, deps=("attn_residual", last))
+        return (norm, *self._router(), *ffn, down, *mixed, residual)
+
+    def _router(self) -> list[Operator]:
+        """Logits of every expert, their softmax, and the `active` largest divided by their sum."""
+        n, active = self.shape.experts, self.shape.active
+        if n == 1:
+            return []
+        return [
+            self._linear("router", "router", self.shape.d_model, n, "ffn_norm"),
+            Operator("router_softmax", "router", "softmax", "block", n, n, deps=("router",)),
+            Operator("router_topk", "router", "topk", "block", n, active, deps=("router_softmax",)),
+        ]
+
+    def _up(self, width: int) -> list[Operator]:
+        return [self._expert("ffn_up", "ffn_up", self.shape.d_model, width, "ffn_norm")]
+
+    def _gated(self) -> list[Operator]:
+        """Gate and up: two products, or one of both for each expert."""
+        shape = self.shape
+        if shape.experts > 1:
+            made, up = self._up(2 * shape.d_ff), []
+        else:
+            made = [self._linear("ffn_gate", "ffn_gate", shape.d_model, shape.d_ff, "ffn_norm")]
+            up = self._up(shape.d_ff)
+        return [
+            *made,
+            self._wide("ffn_act", shape.activation, made[0].name),
+            *up,
+            self._wide("ffn_mul", "mul", "ffn_act", "ffn_up"),
+        ]
+
+    def before(self) -> tuple[Operator, ...]:
+        """Token embedding, plus the position embedding if positions are learned."""
+        shape = self.shape
+        tables = (shape.vocabulary,) if shape.rope else (shape.vocabulary, shape.max_positions)
+        embed = Operator(
+            "embed", "embed", "embedding", "once_before", sum(tables), shape.d_model, deps=(INPUT,), tables=tables,
+            table_names=tuple(self.names["embed"].split()),
+        )  # fmt: skip
+        return (embed,)
+
+    def after(self) -> tuple[Operator, ...]:
+        """Final norm and the LM head, whose matrix may be the token embedding's."""
+        shape = self.shape
+        head = Operator(
+            "lm_head", "lm_head", "linear", "once_after", shape.d_model, shape.vocabulary, "lm_head" in shape.biases,
+            tied="embed" if shape.tied else "", deps=("final_norm",), layout="out_in",
+            weight=self.names["embed"].split()[0] if shape.tied else "lm_head.weight",
+        )  # fmt: skip
+        return self._norm("final_norm", INPUT, "once_after"), head
+
+    def _norm(self, name: str, dep: str, scope: str = "block") -> Operator:
+        d = self.shape.d_model
+        return Operator(name, "norm", self.shape.norm, scope, d, d, deps=(dep,), weight=self.names.get(name, ""))
+
+    def _linear(self, name: str, role: str, inputs: int, outputs: int, dep: str) -> Operator:
+        return Operator(
+            name, role, "linear", "block", inputs, outputs, bias=role in self.shape.biases, deps=(dep,),
+            weight=self.names.get(name, ""), layout="in_out" if self.gpt2 else "out_in",
+        )  # fmt: skip
+
+    def _expert(self, name: str, role: str, inputs: int, outputs: int, dep: str) -> Operator:
+        """A product of the FFN, which starts when the router has chosen if there is one."""
+        shape = self.shape
+        deps = (dep, "router_topk") if shape.experts > 1 else (dep,)
+        linear = self._linear(name, role, inputs, outputs, dep)
+        return replace(linear, deps=deps, experts=shape.experts, active=shape.active)
+
+    def _wide(self, name: str, op: str, *deps: str) -> Operator:
+        """An element-wise operator of the FFN, which every active expert has."""
+        wide, experts, active = self.shape.d_ff, self.shape.experts, self.shape.active
+        return Operator(name, "activation", op, "block", wide, wide, deps=deps, experts=experts, active=active)

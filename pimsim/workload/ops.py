@@ -2,12 +2,14 @@
 
 An `Operator` says what is computed, never how a device does it.  Its counts are
 affine in the context (the number of tokens attended to, the one being decoded
-included), so a sum over any range of contexts is arithmetic, not a loop.
+included) but for sliding windows, so a sum over any range of contexts is arithmetic,
+not a loop.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 # The value that enters a block: the last operator of the block before, of the
 # `once_before` operators for the first block, or the step's input vector.
@@ -28,68 +30,137 @@ ROLES = (
     "activation",
     "embed",
     "rope",
+    "router",
+    "scale",
+    "ssm",
 )
 
-OPS = ("linear", "attention", "layernorm", "rmsnorm", "gelu", "silu", "add", "mul", "rope", "embedding")
+OPS = (
+    "linear",
+    "attention",
+    "layernorm",
+    "rmsnorm",
+    "gelu",
+    "silu",
+    "relu",
+    "tanh",
+    "softmax",
+    "topk",
+    "add",
+    "mul",
+    "scale",
+    "rope",
+    "embedding",
+    "ssm_update",
+)
+PER = ("token", "sequence")
+LAYOUTS = ("in_out", "out_in")
 
 # Nominal arithmetic operations per element of the operator's output.  One exp,
 # tanh, division or comparison counts as one operation, however a unit computes it;
 # scalar work (a mean, one reciprocal per vector) is left out.
-#   layernorm  sum, subtract mean, square, sum, times 1/std, times gain, plus bias
-#   rmsnorm    square, sum, times 1/rms, times gain
-#   gelu       0.5 x (1 + tanh(c (x + 0.044715 x^3))): 6 multiplies, 2 additions, 1 tanh
-#   silu       negate, exp, add 1, divide
-#   rope       two multiplies and one addition
+#   layernorm   sum, subtract mean, square, sum, times 1/std, times gain, plus bias
+#   rmsnorm     square, sum, times 1/rms, times gain
+#   gelu        0.5 x (1 + tanh(c (x + 0.044715 x^3))): 6 multiplies, 2 additions, 1 tanh
+#   silu        negate, exp, add 1, divide
+#   relu        compare with 0
+#   tanh        cap * tanh(x / cap): divide, tanh, multiply
+#   softmax     compare for the maximum, subtract it, exp, sum, divide
+#   rope        two multiplies and one addition
 OPERATIONS_PER_ELEMENT = {
     "layernorm": 7,
     "rmsnorm": 4,
     "gelu": 9,
     "silu": 4,
+    "relu": 1,
+    "tanh": 3,
+    "softmax": 5,
     "add": 1,
     "mul": 1,
+    "scale": 1,
     "rope": 3,
-    "embedding": 1,  # token row + position row
 }
 # Per attention score: scale, compare for the maximum, subtract it, exp, sum, divide.
 OPERATIONS_PER_SCORE = 6
+# Per element of a state: exp(dt A) is two, times the state, plus dt B x, times C, sum.
+OPERATIONS_PER_STATE = 7
 
 _NORM_VECTORS = {"layernorm": 2, "rmsnorm": 1}  # gain and bias; gain
-_EMBEDDING_ROWS = 2  # one token row and one position row a step
+_ELEMENTWISE = ("layernorm", "rmsnorm", "gelu", "silu", "relu", "tanh", "softmax", "mul", "scale", "rope")
+_EXPERT_OPS = ("linear", "gelu", "silu", "relu", "mul", "add")
 
 
 @dataclass(frozen=True)
 class Affine:
-    """A count that is `constant + slope * context`."""
+    """A count that is `constant + slope * T` at context T, plus s * min(T, w) for each (w, s) of `windows`."""
 
     constant: int
     slope: int = 0
+    windows: tuple[tuple[int, int], ...] = ()
 
     def at(self, context: int) -> int:
         """The count at one context."""
-        return self.constant + self.slope * context
+        return self.constant + self.slope * context + sum(s * min(context, w) for w, s in self.windows)
 
     def total(self, first: int, last: int) -> int:
         """The sum over contexts first..last, both included (0 if last < first)."""
         count = max(0, last - first + 1)
-        return self.constant * count + self.slope * ((first + last) * count // 2)
+        linear = self.constant * count + self.slope * _sum(first, last)
+        return linear + sum(s * _windowed_sum(w, first, last) for w, s in self.windows)
 
     def __add__(self, other: Affine) -> Affine:
-        return Affine(self.constant + other.constant, self.slope + other.slope)
+        merged: dict[int, int] = {}
+        for window, slope in (*self.windows, *other.windows):
+            merged[window] = merged.get(window, 0) + slope
+        windows = tuple(sorted((w, s) for w, s in merged.items() if s))
+        return Affine(self.constant + other.constant, self.slope + other.slope, windows)
 
     def __mul__(self, factor: int) -> Affine:
-        return Affine(self.constant * factor, self.slope * factor)
+        windows = tuple((w, s * factor) for w, s in self.windows if factor)
+        return Affine(self.constant * factor, self.slope * factor, windows)
+
+
+def attended(window: int, slope: int = 1) -> Affine:
+    """`slope` for each token that is attended to: all T, or the last `window` (0: no window)."""
+    return Affine(0, 0, ((window, slope),)) if window else Affine(0, slope)
+
+
+def _sum(first: int, last: int) -> int:
+    return (first + last) * max(0, last - first + 1) // 2
+
+
+def _windowed_sum(window: int, first: int, last: int) -> int:
+    """The sum of min(T, window) over first..last."""
+    below = _sum(first, min(last, window))
+    return below + window * max(0, last - max(first, window + 1) + 1)
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the graph; sizes in elements.
+    """One operator of the graph; sizes in elements, for one token.
 
     inputs, outputs: lengths k and m of the input and output vectors (a linear's
-    matrix is k x m).  For an embedding, `inputs` is the number of table rows.
+    matrix is k x m).  For an embedding, `inputs` is the number of rows of all its
+    tables; for a rope the elements that are rotated; for an ssm_update the elements
+    of the state.
     heads, kv_heads, head_dim: of an attention (0 elsewhere).
     tied: name of the operator whose weights this one reads ("" for its own).
     deps: names of operators of the same scope whose results this one reads;
     `INPUT` stands for the value that enters the scope.
+    window: tokens that an attention attends to at most, the newest included (0: all).
+    softcap: an attention's scores pass through cap * tanh(score / cap).
+    experts, active: copies of the weights that are stored, and that one token uses;
+    an `add` with experts is the weighted sum of `active` vectors.
+    rows: vectors of `inputs` elements per token (a norm over heads has one per head).
+    per: "token", or "sequence" for what a prompt runs for its last token only.
+    weight, layout: name of the weights in a checkpoint ("{layer}" stands for the
+    layer), and how they are stored: in_out is k x m; table_names: those of an embedding.
+    bits, group: of the stored weights, and how many share a scale (0: none).
+    tables: rows of each table of an embedding, tokens first, then positions.
+    aten, kernels: ATen operators and device kernels recorded for one execution (None:
+    not recorded).
+    line: where the operator stands in a trace (0: it comes from no file).
+    What a checkpoint or a recorder calls things is no part of the graph: see `NOTES`.
 
     Raises ValueError for an unknown scope, role or op, or sizes that do not fit.
     """
@@ -106,24 +177,65 @@ class Operator:
     head_dim: int = 0
     tied: str = ""
     deps: tuple[str, ...] = ()
+    window: int = 0
+    softcap: bool = False
+    experts: int = 1
+    active: int = 1
+    rows: int = 1
+    per: str = "token"
+    weight: str = ""
+    layout: str = "in_out"
+    bits: int = 16
+    group: int = 0
+    tables: tuple[int, ...] = ()
+    table_names: tuple[str, ...] = ()
+    aten: int | None = None
+    kernels: int | None = None
+    line: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
-        for kind, value, known in (("scope", self.scope, SCOPES), ("role", self.role, ROLES), ("op", self.op, OPS)):
-            if value not in known:
-                raise ValueError(f"operator {self.name!r}: unknown {kind} {value!r}; known: {', '.join(known)}")
-        if self.inputs < 1 or self.outputs < 1:
-            raise ValueError(f"operator {self.name!r}: inputs and outputs must be at least 1")
-        if self.op == "attention":
-            self._check_heads()
+        problem = next(self._problems(), None)
+        if problem:
+            raise ValueError(f"operator {self.name!r}: {problem}")
 
-    def _check_heads(self) -> None:
+    def _problems(self) -> Iterator[str]:
+        for kind, known in (("scope", SCOPES), ("role", ROLES), ("op", OPS), ("per", PER), ("layout", LAYOUTS)):
+            if getattr(self, kind) not in known:
+                yield f"unknown {kind} {getattr(self, kind)!r}; known: {', '.join(known)}"
+        if self.inputs < 1 or self.outputs < 1:
+            yield "inputs and outputs must be at least 1"
+        if min(self.rows, self.bits) < 1 or min(self.group, self.window) < 0:
+            yield "rows and bits must be at least 1, group and window at least 0"
+        if not 1 <= self.active <= self.experts:
+            yield f"{self.active} of {self.experts} experts are active; it must be at least 1 and at most all"
+        yield from self._wrong_fields()
+        if self.op == "attention":
+            yield from self._wrong_heads()
+        if self.op == "embedding":
+            yield from self._wrong_tables()
+        if self.op in _ELEMENTWISE and self.inputs != self.outputs:
+            yield f"{self.op} must have as many outputs as inputs, not {self.inputs} and {self.outputs}"
+        if self.op == "topk" and self.outputs > self.inputs:
+            yield f"topk cannot choose {self.outputs} of {self.inputs}"
+
+    def _wrong_fields(self) -> Iterator[str]:
+        """Fields that the op has no use for: a graph says nothing that is then ignored."""
+        for name, ops in _FIELDS_OF.items():
+            if self.op not in ops and getattr(self, name) != getattr(type(self), name):
+                yield f"{name} means nothing to {self.op!r}"
+
+    def _wrong_heads(self) -> Iterator[str]:
         if min(self.heads, self.kv_heads, self.head_dim) < 1 or self.heads % self.kv_heads:
-            raise ValueError(
-                f"operator {self.name!r}: heads {self.heads}, kv_heads {self.kv_heads}, head_dim {self.head_dim}: "
+            yield (
+                f"heads {self.heads}, kv_heads {self.kv_heads}, head_dim {self.head_dim}: "
                 "all must be at least 1 and kv_heads must divide heads"
             )
-        if self.outputs != self.heads * self.head_dim:
-            raise ValueError(f"operator {self.name!r}: outputs must be heads * head_dim")
+        elif self.outputs != self.heads * self.head_dim:
+            yield "outputs must be heads * head_dim"
+
+    def _wrong_tables(self) -> Iterator[str]:
+        if not self.tables or min(self.tables) < 1 or sum(self.tables) != self.inputs:
+            yield f"inputs ({self.inputs}) must be the rows of all tables {self.tables}"
 
     @property
     def kv_width(self) -> int:
@@ -132,52 +244,76 @@ class Operator:
 
     @property
     def matrix(self) -> int:
-        """Weights that a step multiplies with: k * m of a linear, 0 elsewhere."""
-        return self.inputs * self.outputs if self.op == "linear" else 0
+        """Weights that one token multiplies with: k * m of a linear, of each active expert; 0 elsewhere."""
+        return self.inputs * self.outputs * self.active if self.op == "linear" else 0
 
     def parameters(self, biases: bool = True) -> int:
-        """Parameters the operator owns; without `biases` only matrices and tables."""
+        """Parameters the operator owns, those of every expert; without `biases` only matrices and tables."""
         if self.op == "embedding":
             return self.inputs * self.outputs
-        matrix = 0 if self.tied else self.matrix
-        return matrix + (self._vectors() if biases else 0)
+        matrix = 0 if self.tied or self.op != "linear" else self.inputs * self.outputs * self.experts
+        return matrix + (self.vectors(self.experts) if biases else 0)
 
-    def _vectors(self) -> int:
-        """Elements of bias and normalisation vectors."""
+    def vectors(self, experts: int = 1) -> int:
+        """Elements of bias and normalisation vectors of so many experts."""
         if self.op == "linear":
-            return self.outputs if self.bias else 0
+            return self.outputs * experts if self.bias else 0
         return _NORM_VECTORS.get(self.op, 0) * self.inputs
 
     def weights_read(self, biases: bool = False) -> int:
-        """Weight elements one step reads, whoever owns them (an embedding reads two rows)."""
+        """Weight elements one token reads, whoever owns them (an embedding reads a row of each table)."""
         if self.op == "embedding":
-            return _EMBEDDING_ROWS * self.outputs
-        return self.matrix + (self._vectors() if biases else 0)
+            return len(self.tables) * self.outputs
+        return self.matrix + (self.vectors(self.active) if biases else 0)
+
+    def kv_read(self) -> Affine:
+        """K and V elements that one step of one sequence reads."""
+        return attended(self.window, 2 * self.kv_width) if self.op == "attention" else Affine(0)
 
     def kv_moved(self) -> Affine:
-        """K and V elements read (context tokens) and written (one token) by one step of one sequence."""
-        if self.op != "attention":
-            return Affine(0)
-        return Affine(2 * self.kv_width, 2 * self.kv_width)
+        """K and V elements read (of the tokens attended to) and written (one token) by one step of one sequence."""
+        return self.kv_read() + Affine(2 * self.kv_width) if self.op == "attention" else Affine(0)
 
     def macs(self) -> Affine:
         """Multiply-accumulates of matrix products (weights, q K^T, p V) of one step of one sequence."""
         if self.op == "attention":
-            return Affine(0, 2 * self.heads * self.head_dim)
-        return Affine(self.matrix)
+            return attended(self.window, 2 * self.heads * self.head_dim)
+        return Affine(self.matrix * self.rows)
 
     def operations(self) -> Affine:
         """Arithmetic operations of one step of one sequence: 2 per MAC, plus the nominal counts above."""
         if self.op == "attention":
-            return self.macs() * 2 + Affine(0, OPERATIONS_PER_SCORE * self.heads)
-        if self.op == "linear":
-            return Affine(2 * self.matrix + (self.outputs if self.bias else 0))
-        return Affine(OPERATIONS_PER_ELEMENT[self.op] * self.outputs)
+            per_score = OPERATIONS_PER_SCORE + (OPERATIONS_PER_ELEMENT["tanh"] if self.softcap else 0)
+            return self.macs() * 2 + attended(self.window, per_score * self.heads)
+        return Affine(self._operations_per_row() * self.rows)
+
+    def _operations_per_row(self) -> int:
+        match self.op:
+            case "linear":
+                return 2 * self.matrix + self.vectors(self.active)
+            case "embedding":  # the rows of the tables are added up
+                return (len(self.tables) - 1) * self.outputs
+            case "topk":  # a comparison per element and choice; the chosen are added up, and divided by the sum
+                return self.inputs * self.outputs + 2 * self.outputs
+            case "ssm_update":
+                return OPERATIONS_PER_STATE * self.inputs
+            case "add" if self.experts > 1:  # a weight for each, and their sum
+                return (2 * self.active - 1) * self.outputs
+        return OPERATIONS_PER_ELEMENT[self.op] * self.outputs * self.active
 
     def elements(self, batch: int = 1, biases: bool = False) -> Affine:
-        """Elements across the bus in one step: weights once; table rows, K and V once per sequence of the batch."""
-        weights = self.weights_read(biases) * (batch if self.op == "embedding" else 1)
-        return Affine(weights) + self.kv_moved() * batch
+        """Elements across the bus in one step if memory only stored.
+
+        Weights once; table rows, K and V once per sequence of the batch.  Of experts as
+        many as the batch can choose, each once.
+        """
+        if self.op == "embedding":
+            return Affine(self.weights_read() * batch)
+        if self.op == "linear":
+            experts = min(self.experts, self.active * batch)
+            one = self.inputs * self.outputs + (self.vectors() if biases else 0)
+            return Affine(one * experts)
+        return Affine(self.weights_read(biases)) + self.kv_moved() * batch
 
     def matrix_macs(self, context: int) -> int:
         """`macs` at one context."""
@@ -190,3 +326,25 @@ class Operator:
     def bytes(self, context: int, element_bytes: int = 2, batch: int = 1, biases: bool = False) -> int:
         """Bytes across the bus in one step if memory only stored: weights, K and V read, K and V written."""
         return self.elements(batch, biases).at(context) * element_bytes
+
+
+# What a checkpoint or a recorder calls things, and what it counted: not what is computed.
+NOTES = ("weight", "layout", "table_names", "aten", "kernels", "line")
+
+# The ops that a field means something to; others keep its default.
+_FIELDS_OF = {
+    "bias": ("linear",),
+    "heads": ("attention",),
+    "kv_heads": ("attention",),
+    "head_dim": ("attention",),
+    "window": ("attention",),
+    "softcap": ("attention",),
+    "tied": ("linear",),
+    "bits": ("linear", "embedding"),
+    "group": ("linear", "embedding"),
+    "tables": ("embedding",),
+    "table_names": ("embedding",),
+    "experts": _EXPERT_OPS,
+    "active": _EXPERT_OPS,
+    "rows": tuple(op for op in OPS if op not in ("attention", "embedding", "ssm_update")),
+}

@@ -47,8 +47,10 @@ def test_clocks_and_tokens_add_up(overrides: Overrides) -> None:
     assert sum(row.cycles for row in tally.rows) == tally.cycles == sum(token.cycles for token in tally.tokens)
     assert sum(tally.causes().values()) == tally.cycles
     prompt, output = config.workload.prompt_tokens, config.workload.output_tokens
-    assert [token.context for token in tally.tokens] == list(range(1, prompt + output + 1))
-    assert [token.phase for token in tally.tokens] == ["prefill"] * prompt + ["decode"] * output
+    query = config.workload.query_tokens
+    contexts = [*range(1, prompt + 1), *range(prompt + query, prompt + output + 1, query)]
+    assert [token.context for token in tally.tokens] == contexts
+    assert [token.phase for token in tally.tokens] == ["prefill"] * prompt + ["decode"] * (output // query)
     assert tally.prefill_cycles == sum(token.cycles for token in tally.tokens if token.phase == "prefill")
     assert all(token.cycles > 0 for token in tally.tokens)
     device = resolve(config.dram, config.pim)

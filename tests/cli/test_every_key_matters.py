@@ -11,12 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pimsim import InputError, load_config, run
 from pimsim.config.resolved import resolved_dict
+from pimsim.config.schema import ModelConfig
 from tests.conftest import SHIPPED
 
 BASE: Mapping[str, Any] = {"workload.model": "gpt2-small", "workload.output_tokens": 2, "baselines": ["gpu-t4"]}
@@ -32,6 +34,8 @@ class Change:
 
 MODEL = {"name": "m", "layers": 2, "d_model": 96, "heads": 4}
 CUSTOM = {"workload.model_config": MODEL, "workload.lm_head": True}
+EXPERTS = {"baselines": [], "workload.model_config": {**MODEL, "experts": 3, "active_experts": 2}}
+SAMPLED = {**EXPERTS, "workload.routing": "sampled"}
 
 # Keys for which twice the value says nothing: it is refused, or does not bind.
 SPECIAL: Mapping[str, Change] = {
@@ -65,7 +69,8 @@ SPECIAL: Mapping[str, Change] = {
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),
     "workload.model": Change("gpt2-medium"),
-    "workload.trace": Change("trace.json"),  # refused: this version reads none
+    "workload.trace": Change("nowhere.jsonl"),  # refused: there is no such file
+    "workload.query_tokens": Change(2),
     "workload.model_config": Change(MODEL),
     "workload.prompt_tokens": Change(1),
     "schedule": Change("overlap"),
@@ -77,9 +82,15 @@ INERT: Mapping[str, Change] = {
     "engine.mode": Change("stepped"),
     "engine.fold": Change(False),
 }
+# Which experts run moves commands to other rows, in no other time: the log shows it.
+LOGGED: Mapping[str, Change] = {
+    "workload.routing": Change("sampled", EXPERTS),
+    "workload.routing_seed": Change(1, SAMPLED),
+}
 REFUSED = ("schema", "dram.standard", "dram.rows", "workload.trace")
 MODEL_KEYS: Mapping[str, Any] = {
     "layers": 4, "d_model": 192, "heads": 8, "d_ff": 768, "vocabulary": 9999, "max_positions": 2, "kv_heads": 2,
+    "family": "llama", "head_dim": 16, "window": 1, "experts": 2, "active_experts": 2, "tied": False,
 }  # fmt: skip
 
 
@@ -126,11 +137,12 @@ def outcome(overrides: Mapping[str, Any]) -> str:
 
 
 def test_the_tables_name_keys_that_exist() -> None:
-    assert set(SPECIAL) | set(INERT) | set(REFUSED) <= set(KEYS)
+    assert set(SPECIAL) | set(INERT) | set(LOGGED) | set(REFUSED) <= set(KEYS)
+    assert {"name", *MODEL_KEYS} == set(ModelConfig.model_fields)
     assert len(KEYS) > 60
 
 
-@pytest.mark.parametrize("key", sorted(set(KEYS) - set(INERT) - set(REFUSED)))
+@pytest.mark.parametrize("key", sorted(set(KEYS) - set(INERT) - set(LOGGED) - set(REFUSED)))
 def test_a_changed_key_changes_the_result(key: str) -> None:
     change = change_of(key)
     before = outcome(change.given)
@@ -149,10 +161,27 @@ def test_labels_and_the_engine_change_nothing(key: str) -> None:
     assert outcome({key: INERT[key].to}) == outcome({})
 
 
+@pytest.mark.parametrize("key", sorted(LOGGED))
+def test_a_key_that_moves_commands_changes_the_log(key: str, tmp_path: Path) -> None:
+    change = LOGGED[key]
+    logs = []
+    for number, overrides in enumerate((change.given, {**change.given, key: change.to})):
+        log = tmp_path / f"{number}.csv"
+        run(load_config(SHIPPED, {**BASE, "workload.model": None, **overrides}), log=log)
+        logs.append(log.read_text())
+    assert logs[0] != logs[1]
+    assert outcome({**change.given, key: change.to}) == outcome(change.given)
+
+
 @pytest.mark.parametrize("key", sorted(MODEL_KEYS))
 def test_every_size_of_a_model_changes_the_result(key: str) -> None:
-    changed = {**CUSTOM, "workload.model_config": {**MODEL, key: MODEL_KEYS[key]}}
-    assert outcome(changed) != outcome(CUSTOM)
+    """Without baselines, which count experts and families in their own way."""
+    base = {"experts": 2} if key == "active_experts" else {}
+    before, after = (
+        outcome({**CUSTOM, "baselines": [], "workload.model_config": {**MODEL, **base, **change}})
+        for change in ({}, {key: MODEL_KEYS[key]})
+    )
+    assert after != before
 
 
 def test_every_way_to_refresh_is_different() -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.config.schema import Config
+from pimsim.config.schema import Config, ModelConfig
 from pimsim.sim.run import simulate
 from pimsim.workload.models import MODELS
 from tests.configs import REFRESH, SCHEDULES, config_of, organisations, workloads
@@ -40,57 +40,107 @@ class Counts:
         m = work.model_config_ or MODELS[str(work.model)]
         self.d, self.heads, self.kv_heads, self.ff = m.d_model, m.heads, m.kv_heads, m.d_ff
         self.layers, self.vocabulary, self.positions = m.layers, m.vocabulary, m.max_positions
-        self.head_dim = self.d // self.heads
-        self.last = work.prompt_tokens + work.output_tokens
-        self.room = up(self.last, self.G * self.W) * self.G * self.W
+        self.head_dim = m.head_dim or self.d // self.heads
+        self.gpt2, self.qwen2, self.tied = m.family == "gpt2", m.family == "qwen2", m.tied
+        self.experts, self.active = m.experts, m.active_experts if isinstance(m, ModelConfig) else m.active
+        self.last, self.query = work.prompt_tokens + work.output_tokens, work.query_tokens
+        self.window = m.window or self.last
+        whole = up(self.last, self.G * self.W) * self.G * self.W
+        self.room = min(whole, m.window or whole)
         self.n: Counter[str] = Counter()
 
     def total(self) -> dict[str, int]:
         """Commands by name, without the refreshes and what they close."""
-        for context in range(1, self.last + 1):
+        prompt = self.config.workload.prompt_tokens
+        steps = [range(t, t + 1) for t in range(1, prompt + 1)]
+        steps += [range(t, t + self.query) for t in range(prompt + 1, self.last + 1, self.query)]
+        for contexts in steps:
             for _ in range(self.layers):
-                self.block(context)
+                self.block(contexts)
             if self.config.workload.lm_head:
-                self.ends(context)
+                self.ends(contexts)
         return dict(self.n)
 
-    def block(self, context: int) -> None:
-        qkv = self.d + 2 * self.kv_heads * self.head_dim
-        batch = self.config.workload.batch
-        for inputs, outputs in ((self.d, qkv), (self.d, self.d), (self.d, self.ff), (self.ff, self.d)):
-            for _ in range(batch):
-                self.matrix(inputs, outputs)
-            if self.config.workload.biases:
-                self.vector("RD", 0, outputs)
-        if self.config.workload.biases:  # gain and bias of two LayerNorms
-            for _ in range(2):
-                self.vector("RD", 0, 2 * self.d)
-        for _ in range(batch):
-            self.append_key(context - 1)
-            self.append_value(context - 1)
-            self.score(context)
-            self.weigh(context)
-        self.spill(qkv)
-        self.spill(self.heads * context)
-        self.spill(self.ff)
+    def linears(self) -> Iterator[tuple[int, int, bool, int]]:
+        """(inputs, outputs, bias, matrices that a token is multiplied with) of a block's linears."""
+        q, kv, active = self.heads * self.head_dim, self.kv_heads * self.head_dim, self.active
+        if self.gpt2:
+            yield self.d, q + 2 * kv, True, 1
+        else:
+            yield from ((self.d, width, self.qwen2, 1) for width in (q, kv, kv))
+        yield q, self.d, self.gpt2, 1
+        if self.experts > 1:
+            yield self.d, self.experts, False, 1
+        if self.gpt2:
+            yield self.d, self.ff, True, active
+        elif self.experts > 1:  # gate and up are one matrix
+            yield self.d, 2 * self.ff, False, active
+        else:
+            yield from [(self.d, self.ff, False, 1)] * 2
+        yield self.ff, self.d, self.gpt2, active
 
-    def ends(self, context: int) -> None:
+    def block(self, contexts: range) -> None:
+        vectors = self.config.workload.batch * len(contexts)
+        biases = self.config.workload.biases
+        for inputs, outputs, bias, copies in self.linears():
+            for _ in range(vectors * copies):
+                self.matrix(inputs, outputs)
+            if biases and bias:  # those of an expert with each of its products, others once a step
+                for _ in range(vectors * copies if self.experts > 1 and self.ff in (inputs, outputs) else 1):
+                    self.vector("RD", 0, outputs)
+        if biases:  # gain, and in GPT-2 bias, of two norms
+            for _ in range(2):
+                self.vector("RD", 0, (2 if self.gpt2 else 1) * self.d)
+        for context in contexts:
+            slot, seen = (context - 1) % self.window, min(context, self.window)
+            for _ in range(self.config.workload.batch):
+                self.append_key(slot)
+                self.append_value(slot)
+                self.score(seen)
+                self.weigh(seen)
+            self.spill(self.config.workload.batch, self.d + self.heads * seen)
+        for before, elements in self.operands():
+            self.spill(vectors, elements, before)
+
+    def operands(self) -> Iterator[tuple[int, int]]:
+        """(elements in use that others spill, all elements in use) when a wide result is there."""
+        d, q, kv, ff = self.d, self.heads * self.head_dim, self.kv_heads * self.head_dim, self.ff * self.active
+        router = self.active if self.experts > 1 else 0  # weights of the experts
+        if self.gpt2:
+            yield 0, d + q + 2 * kv
+            yield 0, d + router + ff
+        else:  # beside the residual the normalised vector, as long as a product still needs it
+            yield 0, 2 * d + q
+            yield 2 * d + q, 2 * d + q + kv
+            yield d + q + kv, d + q + 2 * kv
+            if self.experts > 1:
+                yield 0, d + router + 2 * ff
+            else:
+                yield 0, 2 * d + ff
+                yield d + ff, d + 2 * ff
+
+    def ends(self, contexts: range) -> None:
         """Embedding before the blocks; the last norm and the LM head after them, if a token comes out."""
         work = self.config.workload
         pieces = self.pieces(self.d)
         slots = up(up(self.vocabulary, self.B), self.C)
-        for _ in range(work.batch):  # row 0 of the table, in bank 0 of channel 0
-            rows, start = [], 0
+        for _ in range(work.batch * len(contexts)):  # row 0 of the table, which is the LM head's if they are tied
+            if not self.tied:
+                self.vector("RD", 0, self.d)
+                continue
+            rows, start = [], 0  # in bank 0 of channel 0
             for columns in pieces:
                 rows += [lin // self.R for lin in range(start, start + columns)]
                 start += slots * columns
             self.n["RD"] += len(rows)
             self.n["ACT"] += 1 + sum(a != b for a, b in zip(rows, rows[1:], strict=False))
-        self.vector("RD", (context - 1) % self.positions * self.d, self.d)
-        if context >= work.prompt_tokens:
+        if self.gpt2:
+            for context in contexts:
+                self.vector("RD", (context - 1) % self.positions * self.d, self.d)
+        if contexts[-1] >= work.prompt_tokens:
             if work.biases:
-                self.vector("RD", 0, 2 * self.d)
-            for _ in range(work.batch):
+                self.vector("RD", 0, (2 if self.gpt2 else 1) * self.d)
+            for _ in range(work.batch * len(contexts)):
                 self.matrix(self.d, self.vocabulary)
 
     def pieces(self, elements: int) -> list[int]:
@@ -203,10 +253,10 @@ class Counts:
         self.n[command] += len(columns)
         self.n["ACT"] += len({(column % self.C, column // self.C // self.R) for column in columns})
 
-    def spill(self, elements: int) -> None:
-        """What does not fit in the SRAM beside the residual goes to DRAM and back."""
+    def spill(self, vectors: int, elements: int, before: int = 0) -> None:
+        """What does not fit in the SRAM goes to DRAM and back, less what others have taken there."""
         room = int(self.config.asic.sram_KiB * 512)
-        over = self.config.workload.batch * (elements + self.d) - room
+        over = max(0, vectors * elements - room) - (max(0, vectors * before - room) if before else 0)
         if over > 0:
             self.vector("WR", 0, over)
             self.vector("RD", 0, over)

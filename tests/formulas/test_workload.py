@@ -50,13 +50,20 @@ def shapes(draw: st.DrawFn, grouped: bool = True) -> ModelShape:
         ("gpt2-medium", 354_823_168),
         ("gpt2-large", 774_030_080),
         ("gpt2-xl", 1_557_611_200),
+        ("llama-3.2-1b", 1_235_814_400),
+        ("qwen2.5-0.5b", 494_032_768),
+        ("qwen2.5-1.5b", 1_543_714_304),
+        ("qwen2.5-3b", 3_085_938_688),
+        ("mistral-7b", 7_241_732_096),
+        ("llama-3-8b", 8_030_261_248),
+        ("mixtral-8x7b", 46_702_792_704),
     ],
 )
 def test_whole_model_has_the_parameters_that_transformers_reports(name: str, parameters: int) -> None:
     assert build(MODELS[name], lm_head=True).parameters == parameters
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("gpt")])
 def test_decoder_blocks_have_12_d_squared_and_13_d_parameters_each(name: str) -> None:
     shape = MODELS[name]
     blocks = build(shape, lm_head=False)

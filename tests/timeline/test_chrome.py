@@ -108,10 +108,10 @@ def test_steps_are_the_tokens(run: tuple[Run, Trace]) -> None:
     ]
 
 
-def test_every_layer_has_its_instructions(run: tuple[Run, Trace]) -> None:
-    layers = Counter(s[3]["layer"] for s in run[1].slices("controller and ASIC", "instructions") if s[2] == "qkv")
+def test_every_block_has_its_instructions(run: tuple[Run, Trace]) -> None:
+    blocks = Counter(s[3]["block"] for s in run[1].slices("controller and ASIC", "instructions") if s[2] == "qkv")
     batch = run[0].config.workload.batch
-    assert layers == {0: 4 * batch, 1: 4 * batch}
+    assert blocks == {0: 4 * batch, 1: 4 * batch}
 
 
 def test_no_unit_does_two_things_at_once_in_whole_ns(run: tuple[Run, Trace], window: tuple[Run, Trace]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pimsim.asic.units import KINDS, Cost, Units
+from pimsim.asic.units import KINDS, KINDS_OF_WAYS, Cost, Units
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import OperatorTally, Tally
 from tests.configs import config_of
@@ -39,14 +39,38 @@ def units(**keys: Any) -> Units:
         # mean 2 + 9; variance: 257 multiplies take 3 clocks, 11 deep; 1/sqrt: 3 adds, 7 multiplies, 10 deep;
         # scale and shift: 3 operands of 512 bytes in 6 clocks, 3 deep
         ("layernorm", Cost(11 + 14 + 11 + 9, 256 + 512 + 3 + 256, 1 + 257 + 7 + 512, 512 + 1024 + 2048)),
+        # squares: 257 multiplies take 3 clocks, 10 deep; 1/sqrt 11; times 1/rms, times gain: 4 clocks, 2 deep
+        ("rmsnorm", Cost(13 + 11 + 6, 256 + 3, 257 + 7 + 512, 512 + 1024 + 512)),
+        # exp 5 and 5, an add, the reciprocal's 3 and 4, times x: 9 adds, 10 multiplies in 20 clocks
+        ("silu", Cost(20 + 19, 9 * 256, 10 * 256, 1024)),
+        # 2 / cap, exp, an add, the reciprocal, 2 cap, a subtraction: 10 adds, 11 multiplies in 22 clocks
+        ("tanh", Cost(22 + 21, 10 * 256, 11 * 256, 1024)),
+        ("relu", Cost(2 + 1, 256, 0, 1024)),
+        ("mul", Cost(4 + 1, 0, 256, 1024 + 512)),
+        ("scale", Cost(2 + 1, 0, 256, 1024)),
+        # 512 multiplies in 4 clocks; x, cos and sin are 1536 bytes in 6
+        ("rope", Cost(6 + 2, 256, 512, 1536 + 512)),
     ],
 )
 def test_costs_of_256_elements(kind: str, cost: Cost) -> None:
     assert units().cost(kind, 256) == cost
 
 
+def test_the_best_two_of_eight() -> None:
+    """Twice a maximum (16 bytes; the tree is 8 deep); 1 add, 1 + 2 adds and 4 multiplies of 1/sum, 2 multiplies."""
+    assert units().cost("topk", 8, ways=2) == Cost(2 * 9 + 1 + 9, 2 * 8 + 4, 4 + 2, 2 * 16 + 4 + 4)
+
+
+def test_the_weighted_sum_of_two_vectors() -> None:
+    """Two multiplies and an add an element; 1024 bytes in 4 clocks, 2 deep."""
+    assert units().cost("weighted", 256, ways=2) == Cost(4 + 2, 256, 512, 1024 + 512)
+    assert units().cost("weighted", 256, ways=3) == Cost(6 + 3, 512, 768, 1536 + 512)
+
+
 def test_every_kind_is_priced() -> None:
-    assert set(KINDS) == {"residual", "sum", "argmax", "gelu", "softmax", "layernorm"}
+    kinds = "residual sum argmax gelu softmax layernorm rmsnorm silu tanh relu mul scale rope"
+    assert set(KINDS) == set(kinds.split())
+    assert set(KINDS_OF_WAYS) == {"topk", "weighted"}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +94,12 @@ def test_adders_multipliers_and_ports_limit_in_turn(keys: dict[str, int], kind: 
 def test_terms_and_steps_are_counted() -> None:
     assert units(taylor_terms=7).cost("gelu", 256) == Cost(18 + 16, 7 * 256, 9 * 256, 1024)
     base, exact = units(), units(newton_steps=3)
-    for kind, multiplies, depth in (("softmax", 2, 3), ("layernorm", 3, 4)):  # for each vector and step
+    for kind, multiplies, depth in (
+        ("softmax", 2, 3),
+        ("layernorm", 3, 4),
+        ("rmsnorm", 3, 4),
+        ("topk", 2, 3),
+    ):  # for each vector and step
         one, more = base.cost(kind, 100, vectors=5), exact.cost(kind, 100, vectors=5)
         assert more.adds - one.adds == 5 and more.multiplies - one.multiplies == 5 * multiplies
         assert more.cycles - one.cycles == depth  # vectors share the pipeline
@@ -85,6 +114,14 @@ def test_vectors_cost_what_one_of_them_does_or_more(kind: str, n: int, vectors: 
     deeper = 4 * 2  # trees of at most 2 levels more, in at most 3 passes
     assert faster.cost(kind, n).cycles <= one.cycles + deeper
     assert faster.cost(kind, n).adds == one.adds
+
+
+@pytest.mark.parametrize(("kind", "adds", "multiplies"), [("silu", 1, 2), ("tanh", 1, 2)])
+def test_a_reciprocal_per_element_takes_its_steps(kind: str, adds: int, multiplies: int) -> None:
+    one, more = (units(newton_steps=steps).cost(kind, 100) for steps in (2, 3))
+    assert (more.adds - one.adds, more.multiplies - one.multiplies) == (100 * adds, 100 * multiplies)
+    one, more = (units(taylor_terms=terms).cost(kind, 100) for terms in (6, 7))
+    assert (more.adds - one.adds, more.multiplies - one.multiplies) == (100, 100)
 
 
 def test_clocks_are_dram_clocks_rounded_up() -> None:

@@ -301,12 +301,6 @@ def test_two_sources_by_options_are_refused(shipped: Path) -> None:
     assert line.startswith("--set:2:1: workload.model_config: exactly one of ")
 
 
-def test_a_trace_is_refused_in_this_version(extend: Write) -> None:
-    assert problems(extend("workload: {trace: a.trace}")) == [
-        "config.yaml:2:12: workload.trace: this version reads no operator traces; give model or model_config instead"
-    ]
-
-
 # -- overrides ----------------------------------------------------------------------------
 
 

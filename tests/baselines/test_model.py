@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import baselines
-from pimsim.baselines.cost import prefill_demands
+from pimsim.baselines.cost import decode_demands, expected_experts, prefill_demands
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.ops import OPS
@@ -45,48 +48,72 @@ def latency_ms(device: str | BaselineDevice, workload: Workload, context: int = 
     return float(baselines.evaluate(device, workload, [context])["latency_ns"]) / 1e6
 
 
-@pytest.mark.parametrize("lm_head", [True, False])
 @pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (11.8, 23.6, 35.4, 47.2), strict=True)))
-def test_eager_t4_at_19_us_per_operator(name: str, ms: float, lm_head: bool) -> None:
-    assert latency_ms("gpu-t4", build(MODELS[name], lm_head)) == pytest.approx(ms, rel=2e-3)
+def test_eager_t4_is_near_the_reference_which_spreads_what_is_outside_the_blocks_over_layers(
+    name: str, ms: float
+) -> None:
+    assert latency_ms("gpu-t4", whole(name)) == pytest.approx(ms, rel=0.04)
 
 
-def test_eager_t4_is_within_one_percent_of_the_measurement_it_was_fitted_to() -> None:
-    assert latency_ms("gpu-t4", whole("gpt2-small"), 512) == pytest.approx(11.885, rel=0.01)
+@pytest.mark.parametrize(
+    ("device", "name", "ms"),
+    [("gpu-t4", "gpt2-small", 11.885), ("gpu-t4-fused", "qwen2.5-0.5b", 32.22), ("gpu-t4-fused", "qwen2.5-3b", 48.0)],
+)
+def test_one_host_constant_per_source_gives_the_measured_time_per_token(device: str, name: str, ms: float) -> None:
+    """The requirement is 10 %; one constant for two Qwen models is not fitted to either."""
+    assert latency_ms(device, whole(name), 512) == pytest.approx(ms, rel=0.01)
 
 
-@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (1.19, 3.38, 7.24, 14.3), strict=True)))
-def test_roofline_t4_fp16_with_the_lm_head(name: str, ms: float) -> None:
-    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
-    assert roofline["data_type"] == "fp16"
-    assert roofline["bandwidth_GBps"] == pytest.approx(240)
-    assert roofline["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
+def unrecorded(workload: Workload) -> Workload:
+    """`workload` without recorded launches."""
+    operators = tuple(replace(operator, aten=None, kernels=None) for operator in workload.operators)
+    return replace(workload, operators=operators, overhead_aten=None, overhead_kernels=None)
 
 
-@pytest.mark.parametrize(("name", "ms"), list(zip(GPT2, (2.39, 6.75, 14.5, 28.6), strict=True)))
-def test_roofline_t4_fp32_with_the_lm_head(name: str, ms: float) -> None:
-    roofline = baselines.evaluate("gpu-t4", whole(name), [1024])["roofline"]
-    assert roofline["by_data_type"]["fp32"]["latency_ns"] / 1e6 == pytest.approx(ms, rel=0.01)
+@pytest.mark.parametrize(
+    ("device", "name", "count"),
+    [
+        ("gpu-t4", "gpt2-small", 650),
+        ("gpu-t4", "gpt2-xl", 2486),
+        ("gpu-t4-fused", "qwen2.5-0.5b", 24 * 76 + 29),
+        ("gpu-t4-fused", "qwen2.5-3b", 36 * 76 + 29),
+    ],
+)
+def test_step_dispatches_what_was_counted_on_the_meta_device(device: str, name: str, count: int) -> None:
+    """The device's own counts to the operator, recorded ones to the two that belong to no module."""
+    own = baselines.evaluate(device, unrecorded(whole(name)), [1])["model"]["aten_ops_per_step"]
+    recorded = baselines.evaluate(device, whole(name), [1])["model"]["aten_ops_per_step"]
+    assert own == count
+    assert count - 2 <= recorded <= count
 
 
-@pytest.mark.parametrize("name", GPT2)
-def test_roofline_without_the_lm_head_is_the_blocks_bytes_at_240_GBps(name: str) -> None:
-    shape = MODELS[name]
-    d = shape.d_model
-    elements = shape.layers * (12 * d * d + 13 * d + 2 * 1024 * d + 2 * d)
-    roofline = baselines.evaluate("gpu-t4", blocks(name), [1024])["roofline"]
-    # element-wise operators read no weights and take their operations' time at the peak: below 0.1 %
-    assert roofline["latency_ns"] == pytest.approx(elements * 2 / 240, rel=1e-3)
-
-
-def test_gpt2_xl_dispatches_the_2486_operators_that_were_recorded() -> None:
+def test_device_files_count_every_operator_that_the_workload_knows() -> None:
     for name in baselines.available():
-        assert baselines.evaluate(name, whole("gpt2-xl"), [1])["model"]["aten_ops_per_step"] == 2486
+        assert set(baselines.load(name).eager.aten_ops.per_operator) == set(OPS)
 
 
-def test_device_files_count_no_operator_that_the_workload_does_not_know() -> None:
-    for name in baselines.available():
-        assert set(baselines.load(name).eager.aten_ops.per_operator) == set(OPS) - {"embedding"}
+def recorded(workload: Workload, aten: int, overhead: int) -> Workload:
+    """`workload` as a trace with `aten` launches of each operator gives it."""
+    operators = tuple(replace(operator, aten=aten) for operator in workload.operators)
+    return replace(workload, operators=operators, overhead_aten=overhead)
+
+
+def test_recorded_launches_go_before_the_devices_own() -> None:
+    result = baselines.evaluate("gpu-t4", recorded(whole("gpt2-small"), 5, 100), [1])
+    assert result["model"]["aten_ops_per_step"] == (10 * 12 + 3) * 5 + 100
+    assert result["latency_ns"] == pytest.approx(((10 * 12 + 3) * 5 + 100) * 18.3e3)
+
+
+def test_fused_attention_replaces_what_was_recorded_in_pieces() -> None:
+    """Attention and the mask were recorded in pieces; the rest of the recording holds."""
+    result = baselines.evaluate("gpu-t4-fused", recorded(whole("gpt2-small"), 5, 100), [1])
+    assert result["model"]["aten_ops_per_step"] == (9 * 12 + 3) * 5 + 6 * 12 + 100 - 23
+
+
+def test_cpu_takes_the_recorded_launches_operator_by_operator() -> None:
+    fast = changed(baselines.load("cpu-xeon-6154"), "memory.bandwidth", 1e9)
+    result = baselines.evaluate(fast, recorded(blocks("gpt2-small"), 1000, 7), [1])
+    assert result["latency_ns"] == pytest.approx((10 * 12 * 1000 + 7) * 64e3)
 
 
 def test_fast_host_leaves_the_t4_bound_by_memory() -> None:
@@ -103,7 +130,7 @@ def test_bound_shares_add_up_and_no_model_beats_its_own_roofline(device: str, na
     model = result["model"]
     for phase in (model, model["prefill"]):
         assert sum(phase["bound"].values()) == pytest.approx(1)
-    assert set(model["bound"]) == {"launch", "memory", "compute"}
+    assert set(model["bound"]) == ({"measured"} if model["kind"] == "measured" else {"launch", "memory", "compute"})
     floor = result["roofline"]["by_data_type"][model["data_type"]]["latency_ns"]
     assert model["latency_ns"] >= floor
 
@@ -129,12 +156,16 @@ def test_xeon_lies_between_its_bound_and_what_the_paper_implies() -> None:
 def expected_cpu_step(workload: Workload, context: int, batch: int) -> float:
     """The eager model of the CPU, written out in scalars; ns."""
     device = baselines.load("cpu-xeon-6154")
-    counts = {"layernorm": 1, "linear": 3, "attention": 27, "add": 1, "gelu": 8}
-    total = 38 * workload.shape.layers / 48 * 68e3
+    counts = device.eager.aten_ops.per_operator
+    total = (31 if workload.overhead_aten is None else workload.overhead_aten) * 64e3
     for operator in workload.operators:
-        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.83)
+        moved = operator.bytes(context, 4, batch, biases=True) / (128 * 0.72)
+        if operator.experts > 1 and operator.op == "linear":
+            chosen = operator.experts * (1 - (1 - operator.active / operator.experts) ** batch)
+            moved = operator.inputs * operator.outputs * chosen * 4 / (128 * 0.72)
         work = operator.flops(context) * batch / (device.data_types["fp32"].peak.value * 1e3)
-        launch = counts[operator.op] * 68e3 if operator.scope == "block" else 0.0
+        own = counts[operator.op] * operator.active
+        launch = (own if operator.aten is None else operator.aten) * 64e3
         total += workload.repeats(operator) * max(launch, moved, work)
     return total
 
@@ -233,9 +264,49 @@ def test_result_is_json_with_constants_and_their_sources() -> None:
     result = baselines.evaluate("gpu-t4", blocks("gpt2-small"), range(1, 9), prompt_tokens=3)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     constants = result["model"]["constants"]
-    assert constants["eager.op_time"]["value"] == 19 and constants["eager.op_time"]["source"] == "derived"
+    assert constants["eager.op_time"]["value"] == 18.3 and constants["eager.op_time"]["source"] == "derived"
     assert constants["power.cap"]["unit"] == "W"
     assert all(constant["note"] for constant in constants.values())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+def test_experts_that_are_read_are_those_that_a_batch_chooses(batch: int) -> None:
+    """E (1 - (1 - k/E)^B): 2 of 8 for one token, all 8 for many, against a plain simulation."""
+    found = expected_experts(8, 2, batch)
+    assert found == pytest.approx(8 * (1 - 0.75**batch))
+    random = Random(1)
+    drawn = [len({e for _ in range(batch) for e in random.sample(range(8), 2)}) for _ in range(4000)]
+    assert found == pytest.approx(sum(drawn) / len(drawn), rel=0.02)
+
+
+def test_experts_that_are_never_chosen_are_not_read() -> None:
+    assert expected_experts(4, 1, 1000, (1.0, 1.0, 0.0, 0.0)) == pytest.approx(2)
+    assert expected_experts(4, 2, 1, (3.0, 1.0, 1.0, 1.0)) == pytest.approx(2)
+    mixtral = build(MODELS["mixtral-8x7b"], lm_head=False)
+    skewed = replace(mixtral, routing=(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    times = [baselines.evaluate("gpu-t4", w, [1], batch=8)["roofline"]["latency_ns"] for w in (mixtral, skewed)]
+    experts = 3 * 4096 * 14336
+    assert times[0] - times[1] == pytest.approx(32 * (expected_experts(8, 2, 8) - 2) * experts * 2 / 240, rel=1e-3)
+
+
+def test_step_of_several_tokens_reads_weights_and_kv_once_and_computes_each_token() -> None:
+    workload, d, layers = blocks("gpt2-small"), 768, 12
+    four = {x.operator.name: x for x in decode_demands(workload, np.array([100.0]), 2, query_tokens=4)}
+    ones = [{x.operator.name: x for x in decode_demands(workload, np.array([float(t)]), 2)} for t in (97, 98, 99, 100)]
+    for name, demand in four.items():
+        assert demand.operations == sum(one[name].operations for one in ones)
+    assert four["qkv"].elements == ones[0]["qkv"].elements
+    assert four["attention"].elements == 2 * (2 * d * 100 + 2 * d * 4)
+    result = baselines.evaluate("gpu-t4", workload, [4, 8], query_tokens=4)
+    assert result["latency_per_token_ns"] == pytest.approx(result["latency_ns"] / 8)
+    assert result["latency_ns"] == pytest.approx(2 * (51 * layers + 27) * 18.3e3)
+
+
+def test_window_limits_what_attention_reads() -> None:
+    mistral = build(MODELS["mistral-7b"], lm_head=False)
+    at = [baselines.evaluate("gpu-t4", mistral, [t])["roofline"]["latency_ns"] for t in (2048, 4096, 16384)]
+    assert at[1] == pytest.approx(at[2], rel=1e-9)
+    assert at[1] - at[0] == pytest.approx(32 * 2 * 2048 * 1024 * 2 / 240, rel=1e-3)
 
 
 def test_evaluation_of_1024_contexts_takes_milliseconds_and_repeats_to_the_bit() -> None:
@@ -251,7 +322,16 @@ def test_evaluation_of_1024_contexts_takes_milliseconds_and_repeats_to_the_bit()
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"contexts": []}, {"contexts": [0]}, {"batch": 0}, {"prompt_tokens": -1}], ids=str
+    "arguments",
+    [
+        {"query_tokens": 2},
+        {"query_tokens": 0},
+        {"contexts": []},
+        {"contexts": [0]},
+        {"batch": 0},
+        {"prompt_tokens": -1},
+    ],
+    ids=str,
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
     given_: dict[str, Any] = {"contexts": [1], "batch": 1, "prompt_tokens": 0} | arguments

@@ -1,0 +1,163 @@
+"""`pimsim trace`: export, validate, show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pimsim.cli.problems import Exit, ReportingGroup, option_problem
+
+if TYPE_CHECKING:
+    from pimsim.errors import Problem
+    from pimsim.workload.trace.rules import Memory
+
+
+@click.group(cls=ReportingGroup)
+def trace() -> None:
+    """Operator traces of models: make them, check them, look at them."""
+
+
+@trace.command()
+@click.argument("files", nargs=-1)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of one line of a trace, and check nothing.")
+@click.option("--config", "config", metavar="CONFIG", help="Also check that the weights fit into CONFIG's memory.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: bool) -> int:
+    """Check everything about trace FILES that can be checked without running them."""
+    import json
+
+    from pimsim.workload.trace.schema import json_schema
+
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2))
+        return Exit.DONE
+    if not files:
+        raise click.UsageError("a trace is needed", click.get_current_context())
+    memory = _memory(config) if config else None
+    found = {file: _findings(file, memory) for file in files}
+    if as_json:
+        click.echo(json.dumps({file: _as_dict(*problems) for file, problems in found.items()}, indent=2))
+    for file, (problems, warnings) in found.items():
+        for problem in problems:
+            click.echo(str(problem), err=True)
+        _warn(warnings)
+        if not problems and not as_json:
+            click.echo(f"{file}: valid")
+    return Exit.WRONG_INPUT if any(problems for problems, _ in found.values()) else Exit.DONE
+
+
+def _findings(file: str, memory: Memory | None) -> tuple[Sequence[Problem], Sequence[Problem]]:
+    """What is wrong with a file, and what is not known."""
+    from collections import deque
+
+    from pimsim.errors import InputError
+    from pimsim.workload.trace.reader import Findings, checked_records
+
+    findings = Findings(file)
+    try:
+        deque(checked_records(file, findings, memory), maxlen=0)
+    except InputError as error:
+        return error.problems, ()
+    return findings.problems, findings.warnings
+
+
+def _memory(config: str) -> Memory:
+    """The room for weights that a configuration has."""
+    from pimsim import api
+    from pimsim.config.schema import Config
+    from pimsim.workload.trace.rules import Memory
+
+    loaded = api.load(config).config
+    dram = loaded.dram
+    size = dram.channels * dram.bank_groups * dram.banks_per_group * dram.rows * dram.row_bytes
+    return Memory(config, size, isinstance(loaded, Config) and loaded.workload.lm_head)
+
+
+def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[str, Any]:
+    return {"valid": not problems, "problems": [vars(p) for p in problems], "warnings": [vars(w) for w in warnings]}
+
+
+def _warn(warnings: Sequence[Problem]) -> None:
+    for warning in warnings:
+        click.echo(f"{warning} (warning)", err=True)
+
+
+@trace.command()
+@click.argument("file")
+@click.option(
+    "--bind", "bindings", metavar="T=1024,B=1,Q=1", default="", help="Values of the symbols; T is 1024, others are 1."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+def show(file: str, bindings: str, as_json: bool) -> None:
+    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step."""
+    import json
+
+    from pimsim.workload.trace import table
+
+    with _options_named():
+        found = table.overview(file, _binding(bindings))
+    _warn(found.warnings)
+    if as_json:
+        click.echo(json.dumps(table.as_dict(found), indent=2))
+        return
+    for line in table.lines_of(found):
+        click.echo(line)
+
+
+def _binding(text: str) -> dict[str, int]:
+    """`T=1024,B=1` as numbers; InputError if it is something else."""
+    from pimsim.errors import InputError
+
+    values: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, _, number = part.strip().partition("=")
+        if not (number.isascii() and number.isdecimal() and len(number) <= 12 and int(number)):
+            raise InputError(f"{part!r} is not SYMBOL=NUMBER with a number of at least 1", "--bind")
+        if name in values:
+            raise InputError(f"{name} is there twice", "--bind")
+        values[name] = int(number)
+    return values
+
+
+@trace.command()
+@click.option("--model", metavar="NAME", help="A built-in model; see `pimsim models`. Needs no torch.")
+@click.option("--all", "every", is_flag=True, help="The traces that come with pimsim, into the folder --out.")
+@click.option("--out", required=True, metavar="FILE", help="The file, gzip if it ends in .gz; the folder for --all.")
+@click.option("--prompt", type=click.IntRange(0), default=0, help="Tokens that are prefilled first.")
+@click.option("--steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps.")
+@click.option("--query", type=click.IntRange(1), default=1, help="Query tokens of a decode step.")
+@click.option("--batch", type=click.IntRange(1), default=1, help="Sequences.")
+def export(model: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int) -> None:
+    """Write the trace of a model."""
+    from pimsim.workload.trace import generate
+    from pimsim.workload.trace.writer import write_trace
+
+    if (model is not None) + every != 1:
+        raise click.UsageError("one of --model and --all is needed", click.get_current_context())
+    with _options_named():
+        if every:
+            for name in generate.SHIPPED:
+                _written(write_trace(generate.generated(name), Path(out) / f"{name}.jsonl"))
+            return
+        made = generate.generated(model or "", prompt, steps, batch, query)
+        _written(write_trace(made, Path(out)))
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Problems whose key is an option have its name in the place of a file."""
+    from pimsim.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        named = (option_problem(p.key, p.message) if p.key.startswith("--") else p for p in error.problems)
+        raise InputError(named) from None
+
+
+def _written(path: Path) -> None:
+    click.echo(f"wrote {path} ({path.stat().st_size:,} bytes)")

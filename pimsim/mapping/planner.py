@@ -1,0 +1,271 @@
+"""From the operators of one step to its instructions.
+
+An instruction is either PIM work (a program per channel) or ASIC work (a cost in
+clocks).  The instructions of a block are the same in every copy but for the rows they
+touch, so a step is planned once and its blocks differ only in `bases`.  An operator waits for
+the operators it depends on; the channels and the ASIC keep the order of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.instructions import START, Instruction, Step
+from pimsim.mapping.layout import Work, ceil_div
+from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.supported import ARITHMETIC
+from pimsim.workload.ops import INPUT, Operator
+
+if TYPE_CHECKING:
+    from pimsim.mapping.plan import Plan
+
+
+class Planner:
+    """Plans one step.
+
+    last: the keys that the next instruction waits for; done: those of each finished operator.
+    flowing: keys of instructions whose results arrive piece by piece.  routers: those of the scope so far.
+    """
+
+    def __init__(self, plan: Plan, context: int, tokens: int) -> None:
+        self.plan = plan
+        self.contexts = range(context - tokens + 1, context + 1)
+        self.batch = plan.config.workload.batch
+        self.piece = plan.device.channels * plan.device.banks  # results that arrive together
+        self.room = sram_room(plan.config)
+        self.operands = {operand.name: operand for operand in plan.operands}
+        self.out: list[Instruction] = []
+        self.last: tuple[str, ...] = (START,)
+        self.done: dict[str, tuple[str, ...]] = {}
+        self.flowing: set[str] = set()
+        self.routers = 0
+
+    def step(self, head: bool) -> Step:
+        workload = self.plan.workload
+        parts = []
+        for scope in ("once_before", "block", "once_after"):
+            self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, set(), 0
+            if scope != "once_after" or head:
+                for operator in workload.select(scope):
+                    self._operator(operator)
+            parts.append(tuple(self.out))
+        return Step(*parts)
+
+    def _operator(self, operator: Operator) -> None:
+        waits = [key for dep in operator.deps or (INPUT,) for key in self.done[dep]]
+        self.last = tuple(dict.fromkeys(waits))
+        match operator.op:
+            case "linear":
+                self._linear(operator)
+            case "attention":
+                self._attention(operator)
+            case "embedding":
+                self._embed(operator)
+            case _:
+                self._arithmetic(operator)
+        self.done[operator.name] = self.last
+
+    def _vectors(self, operator: Operator) -> int:
+        """Vectors of an operator in this step, without those of several experts."""
+        tokens = len(self.contexts) if operator.per == "token" else 1
+        return self.batch * tokens * operator.rows
+
+    # -- instructions -------------------------------------------------------------
+
+    def _pim(
+        self,
+        operator: str,
+        work: Work,
+        bases: tuple[int, ...],
+        after: tuple[str, ...] = (),
+        key: str = "",
+    ) -> None:
+        """Append PIM work that waits for `after` (default: the instruction before)."""
+        if len(bases) == 1:  # one copy for all blocks
+            bases *= self.plan.workload.blocks
+        landing = self.plan.units.transfer_clocks(work.results * ELEMENT_BYTES, self.plan.device.tCK_ps)
+        key = key or operator
+        self.out.append(Instruction(operator, key, after or self.last, work, bases, landing))
+        self.last = (key,)
+        self.flowing.add(key)
+
+    def _asic(
+        self, operator: str, kind: str, n: int, vectors: int, streams: bool = False, key: str = "", ways: int = 1
+    ) -> None:
+        """Append ASIC work on `vectors` vectors of `n` elements that waits for the instruction before."""
+        units, tCK = self.plan.units, self.plan.device.tCK_ps
+        cost = units.cost(kind, n, vectors, ways)
+        tail = None
+        key = key or operator
+        if streams and self.plan.config.asic.streaming and self._arrive():
+            tail = units.clocks(units.cost(kind, min(n * vectors, self.piece), 1, ways).cycles, tCK)
+            self.flowing.add(key)
+        clocks = units.clocks(cost.cycles, tCK)
+        self.out.append(Instruction(operator, key, self.last, cause=kind, cost=cost, clocks=clocks, tail=tail))
+        self.last = (key,)
+
+    def _arrive(self) -> bool:
+        """True if the latest of what the next instruction waits for arrives piece by piece."""
+        latest = max(self.last, key=self._when)
+        return latest in self.flowing
+
+    def _when(self, key: str) -> int:
+        return next((i for i in reversed(range(len(self.out))) if self.out[i].key == key), -1)
+
+    def _bases(self, region: str) -> tuple[int, ...]:
+        return self.plan.memory.regions[region].bases
+
+    # -- operators ----------------------------------------------------------------
+
+    def _arithmetic(self, operator: Operator) -> None:
+        """What the ASIC does alone; a weighted sum of experts is an addition with several ways."""
+        kind, streams = ARITHMETIC[operator.op]
+        n, vectors, ways = operator.outputs, self._vectors(operator), 1
+        if operator.op == "add" and operator.experts > 1:
+            kind, ways = "weighted", operator.active
+        elif operator.op == "topk":
+            self.routers += 1
+            n, ways = operator.inputs, operator.outputs
+        else:
+            vectors *= operator.active
+        if operator.vectors():
+            self._fetch_vectors(operator, self._bases)
+        self._asic(operator.name, kind, n, vectors, streams, ways=ways)
+
+    def _linear(self, operator: Operator) -> None:
+        layout = self.plan.memory.matrices[operator.name]
+        work = self.plan.cached(operator.name, 0, layout.multiply)
+        vectors = self._vectors(operator)
+        if operator.experts > 1:
+            has_bias = self._multiply_experts(operator, work, vectors)
+        else:
+            has_bias = self._fetch_vectors(operator, self._bases)
+            for _ in range(vectors):
+                self._pim(operator.name, work, self._bases(operator.name))
+        sums = operator.outputs * (len(layout.chunks) - 1 + (1 if has_bias else 0))
+        if sums:
+            self._asic("sum", "sum", sums, vectors * operator.active, streams=True, key=f"{operator.name}.sum")
+        self._spill(operator)
+        if operator.role == "lm_head":
+            self._asic("argmax", "argmax", operator.outputs, vectors, streams=True)
+
+    def _multiply_experts(self, operator: Operator, work: Work, vectors: int) -> bool:
+        """Each vector goes through its own experts, one after another."""
+        has_bias = False
+        for vector in range(vectors):
+            chosen = self._chosen(operator, vector)
+            for way in range(operator.active):
+                experts = [block * operator.experts + one[way] for block, one in enumerate(chosen)]
+
+                def bases(region: str, experts: list[int] = experts) -> tuple[int, ...]:
+                    copies = self._bases(region)
+                    return tuple(copies[expert] for expert in experts)
+
+                has_bias = self._fetch_vectors(operator, bases)
+                self._pim(operator.name, work, bases(operator.name))
+        return has_bias
+
+    def _chosen(self, operator: Operator, vector: int) -> list[tuple[int, ...]]:
+        """The experts of a vector in each block; all linears between two routers agree."""
+        token, sequence = divmod(vector, self.batch)
+        routing, context = self.plan.routing, self.contexts[token]
+        return [
+            routing.choose(operator.experts, operator.active, context, sequence, block, self.routers)
+            for block in range(self.plan.workload.repeats(operator))
+        ]
+
+    def _attention(self, operator: Operator) -> None:
+        """Each token of the step, with its own context: K and V appended, then attended to."""
+        for token in range(len(self.contexts)):
+            self._attend(operator, token)
+
+    def _attend(self, operator: Operator, token: int) -> None:
+        """One token of every sequence; with a window, K and V are a ring of as many tokens."""
+        memory, made, grid, name = self.plan.memory, self.last, self.plan.grid, operator.name
+        keys, values, window, heads = memory.keys[name], memory.values[name], operator.window, operator.heads
+        context = self.contexts[token]
+        slot, seen = (context - 1) % window if window else context - 1, min(context, window or context)
+        groups, columns = ceil_div(seen, grid.banks), grid.columns_of(seen)
+
+        def cached(kind: str, key: int, make: Callable[[], Work]) -> Work:
+            return self.plan.cached(f"{name}.{token}.{kind}", key, make)
+
+        append_key = cached("key_append", slot, lambda: keys.append(slot))
+        append_value = cached("value_append", slot // grid.width, lambda: values.append(slot))
+        score = keys.score_of(cached("scores", groups, lambda: keys.score_groups(groups)), seen)
+        weigh = values.weigh_of(cached("values", columns, lambda: values.weigh_columns(columns)), seen)
+        for s in range(self.batch):
+            k, v = self._bases(cache_name("keys", operator, s)), self._bases(cache_name("values", operator, s))
+            self._pim("key_append", append_key, k, after=made)
+            self._pim("scores", score, k, after=made, key=f"scores.{s}")
+            self._pim("value_append", append_value, v, after=made)
+            self.last = (f"scores.{s}",)
+        if keys.cuts > 1:
+            n = heads * seen * (keys.cuts - 1)
+            self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum")
+        if operator.softcap:
+            self._asic("softcap", "tanh", heads * seen, self.batch, streams=True)
+        self._spill(operator, context)
+        gate = self.last
+        for s in range(self.batch):
+            self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate
+            self._asic("softmax", "softmax", seen, heads, key=f"softmax.{s}")
+            self._pim("values", weigh, self._bases(cache_name("values", operator, s)), key=f"values.{s}")
+        chunks = len(grid.buffers(columns))
+        if chunks > 1:
+            n = operator.outputs * (chunks - 1)
+            self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")
+
+    def _embed(self, operator: Operator) -> None:
+        """A row of each table: the token's for every sequence, the position's for every token of the step.
+
+        Which token it is does not matter to the time, so its row is the first.
+        """
+        plan, d = self.plan, operator.outputs
+        for table, rows in enumerate(operator.tables):
+            layout = plan.memory.tables.get(table_name(operator, table))
+            for token, context in enumerate(self.contexts):
+                row = (context - 1) % rows if table else 0
+                copies = 1 if table else self.batch
+                if layout is None:
+                    tied = tied_matrix(plan.workload, operator)
+                    assert tied is not None
+                    work = plan.cached(f"{operator.name}.0", 0, partial(plan.memory.matrices[tied].read, 0))
+                    bases = self._bases(tied)
+                else:
+                    make = partial(layout.move, "RD", row * d, d)
+                    work = plan.cached(f"{operator.name}.{table}.{token}", row, make)
+                    bases = self._bases(table_name(operator, table))
+                for _ in range(copies):
+                    self._pim(operator.name, work, bases)
+        if len(operator.tables) > 1:
+            vectors = self._vectors(operator) * (len(operator.tables) - 1)
+            self._asic(operator.name, "sum", d, vectors, streams=True, key=f"{operator.name}.sum")
+
+    def _fetch_vectors(self, operator: Operator, bases: Callable[[str], tuple[int, ...]]) -> bool:
+        """Read an operator's biases or gains, if they are simulated."""
+        layout = self.plan.memory.vectors.get(operator.name)
+        if layout is None:
+            return False
+        name = vector_name(operator)
+        work = self.plan.cached(name, 0, lambda: layout.move("RD"))
+        self._pim("vectors", work, bases(name), key=name)
+        return True
+
+    def _spill(self, operator: Operator, context: int = 0) -> None:
+        """Write what the SRAM cannot hold of the operator's result (at `context`) to DRAM and read it back."""
+        operand = self.operands.get(operator.name)
+        if operand is None or operator.scope != "block":
+            return
+        elements = operand.spilled(context or self.contexts[-1], self.batch, len(self.contexts), self.room)
+        if not elements:
+            return
+        scratch = self.plan.memory.scratch
+        assert scratch is not None
+        for command in ("WR", "RD"):
+            make = partial(scratch.move, command, 0, elements)
+            work = self.plan.cached(f"spill.{operator.name}.{command}", elements, make)
+            self._pim("spill", work, self._bases("scratch"), key=f"{operator.name}.{command}")

@@ -1,0 +1,66 @@
+"""What the hardware cannot run: said before anything is simulated, with where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pimsim.errors import InputError, Problem
+from pimsim.workload.graph import Workload
+from pimsim.workload.ops import Operator
+
+# ASIC arithmetic of each op: the kind of `asic.units`, and whether it can work on results as they arrive.
+ARITHMETIC = {
+    "layernorm": ("layernorm", False),
+    "rmsnorm": ("rmsnorm", False),
+    "softmax": ("softmax", False),
+    "topk": ("topk", False),
+    "gelu": ("gelu", True),
+    "silu": ("silu", True),
+    "relu": ("relu", True),
+    "tanh": ("tanh", True),
+    "add": ("residual", True),
+    "mul": ("mul", True),
+    "scale": ("scale", True),
+    "rope": ("rope", True),
+}
+_MAPPED = (*ARITHMETIC, "linear", "attention", "embedding")
+_BF16_BITS = 16
+
+
+def check_supported(workload: Workload) -> None:
+    """InputError with every operator that the hardware has no way to run, at its place in the trace."""
+    problems = [
+        Problem(workload.source, operator.line, 1 if operator.line else 0, _key(workload, operator), what)
+        for operator in workload.operators
+        for what in (*_complaints(operator), *_wrong_ties(workload, operator))
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _key(workload: Workload, operator: Operator) -> str:
+    """The operator in a trace; a built-in model is the fault of the configuration."""
+    return operator.name if workload.source else "workload"
+
+
+def _complaints(operator: Operator) -> Iterator[str]:
+    if operator.op not in _MAPPED:
+        yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {', '.join(_MAPPED)}"
+    if operator.bits != _BF16_BITS:
+        yield f"weights of {operator.bits} bits ({operator.name}): the MAC units multiply BF16 of 16 bits only"
+    if operator.op == "embedding" and operator.scope == "block":
+        yield f"an embedding inside the blocks ({operator.name}): only one before them is placed"
+    if operator.op == "attention" and operator.per != "token":
+        yield f"an attention once a sequence ({operator.name}): every token's K and V are kept"
+
+
+def _wrong_ties(workload: Workload, operator: Operator) -> Iterator[str]:
+    """A matrix that is another operator's can only be the first table of an embedding."""
+    owner = next((o for o in workload.operators if o.name == operator.tied), None)
+    if owner is None:
+        return
+    if owner.op != "embedding" or (owner.tables[0], owner.outputs) != (operator.outputs, operator.inputs):
+        yield (
+            f"its matrix of {operator.inputs} x {operator.outputs} is not the first table of {owner.name!r} "
+            f"({operator.name}): only a table of an embedding is shared"
+        )

@@ -1,0 +1,154 @@
+"""Calls of ATen operators out of a profile: PyTorch execution traces, Kineto (Chrome) JSON, Chakra ET.
+
+A `Call` keeps what the three have in common: name, order, nesting and shapes of the
+inputs.  Nothing here knows what a model looks like (see `recognise`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pimsim.errors import InputError, Problem
+
+Shape = tuple[int, ...]
+_MAX_BYTES = 1 << 30
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator.
+
+    shapes: of each input, () for what is no tensor.  storages: identity of each input's
+    memory where the profile has it, else 0.  parent: `number` of the call around it, or -1.
+    """
+
+    number: int
+    name: str
+    parent: int
+    shapes: tuple[Shape, ...]
+    storages: tuple[int, ...]
+
+    def shape(self, index: int) -> Shape:
+        """The shape of one input, () if there is none."""
+        return self.shapes[index] if index < len(self.shapes) else ()
+
+
+def read_bytes(path: str) -> bytes:
+    """A file's content, unpacked if it is gzip; InputError if it cannot be read."""
+    try:
+        data = Path(path).read_bytes()
+        if data.startswith(_GZIP_MAGIC):
+            with gzip.open(path) as file:
+                data = file.read(_MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(_problem(path, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")) from None
+    if len(data) > _MAX_BYTES:
+        raise InputError(_problem(path, "", "is larger than 1 GiB; record one step, not a run"))
+    return data
+
+
+def read_json_calls(data: bytes, path: str) -> tuple[str, list[Call]]:
+    """("PyTorch execution trace" | "Kineto", its calls in order); InputError for JSON that is neither."""
+    try:
+        document = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise InputError(Problem(path, error.lineno, error.colno, "", f"is not JSON: {error.msg}")) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InputError(_problem(path, "", f"is not JSON: {error}")) from None
+    if isinstance(document, dict) and isinstance(document.get("nodes"), list):
+        return "PyTorch execution trace", _execution_trace(document["nodes"], path)
+    events = document.get("traceEvents") if isinstance(document, dict) else document
+    if isinstance(events, list):
+        return "Kineto", _kineto(events, path)
+    message = "is no execution trace (`nodes`) and no Kineto or Chrome trace (`traceEvents`)"
+    raise InputError(_problem(path, "", message))
+
+
+def _problem(path: str, key: str, message: str) -> Problem:
+    return Problem(path, 1, 1, key, message)
+
+
+def _execution_trace(nodes: list[Any], path: str) -> list[Call]:
+    """Nodes of an execution trace; their ids grow in the order in which calls begin."""
+    calls, problems = [], []
+    for index, node in enumerate(nodes):
+        try:
+            inputs = node["inputs"]
+            storages = tuple(_storage(value) for value in inputs["values"])
+            number, parent = int(node["id"]), int(node["ctrl_deps"])
+            calls.append(Call(number, str(node["name"]), parent, _shapes(inputs["shapes"]), storages))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            problems.append(_problem(path, f"nodes.{index}", f"is no node of an execution trace ({_why(error)})"))
+    if problems:
+        raise InputError(problems[:20])
+    return sorted(calls, key=lambda call: call.number)
+
+
+def _why(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _shapes(shapes: Any) -> tuple[Shape, ...]:
+    return tuple(_shape(shape) for shape in shapes)
+
+
+def _shape(shape: Any) -> Shape:
+    """A tensor's shape; () for scalars and for lists of tensors, which nothing here needs."""
+    if isinstance(shape, (list, tuple)) and all(isinstance(n, int) and not isinstance(n, bool) for n in shape):
+        return tuple(shape)
+    return ()
+
+
+def _storage(value: Any) -> int:
+    """The storage id of [tensor id, storage id, offset, elements, bytes, device]."""
+    is_tensor = isinstance(value, list) and len(value) == 6 and isinstance(value[5], str)
+    return value[1] if is_tensor and isinstance(value[1], int) else 0
+
+
+def _kineto(events: list[Any], path: str) -> list[Call]:
+    """Events of the thread that called most operators; nesting is what times say."""
+    operators = [event for event in events if isinstance(event, Mapping) and _is_operator(event)]
+    if not operators:
+        raise InputError(_problem(path, "traceEvents", "holds no ATen operator (category cpu_op)"))
+    if not any("Input Dims" in event.get("args", {}) for event in operators):
+        raise InputError(_problem(path, "traceEvents", "has no shapes: profile with record_shapes=True"))
+    try:
+        thread = Counter((event["pid"], event["tid"]) for event in operators).most_common(1)[0][0]
+        mine = [event for event in operators if (event["pid"], event["tid"]) == thread]
+        mine.sort(key=lambda event: (float(event["ts"]), -float(event["dur"])))
+        return list(_nested(mine))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(_problem(path, "traceEvents", f"holds a broken event ({_why(error)})")) from None
+
+
+def _is_operator(event: Mapping[str, Any]) -> bool:
+    known = event.get("cat") == "cpu_op" and isinstance(event.get("args"), Mapping)
+    return known and str(event.get("name")).startswith("aten::")
+
+
+def _nested(events: list[Mapping[str, Any]]) -> Iterator[Call]:
+    open_: list[tuple[float, int]] = []  # (end, number) of the calls around
+    for number, event in enumerate(events):
+        begin, end = float(event["ts"]), float(event["ts"]) + float(event["dur"])
+        while open_ and open_[-1][0] <= begin:
+            open_.pop()
+        parent = open_[-1][1] if open_ else -1
+        open_.append((end, number))
+        yield Call(number, str(event["name"]), parent, _shapes(event["args"].get("Input Dims", ())), ())
+
+
+def call_of_text(number: int, name: str, parent: int, shapes: str) -> Call:
+    """A call whose shapes are text, as Chakra ET keeps them ("[[1, 32], [], 1]")."""
+    try:
+        parsed = json.loads(shapes.replace("(", "[").replace(")", "]").replace("'", '"')) if shapes else []
+    except (json.JSONDecodeError, RecursionError):
+        parsed = []
+    return Call(number, name, parent, _shapes(parsed if isinstance(parsed, list) else []), ())

@@ -1,0 +1,112 @@
+"""Files to traces and traces to files, with a list of what was lost on the way."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pimsim.errors import InputError, Problem
+from pimsim.workload.interchange import chakra
+from pimsim.workload.interchange.calls import Call, read_bytes, read_json_calls
+from pimsim.workload.interchange.recognise import Found, recognise
+from pimsim.workload.trace.bind import trace_of
+from pimsim.workload.trace.cost import cost_of
+from pimsim.workload.trace.reader import load_trace
+from pimsim.workload.trace.records import BATCH, CONTEXT, QUERY, Template, Trace
+from pimsim.workload.trace.writer import dump_trace
+
+_CONTEXT = 1024  # of a template that no step runs
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A trace, what kind of file it came from, and what that file does not say."""
+
+    trace: Trace
+    source: str
+    notes: tuple[str, ...]
+
+
+def import_file(path: str, name: str, steps: int) -> Imported:
+    """The trace in a profile or a Chakra ET.
+
+    name: of the model, `steps`: decode steps to schedule; both for profiles, which have
+    neither.  InputError if the file is none of the formats or its model none of the families.
+    """
+    data = read_bytes(path)
+    if data.lstrip()[:1] in (b"{", b"["):
+        source, calls = read_json_calls(data, path)
+        return _imported(calls, source, path, name, steps, ())
+    file = chakra.read_chakra(data, path)
+    lost = tuple(chakra.other_nodes(file))
+    if not file.is_ours:
+        return _imported(chakra.calls_of(file), "Chakra ET", path, name, steps, lost)
+    return Imported(_checked(chakra.lines_of(file), path), "Chakra ET", lost)
+
+
+def _checked(lines: list[chakra.Line], path: str) -> Trace:
+    """The trace of these lines; InputError for what is wrong with them, placed in the file they came from."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "trace.jsonl"
+        copy.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="ascii")
+        try:
+            return load_trace(copy)
+        except InputError as error:
+            raise InputError(_moved(problem, path) for problem in error.problems) from None
+
+
+def _moved(problem: Problem, path: str) -> Problem:
+    """A problem of the copy: its line is a record of the file."""
+    key = f"record {problem.line}" + (f": {problem.key}" if problem.key else "")
+    return Problem(path, 1, 1, key, problem.message)
+
+
+def _imported(calls: list[Call], source: str, path: str, name: str, steps: int, lost: tuple[str, ...]) -> Imported:
+    found = recognise(calls, path, name)
+    if found.queries > 1:
+        prompt = found.queries
+        if found.context != prompt:
+            raise InputError(
+                Problem(path, 1, 1, "", f"a step of {prompt} tokens at context {found.context} is no prompt")
+            )
+    else:
+        prompt = found.context - 1
+    trace = trace_of(found.workload, prompt=prompt, steps=steps, batch=found.batch, producer={"import": source})
+    return Imported(trace, source, (*lost, *found.notes, *_not_recorded(found)))
+
+
+def _not_recorded(found: Found) -> tuple[str, ...]:
+    views = ", ".join(f"{name} {count}" for name, count in found.silent.most_common())
+    return (
+        "launches and times are left out: baselines use their own counts of operators",
+        f"calls that are part of an operator or move data: {views}",
+    )
+
+
+def export_chakra(trace: Trace, path: str) -> tuple[str, ...]:
+    """Write a trace as Chakra ET; what the format cannot say, a line each.
+
+    Sizes are those of the last step that a template runs.
+    """
+    bindings = {template.id: _binding(trace, template) for template in trace.templates}
+    records = {(template.id, op.id): op for template in trace.templates for op in template.ops}
+
+    def costs(template: str, op: str) -> tuple[int, int]:
+        cost = cost_of(records[template, op], trace.header, bindings[template])
+        return cost.flops, cost.weight_bytes + cost.kv_bytes
+
+    data = chakra.to_chakra([json.loads(line) for line in dump_trace(trace).splitlines()], costs)
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", key="--out") from None
+    contexts = ", ".join(f"{template} at T = {binding[CONTEXT]}" for template, binding in bindings.items())
+    return (*chakra.NOT_EXPRESSED, f"contexts of the sizes: {contexts}")
+
+
+def _binding(trace: Trace, template: Template) -> Mapping[str, int]:
+    runs = [line for line in trace.schedule if line.template == template.id]
+    return runs[-1].binding(runs[-1].last) if runs else {CONTEXT: _CONTEXT, BATCH: 1, QUERY: 1}

@@ -1,0 +1,138 @@
+"""Checked objects of a file to records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pimsim.workload.trace.fields import Items, Kind, Object, size
+from pimsim.workload.trace.records import (
+    Check,
+    Header,
+    HeadGroup,
+    Launch,
+    ModelInfo,
+    OpRecord,
+    Record,
+    Schedule,
+    Table,
+    Template,
+    Weight,
+    default_bits,
+)
+from pimsim.workload.trace.schema import RECORDS
+
+Values = Mapping[str, Any]
+
+
+def record_of(value: Values, line: int, weights: str, unknown: bool) -> Record:
+    """The record of an object without problems.
+
+    weights: the header's data type of weights.  unknown: the object has keys that are not known.
+    """
+    extra = _extra(RECORDS[value["type"]], value) if unknown else {}
+    match value["type"]:
+        case "header":
+            return _header(value, extra, line)
+        case "template":
+            repeat = value["repeat"]
+            return Template(value["id"], repeat["layers"], repeat["count"], (), extra, line)
+        case "op":
+            return _op(value, weights, extra, line)
+    return _schedule(value, extra, line)
+
+
+def _extra(kind: Kind, value: Any) -> dict[str, Any]:
+    """What is not known, nested as in the file; elements of a list by their number."""
+    if isinstance(kind, Items):
+        parts = {str(i): _extra(kind.item, item) for i, item in enumerate(value)}
+        return {name: part for name, part in parts.items() if part}
+    if not isinstance(kind, Object):
+        return {}
+    found = {name: item for name, item in value.items() if name not in kind.keys}
+    for field in kind.fields:
+        if field.key in value and (inner := _extra(field.kind, value[field.key])):
+            found[field.key] = inner
+    return found
+
+
+def _header(value: Values, extra: Values, line: int) -> Header:
+    types = value["data_types"]
+    routing = value.get("routing")
+    return Header(
+        _model(value["model"]),
+        value["version"],
+        types["weights"],
+        types["activations"],
+        types["kv"],
+        value.get("producer", {}),
+        value["symbols"],
+        None if routing is None else tuple(routing.get("weights", ())),
+        _launch(value.get("overhead")),
+        tuple(_check(check) for check in value.get("checks", ())),
+        extra,
+        line,
+    )
+
+
+def _model(value: Values) -> ModelInfo:
+    known = {name: value[name] for name in ModelInfo.__dataclass_fields__ if name in value}
+    return ModelInfo(**known)
+
+
+def _check(value: Values) -> Check:
+    return Check(**{name: value[name] for name in Check.__dataclass_fields__})
+
+
+def _launch(value: Values | None) -> Launch | None:
+    return None if value is None else Launch(value["aten"], value["kernels"])
+
+
+def _op(value: Values, weights: str, extra: Values, line: int) -> OpRecord:
+    experts = value.get("experts", {"count": 1, "active": 1})
+    return OpRecord(
+        value["template"],
+        value["id"],
+        value["scope"],
+        value["role"],
+        value["op"],
+        size(value["in"]),
+        size(value["out"]),
+        size(value.get("rows", 1)),
+        value.get("per", "token"),
+        _weight(value.get("weight", {}), default_bits(value["op"], weights)),
+        tuple(Table(table.get("name", ""), table["rows"]) for table in value.get("tables", ())),
+        tuple(_head_group(group) for group in value.get("head_groups", ())),
+        value.get("window", 0),
+        value.get("softcap", False),
+        experts["count"],
+        experts["active"],
+        tuple(value["deps"]),
+        _launch(value.get("launch")),
+        extra,
+        line,
+    )
+
+
+def _weight(value: Values, bits: int) -> Weight:
+    return Weight(
+        value.get("name", ""),
+        value.get("layout", "in_out"),
+        value.get("bits", bits),
+        value.get("group", 0),
+        value.get("bias", False),
+        value.get("tied", ""),
+    )
+
+
+def _head_group(value: Values) -> HeadGroup:
+    return HeadGroup(value["heads"], value["kv_heads"], value["head_dim"], size(value["kv_len"]))
+
+
+def _schedule(value: Values, extra: Values, line: int) -> Schedule:
+    steps = value["steps"]
+    first, last = steps if isinstance(steps, list) else (0, steps - 1)
+    bindings = {name: size(item) for name, item in value["bindings"].items()}
+    return Schedule(
+        value["phase"], first, last, value["template"], bindings, value.get("accept"), value.get("layers"), extra, line
+    )

@@ -1,0 +1,236 @@
+"""The records of a `pimsim-trace` 1.0, as a file has them.
+
+A trace is a header, templates (each a graph of one step) with their operators, and a
+schedule that says which steps run on which template.  Sizes are `Expr`: integers, or
+affine in the symbols that the header declares.  `extra` holds what a later minor version
+added and this one does not know: nested as in the file, only the unknown keys.  `line`
+is where the record stands in its file (0: it comes from no file).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pimsim.errors import Problem
+from pimsim.workload.trace.expr import Expr
+
+FORMAT = "pimsim-trace"
+VERSION = "1.0"
+MAJOR, MINOR = 1, 0
+
+CONTEXT, BATCH, QUERY = "T", "B", "Q"
+STEP = "step"  # in the bindings of a schedule: the number of the step
+SYMBOLS = {
+    CONTEXT: "context: tokens attended to, the newest included",
+    BATCH: "sequences",
+    QUERY: "query tokens of a step",
+}
+PHASES = ("prefill", "decode")
+DATA_TYPE_BITS = {"bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4}
+
+STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
+
+Extra = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """ATen operators (views included) and device kernels that an eager step launches."""
+
+    aten: int
+    kernels: int
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The model that was recorded.
+
+    config_sha256: as `sizes_sha256` ("" if not given).
+    parameters: of the whole model, a tied matrix once (None if not given).
+    """
+
+    name: str
+    family: str
+    layers: int
+    d_model: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    d_ff: int
+    vocabulary: int
+    max_positions: int
+    config_sha256: str = ""
+    parameters: int | None = None
+
+    @property
+    def sizes_sha256(self) -> str:
+        """SHA-256 of the canonical JSON of family and sizes; the name and parameters are no part of it."""
+        sizes = {k: v for k, v in vars(self).items() if k not in ("name", "config_sha256", "parameters")}
+        text = json.dumps(sizes, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one step of a template must come to at a binding; see `cost.Cost`."""
+
+    template: str
+    binding: Mapping[str, int]
+    flops: int
+    matrix_flops: int
+    weight_bytes: int
+    kv_bytes: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line.
+
+    routing: how often each expert is chosen, relative to the others (None: not stated;
+    empty: all equally often).
+    overhead: launches of a step that belong to no operator (masks, positions).
+    """
+
+    model: ModelInfo
+    version: str = VERSION
+    weights: str = "bf16"
+    activations: str = "bf16"
+    kv: str = "bf16"
+    producer: Mapping[str, str] = field(default_factory=dict)
+    symbols: Mapping[str, str] = field(default_factory=lambda: dict(SYMBOLS))
+    routing: tuple[float, ...] | None = None
+    overhead: Launch | None = None
+    checks: tuple[Check, ...] = ()
+    extra: Extra = field(default_factory=dict)
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The weights of an operator; the defaults are also those of an operator without any.
+
+    name: in a checkpoint, "{layer}" stands for the layer ("" if not known).
+    layout: in_out is a matrix of `in` rows and `out` columns.
+    group: weights that share a scale (0: none).  tied: id of the operator whose table it is.
+    """
+
+    name: str = ""
+    layout: str = "in_out"
+    bits: int = 16
+    group: int = 0
+    bias: bool = False
+    tied: str = ""
+
+
+def default_bits(op: str, weights: str) -> int:
+    """Bits of a weight that does not say it; `weights` is the header's data type of weights."""
+    return DATA_TYPE_BITS[weights] if op in STORED_OPS else Weight.bits
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of an embedding."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class HeadGroup:
+    """Heads of one attention that have the same sizes; `kv_len` tokens are attended to."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    kv_len: Expr
+
+
+@dataclass(frozen=True)
+class OpRecord:
+    """An operator of a template; what the fields mean is said in `pimsim.workload.ops.Operator`."""
+
+    template: str
+    id: str
+    scope: str
+    role: str
+    op: str
+    inputs: Expr
+    outputs: Expr
+    rows: Expr = Expr(1)
+    per: str = "token"
+    weight: Weight = Weight()
+    tables: tuple[Table, ...] = ()
+    head_groups: tuple[HeadGroup, ...] = ()
+    window: int = 0
+    softcap: bool = False
+    experts: int = 1
+    active: int = 1
+    deps: tuple[str, ...] = ()
+    launch: Launch | None = None
+    extra: Extra = field(default_factory=dict)
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The graph of one step: its block spans `layers` layers and runs `count` times."""
+
+    id: str
+    layers: int
+    count: int
+    ops: tuple[OpRecord, ...] = ()  # a reader that streams leaves them out
+    extra: Extra = field(default_factory=dict)
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps `first` to `last` of a phase, on one template.
+
+    bindings: the value of each symbol, affine in `step`.
+    accept: tokens that a step keeps (None: all Q).  layers: that run (None: all).
+    """
+
+    phase: str
+    first: int
+    last: int
+    template: str
+    bindings: Mapping[str, Expr]
+    accept: int | None = None
+    layers: int | None = None
+    extra: Extra = field(default_factory=dict)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def steps(self) -> int:
+        """How many steps it stands for."""
+        return self.last - self.first + 1
+
+    def binding(self, step: int) -> dict[str, int]:
+        """The values of the symbols at one step."""
+        return {symbol: expr.at({STEP: step}) for symbol, expr in self.bindings.items()}
+
+
+Record = Header | Template | OpRecord | Schedule
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A whole trace in memory.
+
+    file: where it was read from ("" if it was not); warnings: keys that were not known.
+    """
+
+    header: Header
+    templates: tuple[Template, ...]
+    schedule: tuple[Schedule, ...]
+    file: str = field(default="", compare=False)
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    def template(self, id: str) -> Template:
+        """The template of that name; KeyError if there is none."""
+        return {template.id: template for template in self.templates}[id]

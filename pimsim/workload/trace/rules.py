@@ -1,0 +1,368 @@
+"""What the records of a trace must say of each other, checked while they go by.
+
+Kept in memory are the open template (at most `MOST_OPS` operators), a few numbers for
+each of at most `MOST_TEMPLATES` templates, and at most `MOST_SIZES` different sizes that
+depend on a symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pimsim.errors import did_you_mean
+from pimsim.workload.ops import Operator
+from pimsim.workload.trace.cost import Cost, cost_of, operator_of
+from pimsim.workload.trace.dependencies import Dependencies
+from pimsim.workload.trace.expr import Expr
+from pimsim.workload.trace.records import (
+    CONTEXT,
+    QUERY,
+    STEP,
+    SYMBOLS,
+    Check,
+    Header,
+    OpRecord,
+    Record,
+    Schedule,
+    Template,
+)
+
+MOST_OPS = 1 << 16  # in a template
+MOST_TEMPLATES = 4096
+MOST_SIZES = 4096
+
+# Where a file has what `Operator` calls by another name.
+_KEYS = {
+    "inputs": "in",
+    "outputs": "out",
+    "heads": "head_groups",
+    "kv_heads": "head_groups",
+    "head_dim": "head_groups",
+    "bias": "weight.bias",
+    "bits": "weight.bits",
+    "group": "weight.group",
+    "tied": "weight.tied",
+    "active": "experts.active",
+    "table_names": "tables",
+    "window": "window",
+    "softcap": "softcap",
+    "experts": "experts",
+    "tables": "tables",
+}
+
+
+class Line(Protocol):
+    """Where problems of a record are noted."""
+
+    def problem(self, path: str, message: str) -> None:
+        """Note what is wrong with the value of a key (dots between keys)."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Room for weights: `name` says whose; `whole`: also for what is around the blocks."""
+
+    name: str
+    size_bytes: int
+    whole: bool = False
+
+
+@dataclass
+class _Known:
+    """What is kept of a template.
+
+    sizes: those that depend on symbols, with the line and key of their first use.
+    costs: of one step, by the number of the header's check.
+    parameters: None if a size of an operator with weights depends on a symbol.
+    stored_bytes: weights so far, towards the memory.
+    incomplete: an operator is wrong, so that sums mean nothing.
+    """
+
+    template: Template
+    line: Line
+    sizes: dict[Expr, tuple[Line, str]] = field(default_factory=dict)
+    costs: dict[int, Cost] = field(default_factory=dict)
+    parameters: int | None = 0
+    stored_bytes: int = 0
+    incomplete: bool = False
+
+
+class Rules:
+    """Checks one record after the other, then what is known at the end only."""
+
+    def __init__(self, header: Header, line: Line, memory: Memory | None = None) -> None:
+        self.header = header
+        self.line = line
+        self.memory = memory
+        self.templates: dict[str, _Known] = {}
+        self.open: _Known | None = None
+        self.dependencies = Dependencies()
+        self.sizes = 0
+        self.scheduled = False
+        self.unread = False  # a line could not be read at all: what is missing may have been there
+        self._check_header()
+
+    def check(self, record: Record, line: Line) -> None:
+        """Note what is wrong with a record that follows the header."""
+        match record:
+            case Template():
+                self._template(record, line)
+            case OpRecord():
+                self._op(record, line)
+            case Schedule():
+                self._schedule(record, line)
+
+    def broken(self, type_: str, id: str, template: str) -> None:
+        """A line is wrong: what it leaves out is no problem of the others."""
+        self.unread |= type_ in ("", "template")
+        if type_ == "template":
+            self._close()
+        elif self.open is not None and type_ in ("", "op"):
+            self.open.incomplete = True
+            self.dependencies.incomplete |= not id
+            self.dependencies.broken.add(id)
+
+    def finish(self) -> None:
+        """Note what is wrong with the file as a whole."""
+        self._close()
+        if not self.templates and not self.unread:
+            self.line.problem("", "no template follows the header")
+        for number, check in enumerate(self.header.checks):
+            self._compare(number, check)
+        parameters = self.header.model.parameters
+        for known in self.templates.values():
+            if parameters is not None and not known.incomplete and known.parameters not in (None, parameters):
+                message = f"{parameters}, but the operators of {known.template.id!r} have {known.parameters}"
+                self.line.problem("model.parameters", message)
+
+    # ---- header
+
+    def _check_header(self) -> None:
+        header = self.header
+        for symbol in SYMBOLS:
+            if symbol not in header.symbols:
+                self.line.problem(f"symbols.{symbol}", f"is missing: {SYMBOLS[symbol]}")
+        if STEP in header.symbols:
+            self.line.problem(f"symbols.{STEP}", "is the number of a step; another name is needed")
+        if header.model.config_sha256 not in ("", header.model.sizes_sha256):
+            message = f"is not that of the sizes, which is {header.model.sizes_sha256}"
+            self.line.problem("model.config_sha256", message)
+        if header.routing and sum(header.routing) <= 0:
+            self.line.problem("routing.weights", "are all 0")
+        self.bound = {i for i, check in enumerate(header.checks) if self._is_bound(i, check.binding)}
+
+    def _is_bound(self, number: int, binding: Mapping[str, int]) -> bool:
+        """True if the binding of a check has a value for every symbol, and no other."""
+        key = f"checks.{number}.binding"
+        wrong = list(_wrong_names(self.header, binding, key))
+        wrong += [] if wrong else [(key, message) for message in _wrong_context(binding)]
+        for where, message in wrong:
+            self.line.problem(where, message)
+        return not wrong
+
+    # ---- templates
+
+    def _template(self, template: Template, line: Line) -> None:
+        self._close()
+        if self.scheduled:
+            line.problem("type", "templates stand before the schedule")
+        if template.id in self.templates:
+            first = self.templates[template.id].template.line
+            line.problem("id", f"{template.id!r} is taken by line {first}")
+        if len(self.templates) >= MOST_TEMPLATES:
+            line.problem("id", f"more than {MOST_TEMPLATES} templates; equal steps share one")
+            return
+        layers = self.header.model.layers
+        if template.layers * template.count != layers:
+            product = f"{template.layers} x {template.count}"
+            line.problem("repeat", f"{product} layers, but the model has {layers}")
+        self.open = _Known(template, line)
+        self.dependencies = Dependencies()
+        self.templates.setdefault(template.id, self.open)
+
+    def _close(self) -> None:
+        """The open template has ended."""
+        self.dependencies.close()
+        if self.open is not None and not self.dependencies.ops and not self.open.incomplete:
+            self.open.line.problem("id", f"template {self.open.template.id!r} has no operators")
+        self.open = None
+        self.dependencies = Dependencies()
+
+    # ---- operators
+
+    def _op(self, op: OpRecord, line: Line) -> None:
+        known = self.open
+        if known is None or op.template != known.template.id:
+            if self.unread:
+                return
+            hint = "" if op.template in self.templates else did_you_mean(op.template[:40], self.templates)
+            where = f"the template above is {known.template.id!r}" if known else "no template is right above"
+            line.problem("template", f"{op.template!r}, but {where}{hint}")
+            return
+        if len(self.dependencies.ops) >= MOST_OPS:
+            line.problem("id", f"more than {MOST_OPS} operators in a template; fold layers that repeat")
+            return
+        self.dependencies.add(op, line)
+        wrong = [*self._wrong_kind(op), *self._undeclared(op)]
+        for key, message in wrong:
+            line.problem(key, message)
+            known.incomplete = True
+        if not wrong:
+            self._price(op, known, line)
+
+    def _wrong_kind(self, op: OpRecord) -> Iterator[tuple[str, str]]:
+        """Keys that an operator of its kind must have, or must not."""
+        if (op.op == "attention") != bool(op.head_groups):
+            has = "needs head groups" if op.op == "attention" else f"has head groups, which mean nothing to {op.op!r}"
+            yield "head_groups", has
+        width = sum(group.heads * group.head_dim for group in op.head_groups)
+        if len(op.head_groups) > 1 and op.outputs != Expr(width):
+            yield "out", f"must be the {width} elements of all head groups"
+        routing = self.header.routing
+        if op.experts > 1 and routing is None:
+            yield "experts", "how tokens choose among them must be in the header's `routing`"
+        elif op.experts > 1 and routing and len(routing) != op.experts:
+            yield "experts.count", f"{op.experts}, but the header's routing has {len(routing)} weights"
+        elif op.experts > 1 and routing and sum(weight > 0 for weight in routing) < op.active:
+            yield "experts.active", f"{op.active}, but the header's routing chooses fewer experts"
+
+    def _undeclared(self, op: OpRecord) -> Iterator[tuple[str, str]]:
+        for key, expr in _sizes(op):
+            for symbol in expr.symbols:
+                if symbol not in self.header.symbols:
+                    yield key, f"symbol {symbol!r} is not declared{did_you_mean(symbol, self.header.symbols)}"
+
+    def _price(self, op: OpRecord, known: _Known, line: Line) -> None:
+        """Add up what an operator costs; what `Operator` refuses is noted."""
+        varying = [(key, expr) for key, expr in _sizes(op) if expr.terms]
+        for key, expr in varying:
+            self._keep_size(known, expr, line, key)
+        repeats = known.template.count if op.scope == "block" else 1
+        try:
+            if all(key.startswith("head_groups") for key, _ in varying):
+                self._add_weights(op, known, repeats, line)
+            elif op.op in ("linear", "embedding", "layernorm", "rmsnorm"):
+                known.parameters = None
+            for number, check in enumerate(self.header.checks):
+                if number in self.bound and check.template == op.template:
+                    cost = cost_of(op, self.header, check.binding) * repeats
+                    known.costs[number] = known.costs.get(number, Cost()) + cost
+        except ValueError as error:
+            message = str(error).removeprefix(f"operator {op.id!r}: ")
+            line.problem(_KEYS.get(message.split()[0], ""), message)
+            known.incomplete = True
+
+    def _keep_size(self, known: _Known, expr: Expr, line: Line, key: str) -> None:
+        """To be tried at every binding of the schedule."""
+        if expr in known.sizes:
+            return
+        self.sizes += 1
+        if self.sizes <= MOST_SIZES:
+            known.sizes[expr] = (line, key)
+        elif self.sizes == MOST_SIZES + 1:
+            line.problem(key, f"more than {MOST_SIZES} different sizes that depend on symbols")
+
+    def _add_weights(self, op: OpRecord, known: _Known, repeats: int, line: Line) -> None:
+        """Parameters of the template, and whether they fit into the memory."""
+        binding = dict.fromkeys(self.header.symbols, 1)
+        operators: list[Operator] = [operator_of(op, binding, group) for group in op.head_groups or (None,)]
+        parameters = operators[0].parameters() * repeats
+        if known.parameters is not None:
+            known.parameters += parameters
+        if self.memory is None or (op.scope != "block" and not self.memory.whole):
+            return
+        before = known.stored_bytes
+        known.stored_bytes += -(-parameters * op.weight.bits // 8)
+        if before <= self.memory.size_bytes < known.stored_bytes:
+            message = f"weights down to here are {known.stored_bytes:,} bytes; the memory of {self.memory.name} has"
+            line.problem("weight", f"{message} {self.memory.size_bytes:,}")
+
+    # ---- schedule
+
+    def _schedule(self, schedule: Schedule, line: Line) -> None:
+        self._close()
+        self.scheduled = True
+        known = self.templates.get(schedule.template)
+        wrong = list(self._wrong_bindings(schedule))
+        if known is None and not self.unread:
+            hint = did_you_mean(schedule.template[:40], self.templates)
+            wrong.append(("template", f"no template {schedule.template!r}{hint}"))
+        if schedule.layers is not None and schedule.layers > self.header.model.layers:
+            wrong.append(("layers", f"{schedule.layers}, but the model has {self.header.model.layers}"))
+        if not wrong:
+            wrong = list(dict.fromkeys(self._wrong_steps(schedule)))
+        for key, message in wrong:
+            line.problem(key, message)
+        if known is not None and not wrong:
+            self._try_sizes(schedule, known)
+
+    def _wrong_bindings(self, schedule: Schedule) -> Iterator[tuple[str, str]]:
+        yield from _wrong_names(self.header, schedule.bindings, "bindings")
+        for name, expr in schedule.bindings.items():
+            for symbol in expr.symbols:
+                if symbol != STEP:
+                    yield f"bindings.{name}", f"symbol {symbol!r}: a binding depends on `{STEP}` only"
+
+    def _wrong_steps(self, schedule: Schedule) -> Iterator[tuple[str, str]]:
+        """Bindings are affine in the step: what holds at both ends holds between."""
+        for step in (schedule.first, schedule.last):
+            binding = schedule.binding(step)
+            for message in _wrong_context(binding):
+                yield "bindings", f"{message} at step {step}"
+            if schedule.accept is not None and schedule.accept > binding[QUERY]:
+                yield "accept", f"{schedule.accept}, but step {step} has {binding[QUERY]} query tokens"
+
+    def _try_sizes(self, schedule: Schedule, known: _Known) -> None:
+        """Every size that depends on symbols, at both ends of the steps; a wrong one is noted once."""
+        for step in (schedule.first, schedule.last):
+            binding = schedule.binding(step)
+            for expr, (line, key) in list(known.sizes.items()):
+                if expr.at(binding) < 1:
+                    values = ", ".join(f"{name}={value}" for name, value in binding.items())
+                    line.problem(key, f"{expr} is {expr.at(binding)} at {values} (line {schedule.line}, step {step})")
+                    del known.sizes[expr]
+
+    # ---- checks
+
+    def _compare(self, number: int, check: Check) -> None:
+        """The sums of a template against a check of the header."""
+        key = f"checks.{number}"
+        known = self.templates.get(check.template)
+        if known is None:
+            if self.unread:
+                return
+            hint = did_you_mean(check.template[:40], self.templates)
+            self.line.problem(f"{key}.template", f"no template {check.template!r}{hint}")
+        elif number in self.bound and not known.incomplete:
+            cost = known.costs.get(number, Cost())
+            for name in ("flops", "matrix_flops", "weight_bytes", "kv_bytes"):
+                stated, found = getattr(check, name), getattr(cost, name)
+                if stated != found:
+                    self.line.problem(f"{key}.{name}", f"{stated}, but the operators make {found}")
+
+
+def _sizes(op: OpRecord) -> Iterator[tuple[str, Expr]]:
+    """Every size of an operator with its key."""
+    yield from (("in", op.inputs), ("out", op.outputs), ("rows", op.rows))
+    for i, group in enumerate(op.head_groups):
+        yield f"head_groups.{i}.kv_len", group.kv_len
+
+
+def _wrong_names(header: Header, binding: Mapping[str, object], key: str) -> Iterator[tuple[str, str]]:
+    """Symbols without a value, and values without a symbol."""
+    for symbol in header.symbols:
+        if symbol not in binding:
+            yield f"{key}.{symbol}", "is missing"
+    for name in binding:
+        if name not in header.symbols:
+            yield f"{key}.{name}", f"symbol {name!r} is not declared{did_you_mean(name, header.symbols)}"
+
+
+def _wrong_context(binding: Mapping[str, int]) -> Iterator[str]:
+    for symbol, value in binding.items():
+        if value < 1:
+            yield f"{symbol} is {value}"
+    if min(binding.values()) >= 1 and binding[CONTEXT] < binding[QUERY]:
+        yield f"{binding[QUERY]} query tokens, but a context of {binding[CONTEXT]}"

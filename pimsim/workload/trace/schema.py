@@ -1,0 +1,204 @@
+"""What a `pimsim-trace` 1.0 may hold: one table, from which files are checked and the JSON Schema is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pimsim.workload.ops import LAYOUTS, OPS, PER, ROLES, SCOPES
+from pimsim.workload.trace.fields import (
+    Choice,
+    Count,
+    Digest,
+    Field,
+    Flag,
+    Items,
+    Names,
+    Number,
+    Object,
+    Size,
+    Steps,
+    Text,
+)
+from pimsim.workload.trace.records import DATA_TYPE_BITS, FORMAT, MAJOR, PHASES
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+_DATA_TYPE = Choice("data type", tuple(DATA_TYPE_BITS))
+_LAUNCH = Object(
+    (
+        Field("aten", Count(), "ATen operators, views included", True),
+        Field("kernels", Count(), "device kernels", True),
+    )
+)
+
+_MODEL = Object(
+    (
+        Field("name", Text(), "name of the model", True),
+        Field("family", Text(), "what its checkpoints are called after: gpt2, llama, ...", True),
+        Field("layers", Count(1), "decoder layers", True),
+        Field("d_model", Count(1), "elements of the vector between layers", True),
+        Field("heads", Count(1), "query heads", True),
+        Field("kv_heads", Count(1), "heads of K and V", True),
+        Field("head_dim", Count(1), "elements of a head", True),
+        Field("d_ff", Count(1), "elements between the two matrices of a feed-forward network", True),
+        Field("vocabulary", Count(1), "rows of the token table", True),
+        Field("max_positions", Count(1), "longest context", True),
+        Field("config_sha256", Digest(), "SHA-256 of family and sizes; must agree if given"),
+        Field("parameters", Count(1), "of the templates, a tied matrix once; must agree if given"),
+    )
+)
+
+_CHECK = Object(
+    (
+        Field("template", Text(), "the template that is meant", True),
+        Field("binding", Names(Count(1)), "a value for each symbol", True),
+        Field("flops", Count(), "arithmetic operations of the step, 2 per multiply-accumulate", True),
+        Field("matrix_flops", Count(), "those of matrix products: weights, q K^T and p V", True),
+        Field("weight_bytes", Count(), "all weights of the step, each once", True),
+        Field("kv_bytes", Count(), "K and V of the tokens that are attended to", True),
+    )
+)
+
+HEADER = Object(
+    (
+        Field("type", Choice("record", ("header",)), "the kind of line", True),
+        Field("format", Choice("format", (FORMAT,)), "the name of the format", True),
+        Field("version", Text(), f"{MAJOR}.n; another major version is refused", True),
+        Field("model", _MODEL, "the model that was recorded", True),
+        Field(
+            "data_types",
+            Object(
+                (
+                    Field("weights", _DATA_TYPE, "of weights that do not say it themselves", True),
+                    Field("activations", _DATA_TYPE, "of the vectors between operators", True),
+                    Field("kv", _DATA_TYPE, "of K and V", True),
+                )
+            ),
+            "data type of each class of operands",
+            True,
+        ),
+        Field("producer", Names(Text(longest=1000), symbols=False), "what made the trace: versions, options"),
+        Field("symbols", Names(Text(empty=True, longest=1000)), "the symbols of expressions and what they mean", True),
+        Field(
+            "routing",
+            Object(
+                (
+                    Field("kind", Choice("routing", ("uniform", "weights")), "how experts are chosen", True),
+                    Field("weights", Items(Number(), 1), "how often each is chosen, relative to the others"),
+                )
+            ),
+            "needed if an operator has experts: how a token chooses among them",
+        ),
+        Field("overhead", _LAUNCH, "launches of a step that belong to no operator (masks, positions)"),
+        Field("checks", Items(_CHECK), "what a step comes to at stated bindings; recomputed, must agree"),
+    )
+)
+
+TEMPLATE = Object(
+    (
+        Field("type", Choice("record", ("template",)), "the kind of line", True),
+        Field("id", Text(), "its name", True),
+        Field(
+            "repeat",
+            Object(
+                (
+                    Field("layers", Count(1), "layers that the block spans", True),
+                    Field("count", Count(1), "how often the block runs in a step", True),
+                )
+            ),
+            "the block; layers x count are the layers of the model",
+            True,
+        ),
+    )
+)
+
+_WEIGHT = Object(
+    (
+        Field("name", Text(empty=True, longest=1000), "in a checkpoint; {layer} is the first layer of the block"),
+        Field("layout", Choice("layout", LAYOUTS), "in_out: a matrix of `in` rows and `out` columns", default="in_out"),
+        Field("bits", Count(1), "of one weight", default="those of the data type of weights"),
+        Field("group", Count(), "weights that share a scale; 0: none", default="0"),
+        Field("bias", Flag(), "a vector of `out` is added", default="false"),
+        Field("tied", Text(), "id of the embedding whose token table this is"),
+    )
+)
+
+_HEAD_GROUP = Object(
+    (
+        Field("heads", Count(1), "query heads", True),
+        Field("kv_heads", Count(1), "heads of K and V", True),
+        Field("head_dim", Count(1), "elements of a head", True),
+        Field("kv_len", Size(), "tokens whose K and V are kept", True),
+    )
+)
+
+OP = Object(
+    (
+        Field("type", Choice("record", ("op",)), "the kind of line", True),
+        Field("template", Text(), "the template before it, to which it belongs", True),
+        Field("id", Text(), "its name, once in a template", True),
+        Field("scope", Choice("scope", SCOPES), "in the block, or once before or after the blocks", True),
+        Field("role", Choice("role", ROLES), "what it is for", True),
+        Field("op", Choice("operator", OPS), "what it computes", True),
+        Field("in", Size(), "elements that go in; of an embedding the rows of all tables", True),
+        Field("out", Size(), "elements that come out", True),
+        Field("rows", Size(), "vectors of `in` elements for a token, as in a norm over heads", default="1"),
+        Field("per", Choice("per", PER), "token, or sequence: only the last token of a prompt", default="token"),
+        Field("weight", _WEIGHT, "its weights"),
+        Field(
+            "tables",
+            Items(
+                Object(
+                    (
+                        Field("name", Text(empty=True, longest=1000), "in a checkpoint"),
+                        Field("rows", Count(1), "rows of `out` elements", True),
+                    )
+                ),
+                1,
+            ),
+            "of an embedding: tokens first, then positions",
+        ),
+        Field("head_groups", Items(_HEAD_GROUP, 1), "of an attention: heads of the same sizes"),
+        Field("window", Count(), "tokens attended to at most, the newest included; 0: all", default="0"),
+        Field("softcap", Flag(), "attention scores pass through cap * tanh(score / cap)", default="false"),
+        Field(
+            "experts",
+            Object(
+                (
+                    Field("count", Count(1), "copies of the weights that are stored", True),
+                    Field("active", Count(1), "copies that one token uses", True),
+                )
+            ),
+            "of what a router chooses",
+        ),
+        Field("deps", Items(Text()), "operators before it in its scope whose results it reads, or `input`", True),
+        Field("launch", _LAUNCH, "what one execution launched, in eager mode", default="not recorded"),
+    )
+)
+
+SCHEDULE = Object(
+    (
+        Field("type", Choice("record", ("schedule",)), "the kind of line", True),
+        Field("phase", Choice("phase", PHASES), "prefill or decode", True),
+        Field("steps", Steps(), "how many, or [first, last]; the number of a step is `step` in bindings", True),
+        Field("template", Text(), "the template that they run", True),
+        Field("bindings", Names(Size()), "a value for each symbol, affine in `step`", True),
+        Field("accept", Count(), "query tokens that a step keeps", default="all Q"),
+        Field("layers", Count(1), "layers that run", default="all"),
+    )
+)
+
+RECORDS = {"header": HEADER, "template": TEMPLATE, "op": OP, "schedule": SCHEDULE}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of one line of a trace; what lines say of each other is beyond it."""
+    return {
+        "$schema": DRAFT,
+        "title": f"{FORMAT} {MAJOR}, one line",
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": list(RECORDS)}},
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in RECORDS],
+        "$defs": {name: kind.schema() for name, kind in RECORDS.items()},
+    }

@@ -1,0 +1,188 @@
+"""Traces to files: the same trace gives the same bytes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pimsim.errors import InputError
+from pimsim.workload.trace.expr import Expr
+from pimsim.workload.trace.records import (
+    FORMAT,
+    Check,
+    Header,
+    HeadGroup,
+    Launch,
+    ModelInfo,
+    OpRecord,
+    Record,
+    Schedule,
+    Template,
+    Trace,
+    Weight,
+    default_bits,
+)
+
+
+def write_trace(trace: Trace, path: str | Path) -> Path:
+    """Write a file, compressed if its name ends in .gz, and its folder; InputError if it cannot be written."""
+    path = Path(path)
+    data = dump_trace(trace).encode("ascii")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_compressed(data) if path.suffix == ".gz" else data)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", key="--out") from None
+    return path
+
+
+def _compressed(data: bytes) -> bytes:
+    """gzip without the name and time of a file."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as stream:
+        stream.write(data)
+    return buffer.getvalue()
+
+
+def dump_trace(trace: Trace) -> str:
+    """The text of a trace, a record a line."""
+    return "".join(f"{line}\n" for line in lines_of(records_of(trace), trace.header.weights))
+
+
+def records_of(trace: Trace) -> Iterator[Record]:
+    """Every record in the order of a file."""
+    yield trace.header
+    for template in trace.templates:
+        yield template
+        yield from template.ops
+    yield from trace.schedule
+
+
+def lines_of(records: Iterable[Record], weights: str = "bf16") -> Iterator[str]:
+    """Each record as a line; `weights` is the header's data type of weights."""
+    for record in records:
+        value = _merged(_object(record, weights), record.extra)
+        yield json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _merged(value: Any, extra: Mapping[str, Any]) -> Any:
+    """`value` with what this version does not know, where it was."""
+    for name, item in extra.items():
+        if isinstance(value, list):
+            _merged(value[int(name)], item)
+        elif isinstance(value.get(name), dict | list):
+            _merged(value[name], item)
+        else:
+            value[name] = item
+    return value
+
+
+def _object(record: Record, weights: str) -> dict[str, Any]:
+    match record:
+        case Header():
+            return _header(record)
+        case Template():
+            repeat = {"layers": record.layers, "count": record.count}
+            return {"type": "template", "id": record.id, "repeat": repeat}
+        case OpRecord():
+            return _op(record, weights)
+        case Schedule():
+            return _schedule(record)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """The keys whose value is not None; `in_` is `in`."""
+    return {name.rstrip("_"): value for name, value in values.items() if value is not None}
+
+
+def _header(header: Header) -> dict[str, Any]:
+    return _given(
+        type="header",
+        format=FORMAT,
+        version=header.version,
+        model=_model(header.model),
+        data_types={"weights": header.weights, "activations": header.activations, "kv": header.kv},
+        producer=dict(header.producer) or None,
+        symbols=dict(header.symbols),
+        routing=_routing(header.routing),
+        overhead=_launch(header.overhead),
+        checks=[_check(check) for check in header.checks] or None,
+    )
+
+
+def _model(model: ModelInfo) -> dict[str, Any]:
+    return {name: value for name, value in vars(model).items() if value not in ("", None)}
+
+
+def _routing(weights: tuple[float, ...] | None) -> dict[str, Any] | None:
+    if weights is None:
+        return None
+    return {"kind": "weights", "weights": list(weights)} if weights else {"kind": "uniform"}
+
+
+def _launch(launch: Launch | None) -> dict[str, int] | None:
+    return None if launch is None else {"aten": launch.aten, "kernels": launch.kernels}
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {name: dict(v) if isinstance(v, Mapping) else v for name, v in vars(check).items()}
+
+
+def _op(op: OpRecord, weights: str) -> dict[str, Any]:
+    return _given(
+        type="op",
+        template=op.template,
+        id=op.id,
+        scope=op.scope,
+        role=op.role,
+        op=op.op,
+        in_=op.inputs.json,
+        out=op.outputs.json,
+        rows=None if op.rows == Expr(1) else op.rows.json,
+        per=None if op.per == "token" else op.per,
+        weight=_weight(op.weight, op.op, default_bits(op.op, weights)),
+        tables=[{"name": table.name, "rows": table.rows} for table in op.tables] or None,
+        head_groups=[_head_group(group) for group in op.head_groups] or None,
+        window=op.window or None,
+        softcap=op.softcap or None,
+        experts=None if op.experts == 1 else {"count": op.experts, "active": op.active},
+        deps=list(op.deps),
+        launch=_launch(op.launch),
+    )
+
+
+def _weight(weight: Weight, op: str, bits: int) -> dict[str, Any] | None:
+    """Of a linear all that matters to its bytes, of others what is not the default (nothing: None)."""
+    linear = op == "linear"
+    return (
+        _given(
+            name=weight.name or None,
+            layout=weight.layout if linear or weight.layout != Weight.layout else None,
+            bits=weight.bits if linear or weight.bits != bits else None,
+            group=weight.group or None,
+            bias=weight.bias if linear or weight.bias else None,
+            tied=weight.tied or None,
+        )
+        or None
+    )
+
+
+def _head_group(group: HeadGroup) -> dict[str, Any]:
+    sizes = {"heads": group.heads, "kv_heads": group.kv_heads, "head_dim": group.head_dim}
+    return sizes | {"kv_len": group.kv_len.json}
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    return _given(
+        type="schedule",
+        phase=schedule.phase,
+        steps=[schedule.first, schedule.last],
+        template=schedule.template,
+        bindings={symbol: expr.json for symbol, expr in schedule.bindings.items()},
+        accept=schedule.accept,
+        layers=schedule.layers,
+    )

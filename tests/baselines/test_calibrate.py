@@ -1,0 +1,191 @@
+"""`pimsim calibrate`: from measurements of a made machine to a file that `baselines:` accepts."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pimsim import baselines
+from pimsim.baselines import measure as measure_module
+from pimsim.baselines.calibrate import Decode, Measurement, PowerDraw, fit, measure, render
+from pimsim.baselines.devices import BaselineDevice, constants, parse_device
+from pimsim.cli import cli
+from pimsim.workload.models import MODELS, ModelShape, build
+
+GPT_COUNTS = {"layernorm": 1, "linear": 3, "attention": 27, "gelu": 8, "add": 1}
+COPY_GBps, OP_TIME_US, SHARE = 30.0, 60.0, 0.8
+
+
+def known_device() -> BaselineDevice:
+    """The device that the made machine behaves like."""
+    data = baselines.load("cpu-xeon-6154").model_dump(by_alias=True)
+    data["memory"]["bandwidth"]["value"] = COPY_GBps
+    data["eager"]["op_time"]["value"] = OP_TIME_US
+    data["eager"]["efficiency"]["value"] = SHARE
+    return BaselineDevice.model_validate(data)
+
+
+@dataclass
+class MadeMachine:
+    """Runs a token in the time of `known_device`, disturbed in all runs but the second."""
+
+    kind: str = "cpu"
+    data_type: str = "fp32"
+    threads: int = 9
+    description: str = "Made Machine"
+    draw: PowerDraw | None = None
+
+    def facts(self) -> Mapping[str, str]:
+        return {"cpu": 'Made "CPU": 1', "torch": "0"}
+
+    def decode(self, shape: ModelShape, prompt: int, tokens: int, repeats: int) -> Decode:
+        contexts = (prompt + 1, prompt + tokens)
+        workload = build(shape, lm_head=True)
+        ms = baselines.evaluate(known_device(), workload, [sum(contexts) // 2])["latency_ns"] / 1e6
+        runs = tuple(tuple(ms * (1 if run == 1 else 1.5) for _ in range(tokens)) for run in range(repeats))
+        return Decode(shape, contexts, runs, GPT_COUNTS, 51 * shape.layers + 38)
+
+    def copy_GBps(self) -> float:
+        return COPY_GBps
+
+    def peak_TFLOPs(self, data_type: str) -> float:
+        return {"fp32": 2.419, "fp16": 9.0}[data_type]
+
+    def power(self) -> PowerDraw | None:
+        return self.draw
+
+
+def measured(machine: MadeMachine, *names: str, power: PowerDraw | None = None) -> Measurement:
+    return measure(machine, [MODELS[name] for name in names], 32, 7, 3, power, {"date": "2026-01-02"})
+
+
+def written(measurement: Measurement) -> BaselineDevice:
+    return parse_device(render(measurement, "mine", fit(measurement, "mine")), "mine.yaml")
+
+
+def test_fit_finds_the_constants_of_the_machine() -> None:
+    found = fit(measured(MadeMachine(), "gpt2-small", "gpt2-large", "gpt2-xl"), "mine")
+    assert found.op_time_us == pytest.approx(OP_TIME_US, rel=0.01)
+    assert found.efficiency == pytest.approx(SHARE, rel=0.01)
+    assert found.error < 0.01
+
+
+def test_one_model_alone_leaves_the_efficiency_at_1() -> None:
+    measurement = measured(MadeMachine(), "gpt2-small")
+    found = fit(measurement, "mine")
+    assert found.efficiency == 1 and found.error < 0.01
+    assert constants(written(measurement))["eager.efficiency"]["source"] == "assumed"
+
+
+def test_least_disturbed_run_counts_and_the_spread_is_stated() -> None:
+    device = written(measured(MadeMachine(), "gpt2-small", "gpt2-medium"))
+    quiet = MadeMachine().decode(MODELS["gpt2-small"], 32, 7, 3)
+    entry = device.eager.measured["gpt2-small"]
+    assert entry.value == pytest.approx(quiet.runs[1][0], rel=1e-3)
+    assert entry.source == "measured"
+    assert f"{quiet.runs[1][0]:.4g} to {quiet.runs[0][0]:.4g} ms" in entry.note and "contexts 33 to 39" in entry.note
+
+
+def test_file_says_how_each_constant_is_known() -> None:
+    device = written(measured(MadeMachine(), "gpt2-small", "gpt2-medium"))
+    sources = {key: constant["source"] for key, constant in constants(device).items()}
+    assert sources == {
+        "memory.bandwidth": "measured",
+        "memory.efficiency": "derived",
+        "data_types.fp32.peak": "measured",
+        "power.idle": "assumed",
+        "power.cap": "assumed",
+        "eager.op_time": "derived",
+        "eager.efficiency": "derived",
+        "eager.measured.gpt2-small": "measured",
+        "eager.measured.gpt2-medium": "measured",
+    }
+    assert device.provenance == {"date": "2026-01-02", "cpu": 'Made "CPU": 1', "torch": "0"}
+    assert device.eager.aten_ops.overhead == 31 and device.eager.synchronise == "operator"
+
+
+def test_power_comes_from_nvml_or_from_the_user() -> None:
+    asked = constants(written(measured(MadeMachine(kind="gpu", draw=PowerDraw(11, 72)), "gpt2-small")))
+    assert (asked["power.idle"]["value"], asked["power.cap"]["value"]) == (11, 72)
+    assert asked["power.cap"]["source"] == "measured"
+    assumed = constants(written(measured(MadeMachine(), "gpt2-small")))
+    assert assumed["power.cap"]["value"] == 100 and "9 cores of cpu-xeon-6154" in assumed["power.cap"]["note"]
+    stated = constants(written(measured(MadeMachine(), "gpt2-small", power=PowerDraw(5, 15))))
+    assert (stated["power.idle"]["value"], stated["power.idle"]["source"]) == (5, "spec")
+
+
+def test_gpu_waits_once_a_step_and_has_both_formats() -> None:
+    measurement = measured(replace(MadeMachine(kind="gpu"), data_type="fp16"), "gpt2-small", "gpt2-xl")
+    device = written(measurement)
+    assert device.eager.synchronise == "step" and set(device.data_types) == {"fp32", "fp16"}
+    assert device.eager.data_type == device.roofline.data_type == "fp16"
+    assert device.eager.efficiency.value == 1
+
+
+def test_measured_file_is_accepted_and_stands_for_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    measurement = measured(MadeMachine(), "gpt2-small", "gpt2-medium")
+    path.write_text(render(measurement, "mine", fit(measurement, "mine")), encoding="utf-8")
+    result = baselines.evaluate(str(path), build(MODELS["gpt2-small"], lm_head=False), [36])
+    assert result["model"]["kind"] == "measured"
+    assert result["latency_ns"] == pytest.approx(measurement.decodes[0].ms * 1e6, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tpu"], "'tpu' is not one of"),
+        (["cpu", "--models", "gpt2-smal"], "--models: unknown model 'gpt2-smal'; did you mean 'gpt2-small'?"),
+        (["cpu", "--models", ","], "names no model"),
+        (["cpu", "--models", "gpt2-xl,gpt2-xl"], "names a model twice"),
+        (["cpu", "--tokens", "1000", "--prompt", "100"], "has 1024 positions"),
+        (["cpu", "--idle-power", "5"], "go together"),
+        (["cpu", "--idle-power", "5", "--full-power", "4"], "5 W is above --full-power 4 W"),
+        (["cpu", "--data-type", "fp16"], "a CPU is measured in fp32"),
+        (["cpu", "--out", "mine.txt"], "must end in .yaml"),
+        (["cpu", "--out", "no-such-folder/mine.yaml"], "no folder"),
+        (["cpu", "--threads", "0"], "0 is not in the range"),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_one_line_and_status_2(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, ["calibrate", *arguments])
+    assert result.exit_code == 2
+    assert message in result.output and "Traceback" not in result.output
+
+
+def test_command_prints_a_table_of_80_columns_and_warns_of_a_busy_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure_module, "TorchMachine", lambda kind, data_type, threads: MadeMachine())
+    out = tmp_path / "mine.yaml"
+    result = CliRunner().invoke(cli, ["calibrate", "cpu", "--out", str(out), "--name", "mine", "--repeats", "3"])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[2].split()[0] == "gpt2-small" and lines[2].split()[-2] == "650"
+    assert "other work ran" in result.output  # the other runs of the made machine take half as long again
+    assert baselines.load(str(out)).name == "mine"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
+def test_without_torch_the_extra_to_install_is_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["calibrate", "cpu", "--out", str(tmp_path / "mine.yaml")])
+    assert result.exit_code == 2 and "pip install 'pimsim[trace]'" in result.output
+    assert not (tmp_path / "mine.yaml").exists()
+
+
+def test_real_machine_is_measured_with_torch() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from pimsim.baselines.measure import TorchMachine
+
+    shape = ModelShape("tiny", 2, 64, 4, 4, 256, 500, 64)
+    decode = TorchMachine("cpu", "fp32", 1).decode(shape, 4, 3, 2)
+    assert [len(run) for run in decode.runs] == [3, 3] and decode.ms > 0
+    assert decode.contexts == (8, 10)
+    assert sum(decode.aten_by_op.values()) > 30 and decode.aten_ops > 2 * sum(decode.aten_by_op.values())
