@@ -150,6 +150,7 @@ class VcdTimeline(Watcher):
         cut = bisect_left(self._changes, before, key=itemgetter(0))
         done, self._changes = self._changes[:cut], self._changes[cut:]
         for clk, together in groupby(done, key=lambda change: max(change[0], self.span[0])):
-            for signal, value in {signal: value for _, _, signal, value in together}.items():
+            values = {signal: value for _, _, signal, value in together}
+            for signal, value in sorted(values.items(), key=lambda pair: pair[0].ident):  # not as batches have them
                 self._writer.change(signal, clk * self.device.tCK_ps, value)
             self._written = clk

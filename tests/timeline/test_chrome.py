@@ -123,6 +123,18 @@ def test_no_unit_does_two_things_at_once_in_whole_ns(run: tuple[Run, Trace], win
             assert all(end <= int(s["ts"] * 1000) for end, s in zip(ends, slices[1:], strict=False))
 
 
+@pytest.mark.parametrize("schedule", ["paper", "overlap"])
+def test_the_asic_does_one_thing_at_a_time(tmp_path: Path, schedule: str) -> None:
+    """Slow, and with partial sums, so that results arrive before it is free."""
+    slow = {"schedule": schedule, "asic.adders": 1, "pim.global_buffer_bytes": 64}
+    run, trace = _traced(tmp_path / "a.json", slow, None)
+    units = [name for name in trace.threads.values() if name.startswith("ASIC")]
+    busy = sorted(s[:2] for unit in units for s in trace.slices("controller and ASIC", unit))
+    assert all(end <= begin for (_, end), (begin, _) in zip(busy, busy[1:], strict=False))
+    softmax = sum(end - begin for begin, end, _, _ in trace.slices("controller and ASIC", "ASIC softmax"))
+    assert softmax == sum(row.asic_busy_cycles for row in run.result.tally.rows if row.operator == "softmax") > 0
+
+
 def test_power_over_time_is_the_energy(run: tuple[Run, Trace]) -> None:
     trace, tally = run[1], run[0].result.tally
     last = max(end for channel in range(run[0].device.channels) for _, end, _, _ in trace.slices(f"channel {channel}"))

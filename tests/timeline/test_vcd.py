@@ -127,6 +127,17 @@ def test_the_same_run_is_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.vcd").read_bytes() == (tmp_path / "b.vcd").read_bytes()
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: dict[str, Any]) -> None:
+    from pimsim.sim.run import LogBuffer
+
+    config = config_of({**SMALL, **case})
+    api.run(config, timeline=tmp_path / "a.vcd")
+    monkeypatch.setattr(LogBuffer, "ROWS", 50)
+    api.run(config, timeline=tmp_path / "b.vcd")
+    assert (tmp_path / "a.vcd").read_bytes() == (tmp_path / "b.vcd").read_bytes()
+
+
 def test_without_pyvcd_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vcd.writer", None)
     with pytest.raises(InputError) as error:
