@@ -1,5 +1,6 @@
 # make run    set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
 # make test   set up and run every check
+# make test-trace  the tests that need torch and transformers, which it installs (large)
 # make clean  remove everything that the two leave behind
 
 PYTHON ?= python3
@@ -24,6 +25,11 @@ test: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+
+# The recorder of models; its other tests are part of `make test`.
+test-trace: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,trace]'
+	$(BIN)/pytest -q --basetemp=.venv/pytest tests/export
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,7 +1,7 @@
 """Prints the eager models beside every measurement they can be held against, as docs/baselines.md shows it.
 
-    python bench/baseline_points.py            print the table
-    python bench/baseline_points.py --write    and put it into docs/baselines.md
+python bench/baseline_points.py            print the table
+python bench/baseline_points.py --write    and put it into docs/baselines.md
 """
 
 from __future__ import annotations

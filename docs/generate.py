@@ -127,4 +127,16 @@ def validation_part() -> str:
     return validation.report()
 
 
-PAGES: Mapping[str, Page] = {"config.md": config_page, "validation.part.md": validation_part}
+def reproduction_part() -> str:
+    """The tables of `pimsim reproduce`, found by running it."""
+    from pimsim.reproduce.reproduction import reproduce
+    from pimsim.reproduce.sheets import markdown
+
+    return markdown(reproduce())
+
+
+PAGES: Mapping[str, Page] = {
+    "config.md": config_page,
+    "validation.part.md": validation_part,
+    "reproduction.part.md": reproduction_part,
+}

@@ -119,12 +119,22 @@ def _weights(operator: Operator, vectors: int, routing: tuple[float, ...]) -> fl
 def expected_experts(experts: int, active: int, vectors: int, routing: tuple[float, ...] = ()) -> float:
     """How many experts at least one of `vectors` chooses: the sum of 1 - (1 - p)^vectors, p = active / experts.
 
-    routing: weights of the experts, p in proportion to them (at most 1) instead.  Each
-    vector chooses on its own, and `active` different experts.
+    routing: weights of the experts, p in proportion to them instead, where that is not
+    above 1.  Each vector chooses on its own, and `active` different experts.
     """
-    weights = routing or (1.0,) * experts
-    whole = math.fsum(weights)
-    return math.fsum(1 - (1 - min(1.0, active * weight / whole)) ** vectors for weight in weights)
+    return math.fsum(1 - (1 - p) ** vectors for p in _chosen(active, routing or (1.0,) * experts))
+
+
+def _chosen(active: int, weights: tuple[float, ...]) -> list[float]:
+    """The probability that one vector chooses each expert; they add up to `active`."""
+    certain: set[int] = set()  # in proportion they would be chosen more than once
+    while True:
+        whole = math.fsum(weight for e, weight in enumerate(weights) if e not in certain)
+        left = active - len(certain)
+        above = {e for e, weight in enumerate(weights) if e not in certain and left * weight > whole}
+        if not above:
+            return [1.0 if e in certain else left * weight / whole if left else 0.0 for e, weight in enumerate(weights)]
+        certain |= above
 
 
 def _state(operator: Operator, tokens: int) -> Affine:

@@ -16,6 +16,7 @@ from pimsim.cli.interchange import import_trace, to_chakra
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
+from pimsim.cli.reproduce import reproduce
 from pimsim.cli.run import run
 from pimsim.cli.trace import trace
 from pimsim.cli.traffic import traffic
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models, trace, calibrate):
+for command in (run, check, replay, traffic, config, models, trace, calibrate, reproduce):
     cli.add_command(command)
 for command in (import_trace, to_chakra):
     trace.add_command(command)

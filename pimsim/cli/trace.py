@@ -125,25 +125,39 @@ def _binding(text: str) -> dict[str, int]:
 
 @trace.command()
 @click.option("--model", metavar="NAME", help="A built-in model; see `pimsim models`. Needs no torch.")
+@click.option(
+    "--hf-config",
+    metavar="PATH|NAME",
+    help="A Hugging Face config.json, its folder, or a name of the exporter's table; needs pimsim[trace].",
+)
 @click.option("--all", "every", is_flag=True, help="The traces that come with pimsim, into the folder --out.")
 @click.option("--out", required=True, metavar="FILE", help="The file, gzip if it ends in .gz; the folder for --all.")
 @click.option("--prompt", type=click.IntRange(0), default=0, help="Tokens that are prefilled first.")
-@click.option("--steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps.")
+@click.option(
+    "--steps", "--tokens", "steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps."
+)
 @click.option("--query", type=click.IntRange(1), default=1, help="Query tokens of a decode step.")
 @click.option("--batch", type=click.IntRange(1), default=1, help="Sequences.")
-def export(model: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int) -> None:
+def export(
+    model: str | None, hf_config: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int
+) -> None:
     """Write the trace of a model."""
     from pimsim.workload.trace import generate
     from pimsim.workload.trace.writer import write_trace
 
-    if (model is not None) + every != 1:
-        raise click.UsageError("one of --model and --all is needed", click.get_current_context())
+    if (model is not None) + (hf_config is not None) + every != 1:
+        raise click.UsageError("one of --model, --hf-config and --all is needed", click.get_current_context())
     with _options_named():
         if every:
             for name in generate.SHIPPED:
                 _written(write_trace(generate.generated(name), Path(out) / f"{name}.jsonl"))
             return
-        made = generate.generated(model or "", prompt, steps, batch, query)
+        if hf_config is not None:
+            from pimsim.workload.export import export_trace
+
+            made = export_trace(hf_config, prompt, steps, query, batch)
+        else:
+            made = generate.generated(model or "", prompt, steps, batch, query)
         _written(write_trace(made, Path(out)))
 
 
@@ -155,7 +169,9 @@ def _options_named() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        named = (option_problem(p.key, p.message) if p.key.startswith("--") else p for p in error.problems)
+        named = [
+            option_problem(p.key, p.message) if p.key.startswith("--") and not p.file else p for p in error.problems
+        ]
         raise InputError(named) from None
 
 

@@ -61,7 +61,20 @@ def _watch(plan: Plan, observers: Sequence[Observer]) -> tuple[System, LogBuffer
     engine = _engine(plan)
     buffer = LogBuffer(engine, observers)
     engine.log_to(buffer.add, min(o.window[0] for o in observers), max(o.window[1] for o in observers))
-    return System(plan, engine, buffer.execute), buffer
+    return System(plan, engine, observer=buffer.execute), buffer
+
+
+def simulate_contexts(config: Config, contexts: Sequence[int]) -> Tally:
+    """Decode one token at each of `contexts`, one after another, and nothing in between; the counts of that.
+
+    The workload's own tokens still say how much room K and V have.  InputError as `simulate`.
+    """
+
+    def run(candidate: Config) -> Tally:
+        plan = compile_plan(candidate)
+        return System(plan, _engine(plan), [("decode", context, 1) for context in contexts]).run()
+
+    return min((run(candidate) for candidate in _candidates(config)), key=lambda tally: tally.cycles)
 
 
 def _run(config: Config, progress: Progress | None) -> Tally:

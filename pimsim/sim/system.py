@@ -89,9 +89,19 @@ def _dependencies(instructions: Sequence[Instruction]) -> Ints:
 
 
 class System:
-    """One simulation of a plan; `observer` is told of every instruction."""
+    """One simulation of a plan.
 
-    def __init__(self, plan: Plan, engine: Engine, observer: Callable[[Executed], None] | None = None) -> None:
+    steps     as the property of that name, if not the workload's own
+    observer  is told of every instruction
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        steps: list[tuple[str, int, int]] | None = None,
+        observer: Callable[[Executed], None] | None = None,
+    ) -> None:
         self.plan = plan
         self.engine = engine
         self.observer = observer
@@ -105,6 +115,7 @@ class System:
         self.prefilled = 0
         self.latest = np.zeros(2, np.int64)  # first results and end of the latest instruction
         self.regions: dict[tuple[int, ...], Ints] = {}
+        self.given = steps
 
     @property
     def accounted(self) -> int:
@@ -134,6 +145,8 @@ class System:
     @cached_property
     def steps(self) -> list[tuple[str, int, int]]:
         """(phase, context of the last token, tokens) of every step: a prompt goes token by token."""
+        if self.given is not None:
+            return self.given
         work = self.plan.config.workload
         first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
         prefill = [("prefill", context, 1) for context in range(1, work.prompt_tokens + 1)]

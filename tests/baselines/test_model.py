@@ -269,6 +269,13 @@ def test_result_is_json_with_constants_and_their_sources() -> None:
     assert all(constant["note"] for constant in constants.values())
 
 
+def test_each_expert_that_runs_is_launched() -> None:
+    """Mixtral in the device's own counts: for 2 experts 2 products (gate and up are one), SiLU and gate; their sum."""
+    mixtral = unrecorded(build(MODELS["mixtral-8x7b"], lm_head=False))
+    block = 2 * 6 + 4 * 3 + 16 + 27 + (3 + 2 + 1) + 2 * (2 * 3 + 1 + 1) + 2 + 2
+    assert baselines.evaluate("gpu-t4", mixtral, [1])["model"]["aten_ops_per_step"] == 32 * block + 31
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_experts_that_are_read_are_those_that_a_batch_chooses(batch: int) -> None:
     """E (1 - (1 - k/E)^B): 2 of 8 for one token, all 8 for many, against a plain simulation."""
@@ -281,7 +288,9 @@ def test_experts_that_are_read_are_those_that_a_batch_chooses(batch: int) -> Non
 
 def test_experts_that_are_never_chosen_are_not_read() -> None:
     assert expected_experts(4, 1, 1000, (1.0, 1.0, 0.0, 0.0)) == pytest.approx(2)
-    assert expected_experts(4, 2, 1, (3.0, 1.0, 1.0, 1.0)) == pytest.approx(2)
+    for weights in ((3.0, 1.0, 1.0, 1.0), (9.0, 1.0, 1.0, 1.0), (9.0, 9.0, 1.0, 0.0), (1.0, 1.0, 0.0, 0.0)):
+        assert expected_experts(4, 2, 1, weights) == pytest.approx(2)
+    assert expected_experts(4, 2, 2, (9.0, 1.0, 1.0, 1.0)) == pytest.approx(1 + 3 * (1 - (2 / 3) ** 2))
     mixtral = build(MODELS["mixtral-8x7b"], lm_head=False)
     skewed = replace(mixtral, routing=(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
     times = [baselines.evaluate("gpu-t4", w, [1], batch=8)["roofline"]["latency_ns"] for w in (mixtral, skewed)]

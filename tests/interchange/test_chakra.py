@@ -110,6 +110,7 @@ def _change_op(nodes: list[Any]) -> None:
 
 
 def test_graph_that_was_changed_is_refused(exported: Path, tmp_path: Path) -> None:
+    assert "has 124 nodes" in _edited(exported, tmp_path, lambda nodes: nodes.append(nodes[-1]))
     assert "checks.0.flops" in _edited(exported, tmp_path, lambda nodes: nodes.pop())
     assert "the graph has been changed" in _edited(exported, tmp_path, lambda nodes: nodes.pop(40))
     assert "after [99, 5]" in _edited(exported, tmp_path, lambda nodes: nodes[5].data_deps.__setitem__(0, 99))

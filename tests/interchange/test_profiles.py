@@ -127,6 +127,19 @@ def test_call_that_fits_no_model_is_named(change: Callable[[Document], None], me
     assert message in problem and "aten::" in problem and "(call " in problem
 
 
+def test_block_that_differs_from_the_first_is_named(tmp_path: Path) -> None:
+    document = sample("qwen2-sdpa.et")
+    _shape("aten::linear", 8, 2, [])(document)  # the second block's k loses its bias
+    assert "is 32 x 16 without bias, and k should be 32 x 16 with bias" in problem_of(document, tmp_path)
+
+
+def test_attention_whose_heads_are_not_those_of_the_products_is_named(tmp_path: Path) -> None:
+    document = sample("qwen2-sdpa.et")
+    for occurrence in (0, 1):
+        _shape("aten::scaled_dot_product_attention", occurrence, 1, [1, 1, 8, 8])(document)
+    assert "has other heads than the matrix products before it" in problem_of(document, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [

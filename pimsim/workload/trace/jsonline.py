@@ -46,8 +46,8 @@ def parse_line(text: str) -> Any:
             duplicates.append(True)
         return found
 
+    _check_depth(text)
     try:
-        _check_depth(text)
         value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_finite)
     except json.JSONDecodeError as error:
         raise LineError(LineProblem(error.pos + 1, (), f"not JSON: {_lower(error.msg)}")) from None

@@ -61,11 +61,11 @@ def _note(found: list[Problem], problem: Problem) -> None:
 class Line:
     """One line of a file, where problems of its keys can be noted."""
 
-    def __init__(self, number: int, text: str, findings: Findings) -> None:
+    def __init__(self, number: int, text: str, findings: Findings, wrong: bool = False) -> None:
         self.number = number
         self.text = text
         self.findings = findings
-        self.wrong = False
+        self.wrong = wrong
         self.unknown = False
         self._columns: Columns | None = None
 
@@ -112,7 +112,7 @@ def read_records(path: str | Path, findings: Findings) -> Iterator[tuple[Record 
     """
     weights: str | None = None
     for line in _lines(Path(path), findings):
-        value = _value(line)
+        value = None if line.wrong else _value(line)
         if weights is None:
             if not _is_header(value, line):
                 return
@@ -128,25 +128,25 @@ def read_records(path: str | Path, findings: Findings) -> Iterator[tuple[Record 
 
 
 def _lines(path: Path, findings: Findings) -> Iterator[Line]:
-    """The lines that are text; blank ones are passed over."""
+    """The lines of a file but blank ones; one that is no text is `wrong` from the start."""
     try:
         for number, data in enumerate(lines_of_file(path), 1):
-            if text := _text(data, number, findings):
-                yield Line(number, text, findings)
+            if data.strip():
+                yield _line(number, data, findings)
     except FileDamage as error:
         findings.problem(error.line, error.column, "", str(error))
+        yield Line(error.line, "", findings, wrong=True)
     except OSError as error:
         raise InputError(Problem(str(path), 1, 1, "", f"cannot be read: {error.strerror}")) from None
 
 
-def _text(data: bytes, number: int, findings: Findings) -> str:
-    """The line as text, "" if it is blank or has a problem, which is noted."""
+def _line(number: int, data: bytes, findings: Findings) -> Line:
     try:
-        return data.decode("utf-8").strip("\r\n") if data.strip() else ""
+        return Line(number, data.decode("utf-8").strip("\r\n"), findings)
     except UnicodeDecodeError as error:
         column = len(data[: error.start].decode("utf-8")) + 1
         findings.problem(number, column, "", f"not UTF-8: byte 0x{data[error.start]:02x}")
-        return ""
+        return Line(number, "", findings, wrong=True)
 
 
 def _value(line: Line) -> dict[str, Any] | None:

@@ -173,6 +173,7 @@ class Rules:
             line.problem("id", f"{template.id!r} is taken by line {first}")
         if len(self.templates) >= MOST_TEMPLATES:
             line.problem("id", f"more than {MOST_TEMPLATES} templates; equal steps share one")
+            self.unread = True
             return
         layers = self.header.model.layers
         if template.layers * template.count != layers:

@@ -132,8 +132,9 @@ def _header_lines(found: Overview) -> Iterator[str]:
     heads = f"{model.heads} heads of {model.head_dim}"
     if model.kv_heads != model.heads:
         heads += f" ({model.kv_heads} of K and V)"
-    yield f"model       {model.name} ({model.family}): {model.layers} layers, d_model {model.d_model}, {heads}"
-    yield f"            d_ff {model.d_ff}, vocabulary {model.vocabulary}, {model.max_positions} positions"
+    sizes = f"{model.layers} layers, d_model {model.d_model}, d_ff {model.d_ff}"
+    yield f"model       {model.name} ({model.family}): {sizes}"
+    yield f"            {heads}, vocabulary {model.vocabulary}, {model.max_positions} positions"
     if model.parameters is not None:
         yield f"            {model.parameters:,} parameters"
     yield f"data types  weights {header.weights}, activations {header.activations}, K and V {header.kv}"

@@ -1,0 +1,243 @@
+"""The reproduction as tables: one description, shown on a terminal of 80 columns and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from pimsim.reproduce.curves import CURVES
+from pimsim.reproduce.data import Published
+from pimsim.reproduce.figures import GPT2
+from pimsim.reproduce.reproduction import Reproduction
+from pimsim.reproduce.values import T4, XEON
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: title, column heads, rows of text (the first column is words, the others numbers), and a note."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    words: tuple[int, ...] = (0,)
+
+    def markdown(self) -> str:
+        """The sheet as Markdown, its title a heading of level 3."""
+        lines = [self.head, tuple("---" if i in self.words else "---:" for i in range(len(self.head))), *self.rows]
+        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return f"### {self.title}\n\n" + (f"{self.note}\n\n" if self.note else "") + table
+
+    def print(self, console: Console) -> None:
+        """The sheet on a terminal."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+        for i, head in enumerate(self.head):
+            justify = "left" if i in self.words else "right"
+            table.add_column(Text(head), justify=justify, overflow="fold", no_wrap=i == 0)  # type: ignore[arg-type]
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        console.print(Text(self.title, style="bold underline"))
+        if self.note:
+            console.print(Text(fill(self.note, WIDTH)), style="dim")
+        console.print(table, width=min(WIDTH, console.width))
+        console.print()
+
+
+def number(value: float) -> str:
+    """Three significant digits, every digit before the point."""
+    if value == 0:
+        return "0"
+    return (
+        f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) < 0.001 else f"{value:#.3g}".rstrip(".")
+    )
+
+
+def span(low: float, high: float, unit: str) -> str:
+    """A range, a share in per cent."""
+    return f"{100 * low:.3g}-{100 * high:.3g}%" if unit == "share" else f"{number(low)}-{number(high)}"
+
+
+def value(figure: float, unit: str) -> str:
+    """A figure, a share in per cent."""
+    return f"{100 * figure:.3g}%" if unit == "share" else number(figure)
+
+
+def paper_of(published: Published) -> str:
+    """The paper's figure, a range with its ends; one that is not the paper's own words is marked."""
+    mark = "" if published.label == "paper" else "?"
+    if isinstance(published.paper, tuple):
+        return span(*published.paper, published.unit) + mark
+    return value(published.paper, published.unit) + mark
+
+
+def sheets(found: Reproduction) -> Iterator[Sheet]:
+    """Every table of the reproduction, the published figures first."""
+    yield _published(found)
+    yield _models(found)
+    yield _speedups(found)
+    yield _energies(found)
+    yield from _curves(found)
+    yield _contexts(found)
+    yield _limits(found)
+    yield _variants(found)
+    yield _prices(found)
+    yield _candidates(found)
+
+
+def _published(found: Reproduction) -> Sheet:
+    rows, inputs = [], []
+    for figure in found.figures:
+        if figure.published is not None:
+            name, _, _ = figure.decided_by.partition(" (")
+            inputs.append(figure.decided_by)
+            rows.append(
+                (
+                    figure.name,
+                    paper_of(figure.published),
+                    value(figure.simulated, figure.unit),
+                    span(figure.low, figure.high, figure.unit) + ("" if figure.explained else " !"),
+                    f"{figure.deviation or 0.0:+.0%}",
+                    name,
+                )
+            )
+    known = ", ".join(sorted(filter(None, set(inputs))))
+    return Sheet(
+        "Published figures",
+        ("figure", "paper", "simulated", "interval", "dev.", "decided by"),
+        tuple(rows),
+        "Interval: what the ranges of the inputs that the paper does not give make of the figure. !: the paper's "
+        f"figure is outside. ?: recalled or derived, not the paper's words. Inputs that decide: {known}.",
+        (0, 5),
+    )
+
+
+def _models(found: Reproduction) -> Sheet:
+    rows = [
+        (
+            model,
+            number(run.token_ns / 1e6),
+            number(run.energy_pJ["v1"] / run.tokens / 1e9),
+            number(run.energy_pJ["v2"] / run.tokens / 1e9),
+            f"{run.row_hit_rate:.2%}",
+            f"1/{number(run.data_movement)}",
+            f"{run.non_vmm:.2%}",
+            number(run.operations_per_parameter),
+        )
+        for model, run in found.models.items()
+    ]
+    head = ("model", "ms/token", "mJ (v1)", "mJ (v2)", "row hits", "data moved", "ASIC only", "op/param")
+    return Sheet("Simulated system", head, tuple(rows), "1,024 tokens decoded, batch 1; energy per token by table.")
+
+
+def _speedups(found: Reproduction) -> Sheet:
+    picks = [(name, model) for name in (T4, XEON) for model in ("eager", "roofline")]
+    rows = [(m, *(number(run.speedup(*pick)) for pick in picks)) for m, run in found.models.items()]
+    head = ("model", "T4 eager", "T4 roofline", "Xeon eager", "Xeon roofline")
+    note = "Eager: a PyTorch program, bound by launches or memory. Roofline: the same machine at its bandwidth."
+    return Sheet("Speedup", head, tuple(rows), note)
+
+
+def _energies(found: Reproduction) -> Sheet:
+    picks = [(n, t, m) for n in (T4, XEON) for m in ("eager", "roofline") for t in ("v1", "v2")]
+    rows = [(m, *(number(run.energy_ratio(*pick)) for pick in picks)) for m, run in found.models.items()]
+    short = {T4: "T4", XEON: "Xeon", "eager": "eager", "roofline": "roof"}
+    head = ("model", *(f"{short[n]} {short[m]} {t}" for n, t, m in picks))
+    return Sheet("Energy ratio", head, tuple(rows), "The baseline's energy over the simulated one, by energy table.")
+
+
+def _curves(found: Reproduction) -> Iterator[Sheet]:
+    for curve in CURVES:
+        points = {(p.model, p.x): p for p in found.curves if p.curve == curve.name}
+        rows = []
+        for x in curve.points:
+            cells = []
+            for model in found.varied:
+                time, base = points[model, x].token_ns, points[model, curve.shipped].token_ns
+                cells.append("does not fit" if time is None or base is None else f"{time / base:.3f}")
+            rows.append((f"{x:g} {curve.unit}".strip(), *cells))
+        note = f"Time per token over that of the shipped {curve.shipped:g} {curve.unit}".strip() + "."
+        yield Sheet(f"Varied: {curve.title}", (curve.title, *found.varied), tuple(rows), note)
+
+
+def _contexts(found: Reproduction) -> Sheet:
+    rows = [
+        (p.model, f"{p.x:,.0f}", number(p.token_ns / 1e6))
+        for p in found.curves
+        if p.curve == "context" and p.token_ns is not None
+    ]
+    note = "One decode step, however long a text the model was trained for; its last line is the longest that fits."
+    return Sheet("Context", ("model", "context", "ms/token"), tuple(rows), note)
+
+
+def _limits(found: Reproduction) -> Sheet:
+    names = tuple(next(iter(found.limits.values())))
+    rows = [
+        (model, *(f"{ns / sum(parts.values()):.1%}" for ns in parts.values()), number(sum(parts.values()) / 1e6))
+        for model, parts in found.limits.items()
+    ]
+    return Sheet("What limits each model", ("model", *names, "ms/token"), tuple(rows), "Shares of the time per token.")
+
+
+def _variants(found: Reproduction) -> Sheet:
+    rows = []
+    for model, times in found.variants.items():
+        base = times["paper"]
+        rows.append((model, *(f"{time / base:.3f}" for name, time in times.items() if name != "paper")))
+    head = ("model", *(name for name in next(iter(found.variants.values())) if name != "paper"))
+    roofs = ", ".join(number(found.models[m].speedup(T4, "roofline")) for m in GPT2 if m in found.models)
+    note = (
+        "Time per token over that of the paper's schedule without LM head. Beyond the paper, like the speedups over "
+        f"the T4's roofline: {roofs} for GPT-2."
+    )
+    return Sheet("Beyond the paper", head, tuple(rows), note)
+
+
+def _prices(found: Reproduction) -> Sheet:
+    runs = found.prices["gpt3-xl"]
+    components = [c for c in runs[0].components_pJ if any(run.components_pJ[c] for run in runs)]
+    rows = [(c.replace("_", " "), *(number(run.components_pJ[c] / 1e9) for run in runs)) for c in components]
+    rows.append(("total", *(number(run.total_pJ / 1e9) for run in runs)))
+    usual = (
+        "usual activation pJ",
+        *("negative" if r.activation_usual_pJ is None else number(r.activation_usual_pJ) for r in runs),
+    )
+    note = "mJ per token of GPT3-XL, the same commands. Last row: the usual IDD formula of one activation."
+    return Sheet("Energy priced in other ways", ("component", *(r.name for r in runs)), (*rows, usual), note)
+
+
+def _candidates(found: Reproduction) -> Sheet:
+    spread = max(found.paper_factors.values()) / min(found.paper_factors.values())
+    rows = [
+        (
+            c.component.replace("_", " "),
+            f"{c.share[0]:.1%}-{c.share[1]:.1%}",
+            f"{c.factor:.1f}x",
+            f"{c.ratios[0]:.2f}-{c.ratios[1]:.2f}",
+            "yes" if c.ratios[1] / c.ratios[0] <= spread else "no",
+        )
+        for c in found.candidates
+    ]
+    factors = ", ".join(f"{value:.2f}" for value in found.paper_factors.values())
+    note = (
+        f"The paper's energy grew by {factors} (T4 and Xeon, both ends). If one component alone grew: its share with "
+        "table v1, the factor that it needs for GPT3-XL, the growth that this gives over the eight models, and whether "
+        "that is as even as the paper's."
+    )
+    head = ("component", "share", "must grow", "whole grows", "as even")
+    return Sheet("From v1 to v2 of the paper", head, tuple(rows), note)
+
+
+def markdown(found: Reproduction, titles: Sequence[str] = ()) -> str:
+    """The sheets as Markdown; only those of `titles`, if given."""
+    chosen = [sheet for sheet in sheets(found) if not titles or sheet.title in titles]
+    return "\n\n".join(sheet.markdown() for sheet in chosen) + "\n"

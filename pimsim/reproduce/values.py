@@ -1,0 +1,126 @@
+"""What the figures are made of: a run priced with both energy tables, beside both baselines.
+
+Inputs of energy and of the baselines need no simulation: the same counts are priced again,
+the same workload is put to the changed machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from pimsim.baselines import devices, evaluate
+from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.energy.model import price
+from pimsim.energy.table import TABLES, EnergyTable, load_table
+from pimsim.mapping.plan import compile_plan
+from pimsim.reproduce.runs import BASELINE, TABLE, Job, configure, simulate_job
+from pimsim.results import metrics
+from pimsim.sim.tally import Tally
+from pimsim.workload.models import Workload
+
+T4, XEON = "gpu-t4", "cpu-xeon-6154"
+BASELINES = (T4, XEON)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time and energy of all decoded tokens, ns and pJ."""
+
+    latency_ns: float
+    energy_pJ: float
+
+
+@dataclass(frozen=True)
+class Values:
+    """A run: its time, its energy by table, the baselines' costs by (name, "eager" or "roofline"), and its ratios."""
+
+    tokens: int
+    latency_ns: float
+    energy_pJ: Mapping[str, float]
+    baselines: Mapping[tuple[str, str], Cost]
+    causes_ns: Mapping[str, float]
+    row_hit_rate: float
+    non_vmm: float
+    data_movement: float
+    operations_per_parameter: float
+
+    @property
+    def token_ns(self) -> float:
+        """Time per token, ns."""
+        return self.latency_ns / self.tokens
+
+    def speedup(self, baseline: str, model: str = "eager") -> float:
+        """The baseline's time over the simulated time."""
+        return self.baselines[baseline, model].latency_ns / self.latency_ns
+
+    def energy_ratio(self, baseline: str, table: str, model: str = "eager") -> float:
+        """The baseline's energy over the simulated energy."""
+        return self.baselines[baseline, model].energy_pJ / self.energy_pJ[table]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A job done: its values, and the counts that they come from."""
+
+    values: Values
+    tally: Tally
+
+
+def evaluate_job(job: Job) -> Outcome:
+    """Simulate a job (or know it from a job that differs in prices only) and measure it."""
+    config, tally = configure(job), simulate_job(job.simulated)
+    workload = compile_plan(config).workload
+    contexts = list(job.contexts or range(1, job.tokens + 1))
+    payload = sum(row.payload_bytes for row in tally.rows)
+    causes = metrics.in_order(tally.causes())
+    rows = job.others(TABLE)
+    values = Values(
+        tokens=len(contexts),
+        latency_ns=metrics.nanoseconds(tally.cycles, tally.tCK_ps),
+        energy_pJ={name: price(tally, config, with_rows(load_table(name), rows)).total_pJ() for name in TABLES},
+        baselines=dict(_baselines(workload, contexts, job.others(BASELINE))),
+        causes_ns={cause: metrics.nanoseconds(clocks, tally.tCK_ps) for cause, clocks in causes.items()},
+        row_hit_rate=metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),
+        non_vmm=metrics.non_vmm_fraction(causes),
+        data_movement=metrics.ratio(_moved_without_pim(workload, contexts), payload),
+        operations_per_parameter=workload.operations_per_parameter(contexts),
+    )
+    return Outcome(values, tally)
+
+
+def _moved_without_pim(workload: Workload, contexts: Iterable[int]) -> int:
+    """Bytes across the bus if memory only stored, as `results.metrics.bytes_without_pim`, at given contexts."""
+    read = [(o.kv_read(), workload.repeats(o)) for o in workload.operators]
+    return ELEMENT_BYTES * sum(workload.matrix_parameters + sum(kv.at(t) * n for kv, n in read) for t in contexts)
+
+
+def with_rows(table: EnergyTable, values: Mapping[str, Any]) -> EnergyTable:
+    """The table with other values in some rows."""
+    rows = {key: replace(row, value=Fraction(values.get(key, row.value))) for key, row in table.rows.items()}
+    return replace(table, rows=rows)
+
+
+def _baselines(
+    workload: Workload, contexts: list[int], changes: Mapping[str, Any]
+) -> Iterator[tuple[tuple[str, str], Cost]]:
+    for name in BASELINES:
+        device = devices.load(name)
+        for key, value in changes.items():
+            if key.startswith(f"{name}."):
+                device = changed(device, f"{key.removeprefix(f'{name}.')}.value", float(value))
+        found = evaluate(device, workload, contexts)
+        for model, figures in (("eager", found), ("roofline", found["roofline"])):
+            yield (name, model), Cost(figures["latency_ns"], figures["energy_pJ"])
+
+
+def changed(model: Model, path: str, value: Any) -> Model:
+    """A copy of a frozen model with the value at a dotted path changed."""
+    name, _, rest = path.partition(".")
+    return model.model_copy(update={name: changed(getattr(model, name), rest, value) if rest else value})

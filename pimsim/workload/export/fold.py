@@ -1,0 +1,139 @@
+"""Nodes as operators of a trace, with the decoder layers folded into the smallest block that repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pimsim.errors import InputError
+from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Node
+from pimsim.workload.ops import INPUT, Operator
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Operators of a step; those of scope "block" span `period` layers and run `count` times."""
+
+    operators: tuple[Operator, ...]
+    period: int
+    count: int
+    overhead: tuple[int, int]  # ATen operators, kernels
+
+
+def fold(nodes: list[Node], layers: str, overhead: tuple[int, int]) -> Folded:
+    """The operators of the nodes; `layers` is the module name of the list of decoder layers."""
+    names = _Names(nodes, layers)
+    blocks = [names.operators(BLOCK, layer) for layer in sorted({node.layer for node in nodes if node.scope == BLOCK})]
+    period = _period(blocks)
+    block, extra = _merge_launches(blocks, period)
+    before, after = names.operators(BEFORE, -1), names.operators(AFTER, -1)
+    return Folded(
+        (*before, *_in_one_block(block), *after),
+        period,
+        len(blocks) // period,
+        (overhead[0] + extra[0], overhead[1] + extra[1]),
+    )
+
+
+class _Names:
+    """What the nodes of a layer are called by others, and their weights by the checkpoint."""
+
+    def __init__(self, nodes: list[Node], layers: str) -> None:
+        self._nodes = nodes
+        self._layers = layers
+        self._embedding = next((node.name for node in nodes if node.op == "embedding"), "")
+
+    def operators(self, scope: str, layer: int) -> list[Operator]:
+        """The operators of one scope, of one layer."""
+        return [self._operator(node) for node in self._nodes if node.scope == scope and node.layer == layer]
+
+    def _operator(self, node: Node) -> Operator:
+        attention = {"heads": node.heads, "kv_heads": node.kv_heads, "head_dim": node.head_dim}
+        return Operator(
+            node.name,
+            node.role,
+            node.op,
+            node.scope,
+            node.inputs,
+            node.outputs,
+            bias=node.bias,
+            tied=self._embedding if node.tied else "",
+            deps=self._deps(node),
+            window=node.window,
+            softcap=node.softcap,
+            experts=node.experts,
+            active=node.active,
+            rows=node.rows,
+            per=node.per,
+            weight=node.weight.replace(f"{self._layers}.{node.layer}.", f"{self._layers}.{{layer}}."),
+            layout=node.layout,
+            tables=node.tables,
+            table_names=node.table_names,
+            aten=node.aten,
+            kernels=node.kernels,
+            **attention,
+        )
+
+    def _deps(self, node: Node) -> tuple[str, ...]:
+        """`INPUT` if the value that enters the layer is read, then names of sources in the same layer."""
+        own = [other for other in node.sources if _together(other, node)]
+        outside = [other for other in node.sources if not _together(other, node)]
+        for other in outside:
+            self._check_enters(other, node)
+        entering = (INPUT,) if outside or not node.sources else ()
+        return (*entering, *(other.name for other in own))
+
+    def _check_enters(self, source: Node, node: Node) -> None:
+        """Only the last result of what runs before may enter a layer."""
+        first = next(i for i, other in enumerate(self._nodes) if _together(other, node))
+        if source is not self._nodes[first - 1]:
+            raise InputError(
+                f"module {node.call.where}: reads a result of {source.call.where} that is not what enters its layer"
+            )
+
+
+def _together(a: Node, b: Node) -> bool:
+    return a.scope == b.scope and a.layer == b.layer
+
+
+def _period(blocks: list[list[Operator]]) -> int:
+    """The smallest number of layers that divides all of them and after which they repeat."""
+    shapes = [[replace(operator, aten=None, kernels=None) for operator in block] for block in blocks]
+    periods = (p for p in range(1, len(shapes) + 1) if len(shapes) % p == 0)
+    return next(p for p in periods if all(shape == shapes[i % p] for i, shape in enumerate(shapes)))
+
+
+def _merge_launches(blocks: list[list[Operator]], period: int) -> tuple[list[list[Operator]], tuple[int, int]]:
+    """One block; launches are the fewest of its repeats, what single layers have more is overhead."""
+    merged = [
+        [
+            replace(same[0], aten=min(o.aten or 0 for o in same), kernels=min(o.kernels or 0 for o in same))
+            for same in zip(*blocks[offset::period], strict=True)
+        ]
+        for offset in range(period)
+    ]
+    repeats = len(blocks) // period
+    return merged, (
+        _launches(blocks, "aten") - repeats * _launches(merged, "aten"),
+        _launches(blocks, "kernels") - repeats * _launches(merged, "kernels"),
+    )
+
+
+def _launches(blocks: list[list[Operator]], kind: str) -> int:
+    return sum(getattr(operator, kind) for block in blocks for operator in block)
+
+
+def _in_one_block(layers: list[list[Operator]]) -> list[Operator]:
+    """Several layers as one block: names get the layer's number, a layer's input is the last operator before."""
+    if len(layers) == 1:
+        return layers[0]
+    block: list[Operator] = []
+    for offset, layer in enumerate(layers):
+        entering = block[-1].name if block else INPUT
+        block += [_numbered(operator, offset, entering) for operator in layer]
+    return block
+
+
+def _numbered(operator: Operator, offset: int, entering: str) -> Operator:
+    deps = tuple(entering if dep == INPUT else f"{dep}.{offset}" for dep in operator.deps)
+    weight = operator.weight.replace("{layer}", f"{{layer+{offset}}}") if offset else operator.weight
+    return replace(operator, name=f"{operator.name}.{offset}", deps=deps, weight=weight)

@@ -1,0 +1,370 @@
+"""From dispatched ATen operators to the operators of a step, by following the values.
+
+A value is data if it comes from the token embedding; everything else (positions, masks,
+rotation tables) is overhead of the step.  Views and copies pass data through.  A product
+of data with a parameter is a linear; a product of two computed values is allowed in an
+attention region only.  What nothing here knows is an error that names the module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pimsim.errors import InputError
+from pimsim.workload.export.model import StepRecording
+from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Flow, Node, flow_of, merged
+from pimsim.workload.export.recorder import Call, Event, Region, Value
+
+_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "_grouped_mm", "convolution", "_convolution", "einsum", "mv", "addmv"}
+# Copies: the eager artefacts that pass data through (views do too).
+_COPIES = {
+    "clone",
+    "_to_copy",
+    "cat",
+    "stack",
+    "index",
+    "repeat",
+    "copy_",
+    "index_select",
+    "constant_pad_nd",
+}
+_ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
+_FUNCTIONS = {"gelu": "gelu", "silu": "silu", "relu": "relu", "tanh": "tanh", "_softmax": "softmax", "topk": "topk"}
+# A module without modules and parameters that dispatches exactly these, copies aside, is one activation.
+_ACTIVATIONS = {
+    frozenset({"gelu"}): "gelu",
+    frozenset({"mul", "pow", "add", "tanh"}): "gelu",  # tanh approximation, written out
+    frozenset({"mul", "add", "tanh"}): "gelu",  # the same with x * x * x
+    frozenset({"silu"}): "silu",
+    frozenset({"relu"}): "relu",
+}
+_ROUTER_OPS = ("softmax", "topk")
+
+
+class Lowering:
+    """One recording turned into nodes; see `lower`."""
+
+    def __init__(self, recording: StepRecording, shapes: Mapping[str, tuple[int, ...]], token_table: str) -> None:
+        self.tokens = recording.tokens * recording.batch
+        self.sequences = recording.batch
+        self.shapes = shapes
+        self.token_table = token_table
+        self.nodes: list[Node] = []
+        self.owners: list[Node | None] = []
+        self.sources: list[tuple[Node, ...]] = []
+        self.flows: dict[Value, Flow] = {}
+        self.aux_flops = 0
+        self._trigonometric: set[Value] = set()
+        self._groups = _groups(recording.events)
+        self._made: dict[Call | Region, Node] = {}
+        self._rotations: dict[int, Node] = {}
+        self._rotated: dict[Node, int] = {}
+        for event in recording.events:
+            self.owners.append(self._place(event))
+            self.sources.append(merged([self.flows[v] for v in event.inputs if v in self.flows]).sources)
+
+    def _place(self, event: Event) -> Node | None:
+        """The node an operator belongs to, None if it is glue; what it made is noted in `flows`."""
+        data = [self.flows[value] for value in event.inputs if value in self.flows]
+        if event.region is not None:
+            return self._in_region(event, event.region)
+        if event.op == "embedding":
+            return self._embedding(event)
+        if event.op in _PRODUCTS:
+            return self._product(event, data)
+        if not data:
+            self._auxiliary(event)
+            return None
+        if event.call in self._groups:
+            return self._grouped(event, data)
+        if not event.kernel or event.op in _COPIES:
+            self._pass(event, data)
+            return None
+        if event.op in _ARITHMETIC:
+            return self._arithmetic(event, data)
+        if event.op in _FUNCTIONS:
+            return self._elementwise(_FUNCTIONS[event.op], event, data)
+        if node := self._routing(data) or self._weighted_sum(event, data):
+            return self._absorb(event, node)
+        raise InputError(f"module {event.call.where}: aten::{event.op} is not an operator that a trace can hold")
+
+    # ---- what makes no node
+
+    def _auxiliary(self, event: Event) -> None:
+        """Positions, masks and rotation tables; rotation tables are remembered."""
+        if event.op in ("cos", "sin") or any(value in self._trigonometric for value in event.inputs):
+            self._trigonometric.update(event.outputs)
+
+    def _pass(self, event: Event, data: list[Flow]) -> None:
+        """A view or a copy: `index` and `copy_` take the first value's, the others all values'."""
+        first = self.flows.get(event.inputs[0])
+        flow = first if event.op == "index" and first else merged(data)
+        for value in event.outputs:
+            self.flows[value] = flow
+
+    def _absorb(self, event: Event, node: Node) -> Node:
+        for value in event.outputs:
+            self.flows[value] = flow_of(node)
+        return node
+
+    def _new(self, op: str, event: Event, data: list[Flow], **facts: object) -> Node:
+        """A new node that reads `data` and makes the event's outputs."""
+        node = Node(op, event.call, self._scope(event.call), merged(data).sources, **facts)  # type: ignore[arg-type]
+        self.nodes.append(node)
+        return self._absorb(event, node)
+
+    def _scope(self, call: Call) -> str:
+        if call.layer >= 0:
+            return BLOCK
+        return AFTER if any(node.scope == BLOCK for node in self.nodes) else BEFORE
+
+    # ---- tables and products
+
+    def _embedding(self, event: Event) -> Node:
+        """The token table makes the node; tables of positions join it."""
+        table = event.inputs[0]
+        if not table.parameters or self._scope(event.call) != BEFORE:
+            raise InputError(f"module {event.call.where}: an embedding that is neither of tokens nor of positions")
+        rows, width = table.shape
+        known = next((node for node in self.nodes if node.op == "embedding"), None)
+        if known is None:
+            if self.token_table not in table.parameters:
+                raise InputError(f"module {event.call.where}: an embedding before that of the tokens")
+            known = self._new("embedding", event, [], outputs=width)
+        known.parameters.update(table.parameters)
+        known.tables += (rows,)
+        known.table_names += (next(n for n in table.parameters if n.startswith(event.call.module + ".")),)
+        known.inputs += rows
+        return self._absorb(event, known)
+
+    def _product(self, event: Event, data: list[Flow]) -> Node | None:
+        operands = event.inputs[1:3] if event.op in ("addmm", "baddbmm") else event.inputs[:2]
+        weights = [value for value in operands if value.parameters]
+        if not data and not weights:  # positions times frequencies of a rotation table
+            self._auxiliary(event)
+            self.aux_flops += _product_flops(operands)
+            return None
+        if len(weights) != 1 or not data or len(operands) != 2 or event.op not in ("mm", "addmm", "bmm", "_grouped_mm"):
+            raise InputError(
+                f"module {event.call.where}: a matrix product (aten::{event.op}) that is neither of data and one "
+                "parameter, nor in an attention function of transformers' attention interface"
+            )
+        return self._linear(event, data, operands, weights[0])
+
+    def _linear(self, event: Event, data: list[Flow], operands: tuple[Value, ...], weight: Value) -> Node:
+        names = weight.parameters
+        name = next((n for n in names if n.startswith(event.call.module + ".")), names[0])
+        inputs, outputs = weight.shape[-2:]
+        experts = weight.shape[0] if event.op == "_grouped_mm" else 1
+        if operands[1] is not weight or experts * inputs * outputs != math.prod(self.shapes[name]):
+            raise InputError(f"module {event.call.where}: a product with a part of {name}, or from the left")
+        node = self._new(
+            "linear",
+            event,
+            data,
+            inputs=inputs,
+            outputs=outputs,
+            weight=name,
+            layout="in_out" if weight.stride[-1] == 1 and weight.stride[-2] == outputs else "out_in",
+            bias=event.op == "addmm",
+            experts=experts,
+        )
+        node.parameters.update(*(value.parameters for value in event.inputs))
+        if self.token_table in names:
+            node.tied, node.weight = True, self.token_table
+        self._count_rows(node, operands[0].shape[-2], event.call)
+        return node
+
+    def _count_rows(self, node: Node, rows: int, call: Call) -> None:
+        """Rows of the left operand: all tokens, the last token of each sequence, or tokens times experts."""
+        if node.experts > 1 and rows % self.tokens == 0:
+            node.active = node.copies = rows // self.tokens
+        elif rows == self.sequences and rows != self.tokens:
+            node.per = "sequence"
+        elif rows != self.tokens:
+            raise InputError(f"module {call.where}: a product of {rows} rows in a step of {self.tokens} tokens")
+
+    # ---- attention
+
+    def _in_region(self, event: Event, region: Region) -> Node | None:
+        if region.kind == "cache":
+            data = [self.flows[value] for value in event.inputs if value in self.flows]
+            if data:
+                self._pass(event, data)
+            return None
+        node = self._made.get(region) or self._attention(event, region)
+        return self._absorb(event, node)
+
+    def _attention(self, event: Event, region: Region) -> Node:
+        facts = region.facts
+        if facts["value_dim"] != facts["head_dim"]:
+            raise InputError(f"module {region.call.where}: heads of V are not as long as those of K")
+        flows = [self.flows[value] for value in region.arguments if value in self.flows]
+        if len(flows) != 3:
+            raise InputError(f"module {region.call.where}: an attention whose q, k or v does not come from the tokens")
+        heads, kv_heads, size = facts["heads"], facts["kv_heads"], facts["head_dim"]
+        node = self._new(
+            "attention",
+            event,
+            flows,
+            inputs=(heads + 2 * kv_heads) * size,
+            outputs=heads * size,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=size,
+            kv_len=facts["kv_len"],
+            window=facts.get("sliding_window") or 0,
+            softcap=facts.get("softcap") is not None,
+            feeds=tuple(flow.roots for flow in flows),
+        )
+        self._made[region] = node
+        self._rotations.pop(node.layer, None)
+        return node
+
+    # ---- arithmetic
+
+    def _grouped(self, event: Event, data: list[Flow]) -> Node:
+        """A module that is one operator: a normalisation or an activation."""
+        group = self._groups[event.call]
+        node = self._made.get(event.call)
+        if node is None:
+            node = self._made[event.call] = self._elementwise(group.op, event, data)
+            node.parameters.update(group.parameters)
+            node.weight = next((name for name in group.parameters if name.endswith(".weight")), "")
+        return self._absorb(event, node)
+
+    def _elementwise(self, op: str, event: Event, data: list[Flow]) -> Node:
+        """An operator that makes as many elements as it reads; a norm of heads has a row for each."""
+        if op == "topk" and (routing := self._routing(data[:1])) and routing.op == "topk":
+            return self._absorb(event, routing)
+        value = event.inputs[0] if event.op not in _ARITHMETIC else max(event.outputs, key=lambda v: v.elements)
+        width = value.shape[-1] if op.endswith("norm") else 0
+        return self._sized(op, event, data, value, width)
+
+    def _sized(self, op: str, event: Event, data: list[Flow], value: Value, width: int = 0) -> Node:
+        """A new node for `value`, of vectors of `width` elements (0: one per token)."""
+        sources = merged(data).sources
+        copies = max((node.copies for node in sources), default=1)
+        count = self.sequences if all(node.per == "sequence" for node in sources) else self.tokens
+        per = "sequence" if count != self.tokens else "token"
+        if value.elements % (count * copies):
+            count, per = self.sequences, "sequence" if self.sequences != self.tokens else "token"
+        each = value.elements // (count * copies)
+        width = width or each
+        experts = max((node.experts for node in sources if node.copies > 1), default=1)
+        outputs = max(v.shape[-1] for v in event.outputs) if op == "topk" else width
+        return self._new(
+            op, event, data, inputs=width, outputs=outputs, rows=each // width, per=per, copies=copies,
+            experts=experts, active=copies,
+        )  # fmt: skip
+
+    def _arithmetic(self, event: Event, data: list[Flow]) -> Node | None:
+        others = [value for value in event.inputs if value not in self.flows]
+        if node := self._rotation(event, data, others):
+            return node
+        if routing := self._routing(data):
+            return self._absorb(event, routing)
+        if len(data) == 2 and event.op in ("add", "add_", "mul", "mul_"):
+            return self._combine(event, data)
+        if len(data) == 1 and event.op.rstrip("_") in ("mul", "div") and all(value.elements == 1 for value in others):
+            return self._elementwise("scale", event, data)
+        if event.op in ("add", "add_") and len(data) == 1 and (node := self._bias(data[0], others)):
+            return self._absorb(event, node)
+        raise InputError(f"module {event.call.where}: aten::{event.op} of data with something that is not data")
+
+    def _bias(self, flow: Flow, others: list[Value]) -> Node | None:
+        """A parameter added to what one linear made is its bias."""
+        node = flow.sources[0]
+        vector = len(others) == 1 and others[0].parameters and others[0].elements == node.outputs * node.experts
+        if len(flow.sources) != 1 or node.op != "linear" or not vector:
+            return None
+        node.bias = True
+        node.parameters.update(others[0].parameters)
+        return node
+
+    def _combine(self, event: Event, data: list[Flow]) -> Node:
+        """A sum or a product of two data values."""
+        both = {node for flow in data for node in flow.sources}
+        if len(both) == 1 and (node := next(iter(both))).op == "embedding":
+            return self._absorb(event, node)
+        weighting = [flow for flow in data if self._routing([flow])]
+        if weighting and event.op.startswith("mul"):
+            return self._elementwise("add", event, data)
+        return self._elementwise(event.op.rstrip("_"), event, data)
+
+    def _routing(self, data: list[Flow]) -> Node | None:
+        """The last router node that all of `data` come from, None if something else is among them."""
+        nodes = merged(data).sources
+        chosen = [node for node in nodes if node.op in _ROUTER_OPS]
+        return chosen[-1] if chosen and len(chosen) == len(nodes) else None
+
+    def _weighted_sum(self, event: Event, data: list[Flow]) -> Node | None:
+        """The sum over experts that ends the operator which weights their results."""
+        nodes = merged(data).sources
+        if event.op != "sum" or len(nodes) != 1 or nodes[0].op != "add" or nodes[0].copies == 1:
+            return None
+        nodes[0].copies = 1
+        return nodes[0]
+
+    def _rotation(self, event: Event, data: list[Flow], others: list[Value]) -> Node | None:
+        """Rotary embedding: q and k times cos and sin tables, however it is written; one node per attention."""
+        if event.call.layer < 0:
+            return None
+        trigonometric = any(value in self._trigonometric for value in others)
+        known = self._rotations.get(event.call.layer)
+        inside = known is not None and all(flow.sources == (known,) for flow in data)
+        if not (trigonometric or inside or event.op == "neg"):
+            return None
+        node = known or self._new("rope", event, data)
+        self._rotations[event.call.layer] = node
+        node.sources = tuple(s for s in merged([Flow(node.sources, frozenset()), *data]).sources if s is not node)
+        roots = merged(data).roots - {node}
+        for value in event.outputs:
+            self.flows[value] = Flow((node,), roots)
+        if trigonometric:
+            self._measure(node, event)
+        return node
+
+    def _measure(self, node: Node, event: Event) -> None:
+        """Each rotated element is multiplied twice, by a cosine and by a sine."""
+        self._rotated[node] = self._rotated.get(node, 0) + event.outputs[0].elements
+        node.inputs = node.outputs = self._rotated[node] // (2 * self.tokens)
+
+
+def _product_flops(operands: tuple[Value, ...]) -> int:
+    """2 m k n of the product of two matrices, or of two batches of them."""
+    return 2 * operands[0].elements * operands[1].shape[-1]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What a module is, if it is one operator, and the parameters it reads."""
+
+    op: str
+    parameters: tuple[str, ...]
+
+
+def _groups(events: tuple[Event, ...]) -> dict[Call, _Group]:
+    """The calls of modules that are one operator."""
+    dispatched: dict[Call, list[Event]] = {}
+    for event in events:
+        if event.call.leaf and event.region is None:
+            dispatched.setdefault(event.call, []).append(event)
+    return {
+        call: _Group(kind, tuple(dict.fromkeys(n for e in inside for v in e.inputs for n in v.parameters)))
+        for call, inside in dispatched.items()
+        if (kind := _kind(inside))
+    }
+
+
+def _kind(events: list[Event]) -> str:
+    ops = {event.op for event in events if event.kernel and event.op not in _COPIES}
+    if ops & _PRODUCTS or "embedding" in ops:
+        return ""
+    if "native_layer_norm" in ops:
+        return "layernorm"
+    if ops & {"rsqrt", "_fused_rms_norm", "rms_norm"}:
+        return "layernorm" if "sub" in ops else "rmsnorm"
+    return _ACTIVATIONS.get(frozenset(ops), "")

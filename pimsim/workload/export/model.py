@@ -1,0 +1,170 @@
+"""A model on the meta device, and the recording of one step of it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForCausalLM, DynamicCache
+from transformers.cache_utils import DynamicLayer
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from pimsim.errors import InputError
+from pimsim.workload.export.recorder import Event, Recorder
+
+ATTENTION = "pimsim_recorded"
+DTYPE = torch.bfloat16  # what the PIM device stores; grouped experts need it too
+
+# The recorder of the step that runs; the attention and cache functions below are called by transformers.
+_active: list[Recorder] = []
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model without weights; `layers` is the name of the list of its decoder layers."""
+
+    module: Any
+    layers: str
+    count: int
+
+    @property
+    def config(self) -> Any:
+        """The text part of the transformers configuration."""
+        return self.module.config.get_text_config()
+
+
+@dataclass(frozen=True)
+class StepRecording:
+    """One forward pass: `tokens` new tokens of each of `batch` sequences that end at `context`."""
+
+    phase: str
+    context: int
+    tokens: int
+    batch: int
+    events: tuple[Event, ...]
+    flops: int  # by torch's FlopCounterMode
+
+
+class _RecordedCache(DynamicCache):
+    """The usual cache; what an update dispatches is a region."""
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        with _active[-1].region("cache"):
+            return super().update(*args, **kwargs)
+
+
+def _attention(module: torch.nn.Module, query: Any, key: Any, value: Any, mask: Any, **kwargs: Any) -> Any:
+    """The model's own eager attention, recorded as a region."""
+    eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    if eager is None:
+        raise InputError(f"module {type(module).__name__}: has no eager attention to count launches of")
+    facts = {name: x for name, x in kwargs.items() if not isinstance(x, torch.Tensor)}
+    facts |= {"heads": query.shape[1], "kv_heads": key.shape[1], "head_dim": query.shape[3]}
+    facts |= {"kv_len": key.shape[2], "value_dim": value.shape[3]}
+    with _active[-1].region("attention", (query, key, value), **facts):
+        return eager(module, query, key, value, mask, **kwargs)
+
+
+def _register() -> None:
+    ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+
+
+def build_model(config: Any) -> Model:
+    """The model of a transformers configuration, on the meta device; InputError if there is none."""
+    _register()
+    try:
+        with torch.device("meta"):
+            module = AutoModelForCausalLM.from_config(
+                config, dtype=DTYPE, attn_implementation=ATTENTION, trust_remote_code=False
+            ).eval()
+            module.tie_weights()  # older transformers tie only what they load
+    except KeyError as error:
+        if error.args != (ATTENTION,):
+            raise InputError(_cannot_build(error)) from error
+        raise InputError(
+            f"model {config.model_type}: its attention does not go through transformers' attention interface"
+        ) from error
+    except Exception as error:  # whatever a configuration makes transformers raise is the configuration's fault
+        raise InputError(_cannot_build(error)) from error
+    _refuse_states(module)
+    return Model(module, *_decoder_layers(module))
+
+
+def _cannot_build(error: Exception) -> str:
+    return f"transformers {transformers.__version__} cannot build the model: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _refuse_states(module: Any) -> None:
+    """Models that keep something else than K and V have no recorder yet."""
+    signature = inspect.signature(module.forward).parameters
+    if "past_key_values" in signature:
+        return
+    parts = module.named_modules()
+    name, part = next(((n, m) for n, m in parts if "mixer" in n or "attn" in n or "attention" in n), ("", module))
+    kept = "a state" if {"cache_params", "state"} & set(signature) else "nothing"
+    raise InputError(
+        f"module {name or 'of the whole model'} ({type(part).__name__}): keeps {kept} from token to token in place of "
+        "K and V, and its scan over tokens cannot be recorded without weights; only models with attention and a cache "
+        "of K and V in every layer can be exported"
+    )
+
+
+def _decoder_layers(module: Any) -> tuple[str, int]:
+    """Name and length of the module list of the decoder layers."""
+    count = getattr(module.config.get_text_config(), "num_hidden_layers", 0)
+    names = [n for n, m in module.named_modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
+    if not names:
+        raise InputError(f"module {type(module).__name__}: no list of {count} decoder layers found in it")
+    return min(names, key=lambda name: name.count(".")), count
+
+
+def _grouped_flops(rows: tuple[int, ...], experts: tuple[int, ...], *_: Any, **__: Any) -> int:
+    """(rows, k) x (experts, k, n): each row meets one expert.  torch's counter has no formula for it."""
+    return 2 * rows[0] * rows[1] * experts[-1]
+
+
+def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: int) -> StepRecording:
+    ids = torch.zeros(batch, tokens, dtype=torch.long, device="meta")
+    options: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
+    if phase == "prefill" and "logits_to_keep" in inspect.signature(model.module.forward).parameters:
+        options["logits_to_keep"] = 1  # what generate() asks for: logits of the last token
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
+    recorder = Recorder(model.module, model.layers)
+    _active.append(recorder)
+    try:
+        with recorder.tracking(model.module), torch.no_grad(), torch.device("meta"), counter, recorder:
+            model.module(ids, **options)
+    except InputError:
+        raise
+    except Exception as error:  # a forward pass that needs values, not shapes
+        raise InputError(
+            f"module {recorder.call.where}: cannot be recorded without weights: {_one_line(error)}"
+        ) from error
+    finally:
+        _active.pop()
+    context = int(cache.get_seq_length())
+    return StepRecording(phase, context, tokens, batch, tuple(recorder.events), counter.get_total_flops())
+
+
+def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepRecording, ...]:
+    """A prefill of `prompt` tokens (none if 0), then one decode step of `tokens` tokens.
+
+    InputError if transformers cannot run it on the meta device.
+    """
+    cache = _RecordedCache(config=model.module.config)
+    for i, layer in enumerate(cache.layers):
+        if not isinstance(layer, DynamicLayer):
+            raise InputError(f"module {model.layers}.{i}: keeps {type(layer).__name__} in place of K and V")
+    phases = [("prefill", prompt), ("decode", tokens)]
+    return tuple(_forward(model, cache, phase, n, batch) for phase, n in phases if n > 0)

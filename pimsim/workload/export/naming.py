@@ -1,0 +1,180 @@
+"""Roles and names of nodes, from what they read and what reads them; never from a model's own names."""
+
+from __future__ import annotations
+
+from pimsim.errors import InputError
+from pimsim.workload.export.node import AFTER, BLOCK, Node
+
+_NORMS = ("layernorm", "rmsnorm")
+# What a role looks through: neither mixes tokens nor multiplies with a matrix.
+_TRANSPARENT = (*_NORMS, "rope", "scale")
+_ACTIVATIONS = ("gelu", "silu", "relu")
+
+_ROLES = {
+    "layernorm": "norm",
+    "rmsnorm": "norm",
+    "attention": "attn",
+    "gelu": "activation",
+    "silu": "activation",
+    "relu": "activation",
+    "mul": "activation",
+    "tanh": "activation",
+    "softmax": "router",
+    "topk": "router",
+    "add": "residual",
+    "scale": "scale",
+    "rope": "rope",
+    "embedding": "embed",
+}
+# Names of operators of which a layer has one; numbered if it has more.
+_NAMES = {
+    "attention": "attention",
+    "gelu": "ffn_act",
+    "silu": "ffn_act",
+    "relu": "ffn_act",
+    "mul": "ffn_mul",
+    "rope": "rope",
+    "embedding": "embed",
+    "softmax": "router_softmax",
+    "topk": "router_topk",
+}
+
+Readers = dict[Node, list[Node]]
+
+
+def assign(nodes: list[Node]) -> None:
+    """Give every node its role and its name; InputError for a matrix product without a role."""
+    readers: Readers = {node: [] for node in nodes}
+    for node in nodes:
+        for source in node.sources:
+            readers[source].append(node)
+    for node in nodes:
+        node.role = _linear_role(node, readers) if node.op == "linear" else _ROLES[node.op]
+    for group in _by_layer(nodes):
+        _name(group, readers)
+
+
+def _by_layer(nodes: list[Node]) -> list[list[Node]]:
+    """Nodes of each scope and layer, in order."""
+    groups: dict[tuple[str, int], list[Node]] = {}
+    for node in nodes:
+        groups.setdefault((node.scope, node.layer), []).append(node)
+    return list(groups.values())
+
+
+# ---- roles
+
+
+def _linear_role(node: Node, readers: Readers) -> str:
+    """The role of a matrix product: what feeds it and what it feeds."""
+    after, before = _reached(node, readers), _origins(node)
+    if node.scope == AFTER and all(reader.op in ("scale", "tanh") for reader in readers[node]):
+        return "lm_head"
+    if node.scope == BLOCK:
+        if any(other.op in ("topk", "softmax") for other in after):
+            return "router"
+        if any(other.op == "attention" for other in after):
+            return "qkv"
+        if any(other.op in (*_ACTIVATIONS, "mul") for other in before):
+            return "ffn_down"
+        if any(other.op == "attention" for other in before):
+            return "attn_out"
+        if role := _entry_role(readers[node], readers):
+            return role
+    raise InputError(
+        f"module {node.call.where}: no role for its matrix product of {node.inputs} x {node.outputs}: it is neither "
+        "q, k, v or output of an attention, nor part of a feed-forward network, a router or the LM head"
+    )
+
+
+def _entry_role(direct: list[Node], readers: Readers) -> str:
+    """The first products of a feed-forward network: the gate is what is multiplied after an activation."""
+    acts = [reader for reader in direct if reader.op in _ACTIVATIONS]
+    multiplied = any(reader.op == "mul" for reader in direct)
+    if acts and not multiplied and any(other.op == "mul" for act in acts for other in readers[act]):
+        return "ffn_gate"
+    return "ffn_up" if acts or multiplied else ""
+
+
+def _reached(node: Node, readers: Readers) -> list[Node]:
+    """What reads a node, directly or through what is transparent."""
+    found: list[Node] = []
+    for reader in readers[node]:
+        found += _reached(reader, readers) if reader.op in _TRANSPARENT else [reader]
+    return found
+
+
+def _origins(node: Node) -> list[Node]:
+    """What a node reads, directly or through what is transparent, inside its layer."""
+    found: list[Node] = []
+    for source in node.sources:
+        if source.layer == node.layer and source.scope == node.scope:
+            found += _origins(source) if source.op in _TRANSPARENT else [source]
+    return found
+
+
+# ---- names
+
+
+def _name(nodes: list[Node], readers: Readers) -> None:
+    """Name the nodes of one layer, or of what comes before or after the layers."""
+    taken: dict[str, int] = {}
+    adds = [node for node in nodes if node.op == "add" and node.experts == 1]
+    for node in nodes:
+        name = _residual(node, adds) if node in adds else _base_name(node, readers)
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+
+
+def _residual(node: Node, adds: list[Node]) -> str:
+    """The first sum of a layer follows attention, the last the feed-forward network."""
+    if node is adds[-1]:
+        return "ffn_residual"
+    return "attn_residual" if node is adds[0] else "residual"
+
+
+def _base_name(node: Node, readers: Readers) -> str:
+    if node.op == "linear":
+        return _attention_input(node, readers) if node.role == "qkv" else node.role
+    if node.op in _NORMS:
+        return _norm_name(node, readers)
+    if node.op == "add":
+        return "expert_sum"
+    if node.op in ("scale", "tanh"):
+        return _after_source(node)
+    return _NAMES[node.op]
+
+
+def _after_source(node: Node) -> str:
+    """`q_scale`, `lm_head_tanh`: the scale before a softcap's tanh has no part in its name."""
+    source = node.sources[0]
+    if node.op == "tanh" and source.op == "scale":
+        source = source.sources[0]
+    return f"{source.name if source.layer == node.layer else 'input'}_{node.op}"
+
+
+def _attention_input(node: Node, readers: Readers) -> str:
+    """`q`, `k`, `v` or several of them: `qkv` if one product makes all three."""
+    attention = next(other for other in _reached(node, readers) if other.op == "attention")
+    fed = [
+        letter for letter, roots in zip("qkv", attention.feeds, strict=True) if any(_is_from(r, node) for r in roots)
+    ]
+    return "".join(fed)
+
+
+def _is_from(root: Node, node: Node) -> bool:
+    """True if `root` is `node`, or a norm or scale of it."""
+    return root is node or (root.op in _TRANSPARENT and any(_is_from(source, node) for source in root.sources))
+
+
+def _norm_name(node: Node, readers: Readers) -> str:
+    """By what it follows (q, k, attention, feed-forward network), else by what it feeds."""
+    if node.scope != BLOCK:
+        return "final_norm" if node.scope == AFTER else "embed_norm"
+    follows = next((source for source in node.sources if source.layer == node.layer), None)
+    if follows is not None and follows.op == "linear":
+        if follows.role == "qkv":
+            return _attention_input(node, readers) + "_norm"
+        return "attn_post_norm" if follows.role == "attn_out" else "ffn_post_norm"
+    feeds_attention = any(reader.role == "qkv" for reader in readers[node])
+    return "attn_norm" if feeds_attention else "ffn_norm"

@@ -1,0 +1,76 @@
+"""What lowering makes of a recording: one node per operator of the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pimsim.workload.export.recorder import Call
+
+BEFORE, BLOCK, AFTER = "once_before", "block", "once_after"
+
+
+@dataclass(eq=False)
+class Node:
+    """One operator of a step; sizes in elements per token, as in `pimsim.workload.ops.Operator`.
+
+    layer: the decoder layer, -1 outside.  sources: the nodes whose results it reads.
+    copies: results per token, more than one inside routed experts.
+    feeds: of an attention, the nodes that q, k and v come from, rotation aside.
+    """
+
+    op: str
+    call: Call
+    scope: str
+    sources: tuple[Node, ...] = ()
+    inputs: int = 0
+    outputs: int = 0
+    rows: int = 1
+    per: str = "token"
+    copies: int = 1
+    weight: str = ""
+    layout: str = "in_out"
+    bias: bool = False
+    tables: tuple[int, ...] = ()
+    table_names: tuple[str, ...] = ()
+    tied: bool = False
+    experts: int = 1
+    active: int = 1
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    kv_len: int = 0
+    window: int = 0
+    softcap: bool = False
+    feeds: tuple[frozenset[Node], ...] = ()
+    parameters: set[str] = field(default_factory=set)
+    aten: int = 0
+    kernels: int = 0
+    role: str = ""
+    name: str = ""
+
+    @property
+    def layer(self) -> int:
+        """The decoder layer it belongs to, -1 outside."""
+        return self.call.layer
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where a value comes from.
+
+    sources: nodes that made it, copies and views aside.  roots: the same, rotation aside.
+    """
+
+    sources: tuple[Node, ...]
+    roots: frozenset[Node]
+
+
+def merged(flows: list[Flow]) -> Flow:
+    """The sources of a value made of several; in order, each once."""
+    sources = tuple(dict.fromkeys(node for flow in flows for node in flow.sources))
+    return Flow(sources, frozenset[Node]().union(*(flow.roots for flow in flows)))
+
+
+def flow_of(node: Node) -> Flow:
+    """The flow of what a node made."""
+    return Flow((node,), frozenset((node,)))

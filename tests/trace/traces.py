@@ -1,0 +1,134 @@
+"""Traces for tests: a small one as text, and Hypothesis strategies for records of every kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pimsim.workload.ops import LAYOUTS, OPS, PER, ROLES, SCOPES
+from pimsim.workload.trace.expr import Expr
+from pimsim.workload.trace.records import (
+    DATA_TYPE_BITS,
+    PHASES,
+    SYMBOLS,
+    Check,
+    Header,
+    HeadGroup,
+    Launch,
+    ModelInfo,
+    OpRecord,
+    Schedule,
+    Table,
+    Template,
+    Trace,
+    Weight,
+    default_bits,
+)
+
+TRACES = Path(__file__).parents[2] / "traces"
+
+HEADER = (
+    '{"type":"header","format":"pimsim-trace","version":"1.0","model":{"name":"tiny","family":"gpt2","layers":2,'
+    '"d_model":8,"heads":2,"kv_heads":2,"head_dim":4,"d_ff":16,"vocabulary":32,"max_positions":64},'
+    '"data_types":{"weights":"bf16","activations":"bf16","kv":"bf16"},"symbols":{"T":"","B":"","Q":""}}'
+)
+SMALL = (
+    HEADER,
+    '{"type":"template","id":"decode","repeat":{"layers":1,"count":2}}',
+    '{"type":"op","template":"decode","id":"qkv","scope":"block","role":"qkv","op":"linear","in":8,"out":24,'
+    '"weight":{"bias":true},"deps":["input"]}',
+    '{"type":"op","template":"decode","id":"attention","scope":"block","role":"attn","op":"attention","in":24,"out":8,'
+    '"head_groups":[{"heads":2,"kv_heads":2,"head_dim":4,"kv_len":"T"}],"deps":["qkv"]}',
+    '{"type":"schedule","phase":"decode","steps":4,"template":"decode","bindings":{"T":"step+1","B":1,"Q":1}}',
+)
+
+
+def text_of(*changes: tuple[str, str], lines: tuple[str, ...] = SMALL) -> str:
+    """The small trace with text replaced; each text must be there."""
+    text = "\n".join(lines) + "\n"
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+# ---- any records: the format holds more than makes sense together
+
+_COUNTS = st.integers(1, 10**6)
+_NAMES = st.text("abc_.{}é\u2028", min_size=1, max_size=8)
+_LAUNCHES = st.none() | st.builds(Launch, st.integers(0, 99), st.integers(0, 99))
+# Keys that this version does not know; values as JSON gives them back.
+_EXTRA = st.dictionaries(
+    st.sampled_from(["zz", "yy"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3), lambda x: st.lists(x), max_leaves=3
+    ),
+    max_size=2,
+)
+
+
+@st.composite
+def sizes(draw: st.DrawFn) -> Expr:
+    """An integer of at least 1, or an expression of symbols."""
+    terms = draw(st.dictionaries(st.sampled_from(sorted(SYMBOLS)), st.integers(-9, 9).filter(bool), max_size=3))
+    constant = draw(st.integers(-99, 99) if terms else _COUNTS)
+    return Expr(constant, tuple(sorted(terms.items())))
+
+
+def _operators(weights: str) -> st.SearchStrategy[OpRecord]:
+    @st.composite
+    def one(draw: st.DrawFn) -> OpRecord:
+        op = draw(st.sampled_from(OPS))
+        bits = st.just(default_bits(op, weights)) | _COUNTS
+        weight = st.builds(
+            Weight, st.just("") | _NAMES, st.sampled_from(LAYOUTS), bits, st.integers(0, 64), st.booleans(),
+            st.just("") | _NAMES,
+        )  # fmt: skip
+        experts = draw(st.integers(1, 8))
+        return OpRecord(
+            "decode", draw(_NAMES), draw(st.sampled_from(SCOPES)), draw(st.sampled_from(ROLES)), op, draw(sizes()),
+            draw(sizes()), draw(st.just(Expr(1)) | sizes()), draw(st.sampled_from(PER)), draw(weight),
+            tuple(draw(st.lists(st.builds(Table, _NAMES, _COUNTS), max_size=2))),
+            tuple(draw(st.lists(st.builds(HeadGroup, _COUNTS, _COUNTS, _COUNTS, sizes()), max_size=2))),
+            draw(st.integers(0, 9)), draw(st.booleans()), experts, draw(st.integers(1, experts)),
+            tuple(draw(st.lists(_NAMES, max_size=2))), draw(_LAUNCHES), draw(_EXTRA),
+        )  # fmt: skip
+
+    return one()
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> Trace:
+    """Records that can be written; nothing says that they fit together."""
+    weights = draw(st.sampled_from(sorted(DATA_TYPE_BITS)))
+    model = st.builds(ModelInfo, _NAMES, _NAMES, *[_COUNTS] * 8, st.just("") | st.just("0f" * 32), st.none() | _COUNTS)
+    binding = st.fixed_dictionaries(dict.fromkeys(SYMBOLS, _COUNTS))
+    header = Header(
+        draw(model), draw(st.sampled_from(["1.0", "1.7"])), weights, "bf16", draw(st.sampled_from(["bf16", "fp32"])),
+        draw(st.dictionaries(_NAMES, _NAMES, max_size=2)), dict(SYMBOLS),
+        draw(st.none() | st.just(()) | st.just((1, 0.5))), draw(_LAUNCHES),
+        tuple(draw(st.lists(st.builds(Check, _NAMES, binding, *[_COUNTS] * 4), max_size=2))), draw(_EXTRA),
+    )  # fmt: skip
+    templates = [
+        Template(
+            "decode", draw(_COUNTS), draw(_COUNTS), tuple(draw(st.lists(_operators(weights), max_size=3))), draw(_EXTRA)
+        )
+    ]
+    first = draw(st.integers(0, 9))
+    bindings = {symbol: draw(sizes()) for symbol in SYMBOLS}
+    line = Schedule(
+        draw(st.sampled_from(PHASES)), first, first + draw(st.integers(0, 9)), "decode", bindings,
+        draw(st.none() | _COUNTS), draw(st.none() | _COUNTS), draw(_EXTRA),
+    )  # fmt: skip
+    return Trace(header, tuple(templates), (line,))
+
+
+def with_extra_in(value: dict[str, Any], *path: str) -> dict[str, Any]:
+    """`value` with an unknown key in the object at `path`."""
+    inner: Any = value
+    for name in path:
+        inner = inner[int(name)] if isinstance(inner, list) else inner[name]
+    inner["unheard_of"] = {"deep": [1]}
+    return value
