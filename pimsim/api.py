@@ -115,6 +115,12 @@ def _observers(
         yield [watcher]
 
 
+def _report(result: Result) -> str:
+    from pimsim.report import run_html  # jinja2: not for those who do not save
+
+    return run_html(result)
+
+
 def run(
     config: AnyConfig,
     provenance: Mapping[str, Origin] | None = None,
@@ -142,4 +148,6 @@ def run(
         tally = simulate(config, progress, None if log is None else Path(log), window_ns, observers).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
-    return Result(config, tally, requested_workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots)
+    return Result(
+        config, tally, requested_workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots, _report
+    )

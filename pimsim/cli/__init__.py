@@ -18,6 +18,7 @@ from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.replay import replay
 from pimsim.cli.reproduce import reproduce
 from pimsim.cli.run import run
+from pimsim.cli.sweep import sweep
 from pimsim.cli.trace import trace
 from pimsim.cli.traffic import traffic
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (run, check, replay, traffic, config, models, trace, calibrate, reproduce):
+for command in (run, sweep, check, replay, traffic, config, models, trace, calibrate, reproduce):
     cli.add_command(command)
 for command in (import_trace, to_chakra):
     trace.add_command(command)

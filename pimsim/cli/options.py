@@ -33,3 +33,14 @@ def located_in(loaded: Loaded) -> Iterator[None]:
         yield
     except InputError as error:
         raise error.located(locate) from error
+
+
+@contextmanager
+def options_located() -> Iterator[None]:
+    """Give problems that name an option their place: the option."""
+    from pimsim.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise error.located(lambda key: (key, 1, 1)) from error

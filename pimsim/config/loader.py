@@ -31,12 +31,14 @@ class Origin:
 
     file   a file, "--set", "overrides" or "default"; line counts from 1, 0 for a default
     label  of the value's `# source:` comment, "default" for a default, None without one
+    before what the value was in the file that is extended or overridden, None if it was not given there
     """
 
     file: str
     line: int
     label: str | None = None
     reason: str = ""
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def load(
     problems, config = tree.problems, None
     trace = trace_file(tree)
     if trace and scheduled:
-        tree, found = _complete(tree, trace, scheduled)
+        tree, found = complete(tree, trace, scheduled)
         problems = [*problems, *found]
     try:
         config = validate(plain(tree.entries), names or {})
@@ -112,6 +114,11 @@ def _in_order(problems: Sequence[Problem], path: str) -> list[Problem]:
 
 
 # -- files ----------------------------------------------------------------------------
+
+
+def read_tree(path: str) -> Tree:
+    """The tree of a file and of those that it extends, not validated, with the problems of its keys."""
+    return _read_chain(path, ())
 
 
 def _read_chain(path: str, inherited_by: tuple[str, ...]) -> Tree:
@@ -176,7 +183,7 @@ def override_tree(overrides: Overrides) -> Tree:
     if isinstance(overrides, Mapping):
         tree = Tree(Place("overrides", 1, 1))
         for number, (key, value) in enumerate(overrides.items(), 1):
-            _override(tree, key, _entry(value, Place("overrides", number, 1)))
+            put(tree, key, entry_of(value, Place("overrides", number, 1)))
         return tree
     tree = Tree(Place("--set", 1, 1))
     for number, option in enumerate([overrides] if isinstance(overrides, str) else overrides, 1):
@@ -192,13 +199,14 @@ def _parse_option(tree: Tree, option: str, place: Place) -> None:
         return
     try:
         entry, problems = parse_value(text, place.file, key)
-        _override(tree, key, _moved(entry, place))
+        put(tree, key, _moved(entry, place))
     except InputError as error:
         problems = list(error.problems)
     tree.problems += (replace(problem, line=place.line, column=1, key=problem.key or key) for problem in problems)
 
 
-def _override(tree: Tree, key: str, entry: Entry) -> None:
+def put(tree: Tree, key: str, entry: Entry) -> None:
+    """Set the dotted key in a tree; a later one wins."""
     path = key.split(".")
     if len(path) > _DEPTH:
         place = entry.place
@@ -219,12 +227,12 @@ def _moved(entry: Entry, place: Place) -> Entry:
     return Entry(place, value)
 
 
-def _entry(value: Any, place: Place) -> Entry:
+def entry_of(value: Any, place: Place) -> Entry:
     """A Python value; floats as the decimal that they print as."""
     if isinstance(value, Mapping):
-        return Entry(place, {str(key): _entry(inner, place) for key, inner in value.items()})
+        return Entry(place, {str(key): entry_of(inner, place) for key, inner in value.items()})
     if isinstance(value, list | tuple):
-        return Entry(place, tuple(_entry(inner, place) for inner in value))
+        return Entry(place, tuple(entry_of(inner, place) for inner in value))
     return Entry(place, Decimal(str(value)) if isinstance(value, float) else value)
 
 
@@ -240,7 +248,7 @@ def trace_file(tree: Tree) -> str:
     return os.path.normpath(os.path.join(os.path.dirname(entry.place.file), entry.value))
 
 
-def _complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[Problem]]:
+def complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[Problem]]:
     """The tree with the keys that only the trace's schedule says, and what is wrong with the trace.
 
     Of a trace that is wrong the keys are made up, so that they are not reported missing as well.
@@ -272,11 +280,28 @@ def _not_a_trace(problem: Problem, entry: Entry, trace: str) -> Problem:
 
 def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
     given = {
-        path: Origin(entry.place.file, entry.place.line, entry.label, entry.reason)
+        path: Origin(
+            entry.place.file,
+            entry.place.line,
+            entry.label,
+            entry.reason,
+            None if entry.before is None else as_text(plain(entry.before.value)),
+        )
         for path, entry in leaves(tree.entries)
     }
     reasons = default_reasons(type(config))
     return {path: given.get(path) or Origin(DEFAULT, 0, DEFAULT, reasons.get(path, "")) for path in flatten(config)}
+
+
+def as_text(value: Any) -> str:
+    """A plain value as YAML shows it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_text(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_text, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def default_reasons(section: type[BaseModel], path: str = "") -> dict[str, str]:

@@ -299,7 +299,7 @@ class WorkloadConfig(Section):
     _trace_file: str = PrivateAttr("")
 
     model: str | None = default(None, "A built-in model, see `pimsim models`.", "none")
-    trace: str | None = default(
+    trace: Annotated[str, Field(min_length=1)] | None = default(
         None, "An operator trace: a file, relative to the one that names it, see `pimsim trace`.", "none"
     )
     model_config_: ModelConfig | None = default(

@@ -31,12 +31,14 @@ class Entry:
     value   a scalar, a mapping of entries, or a tuple of entries
     label   of the `# source:` comment on the value's line, None without one
     reason  the rest of that comment
+    before  the entry of the first layer, where this one replaces it
     """
 
     place: Place
     value: Scalar | Mapping[str, Entry] | tuple[Entry, ...]
     label: str | None = None
     reason: str = ""
+    before: Entry | None = None
 
 
 @dataclass
@@ -66,6 +68,8 @@ def merge(
         before, inner = merged.get(key), f"{path}.{key}" if path else key
         if before is not None and isinstance(before.value, Mapping) and isinstance(entry.value, Mapping):
             entry = replace(before, value=merge(before.value, entry.value, inner, inherited))
+        elif before is not None and inherited:
+            entry = replace(entry, before=before.before or before)
         merged[key] = entry
     return merged
 

@@ -47,7 +47,7 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
         flat = flatten(config)
     except ValidationError as error:
         found += _field_problems(error, kind)
-        flat = dict(_with_defaults(values, kind))
+        flat = dict(flat_values(values, kind))
     wrong = {key for key, _ in found}
     usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
     found += [*rules.broken(usable), *rules.unknown_names(usable, names), *rules.repeated(usable)]
@@ -56,6 +56,16 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
     if found or config is None:
         raise InputError(Problem("", 0, 0, key, message) for key, message in found)
     return config
+
+
+def value_problems(values: Mapping[str, Any], names: rules.Names) -> list[tuple[str, str]]:
+    """(key, message) of each value that is wrong by itself, whatever the others are."""
+    kind = _kind(values)
+    try:
+        return list(rules.unknown_names(flatten(kind.model_validate(dict(values))), names))
+    except ValidationError as error:
+        flat = dict(flat_values(values, kind))
+        return [*_field_problems(error, kind), *rules.unknown_names(flat, names)]
 
 
 def _kind(values: Mapping[str, Any]) -> type[AnyConfig]:
@@ -210,15 +220,15 @@ def flatten(section: BaseModel, path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _with_defaults(values: Mapping[str, Any], section: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
-    """As `flatten`, of values that are not valid as a whole; keys without value or default are left out."""
+def flat_values(values: Mapping[str, Any], section: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
+    """As `flatten`, of plain values that may be wrong; keys without value or default are left out."""
     values = exact_numbers(section, values)
     for key, name in keys(section).items():
         field, inner = section.model_fields[name], subsection(section, name)
         value = values.get(key, field.default)
         if inner is not None and isinstance(value, Mapping):
-            yield from _with_defaults(value, inner, f"{path}{key}.")
+            yield from flat_values(value, inner, f"{path}{key}.")
         elif inner is not None and key not in values and not field.is_required() and field.default is PydanticUndefined:
-            yield from _with_defaults({}, inner, f"{path}{key}.")
+            yield from flat_values({}, inner, f"{path}{key}.")
         elif value is not PydanticUndefined:
             yield f"{path}{key}", value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -43,6 +44,7 @@ class EnergyTable:
         return row.value
 
 
+@cache  # a sweep asks for each point
 def load_table(name: str) -> EnergyTable:
     """The table called `name`; InputError if there is none, or if a row has no known source."""
     import yaml

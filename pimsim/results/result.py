@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+REPORT = "report.html"
 _TABLES = ("operators", "tokens")
 
 
@@ -66,6 +67,7 @@ class Result:
     baselines   by name, as `pimsim.baselines` evaluates them
     provenance  origin of each config value by dotted key, if the config was loaded
     plots       injected, so that results do not depend on matplotlib or on `plots`
+    report      makes report.html; injected for the same reason
     """
 
     config: Config
@@ -76,6 +78,7 @@ class Result:
     baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     provenance: Mapping[str, Origin] | None = None
     plots: PlotFactory | None = None
+    report: Callable[[Result], str] | None = None
 
     @cached_property
     def energy(self) -> EnergyBreakdown:
@@ -127,7 +130,7 @@ class Result:
         return self.plots(self)
 
     def save(self, directory: str | Path) -> Path:
-        """Write `summary.json`, `config.resolved.yaml`, two CSV tables and the plots.
+        """Write `summary.json`, `config.resolved.yaml`, two CSV tables, the plots and `report.html`.
 
         All or nothing: the files appear once every one of them is written.  InputError
         if the folder cannot be written.
@@ -138,7 +141,9 @@ class Result:
             "config.resolved.yaml": dump_yaml(self.config, self.provenance),
             **{f"{table}.csv": tables.to_csv(self.records(table)) for table in _TABLES},
         }
-        with staged(target, (*texts, *(self.plots.files if self.plots else ()))) as scratch:
+        if self.report:
+            texts[REPORT] = self.report(self)
+        with staged(target, (REPORT, *texts, *(self.plots.files if self.plots else ()))) as scratch:
             write_files(scratch, texts)
             if self.plots:
                 self.plot.save(scratch)

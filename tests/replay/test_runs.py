@@ -17,6 +17,7 @@ from pimsim.dram.engine import Engine
 from pimsim.dram.log import read_log
 from pimsim.dram.timing import resolve
 from pimsim.mapping.plan import compile_plan
+from pimsim.results.metrics import bytes_without_pim
 from pimsim.sim.run import simulate
 from pimsim.sim.system import System
 from pimsim.sim.tally import OperatorTally, Tally
@@ -24,6 +25,7 @@ from pimsim.workload.graph import Workload
 from pimsim.workload.models import build
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import llama
+from pimsim.workload.source import requested_workload
 from tests.configs import config_of
 
 # A fortieth of the real ones in each direction, with every part that they have.
@@ -69,6 +71,17 @@ def test_commands_are_legal_and_all_in_the_log(name: str, refresh: str, tmp_path
     names = device.command_names
     assert dict(zip(names, np.bincount(log.command, minlength=len(names)).tolist(), strict=True)) == tally.commands
     assert check(log, device) == []
+
+
+def test_what_memory_without_pim_would_move_by_hand() -> None:
+    """Two steps of two tokens after one: weights of the active experts once a step, K and V of the window."""
+    sizes = {"name": "m", "layers": 3, "d_model": 64, "heads": 4, "kv_heads": 2, "d_ff": 96, "family": "llama"}
+    sizes |= {"window": 4, "experts": 4, "active_experts": 2}
+    keys = {"workload.prompt_tokens": 1, "workload.output_tokens": 4, "workload.query_tokens": 2, "workload.batch": 5}
+    config = config_of({"workload.model_config": sizes, **keys})
+    weights = 64 * (64 + 32 + 32) + 64 * 64 + 64 * 4 + 2 * 3 * 64 * 96
+    cache = 5 * 2 * 32 * (3 + 4)  # contexts 3 and 5
+    assert bytes_without_pim(config, requested_workload(config)) == 2 * 3 * (2 * weights + cache)
 
 
 # ---- graphs that no built-in model is --------------------------------------------------------

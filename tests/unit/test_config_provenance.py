@@ -44,19 +44,20 @@ def test_every_assumption_of_the_shipped_configuration_gives_a_reason(shipped: P
 )
 def test_a_comment_on_the_line_is_the_source(extend: Write, comment: str, label: str | None, reason: str) -> None:
     path = extend(f"dram:\n  rows: 8192 {comment}\n")
-    assert load(path).provenance["dram.rows"] == Origin(str(path), 3, label, reason)
+    assert load(path).provenance["dram.rows"] == Origin(str(path), 3, label, reason, "16384")
 
 
 def test_the_source_of_a_line_is_that_of_all_its_values(extend: Write) -> None:
     path = extend("dram: {rows: 8192, timing: {tCL_ns: 13}} # source: derived: a, b\nname: 'x # source: paper'\n")
     provenance = load(path).provenance
-    assert provenance["dram.rows"] == provenance["dram.timing.tCL_ns"] == Origin(str(path), 2, "derived", "a, b")
+    assert provenance["dram.rows"] == Origin(str(path), 2, "derived", "a, b", "16384")
+    assert provenance["dram.timing.tCL_ns"] == Origin(str(path), 2, "derived", "a, b", "12")
     assert provenance["name"].label is None
 
 
 def test_a_list_has_the_source_of_its_line(extend: Write) -> None:
     path = extend("baselines: [gpu-t4] # source: paper\n")
-    assert load(path).provenance["baselines"] == Origin(str(path), 2, "paper", "")
+    assert load(path).provenance["baselines"] == Origin(str(path), 2, "paper", "", "[gpu-t4, cpu-xeon-6154]")
 
 
 def test_an_unknown_label_is_refused_where_it_stands(extend: Write) -> None:
@@ -68,9 +69,18 @@ def test_an_unknown_label_is_refused_where_it_stands(extend: Write) -> None:
 
 def test_defaults_and_overrides_have_an_origin(shipped: Path) -> None:
     provenance = load(shipped, ["dram.rows=8192", "dram.channels=4"]).provenance
-    assert provenance["dram.channels"] == Origin("--set", 2)
+    assert provenance["dram.channels"] == Origin("--set", 2, before="8")
     assert provenance["mapping.reserve_tokens"].file == "default"
     assert provenance["mapping.reserve_tokens"].reason
+
+
+def test_what_a_value_was_is_that_of_the_first_file_however_often_it_is_replaced(extend: Write) -> None:
+    path = extend("dram: {rows: 8192}\nasic: {adders: 64}\n")
+    provenance = load(path, ["dram.rows=4096", "dram.rows=2048", "mapping.reserve_tokens=2048"]).provenance
+    assert provenance["dram.rows"].before == "16384"
+    assert provenance["asic.adders"].before == "256"
+    assert provenance["mapping.reserve_tokens"].before is None
+    assert provenance["dram.channels"].before is None
 
 
 def test_every_value_has_an_origin(shipped: Path) -> None:

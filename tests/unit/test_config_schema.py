@@ -57,6 +57,7 @@ def every_section() -> Iterator[type[BaseModel]]:
         ("asic.clock_GHz=0.0001", "must be at least 0.001, not 0.0001"),
         ("asic.power_mW=304590", "must be at most 100000, not 304590; is the unit right?"),
         ("workload.output_tokens=0", "must be at least 1, not 0"),
+        ("workload.trace=''", "must not be empty"),
         ("workload.prompt_tokens=-1", "must be at least 0, not -1"),
         ("mapping.reserve_tokens=0", "must be at least 1, not 0"),
         ("energy.table=v3", "must be 'v1' or 'v2', not 'v3'"),
@@ -176,6 +177,17 @@ def test_only_a_file_that_extends_may_leave_out_keys_in_the_json_schema() -> Non
     jsonschema.validate({"extends": "a.yaml", "dram": {"rows": 8}}, json_schema())
     with pytest.raises(jsonschema.ValidationError, match="required"):
         jsonschema.validate({"dram": {"rows": 8}}, json_schema())
+
+
+def test_only_a_trace_may_say_the_tokens_in_the_json_schema(shipped: Path) -> None:
+    values = yaml.safe_load(shipped.read_text())
+    schema = json_schema(NAMES)
+    values["workload"] = {"trace": "mine.jsonl"}
+    jsonschema.validate(values, schema)
+    for workload in ({"model": NAMES["workload.model"][0]}, {"trace": None}, {}):
+        values["workload"] = workload
+        with pytest.raises(jsonschema.ValidationError, match="'output_tokens' is a required property"):
+            jsonschema.validate(values, schema)
 
 
 def test_every_key_is_described_in_the_json_schema() -> None:

@@ -1,0 +1,185 @@
+"""`pimsim sweep`."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pimsim.cli.options import options_located
+from pimsim.cli.problems import Exit, option_problem
+from pimsim.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pimsim.sweep.result import SweepResult
+    from pimsim.sweep.runner import Stopped
+
+_WIDTH, _NARROW, _MANY = 12, 9, 6  # of a heading, and where there are more columns than that
+_SHOWN = 10  # rows of the front, and messages of failed points
+
+
+@click.command()
+@click.argument("sweep")
+@click.option("--out", metavar="DIR", help="Folder of the results (default: results/NAME, NAME as of the sweep).")
+@click.option("--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: none).")
+@click.option("--scheduler", metavar="ADDRESS", help="Simulate on the Dask cluster of this scheduler.")
+@click.option("--resume", is_flag=True, help="Go on with the sweep that is in DIR.")
+@click.option("--shard", metavar="I/N", help="Simulate the I-th of N parts only.")
+@click.option("--merge", "shards", metavar="DIR", multiple=True, help="Make the whole from shards, one option each.")
+@click.option("--format", "kind", type=click.Choice(["parquet", "csv"]), help="Of the results (default: parquet).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
+def sweep(
+    sweep: str,
+    out: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    resume: bool,
+    shard: str | None,
+    shards: tuple[str, ...],
+    kind: str | None,
+    as_json: bool,
+) -> int:
+    """Simulate every point of SWEEP, a file as docs/sweeps.md explains it."""
+    import json
+
+    from rich.console import Console
+
+    part = parse_shard(shard)
+    from pimsim import sweep as api
+    from pimsim.sweep.progress import progress_bar
+    from pimsim.sweep.runner import Stopped, run_sweep
+
+    loaded = api.load_sweep(sweep)
+    directory = out or f"results/{loaded.name}"
+    with options_located(), _terminable():
+        if shards:
+            result = api.merge(loaded, shards, directory, kind)
+        else:
+            try:
+                with progress_bar(Console(stderr=True)) as progress:
+                    result = run_sweep(
+                        loaded, directory, workers=workers, scheduler=scheduler, resume=resume, shard=part, kind=kind,
+                        progress=progress,
+                    )  # fmt: skip
+            except Stopped as stopped:
+                return _say_how_to_go_on(stopped, sweep, out, shard, scheduler)
+    if as_json:
+        click.echo(json.dumps(result.summary(), indent=2))
+    else:
+        _print(result, Console())
+    return Exit.DONE
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """I/N as two numbers; InputError if it is not that."""
+    if text is None:
+        return 1, 1
+    part, slash, parts = text.partition("/")
+    if not slash or not part.isdecimal() or not parts.isdecimal() or not 1 <= int(part) <= int(parts):
+        raise InputError(option_problem("--shard", f"must be I/N with 1 <= I <= N, not {text!r}"))
+    return int(part), int(parts)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A batch system's SIGTERM stops a sweep as Ctrl-C does."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say_how_to_go_on(stopped: Stopped, sweep: str, out: str | None, shard: str | None, scheduler: str | None) -> int:
+    options = {"--out": out, "--shard": shard, "--scheduler": scheduler}
+    given = "".join(f" {name} {value}" for name, value in options.items() if value is not None)
+    click.echo(f"stopped: {stopped.done} of {stopped.total} points are finished and kept; go on with", err=True)
+    click.echo(f"  pimsim sweep {sweep}{given} --resume", err=True)
+    return Exit.INTERRUPTED
+
+
+def _print(result: SweepResult, console: Console) -> None:
+    summary = result.summary()
+    shard = "" if summary["shard"] == "1/1" else f", shard {summary['shard']}"
+    click.echo(f"{summary['name']}: {summary['points']} points{shard}, {summary['dropped']} dropped by constraints")
+    click.echo("  ".join(f"{count} {status}" for status, count in summary["statuses"].items()))
+    for error, count in _errors(result)[:_SHOWN]:
+        click.echo(f"  {count} x {error}")
+    if effects := result.sensitivity():
+        _print_effects(effects, console)
+    elif result.objectives:
+        _print_front(result, console)
+    click.echo(f"written to {result.directory}")
+
+
+def _errors(result: SweepResult) -> list[tuple[str, int]]:
+    """What is said of points without figures, the most frequent first."""
+    if not (result.statuses["infeasible"] or result.statuses["failed"]):
+        return []
+    counts: dict[str, int] = {}
+    for row in result.rows():
+        if row["error"]:
+            text = f"{row['status']}: {row['error']}"
+            counts[text] = counts.get(text, 0) + 1
+    return sorted(counts.items(), key=lambda item: -item[1])
+
+
+def _print_front(result: SweepResult, console: Console) -> None:
+    """The keys that vary and the objectives of the front."""
+    front, names = result.pareto(), [objective.name for objective in result.objectives]
+    shown = f", the first {_SHOWN}" if len(front) > _SHOWN else ""
+    title = f"Pareto front: {len(front)} points{shown}" if len(names) > 1 else "best"
+    _print_table(title, front[:_SHOWN], ["index", *result.keys, *names], console)
+
+
+def _print_effects(effects: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """What each key does, a table per objective."""
+    for objective in dict.fromkeys(row["objective"] for row in effects):
+        rows = [row for row in effects if row["objective"] == objective]
+        base = f": {_text(rows[0]['base'])} at the base" if "base" in rows[0] else ": shares of the variance"
+        columns = [name for name in rows[0] if name not in ("objective", "base")]
+        _print_table(f"{objective}{base}", rows, columns, console)
+
+
+def _print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], console: Console) -> None:
+    from rich.table import Table
+
+    click.echo(title)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings(columns):
+        table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(row.get(name)) for name in columns))
+    console.print(table)
+
+
+def headings(names: Sequence[str]) -> list[str]:
+    """The last part of each name, on short lines; the whole name where two have the same last part."""
+    last = [name.rpartition(".")[2] for name in names]
+    width = _WIDTH if len(names) <= _MANY else _NARROW
+    return [_broken(name if last.count(short) > 1 else short, width) for name, short in zip(names, last, strict=True)]
+
+
+def _broken(name: str, width: int) -> str:
+    lines = [""]
+    for part in re.split(r"(?<=[._])", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:.4g}"

@@ -1,0 +1,8 @@
+"""Results as one HTML file each: no network, no other file, the same bytes for the same result."""
+
+from __future__ import annotations
+
+from pimsim.report.run import run_html
+from pimsim.report.sweep import sweep_html
+
+__all__ = ["run_html", "sweep_html"]

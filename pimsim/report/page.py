@@ -1,0 +1,72 @@
+"""What every report shares: the templates, numbers as people read them, data for the page's script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pimsim.results.headline import number, percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def environment() -> Environment:
+    """The templates; everything that is put into them is escaped."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("pimsim.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"number": number, "percent": percent, "cell": cell, "words": words}
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with its values."""
+    return environment().get_template(template).render(**values)
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def cell(value: Any) -> str:
+    """A value in a table: whole numbers in full, others to three digits."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def words(name: str) -> str:
+    """A name without underscores."""
+    return name.replace("_", " ")
+
+
+def bars(parts: Mapping[str, float], colours: Mapping[str, str], other: str) -> list[dict[str, Any]]:
+    """Bars of a breakdown, longest first: name, value, share of the sum, length in per cent of the longest."""
+    total, longest = sum(parts.values()) or 1.0, max(parts.values(), default=0.0) or 1.0
+    ranked = sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
+    return [
+        {
+            "name": words(name),
+            "value": value,
+            "share": value / total,
+            "length": f"{100 * value / longest:.2f}",
+            "colour": colours.get(name, other),
+        }
+        for name, value in ranked
+    ]

@@ -1,0 +1,121 @@
+"""The report of one run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pimsim.config.loader import Origin, as_text
+from pimsim.config.resolved import resolved_dict
+from pimsim.report import chart
+from pimsim.report.page import bars, render, script_json
+from pimsim.results.headline import energy_scale, headline, time_scale
+from pimsim.results.result import Result
+
+# Okabe and Ito's palette, as the plots have it: what is at work in a cause or a component.
+_BLUE, _ORANGE, _SKY, _GREEN, _PURPLE, _VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
+_COLOURS = {
+    **dict.fromkeys(("mac", "mac_read", "mac_units"), _BLUE),
+    **dict.fromkeys(("activation", "refresh"), _ORANGE),
+    **dict.fromkeys(("input_transfer", "result_transfer", "io"), _SKY),
+    **dict.fromkeys(("write", "read", "column_read", "column_write"), _GREEN),
+    **dict.fromkeys(("standby_active", "standby_precharged"), _PURPLE),
+}
+_KINDS = (("MAC units", _BLUE), ("rows", _ORANGE), ("pins", _SKY), ("K and V", _GREEN), ("standby", _PURPLE),
+          ("ASIC", _VERMILION))  # fmt: skip
+_COLUMNS = ("phase", "operator", "count", "cycles", "latency_ns", "energy_pJ", "macs", "pin_bytes", "payload_bytes")
+
+
+def run_html(result: Result) -> str:
+    """The report of a result; what differs between equal runs (`simulation`) is not in it."""
+    summary = {key: value for key, value in result.summary.items() if key != "simulation"}
+    system = summary["system"]
+    return render(
+        "run.html",
+        title=f"{result.config.name}: {summary['workload']['model']}",
+        summary=summary,
+        data=script_json(summary),
+        headline=headline(summary),
+        latency=_breakdown(system["latency_breakdown_ns"], time_scale),
+        energy=_breakdown(system["energy_breakdown_pJ"], energy_scale),
+        kinds=_KINDS,
+        baselines=list(_baselines(summary["baselines"])),
+        tokens=_tokens(result),
+        box=chart,
+        operators=_operators(result),
+        inputs=_inputs(result),
+        labels=_labels(result),
+        changes=[entry for entry in _inputs(result) if entry["changed"]],
+    )
+
+
+def _breakdown(parts: Mapping[str, float], scale: Any) -> dict[str, Any]:
+    factor, unit = scale(max(parts.values(), default=0.0))
+    return {"bars": bars(parts, _COLOURS, _VERMILION), "factor": factor, "unit": unit, "total": sum(parts.values())}
+
+
+def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for name, found in baselines.items():
+        model = found["model"]
+        yield {
+            "name": name,
+            "eager": found,
+            "roofline": found["roofline"],
+            "bound": model.get("bound", {}),
+            "constants": model.get("constants", {}),
+            "kind": model.get("kind", ""),
+        }
+
+
+def _tokens(result: Result) -> chart.Chart | None:
+    records = result.records("tokens")
+    if len(records) < 2:
+        return None
+    factor, unit = time_scale(max(record["latency_ns"] for record in records))
+    times = [record["latency_ns"] / factor for record in records]
+    return chart.line([record["context"] for record in records], times, "context (tokens)", f"decode step ({unit})")
+
+
+def _operators(result: Result) -> dict[str, Any]:
+    records = result.records("operators")
+    columns = [name for name in _COLUMNS if records and name in records[0]]
+    return {"columns": columns, "rows": [[record[name] for name in columns] for record in records]}
+
+
+def _inputs(result: Result) -> list[dict[str, Any]]:
+    """Every value of the configuration: where it is from, how well it is known, and what it was before a change."""
+    values, provenance = resolved_dict(result.config), result.provenance or {}
+    base = provenance["dram.standard"].file if "dram.standard" in provenance else ""
+    return [
+        {
+            "key": key,
+            "value": as_text(_at(values, key)),
+            "label": origin.label or "set by you",
+            "reason": origin.reason,
+            "place": _place(origin),
+            "changed": origin.before is not None or origin.file not in ("default", base),
+            "before": "(default)" if origin.before is None else origin.before,
+        }
+        for key, origin in provenance.items()
+        if key != "schema" and not key.startswith("engine.")  # which changes no result
+    ]
+
+
+def _place(origin: Origin) -> str:
+    """File and line, without the folder, which differs between machines."""
+    name = os.path.basename(origin.file)
+    return f"{name}:{origin.line}" if origin.line else name
+
+
+def _at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def _labels(result: Result) -> list[tuple[str, int]]:
+    counts = Counter(origin.label or "set by you" for origin in (result.provenance or {}).values())
+    order = ("paper", "recalled", "adjacent", "derived", "assumed", "default", "set by you")
+    return [(label, counts[label]) for label in order if counts[label]]

@@ -1,0 +1,97 @@
+"""The points on an existing Dask cluster.  Its workers need this version of pimsim, and the files that a point names.
+
+A worker that dies is Dask's to replace: it gives its points to others, and gives a point
+up after `distributed.scheduler.allowed-failures`; the row is then that of a lost point.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+import pimsim
+from pimsim.errors import InputError
+from pimsim.sweep.point import Row, describe, evaluate_request, lost_row
+from pimsim.sweep.space import Request
+
+_TIMEOUT_S = 20.0
+_HELD = 4  # points on their way for each thread of the cluster
+_LEAST = 16  # also where workers are still to come
+_LOOK = 100  # points after which the cluster is measured again
+
+
+class Cluster:
+    """A client of the scheduler at `address`, as a context."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client: Any = None
+
+    def __enter__(self) -> Cluster:
+        client = _distributed().Client
+        try:
+            self._client = client(self.address, timeout=_TIMEOUT_S, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"no scheduler at {self.address}: {describe(error)}", key="--scheduler") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the cluster; points that are not finished are given up."""
+        self._client.close(timeout=_TIMEOUT_S)
+
+    def map(self, items: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Row]]:
+        """(number, row) of each item, as they come."""
+        source, waiting, done = iter(items), _distributed().as_completed(loop=self._client.loop), 0
+        points: dict[str, tuple[int, Request]] = {}
+        room = self._room()
+        while True:
+            for index, request in islice(source, max(0, room - len(points))):
+                future = self._client.submit(_evaluate, pimsim.__version__, request, pure=False)
+                points[future.key] = index, request
+                waiting.add(future)
+            if not points:
+                return
+            future = next(waiting)
+            index, request = points.pop(future.key)
+            yield index, self._row(future, request)
+            done += 1
+            if done % _LOOK == 0:
+                room = self._room()
+
+    def _room(self) -> int:
+        """How many points may be on their way."""
+        return int(max(_LEAST, _HELD * sum(self._client.ncores().values())))
+
+    def _row(self, future: Any, request: Request) -> Row:
+        """What came of a point; InputError if the cluster cannot simulate."""
+        from distributed.scheduler import KilledWorker
+
+        if future.cancelled() or future.status == "lost":
+            message = f"the scheduler at {self.address} went away; finished points are kept, go on with --resume"
+            raise InputError(message, key="--scheduler")
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            return lost_row(request)
+        if error is not None:
+            raise InputError(f"the workers at {self.address} cannot simulate: {describe(error)}", key="--scheduler")
+        row: Row = future.result()
+        return row
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise InputError("needs dask[distributed]: pip install 'pimsim[dse]'", key="--scheduler") from None
+
+
+def _evaluate(version: str, request: Request) -> Row:
+    """What a worker runs; RuntimeError if its pimsim is another one."""
+    if pimsim.__version__ != version:
+        raise RuntimeError(f"a worker has pimsim {pimsim.__version__}, the sweep {version}")
+    return evaluate_request(request)

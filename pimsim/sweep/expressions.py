@@ -1,0 +1,298 @@
+"""Constraints: expressions over configuration keys, parsed here and never given to Python.
+
+    or  <  and  <  not  <  == != < <= > >=  <  + -  <  * / // %  <  unary -  <  **
+
+with Python's meaning, chains (`1 <= dram.channels <= 8`) included.  Operands are numbers,
+'text', true, false, and key paths.  Numbers are exact: 0.1 + 0.2 == 0.3 holds.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+NUMBER, TEXT, TRUTH = "a number", "text", "true or false"
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
+    r"|(?P<text>'[^']*'|\"[^\"]*\")|(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%<>()]))",
+    re.ASCII,
+)
+_DEPTH = 50  # of parentheses
+_TOKENS = 200  # each may be a call inside a call
+_DIGITS = 100  # of an exponent's result
+_Value = Fraction | str | bool
+_Compare = Callable[[Any, Any], Any]
+_COMPARISONS: Mapping[str, _Compare] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
+_BINDS = {"+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6}
+_UNARY = 7
+
+
+class ExpressionError(ValueError):
+    """What is wrong with an expression, and at which character of it, from 1."""
+
+    def __init__(self, column: int, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A constraint.
+
+    keys  the key paths in it, each with its first column (from 1)
+    """
+
+    text: str
+    keys: Mapping[str, int]
+    _holds: Callable[[Mapping[str, Any]], Any]
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether `values`, by dotted key, satisfy it; ArithmeticError or TypeError, in words, if nobody can tell."""
+        return bool(self._holds(values))
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A part of an expression: where it starts, what it gives (None: not known before), and how."""
+
+    column: int
+    kind: str | None
+    value: Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class _Token:
+    column: int
+    kind: str
+    text: str
+
+
+def parse(text: str, kinds: Callable[[str, int], str | None]) -> Expression:
+    """The constraint in `text`.
+
+    kinds  what a key path holds (NUMBER, TEXT, TRUTH or None), given the path and its column;
+           it raises ExpressionError for a path that does not exist
+    ExpressionError has the column of what is wrong.
+    """
+    parser = _Parser(text, kinds)
+    node = parser.expression(1)
+    parser.expect_end()
+    if node.kind not in (TRUTH, None):
+        raise ExpressionError(node.column, f"is {node.kind}, not a condition; compare it, say with <=")
+    return Expression(text, parser.keys, _truth(node))
+
+
+class _Parser:
+    def __init__(self, text: str, kinds: Callable[[str, int], str | None]) -> None:
+        self.tokens = _tokens(text)
+        self.at = 0
+        self.kinds = kinds
+        self.keys: dict[str, int] = {}
+        self.depth = 0
+
+    @property
+    def token(self) -> _Token:
+        return self.tokens[self.at]
+
+    def take(self) -> _Token:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def expect_end(self) -> None:
+        if self.token.kind != "end":
+            raise ExpressionError(self.token.column, f"unexpected {self.token.text!r}{_advice(self.token.text)}")
+
+    def expression(self, binds: int) -> _Node:
+        """What stands here, with every operator that binds at least so."""
+        left = self.operand()
+        while (level := self.level()) >= binds:
+            left = self.comparison(left) if level == 4 else self.binary(left, level)
+        return left
+
+    def level(self) -> int:
+        """How tightly the operator that stands here binds; 0 if none does."""
+        token = self.token
+        if token.kind == "name":
+            return {"or": 1, "and": 2}.get(token.text, 0)
+        if token.kind != "sign":
+            return 0
+        return 4 if token.text in _COMPARISONS else 8 if token.text == "**" else _BINDS.get(token.text, 0)
+
+    def operand(self) -> _Node:
+        token = self.take()
+        if token.text == "not" and token.kind == "name":
+            inner = _truth(self.expression(3))
+            return _Node(token.column, TRUTH, lambda values: not inner(values))
+        if token.kind == "sign" and token.text in "+-":
+            number = _typed(self.expression(_UNARY), NUMBER)
+            return _Node(token.column, NUMBER, (lambda values: -number(values)) if token.text == "-" else number)
+        if token.text == "(" and token.kind == "sign":
+            return self.parenthesis(token)
+        return self.leaf(token)
+
+    def parenthesis(self, token: _Token) -> _Node:
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise ExpressionError(token.column, "is nested too deeply")
+        inner = self.expression(1)
+        if self.token.text != ")" or self.token.kind != "sign":
+            raise ExpressionError(self.token.column, f"')' is missing for the '(' in column {token.column}")
+        self.take()
+        self.depth -= 1
+        return _Node(token.column, inner.kind, inner.value)
+
+    def leaf(self, token: _Token) -> _Node:
+        if token.kind == "number":
+            number = Fraction(token.text)
+            return _Node(token.column, NUMBER, lambda values: number)
+        if token.kind == "text":
+            text = token.text[1:-1]
+            return _Node(token.column, TEXT, lambda values: text)
+        if token.kind == "name" and token.text in ("true", "false"):
+            truth = token.text == "true"
+            return _Node(token.column, TRUTH, lambda values: truth)
+        if token.kind == "name" and token.text not in ("and", "or", "not"):
+            return self.key(token)
+        what = "the end" if token.kind == "end" else repr(token.text)
+        raise ExpressionError(token.column, f"expected a number, a key path, 'text' or '(', found {what}")
+
+    def key(self, token: _Token) -> _Node:
+        if self.token.text == "(" and self.token.kind == "sign":
+            raise ExpressionError(token.column, f"there are no functions; {token.text!r} is followed by '('")
+        self.keys.setdefault(token.text, token.column)
+        return _Node(token.column, self.kinds(token.text, token.column), lambda values: _exact(token.text, values))
+
+    def binary(self, left: _Node, level: int) -> _Node:
+        token = self.take()
+        if token.kind == "name":
+            return self.junction(token, left, level)
+        right = self.expression(_UNARY if level == 8 else level + 1)  # ** is of the right: 2 ** -1, 2 ** 3 ** 2
+        a, b = _typed(left, NUMBER), _typed(right, NUMBER)
+        apply = _power if token.text == "**" else _ARITHMETIC[token.text]
+        return _Node(left.column, NUMBER, lambda values: _arithmetic(apply, a(values), b(values)))
+
+    def junction(self, token: _Token, left: _Node, level: int) -> _Node:
+        a, b = _truth(left), _truth(self.expression(level + 1))
+        if token.text == "and":
+            return _Node(left.column, TRUTH, lambda values: a(values) and b(values))
+        return _Node(left.column, TRUTH, lambda values: a(values) or b(values))
+
+    def comparison(self, left: _Node) -> _Node:
+        """A chain: every neighbouring pair must hold."""
+        links: list[Callable[[Mapping[str, Any]], bool]] = []
+        first = left
+        while self.level() == 4:
+            sign = self.take()
+            right = self.expression(5)
+            links.append(_link(left, sign, right))
+            left = right
+        return _Node(first.column, TRUTH, lambda values: all(link(values) for link in links))
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, at = [], 0
+    end = len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if match is None:
+            column = at + len(text[at:]) - len(text[at:].lstrip()) + 1
+            raise ExpressionError(column, f"unexpected {text[column - 1]!r}{_advice(text[column - 1])}")
+        kind = str(match.lastgroup)
+        tokens.append(_Token(match.start(kind) + 1, kind, match[kind]))
+        at = match.end()
+        if len(tokens) > _TOKENS:
+            raise ExpressionError(tokens[-1].column, f"is longer than {_TOKENS} words and signs")
+    return [*tokens, _Token(end + 1, "end", "")]
+
+
+def _advice(text: str) -> str:
+    known = {"=": "==", "&": "and", "|": "or", "!": "not", "^": "**"}
+    return f"; did you mean {known[text]!r}?" if text in known else ""
+
+
+def _typed(node: _Node, kind: str) -> Callable[[Mapping[str, Any]], Any]:
+    """The value of a node that must be of `kind`."""
+    if node.kind not in (kind, None):
+        raise ExpressionError(node.column, f"is {node.kind}, where {kind} is needed")
+
+    def value(values: Mapping[str, Any]) -> Any:
+        found = node.value(values)
+        if _kind(found) != kind:
+            raise TypeError(f"column {node.column} is {_kind(found)}, where {kind} is needed")
+        return found
+
+    return value
+
+
+def _truth(node: _Node) -> Callable[[Mapping[str, Any]], Any]:
+    return _typed(node, TRUTH)
+
+
+def _link(left: _Node, sign: _Token, right: _Node) -> Callable[[Mapping[str, Any]], bool]:
+    if left.kind is not None and right.kind is not None and left.kind != right.kind:
+        raise ExpressionError(sign.column, f"compares {left.kind} with {right.kind}")
+    if sign.text not in ("==", "!=") and TRUTH in (left.kind, right.kind):
+        raise ExpressionError(sign.column, f"{TRUTH} is neither less nor more")
+    compare = _COMPARISONS[sign.text]
+
+    def holds(values: Mapping[str, Any]) -> bool:
+        a, b = left.value(values), right.value(values)
+        if _kind(a) != _kind(b):
+            raise TypeError(f"column {sign.column} compares {_kind(a)} with {_kind(b)}")
+        return bool(compare(a, b))
+
+    return holds
+
+
+def _kind(value: Any) -> str:
+    return TRUTH if isinstance(value, bool) else NUMBER if isinstance(value, Fraction) else TEXT
+
+
+def _exact(key: str, values: Mapping[str, Any]) -> _Value:
+    value = values.get(key)
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float | Decimal):
+        return Fraction(str(value))
+    raise TypeError(f"{key} has no value" if value is None else f"{key} is no single value")
+
+
+def _arithmetic(apply: Callable[[Any, Any], Any], a: Fraction, b: Fraction) -> Fraction:
+    try:
+        return Fraction(apply(a, b))
+    except ZeroDivisionError:
+        raise ArithmeticError("division by zero") from None
+
+
+def _power(a: Fraction, b: Fraction) -> Fraction:
+    """a ** b: exact for a whole b, else as floats."""
+    digits = max(len(str(a.numerator)), len(str(a.denominator)))
+    if abs(b) * digits > _DIGITS:
+        raise ArithmeticError("a power is too large")
+    if b.denominator == 1:
+        return Fraction(a**b.numerator)
+    if a < 0:
+        raise ArithmeticError("a negative number has no fractional power")
+    return Fraction(float(a) ** float(b))

@@ -1,0 +1,120 @@
+"""One point of a sweep: a configuration in, a flat row of plain values out; never an exception.
+
+A row is a dict with one value per column, the same from every process and machine:
+`point_id`, `status`, `error`, then the summary's figures by dotted key
+(`system.latency_per_token_ns`, `baselines.gpu-t4.speedup`).  No column tells how long
+the simulation took.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pimsim
+from pimsim.config.resolved import config_sha256
+from pimsim.config.schema import AnyConfig, Config
+from pimsim.errors import InputError
+from pimsim.sweep.proxy import PROXIES
+from pimsim.sweep.space import Request
+
+Row = dict[str, Any]
+
+OK = "ok"  # simulated
+INFEASIBLE = "infeasible"  # no such system: the configuration is refused
+FAILED = "failed"  # the program is at fault, or its process died
+
+
+def evaluate_point(config: AnyConfig) -> Row:
+    """The row of a configuration; a refused one is `infeasible`, anything else that goes wrong `failed`."""
+    from pimsim import api  # numba, simpy: not for those who only read a sweep
+
+    digest = config_sha256(config)
+    try:
+        summary = api.run(config).summary
+    except InputError as error:
+        return _bad(digest, INFEASIBLE, _problems(error))
+    except Exception as error:
+        return _bad(digest, FAILED, describe(error))
+    row: Row = {"point_id": point_id(digest, summary["trace_sha256"]), "status": OK, "error": None}
+    row |= {f"proxy.{name}": proxy(api.language_model(config)) for name, proxy in PROXIES.items()}
+    return row | dict(_figures(summary))
+
+
+def evaluate_request(request: Request) -> Row:
+    """As `evaluate_point`, of a configuration that is not validated."""
+    from pimsim import api
+    from pimsim.config.validate import validate
+
+    try:
+        config = validate(request.values, api.known_names())
+        if request.trace and isinstance(config, Config):
+            config.workload.found_at(request.trace)
+    except InputError as error:
+        return _bad(_values_sha256(request), INFEASIBLE, _problems(error))
+    except Exception as error:
+        return _bad(_values_sha256(request), FAILED, describe(error))
+    return evaluate_point(config)
+
+
+def lost_row(request: Request) -> Row:
+    """The row of a point whose process died each time that it was tried."""
+    return _bad(_values_sha256(request), FAILED, "the process that simulated it died each time")
+
+
+def refused_row(request: Request, message: str) -> Row:
+    """The row of a point that is not simulated because of `message`."""
+    return _bad(_values_sha256(request), INFEASIBLE, message)
+
+
+def point_id(config_digest: str, trace_digest: str = "") -> str:
+    """What a point is: SHA-256 of its resolved configuration, its operators and pimsim's version."""
+    return hashlib.sha256(json.dumps([config_digest, trace_digest, pimsim.__version__]).encode()).hexdigest()
+
+
+def describe(error: Exception) -> str:
+    """An exception on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _bad(digest: str, status: str, error: str) -> Row:
+    return {"point_id": point_id(digest), "status": status, "error": error}
+
+
+def _problems(error: InputError) -> str:
+    """The problems without their place in a file, which depends on who runs the sweep from where."""
+    return "; ".join(": ".join(filter(None, (problem.key, problem.message))) for problem in error.problems)
+
+
+def _values_sha256(request: Request) -> str:
+    text = json.dumps(request.values, sort_keys=True, separators=(",", ":"), default=_decimal)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _decimal(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    raise TypeError(f"no value of a configuration: {value!r}")
+
+
+def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The summary's single values by dotted key; of a baseline its own figures, not how they came about."""
+    yield "config_sha256", summary["config_sha256"]
+    yield "trace_sha256", summary["trace_sha256"]
+    for section in ("workload", "system"):
+        yield from _leaves(section, summary[section])
+    for name, figures in summary["baselines"].items():
+        for key, value in figures.items():
+            if not isinstance(value, Mapping):
+                yield f"baselines.{name}.{key}", value
+
+
+def _leaves(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(f"{path}.{key}", value)
+        else:
+            yield f"{path}.{key}", value

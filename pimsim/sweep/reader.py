@@ -1,0 +1,295 @@
+"""A sweep file, read and checked: every problem at once, each with its line and column."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pimsim import api
+from pimsim.config.loader import entry_of, put, read_text, read_tree
+from pimsim.config.nodes import parse_with_problems
+from pimsim.config.rules import RULES, workload_source
+from pimsim.config.schema import Config
+from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Place, Tree, locate, merge, plain
+from pimsim.config.validate import flat_values, value_problems
+from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.sweep.axes import ALONE, AxesReader
+from pimsim.sweep.constraints import kind_of_operand, make_filter
+from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep
+from pimsim.sweep.expressions import Expression, ExpressionError, parse
+from pimsim.sweep.keys import unknown
+from pimsim.sweep.objectives import DIRECTIONS, Objective, unknown_objective
+from pimsim.sweep.space import Base, Space, Table
+
+MOST_POINTS = 10_000_000
+_SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "objectives", "search")
+_SEARCH = ("trials", "seed", "batch", "sampler", "axes")
+_DICT = "sweep"  # stands for the file of a sweep that is a dict
+
+
+def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
+    """The sweep in a file, or in a dict of the same form; InputError with every problem.
+
+    The base of a dict is relative to the working folder.
+    """
+    if isinstance(source, Mapping):
+        entry = entry_of(source, Place(_DICT, 1, 1))
+        assert isinstance(entry.value, Mapping)
+        return _Reader(Tree(entry.place, dict(entry.value)), "", "").sweep()
+    path = os.fspath(source)
+    text = read_text(path)
+    return _Reader(parse_with_problems(text, path), path, text).sweep()
+
+
+@dataclass
+class _Reader:
+    """Reads one sweep; `text` is that of the file, for the columns of expressions."""
+
+    tree: Tree
+    path: str
+    text: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def sweep(self) -> Sweep:
+        """The sweep, or InputError."""
+        self.problems += self.tree.problems
+        entries = self.tree.entries
+        for name in entries:
+            if name not in _SECTIONS:
+                self.complain(entries[name].place, name, f"unknown key{did_you_mean(name, _SECTIONS)}")
+        name = self.name()
+        base = self.base()
+        base, fixed = self.with_set(base)
+        axes = AxesReader(self.complain, fixed)
+        tables, search = self.points(axes)
+        space = Space(tuple(tables))
+        expressions = self.expressions()
+        if len(space) > MOST_POINTS:
+            self.complain(self.place("axes"), "axes", f"has {len(space)} points; at most {MOST_POINTS} are allowed")
+        first = {key: value for key, value, _ in reversed(axes.checks)}
+        whole = Base(base, self.path)
+        if base.entries:
+            self.check_values(whole, axes, first)
+        objectives = self.objectives(base, axes)
+        if search is not None and not objectives:
+            self.complain(self.place("search"), "search", "needs objectives")
+        if self.problems:
+            raise InputError(sorted(self.problems, key=lambda problem: (problem.file != self.main, problem)))
+        keys = tuple(search.domains) if search else space.keys
+        return Sweep(
+            name, self.path, whole, space, make_filter(expressions, whole, keys, first), tuple(objectives), search
+        )
+
+    @property
+    def main(self) -> str:
+        return self.path or _DICT
+
+    def complain(self, place: Place, key: str, message: str) -> None:
+        self.problems.append(Problem(place.file, place.line, place.column, key, message))
+
+    def place(self, name: str) -> Place:
+        entry = self.tree.entries.get(name)
+        return entry.place if entry else self.tree.place
+
+    def name(self) -> str:
+        """The name that is given, or that of the file."""
+        schema, name = self.tree.entries.get("schema"), self.tree.entries.get("name")
+        if schema is not None and schema.value != SCHEMA:
+            self.complain(schema.place, "schema", f"must be {SCHEMA}")
+        if name is not None and (not isinstance(name.value, str) or not name.value):
+            self.complain(name.place, "name", "must be text")
+        return name.value if name and isinstance(name.value, str) else Path(self.path or _DICT).stem
+
+    # -- the base ---------------------------------------------------------------------
+
+    def base(self) -> Tree:
+        """The base configuration as it is written; empty after a complaint."""
+        entry = self.tree.entries.get("base")
+        if entry is None or not isinstance(entry.value, str) or not entry.value:
+            self.complain(self.place("base"), "base", "is needed: the file of a configuration")
+            return Tree(self.place("base"))
+        path = os.path.join(os.path.dirname(self.path), entry.value)
+        try:
+            tree = read_tree(path)
+        except InputError as error:
+            for problem in error.problems:
+                missing = problem.file == path and problem.line == 1 and "cannot be read" in problem.message
+                if missing:
+                    self.complain(entry.place, "base", f"{entry.value}: {problem.message}")
+                else:
+                    self.problems.append(problem)
+            return Tree(self.place("base"))
+        self.problems += tree.problems
+        return tree
+
+    def with_set(self, base: Tree) -> tuple[Tree, dict[str, Place]]:
+        """The base with `set` on top, and where each key of `set` stands."""
+        entry = self.tree.entries.get("set")
+        if entry is None:
+            return base, {}
+        if not isinstance(entry.value, Mapping):
+            self.complain(entry.place, "set", "must be a mapping of keys to values")
+            return base, {}
+        over, fixed = Tree(entry.place), {}
+        for key, inner in entry.value.items():
+            message = unknown(key)
+            if message:
+                self.complain(inner.place, key, message)
+                continue
+            fixed[key] = inner.place
+            put(over, key, inner)
+        return Tree(base.place, merge(base.entries, over.entries)), fixed
+
+    def check_values(self, base: Base, axes: AxesReader, first: Mapping[str, Any]) -> None:
+        """What the schema says of the base, and of each value of an axis by itself."""
+        values, names = base.values(first), api.known_names()
+        for key, message in (*value_problems(values, names), *self.broken(values, axes.seen)):
+            if not _concerns(key, axes.seen):
+                place = locate(base.tree, key)
+                self.complain(place, key, message)
+        if not _concerns("workload.trace", axes.seen):
+            self.problems += base.trace_problems(first)
+        for key, value, place in axes.checks:
+            if key == "workload.trace":
+                for problem in base.trace_problems({**first, key: value}):
+                    self.complain(place, key, problem.message)
+            found = value_problems(base.values({**first, key: value}), names)
+            for wrong, message in dict.fromkeys(found):
+                if _concerns(wrong, (key,)):
+                    self.complain(place, wrong, message)
+
+    def broken(self, values: Mapping[str, Any], varied: Mapping[str, Place]) -> Iterator[tuple[str, str]]:
+        """Rules between keys of which none varies, and which are broken: no point can mend them."""
+        flat = dict(flat_values(values, Config))
+        for rule in RULES:
+            if all(key in flat for key in rule.keys) and not any(_concerns(key, varied) for key in rule.keys):
+                given = [flat[key] for key in rule.keys]
+                try:
+                    holds = rule.holds(*given)
+                except TypeError:  # a value of the wrong kind, reported for itself
+                    continue
+                if not holds:
+                    yield rule.keys[0], rule.complaint(given)
+        if not any(_concerns(f"workload.{source}", varied) for source in WORKLOAD_SOURCES):
+            workload = values.get("workload")
+            given = [key for key, value in workload.items() if value is not None] if isinstance(workload, dict) else []
+            yield from workload_source(given, set())
+
+    # -- the points -------------------------------------------------------------------
+
+    def points(self, axes: AxesReader) -> tuple[list[Table], Search | None]:
+        """The tables of `axes`, or the search."""
+        entries = self.tree.entries
+        if "axes" in entries and "search" in entries:
+            self.complain(entries["search"].place, "search", "a sweep has axes or a search, not both")
+        if "search" in entries:
+            return [], self.search(entries["search"], axes)
+        section = entries.get("axes")
+        if section is None or not isinstance(section.value, Mapping) or not section.value:
+            self.complain(self.place("axes"), "axes", "is needed: a mapping of keys to lists of values")
+            return [], None
+        return axes.tables(section.value), None
+
+    def search(self, entry: Entry, axes: AxesReader) -> Search | None:
+        """The search that a section describes; None after a complaint."""
+        given = entry.value if isinstance(entry.value, Mapping) else {}
+        for name in given:
+            if name not in _SEARCH:
+                self.complain(given[name].place, f"search.{name}", f"unknown key{did_you_mean(name, _SEARCH)}")
+        trials = axes.count(given, "trials", "search", entry.place, 1, 1_000_000)
+        seed = axes.count(given, "seed", "search", entry.place, 0, 2**32 - 1)
+        batch = axes.count(given, "batch", "search", entry.place, 1, 10_000, default=8)
+        sampler = given["sampler"].value if "sampler" in given else SAMPLERS[0]
+        if sampler not in SAMPLERS:
+            hint = did_you_mean(str(sampler), SAMPLERS)
+            self.complain(given["sampler"].place, "search.sampler", f"must be {', '.join(SAMPLERS)}{hint}")
+        domains = axes.domains(given.get("axes"), "search.axes", entry.place, draws=True)
+        if trials is None or seed is None or batch is None or not domains:
+            return None
+        return Search(trials, seed, batch, str(sampler), domains)
+
+    # -- constraints and objectives ---------------------------------------------------
+
+    def expressions(self) -> list[Expression]:
+        """The constraints that can be read."""
+        section = self.tree.entries.get("constraints")
+        if section is None:
+            return []
+        if not isinstance(section.value, tuple):
+            self.complain(section.place, "constraints", "must be a list of expressions")
+            return []
+        axes = self.tree.entries.get("axes")
+        for name in axes.value if axes is not None and isinstance(axes.value, Mapping) else ():
+            if name in ALONE:
+                self.complain(section.place, "constraints", f"would drop points that {name} needs")
+        found = [self.expression(f"constraints.{i}", item) for i, item in enumerate(section.value)]
+        return [expression for expression in found if expression is not None]
+
+    def expression(self, path: str, item: Entry) -> Expression | None:
+        if not isinstance(item.value, str):
+            self.complain(item.place, path, "must be an expression over key paths")
+            return None
+        try:
+            return parse(item.value, kind_of_operand)
+        except ExpressionError as error:
+            place, message = self.inside(item, error.column), error.message
+            if place is None:
+                place, message = item.place, f"{message} (character {error.column})"
+            self.complain(place, path, message)
+            return None
+
+    def inside(self, item: Entry, column: int) -> Place | None:
+        """The place of a character of a text; None if the file has it folded or escaped."""
+        lines, place = self.text.split("\n"), item.place
+        if not self.path or place.line > len(lines):
+            return None
+        at = place.column - 1 + (lines[place.line - 1][place.column - 1 : place.column] in ("'", '"'))
+        whole = lines[place.line - 1][at:].startswith(str(item.value))
+        return Place(place.file, place.line, at + column) if whole else None
+
+    def objectives(self, base: Tree, axes: AxesReader) -> list[Objective]:
+        """The objectives: a name, or {maximise: name}."""
+        section = self.tree.entries.get("objectives")
+        if section is None:
+            return []
+        if not isinstance(section.value, tuple):
+            self.complain(section.place, "objectives", "must be a list of figures")
+            return []
+        found: list[Objective] = []
+        for i, item in enumerate(section.value):
+            objective = self.objective(f"objectives.{i}", item, base, axes)
+            if objective and objective.name in [other.name for other in found]:
+                self.complain(item.place, f"objectives.{i}", f"duplicate objective {objective.name}")
+            elif objective:
+                found.append(objective)
+        return found
+
+    def objective(self, path: str, item: Entry, base: Tree, axes: AxesReader) -> Objective | None:
+        name, direction = item.value, DIRECTIONS[0]
+        if isinstance(name, Mapping) and len(name) == 1:
+            direction, inner = next(iter(name.items()))
+            name = inner.value
+        if not isinstance(name, str) or direction not in DIRECTIONS:
+            hint = did_you_mean(direction, DIRECTIONS)
+            self.complain(item.place, path, f"must be a figure, or {{maximise: figure}} or {{minimise: figure}}{hint}")
+            return None
+        baselines = _baselines(plain(base.entries).get("baselines"))
+        for key, value, _ in axes.checks:
+            baselines += _baselines(value) if key == "baselines" else []
+        message = unknown_objective(name, baselines)
+        if message:
+            self.complain(item.place, path, f"{name}: {message}")
+            return None
+        return Objective(name, direction == "maximise")
+
+
+def _baselines(value: Any) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []
+
+
+def _concerns(key: str, varied: Any) -> bool:
+    """Whether a key is one of `varied`, a part of one, or around one."""
+    return any(key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.") for other in varied)

@@ -1,0 +1,146 @@
+"""What a finished sweep gives back, and its files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pimsim.errors import InputError
+from pimsim.sweep.folder import JOURNAL, Journal, read_manifest, replace_file, write_manifest
+from pimsim.sweep.objectives import Objective
+from pimsim.sweep.pareto import as_objective, costs_of, front, pareto
+from pimsim.sweep.sensitivity import DESIGNS, sensitivity
+from pimsim.sweep.table import FORMATS, csv_text, write_table
+
+if TYPE_CHECKING:
+    import pandas
+
+PARETO = "pareto.csv"
+SENSITIVITY = "sensitivity.csv"
+REPORT = "report.html"
+REPORTED = 2000
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A finished sweep, or a shard of one.
+
+    directory  its files; manifest: which sweep it is
+    dropped    points that constraints dropped
+    statuses   rows by status: ok, infeasible, failed
+    """
+
+    directory: Path
+    manifest: Mapping[str, Any]
+    dropped: int
+    statuses: Mapping[str, int]
+    temporary: object = field(default=None, repr=False, compare=False)  # removes `directory` with this object
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the sweep file asks to make small or large."""
+        return tuple(as_objective(goal) for goal in self.manifest["objectives"])
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The configuration keys that vary, in the order of the file."""
+        return tuple(self.manifest["keys"])
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Every row in order; each is a dict with the columns that it has."""
+        with Journal(self.directory / JOURNAL, self.manifest["points"], write=False) as journal:
+            yield from (journal.row(index) for index in journal.indexes())
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The rows as a pandas data frame; ImportError, saying what to install, without pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
+        return pandas.DataFrame.from_records(list(self.rows()))
+
+    def pareto(self) -> list[dict[str, Any]]:
+        """The rows that no other row beats in every objective, by the first objective."""
+        return pareto(self.rows(), self.objectives) if self.objectives else []
+
+    def sensitivity(self) -> list[dict[str, Any]]:
+        """What each key does to each objective, if the sweep is one_at_a_time or sobol and has every figure."""
+        return _sensitivity(self, self.rows())
+
+    def summary(self) -> dict[str, Any]:
+        """What `pimsim sweep --json` prints."""
+        return {
+            **{key: self.manifest[key] for key in ("schema", "pimsim_version", "name", "sweep_sha256", "shard")},
+            "points": self.manifest["points"],
+            "dropped": self.dropped,
+            "rows": sum(self.statuses.values()),
+            "statuses": dict(self.statuses),
+            "objectives": self.manifest["objectives"],
+            "pareto": [row["index"] for row in self.pareto()],
+        }
+
+
+def load_result(directory: str | Path) -> SweepResult:
+    """The sweep in a folder, finished or not; what is finished is in it. InputError if there is none."""
+    path = Path(directory)
+    manifest = read_manifest(path)
+    if manifest is None or not (path / JOURNAL).exists():
+        raise InputError(f"{path} holds no sweep", key="--out")
+    with Journal(path / JOURNAL, manifest["points"], write=False) as journal:
+        return SweepResult(path, manifest, manifest.get("dropped", 0), _statuses(journal))
+
+
+def finish(
+    directory: Path, manifest: Mapping[str, Any], journal: Journal, dropped: int, kind: str, temporary: object
+) -> SweepResult:
+    """Write the results of a journal that is complete."""
+    result = SweepResult(directory, manifest, dropped, _statuses(journal), temporary)
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        return (journal.row(index) for index in journal.indexes())
+
+    objectives = result.objectives
+    write_table(directory / f"results.{kind}", rows, kind)
+    for other in FORMATS:
+        if other != kind:
+            (directory / f"results.{other}").unlink(missing_ok=True)
+    if objectives:
+        found = {i: c for i in journal.indexes() if (c := costs_of(journal.row(i), objectives)) is not None}
+        _write_rows(directory / PARETO, [journal.row(index) for index in front(found)])
+    if effects := _sensitivity(result, rows()):
+        _write_rows(directory / SENSITIVITY, effects)
+    replace_file(directory / REPORT, _report(result, rows()).encode())
+    write_manifest(directory, {**manifest, "dropped": dropped, "statuses": result.statuses})
+    return result
+
+
+def _report(result: SweepResult, rows: Iterator[Mapping[str, Any]]) -> str:
+    """The sweep as a page, of at most REPORTED points: a page of more is no help to anybody."""
+    from pimsim.report import sweep_html
+
+    shown, total = list(islice(rows, REPORTED)), sum(result.statuses.values())
+    meta = {"title": result.manifest["name"], "dropped by constraints": result.dropped}
+    if total > len(shown):
+        meta["shown"] = f"the first {len(shown):,} of {total:,}; all are in the results file"
+    return sweep_html(shown, [("-" if o.maximise else "") + o.name for o in result.objectives], meta)
+
+
+def _sensitivity(result: SweepResult, rows: Iterator[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if result.manifest["design"] not in DESIGNS or result.manifest["shard"] != "1/1":
+        return []
+    names = ("status", *result.keys, *(objective.name for objective in result.objectives))
+    brief = [{name: row[name] for name in names if name in row} for row in rows]
+    return sensitivity(result.manifest["design"], result.keys, brief, result.objectives)
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    replace_file(path, csv_text(rows).encode())
+
+
+def _statuses(journal: Journal) -> dict[str, int]:
+    counts = Counter(journal.row(index)["status"] for index in journal.indexes())
+    return {status: counts[status] for status in ("ok", "infeasible", "failed")}

@@ -1,0 +1,201 @@
+"""Runs a sweep in a folder, from its start or from where it stopped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pimsim
+from pimsim.errors import InputError
+from pimsim.sweep.backends import Backend, backend
+from pimsim.sweep.constraints import ConstraintError
+from pimsim.sweep.definition import SCHEMA, Sweep
+from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
+from pimsim.sweep.point import refused_row
+from pimsim.sweep.result import SweepResult, finish
+from pimsim.sweep.rows import with_inputs
+from pimsim.sweep.table import check_format, default_format
+
+Progress = Callable[[int, int], None]
+WHOLE = (1, 1)
+
+
+class Stopped(KeyboardInterrupt):
+    """The user stopped a sweep; everything that is finished is kept in its folder."""
+
+    def __init__(self, directory: Path, done: int, total: int) -> None:
+        super().__init__(f"{done} of {total} points are finished")
+        self.directory = directory
+        self.done = done
+        self.total = total
+
+
+@dataclass
+class Job:
+    """A sweep that is being run: where, which part of it, and what it needs to go on."""
+
+    sweep: Sweep
+    directory: Path
+    shard: tuple[int, int] = WHOLE
+    resume: bool = False
+    kind: str = field(default_factory=default_format)
+    progress: Progress | None = None
+    total: int = 0
+
+    def report(self, done: int, total: int) -> None:
+        """Tell how far it is."""
+        self.total = total
+        if self.progress is not None:
+            self.progress(done, total)
+
+
+def run_sweep(
+    sweep: Sweep,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resume: bool = False,
+    shard: tuple[int, int] = WHOLE,
+    kind: str | None = None,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Simulate every point of a sweep.
+
+    out        the folder of the results and of what a resume needs; None: one that is
+               removed with the SweepResult
+    workers    processes on this machine (default: one per core); 0: in this process
+    scheduler  address of a Dask scheduler that simulates instead
+    resume     go on with the sweep that is in `out`
+    shard      (i, n): the i-th of n parts, from 1
+    kind       "parquet" or "csv" (default: parquet if pyarrow is there)
+    progress   called with (points finished, points in all)
+    InputError before anything is written if the folder holds another sweep; Stopped after Ctrl-C.
+    """
+    kind = check_format(kind or default_format())
+    _check_shard(sweep, shard)
+    temporary = None if out is not None else tempfile.TemporaryDirectory(prefix="pimsim-sweep-")
+    directory = Path(out if out is not None else temporary.name)  # type: ignore[union-attr]
+    job = Job(sweep, directory, shard, resume, kind, progress)
+    with backend(workers, scheduler) as pool, owned(directory):
+        return _run_in_folder(job, pool, temporary)
+
+
+def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
+    from pimsim.sweep.search import search
+
+    manifest = _claim(job)
+    try:
+        with Journal(job.directory / JOURNAL, _capacity(job.sweep)) as journal:
+            try:
+                dropped = search(job, pool, journal) if job.sweep.search else _grid(job, pool, journal)
+            except KeyboardInterrupt:
+                raise Stopped(job.directory, journal.finished, job.total) from None
+            return finish(job.directory, manifest, journal, dropped, job.kind, temporary)
+    except OSError as error:
+        raise cannot_write(job.directory, error) from error
+
+
+def _capacity(sweep: Sweep) -> int:
+    return sweep.search.trials if sweep.search else len(sweep.space)
+
+
+# -- the folder -----------------------------------------------------------------------
+
+
+def _check_shard(sweep: Sweep, shard: tuple[int, int]) -> None:
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise InputError(f"must be i/n with 1 <= i <= n, not {part}/{parts}", key="--shard")
+    if shard != WHOLE and sweep.search:
+        raise InputError("a search is one sequence: it has no shards", key="--shard")
+
+
+def manifest_of(sweep: Sweep, shard: tuple[int, int] = WHOLE) -> dict[str, Any]:
+    """What a folder says of the sweep in it."""
+    return {
+        "schema": SCHEMA,
+        "pimsim_version": pimsim.__version__,
+        "name": sweep.name,
+        "sweep_sha256": sweep.sha256,
+        "base_sha256": sweep.base_sha256,
+        "points": _capacity(sweep),
+        "shard": f"{shard[0]}/{shard[1]}",
+        "design": "search" if sweep.search else "x".join(table.kind for table in sweep.space.tables),
+        "keys": list(sweep.keys),
+        "objectives": [{goal.direction: goal.name} for goal in sweep.objectives],
+    }
+
+
+def _claim(job: Job) -> dict[str, Any]:
+    """Make the folder this sweep's; InputError if it holds another, or one that nobody asked to go on with."""
+    manifest, found = manifest_of(job.sweep, job.shard), read_manifest(job.directory)
+    if found is None:
+        try:
+            (job.directory / JOURNAL).unlink(missing_ok=True)
+            write_manifest(job.directory, manifest)
+        except OSError as error:
+            raise cannot_write(job.directory, error) from error
+    elif not job.resume:
+        what = "give --resume to go on with it, or choose another folder"
+        raise InputError(f"{job.directory} holds a sweep already; {what}", key="--out")
+    else:
+        check_same(job.directory, found, manifest, "--resume")
+    return manifest
+
+
+def check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], option: str) -> None:
+    """InputError, saying what differs, if a folder holds another sweep than is wanted."""
+    for key, what in (
+        ("pimsim_version", "pimsim has another version"),
+        ("base_sha256", "the base configuration, `set` or a file that they name has changed"),
+        ("sweep_sha256", "the sweep file has changed"),
+        ("shard", "it holds another shard"),
+    ):
+        if found.get(key) != wanted[key]:
+            change = f": {found.get(key)} there, {wanted[key]} now" if key in ("pimsim_version", "shard") else ""
+            message = f"{directory} holds another sweep: {what}{change}; choose another folder"
+            raise InputError(message, key=option)
+
+
+# -- the points -----------------------------------------------------------------------
+
+
+def _grid(job: Job, pool: Backend, journal: Journal) -> int:
+    """Simulate the points that are not in the journal; the number that constraints dropped."""
+    kept, refused, dropped = select(job.sweep, job.shard)
+    job.report(journal.finished, len(kept))
+    todo = [index for index in kept if index in refused and index not in journal]
+    for index in todo:
+        point = job.sweep.space.point(index)
+        journal.append(index, with_inputs(point, refused_row(job.sweep.request(point), refused[index])))
+    items = ((i, job.sweep.request(job.sweep.space.point(i))) for i in kept if i not in journal)
+    for index, row in pool.map(items):
+        journal.append(index, with_inputs(job.sweep.space.point(index), row))
+        job.report(journal.finished, len(kept))
+    return dropped
+
+
+def select(sweep: Sweep, shard: tuple[int, int] = WHOLE) -> tuple[Sequence[int], dict[int, str], int]:
+    """The numbers of a shard's points, those of them that a constraint has no answer for, and how many it dropped.
+
+    Every n-th point that the constraints keep belongs to a shard.
+    """
+    part, parts = shard
+    if not sweep.filter.expressions:
+        return range(part - 1, len(sweep.space), parts), {}, 0
+    kept, refused = array("q"), {}
+    for index, point in sweep.space.points():
+        try:
+            if not sweep.filter.keeps(point):
+                continue
+        except ConstraintError as error:
+            refused[index] = str(error)
+        kept.append(index)
+    mine = kept[part - 1 :: parts]
+    return mine, {index: refused[index] for index in sorted(refused.keys() & set(mine))}, len(sweep.space) - len(kept)

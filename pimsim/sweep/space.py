@@ -1,0 +1,101 @@
+"""The points of a sweep: a product of tables, counted without making them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pimsim.config.loader import complete, entry_of, put, trace_file
+from pimsim.config.tree import Place, Tree, merge, plain
+from pimsim.errors import Problem
+from pimsim.workload.source import scheduled
+
+Values = Mapping[str, Any]  # by dotted key
+
+
+@dataclass(frozen=True)
+class Table:
+    """Keys that vary together: a row has a value for some or all of them.
+
+    kind  "grid", "zip", "random", "latin_hypercube", "one_at_a_time" or "sobol"
+    """
+
+    kind: str
+    keys: tuple[str, ...]
+    rows: tuple[Values, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every combination of a row of each table; the last table varies fastest."""
+
+    tables: tuple[Table, ...]
+
+    def __len__(self) -> int:
+        return math.prod(len(table.rows) for table in self.tables)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that vary, in the order of the file."""
+        return tuple(key for table in self.tables for key in table.keys)
+
+    def point(self, index: int) -> dict[str, Any]:
+        """The values of the point number `index`, by dotted key."""
+        parts: list[Values] = []
+        for table in reversed(self.tables):
+            index, row = divmod(index, len(table.rows))
+            parts.append(table.rows[row])
+        return {key: value for part in reversed(parts) for key, value in part.items()}
+
+    def points(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Every point with its number."""
+        return ((index, self.point(index)) for index in range(len(self)))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker is asked to simulate.
+
+    values  of a configuration, plain, every key given or with a default
+    trace   the file of its trace, from where this process stands; "" without one
+    """
+
+    values: Mapping[str, Any]
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the points of a sweep have in common.
+
+    tree  the base configuration with `set` on top; file: the sweep file, which a trace in an axis is relative to
+    """
+
+    tree: Tree
+    file: str = ""
+
+    def request(self, point: Values) -> Request:
+        """The configuration of a point, as a file that extends the base would have it."""
+        return self._with_problems(point)[0]
+
+    def values(self, point: Values) -> Mapping[str, Any]:
+        """Its plain values."""
+        return self.request(point).values
+
+    def trace_problems(self, point: Values) -> list[Problem]:
+        """What is wrong with the trace of a point."""
+        return self._with_problems(point)[1]
+
+    def _with_problems(self, point: Values) -> tuple[Request, list[Problem]]:
+        place = Place(self.file, 0, 0)
+        over = Tree(place)
+        for key, value in point.items():
+            put(over, key, entry_of(value, place))
+        tree = Tree(self.tree.place, merge(self.tree.entries, over.entries))
+        problems: list[Problem] = []
+        trace = trace_file(tree)
+        if trace:
+            tree, problems = complete(tree, trace, scheduled)
+        return Request(plain(tree.entries), trace), problems

@@ -1,0 +1,230 @@
+"""report.html: what is in it, that it is one file, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pimsim
+from pimsim import api
+from pimsim.report import run_html, sweep_html
+from pimsim.results.headline import headline
+from pimsim.results.result import Result
+
+CONFIG = Path(__file__).parents[2] / "configs" / "pim-gpt.yaml"
+EVIL = "</script><script>alert(1)</script>"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+class Page(HTMLParser):
+    """Tables, text, scripts and references of a page; every element that is opened must be closed."""
+
+    VOID = {"meta", "input", "br", "link", "img", "line", "path"}
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.rows: list[list[str]] = []
+        self.references: list[str] = []
+        self.scripts: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        self.references += [str(given[key]) for key in ("src", "href", "action", "data") if key in given]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.rows = self.tables.setdefault(str(given.get("id")), [])
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] != "style":
+            self.words.append(data)
+            if {"td", "th"} & set(self.open):
+                self.rows[-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    file = tmp_path_factory.mktemp("config") / "mine.yaml"
+    file.write_text(
+        f"extends: {CONFIG}\nname: {json.dumps(EVIL)}\ndram: {{channels: 16}}\n"
+        "workload: {model: gpt2-small, output_tokens: 3}\n"
+    )
+    loaded = api.load(file, ["asic.taylor_terms=4"])
+    return api.run(loaded.config, loaded.provenance)
+
+
+@pytest.fixture(scope="module")
+def page(result: Result) -> Page:
+    return Page(run_html(result))
+
+
+def test_numbers_are_those_of_the_summary(page: Page, result: Result) -> None:
+    wanted = {key: value for key, value in result.summary.items() if key != "simulation"}
+    assert page.data == json.loads(json.dumps(wanted))
+    for what, value, unit in headline(result.summary):
+        assert f"{what} {value} {unit}" in page.text
+
+
+def test_nothing_comes_from_elsewhere(page: Page, result: Result) -> None:
+    assert page.references == []
+    text = run_html(result)
+    assert "default-src 'none'" in text
+    assert not re.findall(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", text)
+
+
+def test_text_of_the_user_stays_text(page: Page, result: Result) -> None:
+    assert EVIL in page.text
+    assert EVIL not in run_html(result)
+    assert len(page.scripts) == 2
+
+
+def test_operators_are_those_of_the_table(page: Page, result: Result) -> None:
+    head, *rows = page.tables["operators"]
+    records = result.records("operators")
+    assert [row[head.index("operator")] for row in rows] == [record["operator"] for record in records]
+    assert [row[head.index("cycles")] for row in rows] == [f"{record['cycles']:,}" for record in records]
+
+
+def test_changes_are_those_against_the_extended_file(page: Page) -> None:
+    assert {row[0]: row[1:3] for row in page.tables["changes"][1:]} == {
+        "name": ["pim-gpt", EVIL],
+        "dram.channels": ["8", "16"],
+        "asic.taylor_terms": ["6", "4"],
+        "workload.model": ["gpt3-xl", "gpt2-small"],
+        "workload.output_tokens": ["1024", "3"],
+    }
+
+
+def test_every_input_has_its_label(page: Page, result: Result) -> None:
+    assert result.provenance is not None
+    rows = {row[0]: row for row in page.tables["inputs"][1:]}
+    assert rows["dram.timing.tRP_ns"][1:3] == ["12", "recalled"]
+    assert rows["dram.channels"][2] == "set by you"
+    assert set(rows) == {key for key in result.provenance if key != "schema" and not key.startswith("engine.")}
+
+
+def test_baselines_are_there_with_constants_and_caveat(page: Page) -> None:
+    assert "not a measurement of it" in page.text
+    assert "eager.op_time" in page.text
+    assert "gpu-t4" in page.text
+
+
+def test_same_result_same_bytes_in_every_engine(result: Result) -> None:
+    loaded = api.load(CONFIG, ["workload.model=gpt2-small", "workload.output_tokens=2"])
+    stepped = api.load(CONFIG, ["workload.model=gpt2-small", "workload.output_tokens=2", "engine.mode=stepped"])
+    assert run_html(api.run(loaded.config, loaded.provenance)) == run_html(api.run(stepped.config, stepped.provenance))
+
+
+def test_a_result_without_provenance_or_baselines_has_a_report() -> None:
+    config = pimsim.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()})
+    page = Page(run_html(pimsim.run(config)))
+    assert "Compared with" not in page.text
+    assert set(page.tables) == {"operators"}
+
+
+# -- sweeps --------------------------------------------------------------------------------------
+
+
+def row(channels: int, latency: float | None, energy: float | None, error: str | None = None) -> dict[str, Any]:
+    status = "ok" if error is None else "infeasible"
+    figures = {"system.latency_per_token_ns": latency, "system.energy_pJ": energy}
+    return {"point_id": str(channels), "status": status, "error": error, "dram.channels": channels, **figures}
+
+
+ROWS = [row(1, 9.5, 1.0), row(2, 5.0, 2.0), row(3, None, None, f"no {EVIL}")]
+OBJECTIVES = ["system.latency_per_token_ns", "system.energy_pJ"]
+
+
+def test_a_sweep_has_all_points_and_those_that_failed() -> None:
+    page = Page(sweep_html(ROWS, OBJECTIVES, {"title": EVIL, "base": "x.yaml"}))
+    assert [row[0] for row in page.tables["points"][1:]] == ["1", "2", "3"]
+    assert page.tables["failed"][1] == ["3", "infeasible", f"no {EVIL}"]
+    assert [point["dram.channels"] for point in page.data["points"]] == [1, 2]
+    assert page.references == []
+
+
+@pytest.mark.parametrize("rows", [[], ROWS[2:], ROWS[:1]])
+def test_a_sweep_of_few_points_has_a_report(rows: list[dict[str, Any]]) -> None:
+    assert len(Page(sweep_html(rows, OBJECTIVES, {})).tables["points"]) == len(rows) + 1
+
+
+# -- in a browser --------------------------------------------------------------------------------
+
+
+def browse(tmp_path: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    if BROWSER is None:
+        pytest.skip("no Chromium on this machine")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+               "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+               f"--user-data-dir={tmp_path / 'profile'}", *options, url]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+def shown(tmp_path: Path, html: str, fragment: str = "") -> Page:
+    file = tmp_path / "report.html"
+    file.write_text(html, encoding="utf-8")
+    done = browse(tmp_path, f"file://{file}{fragment}", "--dump-dom")
+    assert "CONSOLE" not in done.stderr, done.stderr
+    return Page(done.stdout)
+
+
+def test_a_browser_shows_the_numbers_without_an_error(tmp_path: Path, result: Result) -> None:
+    page = shown(tmp_path, run_html(result))
+    for what, value, unit in headline(result.summary):
+        assert f"{what} {value} {unit}" in page.text
+
+
+def test_a_browser_sorts_the_operators(tmp_path: Path, result: Result) -> None:
+    page = shown(tmp_path, run_html(result), "#sort=operators.cycles")
+    head, *rows = page.tables["operators"]
+    cycles = [int(row[head.index("cycles")].replace(",", "")) for row in rows]
+    assert cycles == sorted(cycles, reverse=True)
+    assert cycles != [record["cycles"] for record in result.records("operators")]
+
+
+def test_a_browser_prints_it(tmp_path: Path, result: Result) -> None:
+    (tmp_path / "report.html").write_text(run_html(result), encoding="utf-8")
+    browse(tmp_path, f"file://{tmp_path / 'report.html'}", f"--print-to-pdf={tmp_path / 'out.pdf'}")
+    pdf = (tmp_path / "out.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 20_000
+
+
+def test_a_browser_draws_the_points_of_a_sweep(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.html"
+    file.write_text(sweep_html(ROWS, OBJECTIVES, {"title": "two"}), encoding="utf-8")
+    done = browse(tmp_path, f"file://{file}", "--dump-dom")
+    assert "CONSOLE" not in done.stderr
+    assert done.stdout.count("<circle") == 2
