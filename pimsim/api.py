@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pimsim
 from pimsim.baselines import devices, evaluate
@@ -21,6 +22,9 @@ from pimsim.plots import Plots
 from pimsim.results.result import Result
 from pimsim.workload.models import MODELS
 from pimsim.workload.source import requested_workload, scheduled, trace_warnings
+
+if TYPE_CHECKING:
+    from pimsim.sim.observer import Observer
 
 Progress = Callable[[int, int], None]
 _FILE_SUFFIXES = (".yaml", ".yml")  # of baselines that `devices.load` reads from a file
@@ -97,6 +101,20 @@ def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
     return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens) for name in config.baselines}
 
 
+@contextmanager
+def _observers(
+    config: Config, path: str | os.PathLike[str] | None, window_ns: tuple[float, float] | None
+) -> Iterator[list[Observer]]:
+    """Who watches a run: its timeline, if it has one."""
+    if path is None:
+        yield []
+        return
+    from pimsim.timeline.files import timeline
+
+    with timeline(Path(path), config, window_ns) as watcher:
+        yield [watcher]
+
+
 def _report(result: Result) -> str:
     from pimsim.report import run_html  # jinja2: not for those who do not save
 
@@ -108,6 +126,7 @@ def run(
     provenance: Mapping[str, Origin] | None = None,
     *,
     log: str | os.PathLike[str] | None = None,
+    timeline: str | os.PathLike[str] | None = None,
     window_ns: tuple[float, float] | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -115,7 +134,8 @@ def run(
 
     provenance  where each value came from, for `config.resolved.yaml`
     log         write every DRAM command to this file (.csv, .csv.gz or .parquet)
-    window_ns   (start, end): log only commands issued in this time
+    timeline    write what happened when to this file (.json or .json.gz for Perfetto, .vcd for waveforms)
+    window_ns   (start, end): limits the log and the timeline to this time
     progress    called with (tokens done, tokens in all)
     InputError if the configuration cannot be simulated, before anything is.
     """
@@ -124,7 +144,8 @@ def run(
     from pimsim.sim.run import simulate  # numba: not for those who only load or check
 
     started = time.perf_counter()
-    tally = simulate(config, progress, None if log is None else Path(log), window_ns).validate()
+    with _observers(config, timeline, window_ns) as observers:
+        tally = simulate(config, progress, None if log is None else Path(log), window_ns, observers).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
     return Result(

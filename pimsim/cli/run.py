@@ -17,8 +17,8 @@ from pimsim.errors import InputError, Problem
 @click.option("--engine", type=click.Choice(["fast", "stepped"]), help="Override engine.mode; no result differs.")
 @click.option("--no-fold", is_flag=True, help="Simulate every channel; no result differs.")
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
-@click.option("--timeline", metavar="FILE", help="Not in this version.")
-@click.option("--window", metavar="START_NS:END_NS", help="Limit --commands in time, ns.")
+@click.option("--timeline", metavar="FILE", help="Write what happened when to FILE: .json, .json.gz (Perfetto), .vcd.")
+@click.option("--window", metavar="START_NS:END_NS", help="Limit --commands and --timeline in time, ns.")
 def run(
     config: str,
     overrides: tuple[str, ...],
@@ -41,7 +41,9 @@ def run(
     for warning in api.warnings(loaded.config):
         click.echo(f"{warning} (warning)", err=True)
     with located_in(loaded), progress_bar(Console(stderr=True)) as progress:
-        result = api.run(loaded.config, loaded.provenance, log=commands, window_ns=window_ns, progress=progress)
+        result = api.run(
+            loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress
+        )
         if out is not None:
             result.save(out)
     if as_json:
@@ -63,10 +65,10 @@ def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:
 def _check_options(commands: str | None, timeline: str | None, window: str | None) -> tuple[float, float] | None:
     """The window, if there is one; InputError with every option that is wrong."""
     problems: list[Problem] = []
-    if timeline is not None:
-        problems.append(option_problem("--timeline", "this version writes no timeline"))
-    if window is not None and commands is None:
-        problems.append(option_problem("--window", "limits --commands, which is not given"))
+    if timeline is not None and timeline == commands:
+        problems.append(option_problem("--timeline", "is the same file as --commands"))
+    if window is not None and commands is None and timeline is None:
+        problems.append(option_problem("--window", "limits --commands and --timeline, and neither is given"))
     limits = None if window is None else parse_window(window)
     if window is not None and limits is None:
         problems.append(option_problem("--window", f"must be START_NS:END_NS with 0 <= START < END, not {window!r}"))

@@ -85,18 +85,21 @@ class Engine:
         totals += counted[0]
         return int(times[0, 1])
 
-    def run_block(self, block: Block, times: Ints, clock: Ints) -> tuple[Ints, Ints]:
+    def run_block(
+        self, block: Block, times: Ints, clock: Ints, watch: Callable[[int, int], None] | None = None
+    ) -> tuple[Ints, Ints]:
         """Carry out a block of instructions; its totals (n, ...) by instruction, and clocks (n,) outside the channels.
 
         times (n + 1, 2): first results and end of each instruction, the last row those of
         what came before; clock: clocks accounted for, when the ASIC is free, whether one
-        instruction waits for the other.  Both are updated.
+        instruction waits for the other.  Both are updated.  watch(copy, instruction) is called
+        after each one.
         """
         n, copies = block.bases.shape
         totals = np.zeros((n, self.new_totals().size), np.int64)
         exposed = np.zeros(n, np.int64)
         parts = [(0, copies, 0, n)]
-        if self.log.shape[0]:
+        if self.log.shape[0] or watch:
             parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
         for part in parts:
             while not self.deliver(
@@ -121,6 +124,8 @@ class Engine:
                 )  # fmt: skip
             ):
                 pass
+            if watch:
+                watch(part[0], part[2])
         return totals, exposed
 
     def finish(self, stop: int, totals: Ints) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pimsim.dram.timing import Device
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+FOREVER = 1 << 60  # no end of a window
 BLOCK_BYTES = 1 << 22
 BLOCK_ROWS = 1 << 16
 GZIP_LEVEL = 3  # logs repeat themselves: higher levels cost much and gain little
@@ -155,7 +156,7 @@ class LogWriter:
         self.rows = 0
         self._path = Path(path)
         self._per_group = device.banks_per_group
-        self._window = window
+        self.window = window or (0, FOREVER)
         self._last = (-1, -1)
         self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         self._sink = self._open_sink([command.name for command in device.standard.commands])
@@ -191,12 +192,15 @@ class LogWriter:
         self._check_order(clk, channel)
         group, in_group = np.where(bank >= 0, np.divmod(bank, self._per_group), -1)
         columns = [clk, channel, command, group, in_group, row, column]
-        if self._window is not None:
-            keep = (clk >= self._window[0]) & (clk < self._window[1])
+        if self.window != (0, FOREVER):
+            keep = (clk >= self.window[0]) & (clk < self.window[1])
             columns = [values[keep] for values in columns]
         self.rows += columns[0].size
         for start in range(0, columns[0].size, BLOCK_ROWS):
             self._sink.write([values[start : start + BLOCK_ROWS] for values in columns])
+
+    def execute(self, executed: object) -> None:
+        """Nothing: a log has commands only."""
 
     def _check_order(self, clk: Ints, channel: Ints) -> None:
         if not clk.size:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, resolve
+from pimsim.dram.timing import ELEMENT_BYTES, Device, resolve
 from pimsim.energy.formulas import COMPONENTS
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
@@ -127,6 +127,19 @@ def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, 
     }
     _refuse_negative(costs)
     return costs
+
+
+def command_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
+    """pJ of one command of each kind, its bits on the pins included; standby and the ASIC are nobody's."""
+    device = resolve(config.dram, config.pim)
+    costs = action_costs(config, table)
+    bits = dict.fromkeys(("RD", "WR", "WRGB"), 8 * device.column_bytes) | {"RDMAC": 8 * device.banks * ELEMENT_BYTES}
+    prices = {}
+    for name in device.command_names:
+        counts = _command_counts({name: 1}, device.banks)
+        counts["io"] = Fraction(bits.get(name, 0))
+        prices[name] = sum((counts[component] * costs[component] for component in COMPONENTS), Fraction(0))
+    return prices
 
 
 _CURRENTS = {

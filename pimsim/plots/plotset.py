@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pimsim.results.result import Result
 
-NAMES = ("latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio")
+NAMES = ("latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio", "roofline")
 _COMPARISONS = ("speedup", "energy_ratio")
 
 
@@ -51,6 +51,21 @@ class Plots:
         from pimsim.plots import comparison
 
         return comparison.energy_ratio(self._result.summary, ax)
+
+    def roofline(self, ax: Axes | None = None) -> Axes:
+        """Arithmetic rate against operations per byte: the device, the baselines, and each operator."""
+        from pimsim.plots import roofline
+
+        return roofline.roofline(self._result, ax)
+
+    def utilisation(self, ax: Axes | None = None, context: int | None = None) -> Axes:
+        """Buses, banks and MAC units while the token at `context` (default: the last) is decoded.
+
+        The step is simulated again, command by command, which `save` leaves out.
+        """
+        from pimsim.plots import utilisation
+
+        return utilisation.of_step(self._result, context, ax)
 
     def available(self) -> tuple[str, ...]:
         """The plots that this result has data for."""

@@ -26,6 +26,7 @@ GREEN = "#009E73"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)  # lines of one plot, in order
 GREY = "#999999"  # not of the palette; for what is not the subject
 
 WIDTH_IN, HEIGHT_IN, DPI = 6.4, 3.6, 150

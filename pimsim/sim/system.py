@@ -30,6 +30,7 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import Plan
+from pimsim.sim.observer import Executed
 from pimsim.sim.tally import OperatorTally, Tally, TokenTally
 
 Progress = Callable[[int, int], None]
@@ -88,11 +89,24 @@ def _dependencies(instructions: Sequence[Instruction]) -> Ints:
 
 
 class System:
-    """One simulation of a plan; `steps` as the property of that name, if not the workload's own."""
+    """One simulation of a plan.
 
-    def __init__(self, plan: Plan, engine: Engine, steps: list[tuple[str, int, int]] | None = None) -> None:
+    steps     as the property of that name, if not the workload's own
+    observer  is told of every instruction
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        steps: list[tuple[str, int, int]] | None = None,
+        observer: Callable[[Executed], None] | None = None,
+    ) -> None:
         self.plan = plan
         self.engine = engine
+        self.observer = observer
+        self.context = 0  # of the step under way
+        self.block = -1  # number of the first copy of the part under way; -1: outside of the blocks
         self.env = simpy.Environment()
         self.counters: dict[tuple[str, str], Counter] = {}
         self.tokens: list[TokenTally] = []
@@ -118,7 +132,7 @@ class System:
     def _controller(self, progress: Progress | None) -> Generator[simpy.Event, Any, None]:
         prompt = self.plan.config.workload.prompt_tokens
         for number, (phase, context, tokens) in enumerate(self.steps, 1):
-            begin = self.accounted
+            begin, self.context = self.accounted, context
             step = self.plan.step(context, head=context >= prompt, tokens=tokens)
             yield from self._step(phase, step)
             index = number if phase == "prefill" else number - prompt
@@ -140,7 +154,7 @@ class System:
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
-        begin = self.accounted
+        begin, self.context = self.accounted, context
         for _ in self._step("decode", self.plan.step(context, head=True)):
             pass
         return self.accounted - begin
@@ -149,6 +163,7 @@ class System:
         blocks = self.plan.workload.blocks
         for instructions, copies in ((step.before, 1), (step.block, blocks), (step.after, 1)):
             if instructions:
+                self.block = 0 if instructions is step.block else -1
                 self._part(phase, instructions, copies)
             if self.accounted > self.env.now:
                 yield self.env.timeout(self.accounted - self.env.now)
@@ -157,10 +172,36 @@ class System:
         """Carry out instructions `copies` times, and count what they did."""
         times = np.zeros((len(instructions) + 1, 2), np.int64)
         times[-1] = self.latest
-        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.clock)
+        watch = None if self.observer is None else self._watch(phase, instructions, times, self.observer)
+        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.clock, watch)
         self.latest = times[-1]
         for instruction, total, clocks in zip(instructions, totals, exposed.tolist(), strict=True):
             self._counter(phase, instruction.operator).add(instruction, copies, total, clocks)
+
+    def _watch(
+        self, phase: str, instructions: Sequence[Instruction], times: Ints, tell: Callable[[Executed], None]
+    ) -> Callable[[int, int], None]:
+        """What tells the observer of instruction i in copy c, when the engine has carried it out."""
+        before = self.clock.copy()
+
+        def watch(c: int, i: int) -> None:
+            instruction, (first, end), (charged, free, _) = instructions[i], times[i].tolist(), before.tolist()
+            unit = "" if instruction.work else instruction.cause
+            tell(
+                Executed(
+                    phase,
+                    self.context,
+                    instruction.operator,
+                    instruction.key,
+                    unit,
+                    self.block + c,
+                    (charged, self.accounted),
+                    (max(first, free) if unit else first, end),
+                )
+            )
+            before[:] = self.clock
+
+        return watch
 
     def _block(self, instructions: Sequence[Instruction], copies: int) -> Block:
         """The instructions as the engine reads them."""

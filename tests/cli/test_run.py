@@ -111,10 +111,28 @@ def test_a_command_log_of_an_unknown_format_is_refused(pimsim: Pimsim, tiny: Pat
     assert line.startswith("log.txt:1:1: ")
 
 
-def test_a_timeline_is_refused_in_this_version(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
-    assert refused(pimsim("run", tiny, "--timeline", "a.json", "--json"), tmp_path, {"tiny.yaml"}) == [
-        "--timeline:1:1: timeline: this version writes no timeline"
+def test_a_timeline_of_an_unknown_format_is_refused(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
+    assert refused(pimsim("run", tiny, "--timeline", "a.txt", "--json"), tmp_path, {"tiny.yaml"}) == [
+        "a.txt:1:1: a timeline's name ends in .json, .json.gz, .vcd, .vcd.gz"
     ]
+
+
+def test_a_timeline_may_not_be_the_command_log(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
+    lines = refused(pimsim("run", tiny, "--timeline", "a.csv", "--commands", "a.csv"), tmp_path, {"tiny.yaml"})
+    assert lines == ["--timeline:1:1: timeline: is the same file as --commands"]
+
+
+def test_a_window_after_the_end_of_the_run_is_refused(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
+    (line,) = refused(pimsim("run", tiny, "--timeline", "a.json", "--window", "1e9:2e9"), tmp_path, {"tiny.yaml"})
+    assert line.startswith("--window:1:1: --window: starts at or after the end of the run, ")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.vcd"])
+def test_a_timeline_changes_no_result(pimsim: Pimsim, tiny: Path, tmp_path: Path, name: str) -> None:
+    alone = json.loads(done(pimsim("run", tiny, "--json")))
+    watched = json.loads(done(pimsim("run", tiny, "--json", "--timeline", name, "--window", "100:300")))
+    assert without_simulation(watched) == without_simulation(alone)
+    assert files(tmp_path) == {"tiny.yaml", name}
 
 
 @pytest.mark.parametrize("window", ["5", "5:", ":5", "5:5", "9:5", "-1:5", "a:b", "0:inf", "nan:5", "1:2:3"])
@@ -127,7 +145,7 @@ def test_a_window_that_is_none_is_refused(pimsim: Pimsim, tiny: Path, tmp_path: 
 
 def test_a_window_needs_a_command_log(pimsim: Pimsim, tiny: Path, tmp_path: Path) -> None:
     assert refused(pimsim("run", tiny, "--window", "0:5"), tmp_path, {"tiny.yaml"}) == [
-        "--window:1:1: window: limits --commands, which is not given"
+        "--window:1:1: window: limits --commands and --timeline, and neither is given"
     ]
 
 

@@ -105,7 +105,7 @@ def test_without_baselines_no_comparison_is_saved(tmp_path: Path) -> None:
     small_result(plots=Plots).save(tmp_path)
     small_result(plots=Plots, baselines={}).save(tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {
-        "latency_breakdown.png", "energy_breakdown.png", "latency_vs_context.png",
+        "latency_breakdown.png", "energy_breakdown.png", "latency_vs_context.png", "roofline.png",
     }  # fmt: skip
 
 

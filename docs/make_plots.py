@@ -1,0 +1,66 @@
+"""Makes the pictures of `plots.md`: python docs/make_plots.py (from the project's folder, half a minute)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pimsim
+from pimsim.plots import style, sweep
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "configs" / "pim-gpt.yaml"
+SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 8}
+LATENCY, ENERGY = "system.latency_per_token_ns", "system.energy_per_token_pJ"
+
+
+def simulate(point: dict[str, Any]) -> dict[str, Any]:
+    """A row as a sweep's results have it."""
+    system = pimsim.run(pimsim.load_config(CONFIG, {**SMALL, "baselines": [], **point})).summary["system"]
+    return {"status": "ok", **point, **{f"system.{k}": v for k, v in system.items() if not isinstance(v, dict)}}
+
+
+def grid() -> list[dict[str, Any]]:
+    """Channels by MAC clock."""
+    return [simulate({"dram.channels": n, "pim.clock_GHz": c}) for n in (1, 2, 4, 8, 16) for c in (0.25, 0.5, 1, 2)]
+
+
+def bars() -> list[dict[str, Any]]:
+    """One key at a time, as `pimsim.sweep`'s sensitivity has it."""
+    keys: dict[str, list[Any]] = {
+        "pim.clock_GHz": [0.5, 2],
+        "dram.timing.tRCDRD_ns": [9, 18],
+        "dram.io.data_rate_Gbps": [8, 20],
+        "asic.clock_GHz": [0.5, 2],
+        "dram.refresh": ["none"],
+    }
+    base = simulate({})[LATENCY]
+    found = []
+    for key, values in keys.items():
+        figures = [(base, None), *((simulate({key: value})[LATENCY], value) for value in values)]
+        low, high = min(figures, key=lambda pair: pair[0]), max(figures, key=lambda pair: pair[0])
+        ends = {"low": low[0], "high": high[0], "low_at": low[1], "high_at": high[1]}
+        found.append({"objective": LATENCY, "key": key, "base": base, **ends})
+    return found
+
+
+def main() -> None:
+    """Write every picture into docs/images."""
+    result = pimsim.run(pimsim.load_config(CONFIG, SMALL))
+    rows, changes = grid(), bars()
+    pictures: dict[str, Callable[[Any], Any]] = {
+        "roofline": result.plot.roofline,
+        "utilisation": result.plot.utilisation,
+        "pareto": lambda ax: sweep.pareto(rows, LATENCY, ENERGY, ax, label="dram.channels"),
+        "heatmap": lambda ax: sweep.heatmap(rows, "dram.channels", "pim.clock_GHz", LATENCY, ax),
+        "scaling": lambda ax: sweep.scaling(rows, "dram.channels", LATENCY, ax, group="pim.clock_GHz"),
+        "tornado": lambda ax: sweep.tornado(changes, ax),
+    }
+    for name, draw in pictures.items():
+        with style.drawing():
+            style.write_png(draw(style.new_figure().add_subplot()), ROOT / "docs" / "images" / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Rooflines: what the PIM device and each baseline can reach, and what each operator reaches on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pimsim.plots import style
+from pimsim.results.metrics import bytes_without_pim
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pimsim.dram.timing import Device
+    from pimsim.results.result import Result
+
+_MARKERS = "osD^vP*X<>"
+_LINES = (style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION)
+_RANGE = (0.05, 1000.0)  # operations per byte that are drawn
+
+
+class Point(NamedTuple):
+    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s."""
+
+    name: str
+    intensity: float
+    rate: float
+
+
+def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, float]:
+    """(GB/s that the MAC units read from their banks, 1e9 operations/s that they make).
+
+    A column of every bank each nMAC clocks; two operations per lane and MAC clock.
+    """
+    banks = device.channels * device.banks
+    bandwidth = banks * device.column_bytes * 1000 / (device.cycles["nMAC"] * device.tCK_ps)
+    return bandwidth, 2 * banks * lanes * clock_GHz
+
+
+def operator_points(result: Result, device: Device) -> list[Point]:
+    """The decode operators that the MAC units run: 2 operations per MAC, over the columns read and over the latency."""
+    points = []
+    for row in result.tally.phase_rows("decode"):
+        read = row.commands.get("MACAB", 0) * device.banks * device.column_bytes
+        if row.macs and read and row.cycles:
+            points.append(Point(row.operator, 2 * row.macs / read, 2000 * row.macs / (row.cycles * device.tCK_ps)))
+    return points
+
+
+def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
+    """The whole decode on a baseline, eager: the same MACs, over the weights, K and V, and over its latency."""
+    macs = sum(row.macs for row in result.tally.phase_rows("decode"))
+    batch_bytes = bytes_without_pim(result.config, result.workload)
+    return Point("", 2 * macs / batch_bytes, 2 * macs / baseline["latency_ns"])
+
+
+def roofline(result: Result, ax: Axes | None = None) -> Axes:
+    """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
+    from pimsim.dram.timing import device_of
+
+    device = device_of(result.config)
+    with style.drawing():
+        ax = style.axes_or_new(ax)
+        pim = device_roof(device, result.config.pim.lanes, float(result.config.pim.clock_GHz))
+        _draw_roof(ax, "PIM, inside the banks", *pim, style.BLUE)
+        for marker, point in zip(_MARKERS, operator_points(result, device), strict=False):
+            label = f"PIM: {point.name}"
+            ax.plot(point.intensity, point.rate, marker, color=style.BLUE, fillstyle="none", label=label)
+        for colour, (name, baseline) in zip(_LINES, result.baselines.items(), strict=False):
+            bound = baseline["roofline"]
+            if "bandwidth_GBps" in bound:
+                _draw_roof(ax, name, bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"], colour)
+                point = baseline_point(result, baseline)
+                ax.plot(point.intensity, point.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xlim(*_RANGE)
+        ax.set_xlabel("arithmetic intensity (operations/byte)")
+        ax.set_ylabel("arithmetic rate ($10^9$ operations/s)")
+        ax.grid(axis="both")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.set_title(f"Roofline: {result.summary['workload']['model']}")
+    return ax
+
+
+def _draw_roof(ax: Axes, name: str, bandwidth: float, peak: float, colour: str) -> None:
+    ridge = peak / bandwidth
+    xs = sorted({_RANGE[0], min(max(ridge, _RANGE[0]), _RANGE[1]), _RANGE[1]})
+    ys = [min(peak, x * bandwidth) for x in xs]
+    ax.plot(xs, ys, color=colour, linewidth=1.4, label=f"{name}: {bandwidth:,.0f} GB/s")

@@ -1,0 +1,229 @@
+"""Plots of many results: rows of a sweep, as dicts or as a pandas data frame.
+
+x, y and value are columns: config keys, or figures such as `system.latency_per_token_ns`.
+Rows that failed (status other than "ok") or lack a figure are left out.  Units come from
+the ends of the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pimsim.plots import style
+from pimsim.results.headline import energy_scale, number, time_scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_UNITS = ("ns", "ps", "pJ", "mW", "mA", "V", "GHz", "Gbps", "GBps", "KiB", "bytes", "Gb", "mm2")
+_TEXTS = {"GBps": "GB/s", "Gbps": "Gb/s", "mm2": "mm²"}
+_MOST_NUMBERS = 150  # cells of a heat map up to which each has its number
+
+
+def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Sequence[str] = (), label: str = "") -> Axes:
+    """Every point, and the front of those that no other beats in both x and y.
+
+    maximise  which of x and y are better when larger; label: a column that names the points of the front
+    """
+    kept = _with(rows, x, y)
+    (fx, x_text), (fy, y_text) = (_scaled(column, [float(row[column]) for row in kept]) for column in (x, y))
+    points = [(float(row[x]) / fx, float(row[y]) / fy, row) for row in kept]
+    signs = (-1 if x in maximise else 1, -1 if y in maximise else 1)
+    front = _front(points, signs)
+    with style.drawing():
+        ax = style.axes_or_new(ax)
+        ax.plot([p[0] for p in points], [p[1] for p in points], "o", color=style.SKY, markersize=4, label="points")
+        xs, ys = [p[0] for p in front], [p[1] for p in front]
+        where = "steps-post" if signs[0] == 1 else "steps-pre"
+        ax.plot(xs, ys, "o-", drawstyle=where, color=style.VERMILION, markersize=5, label="Pareto front")
+        for px, py, row in front if label else ():
+            ax.annotate(str(row[label]), (px, py), (5, 4), textcoords="offset points", fontsize=7.5)
+        ax.set_xlabel(x_text)
+        ax.set_ylabel(y_text)
+        ax.grid(axis="both")
+        ax.legend(title=f"labels: {_name(label)}" if label else None)
+        ax.set_title(f"Pareto front: {len(front)} of {len(points)} points")
+    return ax
+
+
+def heatmap(rows: Any, x: str, y: str, value: str, ax: Axes | None = None) -> Axes:
+    """The value over two axes; points that share both are averaged, and cells without a point stay empty."""
+    found: dict[tuple[Any, Any], list[float]] = {}
+    for row in _with(rows, x, y, value):
+        found.setdefault((row[x], row[y]), []).append(float(row[value]))
+    columns, lines = (sorted({key[i] for key in found}, key=_order) for i in (0, 1))
+    factor, text = _scaled(value, [v for values in found.values() for v in values])
+    cells = np.full((len(lines), len(columns)), np.nan)
+    for (column, line), values in found.items():
+        cells[lines.index(line), columns.index(column)] = np.mean(values) / factor
+    with style.drawing():
+        ax = style.axes_or_new(ax)
+        image = ax.imshow(cells, origin="lower", aspect="auto", cmap="cividis")
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        figure.colorbar(image, ax=ax, label=text)
+        if cells.size <= _MOST_NUMBERS:
+            _write_cells(ax, cells)
+        ax.set_xticks(range(len(columns)), [_tick(c) for c in columns])
+        ax.set_yticks(range(len(lines)), [_tick(c) for c in lines])
+        ax.set_xlabel(_text(x))
+        ax.set_ylabel(_text(y))
+        ax.set_title(_name(value).capitalize())
+    return ax
+
+
+def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int = 15) -> Axes:
+    """How far each input moves a figure from its base value, the widest on top.
+
+    rows  as `pimsim.sweep.sensitivity.tornado` makes them: key, base, low, high, and low_at and
+    high_at, the values that give them; of one objective, or of the one that is named
+    """
+    bars = [bar for bar in _records(rows) if objective in ("", bar.get("objective", ""))]
+    if len({bar.get("objective") for bar in bars}) != 1:
+        raise ValueError("rows of exactly one objective are needed: name it with objective=")
+    bars = sorted(bars, key=lambda bar: bar["low"] - bar["high"])[:most]
+    name = bars[0].get("objective", "") or objective or "figure"
+    factor, text = _scaled(name, [float(bar["high"]) for bar in bars])
+    bars = [bar | {side: float(bar[side]) / factor for side in ("low", "base", "high")} for bar in bars]
+    base = bars[0]["base"]
+    with style.drawing():
+        ax = style.axes_or_new(ax)
+        for side, colour, end in (("low", style.BLUE, "lowest"), ("high", style.VERMILION, "highest")):
+            widths = [bar[side] - base for bar in bars]
+            ax.barh(range(len(bars)), widths, left=base, height=0.65, color=colour, label=end)
+            _write_ends(ax, bars, side)
+        ax.axvline(base, color=style.BLACK, linewidth=0.8)
+        ax.set_yticks(range(len(bars)), [bar["key"] for bar in bars])
+        ax.tick_params(axis="y", length=0)
+        ax.invert_yaxis()
+        ax.margins(x=0.2)
+        ax.set_xlabel(text)
+        ax.grid(axis="x")
+        ax.legend(loc="lower right")
+        ax.set_title(f"What moves {_name(name)} most, from {number(base)}")
+    return ax
+
+
+def scaling(rows: Any, x: str, y: str, ax: Axes | None = None, *, better: str = "lower", group: str = "") -> Axes:
+    """Speedup against an axis, from its smallest value, with the ideal line.
+
+    better  "lower" if y is a time or an energy, "higher" if it is a rate
+    group   a column; a line for each of its values
+    """
+    if better not in ("lower", "higher"):
+        raise ValueError(f"better must be 'lower' or 'higher', not {better!r}")
+    lines: dict[Any, list[tuple[float, float]]] = {}
+    for row in _with(rows, x, y, *([group] if group else [])):
+        lines.setdefault(row[group] if group else "", []).append((float(row[x]), float(row[y])))
+    with style.drawing():
+        ax = style.axes_or_new(ax)
+        for colour, (name, points) in zip(style.SERIES, lines.items(), strict=False):
+            xs, ys = zip(*sorted(points), strict=True)
+            speedups = [ys[0] / value if better == "lower" else value / ys[0] for value in ys]
+            ax.plot(xs, speedups, "o-", color=colour, markersize=4, label=str(name) if group else "simulated")
+        ends = [min(p[0] for ps in lines.values() for p in ps), max(p[0] for ps in lines.values() for p in ps)]
+        ax.plot(ends, [1, ends[1] / ends[0]], "--", color=style.GREY, linewidth=1.2, label="ideal")
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log", base=2)
+        _plain_ticks(ax, sorted({p[0] for ps in lines.values() for p in ps}))
+        ax.set_xlabel(_text(x))
+        ax.set_ylabel(f"speedup (over {_name(x)} = {_tick(ends[0])})")
+        ax.grid(axis="both")
+        ax.legend(title=_text(group) if group else None)
+        ax.set_title(f"Scaling of {_name(y)}")
+    return ax
+
+
+# ---- rows
+
+
+def _records(rows: Any) -> list[dict[str, Any]]:
+    """Dicts of a data frame, or of any rows."""
+    return list(rows.to_dict("records") if hasattr(rows, "to_dict") else rows)
+
+
+def _with(rows: Any, *columns: str) -> list[dict[str, Any]]:
+    """The rows that have a figure in every column; ValueError if there is none."""
+    kept = [row for row in _records(rows) if row.get("status", "ok") == "ok" and all(_is(row.get(c)) for c in columns)]
+    if not kept:
+        raise ValueError(f"no row has {' and '.join(columns)}")
+    return kept
+
+
+def _is(value: Any) -> bool:
+    return value is not None and value == value  # a data frame has NaN for nothing
+
+
+def _front(points: Iterable[tuple[float, float, Any]], signs: tuple[int, int]) -> list[tuple[float, float, Any]]:
+    """Those that no other beats, from the best x on."""
+    found: list[tuple[float, float, Any]] = []
+    for point in sorted(points, key=lambda p: (signs[0] * p[0], signs[1] * p[1])):
+        if not found or signs[1] * point[1] < signs[1] * found[-1][1]:
+            found.append(point)
+    return found
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Numbers before text, each in order."""
+    return isinstance(value, str), value
+
+
+# ---- text
+
+
+def _name(column: str) -> str:
+    """What a column is, without its unit: "latency per token" of "system.latency_per_token_ns"."""
+    words = column.removeprefix("system.").split("_")
+    return " ".join(words[:-1] if words[-1] in _UNITS and len(words) > 1 else words)
+
+
+def _text(column: str) -> str:
+    """The text of an axis: the name and its unit."""
+    unit = column.rsplit("_", 1)[-1]
+    if unit in _UNITS and unit != column:
+        return f"{_name(column)} ({_TEXTS.get(unit, unit)})"
+    return _name(column)
+
+
+def _scaled(column: str, values: Sequence[float]) -> tuple[float, str]:
+    """What to divide a column by for readable numbers, and the text of its axis with that unit."""
+    scales = {"ns": time_scale, "pJ": energy_scale}
+    unit = column.rsplit("_", 1)[-1]
+    if unit not in scales:
+        return 1.0, _text(column)
+    factor, readable = scales[unit](max(map(abs, values)), least=1)
+    return factor, f"{_name(column)} ({readable})"
+
+
+def _tick(value: Any) -> str:
+    return f"{value:,g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _write_cells(ax: Axes, cells: Any) -> None:
+    middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
+    for (line, column), value in np.ndenumerate(cells):
+        if not np.isnan(value):
+            colour = style.BLACK if value > middle else "#FFFFFF"
+            ax.text(column, line, number(float(value)), ha="center", va="center", color=colour, fontsize=7.5)
+
+
+def _write_ends(ax: Axes, bars: Sequence[Mapping[str, Any]], side: str) -> None:
+    """The input's value beyond the end of each bar that has a length."""
+    for at, bar in enumerate(bars):
+        if bar[side] != bar["base"] and _is(bar.get(f"{side}_at")):
+            place, align = ((4, 0), "left") if side == "high" else ((-4, 0), "right")
+            text = _tick(bar[f"{side}_at"])
+            ax.annotate(text, (bar[side], at), place, textcoords="offset points", va="center", ha=align, fontsize=7.5)
+
+
+def _plain_ticks(ax: Axes, values: Sequence[float]) -> None:
+    """The values themselves at the x axis, plain numbers at the y axis."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    ax.set_xticks(values, [_tick(value) for value in values])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
