@@ -28,7 +28,7 @@ from tests.conftest import Write
         (["check", "a.csv"], "--config:1:1: config: is needed; see `pimsim check --help`"),
         (["rn"], "pimsim:1:1: pimsim: no such command 'rn'; did you mean 'run'?"),
         (["config", "shwo"], "pimsim:1:1: pimsim config: no such command 'shwo'; did you mean 'show'?"),
-        (["sweep"], "pimsim:1:1: pimsim: no such command 'sweep'; see `pimsim --help`"),
+        (["frobnicate"], "pimsim:1:1: pimsim: no such command 'frobnicate'; see `pimsim --help`"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line_is_one_line_and_status_2(pimsim: Pimsim, arguments: list[str], line: str) -> None:
