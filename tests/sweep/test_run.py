@@ -131,7 +131,7 @@ def test_one_worker_many_none_and_shards_give_the_same_bytes(tmp_path: Path) -> 
     for workers, folder in folders.items():
         pimsim.sweep.run(sweep, out=str(folder), workers=workers)
     expected = contents(folders[0])
-    assert sorted(expected) == ["pareto.csv", "results.parquet", "sweep.json"]
+    assert sorted(expected) == ["pareto.csv", "report.html", "results.parquet", "sweep.json"]
     assert contents(folders[1]) == contents(folders[3]) == expected
     shards = [tmp_path / f"shard {i}" for i in (1, 2, 3)]
     for i, shard in enumerate(shards, 1):
