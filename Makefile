@@ -1,6 +1,8 @@
 # make run    set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
 # make test   set up and run every check
 # make test-trace  the tests that need torch and transformers, which it installs (large)
+# make docs       build the documentation into build/docs, warnings as errors
+# make notebooks  run the notebooks and render them beside their scripts
 # make clean  remove everything that the two leave behind
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ BIN := .venv/bin
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: run test docs clean
+.PHONY: run test docs clean notebooks
 
 run: .venv/installed
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -22,6 +24,9 @@ test: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q --basetemp=.venv/pytest
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q --basetemp=.venv/pytest -m nojit
+
+notebooks: .venv/installed
+	$(BIN)/python notebooks/render.py
 
 docs: .venv/installed
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs

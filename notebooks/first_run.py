@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: py:percent
+#     formats: py:percent,ipynb
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -38,7 +38,7 @@ CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 32}
 config = pimsim.load_config(CONFIG, SMALL)
 result = pimsim.run(config)
-result  # noqa: B018  (in a notebook: a small table)
+result
 
 # %%
 system = result.summary["system"]

@@ -54,9 +54,15 @@ _SETTINGS: Any = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The settings of every plot, for as long as the block lasts."""
+    """The settings of every plot, for as long as the block lasts.
+
+    The first figure of a notebook loads its backend, which then shows figures by itself: that must outlast the
+    block, or the notebook shows one plot and no other.
+    """
     with matplotlib.rc_context(_SETTINGS):
         yield
+        interactive = matplotlib.is_interactive()
+    matplotlib.interactive(interactive)
 
 
 def new_figure() -> Figure:
