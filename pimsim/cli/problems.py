@@ -6,12 +6,15 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
 import click
 
 from pimsim.errors import InputError, Problem, did_you_mean
+
+PROGRAM = "pimsim"
 
 
 class Exit(IntEnum):
@@ -81,8 +84,15 @@ def _report_usage(error: click.UsageError) -> int:
 
 def _report(problems: Iterable[Problem]) -> int:
     for problem in problems:
-        click.echo(str(problem), err=True)
+        click.echo(str(_placed(problem)), err=True)
     return Exit.WRONG_INPUT
+
+
+def _placed(problem: Problem) -> Problem:
+    """A problem that is of no file or option (a package that is not installed) is put where the program's name is."""
+    if problem.file:
+        return problem
+    return replace(problem, file=PROGRAM, line=1, column=1, key=problem.key or PROGRAM)
 
 
 def option_problem(option: str, message: str) -> Problem:

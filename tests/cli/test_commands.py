@@ -140,3 +140,15 @@ def test_a_log_that_is_none_is_refused(pimsim: Pimsim, write: Write, shipped: Pa
     write("clk,channel\n", "log.csv")
     result = pimsim("check", "log.csv", "--config", shipped)
     assert result.exit_code == 2 and result.stderr.startswith("log.csv:1:1: ")
+
+
+def test_a_problem_of_no_file_has_a_place_all_the_same(
+    pimsim: Pimsim, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise package.InputError("needs protobuf")
+
+    monkeypatch.setattr("pimsim.workload.interchange.export_chakra", missing)
+    trace = shipped.parent.parent / "traces" / "gpt2-small.jsonl"
+    result = pimsim("trace", "chakra", trace, "--out", "g.et")
+    assert (result.exit_code, result.stderr) == (2, "pimsim:1:1: pimsim: needs protobuf\n")
