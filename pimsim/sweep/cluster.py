@@ -1,7 +1,8 @@
 """The points on an existing Dask cluster.  Its workers need this version of pimsim, and the files that a point names.
 
-A worker that dies is Dask's to replace: it gives its points to others, and gives a point
-up after `distributed.scheduler.allowed-failures`; the row is then that of a lost point.
+A worker that dies is Dask's to replace: it gives its points to others, those too that were
+finished and not yet fetched, and gives a point up after
+`distributed.scheduler.allowed-failures`; the row is then that of a lost point.
 """
 
 from __future__ import annotations
@@ -69,17 +70,19 @@ class Cluster:
 
     def _row(self, future: Any, request: Request) -> Row:
         """What came of a point; InputError if the cluster cannot simulate."""
+        from distributed import CancelledError
         from distributed.scheduler import KilledWorker
 
-        if future.cancelled() or future.status == "lost":
+        try:
+            row: Row = future.result()  # waits again for one that its worker took along
+        except CancelledError:
             message = f"the scheduler at {self.address} went away; finished points are kept, go on with --resume"
-            raise InputError(message, key="--scheduler")
-        error = future.exception()
-        if isinstance(error, KilledWorker):
+            raise InputError(message, key="--scheduler") from None
+        except KilledWorker:
             return lost_row(request)
-        if error is not None:
-            raise InputError(f"the workers at {self.address} cannot simulate: {describe(error)}", key="--scheduler")
-        row: Row = future.result()
+        except Exception as error:
+            message = f"the workers at {self.address} cannot simulate: {describe(error)}"
+            raise InputError(message, key="--scheduler") from None
         return row
 
 

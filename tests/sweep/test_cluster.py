@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address=":0",
         local_directory=str(tmp_path_factory.mktemp("dask")),
     ) as found:
         yield found
@@ -51,6 +52,56 @@ def test_a_killed_worker_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     result = pimsim.sweep.run(SWEEP, out=str(tmp_path / "dask"), scheduler=cluster.scheduler_address, progress=kill_one)
     assert killed and result.statuses == {"ok": 20, "infeasible": 20, "failed": 0}
     assert contents(tmp_path / "dask") == contents(tmp_path / "here")
+
+
+def test_a_finished_point_that_its_worker_took_along_is_simulated_again(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = dask_backend.Cluster._row
+    lost: list[str] = []
+
+    def kill_its_worker(self: dask_backend.Cluster, future: Any, request: Request) -> Any:
+        if not lost:
+            holders = [address for at in self._client.who_has([future]).values() for address in at]
+            nannies = cluster.workers.values()
+            os.kill(next(n.process.pid for n in nannies if n.worker_address in holders), signal.SIGKILL)
+            lost.append(_wait_for(lambda: future.status, "lost"))
+        return fetch(self, future, request)
+
+    monkeypatch.setattr(dask_backend.Cluster, "_row", kill_its_worker)
+    monkeypatch.setattr(dask_backend, "_evaluate", _sleep_once_lost)
+    with dask_backend.Cluster(cluster.scheduler_address) as backend:
+        rows = dict(backend.map((i, Request({"name": str(i)})) for i in range(3)))
+    assert lost == ["lost"] and rows == {i: {"name": str(i)} for i in range(3)}
+
+
+def _wait_for(state: Callable[[], str], wanted: str) -> str:
+    """`wanted` as soon as that is the state, or what the state is after some seconds."""
+    for _ in range(2000):
+        if state() == wanted:
+            break
+        time.sleep(0.005)
+    return state()
+
+
+def _sleep_once_lost(version: str, request: Request) -> Any:
+    """A row; slow enough that the second time is not over before the loss was seen."""
+    time.sleep(1.0)
+    return {"name": request.values["name"]}
+
+
+def test_a_scheduler_that_goes_away_is_an_error(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as own:
+
+        def stop(done: int, total: int) -> None:
+            if done == 1:
+                own.close()
+
+        with pytest.raises(InputError, match=r"went away; finished points are kept, go on with --resume"):
+            pimsim.sweep.run(SWEEP, out=str(tmp_path / "dask"), scheduler=own.scheduler_address, progress=stop)
+    done = pimsim.sweep.run(SWEEP, out=str(tmp_path / "dask"), resume=True, workers=0)
+    assert done.statuses == {"ok": 20, "infeasible": 20, "failed": 0}
 
 
 def test_workers_of_another_version_are_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:

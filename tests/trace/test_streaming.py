@@ -67,6 +67,7 @@ def _peak(path: Path) -> int:
 
 
 def test_peak_memory_is_that_of_the_largest_template(tmp_path: Path) -> None:
-    short, long = (_peak(_write(tmp_path / f"{count}.jsonl", _templates(count))) for count in (2, 10))
-    assert long < 1.2 * short
+    """Keeping every template would take twenty times the memory; when the collector runs decides the rest."""
+    short, long = (_peak(_write(tmp_path / f"{count}.jsonl", _templates(count))) for count in (2, 40))
+    assert long < 4 * short
     assert long < 4 << 20
