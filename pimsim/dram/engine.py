@@ -49,7 +49,7 @@ class Engine:
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
         self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
-        self.log = np.empty((0, k.LOG_WIDTH), np.int64)  # no rows: no log
+        self.log: Ints | None = None
         self._sink: Callable[[Ints], None] | None = None
 
     @property
@@ -99,7 +99,7 @@ class Engine:
         totals = np.zeros((n, self.new_totals().size), np.int64)
         exposed = np.zeros(n, np.int64)
         parts = [(0, copies, 0, n)]
-        if self.log.shape[0] or watch:
+        if self.log is not None or watch:
             parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
         for part in parts:
             while not self.deliver(
@@ -140,7 +140,7 @@ class Engine:
         if logged < 0:
             self.log = np.empty((2 * -logged, k.LOG_WIDTH), np.int64)
             return False
-        if logged and self._sink:
+        if logged and self.log is not None and self._sink:
             self._sink(self.log[:logged].copy())
         return True
 

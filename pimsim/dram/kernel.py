@@ -12,36 +12,90 @@ State is next-allowed times: issuing `prev` at t raises next[cmd] to t + gap[pre
 Shortcuts, all exact and all off in `stepped` mode:
 - a run of equal commands inside a row is issued as one step, split where a refresh is due;
 - a LOOP whose relative state repeats is moved ahead by whole periods, up to the next refresh;
-- channels with equal state and equal program are computed once (`fold`).
+- channels with equal state and equal program are computed once, and a short program that
+  meets no refresh is replayed when it starts from an equal state again (`fold`).
+
+Where a log may be given, None is no log: numba then compiles code that has nothing of it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+_COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
-def _jit(function: Callable[..., Any], cache: bool = False) -> Callable[..., Any]:
-    """numba.njit, or the plain function under NUMBA_DISABLE_JIT=1.
 
-    The compiled code allocates nothing (scratch comes from `Engine`), so numba's
-    reference counting is left out; with it every call of a helper costs ten times more.
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A compiled function that only compiled functions call; the plain one under NUMBA_DISABLE_JIT=1."""
+    return _compiled(function, no_cpython_wrapper=True, **_unfinished())
+
+
+def _entry(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A compiled function that Python calls, with all that it calls: kept in numba's disk cache."""
+    return _compiled(function, cache=True)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """The compiled code allocates nothing (scratch comes from `Engine`), so numba's reference
+    counting is left out; with it every call of a helper costs ten times more.
     """
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    if not _COMPILES:
         return function
     import numba
 
-    options: dict[str, Any] = {"cache": cache, "_nrt": False, "no_cpython_wrapper": not cache, "no_cfunc_wrapper": True}
+    options |= {"_nrt": False, "no_cfunc_wrapper": True}
     compiled: Callable[..., Any] = numba.njit(**options)(function)
     return compiled
 
 
-def _entry(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that Python calls: kept in numba's disk cache."""
-    return _jit(function, cache=True)
+# what the class Part below has to find in numba's own
+_INTERNALS = ("_linking_libraries", "_final_module", "_finalized", "_ensure_finalized", "_get_module_for_linking")
+
+
+@cache
+def _unfinished() -> dict[str, Any]:
+    """Options by which a function stays as it is until it is part of one that Python calls.
+
+    numba by itself optimises and emits every function together with all that it calls: the
+    bottom of a chain of n calls n times, which is half the time of a first run.  These are
+    internals of numba; where it has others the code is the same and a first run takes longer.
+    """
+    if not _COMPILES:
+        return {}
+    from numba.core import codegen, compiler
+
+    class Part(codegen.JITCodeLibrary):
+        """The code of a function, to be linked; nothing of it is run by itself."""
+
+        def finalize(self) -> None:
+            for library in dict.fromkeys(self._linking_libraries):
+                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            self._ensure_finalized()
+            return 0
+
+        @property
+        def codegen(self) -> Part:
+            return self
+
+        def set_env(self, name: str, env: object) -> None:
+            """No code, no environment."""
+
+    class Compiler(compiler.Compiler):
+        def define_pipelines(self) -> Any:
+            part = Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+            if self.state.library is None and all(hasattr(part, name) for name in _INTERNALS):
+                self.state.library = part
+            return super().define_pipelines()
+
+    return {"pipeline_class": Compiler}
 
 
 # typed, so that numba compiles each function once and not once per literal
@@ -128,7 +182,9 @@ def _earliest(d, s, cmd, bank):
 
 @_jit
 def _write_log(d, w, log, cmd, bank, row, column, t):
-    if log.shape[0] == 0 or t < w[W_LOW] or t >= w[W_HIGH]:
+    if log is None:
+        return
+    if t < w[W_LOW] or t >= w[W_HIGH]:
         return
     at = w[W_LOGGED]
     if at < log.shape[0]:
@@ -356,7 +412,7 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     _block(d, s, cmd, bank, last)
     if d[d[O_COMPLETION] + cmd] > 0:
         _move_data(d, w, cmd, last + d[d[O_COMPLETION] + cmd])
-    if log.shape[0] and clk < w[W_HIGH] and last >= w[W_LOW]:
+    if log is not None and clk < w[W_HIGH] and last >= w[W_LOW]:
         for k in range(n):
             shown = column + k if d[d[O_SHOWS] + cmd] else NONE
             _write_log(d, w, log, cmd, bank, row, shown, clk + (k + 1) * spacing)
@@ -568,11 +624,11 @@ def _skip(d, s, w, log, memory, known, seen, rows, row, most):
     `known` from then on, in later programs too (the log needs a period of its own).
     """
     slot = _slot(known, memory)
-    if log.shape[0] == 0 and _recall(d, s, w, memory, known[slot], row):
+    if log is None and _recall(d, s, w, memory, known[slot], row):
         return _advance(d, s, w, known[slot], rows, most)
     if not seen or not _learn(d, s, w, memory, row):
         return ZERO
-    if log.shape[0]:
+    if log is not None:
         most = _log_periods(d, s, w, log, memory, rows, most)
     else:
         _copy(known[slot], memory)
@@ -984,14 +1040,14 @@ def _replay(d, s, w, outcome, base, start):
 
 
 @_jit
-def _done_before(d, s, w, program, first, last, base, start, outcomes, x):
+def _done_before(d, s, w, program, first, last, base, start, options, outcomes, x):
     """Replay a program that was executed from the same start before; else the place to keep it, NONE if there is none.
 
     The outcome is linear in the start and the base as long as no refresh falls due before
     its last command: nothing that the engine decides by looks at absolute clocks or rows.
     Returns (done, place).
     """
-    if w[W_STEPPED] or last - first > MOST_REQUESTS:
+    if options[1] == 0 or w[W_STEPPED] or last - first > MOST_REQUESTS:
         return False, NONE
     low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
     mixed = _describe_start(d, s, w, x, program, first, last, base, start, low, high)
@@ -1005,8 +1061,8 @@ def _done_before(d, s, w, program, first, last, base, start, outcomes, x):
 
 
 @_jit
-def _run_folded(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
-    """Run channels with the same state and work once; return the channel whose charges count."""
+def _run_channels(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
+    """Run every channel, those with the same state and work once if they fold; return the one whose charges count."""
     fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
     channels = states.shape[0]
     _part(states, owners, links, spans)
@@ -1032,7 +1088,7 @@ def _run_folded(d, states, owners, program, spans, base, start, account, options
             totals[k] += many * w[W_COUNTS + k]
             w[W_COUNTS + k] = 0
         _normalise(d, s, start)
-        if leaders > 1:
+        if leaders > 1 and options[1]:
             _copy(before[channel], s)
             twin = _twin(d, owners, before, spans, channel, start)
             if twin >= 0:
@@ -1043,7 +1099,7 @@ def _run_folded(d, states, owners, program, spans, base, start, account, options
                         owners[other] = twin
                 ends[channel] = ends[twin]
                 continue
-        done, place = _done_before(d, s, w, program, first, last, base, start, outcomes, x)
+        done, place = _done_before(d, s, w, program, first, last, base, start, options, outcomes, x)
         if not done:
             refreshes, since = w[W_REFRESHES], s[R_SINCE]
             _execute(d, s, w, log, program, first, last, base, memory, known)
@@ -1063,8 +1119,8 @@ def _run_folded(d, states, owners, program, spans, base, start, account, options
 
 
 @_jit
-def _run_apart(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
-    """Run every channel; return the one whose charges count, and the log rows.
+def _run_logged(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
+    """Run and log every channel; return the one whose charges count, and the log rows.
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
@@ -1089,7 +1145,7 @@ def _run_apart(d, states, program, spans, base, start, account, options, totals,
         logged = w[W_LOGGED]
         if ends[channel] > ends[critical]:
             critical = channel
-    if log.shape[0] > 0 and logged > log.shape[0]:
+    if log is not None and logged > log.shape[0]:
         return NONE, -logged
     for channel in range(states.shape[0]):
         _copy(states[channel], fresh[channel])
@@ -1148,13 +1204,13 @@ def run_block(
             start = accounted if clock[C_SERIAL] else _ready(after, times, i, ONE)
             if step[I_IS_WORK]:
                 first = end = start
-                if options[1] and log.shape[0] == 0:
-                    critical = _run_folded(
+                if log is None:
+                    critical = _run_channels(
                         d, states, owners, program, spans[i], bases[i, copy], start, max(start, accounted), options,
                         totals[i], ends, log, scratch,
                     )  # fmt: skip
                 else:
-                    critical, logged = _run_apart(
+                    critical, logged = _run_logged(
                         d, states, program, spans[i], bases[i, copy], start, max(start, accounted), options,
                         totals[i], ends, log, scratch,
                     )  # fmt: skip
@@ -1197,7 +1253,7 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
             s[R_SINCE] = stop
         for k in range(c + 1):
             counts[channel, k] = w[W_COUNTS + k]
-    if log.shape[0] > 0 and logged > log.shape[0]:
+    if log is not None and logged > log.shape[0]:
         return -logged
     for channel in range(states.shape[0]):
         _copy(states[channel], fresh[channel])
@@ -1279,7 +1335,7 @@ def serve_channel(d, s, requests, start, channel, options, totals, done, queue, 
             for k in range(best, waiting):
                 queue[k] = queue[k + 1]
     _finish_charges(d, w)
-    if log.shape[0] > 0 and w[W_LOGGED] > log.shape[0]:
+    if log is not None and w[W_LOGGED] > log.shape[0]:
         return -w[W_LOGGED]
     _count(d, w, totals)
     for k in range(d[H_CAUSES]):
