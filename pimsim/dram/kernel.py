@@ -21,11 +21,14 @@ Where a log may be given, None is no log: numba then compiles code that has noth
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
+
+UNKEPT = "no folder for compiled code, so each run compiles it again; set NUMBA_CACHE_DIR to one that can be written to"
 
 _COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
@@ -36,8 +39,12 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _entry(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that Python calls, with all that it calls: kept in numba's disk cache."""
-    return _compiled(function, cache=True)
+    """A compiled function that Python calls, with all that it calls: kept in numba's disk cache, if there is one."""
+    try:
+        return _compiled(function, cache=True)
+    except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
+        warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
+        return _compiled(function)
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

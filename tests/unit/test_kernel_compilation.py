@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numba
+import numba.core.caching
 import numpy as np
 import pytest
 
@@ -33,3 +34,10 @@ def test_where_numba_has_other_internals_the_code_is_the_same(monkeypatch: pytes
     inner, outer = _pair()
     assert outer(np.array([14])) == 8
     assert _emitted(inner) and _emitted(outer)
+
+
+def test_without_a_folder_for_compiled_code_each_run_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
+        double = k._entry(lambda a: a[0] * 2)
+    assert double(np.array([21])) == 42
