@@ -6,6 +6,8 @@ Only click is imported here; each command imports what it needs when it runs, so
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 import pimsim
@@ -42,4 +44,5 @@ for command in (import_trace, to_chakra):
 
 def main() -> None:
     """The entry point of the `pimsim` command."""
+    gc.set_threshold(20_000, 50, 100)  # imports and compilation make many objects and few cycles: a tenth of the time
     cli.main(prog_name="pimsim")
