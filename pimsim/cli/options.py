@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +35,13 @@ def located_in(loaded: Loaded) -> Iterator[None]:
         yield
     except InputError as error:
         raise error.located(locate) from error
+
+
+def patience() -> AbstractContextManager[object]:
+    """Say on a terminal, once a command without a progress bar takes long, why that may be."""
+    from pimsim.results.progress import notice
+
+    return notice(partial(click.echo, err=True)) if sys.stderr.isatty() else nullcontext()
 
 
 @contextmanager

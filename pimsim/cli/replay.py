@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pimsim.cli.options import located_in, set_option
+from pimsim.cli.options import located_in, patience, set_option
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def replay(
     from pimsim.dram.timing import device_of
 
     loaded = api.load(config, list(overrides))
-    with located_in(loaded):
+    with located_in(loaded), patience():
         device = device_of(loaded.config)
         if device.standard.name not in (STANDARD.name, REFERENCE.name):
             what = f"{device.standard.name!r} runs no AiM programs; use {STANDARD.name!r} or {REFERENCE.name!r}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pimsim.cli.options import config_argument, located_in, set_option
+from pimsim.cli.options import config_argument, located_in, patience, set_option
 from pimsim.errors import InputError
 
 
@@ -43,7 +43,7 @@ def traffic(
     from pimsim.traffic.run import RATES, simulate_traffic
 
     loaded = api.load(config, overrides)
-    with located_in(loaded):
+    with located_in(loaded), patience():
         if not 0 <= read_fraction <= 1:  # NaN passes click's ranges
             raise InputError("must be from 0 to 1", key="--read-fraction")
         if rate is not None and not RATES[0] <= rate <= RATES[1]:

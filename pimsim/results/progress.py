@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,22 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 PATIENCE_S = 1.0  # a run shorter than this shows nothing
 
-NOTICE = "the first token is under way; the first run after an installation compiles for about 10 s"
+COMPILES = "the first run after an installation compiles for about 10 s"
+NOTICE = f"the first token is under way; {COMPILES}"
+
+
+@contextmanager
+def notice(
+    say: Callable[[str], object], text: str = COMPILES, patience_s: float = PATIENCE_S
+) -> Iterator[Callable[[], None]]:
+    """Say `text` if the block takes longer than `patience_s` seconds; the value given calls it off."""
+    timer = threading.Timer(patience_s, say, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -35,19 +51,16 @@ def progress_bar(
     bar = Progress(*columns, console=console, transient=True)
     task, started = bar.add_task("tokens"), clock()
 
-    notice = threading.Timer(patience_s, console.print, (NOTICE,), {"style": "dim"})
-    notice.daemon = True
-    notice.start()
+    with notice(partial(console.print, style="dim"), NOTICE, patience_s) as call_off:
 
-    def report(done: int, total: int) -> None:
-        notice.cancel()
-        bar.update(task, completed=done, total=total)
-        if not bar.live.is_started and clock() - started >= patience_s:
-            bar.start()
+        def report(done: int, total: int) -> None:
+            call_off()
+            bar.update(task, completed=done, total=total)
+            if not bar.live.is_started and clock() - started >= patience_s:
+                bar.start()
 
-    try:
-        yield report
-    finally:
-        notice.cancel()
-        if bar.live.is_started:
-            bar.stop()
+        try:
+            yield report
+        finally:
+            if bar.live.is_started:
+                bar.stop()

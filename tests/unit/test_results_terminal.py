@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pimsim.config.loader import Origin
 from pimsim.results.headline import energy_scale, number, percent, time_scale
-from pimsim.results.progress import progress_bar
+from pimsim.results.progress import notice, progress_bar
 from pimsim.results.result import Result
 from pimsim.results.terminal import inputs_line, print_summary
 from tests.result_samples import small_config, small_result, small_tally
@@ -153,3 +153,12 @@ def test_a_slow_first_token_is_explained_and_a_fast_one_is_not() -> None:
             time.sleep(wait_s)
             report(1, 2)
         assert ("compiles" in out.getvalue()) is expected
+
+
+def test_a_command_without_a_bar_explains_itself_once_it_takes_long() -> None:
+    for wait_s, expected in ((0.5, 1), (0.0, 0)):
+        said: list[str] = []
+        with notice(said.append, patience_s=0.1):
+            time.sleep(wait_s)
+        assert len(said) == expected
+        assert all("compiles" in text for text in said)
