@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,15 +152,17 @@ class Engine:
 
 
 KNOWN_PERIODS = 256  # loops whose period is remembered between programs
-KNOWN_OUTCOMES = 512  # programs whose outcome is
+KNOWN_PROGRAMS = 256
+KNOWN_OUTCOMES = (1 << 15, 1 << 12)  # of programs that leave all banks alike, and of others
 
 
-def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Ints, ...]:
+def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Any, ...]:
     """Room for one call: the compiled code allocates nothing."""
     channels = states.shape[0]
     memory = k.M_FIRST + commands + 1 + 2 * causes + states.shape[1]
-    before = k.MOST_REQUESTS * k.REQUEST_WIDTH + k.X_PROGRAM
-    outcome = before + k.Y_FIRST + 2 * (states.shape[1] - k.REGISTERS) + commands + 1 + causes
+    recent = int(table[k.H_WINDOWS] * table[k.H_DEPTH])
+    narrow, wide = recent + commands, recent + int(table[k.H_TIMES] + table[k.H_BANKS])
+    counted = k.Y_FIRST + commands + 1 + causes
     shapes = [
         states.shape,  # fresh
         states.shape,  # before
@@ -169,10 +172,18 @@ def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[
         (memory,),
         (KNOWN_PERIODS, memory),
         (channels,),  # links
-        (KNOWN_OUTCOMES, outcome),
-        (outcome,),  # x
     ]
-    return tuple(np.zeros(shape, np.int64) for shape in shapes)
+    remembered = [
+        (KNOWN_OUTCOMES[0], k.X_FIRST + 2 * narrow + counted),
+        (KNOWN_OUTCOMES[1], k.X_FIRST + 2 * wide + counted),
+        (KNOWN_PROGRAMS + 1, k.P_FIRST + k.MOST_REQUESTS * k.REQUEST_WIDTH),
+        (k.X_FIRST + wide,),
+    ]
+    return (*_zeros(shapes), tuple(_zeros(remembered)))
+
+
+def _zeros(shapes: Iterable[tuple[int, ...]]) -> list[Ints]:
+    return [np.zeros(shape, np.int64) for shape in shapes]
 
 
 def build_table(device: Device, causes: tuple[str, ...]) -> Ints:

@@ -12,8 +12,8 @@ State is next-allowed times: issuing `prev` at t raises next[cmd] to t + gap[pre
 Shortcuts, all exact and all off in `stepped` mode:
 - a run of equal commands inside a row is issued as one step, split where a refresh is due;
 - a LOOP whose relative state repeats is moved ahead by whole periods, up to the next refresh;
-- channels with equal state and equal program are computed once, and a short program that
-  meets no refresh is replayed when it starts from an equal state again (`fold`).
+- channels with equal state and equal program are computed once, and a program that starts
+  from an equal state again, as long before the next refresh, is replayed (`fold`).
 
 Where a log may be given, None is no log: numba then compiles code that has nothing of it.
 """
@@ -158,14 +158,16 @@ W_COUNTS = 15
     M_LEVEL, M_MODE, M_FAR, M_LENGTH, M_MOVES, M_FIRST,
 ) = range(19)  # fmt: skip
 M_KEYS = 5
-# The outcome of a short program that met no refresh (rows of the Engine's table of outcomes):
-# what it started from (program, clocks relative to its start, rows relative to its own),
-# then what it did; the vectors follow the numbers in the order of `_outcome_parts`.
-(X_REQUESTS, X_COLUMN, X_CURSOR, X_OPEN, X_MODE, X_LEVEL, X_FAR) = range(7)
-X_PROGRAM = 8
-MOST_REQUESTS, REQUEST_WIDTH = 8, 8
-(Y_CLK, Y_END, Y_OPEN, Y_SINCE, Y_CLOSED, Y_LEVEL, Y_FAR, Y_MODE) = range(8)
-Y_FIRST = 8
+# A program that was met before (rows of the Engine's table of programs): its number, which no
+# other program ever has; its longest time until the last command; whether its outcomes need
+# the state of single banks; its requests.  The last row of the table counts the programs.
+(P_NUMBER, P_REACH, P_WIDE, P_REQUESTS, P_FIRST) = range(5)
+MOST_REQUESTS, REQUEST_WIDTH = 24, 8
+# The outcome of a program (rows of the Engine's tables of outcomes): what it started from
+# (clocks relative to its start, X_DUE that of the next refresh or FAR_AWAY; rows relative to
+# its own), then what it did; the vectors follow the numbers in the order of `_outcome_parts`.
+(X_PROGRAM, X_COLUMN, X_CURSOR, X_DUE, X_OPEN, X_MODE, X_LEVEL, X_FAR, X_FIRST) = range(9)
+(Y_CLK, Y_END, Y_OPEN, Y_SINCE, Y_CLOSED, Y_LEVEL, Y_FAR, Y_MODE, Y_REFRESHES, Y_FIRST) = range(10)
 # the log's columns
 LOG_WIDTH = 6
 # An instruction of a block: whether the channels work; ASIC clocks, or clocks that the SRAM
@@ -895,14 +897,16 @@ def _note_end(d, w, charges):
 
 
 @_jit
-def _outcome_parts(d):
-    """Where the parts of an outcome start: recent clocks, clocks and rows before; numbers, the same after; counts."""
-    recent = X_PROGRAM + MOST_REQUESTS * REQUEST_WIDTH
-    clocks = recent + d[H_WINDOWS] * d[H_DEPTH]
-    rows = clocks + d[H_TIMES]
-    after = rows + d[H_BANKS]
-    counts = after + Y_FIRST + (after - recent)
-    return recent, clocks, rows, after, counts
+def _outcome_parts(d, wide):
+    """Where the parts of an outcome start: recent clocks, clocks and rows before; numbers, the same after; counts.
+
+    Only a wide one has clocks and rows of single banks.
+    """
+    clocks = X_FIRST + d[H_WINDOWS] * d[H_DEPTH]
+    rows = clocks + (d[H_TIMES] if wide else d[H_CMDS])
+    after = rows + (d[H_BANKS] if wide else 0)
+    counts = after + Y_FIRST + (after - X_FIRST)
+    return X_FIRST, clocks, rows, after, counts
 
 
 @_jit
@@ -937,22 +941,57 @@ def _relative(row, base_row, low, high):
 
 
 @_jit
-def _describe_start(d, s, w, x, program, first, last, base, start, low, high):
-    """Write to `x` everything that decides what a program does if no refresh falls due; return its hash."""
-    recent, clocks, rows, _, _ = _outcome_parts(d)
+def _met(programs, program, first, last):
+    """The place of a program among those met before; it is put there if it is new.
+
+    One that another took the place of gets a new number when it returns.
+    """
+    mixed = last - first
+    for r in range(first, last):
+        mixed = (mixed * 31 + program[r, 3] + program[r, 4] * 7 + program[r, 5]) & HASH
+    counter = programs.shape[0] - 1
+    place = mixed % counter
+    met = programs[place]
+    same = met[P_NUMBER] > 0 and met[P_REQUESTS] == last - first
+    for r in range(first, last):
+        for k in range(REQUEST_WIDTH):
+            same &= met[P_FIRST + (r - first) * REQUEST_WIDTH + k] == program[r, k]
+    if not same:
+        programs[counter, P_NUMBER] += 1
+        met[P_NUMBER], met[P_REACH], met[P_WIDE], met[P_REQUESTS] = programs[counter, P_NUMBER], 0, 0, last - first
+        for r in range(first, last):
+            for k in range(REQUEST_WIDTH):
+                met[P_FIRST + (r - first) * REQUEST_WIDTH + k] = program[r, k]
+    return place
+
+
+@_jit
+def _uniform(d, s, start):
+    """Whether a state is that of all banks alike: nothing of a single bank binds from `start` on, one row for all."""
+    return s[R_FAR] <= start and (s[R_OPEN] == 0 or s[R_LEVEL] >= 0)
+
+
+@_jit
+def _describe_start(d, s, w, x, met, wide, base, start, low, high):
+    """Write to `x` everything that decides what a program does; return its hash.
+
+    A program may meet a refresh if one is due before its longest time is over; if not, when
+    it is due plays no part.
+    """
+    recent, clocks, rows, _, _ = _outcome_parts(d, wide)
     base_row = base // d[H_COLUMNS]
-    x[X_REQUESTS] = last - first
+    x[X_PROGRAM] = met[P_NUMBER]
     x[X_COLUMN] = base % d[H_COLUMNS]
     x[X_CURSOR] = w[W_CURSOR] - start
+    x[X_DUE] = FAR_AWAY
+    if d[H_MODE] == ALL_BANK and s[R_DUE] - start <= met[P_REACH]:
+        x[X_DUE] = s[R_DUE] - start
     x[X_OPEN] = s[R_OPEN]
     x[X_MODE] = s[R_MODE]
     x[X_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
     x[X_FAR] = _times_bound(d, s, start)
-    mixed = (x[X_LEVEL] + x[X_CURSOR]) & HASH
-    for r in range(first, last):
-        for k in range(REQUEST_WIDTH):
-            x[X_PROGRAM + (r - first) * REQUEST_WIDTH + k] = program[r, k]
-        mixed = (mixed * 31 + program[r, 3] + program[r, 4] * 7 + program[r, 5]) & HASH
+    mixed = ((x[X_PROGRAM] * 31 + x[X_CURSOR]) * 31 + (x[X_DUE] & HASH)) & HASH
+    mixed = (mixed * 31 + x[X_LEVEL]) & HASH
     for k in range(d[H_WINDOWS] * d[H_DEPTH]):
         x[recent + k] = s[d[O_RECENT] + k] - start
     for k in range(x[X_FAR]):
@@ -966,12 +1005,9 @@ def _describe_start(d, s, w, x, program, first, last, base, start, low, high):
 
 
 @_jit
-def _same_start(d, x, outcome):
-    recent, clocks, rows, _, _ = _outcome_parts(d)
-    for k in range(X_FAR + 1):
-        if x[k] != outcome[k]:
-            return False
-    for k in range(X_PROGRAM, X_PROGRAM + x[X_REQUESTS] * REQUEST_WIDTH):
+def _same_start(d, x, outcome, wide):
+    recent, clocks, rows, _, _ = _outcome_parts(d, wide)
+    for k in range(X_FIRST):
         if x[k] != outcome[k]:
             return False
     for k in range(recent, clocks + x[X_FAR]):
@@ -985,9 +1021,15 @@ def _same_start(d, x, outcome):
 
 
 @_jit
-def _remember(d, s, w, x, outcome, base, start, since, low, high):
+def _remember(d, s, w, x, met, outcome, wide, base, start, since, refreshes, low, high):
     """Keep what the program described in `x` did; a bank has been open since clock `since` before it."""
-    recent, clocks, rows, after, counts = _outcome_parts(d)
+    met[P_REACH] = max(met[P_REACH], s[R_CLK] - start)
+    if refreshes > 0 and x[X_DUE] == FAR_AWAY:
+        return  # it took longer than it ever did, or one bank after the other is refreshed
+    if not wide and not _uniform(d, s, start):
+        met[P_WIDE] = 1
+        return
+    recent, clocks, rows, after, counts = _outcome_parts(d, wide)
     shift = after + Y_FIRST - recent
     base_row = base // d[H_COLUMNS]
     for k in range(after):
@@ -1001,12 +1043,14 @@ def _remember(d, s, w, x, outcome, base, start, since, low, high):
     outcome[after + Y_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
     outcome[after + Y_FAR] = s[R_FAR] - start
     outcome[after + Y_MODE] = s[R_MODE]
+    outcome[after + Y_REFRESHES] = refreshes
     for k in range(d[H_WINDOWS] * d[H_DEPTH]):
         outcome[recent + shift + k] = s[d[O_RECENT] + k] - start
     for k in range(_times_bound(d, s, start)):
         outcome[clocks + shift + k] = s[d[O_TIMES] + k] - start
-    for k in range(d[H_BANKS]):
-        outcome[rows + shift + k] = _relative(s[d[O_ROW] + k], base_row, low, high)
+    if wide:
+        for k in range(d[H_BANKS]):
+            outcome[rows + shift + k] = _relative(s[d[O_ROW] + k], base_row, low, high)
     for k in range(d[H_CMDS] + 1):
         outcome[counts + k] = w[W_COUNTS + k]
     if outcome[after + Y_CLOSED]:
@@ -1016,9 +1060,9 @@ def _remember(d, s, w, x, outcome, base, start, since, low, high):
 
 
 @_jit
-def _replay(d, s, w, outcome, base, start):
+def _replay(d, s, w, outcome, wide, base, start):
     """Do what the remembered program did, from clock `start` and in the rows of `base`."""
-    recent, clocks, rows, after, counts = _outcome_parts(d)
+    recent, clocks, rows, after, counts = _outcome_parts(d, wide)
     shift = after + Y_FIRST - recent
     base_row = base // d[H_COLUMNS]
     for k in range(d[H_CMDS] + 1):
@@ -1028,49 +1072,62 @@ def _replay(d, s, w, outcome, base, start):
     for k in range(d[H_CAUSES]):
         w[d[O_CHARGED] + k] = outcome[counts + d[H_CMDS] + 1 + k]
     w[W_END] = start + outcome[after + Y_END]
+    s[R_DUE] += outcome[after + Y_REFRESHES] * d[H_INTERVAL]
     s[R_CLK] = start + outcome[after + Y_CLK]
     s[R_OPEN] = outcome[after + Y_OPEN]
     if outcome[after + Y_SINCE] != NEVER:
         s[R_SINCE] = start + outcome[after + Y_SINCE]
-    if outcome[after + Y_LEVEL] != NEVER:
-        s[R_LEVEL] = outcome[after + Y_LEVEL] + base_row if outcome[after + Y_LEVEL] >= 0 else NONE
-    s[R_FAR] = start + outcome[after + Y_FAR]
+    level = outcome[after + Y_LEVEL]
+    if level != NEVER:
+        s[R_LEVEL] = level + base_row if level >= 0 else NONE
     s[R_MODE] = outcome[after + Y_MODE]
     for k in range(d[H_WINDOWS] * d[H_DEPTH]):
         s[d[O_RECENT] + k] = start + outcome[recent + shift + k]
+    if wide:
+        s[R_FAR] = start + outcome[after + Y_FAR]
+        for k in range(d[H_BANKS]):
+            row = outcome[rows + shift + k]
+            if row != NEVER:
+                s[d[O_ROW] + k] = row + base_row if row >= 0 else NONE
+    elif level != NEVER:
+        for k in range(d[H_BANKS]):
+            s[d[O_ROW] + k] = s[R_LEVEL]
     for k in range(_times_bound(d, s, start)):
         s[d[O_TIMES] + k] = start + outcome[clocks + shift + k]
-    for k in range(d[H_BANKS]):
-        row = outcome[rows + shift + k]
-        if row != NEVER:
-            s[d[O_ROW] + k] = row + base_row if row >= 0 else NONE
 
 
 @_jit
-def _done_before(d, s, w, program, first, last, base, start, options, outcomes, x):
-    """Replay a program that was executed from the same start before; else the place to keep it, NONE if there is none.
+def _outcome_of(d, s, w, program, first, last, base, start, remembered):
+    """Replay a program that was executed from the same start before; else the place to keep what it will do.
 
-    The outcome is linear in the start and the base as long as no refresh falls due before
-    its last command: nothing that the engine decides by looks at absolute clocks or rows.
-    Returns (done, place).
+    The outcome is linear in the start and the base: nothing that the engine decides by looks
+    at absolute clocks or rows, and when a refresh is due is part of the start, or none falls
+    due before the last command.  Returns (done, program met, wide, place).
     """
-    if options[1] == 0 or w[W_STEPPED] or last - first > MOST_REQUESTS:
-        return False, NONE
-    low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
-    mixed = _describe_start(d, s, w, x, program, first, last, base, start, low, high)
-    place = mixed % outcomes.shape[0]
-    outcome = outcomes[place]
-    _, _, _, after, _ = _outcome_parts(d)
-    if _same_start(d, x, outcome) and not _due(d, s, start + outcome[after + Y_CLK]):
-        _replay(d, s, w, outcome, base, start)
-        return True, place
-    return False, place
+    narrow, broad, programs, x = remembered
+    if w[W_STEPPED] or last - first > MOST_REQUESTS:
+        return False, NONE, False, NONE
+    number = _met(programs, program, first, last)
+    met = programs[number]
+    wide = met[P_WIDE] > 0 or not _uniform(d, s, start)
+    low, high = FAR_AWAY, NONE
+    if s[R_OPEN] > 0:
+        low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
+    mixed = _describe_start(d, s, w, x, met, wide, base, start, low, high)
+    table = broad if wide else narrow
+    place = mixed % table.shape[0]
+    outcome = table[place]
+    _, _, _, after, _ = _outcome_parts(d, wide)
+    if _same_start(d, x, outcome, wide) and (x[X_DUE] != FAR_AWAY or not _due(d, s, start + outcome[after + Y_CLK])):
+        _replay(d, s, w, outcome, wide, base, start)
+        return True, number, wide, place
+    return False, number, wide, place
 
 
 @_jit
 def _run_channels(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run every channel, those with the same state and work once if they fold; return the one whose charges count."""
-    fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
+    fresh, before, counts, charges, w, memory, known, links, remembered = scratch
     channels = states.shape[0]
     _part(states, owners, links, spans)
     leaders = 0
@@ -1106,14 +1163,20 @@ def _run_channels(d, states, owners, program, spans, base, start, account, optio
                         owners[other] = twin
                 ends[channel] = ends[twin]
                 continue
-        done, place = _done_before(d, s, w, program, first, last, base, start, options, outcomes, x)
+        done, number, wide, place = False, NONE, False, NONE
+        if options[1]:
+            done, number, wide, place = _outcome_of(d, s, w, program, first, last, base, start, remembered)
         if not done:
             refreshes, since = w[W_REFRESHES], s[R_SINCE]
             _execute(d, s, w, log, program, first, last, base, memory, known)
             _finish_charges(d, w)
-            if place != NONE and w[W_REFRESHES] == refreshes:
+            if number != NONE:
+                narrow, broad, programs, x = remembered
                 low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
-                _remember(d, s, w, x, outcomes[place], base, start, since, low, high)
+                _remember(
+                    d, s, w, x, programs[number], (broad if wide else narrow)[place], wide, base, start, since,
+                    w[W_REFRESHES] - refreshes, low, high,
+                )  # fmt: skip
         for k in range(d[H_CMDS] + 1):
             counts[channel, k] = w[W_COUNTS + k]
             totals[k] += many * w[W_COUNTS + k]
@@ -1131,7 +1194,7 @@ def _run_logged(d, states, program, spans, base, start, account, options, totals
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
+    fresh, before, counts, charges, w, memory, known, links, remembered = scratch
     logged = ZERO
     critical: Any = ZERO
     for channel in range(states.shape[0]):
@@ -1247,7 +1310,7 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
     Returns the log rows, negative (and nothing changed) if the log would overflow.
     """
     c = d[H_CMDS]
-    fresh, before, counts, charges, w, memory, known, links, outcomes, x = scratch
+    fresh, before, counts, charges, w, memory, known, links, remembered = scratch
     logged = ZERO
     for channel in range(states.shape[0]):
         s = fresh[channel]
