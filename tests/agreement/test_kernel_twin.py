@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pimsim
+from pimsim.dram import kernel
+from pimsim.dram import program as requests
 from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.engine import FOREVER, Engine
 from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
-from pimsim.dram.timing import Device
+from pimsim.dram.timing import Device, device_of
 from tests.examples import examples
 from tests.strategies import ROWS, devices, programs
 
@@ -25,13 +28,20 @@ EXTRA_ROWS = 16  # room for the base that shifts a program's columns
 class Step:
     """One program per channel (None: the channel rests), all started `idle` clocks after the last data end.
 
-    The first `accounted` clocks are somebody else's.
+    With a phase they wait for the next clock of that phase between two refreshes.  The first
+    `accounted` clocks are somebody else's.
     """
 
     programs: list[Program | None]
     base: int
     idle: int
     accounted: int
+    phase: int | None = None
+
+    def start(self, end: int, device: Device) -> int:
+        """The clock at which it starts if the work before it ended at `end`."""
+        start = end + self.idle
+        return start if self.phase is None else start + (self.phase - start) % device.refresh_interval
 
 
 @st.composite
@@ -59,12 +69,18 @@ def repeated_cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
     """A few steps carried out again and again: the kernel knows them from then on."""
     device, work, tail = draw(cases())
     row = st.integers(0, EXTRA_ROWS).map(lambda r: r * device.columns)
-    order = draw(st.lists(st.tuples(st.sampled_from(work), st.none() | row, st.booleans()), min_size=5, max_size=14))
+    phases: st.SearchStrategy[int | None] = st.none()
+    if device.refresh_interval:  # few, so that refreshes fall due at the same distances again
+        some = draw(st.lists(st.integers(0, device.refresh_interval - 1), min_size=1, max_size=3))
+        phases |= st.sampled_from(some)
+    order = draw(
+        st.lists(st.tuples(st.sampled_from(work), st.none() | row, st.booleans(), phases), min_size=5, max_size=20)
+    )
     return (
         device,
         [
-            replace(step, base=step.base if base is None else base, idle=step.idle if pause else 0)
-            for step, base, pause in order
+            replace(step, base=step.base if base is None else base, idle=step.idle if pause else 0, phase=phase)
+            for step, base, pause, phase in order
         ],
         tail,
     )
@@ -86,7 +102,7 @@ def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
     outcome = Outcome([], [], {}, 0, [])
     end = 0
     for step in work:
-        start = end + step.idle
+        start = step.start(end, device)
         ends, causes = [], []
         for controller, program in zip(controllers, step.programs, strict=True):
             if program is not None:
@@ -132,7 +148,7 @@ def run_on_kernel(
     for step in work:
         program, spans = spliced(step.programs)
         before = totals.copy()
-        start = end + step.idle
+        start = step.start(end, device)
         end = engine.run(program, spans, step.base, start, totals, start + step.accounted)
         charged = (totals - before)[commands + 1 :].tolist()
         outcome.ends.append(engine.ends.tolist())
@@ -185,6 +201,29 @@ def test_what_the_kernel_knows_from_before_changes_nothing(case: tuple[Device, l
     outcome = run_on_kernel(*case, stepped=False, fold=True)
     assert (outcome.ends, outcome.causes) == (expected.ends, expected.causes)
     assert (outcome.counts, outcome.open_cycles) == (expected.counts, expected.open_cycles)
+
+
+def test_a_program_that_meets_a_refresh_is_replayed_when_it_is_due_at_the_same_distance() -> None:
+    device = device_of(pimsim.load_config("configs/pim-gpt.yaml", {"dram.channels": 1}))
+    mac, result = device.standard.index("MACAB"), device.standard.index("RDMAC")
+    work = requests.program([requests.loop(mac, 0, 400, device.columns, device.columns, result), requests.close()])
+    engine = Engine(device)
+    interval, (narrow, *_) = device.refresh_interval, engine.scratch[-1]
+
+    def run(n: int, phase: int) -> tuple[int, int]:
+        """Clocks and MACs of the n-th interval's run."""
+        totals, start = engine.new_totals(), n * 10 * interval + phase
+        return engine.run(work, np.array([[0, len(work)]]), 0, start, totals) - start, int(totals[mac])
+
+    first = run(1, 1000)
+    assert first[0] > interval  # one refresh at least falls into it
+    assert [run(n, 1000) for n in (2, 3, 4)] == [first] * 3
+    (known,) = np.flatnonzero(narrow[:, kernel.X_PROGRAM])
+    assert narrow[known, kernel.X_DUE] == interval - 1000
+    counted = narrow.shape[1] - len(engine.causes) - len(device.command_names) - 1
+    narrow[known, counted + mac] += 1  # what is wrong here comes out if it is replayed, and only then
+    assert run(5, 1000) == (first[0], first[1] + 1)
+    assert run(6, 1001)[1] == first[1]
 
 
 @pytest.mark.nojit
