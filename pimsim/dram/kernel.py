@@ -1102,13 +1102,13 @@ def _outcome_of(d, s, w, program, first, last, base, start, remembered):
 
     The outcome is linear in the start and the base: nothing that the engine decides by looks
     at absolute clocks or rows, and when a refresh is due is part of the start, or none falls
-    due before the last command.  Returns (done, program met, wide, place).
+    due before the last command.  Returns (done, which of the programs met, wide, place).
     """
     narrow, broad, programs, x = remembered
     if w[W_STEPPED] or last - first > MOST_REQUESTS:
         return False, NONE, False, NONE
-    number = _met(programs, program, first, last)
-    met = programs[number]
+    which = _met(programs, program, first, last)
+    met = programs[which]
     wide = met[P_WIDE] > 0 or not _uniform(d, s, start)
     low, high = FAR_AWAY, NONE
     if s[R_OPEN] > 0:
@@ -1120,8 +1120,8 @@ def _outcome_of(d, s, w, program, first, last, base, start, remembered):
     _, _, _, after, _ = _outcome_parts(d, wide)
     if _same_start(d, x, outcome, wide) and (x[X_DUE] != FAR_AWAY or not _due(d, s, start + outcome[after + Y_CLK])):
         _replay(d, s, w, outcome, wide, base, start)
-        return True, number, wide, place
-    return False, number, wide, place
+        return True, which, wide, place
+    return False, which, wide, place
 
 
 @_jit
@@ -1163,18 +1163,18 @@ def _run_channels(d, states, owners, program, spans, base, start, account, optio
                         owners[other] = twin
                 ends[channel] = ends[twin]
                 continue
-        done, number, wide, place = False, NONE, False, NONE
+        done, which, wide, place = False, NONE, False, NONE
         if options[1]:
-            done, number, wide, place = _outcome_of(d, s, w, program, first, last, base, start, remembered)
+            done, which, wide, place = _outcome_of(d, s, w, program, first, last, base, start, remembered)
         if not done:
             refreshes, since = w[W_REFRESHES], s[R_SINCE]
             _execute(d, s, w, log, program, first, last, base, memory, known)
             _finish_charges(d, w)
-            if number != NONE:
+            if which != NONE:
                 narrow, broad, programs, x = remembered
                 low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
                 _remember(
-                    d, s, w, x, programs[number], (broad if wide else narrow)[place], wide, base, start, since,
+                    d, s, w, x, programs[which], (broad if wide else narrow)[place], wide, base, start, since,
                     w[W_REFRESHES] - refreshes, low, high,
                 )  # fmt: skip
         for k in range(d[H_CMDS] + 1):
