@@ -151,9 +151,10 @@ class Engine:
         return int(self._states[self._owners, k.R_CLK].min())
 
 
-KNOWN_PERIODS = 256  # loops whose period is remembered between programs
-KNOWN_PROGRAMS = 256
-KNOWN_OUTCOMES = (1 << 15, 1 << 12)  # of programs that leave all banks alike, and of others
+# how much is remembered from one program to the next: primes, as places are remainders of hashes
+KNOWN_PERIODS = 251
+KNOWN_PROGRAMS = 1021
+KNOWN_OUTCOMES = (32749, 4093)  # of programs that leave all banks alike, and of others
 
 
 def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Any, ...]:

@@ -948,7 +948,8 @@ def _met(programs, program, first, last):
     """
     mixed = last - first
     for r in range(first, last):
-        mixed = (mixed * 31 + program[r, 3] + program[r, 4] * 7 + program[r, 5]) & HASH
+        bank, lin, n, stride, used = program[r, 2], program[r, 3], program[r, 4], program[r, 5], program[r, 6]
+        mixed = (mixed * 31 + lin * 1_000_003 + bank * 65_537 + n * 8191 + stride * 131 + used * 17) & HASH
     counter = programs.shape[0] - 1
     place = mixed % counter
     met = programs[place]
