@@ -177,6 +177,8 @@ def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[
     remembered = [
         (KNOWN_OUTCOMES[0], k.X_FIRST + 2 * narrow + counted),
         (KNOWN_OUTCOMES[1], k.X_FIRST + 2 * wide + counted),
+        (4 * KNOWN_OUTCOMES[0] + 1,),  # where they are, by hash
+        (4 * KNOWN_OUTCOMES[1] + 1,),
         (KNOWN_PROGRAMS + 1, k.P_FIRST + k.MOST_REQUESTS * k.REQUEST_WIDTH),
         (k.X_FIRST + wide,),
     ]

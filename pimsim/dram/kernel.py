@@ -1098,6 +1098,16 @@ def _replay(d, s, w, outcome, wide, base, start):
 
 
 @_jit
+def _place(index, mixed, places):
+    """Where the outcome with a hash is kept: in the order they came, so that what is used together lies together."""
+    last = index.size - 1
+    if index[mixed % last] == 0:
+        index[last] += 1  # how many there are
+        index[mixed % last] = index[last]
+    return index[mixed % last] % places
+
+
+@_jit
 def _outcome_of(d, s, w, program, first, last, base, start, remembered):
     """Replay a program that was executed from the same start before; else the place to keep what it will do.
 
@@ -1105,7 +1115,7 @@ def _outcome_of(d, s, w, program, first, last, base, start, remembered):
     at absolute clocks or rows, and when a refresh is due is part of the start, or none falls
     due before the last command.  Returns (done, which of the programs met, wide, place).
     """
-    narrow, broad, programs, x = remembered
+    narrow, broad, narrow_index, broad_index, programs, x = remembered
     if w[W_STEPPED] or last - first > MOST_REQUESTS:
         return False, NONE, False, NONE
     which = _met(programs, program, first, last)
@@ -1115,8 +1125,8 @@ def _outcome_of(d, s, w, program, first, last, base, start, remembered):
     if s[R_OPEN] > 0:
         low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
     mixed = _describe_start(d, s, w, x, met, wide, base, start, low, high)
-    table = broad if wide else narrow
-    place = mixed % table.shape[0]
+    table, index = (broad, broad_index) if wide else (narrow, narrow_index)
+    place = _place(index, mixed, table.shape[0])
     outcome = table[place]
     _, _, _, after, _ = _outcome_parts(d, wide)
     if _same_start(d, x, outcome, wide) and (x[X_DUE] != FAR_AWAY or not _due(d, s, start + outcome[after + Y_CLK])):
@@ -1149,9 +1159,10 @@ def _run_channels(d, states, owners, program, spans, base, start, account, optio
         s = states[channel]
         _begin(d, s, w, log, start, account, channel, options, ZERO)
         many = links[channel]
-        for k in range(d[H_CMDS] + 1):
-            totals[k] += many * w[W_COUNTS + k]
-            w[W_COUNTS + k] = 0
+        if w[W_REFRESHES]:
+            for k in range(d[H_CMDS] + 1):
+                totals[k] += many * w[W_COUNTS + k]
+                w[W_COUNTS + k] = 0
         _normalise(d, s, start)
         if leaders > 1 and options[1]:
             _copy(before[channel], s)
@@ -1172,7 +1183,7 @@ def _run_channels(d, states, owners, program, spans, base, start, account, optio
             _execute(d, s, w, log, program, first, last, base, memory, known)
             _finish_charges(d, w)
             if which != NONE:
-                narrow, broad, programs, x = remembered
+                narrow, broad, _, _, programs, x = remembered
                 low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
                 _remember(
                     d, s, w, x, programs[which], (broad if wide else narrow)[place], wide, base, start, since,
