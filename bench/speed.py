@@ -42,8 +42,8 @@ def main(tokens: int = 1024) -> None:
     """Print the tables."""
     plan, few = plan_of(tokens), plan_of(2)
     run_system(plan_of(1), fast=True)  # compile
-    commands, seconds, inside = run_system(plan, fast=True)
-    stepped_commands, stepped, _ = run_system(few, fast=False)
+    commands, seconds, inside = best_of_three(plan, fast=True)
+    stepped_commands, stepped, _ = best_of_three(few, fast=False)
     rates = {
         "fast, whole process with report": commands / process_seconds(tokens),
         "fast, simulation": commands / seconds,
@@ -105,6 +105,11 @@ def run_system(plan: Plan, fast: bool) -> tuple[int, float, float]:
     start = time.perf_counter()
     tally = System(plan, engine).run()
     return sum(tally.commands.values()), time.perf_counter() - start, inside
+
+
+def best_of_three(plan: Plan, fast: bool) -> tuple[int, float, float]:
+    """`run_system`, the run that was disturbed least: inside the fast engine are fifths of a second only."""
+    return min((run_system(plan, fast) for _ in range(3)), key=lambda run: run[2])
 
 
 def gemv_ms() -> float:
