@@ -151,10 +151,9 @@ class Engine:
         return int(self._states[self._owners, k.R_CLK].min())
 
 
-# how much is remembered from one program to the next: primes, as places are remainders of hashes
-KNOWN_PERIODS = 251
-KNOWN_PROGRAMS = 1021
-KNOWN_OUTCOMES = (32749, 4093)  # of programs that leave all banks alike, and of others
+# how much is remembered from one program to the next
+KNOWN_PERIODS, KNOWN_PROGRAMS = 251, 1021  # primes, as the place of each is the remainder of a hash
+KNOWN_OUTCOMES = (32749, 4093)  # of programs that leave all banks alike, and of others; in the order they came
 
 
 def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Any, ...]:

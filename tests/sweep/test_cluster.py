@@ -69,7 +69,7 @@ def test_a_finished_point_that_its_worker_took_along_is_simulated_again(
         return fetch(self, future, request)
 
     monkeypatch.setattr(dask_backend.Cluster, "_row", kill_its_worker)
-    monkeypatch.setattr(dask_backend, "_evaluate", _sleep_once_lost)
+    monkeypatch.setattr(dask_backend, "_evaluate", _slow_row)
     with dask_backend.Cluster(cluster.scheduler_address) as backend:
         rows = dict(backend.map((i, Request({"name": str(i)})) for i in range(3)))
     assert lost == ["lost"] and rows == {i: {"name": str(i)} for i in range(3)}
@@ -84,7 +84,7 @@ def _wait_for(state: Callable[[], str], wanted: str) -> str:
     return state()
 
 
-def _sleep_once_lost(version: str, request: Request) -> Any:
+def _slow_row(version: str, request: Request) -> Any:
     """A row; slow enough that the second time is not over before the loss was seen."""
     time.sleep(1.0)
     return {"name": request.values["name"]}
