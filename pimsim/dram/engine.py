@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import product
+from itertools import count, product
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,13 @@ FOREVER = k.FOREVER
 class Block:
     """Instructions that are carried out `copies` times; the arrays are explained at `kernel.run_block`.
 
-    program (rows, 8); spans (n, channels, 2); bases (n, copies); steps (n, 3): whether the
-    channels work, clocks, tail; after (n, m).
+    program (rows, 8); spans (n, channels, 2); numbers (n, channels), see `Engine.numbers`;
+    bases (n, copies); steps (n, 3): whether the channels work, clocks, tail; after (n, m).
     """
 
     program: Ints
     spans: Ints
+    numbers: Ints
     bases: Ints
     steps: Ints
     after: Ints
@@ -50,6 +51,8 @@ class Engine:
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
         self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
+        self._numbers: dict[bytes, int] = {}
+        self._new_numbers = count(1)
         self.log: Ints | None = None
         self._sink: Callable[[Ints], None] | None = None
 
@@ -61,7 +64,33 @@ class Engine:
 
     def _unfold(self) -> None:
         self._states[:] = self._states[self._owners]
+        self._states[:, k.R_TRAIL] = 0  # they may be changed
         self._owners[:] = np.arange(self.device.channels)
+
+    def numbers(self, program: Ints, spans: Ints) -> Ints:
+        """(channels,): equal numbers for equal programs, by which the engine knows them again; 0 for none."""
+        parts = [(first, last) for first, last in spans.tolist()]
+        known = {part: self._number(program[slice(*part)]) for part in set(parts)}
+        return np.array([known[part] for part in parts], np.int64)
+
+    def _number(self, program: Ints) -> int:
+        if not 0 < len(program) <= LONGEST_KNOWN:
+            return 0
+        key = program.tobytes()
+        if key not in self._numbers:
+            if len(self._numbers) == KNOWN_PROGRAMS:
+                self._numbers.clear()
+            self._numbers[key] = next(self._new_numbers)  # one that no other program ever has
+        return self._numbers[key]
+
+    def _make_room(self) -> None:
+        """Forget all outcomes if there are too many of them."""
+        _, _, _, outcomes, index, links, *_ = self.scratch[2]
+        if outcomes[0] > 0.9 * len(outcomes):
+            outcomes[0] = 1
+            index[:] = 0
+            links[:] = 0
+            self._states[:, k.R_TRAIL] = 0
 
     def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = k.FOREVER) -> None:
         """Send every command with low <= clk < high to `sink`, unsorted between channels."""
@@ -80,7 +109,8 @@ class Engine:
         base shifts every linear column of the array.  Clocks before `account` are somebody
         else's and are not charged to causes again.  `ends` then has each channel's data end.
         """
-        one = Block(program, spans[np.newaxis], np.array([[base]]), np.array([[1, 0, -1]]), np.array([[1]]))
+        numbers = self.numbers(program, spans)[np.newaxis]
+        one = Block(program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[1, 0, -1]]), np.array([[1]]))
         times = np.array([[0, 0], [start, start]])
         counted, _ = self.run_block(one, times, np.array([max(start, account), 0, 0]))
         totals += counted[0]
@@ -96,6 +126,7 @@ class Engine:
         instruction waits for the other.  Both are updated.  watch(copy, instruction) is called
         after each one.
         """
+        self._make_room()
         n, copies = block.bases.shape
         totals = np.zeros((n, self.new_totals().size), np.int64)
         exposed = np.zeros(n, np.int64)
@@ -110,6 +141,7 @@ class Engine:
                     self._owners,
                     block.program,
                     block.spans,
+                    block.numbers,
                     block.bases,
                     block.steps,
                     block.after,
@@ -151,37 +183,33 @@ class Engine:
         return int(self._states[self._owners, k.R_CLK].min())
 
 
-# how much is remembered from one program to the next
-KNOWN_PERIODS, KNOWN_PROGRAMS = 251, 1021  # primes, as the place of each is the remainder of a hash
-KNOWN_OUTCOMES = (32749, 4093)  # of programs that leave all banks alike, and of others; in the order they came
+# how much is remembered from one program to the next; powers of 2 but for the periods, a prime
+KNOWN_PERIODS, KNOWN_PROGRAMS, KNOWN_LINKS, KNOWN_STARTS = 251, 1 << 14, 1 << 16, 1 << 17
+LONGEST_KNOWN = 512  # requests of a program
+OUTCOMES = 1 << 22  # words: 32 MiB, as far as they are used
 
 
 def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Any, ...]:
     """Room for one call: the compiled code allocates nothing."""
-    channels = states.shape[0]
-    memory = k.M_FIRST + commands + 1 + 2 * causes + states.shape[1]
-    recent = int(table[k.H_WINDOWS] * table[k.H_DEPTH])
-    narrow, wide = recent + commands, recent + int(table[k.H_TIMES] + table[k.H_BANKS])
-    counted = k.Y_FIRST + commands + 1 + causes
-    shapes = [
-        states.shape,  # fresh
-        states.shape,  # before
-        (channels, commands + 1),  # counts
-        (channels, causes),  # charges
+    channels, width = states.shape
+    memory = k.M_FIRST + commands + 1 + 2 * causes + width
+    one_channel = [
         (k.W_COUNTS + commands + 1 + 2 * causes,),
         (memory,),
         (KNOWN_PERIODS, memory),
-        (channels,),  # links
+        (OUTCOMES,),
+        (KNOWN_STARTS,),  # where they are, by the hash of the state
+        (KNOWN_LINKS, k.LINK_WIDTH),  # and by the outcome before
+        (KNOWN_PROGRAMS, k.PROGRAM_WIDTH),
+        (k.X_FIRST + width,),
+        (k.LINK_WIDTH,),
     ]
-    remembered = [
-        (KNOWN_OUTCOMES[0], k.X_FIRST + 2 * narrow + counted),
-        (KNOWN_OUTCOMES[1], k.X_FIRST + 2 * wide + counted),
-        (4 * KNOWN_OUTCOMES[0] + 1,),  # where they are, by hash
-        (4 * KNOWN_OUTCOMES[1] + 1,),
-        (KNOWN_PROGRAMS + 1, k.P_FIRST + k.MOST_REQUESTS * k.REQUEST_WIDTH),
-        (k.X_FIRST + wide,),
-    ]
-    return (*_zeros(shapes), tuple(_zeros(remembered)))
+    charges, followers, fresh, counts = _zeros(
+        [(channels, causes), (channels,), states.shape, (channels, commands + 1)]
+    )
+    scratch = (charges, followers, tuple(_zeros(one_channel)), fresh, counts)
+    scratch[2][3][0] = 1  # the first free place
+    return scratch
 
 
 def _zeros(shapes: Iterable[tuple[int, ...]]) -> list[Ints]:

@@ -20,90 +20,11 @@ Where a log may be given, None is no log: numba then compiles code that has noth
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-UNKEPT = "no folder for compiled code, so each run compiles it again; set NUMBA_CACHE_DIR to one that can be written to"
-
-_COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
-
-
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that only compiled functions call; the plain one under NUMBA_DISABLE_JIT=1."""
-    return _compiled(function, no_cpython_wrapper=True, **_unfinished())
-
-
-def _entry(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that Python calls, with all that it calls: kept in numba's disk cache, if there is one."""
-    try:
-        return _compiled(function, cache=True)
-    except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
-        warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
-        return _compiled(function)
-
-
-def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """The compiled code allocates nothing (scratch comes from `Engine`), so numba's reference
-    counting is left out; with it every call of a helper costs ten times more.
-    """
-    if not _COMPILES:
-        return function
-    import numba
-
-    options |= {"_nrt": False, "no_cfunc_wrapper": True}
-    compiled: Callable[..., Any] = numba.njit(**options)(function)
-    return compiled
-
-
-# what the class Part below has to find in numba's own
-_INTERNALS = ("_linking_libraries", "_final_module", "_finalized", "_ensure_finalized", "_get_module_for_linking")
-
-
-@cache
-def _unfinished() -> dict[str, Any]:
-    """Options by which a function stays as it is until it is part of one that Python calls.
-
-    numba by itself optimises and emits every function together with all that it calls: the
-    bottom of a chain of n calls n times, which is half the time of a first run.  These are
-    internals of numba; where it has others the code is the same and a first run takes longer.
-    """
-    if not _COMPILES:
-        return {}
-    from numba.core import codegen, compiler
-
-    class Part(codegen.JITCodeLibrary):
-        """The code of a function, to be linked; nothing of it is run by itself."""
-
-        def finalize(self) -> None:
-            for library in dict.fromkeys(self._linking_libraries):
-                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-            self._finalized = True
-
-        def get_pointer_to_function(self, name: str) -> int:
-            self._ensure_finalized()
-            return 0
-
-        @property
-        def codegen(self) -> Part:
-            return self
-
-        def set_env(self, name: str, env: object) -> None:
-            """No code, no environment."""
-
-    class Compiler(compiler.Compiler):
-        def define_pipelines(self) -> Any:
-            part = Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
-            if self.state.library is None and all(hasattr(part, name) for name in _INTERNALS):
-                self.state.library = part
-            return super().define_pipelines()
-
-    return {"pipeline_class": Compiler}
-
+from pimsim.dram.compiler import entry, jit, table, view
 
 # typed, so that numba compiles each function once and not once per literal
 NONE = np.int64(-1)
@@ -136,11 +57,14 @@ NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
 (O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(33, 40)
 HEADER = 40
 # A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open,
-# or -1; R_FAR: no clock of a single bank or bank group binds from here on); open row or -1
-# (banks); next-allowed clocks of the channel (c), of each bank (banks, c), of each bank
-# group (groups, c); clocks of the latest commands of each window (x, depth), oldest first.
-(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL, R_MODE, R_FAR) = range(8)
-REGISTERS = 8
+# or -1; R_FAR: no clock of a single bank or bank group binds from here on; R_TRAIL: the
+# outcome whose replay or first execution led here, 0 if something else did; R_ORIGIN and
+# R_BASE: from which clock and in the rows of which base; R_LATE: whether what follows the
+# registers is still as it was before that); open row or -1 (banks); next-allowed clocks of
+# the channel (c), of each bank (banks, c), of each bank group (groups, c); clocks of the
+# latest commands of each window (x, depth), oldest first.
+(R_DUE, R_TURN, R_CLK, R_OPEN, R_SINCE, R_LEVEL, R_MODE, R_FAR, R_TRAIL, R_ORIGIN, R_BASE, R_LATE) = range(12)
+REGISTERS = 12
 # The scratch `w` of one program on one channel: registers; commands counted (c) and clocks
 # with a bank open (1); clocks charged to each cause up to the data end; clocks past it,
 # kept only if a later command moves data.
@@ -158,16 +82,24 @@ W_COUNTS = 15
     M_LEVEL, M_MODE, M_FAR, M_LENGTH, M_MOVES, M_FIRST,
 ) = range(19)  # fmt: skip
 M_KEYS = 5
-# A program that was met before (rows of the Engine's table of programs): its number, which no
-# other program ever has; its longest time until the last command; whether its outcomes need
-# the state of single banks; its requests.  The last row of the table counts the programs.
-(P_NUMBER, P_REACH, P_WIDE, P_REQUESTS, P_FIRST) = range(5)
-MOST_REQUESTS, REQUEST_WIDTH = 24, 8
-# The outcome of a program (rows of the Engine's tables of outcomes): what it started from
-# (clocks relative to its start, X_DUE that of the next refresh or FAR_AWAY; rows relative to
-# its own), then what it did; the vectors follow the numbers in the order of `_outcome_parts`.
+# An outcome: what a program did from a state, in the Engine's `outcomes`, one behind the
+# other (the first word says where the next one goes).  Numbers, then commands counted (c)
+# and clocks with a bank open (1), clocks charged to each cause, then what is behind the
+# registers of the state afterwards: latest commands of windows, clocks and, unless all banks
+# are alike, rows; then, from Y_START on, the description of the state that it started from.
+# Clocks are relative to the start, rows to the base.  Y_WHOLE: the program left nothing as
+# it was of what is behind the registers.
+(
+    Y_START, Y_CLK, Y_END, Y_OPEN, Y_SINCE, Y_CLOSED, Y_LEVEL, Y_FAR, Y_MODE, Y_REFRESHES, Y_WIDE, Y_WHOLE, Y_DUE,
+    Y_FIRST,
+) = range(14)  # fmt: skip
+# The description of a start `x`; X_DUE: clocks until the next refresh is due, or FAR_AWAY.
 (X_PROGRAM, X_COLUMN, X_CURSOR, X_DUE, X_OPEN, X_MODE, X_LEVEL, X_FAR, X_FIRST) = range(9)
-(Y_CLK, Y_END, Y_OPEN, Y_SINCE, Y_CLOSED, Y_LEVEL, Y_FAR, Y_MODE, Y_REFRESHES, Y_FIRST) = range(10)
+# A program that may be met again: its number, and its longest time until the last command.
+(P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
+# The same by the outcome that led to it: that, clocks since its start, the program, ..., how
+# far the base moved, if a row is open.
+(L_TRAIL, L_AFTER, L_PROGRAM, L_COLUMN, L_CURSOR, L_DUE, L_MOVE, L_OUTCOME, LINK_WIDTH) = range(9)
 # the log's columns
 LOG_WIDTH = 6
 # An instruction of a block: whether the channels work; ASIC clocks, or clocks that the SRAM
@@ -177,7 +109,7 @@ LOG_WIDTH = 6
 (C_ACCOUNTED, C_ASIC, C_SERIAL) = range(3)
 
 
-@_jit
+@jit
 def _earliest(d, s, cmd, bank):
     """The first clock at which `cmd` may issue."""
     t = s[d[O_TIMES] + cmd]
@@ -189,14 +121,14 @@ def _earliest(d, s, cmd, bank):
     return t
 
 
-@_jit
+@jit
 def _write_log(d, w, log, cmd, bank, row, column, t):
     if log is None:
         return
     if t < w[W_LOW] or t >= w[W_HIGH]:
         return
     at = w[W_LOGGED]
-    if at < log.shape[0]:
+    if at < len(log):
         log[at, 0] = t
         log[at, 1] = w[W_CHANNEL]
         log[at, 2] = cmd
@@ -207,7 +139,7 @@ def _write_log(d, w, log, cmd, bank, row, column, t):
     w[W_LOGGED] = at + 1
 
 
-@_jit
+@jit
 def _charge(d, w, cause, t):
     """Charge the clocks since the cursor; those past the data end only provisionally."""
     cursor = w[W_CURSOR]
@@ -221,7 +153,7 @@ def _charge(d, w, cause, t):
     w[W_CURSOR] = t
 
 
-@_jit
+@jit
 def _move_data(d, w, cmd, until):
     """A command's data crosses the pins until `until`: everything pending was needed."""
     if until > w[W_END]:
@@ -232,14 +164,14 @@ def _move_data(d, w, cmd, until):
             w[d[O_PENDING] + k] = 0
 
 
-@_jit
+@jit
 def _raise(d, s, at, gaps, t):
     """next[k] = max(next[k], t + gap[k]) for the vectors that start at s[at] and d[gaps]."""
     for k in range(d[H_CMDS]):
         s[at + k] = max(s[at + k], t + d[gaps + k])
 
 
-@_jit
+@jit
 def _block(d, s, cmd, bank, t):
     """Raise the next-allowed clocks that `cmd` at clock t holds back."""
     width = d[H_CMDS]
@@ -257,7 +189,7 @@ def _block(d, s, cmd, bank, t):
             s[at + depth - 1] = t
 
 
-@_jit
+@jit
 def _turn_banks(d, s, w, log, cmd, bank, row, t):
     """Open or close the banks that `cmd` addresses; count the clocks with one open."""
     was = s[R_OPEN]
@@ -278,7 +210,7 @@ def _turn_banks(d, s, w, log, cmd, bank, row, t):
         w[W_COUNTS + d[H_CMDS]] += t - s[R_SINCE]
 
 
-@_jit
+@jit
 def _issue(d, s, w, log, cmd, bank, row, column, t):
     """Put one command on the bus at clock t."""
     _charge(d, w, d[d[O_CAUSE] + (w[W_PREV] + 1) * d[H_CMDS] + cmd], t)
@@ -295,7 +227,7 @@ def _issue(d, s, w, log, cmd, bank, row, column, t):
     _write_log(d, w, log, cmd, bank, row if d[d[O_NEEDS_OPEN] + cmd] or d[d[O_OPENS] + cmd] else NONE, column, t)
 
 
-@_jit
+@jit
 def _refresh(d, s, w, log):
     """Close what is open and refresh, at the due clock or as soon after as the table allows."""
     due = s[R_DUE]
@@ -317,7 +249,7 @@ def _refresh(d, s, w, log):
     s[R_DUE] = due + d[H_INTERVAL]
 
 
-@_jit
+@jit
 def _prepare(d, s, bank, row):
     """The next command that opening `row` needs, as (command, bank); (-1, -1) if it is open."""
     if bank >= 0:
@@ -343,12 +275,12 @@ def _prepare(d, s, bank, row):
     return rest, shut if d[d[O_SCOPE] + rest] == BANK else NONE
 
 
-@_jit
+@jit
 def _due(d, s, t):
     return d[H_MODE] != NO_REFRESH and t >= s[R_DUE]
 
 
-@_jit
+@jit
 def _on_the_way(d, s, w, log, cmd, target, open_row, bank, row, column, t):
     """Issue what a request needs first; the log may show the request's address for it."""
     if d[H_LOGS_REQUEST]:
@@ -357,7 +289,7 @@ def _on_the_way(d, s, w, log, cmd, target, open_row, bank, row, column, t):
     w[W_BANK] = NEVER
 
 
-@_jit
+@jit
 def _request(d, s, w, log, cmd, bank, row, column, not_before):
     """Issue `cmd` (-1: only open the row) after whatever it needs, refreshing when due."""
     floor = w[W_FLOOR]
@@ -387,7 +319,7 @@ def _request(d, s, w, log, cmd, bank, row, column, not_before):
             return
 
 
-@_jit
+@jit
 def _close(d, s, w, log, bank):
     floor = w[W_FLOOR]
     cmd = d[d[O_ROLE] + CLOSE_BANK] if bank >= 0 else d[d[O_ROLE] + CLOSE_ALL]
@@ -399,7 +331,7 @@ def _close(d, s, w, log, bank):
             _issue(d, s, w, log, cmd, bank, NONE, NONE, t)
 
 
-@_jit
+@jit
 def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     """The rest of a run: up to n more `cmd`, `spacing` apart, all before the next refresh.
 
@@ -428,7 +360,7 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     return n
 
 
-@_jit
+@jit
 def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d[H_COLUMNS]
     stepped = w[W_STEPPED]
@@ -452,13 +384,13 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
         w[W_FLOOR] = max(w[W_FLOOR], s[R_CLK] + hold)
 
 
-@_jit
+@jit
 def _times_bound(d, s, clk):
     """How many next-allowed clocks may still bind after `clk`: those of the channel come first."""
     return d[H_TIMES] if s[R_FAR] > clk else d[H_CMDS]
 
 
-@_jit
+@jit
 def _snapshot(d, s, w, memory, row):
     """Remember everything that decides what comes next: times relative to the latest clock, rows to `row`.
 
@@ -496,7 +428,7 @@ def _snapshot(d, s, w, memory, row):
         memory[at + k] = max(s[d[O_TIMES] + k] - clk, 0)
 
 
-@_jit
+@jit
 def _matches(d, s, w, memory, row):
     """True if the state equals the remembered one, moved on in time and in rows."""
     clk = s[R_CLK]
@@ -527,7 +459,7 @@ def _matches(d, s, w, memory, row):
     return True
 
 
-@_jit
+@jit
 def _learn(d, s, w, memory, row):
     """True if the state is the remembered one again; `memory` then holds what the period did."""
     clk = s[R_CLK]
@@ -547,7 +479,7 @@ def _learn(d, s, w, memory, row):
     return True
 
 
-@_jit
+@jit
 def _advance(d, s, w, memory, rows, periods):
     """Move on by up to `periods` of the remembered period; return by how many.
 
@@ -588,7 +520,7 @@ def _advance(d, s, w, memory, rows, periods):
     return periods
 
 
-@_jit
+@jit
 def _log_periods(d, s, w, log, memory, rows, most):
     """Log the periods that are about to be skipped; return how many may be."""
     length = memory[M_LENGTH]
@@ -603,17 +535,17 @@ def _log_periods(d, s, w, log, memory, rows, most):
     return most
 
 
-@_jit
+@jit
 def _slot(known, memory):
     """Where the period of the request in `memory` is kept, if it is known."""
     mixed = memory[M_CMD]
     for k in range(1, M_KEYS):
         mixed = (mixed * 31 + memory[k]) & HASH
-    return mixed % known.shape[0]
+    return mixed % len(known)
 
 
-@_jit
-def _recall(d, s, w, memory, period, row):
+@jit
+def _is_period(d, s, w, memory, period, row):
     """True if `period` is that of the request in `memory` and starts from the present state."""
     if period[M_LENGTH] <= 0:
         return False
@@ -625,7 +557,7 @@ def _recall(d, s, w, memory, period, row):
     return not (period[M_MOVES] and s[R_OPEN] > 0 and s[R_CLK] - s[R_SINCE] != period[M_SINCE])
 
 
-@_jit
+@jit
 def _skip(d, s, w, log, memory, known, seen, rows, row, most):
     """Skip periods of a loop that is at the start of one: by how many.
 
@@ -633,7 +565,7 @@ def _skip(d, s, w, log, memory, known, seen, rows, row, most):
     `known` from then on, in later programs too (the log needs a period of its own).
     """
     slot = _slot(known, memory)
-    if log is None and _recall(d, s, w, memory, known[slot], row):
+    if log is None and _is_period(d, s, w, memory, known[slot], row):
         return _advance(d, s, w, known[slot], rows, most)
     if not seen or not _learn(d, s, w, memory, row):
         return ZERO
@@ -644,14 +576,14 @@ def _skip(d, s, w, log, memory, known, seen, rows, row, most):
     return _advance(d, s, w, memory, rows, most)
 
 
-@_jit
+@jit
 def _copy_log(w, log, first, periods, length, rows):
     """The log of the last period, again for each period skipped."""
     last = w[W_LOGGED]
     for p in range(1, periods + 1):
         for k in range(first, last):
             at = w[W_LOGGED]
-            if at < log.shape[0] and k < log.shape[0]:
+            if at < len(log) and k < len(log):
                 for column in range(LOG_WIDTH):
                     log[at, column] = log[k, column]
                 log[at, 0] += p * length
@@ -660,14 +592,14 @@ def _copy_log(w, log, first, periods, length, rows):
             w[W_LOGGED] = at + 1
 
 
-@_jit
+@jit
 def _gcd(a, b):
     while b:
         a, b = b, a % b
     return a
 
 
-@_jit
+@jit
 def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
     columns = d[H_COLUMNS]
     period = columns // _gcd(columns, stride)  # turns until a turn starts at the same column again
@@ -698,7 +630,7 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
         v += 1
 
 
-@_jit
+@jit
 def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
     columns = d[H_COLUMNS]
     groups, per_group = d[H_GROUPS], d[H_PER_GROUP]
@@ -741,7 +673,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
         i += 1
 
 
-@_jit
+@jit
 def _execute(d, s, w, log, program, first, last, base, memory, known):
     for r in range(first, last):
         op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
@@ -760,14 +692,14 @@ def _execute(d, s, w, log, program, first, last, base, memory, known):
             _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
 
 
-@_jit
+@jit
 def _catch_up(d, s, w, log, start):
     """Refreshes that fell due while the channel had nothing to do."""
     while d[H_MODE] != NO_REFRESH and s[R_DUE] < start:
         _refresh(d, s, w, log)
 
 
-@_jit
+@jit
 def _normalise(d, s, start):
     """Forget what no longer binds, so that equal futures are equal states.
 
@@ -784,7 +716,7 @@ def _normalise(d, s, start):
         s[R_SINCE] = start
 
 
-@_jit
+@jit
 def _start_work(d, w, start, account, channel, stepped, logged, low, high):
     w[W_START] = start
     w[W_FLOOR] = start
@@ -799,50 +731,53 @@ def _start_work(d, w, start, account, channel, stepped, logged, low, high):
     w[W_CHANNEL] = channel
     w[W_LOW] = low
     w[W_HIGH] = high
-    for k in range(W_COUNTS, w.size):
+    for k in range(W_COUNTS, len(w)):
         w[k] = 0
 
 
-@_jit
+@jit
 def _clear(a):
-    for k in range(a.size):
+    for k in range(len(a)):
         a[k] = 0
 
 
-@_jit
+@jit
 def _copy(a, b):
-    for k in range(a.size):
+    for k in range(len(a)):
         a[k] = b[k]
 
 
-@_jit
-def _same(d, a, b, start):
-    """Whether two states that were normalised at `start` have the same future."""
-    if (a[R_FAR] > start) != (b[R_FAR] > start):
-        return False
+@jit
+def _same(d, a, b):
+    """Whether two states after the same program have the same future."""
     for k in range(R_FAR):
         if a[k] != b[k]:
             return False
-    for k in range(d[H_BANKS] + _times_bound(d, a, start)):  # the open rows, then the clocks
+    if a[R_TRAIL] > 0 and a[R_TRAIL] == b[R_TRAIL]:
+        return a[R_ORIGIN] == b[R_ORIGIN] and a[R_BASE] == b[R_BASE]
+    far = _times_bound(d, a, a[R_CLK])
+    if a[R_LATE] or b[R_LATE] or far != _times_bound(d, b, b[R_CLK]):
+        return False
+    for k in range(d[H_BANKS] + far):  # the open rows, then the clocks
         if a[d[O_ROW] + k] != b[d[O_ROW] + k]:
             return False
-    for k in range(d[O_RECENT], a.size):
-        if a[k] != b[k]:
+    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
+        if a[d[O_RECENT] + k] != b[d[O_RECENT] + k]:
             return False
     return True
 
 
-@_jit
+@jit
 def _same_work(spans, a, b):
     return spans[a, 0] == spans[b, 0] and spans[a, 1] == spans[b, 1]
 
 
-@_jit
+@jit
 def _part(states, owners, before, spans):
     """Channels whose work differs from their owner's get a state of their own."""
-    for channel in range(owners.size):
+    for channel in range(len(owners)):
         before[channel] = owners[channel]
-    for channel in range(owners.size):
+    for channel in range(len(owners)):
         other = before[channel]
         while other < channel and not (before[other] == before[channel] and _same_work(spans, other, channel)):
             other += 1
@@ -851,35 +786,39 @@ def _part(states, owners, before, spans):
         owners[channel] = owners[other] if other < channel else channel
 
 
-@_jit
-def _twin(d, owners, before, spans, channel, start):
-    """An earlier channel that starts the same work from the same state; NONE if there is none."""
-    for other in range(channel):
-        if (
-            owners[other] == other
-            and _same_work(spans, other, channel)
-            and _same(d, before[other], before[channel], start)
-        ):
-            return other
-    return NONE
+@jit
+def _join(d, states, owners, spans):
+    """Channels that are equal after the same work share the state of the first."""
+    for channel in range(len(owners)):
+        if owners[channel] != channel:
+            owners[channel] = owners[owners[channel]]
+            continue
+        for other in range(channel):
+            if (
+                owners[other] == other
+                and _same_work(spans, other, channel)
+                and _same(d, states[other], states[channel])
+            ):
+                owners[channel] = other
+                break
 
 
-@_jit
+@jit
 def _begin(d, s, w, log, start, account, channel, options, logged):
     """Refreshes that fell due before `start`, counted in `w` for all that they are late."""
     _start_work(d, w, start, account, channel, options[0], logged, options[2], options[3])
     _catch_up(d, s, w, log, start)
 
 
-@_jit
-def _count(d, w, counts):
-    """Move the commands and open clocks counted in `w` to `counts`."""
+@jit
+def _count(d, w, many, counts):
+    """Move the commands and open clocks counted in `w` to `counts`, for `many` channels."""
     for k in range(d[H_CMDS] + 1):
-        counts[k] += w[W_COUNTS + k]
+        counts[k] += many * w[W_COUNTS + k]
         w[W_COUNTS + k] = 0
 
 
-@_jit
+@jit
 def _finish_charges(d, w):
     """What is left up to the data end goes to the command that sets it."""
     end = w[W_END]
@@ -888,7 +827,7 @@ def _finish_charges(d, w):
         w[W_CURSOR] = end
 
 
-@_jit
+@jit
 def _note_end(d, w, charges):
     """The charges of a finished program; return its data end."""
     for k in range(d[H_CAUSES]):
@@ -896,20 +835,7 @@ def _note_end(d, w, charges):
     return w[W_END]
 
 
-@_jit
-def _outcome_parts(d, wide):
-    """Where the parts of an outcome start: recent clocks, clocks and rows before; numbers, the same after; counts.
-
-    Only a wide one has clocks and rows of single banks.
-    """
-    clocks = X_FIRST + d[H_WINDOWS] * d[H_DEPTH]
-    rows = clocks + (d[H_TIMES] if wide else d[H_CMDS])
-    after = rows + (d[H_BANKS] if wide else 0)
-    counts = after + Y_FIRST + (after - X_FIRST)
-    return X_FIRST, clocks, rows, after, counts
-
-
-@_jit
+@jit
 def _rows_touched(d, program, first, last, column):
     """The lowest and highest row that a program works in, relative to its base."""
     low, high = FAR_AWAY, NONE
@@ -930,7 +856,7 @@ def _rows_touched(d, program, first, last, column):
     return low, high
 
 
-@_jit
+@jit
 def _relative(row, base_row, low, high):
     """A row as a program sees it: closed (-1), one that it does not work in (NEVER), or relative to its base."""
     if row < 0:
@@ -940,281 +866,330 @@ def _relative(row, base_row, low, high):
     return row - base_row
 
 
-@_jit
-def _met(programs, program, first, last):
-    """The place of a program among those met before; it is put there if it is new.
-
-    One that another took the place of gets a new number when it returns.
-    """
-    mixed = last - first
-    for r in range(first, last):
-        bank, lin, n, stride, used = program[r, 2], program[r, 3], program[r, 4], program[r, 5], program[r, 6]
-        mixed = (mixed * 31 + lin * 1_000_003 + bank * 65_537 + n * 8191 + stride * 131 + used * 17) & HASH
-    counter = programs.shape[0] - 1
-    place = mixed % counter
-    met = programs[place]
-    same = met[P_NUMBER] > 0 and met[P_REQUESTS] == last - first
-    for r in range(first, last):
-        for k in range(REQUEST_WIDTH):
-            same &= met[P_FIRST + (r - first) * REQUEST_WIDTH + k] == program[r, k]
-    if not same:
-        programs[counter, P_NUMBER] += 1
-        met[P_NUMBER], met[P_REACH], met[P_WIDE], met[P_REQUESTS] = programs[counter, P_NUMBER], 0, 0, last - first
-        for r in range(first, last):
-            for k in range(REQUEST_WIDTH):
-                met[P_FIRST + (r - first) * REQUEST_WIDTH + k] = program[r, k]
-    return place
+@jit
+def _uniform(d, s, clk):
+    """Whether a state is that of all banks alike: nothing of a single bank binds from `clk` on, one row for all."""
+    return s[R_FAR] <= clk and (s[R_OPEN] == 0 or s[R_LEVEL] >= 0)
 
 
-@_jit
-def _uniform(d, s, start):
-    """Whether a state is that of all banks alike: nothing of a single bank binds from `start` on, one row for all."""
-    return s[R_FAR] <= start and (s[R_OPEN] == 0 or s[R_LEVEL] >= 0)
+@jit
+def _meet(programs, number):
+    """What is known of a program, put in place of another one's if it is new."""
+    met = programs[number & (len(programs) - 1)]
+    if met[P_NUMBER] != number:
+        met[P_NUMBER], met[P_REACH] = number, 0
+    return met
 
 
-@_jit
-def _describe_start(d, s, w, x, met, wide, base, start, low, high):
-    """Write to `x` everything that decides what a program does; return its hash.
+@jit
+def _next_due(d, s, start, reach):
+    """Clocks until the next refresh is due, if a program that never took longer than `reach` may meet it."""
+    due = s[R_DUE] - start
+    return due if d[H_MODE] == ALL_BANK and due <= reach else FAR_AWAY
 
-    A program may meet a refresh if one is due before its longest time is over; if not, when
-    it is due plays no part.
-    """
-    recent, clocks, rows, _, _ = _outcome_parts(d, wide)
+
+@jit
+def _mix(mixed, number):
+    return (mixed * 1_000_003 + number) & HASH
+
+
+@jit
+def _slot_of(table, mixed):
+    """The place of a hash in a table of 2^n places."""
+    return (mixed ^ (mixed >> 20)) & (len(table) - 1)
+
+
+@jit
+def _describe_link(d, s, link, number, base, start, account, due):
+    """Write to `link` how the coming program follows the outcome that led here; return its hash."""
+    link[L_TRAIL] = s[R_TRAIL]
+    link[L_AFTER] = start - s[R_ORIGIN]
+    link[L_PROGRAM] = number
+    link[L_COLUMN] = base % d[H_COLUMNS]
+    link[L_CURSOR] = account - start
+    link[L_DUE] = due
+    link[L_MOVE] = base - s[R_BASE] if s[R_OPEN] > 0 else 0
+    mixed = ZERO
+    for k in range(L_OUTCOME):
+        mixed = _mix(mixed, link[k])
+    return mixed
+
+
+@jit
+def _follow(link, links, slot):
+    """The outcome that is known to follow, 0 if none is."""
+    for k in range(L_OUTCOME):
+        if links[slot, k] != link[k]:
+            return ZERO
+    return links[slot, L_OUTCOME]
+
+
+@jit
+def _keep_link(link, links, slot, at):
+    """Keep that the outcome at `at` follows, if it was described by what led to it."""
+    if slot >= 0:
+        link[L_OUTCOME] = at
+        _copy(links[slot], link)
+
+
+@jit
+def _describe_start(d, s, w, x, program, first, last, number, base, start, due):
+    """Write to `x` everything that decides what a program does; return its hash, and its length."""
+    low, high = FAR_AWAY, NONE
+    if s[R_OPEN] > 0:
+        low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
     base_row = base // d[H_COLUMNS]
-    x[X_PROGRAM] = met[P_NUMBER]
+    x[X_PROGRAM] = number
     x[X_COLUMN] = base % d[H_COLUMNS]
     x[X_CURSOR] = w[W_CURSOR] - start
-    x[X_DUE] = FAR_AWAY
-    if d[H_MODE] == ALL_BANK and s[R_DUE] - start <= met[P_REACH]:
-        x[X_DUE] = s[R_DUE] - start
+    x[X_DUE] = due
     x[X_OPEN] = s[R_OPEN]
     x[X_MODE] = s[R_MODE]
     x[X_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
     x[X_FAR] = _times_bound(d, s, start)
-    mixed = ((x[X_PROGRAM] * 31 + x[X_CURSOR]) * 31 + (x[X_DUE] & HASH)) & HASH
-    mixed = (mixed * 31 + x[X_LEVEL]) & HASH
+    n = X_FIRST
     for k in range(d[H_WINDOWS] * d[H_DEPTH]):
-        x[recent + k] = s[d[O_RECENT] + k] - start
+        x[n] = s[d[O_RECENT] + k] - start
+        n += 1
     for k in range(x[X_FAR]):
-        x[clocks + k] = s[d[O_TIMES] + k] - start
-    for k in range(d[H_CMDS]):
-        mixed = (mixed * 31 + x[clocks + k]) & HASH
+        x[n] = s[d[O_TIMES] + k] - start
+        n += 1
     if s[R_LEVEL] < 0 and s[R_OPEN] > 0:
         for k in range(d[H_BANKS]):
-            x[rows + k] = _relative(s[d[O_ROW] + k], base_row, low, high)
-    return mixed
+            x[n] = _relative(s[d[O_ROW] + k], base_row, low, high)
+            n += 1
+    mixed = ZERO
+    for k in range(n):
+        mixed = _mix(mixed, x[k])
+    return mixed, n
 
 
-@_jit
-def _same_start(d, x, outcome, wide):
-    recent, clocks, rows, _, _ = _outcome_parts(d, wide)
-    for k in range(X_FIRST):
-        if x[k] != outcome[k]:
-            return False
-    for k in range(recent, clocks + x[X_FAR]):
-        if x[k] != outcome[k]:
-            return False
-    if x[X_LEVEL] == NONE and x[X_OPEN] > 0:
-        for k in range(rows, rows + d[H_BANKS]):
-            if x[k] != outcome[k]:
-                return False
-    return True
+@jit
+def _recall(x, n, outcomes, index, mixed):
+    """The outcome of what `x` describes, 0 if none is known."""
+    at = index[_slot_of(index, mixed)]
+    first = outcomes[at + Y_START]
+    for k in range(n):
+        if outcomes[first + k] != x[k]:
+            return ZERO
+    return at
 
 
-@_jit
-def _remember(d, s, w, x, met, outcome, wide, base, start, since, refreshes, low, high):
-    """Keep what the program described in `x` did; a bank has been open since clock `since` before it."""
-    met[P_REACH] = max(met[P_REACH], s[R_CLK] - start)
-    if refreshes > 0 and x[X_DUE] == FAR_AWAY:
-        return  # it took longer than it ever did, or one bank after the other is refreshed
-    if not wide and not _uniform(d, s, start):
-        met[P_WIDE] = 1
-        return
-    recent, clocks, rows, after, counts = _outcome_parts(d, wide)
-    shift = after + Y_FIRST - recent
-    base_row = base // d[H_COLUMNS]
-    for k in range(after):
-        outcome[k] = x[k]
-    stayed = x[X_OPEN] > 0 and s[R_OPEN] > 0 and s[R_SINCE] == since
-    outcome[after + Y_CLK] = s[R_CLK] - start
-    outcome[after + Y_END] = w[W_END] - start
-    outcome[after + Y_OPEN] = s[R_OPEN]
-    outcome[after + Y_SINCE] = NEVER if stayed else s[R_SINCE] - start
-    outcome[after + Y_CLOSED] = x[X_OPEN] > 0 and not stayed
-    outcome[after + Y_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
-    outcome[after + Y_FAR] = s[R_FAR] - start
-    outcome[after + Y_MODE] = s[R_MODE]
-    outcome[after + Y_REFRESHES] = refreshes
-    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
-        outcome[recent + shift + k] = s[d[O_RECENT] + k] - start
-    for k in range(_times_bound(d, s, start)):
-        outcome[clocks + shift + k] = s[d[O_TIMES] + k] - start
-    if wide:
-        for k in range(d[H_BANKS]):
-            outcome[rows + shift + k] = _relative(s[d[O_ROW] + k], base_row, low, high)
-    for k in range(d[H_CMDS] + 1):
-        outcome[counts + k] = w[W_COUNTS + k]
-    if outcome[after + Y_CLOSED]:
-        outcome[counts + d[H_CMDS]] -= start - since
-    for k in range(d[H_CAUSES]):
-        outcome[counts + d[H_CMDS] + 1 + k] = w[d[O_CHARGED] + k]
+@jit
+def _holds(d, s, outcomes, at, start):
+    """Whether a refresh is due as long after the start as it was, or after the last command as well."""
+    return outcomes[at + Y_DUE] != FAR_AWAY or not _due(d, s, start + outcomes[at + Y_CLK])
 
 
-@_jit
-def _replay(d, s, w, outcome, wide, base, start):
-    """Do what the remembered program did, from clock `start` and in the rows of `base`."""
-    recent, clocks, rows, after, counts = _outcome_parts(d, wide)
-    shift = after + Y_FIRST - recent
-    base_row = base // d[H_COLUMNS]
-    for k in range(d[H_CMDS] + 1):
-        w[W_COUNTS + k] = outcome[counts + k]
-    if outcome[after + Y_CLOSED]:
-        w[W_COUNTS + d[H_CMDS]] += start - s[R_SINCE]
-    for k in range(d[H_CAUSES]):
-        w[d[O_CHARGED] + k] = outcome[counts + d[H_CMDS] + 1 + k]
-    w[W_END] = start + outcome[after + Y_END]
-    s[R_DUE] += outcome[after + Y_REFRESHES] * d[H_INTERVAL]
-    s[R_CLK] = start + outcome[after + Y_CLK]
-    s[R_OPEN] = outcome[after + Y_OPEN]
-    if outcome[after + Y_SINCE] != NEVER:
-        s[R_SINCE] = start + outcome[after + Y_SINCE]
-    level = outcome[after + Y_LEVEL]
-    if level != NEVER:
-        s[R_LEVEL] = level + base_row if level >= 0 else NONE
-    s[R_MODE] = outcome[after + Y_MODE]
-    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
-        s[d[O_RECENT] + k] = start + outcome[recent + shift + k]
-    if wide:
-        s[R_FAR] = start + outcome[after + Y_FAR]
-        for k in range(d[H_BANKS]):
-            row = outcome[rows + shift + k]
-            if row != NEVER:
-                s[d[O_ROW] + k] = row + base_row if row >= 0 else NONE
-    elif level != NEVER:
-        for k in range(d[H_BANKS]):
-            s[d[O_ROW] + k] = s[R_LEVEL]
-    for k in range(_times_bound(d, s, start)):
-        s[d[O_TIMES] + k] = start + outcome[clocks + shift + k]
+@jit
+def _remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, refreshes):
+    """Keep what the program described in `x` did, and return where (0: it is not kept).
 
-
-@_jit
-def _place(index, mixed, places):
-    """Where the outcome with a hash is kept: in the order they came, so that what is used together lies together."""
-    last = index.size - 1
-    if index[mixed % last] == 0:
-        index[last] += 1  # how many there are
-        index[mixed % last] = index[last]
-    return index[mixed % last] % places
-
-
-@_jit
-def _outcome_of(d, s, w, program, first, last, base, start, remembered):
-    """Replay a program that was executed from the same start before; else the place to keep what it will do.
-
-    The outcome is linear in the start and the base: nothing that the engine decides by looks
-    at absolute clocks or rows, and when a refresh is due is part of the start, or none falls
-    due before the last command.  Returns (done, which of the programs met, wide, place).
+    `since`: the clock since which a bank was open when it started.
     """
-    narrow, broad, narrow_index, broad_index, programs, x = remembered
-    if w[W_STEPPED] or last - first > MOST_REQUESTS:
-        return False, NONE, False, NONE
-    which = _met(programs, program, first, last)
-    met = programs[which]
-    wide = met[P_WIDE] > 0 or not _uniform(d, s, start)
-    low, high = FAR_AWAY, NONE
-    if s[R_OPEN] > 0:
-        low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
-    mixed = _describe_start(d, s, w, x, met, wide, base, start, low, high)
-    table, index = (broad, broad_index) if wide else (narrow, narrow_index)
-    place = _place(index, mixed, table.shape[0])
-    outcome = table[place]
-    _, _, _, after, _ = _outcome_parts(d, wide)
-    if _same_start(d, x, outcome, wide) and (x[X_DUE] != FAR_AWAY or not _due(d, s, start + outcome[after + Y_CLK])):
-        _replay(d, s, w, outcome, wide, base, start)
-        return True, which, wide, place
-    return False, which, wide, place
+    width, recent = d[H_CMDS], d[H_WINDOWS] * d[H_DEPTH]
+    wide = not _uniform(d, s, s[R_CLK])
+    times = d[H_TIMES] if wide else width
+    at = outcomes[0]
+    behind = at + Y_FIRST + width + 1 + d[H_CAUSES]
+    begin = behind + recent + times + (d[H_BANKS] if wide else ZERO)
+    if begin + n > len(outcomes) or (refreshes > 0 and x[X_DUE] == FAR_AWAY):
+        return ZERO  # no room; or it took longer than it ever did, or one bank after the other is refreshed
+    low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
+    base_row = base // d[H_COLUMNS]
+    stayed = x[X_OPEN] > 0 and s[R_OPEN] > 0 and s[R_SINCE] == since
+    outcomes[at + Y_START] = begin
+    outcomes[at + Y_CLK] = s[R_CLK] - start
+    outcomes[at + Y_END] = w[W_END] - start
+    outcomes[at + Y_OPEN] = s[R_OPEN]
+    outcomes[at + Y_SINCE] = NEVER if stayed else s[R_SINCE] - start
+    outcomes[at + Y_CLOSED] = x[X_OPEN] > 0 and not stayed
+    outcomes[at + Y_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
+    outcomes[at + Y_FAR] = s[R_FAR] - start
+    outcomes[at + Y_MODE] = s[R_MODE]
+    outcomes[at + Y_REFRESHES] = refreshes
+    outcomes[at + Y_WIDE] = wide
+    outcomes[at + Y_DUE] = x[X_DUE]
+    whole = outcomes[at + Y_LEVEL] != NEVER
+    k = at + Y_FIRST
+    for i in range(width + 1):
+        outcomes[k + i] = w[W_COUNTS + i]
+    if outcomes[at + Y_CLOSED]:
+        outcomes[k + width] -= start - since
+    for i in range(d[H_CAUSES]):
+        outcomes[k + width + 1 + i] = w[d[O_CHARGED] + i]
+    for i in range(recent):
+        outcomes[behind + i] = s[d[O_RECENT] + i] - start
+    for i in range(times):
+        outcomes[behind + recent + i] = s[d[O_TIMES] + i] - start
+    if wide:
+        for i in range(d[H_BANKS]):
+            row = _relative(s[d[O_ROW] + i], base_row, low, high)
+            outcomes[behind + recent + times + i] = row
+            whole &= row != NEVER
+    outcomes[at + Y_WHOLE] = whole
+    for i in range(n):
+        outcomes[begin + i] = x[i]
+    outcomes[0] = begin + n
+    return at
 
 
-@_jit
-def _run_channels(d, states, owners, program, spans, base, start, account, options, totals, ends, log, scratch):
+@jit
+def _settle(d, s, outcomes):
+    """Write what is behind the registers of a state, if the latest replay left that for later."""
+    if not s[R_LATE]:
+        return
+    s[R_LATE] = 0
+    at, start, base_row = s[R_TRAIL], s[R_ORIGIN], s[R_BASE] // d[H_COLUMNS]
+    wide = outcomes[at + Y_WIDE]
+    k = at + Y_FIRST + d[H_CMDS] + 1 + d[H_CAUSES]
+    for i in range(d[H_WINDOWS] * d[H_DEPTH]):
+        s[d[O_RECENT] + i] = start + outcomes[k + i]
+    k += d[H_WINDOWS] * d[H_DEPTH]
+    times = d[H_TIMES] if wide else d[H_CMDS]
+    for i in range(times):
+        s[d[O_TIMES] + i] = start + outcomes[k + i]
+    k += times
+    for i in range(d[H_BANKS]):
+        row = outcomes[k + i] if wide else outcomes[at + Y_LEVEL]
+        if row != NEVER:
+            s[d[O_ROW] + i] = row + base_row if row >= 0 else NONE
+
+
+@jit
+def _replay(d, s, outcomes, at, base, start):
+    """Do what a program did, from clock `start` and in the rows of `base`."""
+    if not outcomes[at + Y_WHOLE]:
+        _settle(d, s, outcomes)
+    s[R_DUE] += outcomes[at + Y_REFRESHES] * d[H_INTERVAL]
+    s[R_CLK] = start + outcomes[at + Y_CLK]
+    s[R_OPEN] = outcomes[at + Y_OPEN]
+    if outcomes[at + Y_SINCE] != NEVER:
+        s[R_SINCE] = start + outcomes[at + Y_SINCE]
+    level = outcomes[at + Y_LEVEL]
+    if level != NEVER:
+        s[R_LEVEL] = level + base // d[H_COLUMNS] if level >= 0 else NONE
+    s[R_MODE] = outcomes[at + Y_MODE]
+    s[R_FAR] = start + outcomes[at + Y_FAR]
+    s[R_TRAIL], s[R_ORIGIN], s[R_BASE], s[R_LATE] = at, start, base, ONE
+    if not outcomes[at + Y_WHOLE]:
+        _settle(d, s, outcomes)
+        s[R_TRAIL] = 0
+
+
+@jit
+def _count_replayed(d, s, outcomes, at, start, many, totals, charges):
+    """Count on `many` channels what an outcome does from the state `s`; return the data end."""
+    k = at + Y_FIRST
+    for i in range(d[H_CMDS] + 1):
+        totals[i] += many * outcomes[k + i]
+    if outcomes[at + Y_CLOSED]:
+        totals[d[H_CMDS]] += many * (start - s[R_SINCE])
+    k += d[H_CMDS] + 1
+    for i in range(d[H_CAUSES]):
+        charges[i] = outcomes[k + i]
+    return start + outcomes[at + Y_END]
+
+
+@jit
+def _run_channel(
+    d, s, channel, program, first, last, number, base, start, account, options, many, totals, charges, scratch
+):  # fmt: skip
+    """Run a program on a channel, for `many` that are like it; return its data end.
+
+    If it is known what the program does from here, that is done at once.  It is known by
+    the outcome that led here (`_follow`) or by the state (`_recall`): the same, but the
+    first looks at seven numbers.
+    """
+    w, memory, known, outcomes, index, links, programs, x, link = scratch
+    remembers = number > 0 and options[1] and not options[0]
+    met = _meet(programs, number if remembers else ZERO)
+    due = _next_due(d, s, start, met[P_REACH])
+    at, mixed, n, slot = ZERO, ZERO, ZERO, NONE
+    if remembers and s[R_TRAIL] > 0 and not (d[H_MODE] != NO_REFRESH and s[R_DUE] < start):
+        slot = _slot_of(links, _describe_link(d, s, link, number, base, start, account, due))
+        at = _follow(link, links, slot)
+    if at == 0 or not _holds(d, s, outcomes, at, start):
+        _settle(d, s, outcomes)
+        _begin(d, s, w, None, start, account, channel, options, ZERO)
+        if w[W_REFRESHES]:
+            _count(d, w, many, totals)
+            w[W_REFRESHES] = 0
+            due = _next_due(d, s, start, met[P_REACH])
+        _normalise(d, s, start)
+        at = ZERO
+        if remembers:
+            mixed, n = _describe_start(d, s, w, x, program, first, last, number, base, start, due)
+            at = _recall(x, n, outcomes, index, mixed)
+        if at > 0 and _holds(d, s, outcomes, at, start):
+            _keep_link(link, links, slot, at)
+        else:
+            at = ZERO
+    if at > 0:
+        end = _count_replayed(d, s, outcomes, at, start, many, totals, charges)
+        _replay(d, s, outcomes, at, base, start)
+        return end
+    since = s[R_SINCE]
+    _execute(d, s, w, None, program, first, last, base, memory, known)
+    _finish_charges(d, w)
+    s[R_TRAIL] = 0
+    if remembers:
+        met[P_REACH] = max(met[P_REACH], s[R_CLK] - start)
+        at = _remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, w[W_REFRESHES])
+        if at > 0:
+            index[_slot_of(index, mixed)] = at
+            _keep_link(link, links, slot, at)
+            if outcomes[at + Y_WHOLE]:
+                s[R_TRAIL], s[R_ORIGIN], s[R_BASE] = at, start, base
+    _count(d, w, many, totals)
+    return _note_end(d, w, charges)
+
+
+@jit
+def _run_channels(
+    d, states, owners, program, spans, numbers, base, start, account, options, totals, ends, scratch
+):  # fmt: skip
     """Run every channel, those with the same state and work once if they fold; return the one whose charges count."""
-    fresh, before, counts, charges, w, memory, known, links, remembered = scratch
-    channels = states.shape[0]
-    _part(states, owners, links, spans)
+    charges, followers, own, _, _ = scratch
+    _part(states, owners, followers, spans)
+    for channel in range(len(owners)):
+        followers[channel] = 0
     leaders = 0
-    for channel in range(channels):
-        links[channel] = 0
-    for channel in range(channels):
+    for channel in range(len(owners)):
         ends[channel] = start
-        links[owners[channel]] += 1  # how many channels follow
+        followers[owners[channel]] += 1
         leaders += owners[channel] == channel
-    critical = 0
-    for channel in range(channels):
+    critical: Any = NONE
+    for channel in range(len(owners)):
+        first, last = spans[channel, 0], spans[channel, 1]
         if owners[channel] != channel:
             ends[channel] = ends[owners[channel]]
-            continue
-        first, last = spans[channel, 0], spans[channel, 1]
-        if first == last:
-            continue
-        s = states[channel]
-        _begin(d, s, w, log, start, account, channel, options, ZERO)
-        many = links[channel]
-        if w[W_REFRESHES]:
-            for k in range(d[H_CMDS] + 1):
-                totals[k] += many * w[W_COUNTS + k]
-                w[W_COUNTS + k] = 0
-        _normalise(d, s, start)
-        if leaders > 1 and options[1]:
-            _copy(before[channel], s)
-            twin = _twin(d, owners, before, spans, channel, start)
-            if twin >= 0:
-                for k in range(d[H_CMDS] + 1):
-                    totals[k] += many * counts[twin, k]
-                for other in range(channel, channels):
-                    if owners[other] == channel:
-                        owners[other] = twin
-                ends[channel] = ends[twin]
-                continue
-        done, which, wide, place = False, NONE, False, NONE
-        if options[1]:
-            done, which, wide, place = _outcome_of(d, s, w, program, first, last, base, start, remembered)
-        if not done:
-            refreshes, since = w[W_REFRESHES], s[R_SINCE]
-            _execute(d, s, w, log, program, first, last, base, memory, known)
-            _finish_charges(d, w)
-            if which != NONE:
-                narrow, broad, _, _, programs, x = remembered
-                low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
-                _remember(
-                    d, s, w, x, programs[which], (broad if wide else narrow)[place], wide, base, start, since,
-                    w[W_REFRESHES] - refreshes, low, high,
-                )  # fmt: skip
-        for k in range(d[H_CMDS] + 1):
-            counts[channel, k] = w[W_COUNTS + k]
-            totals[k] += many * w[W_COUNTS + k]
-        ends[channel] = _note_end(d, w, charges[channel])
-        if ends[channel] > ends[critical]:
-            critical = channel
-    if spans[critical, 0] == spans[critical, 1]:
-        return NONE
+        elif first < last:
+            ends[channel] = _run_channel(
+                d, states[channel], channel, program, first, last, numbers[channel], base, start, account, options,
+                followers[channel], totals, charges[channel], own,
+            )  # fmt: skip
+            if critical == NONE or ends[channel] > ends[critical]:
+                critical = channel
+    if leaders > 1 and options[1]:
+        _join(d, states, owners, spans)
     return critical
 
 
-@_jit
+@jit
 def _run_logged(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
     """Run and log every channel; return the one whose charges count, and the log rows.
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    fresh, before, counts, charges, w, memory, known, links, remembered = scratch
+    charges, _, (w, memory, known, _, _, _, _, _, _), fresh, counts = scratch
     logged = ZERO
-    critical: Any = ZERO
-    for channel in range(states.shape[0]):
+    critical: Any = NONE
+    for channel in range(len(states)):
         ends[channel] = start
         s = fresh[channel]
         _copy(s, states[channel])
         _clear(counts[channel])
-        _clear(charges[channel])
         first, last = spans[channel, 0], spans[channel, 1]
         if first == last:
             continue
@@ -1222,31 +1197,31 @@ def _run_logged(d, states, program, spans, base, start, account, options, totals
         _normalise(d, s, start)
         _execute(d, s, w, log, program, first, last, base, memory, known)
         _finish_charges(d, w)
-        _count(d, w, counts[channel])
+        _count(d, w, ONE, counts[channel])
         ends[channel] = _note_end(d, w, charges[channel])
         logged = w[W_LOGGED]
-        if ends[channel] > ends[critical]:
+        if critical == NONE or ends[channel] > ends[critical]:
             critical = channel
-    if log is not None and logged > log.shape[0]:
+    if log is not None and logged > len(log):
         return NONE, -logged
-    for channel in range(states.shape[0]):
+    for channel in range(len(states)):
         _copy(states[channel], fresh[channel])
         for k in range(d[H_CMDS] + 1):
             totals[k] += counts[channel, k]
     return critical, logged
 
 
-@_jit
+@jit
 def _ready(after, times, i, which):
     """When what instruction i waits for has made its first result (0), or is done (1)."""
     t = NEVER
-    for k in range(after.shape[1]):
+    for k in range(len(after[i])):
         if after[i, k] != NONE:
             t = max(t, times[after[i, k], which])
     return t
 
 
-@_jit
+@jit
 def _arithmetic(step, after, times, clock, i, start):
     """ASIC work from `start`; return when its first result is made, and when it ends."""
     begin = max(start, clock[C_ASIC])
@@ -1258,16 +1233,17 @@ def _arithmetic(step, after, times, clock, i, start):
     return first, end
 
 
-@_entry
+@entry
 def run_block(
-    d, states, owners, program, spans, bases, steps, after, times, clock, options, totals, exposed, ends, log, scratch,
-    part,
+    d, states, owners, program, spans, numbers, bases, steps, after, times, clock, options, totals, exposed, ends,
+    log, scratch, part,
 ):  # fmt: skip
     """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
 
     states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
     Instruction i has each channel run the rows spans[i, channel] of `program` (empty: it
-    rests), every linear column of the array shifted by bases[i, copy], or is ASIC work.
+    rests), which are program numbers[i, channel] (0: one that is not remembered), every
+    linear column of the array shifted by bases[i, copy], or is ASIC work.
     after (n, m) are the instructions it waits for (n: what came before; -1: no more), times
     (n + 1, 2) their first results and ends; clock = (accounted, ASIC free, serial).
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
@@ -1276,8 +1252,20 @@ def run_block(
     ends (channels,) receives the data end of each channel.  With a log a part must be one
     instruction: if its rows do not fit, nothing is changed and their number comes back negative.
     """
-    n = steps.shape[0]
-    charges = scratch[3]
+    return _run_block(
+        table(d), view(states), view(owners), table(program), table(spans), table(numbers), table(bases),
+        table(steps), table(after), view(times), view(clock), table(options), view(totals), view(exposed), view(ends),
+        view(log), view(scratch), table(part),
+    )  # fmt: skip
+
+
+@jit
+def _run_block(
+    d, states, owners, program, spans, numbers, bases, steps, after, times, clock, options, totals, exposed, ends,
+    log, scratch, part,
+):  # fmt: skip
+    n = len(steps)
+    charges, _, (_, _, _, outcomes, _, _, _, _, _), _, _ = scratch
     logged = ZERO
     for copy in range(part[0], part[1]):
         for i in range(part[2], part[3]):
@@ -1288,8 +1276,8 @@ def run_block(
                 first = end = start
                 if log is None:
                     critical = _run_channels(
-                        d, states, owners, program, spans[i], bases[i, copy], start, max(start, accounted), options,
-                        totals[i], ends, log, scratch,
+                        d, states, owners, program, spans[i], numbers[i], bases[i, copy], start,
+                        max(start, accounted), options, totals[i], ends, scratch,
                     )  # fmt: skip
                 else:
                     critical, logged = _run_logged(
@@ -1312,19 +1300,27 @@ def run_block(
             times[i, 0], times[i, 1] = first, end
         if part[3] == n:
             times[n, 0], times[n, 1] = times[n - 1, 0], times[n - 1, 1]
+    for channel in range(len(owners)):
+        if owners[channel] == channel:
+            _settle(d, states[channel], outcomes)
     return logged
 
 
-@_entry
+@entry
 def finish_channels(d, states, stop, options, totals, log, scratch):
     """Refresh every channel up to clock `stop`, and count banks that are open until then.
 
     Returns the log rows, negative (and nothing changed) if the log would overflow.
     """
+    return _finish_channels(table(d), view(states), stop, table(options), view(totals), view(log), view(scratch))
+
+
+@jit
+def _finish_channels(d, states, stop, options, totals, log, scratch):
     c = d[H_CMDS]
-    fresh, before, counts, charges, w, memory, known, links, remembered = scratch
+    _, _, (w, _, _, _, _, _, _, _, _), fresh, counts = scratch
     logged = ZERO
-    for channel in range(states.shape[0]):
+    for channel in range(len(states)):
         s = fresh[channel]
         _copy(s, states[channel])
         _start_work(d, w, stop, stop, channel, ONE, logged, options[2], options[3])
@@ -1335,9 +1331,9 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
             s[R_SINCE] = stop
         for k in range(c + 1):
             counts[channel, k] = w[W_COUNTS + k]
-    if log is not None and logged > log.shape[0]:
+    if log is not None and logged > len(log):
         return -logged
-    for channel in range(states.shape[0]):
+    for channel in range(len(states)):
         _copy(states[channel], fresh[channel])
         for k in range(c + 1):
             totals[k] += counts[channel, k]
@@ -1351,7 +1347,7 @@ def finish_channels(d, states, stop, options, totals, log, scratch):
 (Q_ARRIVAL, Q_COMMAND, Q_BANK, Q_ROW, Q_COLUMN) = range(5)
 
 
-@_jit
+@jit
 def _pick(d, s, w, requests, queue, waiting, marks):
     """FR-FCFS: the request that can move on first, as (place in the queue, command, clock).
 
@@ -1382,24 +1378,32 @@ def _pick(d, s, w, requests, queue, waiting, marks):
     return best, chosen, best_t
 
 
-@_entry
+@entry
 def serve_channel(d, s, requests, start, channel, options, totals, done, queue, marks, w, log):
-    """Serve requests (n, 5), in order of arrival, by FR-FCFS with queue.size places; return the log rows.
+    """Serve requests (n, 5), in order of arrival, by FR-FCFS with len(queue) places; return the log rows.
 
     The state `s` is updated in place, done (n, 2) receives clocks, totals counts as of
     `run_block`.  Nothing issues before `start`.  If the log overflows the rows needed come
     back negative: the caller has to restore the state.
     """
+    return _serve_channel(
+        table(d), view(s), table(requests), start, channel, table(options), view(totals), view(done), view(queue),
+        view(marks), view(w), view(log),
+    )  # fmt: skip
+
+
+@jit
+def _serve_channel(d, s, requests, start, channel, options, totals, done, queue, marks, w, log):
     _begin(d, s, w, log, start, start, channel, options, ZERO)
     waiting, coming = ZERO, ZERO
-    n = requests.shape[0]
+    n = len(requests)
     while waiting > 0 or coming < n:
         if waiting == 0:
             _catch_up(d, s, w, log, requests[coming, Q_ARRIVAL])
             queue[0] = coming
             waiting, coming = ONE, coming + 1
         best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks)
-        if coming < n and waiting < queue.size and requests[coming, Q_ARRIVAL] <= t:
+        if coming < n and waiting < len(queue) and requests[coming, Q_ARRIVAL] <= t:
             queue[waiting] = coming
             waiting, coming = waiting + 1, coming + 1
             continue
@@ -1417,9 +1421,9 @@ def serve_channel(d, s, requests, start, channel, options, totals, done, queue, 
             for k in range(best, waiting):
                 queue[k] = queue[k + 1]
     _finish_charges(d, w)
-    if log is not None and w[W_LOGGED] > log.shape[0]:
+    if log is not None and w[W_LOGGED] > len(log):
         return -w[W_LOGGED]
-    _count(d, w, totals)
+    _count(d, w, ONE, totals)
     for k in range(d[H_CAUSES]):
         totals[d[H_CMDS] + 1 + k] += w[d[O_CHARGED] + k]
     return w[W_LOGGED]

@@ -56,7 +56,7 @@ class HostTraffic:
             return done
         before = state.copy()
         w, marks, queue = (
-            self.engine.scratch[4],
+            self.engine.scratch[2][0],
             np.zeros(self.engine.device.banks, np.int64),
             np.zeros(self.depth, int),
         )

@@ -88,7 +88,7 @@ class Grid:
         return Place(channel, bank, lin // self.device.columns, lin % self.device.columns, lane)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """One PIM instruction: a program, the rows of it that each channel runs, and what it moves.
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import simpy
@@ -64,9 +65,6 @@ class Counter:
         if exposed:
             cause = instruction.cause or "result_transfer"
             self.charges[cause] = self.charges.get(cause, 0) + exposed
-
-
-REST = Work(np.zeros((0, WIDTH), np.int64), np.zeros((0, 2), np.int64))  # what the channels do for an ASIC instruction
 
 
 _KNOWN_REGIONS = 4096  # arrays of bases that are kept
@@ -115,7 +113,10 @@ class System:
         self.prefilled = 0
         self.latest = np.zeros(2, np.int64)  # first results and end of the latest instruction
         self.regions: dict[tuple[int, ...], Ints] = {}
+        self.numbers: WeakKeyDictionary[Work, Ints] = WeakKeyDictionary()
         self.given = steps
+        # what the channels do for an ASIC instruction
+        self.rest = Work(np.zeros((0, WIDTH), np.int64), np.zeros((plan.device.channels, 2), np.int64))
 
     @property
     def accounted(self) -> int:
@@ -207,18 +208,25 @@ class System:
         """The instructions as the engine reads them."""
         programs, rows, spans = [], 0, []
         for instruction in instructions:
-            work = instruction.work or REST
+            work = instruction.work or self.rest
             programs.append(work.program)
-            spans.append(work.spans + rows if instruction.work else np.zeros((self.plan.device.channels, 2), np.int64))
+            spans.append(work.spans + rows)
             rows += len(work.program)
         steps = [(i.work is not None, i.landing if i.work else i.clocks, _or_none(i.tail)) for i in instructions]
         return Block(
             np.concatenate(programs),
             np.stack(spans),
+            np.stack([self._numbers(instruction.work or self.rest) for instruction in instructions]),
             np.stack([self._bases(instruction, copies) for instruction in instructions]),
             np.array(steps, np.int64),
             _dependencies(instructions),
         )
+
+    def _numbers(self, work: Work) -> Ints:
+        """The engine's numbers of the programs of a piece of work; those of a plan's matrices come again and again."""
+        if (found := self.numbers.get(work)) is None:
+            found = self.numbers[work] = self.engine.numbers(work.program, work.spans)
+        return found
 
     def _bases(self, instruction: Instruction, copies: int) -> Ints:
         bases = instruction.bases[:copies] or (0,) * copies

@@ -1,0 +1,108 @@
+"""How the kernel is compiled, or is not under NUMBA_DISABLE_JIT=1."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+UNKEPT = "no folder for compiled code, so each run compiles it again; set NUMBA_CACHE_DIR to one that can be written to"
+
+if COMPILES:
+    from pimsim.dram.views import table as table
+    from pimsim.dram.views import view as view
+else:
+
+    def view(array: Any) -> Any:
+        """Interpreted, an array is its own view."""
+        return array
+
+    table = view
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A compiled function that only compiled functions call."""
+    return _compiled(function, no_cpython_wrapper=True, **_unfinished())
+
+
+def entry(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A compiled function that Python calls, with all that it calls: kept in numba's disk cache, if there is one."""
+    try:
+        return _compiled(function, cache=True)
+    except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
+        warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
+        return _compiled(function)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """The kernel allocates nothing and divides by nothing that can be 0, so the code for both is left out."""
+    if not COMPILES:
+        return function
+    import numba
+
+    options |= {"_nrt": False, "no_cfunc_wrapper": True, "error_model": "numpy"}
+    compiled: Callable[..., Any] = numba.njit(**options)(function)
+    return compiled
+
+
+# What numba does to the kernel's functions: the passes that plain code on numbers needs.
+PASSES = (
+    "TranslateByteCode", "FixupArgs", "IRProcessing", "DeadBranchPrune", "ReconstructSSA", "NopythonTypeInference",
+    "PreLowerStripPhis", "IRLegalization", "AnnotateTypes", "NativeLowering", "NoPythonBackend",
+)  # fmt: skip
+# what the class Part below has to find in numba's own
+INTERNALS = (
+    "_linking_libraries", "_final_module", "_finalized", "_ensure_finalized", "_get_module_for_linking",
+    "_optimize_functions",
+)  # fmt: skip
+
+
+@cache
+def _unfinished() -> dict[str, Any]:
+    """Options by which a function stays as it is until it is part of one that Python calls.
+
+    numba by itself optimises and emits every function together with all that it calls: the
+    bottom of a chain of n calls n times, which is half the time of a first run.  These are
+    internals of numba; where it has others the code is the same and a first run takes longer.
+    """
+    if not COMPILES:
+        return {}
+    from numba.core import codegen, compiler
+
+    class Part(codegen.JITCodeLibrary):
+        """The code of a function, to be linked; nothing of it is run or optimised by itself."""
+
+        def _optimize_functions(self, module: Any) -> None:
+            module.data_layout = self._codegen._data_layout
+
+        def finalize(self) -> None:
+            for library in dict.fromkeys(self._linking_libraries):
+                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            self._ensure_finalized()
+            return 0
+
+        @property
+        def codegen(self) -> Part:
+            return self
+
+        def set_env(self, name: str, env: object) -> None:
+            """No code, no environment."""
+
+    class Compiler(compiler.Compiler):
+        def define_pipelines(self) -> Any:
+            pipelines = super().define_pipelines()
+            part = Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+            if self.state.library is None and all(hasattr(part, name) for name in INTERNALS):
+                self.state.library = part
+                for pipeline in pipelines:
+                    pipeline.passes = [step for step in pipeline.passes if step[0].__name__ in PASSES]
+            return pipelines
+
+    return {"pipeline_class": Compiler}
