@@ -153,7 +153,7 @@ CONSTRAINTS = (
     # refresh
     _C("bank", ("ACT", "ACT16"), ("REFAB",), "nRC", source="JEDEC tRC"),
     _C("bank", ("PRE", "PREA"), ("REFAB",), "nRP", source="JEDEC tRP"),
-    _C("bank", ("REFAB",), ("ACT", "ACT16", "REFAB"), "nRFC", source="JEDEC tRFCab"),
+    _C("bank", ("REFAB",), ("ACT", "ACT16", "PRE", "PREA", "REFAB"), "nRFC", source="JEDEC tRFCab"),
 )
 
 CORRECTIONS = (

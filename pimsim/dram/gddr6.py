@@ -15,6 +15,7 @@ from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, Tim
 _ALL = ("ACT", "PRE", "PREAB", "RD", "WR", "REFAB", "REFPB")
 _PRES = ("PRE", "PREAB")
 _REFS = ("REFAB", "REFPB")
+_ROW_OPENS = ("ACT", "REFPB")  # JEDEC: a per-bank refresh counts as an activation
 
 COMMANDS = (
     Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
@@ -39,9 +40,9 @@ CONSTRAINTS = (
     _C("bank", _PRES, ("ACT", *_REFS), "nRP", source="JEDEC tRP"),
     _C("bank", ("RD",), _PRES, "nRTP", source="JEDEC tRTP"),
     _C("bank", ("WR",), _PRES, "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
-    _C("bank_group", ("ACT",), ("ACT",), "nRRDL", source="JEDEC tRRDL"),
-    _C("channel", ("ACT",), ("ACT",), "nRRDS", source="JEDEC tRRDS"),
-    _C("channel", ("ACT",), ("ACT",), "nFAW", window=4, source="JEDEC tFAW"),
+    _C("bank_group", ("ACT",), _ROW_OPENS, "nRRDL", source="JEDEC tRRDL"),
+    _C("channel", ("ACT",), _ROW_OPENS, "nRRDS", source="JEDEC tRRDS"),
+    _C("channel", _ROW_OPENS, _ROW_OPENS, "nFAW", window=4, source="JEDEC tFAW"),
     _C("channel", _PRES, _PRES, "nPPD", source="JEDEC tPPD"),
     # columns
     _C("bank_group", ("RD",), ("RD",), "nCCDL", source="JEDEC tCCDL"),
@@ -53,10 +54,9 @@ CONSTRAINTS = (
     _C("channel", ("RD",), ("WR",), "max(nCL + 1, nCL + nBL + 1 - nCWL)",
        source="tRTW is the part's; Ramulator 2.1 takes the read latency and 1 clock; the pins need the other term"),
     # refresh
-    _C("bank", ("REFAB",), ("ACT", *_REFS), "nRFC", source="JEDEC tRFCab"),
-    _C("bank", ("REFPB",), ("ACT", *_REFS), "nRFCpb", source="JEDEC tRFCpb"),
-    _C("channel", ("REFPB",), ("ACT", "REFPB"), "nRREFD", source="JEDEC tRREFD: other banks"),
-    _C("channel", ("ACT",), ("REFPB",), "nRRDL", source="JEDEC: a per-bank refresh counts as an activation"),
+    _C("bank", ("REFAB",), ("ACT", *_PRES, *_REFS), "nRFC", source="JEDEC tRFCab"),
+    _C("bank", ("REFPB",), ("ACT", *_PRES, *_REFS), "nRFCpb", source="JEDEC tRFCpb"),
+    _C("channel", ("REFPB",), _ROW_OPENS, "nRREFD", source="JEDEC tRREFD: other banks"),
 )  # fmt: skip
 
 # To what the clocks between two consecutive commands are charged.

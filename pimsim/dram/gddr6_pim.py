@@ -76,8 +76,8 @@ CONSTRAINTS = (
     _C("channel", ("WRGB",), ("MACAB",), "nCWL + nBL", source="PIM: the vector is in the buffer"),
     _C("channel", ("MACAB",), ("RDMAC",), "nDRAIN", source="PIM: multiplier, adder tree, accumulator"),
     # refresh
-    _C("bank", ("REFAB",), _ACTS + _REFS, "nRFC", source="JEDEC tRFCab"),
-    _C("bank", ("REFPB",), _ACTS + _REFS, "nRFCpb", source="JEDEC tRFCpb"),
+    _C("bank", ("REFAB",), _ACTS + _PRES + _REFS, "nRFC", source="JEDEC tRFCab"),
+    _C("bank", ("REFPB",), _ACTS + _PRES + _REFS, "nRFCpb", source="JEDEC tRFCpb"),
 )
 
 # To what the clocks between two consecutive commands are charged.

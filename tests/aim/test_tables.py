@@ -42,7 +42,7 @@ ROWS = [
     ("channel", 1, 1, 5), ("bank_group", 1, 1, 6), ("channel", 1, 1, 6), ("channel", 1, 2, 6), ("bank", 2, 2, 89),
     ("bank", 2, 2, 54), ("bank", 2, 2, 32), ("bank", 2, 2, 32), ("bank", 2, 2, 56), ("bank", 2, 1, 86),
     ("bank", 2, 1, 25), ("bank", 2, 1, 66), ("bank", 2, 1, 48), ("bank", 2, 1, 36), ("bank", 2, 2, 28),
-    ("bank", 1, 3, 73), ("bank", 2, 1, 89), ("bank", 2, 1, 32), ("bank", 1, 3, 420),
+    ("bank", 1, 3, 73), ("bank", 2, 1, 89), ("bank", 2, 1, 32), ("bank", 1, 5, 420),
 ]  # fmt: skip
 CORRECTION_ROWS = [("channel", 1, 1, 28), ("channel", 2, 1, 11), ("channel", 1, 2, 2)]
 

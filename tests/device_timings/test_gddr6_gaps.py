@@ -20,8 +20,8 @@ SAME_BANK = {
     "PREAB->ACT": 13, "PREAB->REFAB": 13, "PREAB->REFPB": 13, "PREAB->PRE": 3, "PREAB->PREAB": 3,
     "RD->PRE": 4, "RD->PREAB": 4, "RD->RD": 4, "RD->WR": 18,
     "WR->PRE": 26, "WR->PREAB": 26, "WR->WR": 4, "WR->RD": 19,
-    "REFAB->ACT": 110, "REFAB->REFAB": 110, "REFAB->REFPB": 110,
-    "REFPB->ACT": 60, "REFPB->REFAB": 60, "REFPB->REFPB": 60,
+    "REFAB->ACT": 110, "REFAB->REFAB": 110, "REFAB->REFPB": 110, "REFAB->PRE": 110, "REFAB->PREAB": 110,
+    "REFPB->ACT": 60, "REFPB->REFAB": 60, "REFPB->REFPB": 60, "REFPB->PRE": 60, "REFPB->PREAB": 60,
 }  # fmt: skip
 
 # Between single banks of one bank group, and of two.
@@ -29,7 +29,7 @@ SAME_GROUP = {
     "ACT->ACT": 7, "ACT->REFPB": 7, "PRE->PRE": 3, "RD->RD": 4, "WR->WR": 4, "WR->RD": 19, "RD->WR": 18,
     "REFPB->ACT": 16, "REFPB->REFPB": 16,
 }  # fmt: skip
-OTHER_GROUP = SAME_GROUP | {"ACT->ACT": 5, "RD->RD": 2, "WR->WR": 2, "WR->RD": 17}
+OTHER_GROUP = SAME_GROUP | {"ACT->ACT": 5, "ACT->REFPB": 5, "RD->RD": 2, "WR->WR": 2, "WR->RD": 17}
 SINGLE = ("ACT", "PRE", "RD", "WR", "REFPB")  # commands that address one bank
 
 

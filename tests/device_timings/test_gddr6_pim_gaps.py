@@ -28,7 +28,9 @@ SAME_BANK = {
     "WRGB->WRGB": 5, "WRGB->WR": 5, "WRGB->MACAB": 14,
     "RDMAC->RD": 6, "RDMAC->RDMAC": 6, "RDMAC->WR": 15, "RDMAC->WRGB": 15,
     "REFAB->ACT": 110, "REFAB->ACTAB": 110, "REFAB->REFAB": 110, "REFAB->REFPB": 110,
+    "REFAB->PRE": 110, "REFAB->PREAB": 110,
     "REFPB->ACT": 60, "REFPB->ACTAB": 60, "REFPB->REFAB": 60, "REFPB->REFPB": 60,
+    "REFPB->PRE": 60, "REFPB->PREAB": 60,
 }  # fmt: skip
 
 # Between two single banks of a bank group, and of two bank groups; every other pair of single banks: 1 clock.
