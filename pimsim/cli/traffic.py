@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from pimsim.cli.options import config_argument, located_in, patience, set_option
+from pimsim.cli import options
+from pimsim.cli.options import config_argument, located_in, set_option
 from pimsim.errors import InputError
 
 
@@ -23,6 +24,7 @@ from pimsim.errors import InputError
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random choices.")
 @click.option("--depth", type=click.IntRange(1, 4096), default=32, help="Places in the queue of a channel.")
+@click.option("--patience", type=click.IntRange(0), default=128, help="Younger requests that may go before the oldest.")
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else.")
 def traffic(
@@ -34,6 +36,7 @@ def traffic(
     rate: float | None,
     seed: int,
     depth: int,
+    patience: int,
     commands: str | None,
     as_json: bool,
 ) -> None:
@@ -43,7 +46,7 @@ def traffic(
     from pimsim.traffic.run import RATES, simulate_traffic
 
     loaded = api.load(config, overrides)
-    with located_in(loaded), patience():
+    with located_in(loaded), options.patience():
         if not 0 <= read_fraction <= 1:  # NaN passes click's ranges
             raise InputError("must be from 0 to 1", key="--read-fraction")
         if rate is not None and not RATES[0] <= rate <= RATES[1]:
@@ -51,7 +54,7 @@ def traffic(
         device = device_of(loaded.config)
         if device.standard.modes:  # a front-end of its own drives them
             raise InputError(f"{device.standard.name!r} serves no host traffic; use 'gddr6'", key="dram.standard")
-        result = simulate_traffic(device, pattern, requests, read_fraction, rate, seed, depth, commands)
+        result = simulate_traffic(device, pattern, requests, read_fraction, rate, seed, depth, patience, commands)
     summary = result.summary()
     click.echo(json.dumps(summary, indent=2) if as_json else _table(summary))
 

@@ -71,22 +71,26 @@ def _at_least(larger: str, *smaller: str) -> Rule:
     return Rule(keys, lambda limit, *parts: limit >= sum(parts), f"must be at least {total}, not {{0}}")
 
 
-# The times of these are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be a clock, which
-# is under 1 ns in most grades, above the tRC of the same table.
+# The times of these are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above the tRC of
+# the same table, and then binds in its place.
 _OF_A_GRADE = ("gddr6", "aim", "aim-reference")
 
 
-def _closes_before_it_opens(tRC: Any, tRAS: Any, tRP: Any, standard: str, tCK_ps: int) -> bool:
-    slack = max(Decimal(1), Decimal(tCK_ps) / 1000) if standard in _OF_A_GRADE else 0
-    return bool(tRC + slack >= tRAS + tRP)
+def _row_cycle(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> bool:
+    return bool(tRC >= tRAS + (0 if standard in _OF_A_GRADE else tRP))
+
+
+def _row_cycle_complaint(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> str:
+    closing = "" if standard in _OF_A_GRADE else f" + tRP ({show(tRP)} ns)"
+    return f"must be at least tRAS ({show(tRAS)} ns){closing}, not {show(tRC)}"
 
 
 def _timing() -> Iterator[Rule]:
     yield _at_least("tRAS", "tRCDRD")
     yield Rule(
-        ("dram.timing.tRC_ns", "dram.timing.tRAS_ns", "dram.timing.tRP_ns", "dram.standard", "dram.tCK_ps"),
-        _closes_before_it_opens,
-        "must be at least tRAS ({1} ns) + tRP ({2} ns), not {0}",
+        ("dram.timing.tRC_ns", "dram.timing.tRAS_ns", "dram.timing.tRP_ns", "dram.standard"),
+        _row_cycle,
+        _row_cycle_complaint,
     )
     yield _at_least("tCCDL", "tCCDS")
     yield _at_least("tRRDL", "tRRDS")
@@ -113,9 +117,11 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
 
 
 def _per_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, *rest: Any) -> bool:
-    groups, banks, *reopen = rest
-    time = tREFI / (groups * banks) - _per_bank_duration(tRFC, tRFCpb)
-    return refresh != "per_bank" or bool(time > _reopen(*reopen))
+    standard, groups, banks, *reopen = rest
+    interval, refreshing = tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)
+    if standard == "gddr6":  # host traffic goes on in the other banks
+        return refresh != "per_bank" or bool(min(interval, tREFI - refreshing) > _reopen(*reopen))
+    return refresh != "per_bank" or bool(interval - refreshing > _reopen(*reopen))
 
 
 def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
@@ -139,12 +145,13 @@ def _refresh() -> Iterator[Rule]:
             "dram.refresh",
             "dram.timing.tRFC_ns",
             "dram.timing.tRFCpb_ns",
+            "dram.standard",
             "dram.bank_groups",
             "dram.banks_per_group",
             *_REOPEN,
         ),
         _per_bank_refresh_leaves_time,
-        lambda tREFI, _, tRFC, tRFCpb, groups, banks, *rest: (
+        lambda tREFI, _, tRFC, tRFCpb, standard, groups, banks, *rest: (
             f"{show(tREFI)} ns over {groups} x {banks} banks less tRFCpb ({show(_per_bank_duration(tRFC, tRFCpb))} ns) "
             "leaves no time to open a row and use it before the next bank's refresh"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -148,9 +149,16 @@ def _choice_message(given: Any, expected: str) -> str:
     return f"must be {expected}, not {_show(given)}{hint}"
 
 
+_OTHER_NAMES = {"tRFCab": "tRFC_ns", "tRCD": "tRCDRD_ns", "tCCD": "tCCDS_ns", "tRRD": "tRRDS_ns", "tWTR": "tWTRS_ns"}
+
+
 def _nearest_key(loc: tuple[int | str, ...], kind: type[AnyConfig]) -> str:
     name, section = str(loc[-1]), section_at(loc[:-1], kind)
     siblings = [*keys(section)] + ([] if len(loc) > 1 else ["extends"])
+    time = re.sub("^n(?=[A-Z])", "t", name.removesuffix("_ns"))  # nCL, clocks: a configuration gives tCL_ns
+    for known in (_OTHER_NAMES.get(time), f"{time}_ns"):
+        if known in siblings:
+            return f"; did you mean {known!r}?"
     elsewhere = [path for path in all_keys(kind) if path.rpartition(".")[2] == name]
     return f"; did you mean {elsewhere[0]!r}?" if elsewhere else did_you_mean(name, siblings)
 

@@ -295,9 +295,13 @@ def _check_refresh(report: _Report, view: _View, device: Device) -> None:
 
 
 def _check_overdue(report: _Report, view: _View, device: Device, wanted: str, refreshes: Ints, due: Ints) -> None:
-    """From the clock at which a refresh is due, only closing commands issue until it has."""
+    """From the clock at which a refresh is due, its banks take only commands that close until it has issued."""
     held = view.positions(_commands(device.standard, lambda c: not _only_closes(c) and c.name != wanted))
-    next_due = due[np.searchsorted(refreshes, held)]
+    number = np.searchsorted(refreshes, held)
+    if device.refresh == "per_bank":  # the others go on
+        free = (view.bank[held] >= 0) & (view.bank[held] != number % device.banks)
+        held, number = held[~free], number[~free]
+    next_due = due[number]
     for k in np.flatnonzero(view.clk[held] >= next_due).tolist():
         report.add(int(view.rows[held[k]]), f"{wanted} was due at clock {next_due[k]} and goes first")
 
@@ -311,12 +315,14 @@ def _check_punctual(report: _Report, view: _View, device: Device, refreshes: Int
     """A refresh issues no earlier than due, and later only as long as the table may hold it back.
 
     The longest wait: a row opened just before closes, then the refresh follows; each
-    waits for the table's longest latency at most.
+    waits for the table's longest latency at most, and once more for what other banks do
+    while a single bank waits.
     """
     clk = view.clk[refreshes]
     longest = max((device.latency(c) for c in device.standard.constraints), default=0)
     previous = np.concatenate([[0], clk[:-1]])
-    latest = np.maximum(due, previous) + 2 * max(longest, 0)
+    waits = 4 if device.refresh == "per_bank" else 2
+    latest = np.maximum(due, previous) + waits * max(longest, 0)
     for k in np.flatnonzero(clk < due).tolist():
         report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1} is due at clock {due[k]}, not before")
     for k in np.flatnonzero(clk > latest).tolist():

@@ -237,15 +237,25 @@ class Controller:
 
     def refresh(self) -> None:
         """Close what must be closed and refresh, each as early as possible once due."""
+        while not self.step_refresh(*self.next_refresh_step()):
+            pass
+
+    def next_refresh_step(self) -> tuple[Step, int]:
+        """The next command of the refresh that is due, and the clock from which it may issue."""
         per_bank = self.device.refresh == "per_bank"
         bank = self._ref_bank if per_bank else NONE
-        closing = self._closing_step(bank)
-        refreshing = Step(self._role("refresh_bank" if per_bank else "refresh_all"), bank)
-        for step in filter(None, (closing, refreshing)):
-            self.issue(step, max(self.channel.earliest(step.command, step.bank), self._ref_due))
+        step = self._closing_step(bank) or Step(self._role("refresh_bank" if per_bank else "refresh_all"), bank)
+        return step, max(self.channel.earliest(step.command, step.bank), self._ref_due)
+
+    def step_refresh(self, step: Step, clk: int) -> bool:
+        """Issue a command of `next_refresh_step`; whether the refresh is under way."""
+        self.issue(step, clk)
+        if self.device.standard.command(step.command).effect is Effect.CLOSE:
+            return False
         self._ref_due += self.device.refresh_interval
-        if per_bank:
-            self._ref_bank = (bank + 1) % self.device.banks
+        if step.bank != NONE:
+            self._ref_bank = (step.bank + 1) % self.device.banks
+        return True
 
 
 # ---- causes -----------------------------------------------------------------------

@@ -228,25 +228,38 @@ def _issue(d, s, w, log, cmd, bank, row, column, t):
 
 
 @jit
+def _refresh_step(d, s):
+    """The next command of the refresh that is due, its bank, and when it may issue: what is open closes first."""
+    bank, cmd = NONE, d[d[O_ROLE] + REFRESH_ALL]
+    if d[H_MODE] == PER_BANK:
+        bank, cmd = s[R_TURN], d[d[O_ROLE] + REFRESH_BANK]
+        if s[d[O_ROW] + bank] >= 0:
+            cmd = d[d[O_ROLE] + CLOSE_BANK]
+    elif s[R_OPEN] > 0:
+        cmd = d[d[O_ROLE] + CLOSE_ALL]
+    return cmd, bank, max(s[R_DUE], _earliest(d, s, cmd, bank))
+
+
+@jit
+def _step_refresh(d, s, w, log, cmd, bank, t):
+    """Issue a command of `_refresh_step`; return whether the refresh is under way."""
+    _issue(d, s, w, log, cmd, bank, NONE, NONE, t)
+    if d[d[O_CLOSES] + cmd]:
+        return False
+    w[W_REFRESHES] += 1
+    s[R_DUE] += d[H_INTERVAL]
+    if d[H_MODE] == PER_BANK:
+        s[R_TURN] = (bank + 1) % d[H_BANKS]
+    return True
+
+
+@jit
 def _refresh(d, s, w, log):
     """Close what is open and refresh, at the due clock or as soon after as the table allows."""
-    due = s[R_DUE]
-    w[W_REFRESHES] += 1
-    if d[H_MODE] == ALL_BANK:
-        if s[R_OPEN] > 0:
-            shut = d[d[O_ROLE] + CLOSE_ALL]
-            _issue(d, s, w, log, shut, NONE, NONE, NONE, max(due, _earliest(d, s, shut, NONE)))
-        cmd = d[d[O_ROLE] + REFRESH_ALL]
-        _issue(d, s, w, log, cmd, NONE, NONE, NONE, max(due, _earliest(d, s, cmd, NONE)))
-    else:
-        bank = s[R_TURN]
-        if s[d[O_ROW] + bank] >= 0:
-            shut = d[d[O_ROLE] + CLOSE_BANK]
-            _issue(d, s, w, log, shut, bank, NONE, NONE, max(due, _earliest(d, s, shut, bank)))
-        cmd = d[d[O_ROLE] + REFRESH_BANK]
-        _issue(d, s, w, log, cmd, bank, NONE, NONE, max(due, _earliest(d, s, cmd, bank)))
-        s[R_TURN] = (bank + 1) % d[H_BANKS]
-    s[R_DUE] = due + d[H_INTERVAL]
+    done = False
+    while not done:
+        cmd, bank, t = _refresh_step(d, s)
+        done = _step_refresh(d, s, w, log, cmd, bank, t)
 
 
 @jit
@@ -1342,33 +1355,41 @@ def _finish_channels(d, states, stop, options, totals, log, scratch):
 
 # ---- host traffic
 
-# A request: arrival clock, command, bank, row, column; what is noted of it: clocks of its
-# command and of the end of its data.
+# A request: arrival clock, command, bank, row, column; its place in the queue: its number,
+# and how many younger ones went first.
 (Q_ARRIVAL, Q_COMMAND, Q_BANK, Q_ROW, Q_COLUMN) = range(5)
+(Q_NUMBER, Q_OVERTAKEN, QUEUE_WIDTH) = range(3)
 
 
 @jit
-def _pick(d, s, w, requests, queue, waiting, marks):
+def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
     """FR-FCFS: the request that can move on first, as (place in the queue, command, clock).
 
     Row hits keep their row open; in a bank without one, the oldest request says which row
     comes next.  Of those that can move at the same clock a hit goes first, then the oldest.
+    Once `patience` younger requests went before the oldest, its bank is its own and no data
+    but its own moves.  The bank `refreshing` takes none; the place is -1 if nothing is left.
     """
     for bank in range(d[H_BANKS]):
         marks[bank] = 0
     for k in range(waiting):
-        bank = requests[queue[k], Q_BANK]
-        if s[d[O_ROW] + bank] == requests[queue[k], Q_ROW]:
+        bank = requests[queue[k, Q_NUMBER], Q_BANK]
+        if s[d[O_ROW] + bank] == requests[queue[k, Q_NUMBER], Q_ROW]:
             marks[bank] = 1
+    own = requests[queue[0, Q_NUMBER], Q_BANK]
+    urgent = queue[0, Q_OVERTAKEN] >= patience and own != refreshing
     best: Any = NONE
     chosen, best_hit, best_t = NONE, False, FAR_AWAY
     for k in range(waiting):
-        r = queue[k]
+        r = queue[k, Q_NUMBER]
         bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
         hit = s[d[O_ROW] + bank] == row
-        if not hit and marks[bank]:
+        first = urgent and k == 0
+        if bank == refreshing or (not hit and marks[bank] and not first):
             continue
         marks[bank] = 1
+        if urgent and not first and (hit or bank == own):
+            continue
         cmd = requests[r, Q_COMMAND]
         if not hit:
             cmd = d[d[O_ROLE] + OPEN_BANK] if s[d[O_ROW] + bank] < 0 else d[d[O_ROLE] + CLOSE_BANK]
@@ -1378,48 +1399,65 @@ def _pick(d, s, w, requests, queue, waiting, marks):
     return best, chosen, best_t
 
 
+@jit
+def _leave(queue, place, waiting):
+    """Take a request out of the queue; those before it were overtaken."""
+    for k in range(place):
+        queue[k, Q_OVERTAKEN] += 1
+    for k in range(place, waiting - 1):
+        _copy(queue[k], queue[k + 1])
+
+
 @entry
-def serve_channel(d, s, requests, start, channel, options, totals, done, queue, marks, w, log):
+def serve_channel(d, s, requests, start, channel, options, patience, totals, done, queue, marks, w, log):
     """Serve requests (n, 5), in order of arrival, by FR-FCFS with len(queue) places; return the log rows.
 
     The state `s` is updated in place, done (n, 2) receives clocks, totals counts as of
-    `run_block`.  Nothing issues before `start`.  If the log overflows the rows needed come
-    back negative: the caller has to restore the state.
+    `run_block`.  Nothing issues before `start`.  A refresh that is due takes its banks; the
+    others go on meanwhile.  If the log overflows the rows needed come back negative: the
+    caller has to restore the state.
     """
     return _serve_channel(
-        table(d), view(s), table(requests), start, channel, table(options), view(totals), view(done), view(queue),
-        view(marks), view(w), view(log),
+        table(d), view(s), table(requests), start, channel, table(options), patience, view(totals), view(done),
+        view(queue), view(marks), view(w), view(log),
     )  # fmt: skip
 
 
 @jit
-def _serve_channel(d, s, requests, start, channel, options, totals, done, queue, marks, w, log):
+def _serve_channel(d, s, requests, start, channel, options, patience, totals, done, queue, marks, w, log):
     _begin(d, s, w, log, start, start, channel, options, ZERO)
     waiting, coming = ZERO, ZERO
     n = len(requests)
     while waiting > 0 or coming < n:
-        if waiting == 0:
+        best, cmd, t = NONE, NONE, FAR_AWAY
+        if waiting > 0:
+            best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, NONE, patience)
+        elif coming < n:
             _catch_up(d, s, w, log, requests[coming, Q_ARRIVAL])
-            queue[0] = coming
-            waiting, coming = ONE, coming + 1
-        best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks)
+        step, turn, refreshes = NONE, NONE, False
+        if waiting > 0 and _due(d, s, t):
+            step, turn, ready = _refresh_step(d, s)
+            t = FAR_AWAY
+            if d[H_MODE] == PER_BANK:
+                best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, turn, patience)
+            refreshes = ready <= t
+            t = min(t, ready)
         if coming < n and waiting < len(queue) and requests[coming, Q_ARRIVAL] <= t:
-            queue[waiting] = coming
+            queue[waiting, Q_NUMBER], queue[waiting, Q_OVERTAKEN] = coming, ZERO
             waiting, coming = waiting + 1, coming + 1
             continue
-        if _due(d, s, t):
-            _refresh(d, s, w, log)
+        if refreshes:
+            _step_refresh(d, s, w, log, step, turn, t)
             continue
-        r = queue[best]
+        r = queue[best, Q_NUMBER]
         row, column = requests[r, Q_ROW], requests[r, Q_COLUMN]
         served = cmd == requests[r, Q_COMMAND]
         _issue(d, s, w, log, cmd, requests[r, Q_BANK], row if cmd != d[d[O_ROLE] + CLOSE_BANK] else NONE,
                column if served else NONE, t)  # fmt: skip
         if served:
             done[r, 0], done[r, 1] = t, t + d[d[O_COMPLETION] + cmd]
+            _leave(queue, best, waiting)
             waiting -= 1
-            for k in range(best, waiting):
-                queue[k] = queue[k + 1]
     _finish_charges(d, w)
     if log is not None and w[W_LOGGED] > len(log):
         return -w[W_LOGGED]

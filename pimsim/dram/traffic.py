@@ -7,7 +7,10 @@ Policy: requests enter the queue in order of arrival while it has room.  Rows st
 The request that can move on first does: its read or write if its row is open, else the
 command on the way to it.  A row that a queued request hits is not closed, and in a bank
 without a hit only the oldest request may change the row.  Ties go to the row hit, then to
-the oldest.  A refresh that is due by then goes first.
+the oldest.  So that nothing starves, the oldest request has its way once PATIENCE younger
+ones went first: its bank is its own, and until its data moves no other data does.
+
+A refresh that is due by then takes its banks, all or one; the others go on meanwhile.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ import numpy as np
 
 from pimsim.dram import kernel as k
 from pimsim.dram.controller import Controller, Step
-from pimsim.dram.device import CLOSED
+from pimsim.dram.device import CLOSED, NONE
 from pimsim.dram.engine import Engine, Ints
 
 DEPTH = 32  # places in a channel's queue
+PATIENCE = 128  # younger requests that may go before the oldest
 
 
 class Request(NamedTuple):
@@ -38,11 +42,14 @@ class Request(NamedTuple):
 class HostTraffic:
     """Serves requests on the channels of an engine, between its programs."""
 
-    def __init__(self, engine: Engine, depth: int = DEPTH) -> None:
+    def __init__(self, engine: Engine, depth: int = DEPTH, patience: int = PATIENCE) -> None:
         if depth < 1:
             raise ValueError(f"a queue needs at least 1 place, not {depth}")
+        if patience < 0:
+            raise ValueError(f"at least 0 requests go before the oldest, not {patience}")
         self.engine = engine
         self.depth = depth
+        self.patience = patience
 
     def serve(self, channel: int, requests: Ints, start: int, totals: Ints) -> Ints:
         """Serve requests (n, 5) of one channel; clocks (n, 2) of each one's command and of its data's end.
@@ -55,11 +62,9 @@ class HostTraffic:
         if not len(requests):
             return done
         before = state.copy()
-        w, marks, queue = (
-            self.engine.scratch[2][0],
-            np.zeros(self.engine.device.banks, np.int64),
-            np.zeros(self.depth, int),
-        )
+        w, *_ = self.engine.scratch[2]
+        marks = np.zeros(self.engine.device.banks, np.int64)
+        queue = np.zeros((self.depth, k.QUEUE_WIDTH), np.int64)
         while not self.engine.deliver(
             k.serve_channel(
                 self.engine.table,
@@ -68,6 +73,7 @@ class HostTraffic:
                 start,
                 channel,
                 self.engine.options,
+                self.patience,
                 totals,
                 done,
                 queue,
@@ -86,48 +92,92 @@ class HostTraffic:
         return np.array(rows, np.int64).reshape(-1, 5)
 
 
-def serve(controller: Controller, requests: Sequence[Request], start: int, depth: int = DEPTH) -> list[tuple[int, int]]:
+class Waiting:
+    """A request in the queue: its number, and how many younger ones went first."""
+
+    def __init__(self, number: int, request: Request) -> None:
+        self.number, self.request, self.overtaken = number, request, 0
+
+
+class Choice(NamedTuple):
+    """A command that may issue next: the clock, how it ranks among those of that clock, for whom."""
+
+    clk: int
+    rank: tuple[bool, int]
+    place: int
+    step: Step
+
+
+def serve(
+    controller: Controller, requests: Sequence[Request], start: int, depth: int = DEPTH, patience: int = PATIENCE
+) -> list[tuple[int, int]]:
     """The twin of `HostTraffic.serve` on one controller: clocks of each request's command and of its data's end."""
     device = controller.device
     controller.finish(start)
-    coming = list(enumerate(requests))
-    queue: list[tuple[int, Request]] = []
+    coming = [Waiting(*item) for item in enumerate(requests)]
+    queue: list[Waiting] = []
     done = [(0, 0)] * len(requests)
     while queue or coming:
         if not queue:
-            controller.finish(coming[0][1].arrival)
+            controller.finish(coming[0].request.arrival)
             queue.append(coming.pop(0))
-        clk, place, step = _next(controller, queue, start)
-        if coming and len(queue) < depth and coming[0][1].arrival <= clk:
+        choice = _next(controller, queue, start, patience)
+        if coming and len(queue) < depth and coming[0].request.arrival <= choice.clk:
             queue.append(coming.pop(0))
-        elif controller.refresh_due(clk):
-            controller.refresh()
+        elif choice.place == REFRESH:
+            controller.step_refresh(choice.step, choice.clk)
         else:
-            controller.issue(step, clk)
-            number, request = queue[place]
-            if step.command == request.command:
-                done[number] = (clk, clk + device.completion(device.standard.command(step.command)))
-                del queue[place]
+            controller.issue(choice.step, choice.clk)
+            served = queue[choice.place]
+            if choice.step.command == served.request.command:
+                completion = device.completion(device.standard.command(choice.step.command))
+                done[served.number] = (choice.clk, choice.clk + completion)
+                for older in queue[: choice.place]:
+                    older.overtaken += 1
+                del queue[choice.place]
     return done
 
 
-def _next(controller: Controller, queue: Sequence[tuple[int, Request]], start: int) -> tuple[int, int, Step]:
-    """The clock, the place in the queue and the step of the request that moves on first."""
+REFRESH = -1  # the place in the queue of what no request asked for
+
+
+def _next(controller: Controller, queue: Sequence[Waiting], start: int, patience: int) -> Choice:
+    """What issues next: the request that moves on first, unless a refresh that is due by then takes its bank."""
+    choices = _choices(controller, queue, start, patience)
+    if controller.refresh_due(min(choices).clk):
+        step, clk = controller.next_refresh_step()
+        others = [] if step.bank == NONE else _choices(controller, queue, start, patience, refreshing=step.bank)
+        choices = [Choice(clk, FIRST, REFRESH, step), *others]
+    return min(choices)
+
+
+FIRST = (False, -1)  # of the choices of a clock
+
+
+def _choices(
+    controller: Controller, queue: Sequence[Waiting], start: int, patience: int, refreshing: int = NONE
+) -> list[Choice]:
+    """For each request that may move on: its next command."""
     rows = controller.channel.open_rows
-    kept = {request.bank for _, request in queue if rows[request.bank] == request.row}
-    candidates = []
-    for place, (_, request) in enumerate(queue):
-        hit = rows[request.bank] == request.row
-        if not hit and request.bank in kept:
+    hits = [rows[waiting.request.bank] == waiting.request.row for waiting in queue]
+    oldest = queue[0].request
+    urgent = queue[0].overtaken >= patience and oldest.bank != refreshing
+    taken = {waiting.request.bank for waiting, hit in zip(queue, hits, strict=True) if hit}  # rows that stay
+    if urgent:
+        taken.discard(oldest.bank)
+    found = []
+    for place, (waiting, hit) in enumerate(zip(queue, hits, strict=True)):
+        request = waiting.request
+        behind = urgent and place > 0 and (hit or request.bank == oldest.bank)
+        if request.bank == refreshing or behind or (not hit and request.bank in taken):
             continue
-        kept.add(request.bank)
+        taken.add(request.bank)
         step = (
             Step(request.command, request.bank, request.row, request.column) if hit else _row_step(controller, request)
         )
         clk = max(controller.channel.earliest(step.command, step.bank), request.arrival, start)
-        candidates.append((clk, not hit, place, step))
-    clk, _, place, step = min(candidates, key=lambda candidate: candidate[:3])
-    return clk, place, step
+        found.append(Choice(clk, (not hit, place), place, step))
+    return found
 
 
 def _row_step(controller: Controller, request: Request) -> Step:

@@ -12,7 +12,7 @@ import numpy as np
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.log import LogWriter
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import DEPTH, HostTraffic
+from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic
 from pimsim.traffic.patterns import addresses, arrivals, decode
 
 RATES = (1e-3, 1e6)  # GB/s; outside, the clocks of arrivals do not fit or are all the same
@@ -90,12 +90,14 @@ def simulate_traffic(
     rate_GBps: float | None = None,
     seed: int = 0,
     depth: int = DEPTH,
+    patience: int = PATIENCE,
     log: str | Path | None = None,
 ) -> TrafficResult:
     """Serve a stream of reads and writes on all channels of a device.
 
     pattern "stream" or "random"; rate_GBps: of arrivals, over all channels (None: all are
-    there from the start); depth: places in each channel's queue; log: every DRAM command.
+    there from the start); depth: places in each channel's queue; patience: how many younger
+    requests may go before the oldest; log: every DRAM command.
     ValueError if an argument is out of its range.
     """
     if requests < 1 or not 0 <= read_fraction <= 1 or not (rate_GBps is None or RATES[0] <= rate_GBps <= RATES[1]):
@@ -115,7 +117,7 @@ def simulate_traffic(
         parts: list[Ints] = []
         if writer is not None:
             engine.log_to(parts.append)
-        host = HostTraffic(engine, depth)
+        host = HostTraffic(engine, depth, patience)
         for c in range(device.channels):
             mine = channel == c
             done[mine] = host.serve(c, np.ascontiguousarray(rows[mine]), 0, totals)[:, 1]

@@ -199,6 +199,17 @@ def test_any_command_but_a_closing_one_once_a_refresh_is_due_is_found(overdue: I
     assert check(log_of(device, [overdue._replace(clk=699)]), device) == []
 
 
+def test_a_bank_that_is_due_holds_commands_to_itself_and_to_all_banks() -> None:
+    device = make_device("per_bank")
+    for clk, command, bank in ((700, "ACT", 0), (700, "ACTAB", -1), (1400, "ACT", 1)):
+        before = [Issued(700, "REFPB", 0)] if clk == 1400 else []
+        found = check(log_of(device, [*before, Issued(clk, command, bank, 5)]), device)
+        assert [v.rule for v in found] == [f"REFPB was due at clock {clk} and goes first"]
+        assert check(log_of(device, [*before, Issued(clk - 1, command, bank, 5)]), device) == []
+    others = [Issued(700, "ACT", 1, 5), Issued(712, "RD", 1, 5, 0), Issued(720, "REFPB", 0)]
+    assert check(log_of(device, others), device) == []
+
+
 def test_channel_scope_commands_share_no_bank() -> None:
     row = TimingConstraint("bank", ("WRGB", "MACAB"), ("PREAB", "WRGB"), "nRFC")
     device = make_device("none")

@@ -66,25 +66,31 @@ def cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
 
 @st.composite
 def repeated_cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
-    """A few steps carried out again and again: the kernel knows them from then on."""
+    """A few steps carried out again and again, at a few places: the kernel knows them, and what follows them."""
     device, work, tail = draw(cases())
-    row = st.integers(0, EXTRA_ROWS).map(lambda r: r * device.columns)
+    rows = st.sampled_from(
+        [r * device.columns for r in draw(st.lists(st.integers(0, EXTRA_ROWS), min_size=1, max_size=2))]
+    )
     phases: st.SearchStrategy[int | None] = st.none()
     if device.refresh_interval:  # few, so that refreshes fall due at the same distances again
         some = draw(st.lists(st.integers(0, device.refresh_interval - 1), min_size=1, max_size=3))
         phases |= st.sampled_from(some)
-    order = draw(
-        st.lists(st.tuples(st.sampled_from(work), st.none() | row, st.booleans(), phases), min_size=1, max_size=20)
+    moment = st.builds(
+        lambda step, base, pause, phase, accounted: Step(
+            step.programs,
+            step.base if base is None else base,
+            step.idle if pause else 0,
+            step.accounted if accounted is None else accounted,
+            phase,
+        ),
+        st.sampled_from(work[: draw(st.integers(1, len(work)))]),
+        st.none() | rows,
+        st.booleans(),
+        phases,
+        st.none() | st.sampled_from([0, 7]),
     )
-    order *= draw(st.integers(1, max(1, 20 // len(order))))  # what follows what comes again as well
-    return (
-        device,
-        [
-            replace(step, base=step.base if base is None else base, idle=step.idle if pause else 0, phase=phase)
-            for step, base, pause, phase in order
-        ],
-        tail,
-    )
+    moments = draw(st.lists(moment, min_size=1, max_size=6))
+    return device, draw(st.lists(st.sampled_from(moments), min_size=5, max_size=20)), tail
 
 
 @dataclass

@@ -28,6 +28,32 @@ def served(wanted: list[Request] | np.ndarray, refresh: str = "none") -> tuple[n
     return done, dict(zip(engine.device.command_names, totals.tolist(), strict=False))
 
 
+def test_no_more_requests_than_the_patience_go_before_the_oldest() -> None:
+    hits = [Request(0, "RD", 0, 0, 0), *(Request(100, "RD", 0, 0, k % 64) for k in range(400))]
+    for late in (Request(100, "RD", 0, 5, 0), Request(100, "WR", 4, 0, 0)):  # a row conflict, and a turn of the pins
+        for patience in (0, 7, 128):
+            engine = Engine(device())
+            host = HostTraffic(engine, depth=16, patience=patience)
+            done = host.serve(0, host.numbered([hits[0], late, *hits[1:]]), 0, engine.new_totals())[:, 0]
+            assert (done[2:] < done[1]).sum() <= patience
+            assert (np.diff(np.sort(done)) > cycles()["nCCDL"]).sum() <= 4  # all else goes on at full speed
+    unlimited = HostTraffic(engine := Engine(device()), patience=10**9)
+    done = unlimited.serve(0, unlimited.numbered([hits[0], late, *hits[1:]]), 0, engine.new_totals())[:, 0]
+    assert done.argmax() == 1  # what the patience is for
+
+
+def test_banks_that_do_not_refresh_go_on() -> None:
+    n, c = 4000, cycles()
+    all_bank, per_bank = (int(served(stream([0, 4, 8, 12], n), mode)[0].max()) for mode in ("all_bank", "per_bank"))
+    ideal = n * max(c["nCCDS"], c["nBL"])
+    refreshes = ideal // c["nREFI"]
+    assert all_bank >= ideal + refreshes * (c["nRP"] + c["nRFC"])
+    assert per_bank < all_bank
+    other = [Request(c["nREFI"] // 16 * 9 - 20 + 3 * k, "RD", 4, 0, k % 64) for k in range(200)]  # bank 8 is due then
+    done, commands = served([Request(0, "RD", 4, 0, 0), *other], "per_bank")
+    assert commands["REFPB"] >= 9 and np.diff(done[60:, 0]).max() <= c["nCCDL"] + 2
+
+
 def cycles() -> dict[str, int]:
     return dict(device().cycles)
 

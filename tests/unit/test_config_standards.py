@@ -302,26 +302,31 @@ def test_pim_gpt_s_bits_of_a_clock_are_exact() -> None:
     assert device_of(config).cycles["nBL"] == 2
 
 
-@pytest.mark.parametrize("short", [0, 1])
+@pytest.mark.parametrize("short", [0, 1, 3, 27])
 def test_the_times_of_a_grade_may_have_been_rounded_each_by_itself(short: int) -> None:
     times = {"tRAS": 53, "tRP": 27, "tRC": 80 - short}
     overrides = {f"dram.timing.{name}_ns": Decimal(clocks) * 570 / 1000 for name, clocks in times.items()}
     assert device_of(load_config(path_of("gddr6"), overrides)).cycles["nRC"] == 80 - short
 
 
-def test_a_slow_clock_s_rounding_is_a_clock() -> None:
-    """tRAS, tRP and tRC of 29, 15 and 44 ns at 2 ns: 15 + 8 clocks, and 22."""
-    times = {"tRAS": 30, "tRP": 16, "tRC": 44}
-    overrides = {"dram.tCK_ps": 2000, **{f"dram.timing.{name}_ns": time for name, time in times.items()}}
-    assert device_of(load_config(path_of("gddr6"), overrides)).cycles["nRC"] == 22
+def test_a_row_cycle_that_is_too_short_is_refused() -> None:
+    found = problems(path_of("gddr6"), {"dram.timing.tRC_ns": Decimal("30.2")})
+    assert found == ["overrides:1:1: dram.timing.tRC_ns: must be at least tRAS (30.21 ns), not 30.2"]
 
 
-@pytest.mark.parametrize("tRC_ns", ["44.46", "44.59"])  # two clocks less; 1.01 ns less
-def test_a_row_cycle_that_is_too_short_is_refused(tRC_ns: str) -> None:
-    found = problems(path_of("gddr6"), {"dram.timing.tRC_ns": Decimal(tRC_ns)})
-    assert found == [
-        f"overrides:1:1: dram.timing.tRC_ns: must be at least tRAS (30.21 ns) + tRP (15.39 ns), not {tRC_ns}"
-    ]
+def test_plain_gddr6_refreshes_bank_by_bank_while_the_others_go_on() -> None:
+    load_config(path_of("gddr6"), {"dram.refresh": "per_bank"})
+    too_often = {"dram.refresh": "per_bank", "dram.timing.tREFI_ns": 16 * 78}
+    (found,) = problems(path_of("gddr6"), too_often)
+    assert "leaves no time to open a row and use it" in found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("tRFCab_ns", "tRFC_ns"), ("nCL", "tCL_ns"), ("nRFCab", "tRFC_ns"), ("tCL", "tCL_ns")]
+)
+def test_other_names_of_a_time_lead_to_it(wrong: str, right: str) -> None:
+    (found,) = problems(path_of("gddr6"), {f"dram.timing.{wrong}": 1})
+    assert found.endswith(f"unknown key; did you mean {right!r}?")
 
 
 # -- what runs on them ---------------------------------------------------------------------
