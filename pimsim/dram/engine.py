@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram import kernel as k
+from pimsim.dram.program import WIDTH
 from pimsim.dram.spec import Effect, Needs, Scope
 from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
-FOREVER = k.FOREVER
+FOREVER, ARITHMETIC, WORK = k.FOREVER, k.ARITHMETIC, k.WORK
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Block:
     """Instructions that are carried out `copies` times; the arrays are explained at `kernel.run_block`.
 
     program (rows, 8); spans (n, channels, 2); numbers (n, channels), see `Engine.numbers`;
-    bases (n, copies); steps (n, 3): whether the channels work, clocks, tail; after (n, m).
+    bases (n, copies); steps (n, 3): kind, clocks, tail; after (n, m).
     """
 
     program: Ints
@@ -110,7 +111,9 @@ class Engine:
         else's and are not charged to causes again.  `ends` then has each channel's data end.
         """
         numbers = self.numbers(program, spans)[np.newaxis]
-        one = Block(program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[1, 0, -1]]), np.array([[1]]))
+        one = Block(
+            program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[k.WORK, 0, -1]]), np.array([[1]])
+        )
         times = np.array([[0, 0], [start, start]])
         counted, _ = self.run_block(one, times, np.array([max(start, account), 0, 0]))
         totals += counted[0]
@@ -134,39 +137,52 @@ class Engine:
         if self.log is not None or watch:
             parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
         for part in parts:
-            while not self.deliver(
-                k.run_block(
-                    self.table,
-                    self._states,
-                    self._owners,
-                    block.program,
-                    block.spans,
-                    block.numbers,
-                    block.bases,
-                    block.steps,
-                    block.after,
-                    times,
-                    clock,
-                    self.options,
-                    totals,
-                    exposed,
-                    self.ends,
-                    self.log,
-                    self.scratch,
-                    np.array(part, np.int64),
-                )  # fmt: skip
-            ):
-                pass
+            self._run_part(block, times, clock, totals, exposed, part)
             if watch:
                 watch(part[0], part[2])
         return totals, exposed
 
-    def finish(self, stop: int, totals: Ints) -> None:
-        """Refresh all channels up to clock `stop`."""
+    def _run_part(
+        self, block: Block, times: Ints, clock: Ints, totals: Ints, exposed: Ints, part: tuple[int, int, int, int]
+    ) -> None:
         while not self.deliver(
-            k.finish_channels(self.table, self.states, stop, self.options, totals, self.log, self.scratch)
+            k.run_block(
+                self.table,
+                self._states,
+                self._owners,
+                block.program,
+                block.spans,
+                block.numbers,
+                block.bases,
+                block.steps,
+                block.after,
+                times,
+                clock,
+                self.options,
+                totals,
+                exposed,
+                self.ends,
+                self.log,
+                self.scratch,
+                np.array(part, np.int64),
+            )  # fmt: skip
         ):
             pass
+
+    def finish(self, stop: int, totals: Ints) -> None:
+        """Refresh all channels up to clock `stop`."""
+        self._unfold()
+        channels = self.device.channels
+        rest = Block(
+            np.zeros((0, WIDTH), np.int64),
+            np.zeros((1, channels, 2), np.int64),
+            np.zeros((1, channels), np.int64),
+            np.zeros((1, 1), np.int64),
+            np.array([[k.REST, stop, -1]]),
+            np.array([[1]]),
+        )
+        times, clock, exposed = np.zeros((2, 2), np.int64), np.zeros(3, np.int64), np.zeros(1, np.int64)
+        self._run_part(rest, times, clock, totals[np.newaxis], exposed, (0, 1, 0, 1))
 
     def deliver(self, logged: int) -> bool:
         """Hand on the rows that a call logged; False if they did not fit: call again, there is room now."""

@@ -102,9 +102,11 @@ M_KEYS = 5
 (L_TRAIL, L_AFTER, L_PROGRAM, L_COLUMN, L_CURSOR, L_DUE, L_MOVE, L_OUTCOME, LINK_WIDTH) = range(9)
 # the log's columns
 LOG_WIDTH = 6
-# An instruction of a block: whether the channels work; ASIC clocks, or clocks that the SRAM
-# needs to store the results; clocks left after the last result it waits for, or -1.
-(I_IS_WORK, I_CLOCKS, I_TAIL) = range(3)
+# An instruction of a block: what it is; ASIC clocks, or clocks that the SRAM needs to store the
+# results, or the clock until which the channels rest; clocks left after the last result it
+# waits for, or -1.
+(I_KIND, I_CLOCKS, I_TAIL) = range(3)
+ARITHMETIC, WORK, REST = range(3)
 # the clocks of a block
 (C_ACCOUNTED, C_ASIC, C_SERIAL) = range(3)
 
@@ -1217,11 +1219,42 @@ def _run_logged(d, states, program, spans, base, start, account, options, totals
             critical = channel
     if log is not None and logged > len(log):
         return NONE, -logged
+    _keep_fresh(d, states, fresh, counts, totals)
+    return critical, logged
+
+
+@jit
+def _rest(d, states, stop, options, totals, log, scratch):
+    """Refresh every channel up to clock `stop`, and count banks that are open until then; return the log rows.
+
+    If the log would overflow the rows come back negative, and nothing is changed.
+    """
+    _, _, (w, _, _, _, _, _, _, _, _), fresh, counts = scratch
+    logged = ZERO
+    for channel in range(len(states)):
+        s = fresh[channel]
+        _copy(s, states[channel])
+        _clear(counts[channel])
+        _start_work(d, w, stop, stop, channel, ONE, logged, options[2], options[3])
+        _catch_up(d, s, w, log, stop)
+        logged = w[W_LOGGED]
+        if s[R_OPEN] > 0:
+            w[W_COUNTS + d[H_CMDS]] += stop - s[R_SINCE]
+            s[R_SINCE] = stop
+        _count(d, w, ONE, counts[channel])
+    if log is not None and logged > len(log):
+        return -logged
+    _keep_fresh(d, states, fresh, counts, totals)
+    return logged
+
+
+@jit
+def _keep_fresh(d, states, fresh, counts, totals):
+    """Take over what every channel did, now that its log fits."""
     for channel in range(len(states)):
         _copy(states[channel], fresh[channel])
         for k in range(d[H_CMDS] + 1):
             totals[k] += counts[channel, k]
-    return critical, logged
 
 
 @jit
@@ -1256,7 +1289,8 @@ def run_block(
     states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
     Instruction i has each channel run the rows spans[i, channel] of `program` (empty: it
     rests), which are program numbers[i, channel] (0: one that is not remembered), every
-    linear column of the array shifted by bases[i, copy], or is ASIC work.
+    linear column of the array shifted by bases[i, copy]; or is ASIC work; or has all
+    channels, none of them folded, refresh until a clock.
     after (n, m) are the instructions it waits for (n: what came before; -1: no more), times
     (n + 1, 2) their first results and ends; clock = (accounted, ASIC free, serial).
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
@@ -1285,7 +1319,12 @@ def _run_block(
             step = steps[i]
             accounted = clock[C_ACCOUNTED]
             start = accounted if clock[C_SERIAL] else _ready(after, times, i, ONE)
-            if step[I_IS_WORK]:
+            if step[I_KIND] == REST:
+                logged = _rest(d, states, step[I_CLOCKS], options, totals[i], log, scratch)
+                if logged < 0:
+                    return logged
+                continue
+            if step[I_KIND] == WORK:
                 first = end = start
                 if log is None:
                     critical = _run_channels(
@@ -1316,40 +1355,6 @@ def _run_block(
     for channel in range(len(owners)):
         if owners[channel] == channel:
             _settle(d, states[channel], outcomes)
-    return logged
-
-
-@entry
-def finish_channels(d, states, stop, options, totals, log, scratch):
-    """Refresh every channel up to clock `stop`, and count banks that are open until then.
-
-    Returns the log rows, negative (and nothing changed) if the log would overflow.
-    """
-    return _finish_channels(table(d), view(states), stop, table(options), view(totals), view(log), view(scratch))
-
-
-@jit
-def _finish_channels(d, states, stop, options, totals, log, scratch):
-    c = d[H_CMDS]
-    _, _, (w, _, _, _, _, _, _, _, _), fresh, counts = scratch
-    logged = ZERO
-    for channel in range(len(states)):
-        s = fresh[channel]
-        _copy(s, states[channel])
-        _start_work(d, w, stop, stop, channel, ONE, logged, options[2], options[3])
-        _catch_up(d, s, w, log, stop)
-        logged = w[W_LOGGED]
-        if s[R_OPEN] > 0:
-            w[W_COUNTS + c] += stop - s[R_SINCE]
-            s[R_SINCE] = stop
-        for k in range(c + 1):
-            counts[channel, k] = w[W_COUNTS + k]
-    if log is not None and logged > len(log):
-        return -logged
-    for channel in range(len(states)):
-        _copy(states[channel], fresh[channel])
-        for k in range(c + 1):
-            totals[k] += counts[channel, k]
     return logged
 
 

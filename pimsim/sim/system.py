@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import simpy
 
-from pimsim.dram.engine import Block, Engine, Ints
+from pimsim.dram.engine import ARITHMETIC, WORK, Block, Engine, Ints
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.instructions import START, Instruction, Step
@@ -68,10 +68,6 @@ class Counter:
 
 
 _KNOWN_REGIONS = 4096  # arrays of bases that are kept
-
-
-def _or_none(tail: int | None) -> int:
-    return -1 if tail is None else tail
 
 
 def _dependencies(instructions: Sequence[Instruction]) -> Ints:
@@ -212,7 +208,10 @@ class System:
             programs.append(work.program)
             spans.append(work.spans + rows)
             rows += len(work.program)
-        steps = [(i.work is not None, i.landing if i.work else i.clocks, _or_none(i.tail)) for i in instructions]
+        steps = [
+            (WORK, i.landing, -1) if i.work else (ARITHMETIC, i.clocks, -1 if i.tail is None else i.tail)
+            for i in instructions
+        ]
         return Block(
             np.concatenate(programs),
             np.stack(spans),
