@@ -26,16 +26,16 @@ else:
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """A compiled function that only compiled functions call."""
-    return _compiled(function, no_cpython_wrapper=True, **_unfinished())
+    return _compiled(function, no_cpython_wrapper=True, **_options("Part"))
 
 
 def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """A compiled function that Python calls, with all that it calls: kept in numba's disk cache, if there is one."""
     try:
-        return _compiled(function, cache=True)
+        return _compiled(function, cache=True, **_options("Whole"))
     except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
         warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
-        return _compiled(function)
+        return _compiled(function, **_options("Whole"))
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -54,16 +54,16 @@ PASSES = (
     "TranslateByteCode", "FixupArgs", "IRProcessing", "DeadBranchPrune", "ReconstructSSA", "NopythonTypeInference",
     "PreLowerStripPhis", "IRLegalization", "AnnotateTypes", "NativeLowering", "NoPythonBackend",
 )  # fmt: skip
-# what the class Part below has to find in numba's own
+# what the classes below have to find in numba's own
 INTERNALS = (
     "_linking_libraries", "_final_module", "_finalized", "_ensure_finalized", "_get_module_for_linking",
-    "_optimize_functions",
+    "_optimize_functions", "_optimize_final_module", "_codegen",
 )  # fmt: skip
 
 
 @cache
-def _unfinished() -> dict[str, Any]:
-    """Options by which a function stays as it is until it is part of one that Python calls.
+def _options(library: str) -> dict[str, Any]:
+    """Options by which a function stays as it is ("Part") until it is part of one that Python calls ("Whole").
 
     numba by itself optimises and emits every function together with all that it calls: the
     bottom of a chain of n calls n times, which is half the time of a first run.  These are
@@ -80,9 +80,13 @@ def _unfinished() -> dict[str, Any]:
             module.data_layout = self._codegen._data_layout
 
         def finalize(self) -> None:
-            for library in dict.fromkeys(self._linking_libraries):
-                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+            for function in self._final_module.functions:
+                if not function.is_declaration:
+                    function.linkage = "linkonce_odr"  # several may bring it along, and none has to keep it
             self._finalized = True
+
+        def _get_module_for_linking(self) -> Any:
+            return self._final_module
 
         def get_pointer_to_function(self, name: str) -> int:
             self._ensure_finalized()
@@ -95,14 +99,40 @@ def _unfinished() -> dict[str, Any]:
         def set_env(self, name: str, env: object) -> None:
             """No code, no environment."""
 
+    class Whole(codegen.JITCodeLibrary):
+        """The code of a function and of all that it calls, optimised once."""
+
+        def finalize(self) -> None:
+            self._linking_libraries = list(_reached(self))
+            super().finalize()
+
+        def _optimize_final_module(self) -> None:
+            manager, builder = self._codegen._module_pass_manager()
+            manager.run(self._final_module, builder)
+
+    libraries: dict[str, Any] = {"Part": Part, "Whole": Whole}
+
     class Compiler(compiler.Compiler):
         def define_pipelines(self) -> Any:
             pipelines = super().define_pipelines()
-            part = Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
-            if self.state.library is None and all(hasattr(part, name) for name in INTERNALS):
-                self.state.library = part
+            made = libraries[library](self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+            if self.state.library is None and all(hasattr(made, name) for name in INTERNALS):
+                self.state.library = made
+                made.enable_object_caching()  # as numba does for libraries that it makes
                 for pipeline in pipelines:
                     pipeline.passes = [step for step in pipeline.passes if step[0].__name__ in PASSES]
             return pipelines
 
     return {"pipeline_class": Compiler}
+
+
+def _reached(library: Any) -> dict[Any, None]:
+    """The libraries that one links, those that they link, and so on; each once, in a fixed order."""
+    found: dict[Any, None] = {}
+    waiting = [library]
+    while waiting:
+        for linked in waiting.pop()._linking_libraries:
+            if linked not in found:
+                found[linked] = None
+                waiting.append(linked)
+    return found

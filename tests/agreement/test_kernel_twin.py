@@ -126,9 +126,9 @@ def kinds(device: Device) -> list[requests.Request]:
     found = [requests.run(gb, -1, 0, 2), requests.run(result, -1, 0, 1), requests.close(), requests.close(last)]
     for at in (0, device.columns):
         found += [
-            requests.run(mac, -1, at, 2),
+            requests.run(mac, -1, at, device.columns),
             requests.run(read, 0, at, 1),
-            requests.run(write, last, at, 2),
+            requests.run(write, last, at, device.columns),
             requests.open_row(at, 0),
             requests.open_row(at),
             requests.scatter(write, at, 1, device.columns, 0, 1),
