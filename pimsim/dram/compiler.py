@@ -57,7 +57,7 @@ PASSES = (
 # what the classes below have to find in numba's own
 INTERNALS = (
     "_linking_libraries", "_final_module", "_finalized", "_ensure_finalized", "_get_module_for_linking",
-    "_optimize_functions", "_optimize_final_module", "_codegen",
+    "_optimize_functions", "_codegen", "enable_object_caching",
 )  # fmt: skip
 
 
@@ -105,10 +105,6 @@ def _options(library: str) -> dict[str, Any]:
         def finalize(self) -> None:
             self._linking_libraries = list(_reached(self))
             super().finalize()
-
-        def _optimize_final_module(self) -> None:
-            manager, builder = self._codegen._module_pass_manager()
-            manager.run(self._final_module, builder)
 
     libraries: dict[str, Any] = {"Part": Part, "Whole": Whole}
 

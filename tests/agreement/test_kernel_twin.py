@@ -116,7 +116,8 @@ def small_worlds(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
         st.sampled_from([0, 0, 7]),
         phases,
     )
-    return device, draw(st.lists(step, min_size=10, max_size=40)), 0
+    moments = draw(st.lists(step, min_size=2, max_size=5))
+    return device, draw(st.lists(st.sampled_from(moments), min_size=10, max_size=40)), 0
 
 
 def kinds(device: Device) -> list[requests.Request]:
