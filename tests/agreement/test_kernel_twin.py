@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -116,7 +116,10 @@ def small_worlds(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
         st.sampled_from([0, 0, 7]),
         phases,
     )
-    moments = draw(st.lists(step, min_size=2, max_size=5))
+    moments = [draw(step), draw(step)]
+    for name in draw(st.lists(st.sampled_from([field.name for field in fields(Step)]), max_size=4)):
+        one, other = draw(st.sampled_from(moments)), draw(step)
+        moments.append(replace(one, **{name: getattr(other, name)}))  # all else equal
     return device, draw(st.lists(st.sampled_from(moments), min_size=10, max_size=40)), 0
 
 
