@@ -95,13 +95,18 @@ def parse(text: str, device: Device, file: str = "") -> list[Instruction]:
     """The program's instructions up to its first EOC; InputError holds 100 problems and how many more there are."""
     problems: list[Problem] = []
     program: list[Instruction] = []
+    known: dict[str, Instruction] = {}  # programs repeat their lines
     line = 0
     for line, content in enumerate(io.StringIO(text, newline="\n"), 1):
+        if content in known:
+            program.append(known[content])
+            continue
         tokens = [(match.start() + 1, match.group()) for match in _WORD.finditer(content)]
         if not tokens or tokens[0][1].startswith("#"):
             continue
         instruction = _Line(file, line, tokens, device, problems).instruction()
         if instruction is not None:
+            known[content] = instruction
             program.append(instruction)
         if _is_end(*(word for _, word in tokens[:2])):
             break
