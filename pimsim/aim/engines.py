@@ -17,6 +17,8 @@ from pimsim.dram.timing import Device
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+FOLD = 1  # of the engine's options: whether it looks for channels that have become alike
+
 
 class Channels(Protocol):
     """All channels of a device, and the commands that they issued."""
@@ -145,6 +147,7 @@ class KernelChannels:
         block = self._block(program, spans, unnumbered, bases, steps, rows[:, np.newaxis])
         counted, _ = self._engine.run_block(block, times, np.zeros(3, np.int64))
         self._totals += counted.sum(axis=0)
+        self._engine.options[FOLD] = False  # the channels of a row share a state now; no others will be alike
         return times[:-1, 1]
 
     def last(self, channels: Sequence[int]) -> int:

@@ -14,18 +14,16 @@ or the host waits, so instructions run many at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pimsim.aim.engines import Channels
+from pimsim.aim.engines import Channels, Flags, Ints
 from pimsim.aim.isa import CFR_AF_FUNCTION, OPERATIONS, Instruction
 from pimsim.dram import program as requests
 from pimsim.dram.aim import AF_ROW
 from pimsim.dram.program import Program, Request
 from pimsim.dram.timing import Device
-
-Ints = NDArray[np.int64]
 
 FIRST_CLOCK = 1
 QUEUE_ENTRIES = 33  # commands that a channel's queue holds (source: AiM reference simulator)
@@ -115,26 +113,28 @@ def run_segment(
 
 
 class _Host:
-    """The host's clock, and a queue for all channels that the program asks for the same."""
+    """The host's clock, and what it handed on: the runs up to `_done` have issued, the others wait in the queues."""
 
     def __init__(self, lowered: Sequence[Lowered], channels: Channels) -> None:
         self._lowered = lowered
         self._channels = channels
         device = channels.device
         self._completion = np.array([device.completion(command) for command in device.standard.commands])
+        masks = [instruction.channels for instruction, request in lowered if request is not None]
+        self._program = requests.program(request for _, request in lowered if request is not None)
+        self._runs = _cut(self._program, masks, device.channels)
         self._clk = FIRST_CLOCK
         self._data_end = 0
-        asking = [(instruction.channels, request) for instruction, request in lowered if request is not None]
-        program = requests.program(request for _, request in asking)
-        masks = {driven: frozenset(driven) for driven, _ in asking}
-        self._queues = []
-        for members in asked_the_same(masks.values(), device.channels):
-            drives = {driven: members <= mask for driven, mask in masks.items()}
-            own = np.flatnonzero([drives[driven] for driven, _ in asking])
-            self._queues.append(_Queue(members, device.channels, program, own))
-        self._queues_of = {
-            driven: [queue for queue in self._queues if queue.members <= mask] for driven, mask in masks.items()
-        }
+        self._handed = 0  # instructions
+        self._done = 0
+        count = len(masks)
+        self._starts = np.zeros(count, np.int64)  # of each instruction: the clock of its decode
+        self._entered = np.zeros(count + 1, np.int64)  # and that at which its last command enters, as far as known
+        self._issued = np.zeros(len(self._runs.row), np.int64)
+        self._until = [0, *np.searchsorted(self._runs.row, np.arange(count), side="right").tolist()]
+        known_by = np.full(count + 1, -1)  # the run after which it is known when an instruction enters
+        np.maximum.at(known_by, self._runs.frees, np.arange(len(self._runs.row)))
+        self._known_by: list[int] = known_by.tolist()
 
     def execute(self) -> int:
         for instruction, request in self._lowered:
@@ -145,35 +145,37 @@ class _Host:
             elif request is None:
                 self._clk += 1
             else:
-                self._hand_on(self._queues_of[instruction.channels], request[6])
+                self._hand_on(request[6])
         raise ValueError("the program has no EOC")
 
-    def _hand_on(self, queues: Sequence[_Queue], hold: int) -> None:
-        """Hand on the commands of one instruction; the host's clock at its next decode."""
-        for queue in queues:
-            queue.put(self._clk)
-        if hold or not all(queue.knows_entry for queue in queues):
+    def _hand_on(self, hold: int) -> None:
+        """Hand on the commands of the next instruction; the host's clock at the decode after it."""
+        instruction = self._handed
+        self._handed += 1
+        self._starts[instruction] = self._clk
+        if hold or self._known_by[instruction] >= self._done:
             self._run()
-        clk = max(self._clk, *(queue.entered for queue in queues))
+        clk = max(self._clk, int(self._entered[instruction]))
         if hold:
-            clk = max(clk, *(queue.issued + hold - 1 for queue in queues))
+            own = slice(self._until[instruction], self._until[instruction + 1])
+            clk = max(clk, int(self._issued[own].max()) + hold - 1)
         self._clk = clk + 1
 
     def _run(self) -> None:
         """Carry out all that is in the queues."""
-        filled = [queue for queue in self._queues if queue.starts]
-        if not filled:
+        waiting = slice(self._done, self._until[self._handed])
+        if waiting.start == waiting.stop:
             return
-        program = np.concatenate([queue.runs() for queue in filled])
-        driven = np.concatenate([np.tile(queue.driven, (len(queue.starts), 1)) for queue in filled])
-        starts = np.concatenate([queue.starts for queue in filled])
-        ends = self._channels.run_each(program, driven, starts)
-        self._data_end = max(self._data_end, int(ends.max()))
+        runs = self._runs
+        program = self._program[runs.row[waiting]]
+        program[:, 3] += runs.offset[waiting]
+        program[:, 4] = runs.size[waiting]
+        ends = self._channels.run_each(program, runs.driven[runs.chosen[waiting]], self._starts[runs.row[waiting]])
         issued = ends - self._completion[program[:, 1]]
-        for queue in filled:
-            count = len(queue.starts)
-            queue.done(issued[:count])
-            issued = issued[count:]
+        np.maximum.at(self._entered, runs.frees[waiting], issued + 1)
+        self._issued[waiting] = issued
+        self._data_end = max(self._data_end, int(ends.max()))
+        self._done = waiting.stop
 
     def _drained(self) -> int:
         """The clock at which the host learns that all channels have done all that came before."""
@@ -181,74 +183,52 @@ class _Host:
         return max(self._clk, self._data_end) + 1
 
 
-def asked_the_same(masks: Iterable[frozenset[int]], channels: int) -> list[frozenset[int]]:
-    """The channels in sets, each of which every mask drives as a whole or not at all."""
-    sets = [frozenset(range(channels))]
-    for mask in masks:
-        sets = [part for members in sets for part in (members & mask, members - mask) if part]
-    return sets
+@dataclass(frozen=True)
+class _Runs:
+    """The commands of a program, in order of its rows, cut where the host may have to know when one issues.
 
+    The last command of an instruction enters a queue once the one QUEUE_ENTRIES before has
+    issued.  Runs end with that one and with each instruction: the end of a run says when it
+    issued.  Channels that are asked the same throughout are a set, and have runs together.
 
-class _Queue:
-    """The queue of some channels: the runs of commands that are in it, and when those before have issued.
-
-    An instruction's last command enters once the one QUEUE_ENTRIES before has issued.  Runs
-    end with that one and with each instruction, so that the end of a run says when it issued.
+    row: of the program; offset, size: the commands of it; frees: the row whose last command
+    it lets enter, or one past the last; chosen: the set; driven (sets, channels).
     """
 
-    def __init__(self, members: frozenset[int], channels: int, program: Program, own: Ints) -> None:
-        """`own`: which rows of the program the channels are asked for."""
-        self.members = members
-        self.driven = np.isin(np.arange(channels), list(members))
-        self.starts: list[int] = []  # of each run in the queue
-        sizes = program[own, 4]
-        totals = np.cumsum(sizes)
-        stops = np.union1d(totals, totals - QUEUE_ENTRIES)
-        stops = stops[stops > 0]
-        which = np.searchsorted(totals, stops)
-        self._program = program
-        self._row = own[which]
-        self._size = np.diff(stops, prepend=0)
-        self._offset = stops - self._size - (totals - sizes)[which]  # commands of its instruction before a run
-        self._last: list[int] = np.searchsorted(stops, totals).tolist()  # the run that ends each instruction
-        frees = np.searchsorted(stops, totals - QUEUE_ENTRIES)  # the run that makes room for it, or none
-        self._frees: list[int] = np.where(totals > QUEUE_ENTRIES, frees, -1).tolist()
-        self._issued = np.zeros(len(stops), np.int64)
-        self._instruction = -1
-        self._done = 0
+    row: Ints
+    offset: Ints
+    size: Ints
+    frees: Ints
+    chosen: Ints
+    driven: Flags
 
-    def put(self, clk: int) -> None:
-        """Take in the runs of the next instruction, decoded at `clk`."""
-        self._instruction += 1
-        inside = self._done + len(self.starts)
-        self.starts += [clk] * (self._last[self._instruction] + 1 - inside)
 
-    @property
-    def knows_entry(self) -> bool:
-        """Whether it is known when the latest instruction's last command enters."""
-        return self._frees[self._instruction] < self._done
+def _cut(program: Program, masks: Sequence[tuple[int, ...]], channels: int) -> _Runs:
+    kinds = {mask: k for k, mask in enumerate(dict.fromkeys(masks))}
+    asked = np.zeros((channels, len(kinds)), np.bool_)
+    for mask, kind in kinds.items():
+        asked[list(mask), kind] = True
+    sets: dict[bytes, list[int]] = {}
+    for channel in range(channels):
+        sets.setdefault(asked[channel].tobytes(), []).append(channel)
+    kind_of = np.array([kinds[mask] for mask in masks], np.int64)
+    queues = [_cut_queue(program[:, 4], np.flatnonzero(asked[members[0], kind_of])) for members in sets.values()]
+    chosen = np.repeat(np.arange(len(sets)), [queue.shape[1] for queue in queues])
+    runs = np.concatenate(queues, axis=1)
+    order = np.argsort(runs[0], kind="stable")
+    row, offset, size, frees = runs[:, order]
+    driven = np.array([np.isin(np.arange(channels), members) for members in sets.values()])
+    return _Runs(row, offset, size, frees, chosen[order], driven)
 
-    @property
-    def entered(self) -> int:
-        """The clock at which it enters."""
-        freed = self._frees[self._instruction]
-        return int(self._issued[freed]) + 1 if freed >= 0 else 0
 
-    @property
-    def issued(self) -> int:
-        """The clock at which it issues."""
-        return int(self._issued[self._last[self._instruction]])
-
-    def runs(self) -> Program:
-        """The runs in the queue."""
-        inside = slice(self._done, self._done + len(self.starts))
-        rows = self._program[self._row[inside]]
-        rows[:, 3] += self._offset[inside]
-        rows[:, 4] = self._size[inside]
-        return rows
-
-    def done(self, issued: Ints) -> None:
-        """Take out the runs: the clocks of their last commands are known."""
-        self._issued[self._done : self._done + len(issued)] = issued
-        self._done += len(issued)
-        self.starts = []
+def _cut_queue(sizes: Ints, rows: Ints) -> Ints:
+    """Row, offset, size and freed row of the runs of a queue that is asked for some rows of these sizes."""
+    totals = np.cumsum(sizes[rows])
+    stops = np.union1d(totals, totals - QUEUE_ENTRIES)
+    stops = stops[stops > 0]
+    size = np.diff(stops, prepend=0)
+    which = np.searchsorted(totals, stops)
+    offset = stops - size - (totals - sizes[rows])[which]
+    later = np.searchsorted(totals, stops + QUEUE_ENTRIES)
+    frees = np.where(np.isin(stops + QUEUE_ENTRIES, totals), np.append(rows, 0)[later], len(sizes))
+    return np.stack([rows[which], offset, size, frees])
