@@ -123,6 +123,7 @@ class KernelChannels:
     def reset(self) -> None:
         """Forget all commands: as new, without building the tables again."""
         self._engine.states[:] = self._start
+        self._engine.options[FOLD] = True
         self._totals[:] = 0
         self._blocks = []
 

@@ -204,21 +204,28 @@ class _Runs:
 
 
 def _cut(program: Program, masks: Sequence[tuple[int, ...]], channels: int) -> _Runs:
-    kinds = {mask: k for k, mask in enumerate(dict.fromkeys(masks))}
-    asked = np.zeros((channels, len(kinds)), np.bool_)
-    for mask, kind in kinds.items():
-        asked[list(mask), kind] = True
-    sets: dict[bytes, list[int]] = {}
-    for channel in range(channels):
-        sets.setdefault(asked[channel].tobytes(), []).append(channel)
-    kind_of = np.array([kinds[mask] for mask in masks], np.int64)
-    queues = [_cut_queue(program[:, 4], np.flatnonzero(asked[members[0], kind_of])) for members in sets.values()]
-    chosen = np.repeat(np.arange(len(sets)), [queue.shape[1] for queue in queues])
+    """The runs of a program whose rows drive the channels of these masks."""
+    sets = _asked_the_same(masks, channels)
+    queues = [_cut_queue(program[:, 4], rows) for _, rows in sets]
     runs = np.concatenate(queues, axis=1)
+    chosen = np.repeat(np.arange(len(sets)), [queue.shape[1] for queue in queues])
     order = np.argsort(runs[0], kind="stable")
     row, offset, size, frees = runs[:, order]
-    driven = np.array([np.isin(np.arange(channels), members) for members in sets.values()])
+    driven = np.array([np.isin(np.arange(channels), members) for members, _ in sets])
     return _Runs(row, offset, size, frees, chosen[order], driven)
+
+
+def _asked_the_same(masks: Sequence[tuple[int, ...]], channels: int) -> list[tuple[list[int], Ints]]:
+    """The sets of channels that the same masks drive, and the places of these masks."""
+    kinds = {mask: kind for kind, mask in enumerate(dict.fromkeys(masks))}
+    drives = np.zeros((channels, len(kinds)), np.bool_)
+    for mask, kind in kinds.items():
+        drives[list(mask), kind] = True
+    sets: dict[bytes, list[int]] = {}
+    for channel in range(channels):
+        sets.setdefault(drives[channel].tobytes(), []).append(channel)
+    kind_of = np.array([kinds[mask] for mask in masks], np.int64)
+    return [(members, np.flatnonzero(drives[members[0], kind_of])) for members in sets.values()]
 
 
 def _cut_queue(sizes: Ints, rows: Ints) -> Ints:
