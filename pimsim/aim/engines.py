@@ -15,6 +15,9 @@ from pimsim.dram.program import Program
 from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+FOLD = 1  # of the engine's options: whether it looks for channels that have become alike
 
 
 class Channels(Protocol):
@@ -25,14 +28,17 @@ class Channels(Protocol):
     def log(self) -> CommandLog:
         """Every command so far, in order of clk, then channel."""
 
-    def run(self, program: Program, channels: Sequence[int], start: int) -> list[int]:
-        """Carry out `program` on `channels`, nothing before clock `start`; the data end of each."""
+    def run(self, program: Program, channels: Sequence[int], start: int) -> int:
+        """Carry out `program` on `channels`, nothing before clock `start`; the last data end."""
+
+    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
+        """Carry out row k of `program`, one after the other, on driven[k], nothing before starts[k]; its data end.
+
+        driven (rows, channels); the channels of a row have done the same so far.
+        """
 
     def last(self, channels: Sequence[int]) -> int:
         """The clock of the last command of these channels, each of which has run something."""
-
-    def served(self, channel: int) -> list[int]:
-        """The clocks of the commands that the last `run` asked a channel for, not of what opened or closed rows."""
 
     def counts(self) -> dict[str, int]:
         """How many of each command all channels issued, in table order, none left out."""
@@ -46,32 +52,32 @@ class TwinChannels:
         self._groups: list[tuple[frozenset[int], Controller]] = [
             (frozenset(range(device.channels)), Controller(device))
         ]
-        self._own = own_commands(device)
-        self._before: dict[int, int] = {}
 
-    def run(self, program: Program, channels: Sequence[int], start: int) -> list[int]:
+    def run(self, program: Program, channels: Sequence[int], start: int) -> int:
         """As `Channels.run`."""
-        ends: dict[int, int] = {}
+        end = start
         groups = []
         for members, controller in self._groups:
             mine, others = members & set(channels), members - set(channels)
             if mine and others:
                 groups.append((others, deepcopy(controller)))
             if mine:
-                self._before |= dict.fromkeys(mine, len(controller.commands))
-                ends |= dict.fromkeys(mine, controller.run(program, start))
+                end = max(end, controller.run(program, start))
             groups.append((mine or others, controller))
         self._groups = groups
-        return [ends[channel] for channel in channels]
+        return end
+
+    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
+        """As `Channels.run_each`."""
+        ends = [
+            self.run(program[k : k + 1], np.flatnonzero(driven[k]).tolist(), start)
+            for k, start in enumerate(starts.tolist())
+        ]
+        return np.array(ends, np.int64)
 
     def last(self, channels: Sequence[int]) -> int:
         """As `Channels.last`."""
         return max(self.controller(channel).commands[-1].clk for channel in channels)
-
-    def served(self, channel: int) -> list[int]:
-        """As `Channels.served`."""
-        issued = self.controller(channel).commands[self._before[channel] :]
-        return [command.clk for command in issued if self._own[self.device.command_names.index(command.command)]]
 
     def counts(self) -> dict[str, int]:
         """As `Channels.counts`."""
@@ -98,19 +104,18 @@ class TwinChannels:
 
 
 class KernelChannels:
-    """Channels on the compiled engine; `logged` keeps every command, which `served` and `log` need."""
+    """Channels on the compiled engine; `logged` keeps every command, which `log` needs."""
 
     def __init__(self, device: Device, stepped: bool = False, logged: bool = False) -> None:
-        from pimsim.dram.engine import Engine  # compiles: only when it is used
+        from pimsim.dram.engine import Block, Engine  # compiles: only when it is used
         from pimsim.dram.kernel import R_CLK
 
         self.device = device
+        self._block = Block
         self._last = R_CLK
         self._engine = Engine(device, stepped=stepped)
         self._totals = self._engine.new_totals()
         self._blocks: list[Ints] = []
-        self._own = own_commands(device)
-        self._before = 0  # blocks before the last run
         if logged:
             self._engine.log_to(self._keep)
         self._start = self._engine.states.copy()
@@ -118,30 +123,37 @@ class KernelChannels:
     def reset(self) -> None:
         """Forget all commands: as new, without building the tables again."""
         self._engine.states[:] = self._start
+        self._engine.options[FOLD] = True
         self._totals[:] = 0
         self._blocks = []
 
     def _keep(self, rows: Ints) -> None:
         self._blocks.append(rows)
 
-    def run(self, program: Program, channels: Sequence[int], start: int) -> list[int]:
+    def run(self, program: Program, channels: Sequence[int], start: int) -> int:
         """As `Channels.run`."""
         spans = np.zeros((self.device.channels, 2), np.int64)
         spans[list(channels), 1] = len(program)
-        self._before = len(self._blocks)
-        self._engine.run(program, spans, 0, start, self._totals)
-        return self._engine.ends[list(channels)].tolist()  # type: ignore[no-any-return]
+        return self._engine.run(program, spans, 0, start, self._totals)
+
+    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
+        """As `Channels.run_each`."""
+        rows = np.arange(len(program))
+        spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
+        unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
+        bases, steps = np.zeros((len(rows), 1), np.int64), np.tile([1, 0, -1], (len(rows), 1))
+        # an instruction of a block waits for what `after` names: here for itself, and `times` says when
+        times = np.zeros((len(rows) + 1, 2), np.int64)
+        times[:-1, 1] = starts
+        block = self._block(program, spans, unnumbered, bases, steps, rows[:, np.newaxis])
+        counted, _ = self._engine.run_block(block, times, np.zeros(3, np.int64))
+        self._totals += counted.sum(axis=0)
+        self._engine.options[FOLD] = False  # the channels of a row share a state now; no others will be alike
+        return times[:-1, 1]
 
     def last(self, channels: Sequence[int]) -> int:
         """As `Channels.last`."""
         return int(self._engine.states[list(channels), self._last].max())
-
-    def served(self, channel: int) -> list[int]:
-        """As `Channels.served`."""
-        clocks: list[int] = []
-        for rows in self._blocks[self._before :]:
-            clocks += rows[(rows[:, 1] == channel) & self._own[rows[:, 2]], 0].tolist()
-        return clocks
 
     def counts(self) -> dict[str, int]:
         """As `Channels.counts`."""
@@ -152,12 +164,6 @@ class KernelChannels:
         """Every command so far, in order of clk, then channel."""
         rows = np.concatenate(self._blocks) if self._blocks else np.empty((0, 6), np.int64)
         return command_log(self.device, rows)
-
-
-def own_commands(device: Device) -> NDArray[np.bool_]:
-    """A flag per command: whether programs ask for it, that is, it plays no role of the controller's."""
-    roles = {name for name in vars(device.standard.roles).values() if name is not None}
-    return np.array([name not in roles for name in device.command_names])
 
 
 def command_log(device: Device, rows: Ints) -> CommandLog:

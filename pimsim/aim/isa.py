@@ -1,14 +1,17 @@
 """AiM instruction programs: one instruction a line, `AiM OP args`, or `R|W MEM|GPR|CFR args`.
 
 Numbers are decimal or 0x hexadecimal.  Bit i of a channel mask drives channel 31 - i.
-Blank lines and lines that start with # are skipped.  A program ends with its first EOC.
+Blank lines and lines that start with # are skipped.  A line ends with a line feed, spaces
+and tabs part its words.  A program ends with its first EOC.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pimsim.dram.aim import AF_FUNCTIONS
 from pimsim.dram.timing import Device
@@ -18,6 +21,10 @@ MASK_BITS = 32
 BUFFER_COLUMNS = 64  # columns of the global buffer, 32 bytes each (source: AiM, 2 KiB)
 MAX_REGISTER = 1 << 31
 MAX_PROBLEMS = 100
+MAX_DIGITS = 20  # of a number: no limit has as many, and Python refuses to read thousands
+MAX_SHOWN = 60  # characters of a wrong word that a message repeats
+_WORD = re.compile(r"[^ \t\r\n]+")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 CFR_AF_FUNCTION = 2  # the configuration register that chooses the activation function
 
 
@@ -85,24 +92,54 @@ class Instruction:
 
 
 def parse(text: str, device: Device, file: str = "") -> list[Instruction]:
-    """The program's instructions up to its first EOC; InputError holds every problem, at most 100."""
+    """The program's instructions up to its first EOC; InputError holds 100 problems and how many more there are."""
     problems: list[Problem] = []
     program: list[Instruction] = []
+    known: dict[str, Instruction] = {}  # programs repeat their lines
     line = 0
-    for line, content in enumerate(text.splitlines(), 1):
-        tokens = [(match.start() + 1, match.group()) for match in re.finditer(r"\S+", content)]
+    for line, content in enumerate(io.StringIO(text, newline="\n"), 1):
+        if content in known:
+            program.append(known[content])
+            continue
+        tokens = [(match.start() + 1, match.group()) for match in _WORD.finditer(content)]
         if not tokens or tokens[0][1].startswith("#"):
             continue
         instruction = _Line(file, line, tokens, device, problems).instruction()
         if instruction is not None:
+            known[content] = instruction
             program.append(instruction)
-            if instruction.name == "EOC":
-                break
-    if not (program and program[-1].name == "EOC"):
+        if _is_end(*(word for _, word in tokens[:2])):
+            break
+    else:
         problems.append(Problem(file, line + 1, 1, "", "the program ends without an EOC instruction: add `AiM EOC`"))
     if problems:
-        raise InputError(problems[:MAX_PROBLEMS])
+        raise InputError(_first(problems))
     return program
+
+
+def _is_end(kind: str, operation: str = "") -> bool:
+    """Whether a line that starts with these words is meant to end the program."""
+    return kind == "AiM" and operation.removeprefix("ISR_") == "EOC"
+
+
+def _first(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """The first MAX_PROBLEMS, and how many more there are where the next one is."""
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    more = _count(len(problems) - MAX_PROBLEMS, "more problem")
+    return [
+        *problems[:MAX_PROBLEMS],
+        replace(problems[MAX_PROBLEMS], key="", message=f"{more}, the first of them here"),
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _short(word: str) -> str:
+    """A word as messages repeat it."""
+    return word if len(word) <= MAX_SHOWN else word[:MAX_SHOWN] + "..."
 
 
 class _Line:
@@ -126,7 +163,7 @@ class _Line:
         if len(arguments) != wanted:
             form = " ".join((name if name in HOST_OPERATIONS else f"AiM {name}", *operation.fields))
             at = arguments[wanted][0] if len(arguments) > wanted else self._end()
-            self._wrong(at, name, f"takes {wanted} arguments, not {len(arguments)}: `{form}`")
+            self._wrong(at, name, f"takes {_count(wanted, 'argument')}, not {len(arguments)}: `{form}`")
             return None
         before = len(self._problems)
         values = {
@@ -138,6 +175,7 @@ class _Line:
     def _name(self) -> tuple[str | None, list[tuple[int, str]]]:
         """The instruction's name, and its arguments."""
         column, kind = self._tokens[0]
+        kind = _short(kind)
         if kind not in ("AiM", "R", "W"):
             hint = did_you_mean(kind, ("AiM", "R", "W"))
             self._wrong(column, "", f"a line starts with AiM, R or W, not {kind!r}{hint}")
@@ -147,6 +185,7 @@ class _Line:
             self._wrong(self._end(), "", f"{kind} is followed by {what}")
             return None, []
         column, word = self._tokens[1]
+        word = _short(word)
         known = AIM_OPERATIONS if kind == "AiM" else HOST_OPERATIONS
         name = word.removeprefix("ISR_") if kind == "AiM" else f"{kind} {word}"
         if name == NOT_TIMED:
@@ -160,26 +199,29 @@ class _Line:
 
     def _field(self, name: str, field: str, column: int, word: str) -> int:
         """The value of an argument; 0 if it is wrong."""
-        if not re.fullmatch(r"0[xX][0-9a-fA-F]+|[0-9]+", word):
-            self._wrong(column, name, f"{field} must be a decimal or 0x hexadecimal number, not {word!r}")
+        if not _NUMBER.fullmatch(word):
+            self._wrong(column, name, f"{field} must be a decimal or 0x hexadecimal number, not {_short(word)!r}")
             return 0
-        value = int(word, 16) if word[:2].lower() == "0x" else int(word)
+        value = _value(word)
         low, high = _LIMITS[field](self._device)
-        if not low <= value <= high:
-            self._wrong(column, name, f"{field} must be {low} to {high}, not {word}")
-        elif field == "mask":
+        if value is None or not low <= value <= high:
+            self._wrong(column, name, f"{field} must be {low} to {high}, not {_short(word)}")
+            return 0
+        if field == "mask":
             self._check_mask(name, column, word, value)
         return value
 
     def _check_mask(self, name: str, column: int, word: str, mask: int) -> None:
-        absent = [channel for channel in channels_of(mask) if channel >= self._device.channels]
-        if absent:
-            count = self._device.channels
-            self._wrong(
-                column, name, f"mask {word} drives channel {absent[0]}, but the device has {count}; channel 0 is bit 31"
-            )
-        elif OPERATIONS[name].one_channel and mask.bit_count() != 1:
-            self._wrong(column, name, f"mask {word} drives {mask.bit_count()} channels; {name} takes one")
+        count = self._device.channels
+        driven = channels_of(mask)
+        if driven[-1] >= count:
+            absent = next(channel for channel in driven if channel >= count)
+            what = f"drives channel {absent}, but the device has {count}; channel 0 is bit 31"
+        elif OPERATIONS[name].one_channel and len(driven) != 1:
+            what = f"drives {len(driven)} channels; {name} takes one"
+        else:
+            return
+        self._wrong(column, name, f"mask {_short(word)} {what}")
 
     def _built(self, name: str, values: dict[str, int]) -> Instruction:
         channels = channels_of(values["mask"]) if "mask" in values else ()
@@ -203,6 +245,13 @@ class _Line:
         self._problems.append(Problem(self._file, self._line, column, key, message))
 
 
+def _value(word: str) -> int | None:
+    """The value of a number; None if it is too long for any limit."""
+    digits, base = (word[2:], 16) if word[:2] in ("0x", "0X") else (word, 10)
+    digits = digits.lstrip("0")
+    return int(digits or "0", base) if len(digits) <= MAX_DIGITS else None
+
+
 _LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
     "register": lambda device: (0, MAX_REGISTER - 1),
     "length": lambda device: (1, MAX_REGISTER - 1),
@@ -217,6 +266,7 @@ _LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def channels_of(mask: int) -> tuple[int, ...]:
     """The channels that a mask drives, in rising order."""
     return tuple(channel for channel in range(MASK_BITS) if mask >> (MASK_BITS - 1 - channel) & 1)

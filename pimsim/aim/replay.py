@@ -12,7 +12,7 @@ import numpy as np
 
 from pimsim.aim import gemv
 from pimsim.aim.engines import KernelChannels, TwinChannels
-from pimsim.aim.frontend import execute, needs_clocks
+from pimsim.aim.frontend import execute
 from pimsim.aim.isa import Instruction
 from pimsim.dram.aim import DIFFERENCES, Difference
 from pimsim.dram.aim import STANDARD as CORRECT
@@ -49,7 +49,7 @@ def replay(
     InputError if the log cannot be written.
     """
     with LogWriter(log, device) if log is not None else nullcontext() as writer:
-        channels = _channels(device, engine, logged=writer is not None or needs_clocks(program))
+        channels = _channels(device, engine, logged=writer is not None)
         cycles = execute(program, channels)
         if writer is not None:
             _write(writer, channels.log(), device)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pimsim.cli.options import located_in, patience, set_option
+from pimsim.cli.problems import option_problem
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from pimsim.aim.isa import Instruction
     from pimsim.aim.replay import Replay
     from pimsim.dram.aim import Difference
     from pimsim.dram.timing import Device
@@ -37,7 +41,6 @@ def replay(
 ) -> None:
     """Run the AiM instructions in PROGRAM."""
     from pimsim import api
-    from pimsim.aim import isa
     from pimsim.aim.replay import costs
     from pimsim.aim.replay import replay as run
     from pimsim.dram.aim import REFERENCE, STANDARD
@@ -49,7 +52,7 @@ def replay(
         if device.standard.name not in (STANDARD.name, REFERENCE.name):
             what = f"{device.standard.name!r} runs no AiM programs; use {STANDARD.name!r} or {REFERENCE.name!r}"
             raise InputError(what, key="dram.standard")
-        instructions = isa.parse(_read(program), device, program)
+        instructions = _instructions(program, device, commands)
         result = run(instructions, device, commands, engine)
         if as_json:
             click.echo(json.dumps({"cycles": result.cycles, "commands": result.commands}))
@@ -57,9 +60,45 @@ def replay(
         _print(program, device, result, costs(instructions, device, engine))
 
 
-def _read(path: str) -> str:
+def _instructions(program: str, device: Device, commands: str | None) -> list[Instruction]:
+    """The program; InputError has what is wrong with it and with where its log goes."""
+    from pimsim.aim.isa import parse
+
+    problems: list[Problem] = []
+    instructions: list[Instruction] = []
+    with _collected(problems):
+        instructions = parse(_read(program), device, program)
+    if commands is not None:
+        with _collected(problems):
+            _check_log(commands, program)
+    if problems:
+        raise InputError(problems)
+    return instructions
+
+
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems of an InputError to those of others."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        yield
+    except InputError as error:
+        problems += error.problems
+
+
+def _check_log(commands: str, program: str) -> None:
+    """InputError if no log can be written there, or if it would replace the program."""
+    from pimsim.dram.log import log_target
+
+    log_target(Path(commands))
+    if os.path.exists(commands) and os.path.exists(program) and os.path.samefile(commands, program):
+        raise InputError(option_problem("--commands", f"{commands!r} is the program, which the log would replace"))
+
+
+def _read(path: str) -> str:
+    if not path:
+        raise InputError(option_problem("PROGRAM", "needs the name of a file, but it is empty"))
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(Problem(path, 1, 1, "", f"cannot read the program: {why}")) from error

@@ -6,10 +6,12 @@ stands for all banks or not applicable.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +67,18 @@ def log_suffix(path: Path) -> str:
         if path.name.lower().endswith(suffix):
             return suffix
     raise InputError(Problem(str(path), 1, 1, "", f"a command log's name ends in {', '.join(SUFFIXES)}"))
+
+
+def log_target(path: Path) -> str:
+    """The format of a log that is to be written there; InputError if it cannot."""
+    suffix = log_suffix(path)
+    if os.path.isdir(path):  # Path.is_dir raises if it may not look
+        raise _unwritable(path, os.strerror(errno.EISDIR))
+    return suffix
+
+
+def _unwritable(path: Path, why: str) -> InputError:
+    return InputError(Problem(str(path), 1, 1, "", f"cannot write the command log: {why}"))
 
 
 # ---- reading --------------------------------------------------------------------------
@@ -148,8 +162,9 @@ class LogWriter:
 
     The file appears when the `with` block ends, complete; if the block raises, nothing
     is left.  window = (start, end) keeps commands with start <= clk < end only.
-    InputError if the name's suffix is unknown, the folder cannot be written or Parquet
-    is not installed: all before anything is simulated.
+    InputError if the name's suffix is unknown, it is a folder, its folder cannot be written
+    or Parquet is not installed: all before anything is simulated.  InputError also if the
+    disk is full or the file cannot be put in its place: nothing is left then.
     """
 
     def __init__(self, path: str | Path, device: Device, window: tuple[int, int] | None = None) -> None:
@@ -162,14 +177,19 @@ class LogWriter:
         self._sink = self._open_sink([command.name for command in device.standard.commands])
 
     def _open_sink(self, names: list[str]) -> _Sink:
-        suffix = log_suffix(self._path)
-        try:
+        suffix = log_target(self._path)
+        with self._writing():
             if suffix == ".parquet":
                 return ParquetSink(self._temporary, self._path, names)
             return _CsvSink(self._temporary, names, compress=suffix == ".csv.gz")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the system refuses is an InputError."""
+        try:
+            yield
         except OSError as error:
-            why = f"cannot write the command log: {error.strerror or error}"
-            raise InputError(Problem(str(self._path), 1, 1, "", why)) from error
+            raise _unwritable(self._path, error.strerror or str(error)) from error
 
     def __enter__(self) -> Self:
         return self
@@ -178,9 +198,10 @@ class LogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._sink.close()
-            if kind is None:
-                os.replace(self._temporary, self._path)
+            with self._writing():
+                self._sink.close()
+                if kind is None:
+                    os.replace(self._temporary, self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
 
@@ -196,8 +217,9 @@ class LogWriter:
             keep = (clk >= self.window[0]) & (clk < self.window[1])
             columns = [values[keep] for values in columns]
         self.rows += columns[0].size
-        for start in range(0, columns[0].size, BLOCK_ROWS):
-            self._sink.write([values[start : start + BLOCK_ROWS] for values in columns])
+        with self._writing():
+            for start in range(0, columns[0].size, BLOCK_ROWS):
+                self._sink.write([values[start : start + BLOCK_ROWS] for values in columns])
 
     def execute(self, executed: object) -> None:
         """Nothing: a log has commands only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import sys
 from collections.abc import Iterable
@@ -154,6 +155,37 @@ def test_log_cannot_go_where_there_is_no_folder(tmp_path: Path) -> None:
     assert problems_of(lambda: LogWriter(path, DEVICE)) == [
         f"{path}:1:1: cannot write the command log: No such file or directory"
     ]
+
+
+def test_log_cannot_go_where_a_folder_is(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.mkdir()
+    assert problems_of(lambda: LogWriter(path, DEVICE)) == [f"{path}:1:1: cannot write the command log: Is a directory"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_folder_that_comes_in_between_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+
+    def written() -> None:
+        with LogWriter(path, DEVICE):
+            path.mkdir()
+
+    assert problems_of(written) == [f"{path}:1:1: cannot write the command log: Is a directory"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["log.csv"]
+
+
+@pytest.mark.parametrize("during", ["write", "close"])
+def test_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(log_module._CsvSink, during, full)
+    path = tmp_path / "log.csv"
+    assert problems_of(lambda: write(path, log_of(DEVICE, COMMANDS))) == [
+        f"{path}:1:1: cannot write the command log: No space left on device"
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_suffix_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -129,7 +129,6 @@ CASES = {
     "ACT on an open bank": f"AiM MAC_SBK 1 {FULL} 2 4\nAiM MAC_ABK 1 {FULL} 4",
     "MAC drain": f"AiM MAC_ABK 4 {FULL} 4\nAiM RD_MAC 0 {FULL}",
     "AF16 back to back": f"AiM AF {FULL}\nAiM AF {FULL}\nAiM AF {FULL}",
-    "reads in flight": "R MEM 0 2 8",
 }
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.aim.engines import KernelChannels, TwinChannels
+from pimsim.aim.engines import Flags, Ints, KernelChannels, TwinChannels
 from pimsim.aim.frontend import execute
 from pimsim.aim.isa import Instruction
 from pimsim.dram.aim import AF_ROW
 from pimsim.dram.device import CLOSED, NONE, Channel
+from pimsim.dram.program import Program
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
 from tests.aim.devices import any_channels, programs, reference_device
@@ -152,6 +153,25 @@ def test_any_masks(program: list[Instruction]) -> None:
 @given(programs(st.just((1, 3)), host=False))
 def test_one_mask(program: list[Instruction]) -> None:
     compare([x for x in program if x.name != "WR_ABK"])
+
+
+class CountingChannels(TwinChannels):
+    """A twin that counts how often it is asked to run something."""
+
+    calls = 0
+
+    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
+        self.calls += 1
+        return super().run_each(program, driven, starts)
+
+
+def test_small_instructions_run_a_queue_at_a_time() -> None:
+    masks = [(0,), (1,), (0, 1), (0, 1, 2, 3)]
+    program = [Instruction("AF", masks[k % 4]) for k in range(400)]
+    channels = CountingChannels(DEVICE)
+    execute([*program, Instruction("EOC")], channels)
+    assert channels.calls <= 3 * 100 // QUEUE + 1 + 1  # channel 0 is asked 300 times; what is left runs at the EOC
+    compare([*program, Instruction("EOC")])
 
 
 def test_full_queue_of_one_channel_holds_back_another() -> None:

@@ -78,6 +78,7 @@ def test_mask_bit_i_drives_channel_31_minus_i() -> None:
         ("R MEN 0 0 0", "1:3", "no instruction is called 'R MEN'; did you mean 'R MEM'?"),
         ("AiM MAC_ABK 1 0x80000000", "1:25", "MAC_ABK: takes 3 arguments, not 2: `AiM MAC_ABK size mask row`"),
         ("AiM SYNC 4", "1:10", "SYNC: takes 0 arguments, not 1: `AiM SYNC`"),
+        ("AiM AF", "1:7", "AF: takes 1 argument, not 0: `AiM AF mask`"),
         ("AiM AF 0x8000000g", "1:8", "AF: mask must be a decimal or 0x hexadecimal number, not '0x8000000g'"),
         ("AiM AF 0", "1:8", "AF: mask must be 1 to 4294967295, not 0"),
         ("AiM AF 0x100000000", "1:8", "AF: mask must be 1 to 4294967295, not 0x100000000"),
@@ -110,5 +111,47 @@ def test_all_mistakes_come_at_once_also_the_missing_end() -> None:
     ]
 
 
-def test_a_hundred_mistakes_are_enough() -> None:
-    assert len(problems("AiM NOP\n" * 500)) == 100
+def test_a_hundred_mistakes_are_enough_and_the_last_line_counts_the_others() -> None:
+    for lines, more in ((101, "1 more problem"), (500, "400 more problems")):
+        found = problems("AiM NOP\n" * lines + "AiM EOC")
+        assert len(found) == 101
+        assert found[-2:] == [
+            "p.aim:100:5: no instruction is called 'NOP'",
+            f"p.aim:101:5: {more}, the first of them here",
+        ]
+    assert len(problems("AiM NOP\n" * 100 + "AiM EOC")) == 100
+
+
+@pytest.mark.parametrize("end", ["AiM EOC 5", "AiM ISR_EOC 5"])
+def test_an_end_with_arguments_is_an_end(end: str) -> None:
+    assert problems(end + "\nthis is not read") == [f"p.aim:1:{len(end)}: EOC: takes 0 arguments, not 1: `AiM EOC`"]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "0" * 5000 + "65"], ids=["decimal", "hex", "zeros"])
+def test_number_of_thousands_of_digits_is_out_of_range(number: str) -> None:
+    assert problems(f"AiM MAC_ABK {number} 0x80000000 0\nAiM EOC") == [
+        f"p.aim:1:13: MAC_ABK: size must be 1 to 64, not {number[:60]}..."
+    ]
+    assert parse(f"AiM MAC_ABK {'0' * 5000}64 0x80000000 0\nAiM EOC", DEVICE)[0].size == 64
+
+
+def test_long_words_are_shortened() -> None:
+    word = "A" * 100_000
+    lines = [word, f"AiM {word}", f"R {word}", f"AiM AF {word}", f"AiM AF 0x{'0' * 100}20000000", "AiM EOC"]
+    found = problems("\n".join(lines), device=SMALL)
+    assert len(found) == len(lines) - 1 and max(map(len, found)) < 200
+    assert all("..." in line for line in found)
+
+
+@pytest.mark.parametrize("character", ["\f", "\v", "\x1c", "\x85", "\u2028", "\u2029", "\xa0", "\u3000"])
+def test_only_line_feeds_end_lines_and_only_spaces_and_tabs_part_words(character: str) -> None:
+    found = problems(f"AiM\tAF 0x80000000{character}AiM\nAiM NOP\nAiM EOC")
+    shown = f"0x80000000{character}AiM"
+    assert found == [
+        f"p.aim:1:8: AF: mask must be a decimal or 0x hexadecimal number, not {shown!r}",
+        "p.aim:2:5: no instruction is called 'NOP'",
+    ]
+
+
+def test_lines_may_end_as_those_of_windows() -> None:
+    assert parse("# c\r\nAiM AF 0x80000000\r\n\r\nAiM EOC\r\n", DEVICE) == parse("AiM AF 0x80000000\nAiM EOC", DEVICE)

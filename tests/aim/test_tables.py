@@ -35,9 +35,9 @@ PAIRS = {
 ROWS = [
     ("channel", 19, 19, 1), ("channel", 1, 18, 32), ("channel", 3, 3, 2), ("channel", 3, 4, 2), ("channel", 1, 2, 2),
     ("channel", 6, 6, 2), ("channel", 5, 5, 2), ("channel", 7, 4, 2), ("channel", 4, 3, 2), ("channel", 4, 3, 2),
-    ("channel", 1, 4, 2), ("channel", 2, 2, 2), ("bank_group", 3, 3, 2), ("bank_group", 2, 2, 2),
-    ("channel", 1, 2, 50), ("channel", 1, 1, 55), ("channel", 1, 1, 55), ("channel", 2, 2, 0), ("channel", 2, 1, 5),
-    ("channel", 2, 1, 5), ("channel", 2, 3, 17), ("channel", 1, 3, 12), ("channel", 1, 2, 19), ("channel", 1, 3, 19),
+    ("channel", 1, 4, 2), ("channel", 2, 2, 2), ("bank_group", 3, 3, 2), ("bank_group", 2, 2, 2), ("channel", 1, 2, 50),
+    ("channel", 1, 1, 55), ("channel", 1, 1, 55), ("channel", 2, 2, 0), ("channel", 2, 1, 5), ("channel", 2, 1, 5),
+    ("channel", 2, 3, 17), ("channel", 1, 3, 12), ("channel", 1, 2, 19), ("channel", 1, 3, 19), ("channel", 1, 3, 12),
     ("channel", 1, 3, 14), ("bank_group", 1, 1, 19), ("bank", 6, 2, 12), ("bank", 2, 2, 41), ("bank", 1, 2, 39),
     ("channel", 1, 1, 5), ("bank_group", 1, 1, 6), ("channel", 1, 1, 6), ("channel", 1, 2, 6), ("bank", 2, 2, 89),
     ("bank", 2, 2, 54), ("bank", 2, 2, 32), ("bank", 2, 2, 32), ("bank", 2, 2, 56), ("bank", 2, 1, 86),

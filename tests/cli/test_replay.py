@@ -87,6 +87,55 @@ def test_missing_program_and_wrong_log_name(run: Replay) -> None:
     assert named.exit_code == 2 and named.stderr.startswith("log.txt:1:1: a command log's name ends in")
 
 
+def refused(result: Result) -> list[str]:
+    """The lines that the user sees."""
+    assert result.exit_code == 2 and result.stdout == ""
+    return result.stderr.splitlines()
+
+
+def test_empty_name_is_no_program(run: Replay) -> None:
+    found = refused(run("", "--config", REFERENCE))
+    assert found == ["PROGRAM:1:1: PROGRAM: needs the name of a file, but it is empty"]
+
+
+def test_byte_order_mark_is_no_part_of_a_program(run: Replay, tmp_path: Path) -> None:
+    program = tmp_path / "bom.aim"
+    program.write_bytes(b"\xef\xbb\xbf" + PROGRAM.read_bytes())
+    assert json.loads(run(program, "--config", REFERENCE, "--json").stdout) == {"cycles": 415, "commands": 73}
+
+
+def test_number_of_thousands_of_digits_is_no_internal_error(run: Replay, tmp_path: Path) -> None:
+    program = tmp_path / "long.aim"
+    program.write_text(f"AiM MAC_ABK {'9' * 5000} 0x80000000 1\nAiM EOC\n")
+    (line,) = refused(run(program, "--config", REFERENCE))
+    assert line.startswith(f"{program}:1:13: MAC_ABK: size must be 1 to 64, not 999") and len(line) < 300
+
+
+def test_log_cannot_replace_a_folder_or_the_program(
+    run: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pimsim.aim.replay.execute", lambda *_: pytest.fail("simulated"))
+    folder = tmp_path / "d.csv"
+    folder.mkdir()
+    found = refused(run(PROGRAM, "--config", REFERENCE, "--commands", folder))
+    assert found == [f"{folder}:1:1: cannot write the command log: Is a directory"]
+    program = tmp_path / "p.csv"
+    program.write_text("AiM EOC\n")
+    other_name = folder / ".." / "p.csv"
+    found = refused(run(program, "--config", REFERENCE, "--commands", other_name))
+    assert found == [f"--commands:1:1: commands: '{other_name}' is the program, which the log would replace"]
+    assert program.read_text() == "AiM EOC\n"
+
+
+def test_problems_of_the_program_and_of_the_logs_name_come_at_once(run: Replay, tmp_path: Path) -> None:
+    program = tmp_path / "wrong.aim"
+    program.write_text("AiM NOP\nAiM EOC\n")
+    assert refused(run(program, "--config", REFERENCE, "--commands", "log.txt")) == [
+        f"{program}:1:5: no instruction is called 'NOP'",
+        "log.txt:1:1: a command log's name ends in .csv, .csv.gz, .parquet",
+    ]
+
+
 def test_device_that_runs_no_aim_programs_is_refused(run: Replay) -> None:
     result = run(PROGRAM, "--config", CONFIGS / "pim-gpt.yaml")
     assert result.exit_code == 2
