@@ -1,9 +1,8 @@
 """The compiled channel engine: runs request programs, command by command or faster.
 
-The only module that imports numba.  Everything it knows about a device comes in one
-int64 vector (`engine` builds it from the constraint rows), so that a change of timing
-never needs a recompile and numba's disk cache stays valid.  Plain vectors with offsets,
-not tuples of views: a compiled call passes every field of a tuple by value.
+The only module whose functions are compiled (`compiler`, `views`): numba's disk cache sees
+changes in no other.  Everything it knows about a device comes in one int64 vector (`engine`
+builds it from the constraint rows), so that a change of timing never needs a recompile.
 
 A constraint whose preceding or following command addresses all banks always binds, so
 it is a channel-level gap; only single-bank pairs need state per bank and bank group.
@@ -13,7 +12,8 @@ Shortcuts, all exact and all off in `stepped` mode:
 - a run of equal commands inside a row is issued as one step, split where a refresh is due;
 - a LOOP whose relative state repeats is moved ahead by whole periods, up to the next refresh;
 - channels with equal state and equal program are computed once, and a program that starts
-  from an equal state again, as long before the next refresh, is replayed (`fold`).
+  from an equal state again, as long before the next refresh, is replayed (`fold`): known by
+  its state, or, without a look at that, by the outcome that it follows.
 
 Where a log may be given, None is no log: numba then compiles code that has nothing of it.
 """
@@ -95,11 +95,11 @@ M_KEYS = 5
 ) = range(14)  # fmt: skip
 # The description of a start `x`; X_DUE: clocks until the next refresh is due, or FAR_AWAY.
 (X_PROGRAM, X_COLUMN, X_CURSOR, X_DUE, X_OPEN, X_MODE, X_LEVEL, X_FAR, X_FIRST) = range(9)
-# A program that may be met again: its number, and its longest time until the last command.
-(P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
 # The same by the outcome that led to it: that, clocks since its start, the program, ..., how
 # far the base moved, if a row is open.
 (L_TRAIL, L_AFTER, L_PROGRAM, L_COLUMN, L_CURSOR, L_DUE, L_MOVE, L_OUTCOME, LINK_WIDTH) = range(9)
+# A program that may be met again: its number, and its longest time until the last command.
+(P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
 # the log's columns
 LOG_WIDTH = 6
 # An instruction of a block: what it is; ASIC clocks, or clocks that the SRAM needs to store the
@@ -983,6 +983,8 @@ def _describe_start(d, s, w, x, program, first, last, number, base, start, due):
 def _recall(x, n, outcomes, index, mixed):
     """The outcome of what `x` describes, 0 if none is known."""
     at = index[_slot_of(index, mixed)]
+    if at == 0:
+        return at
     first = outcomes[at + Y_START]
     for k in range(n):
         if outcomes[first + k] != x[k]:

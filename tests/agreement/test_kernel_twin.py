@@ -262,6 +262,17 @@ def test_what_the_kernel_knows_of_short_programs_changes_nothing(case: tuple[Dev
     agree(case)
 
 
+@settings(max_examples=examples(300), deadline=None)
+@given(small_worlds(), st.integers(100, 3000))
+def test_what_the_kernel_forgets_changes_nothing(case: tuple[Device, list[Step], int], room: int) -> None:
+    """Tables that are full at once, and in which most places are fought for."""
+    small = {"OUTCOMES": room, "KNOWN_STARTS": 4, "KNOWN_LINKS": 2, "KNOWN_PROGRAMS": 2, "KNOWN_PERIODS": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in small.items():
+            patch.setattr(f"pimsim.dram.engine.{name}", size)
+        agree(case)
+
+
 def agree(case: tuple[Device, list[Step], int]) -> None:
     expected = run_on_twin(*case)
     outcome = run_on_kernel(*case, stepped=False, fold=True)
