@@ -1133,6 +1133,7 @@ def _run_channel(
             _count(d, w, many, totals)
             w[W_REFRESHES] = 0
             due = _next_due(d, s, start, met[P_REACH])
+            remembers &= w[W_PREV] == NONE  # else one came so late that clocks of the program are charged to it
         _normalise(d, s, start)
         at = ZERO
         if remembers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -127,17 +128,20 @@ def small_worlds(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
 def kinds(device: Device) -> list[requests.Request]:
     """Requests of every sort that depend on the open rows or leave them open."""
     mac, gb, result, read, write = map(STANDARD.index, ("MACAB", "WRGB", "RDMAC", "RD", "WR"))
-    last = device.banks - 1
-    found = [requests.run(gb, -1, 0, 2), requests.run(result, -1, 0, 1), requests.close(), requests.close(last)]
+    banks = (0, device.banks - 1)
+    found = [requests.run(gb, -1, 0, 2), requests.run(result, -1, 0, 1), requests.close(), *map(requests.close, banks)]
     for at in (0, device.columns):
         found += [
             requests.run(mac, -1, at, device.columns),
-            requests.run(read, 0, at, 1),
-            requests.run(write, last, at, device.columns),
-            requests.open_row(at, 0),
             requests.open_row(at),
             requests.scatter(write, at, 1, device.columns, 0, 1),
         ]
+        for bank in banks:
+            found += [
+                requests.run(read, bank, at, 1),
+                requests.run(write, bank, at, device.columns),
+                requests.open_row(at, bank),
+            ]
     return found
 
 
@@ -271,6 +275,30 @@ def test_what_the_kernel_forgets_changes_nothing(case: tuple[Device, list[Step],
         for name, size in small.items():
             patch.setattr(f"pimsim.dram.engine.{name}", size)
         agree(case)
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(st.data(), st.integers(0, 1 << 32))
+def test_a_long_walk_over_few_programs_is_the_same_step_by_step(data: st.DataObject, seed: int) -> None:
+    """Everything comes after everything, again and again: with what the kernel knows, and without."""
+    random = Random(seed)
+    device = replace(data.draw(devices(channels=random.choice([1, 1, 2, 3]))), rows=ROWS + EXTRA_ROWS)
+    every = [requests.program([request]) for request in random.sample(kinds(device), random.randint(3, 7))]
+    knowing, plain = Engine(device), Engine(device, fold=False)
+    bases = random.sample([0, 0, 1, device.columns], 2)
+    clk = 0
+    for _ in range(400):
+        alike = random.random() < 0.7
+        one = random.choice(every)
+        work = [one if alike else random.choice([None, *every]) for _ in range(device.channels)]
+        program, spans = spliced(work)
+        start, base = clk + random.choice([0, 0, 0, 9]), random.choice(bases)
+        done = []
+        for engine in (knowing, plain):
+            totals = engine.new_totals()
+            clk = engine.run(program, spans, base, start, totals)
+            done.append((clk, engine.ends.tolist(), totals.tolist()))
+        assert done[0] == done[1]
 
 
 def agree(case: tuple[Device, list[Step], int]) -> None:
