@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from random import Random
 
 import numpy as np
 import pytest
@@ -275,30 +274,6 @@ def test_what_the_kernel_forgets_changes_nothing(case: tuple[Device, list[Step],
         for name, size in small.items():
             patch.setattr(f"pimsim.dram.engine.{name}", size)
         agree(case)
-
-
-@settings(max_examples=examples(150), deadline=None)
-@given(st.data(), st.integers(0, 1 << 32))
-def test_a_long_walk_over_few_programs_is_the_same_step_by_step(data: st.DataObject, seed: int) -> None:
-    """Everything comes after everything, again and again: with what the kernel knows, and without."""
-    random = Random(seed)
-    device = replace(data.draw(devices(channels=random.choice([1, 1, 2, 3]))), rows=ROWS + EXTRA_ROWS)
-    every = [requests.program([request]) for request in random.sample(kinds(device), random.randint(3, 7))]
-    knowing, plain = Engine(device), Engine(device, fold=False)
-    bases = random.sample([0, 0, 1, device.columns], 2)
-    clk = 0
-    for _ in range(400):
-        alike = random.random() < 0.7
-        one = random.choice(every)
-        work = [one if alike else random.choice([None, *every]) for _ in range(device.channels)]
-        program, spans = spliced(work)
-        start, base = clk + random.choice([0, 0, 0, 9]), random.choice(bases)
-        done = []
-        for engine in (knowing, plain):
-            totals = engine.new_totals()
-            clk = engine.run(program, spans, base, start, totals)
-            done.append((clk, engine.ends.tolist(), totals.tolist()))
-        assert done[0] == done[1]
 
 
 def agree(case: tuple[Device, list[Step], int]) -> None:
