@@ -52,10 +52,11 @@ def test_a_long_walk_over_few_programs_is_the_same_with_and_without_a_memory(dat
     for _ in range(STEPS):
         spans = spans_of_channels(random, len(every), channels)
         start, base = clk + random.choice([0, 0, 0, 9]), random.choice(bases)
+        account = start + random.choice([0, 0, 0, 7])  # from which clock on it is charged
         done = []
         for engine in engines:
             totals = engine.new_totals()
-            clk = engine.run(program, spans, base, start, totals)
+            clk = engine.run(program, spans, base, start, totals, account)
             done.append((clk, engine.ends.tolist(), totals.tolist()))
         assert done[0] == done[1]
 
