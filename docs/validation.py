@@ -17,6 +17,7 @@ SHARE = 20  # the build tries 1 case where `make test` tries this many
 # Modules of property tests that compare readings of the same tables.
 AGREEMENT = (
     "agreement.test_kernel_twin",
+    "agreement.test_walks",
     "agreement.test_twin_controller",
     "agreement.test_checker",
     "agreement.test_traffic",
@@ -26,10 +27,12 @@ AGREEMENT = (
 
 def report() -> str:
     """The tables of the page."""
-    golden = table(("device", "what is compared", "equal", "of"), [_programs(), _commands(), _gemv(), _gaps()])
-    rows = agreement()
-    tried, usual = sum(row[2] for row in rows), sum(row[3] for row in rows)
-    cases = table(("tests", "what holds", "this build", "`make test`"), rows)
+    golden = table(
+        ("device", "what is compared", "equal", "of"), [_programs(), _commands(), _random(), _gemv(), _gaps()]
+    )
+    tests = agreement()
+    tried, usual = sum(row[2] for row in tests), sum(row[3] for row in tests)
+    cases = table(("tests", "what holds", "this build", "`make test`"), tests)
     return (
         f"### Golden data of reference simulators\n\n{golden}\n\n### Random agreement\n\n"
         f"This build tried {tried:,} random cases without a difference; `make test` tries {usual:,}.\n\n{cases}\n"
@@ -55,6 +58,13 @@ def _commands() -> tuple[Any, ...]:
             equal += sum(ours == theirs for ours, theirs in rows)
             total += len(wanted)
     return "aim-reference", "their commands: clock, channel, command, bank, row, column", f"{equal:,}", f"{total:,}"
+
+
+def _random() -> tuple[Any, ...]:
+    from tests.aim.test_golden import is_golden, table
+
+    rows = table("random.csv")
+    return "aim-reference", "random programs of any masks: cycles and commands", sum(map(is_golden, rows)), len(rows)
 
 
 def _gemv() -> tuple[Any, ...]:

@@ -54,6 +54,7 @@ class Engine:
         self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
         self._numbers: dict[bytes, int] = {}
         self._new_numbers = count(1)
+        self._numbered = 0  # bytes
         self.log: Ints | None = None
         self._sink: Callable[[Ints], None] | None = None
 
@@ -79,8 +80,10 @@ class Engine:
             return 0
         key = program.tobytes()
         if key not in self._numbers:
-            if len(self._numbers) == KNOWN_PROGRAMS:
+            if self._numbered + len(key) > KNOWN_BYTES:
                 self._numbers.clear()
+                self._numbered = 0
+            self._numbered += len(key)
             self._numbers[key] = next(self._new_numbers)  # one that no other program ever has
         return self._numbers[key]
 
@@ -201,7 +204,8 @@ class Engine:
 
 # how much is remembered from one program to the next; powers of 2 but for the periods, a prime
 KNOWN_PERIODS, KNOWN_PROGRAMS, KNOWN_LINKS, KNOWN_STARTS = 251, 1 << 14, 1 << 16, 1 << 17
-LONGEST_KNOWN = 512  # requests of a program
+KNOWN_BYTES = 1 << 24  # of programs that have a number
+LONGEST_KNOWN = 4096  # requests of one
 OUTCOMES = 1 << 22  # words: 32 MiB, as far as they are used
 
 

@@ -478,7 +478,9 @@ class VectorLayout:
         """(bank, linear column) of a channel's slot-th column."""
         columns, banks = self.grid.device.columns, self.grid.banks
         row, rest = divmod(slot, columns * banks)
-        return interleaved_banks(self.grid.device)[rest // columns], self.base + row * columns + rest % columns
+        device = self.grid.device
+        bank = bank_order(rest // columns, device.bank_groups, device.banks_per_group)
+        return bank, self.base + row * columns + rest % columns
 
     def locate(self, element: int) -> Place:
         """The address of one element."""
@@ -491,12 +493,10 @@ class VectorLayout:
         """Read ("RD") or write ("WR") `elements` (default: all) from element `first`."""
         count = self.elements if elements is None else elements
         begin, end = first // self.grid.width, self.grid.columns_of(first + count)
-        requests = []
-        for channel in range(self.grid.channels):
-            low = share(begin, self.grid.channels, channel)
-            high = share(end, self.grid.channels, channel)
-            requests.append(self._runs(self.grid.command(command), low, high))
-        return assemble(requests, payload=count)
+        channels = range(self.grid.channels)
+        spans = [(share(begin, len(channels), c), share(end, len(channels), c)) for c in channels]
+        runs = {span: self._runs(self.grid.command(command), *span) for span in dict.fromkeys(spans)}
+        return assemble([runs[span] for span in spans], payload=count)
 
     def _runs(self, command: int, low: int, high: int) -> list[Request]:
         requests = []
