@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 
 class Scope(Enum):
@@ -124,12 +125,14 @@ class Standard:
 
     def command(self, name: str) -> Command:
         """The command called `name`; KeyError names the device's commands if unknown."""
-        for candidate in self.commands:
-            if candidate.name == name:
-                return candidate
-        known = ", ".join(c.name for c in self.commands)
-        raise KeyError(f"{self.name} has no command {name!r}; it has {known}")
+        return self.commands[self.index(name)]
 
     def index(self, name: str) -> int:
-        """The position of command `name` in the table."""
-        return self.commands.index(self.command(name))
+        """The position of command `name` in the table; KeyError as `command`."""
+        if name not in self._places:
+            raise KeyError(f"{self.name} has no command {name!r}; it has {', '.join(self._places)}")
+        return self._places[name]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {command.name: place for place, command in enumerate(self.commands)}

@@ -96,8 +96,13 @@ def write_png(ax: Axes, path: Path) -> None:
     figure = ax.get_figure(root=True)
     if figure is None:
         raise ValueError("the axes belong to no figure")
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    canvas = FigureCanvasAgg(figure)
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    # not savefig, which would draw all of it for the layout first
+    canvas.print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    figure.set_layout_engine(layout)
 
 
 def label_bars(ax: Axes, ends: list[float], texts: list[str]) -> None:
