@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pimsim.asic.units import Cost
 from pimsim.mapping.layout import Work
@@ -10,8 +11,7 @@ from pimsim.mapping.layout import Work
 START = "start"  # the step's input is there
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One instruction of a step.
 
     operator  row of the results it counts in

@@ -109,7 +109,7 @@ class Planner:
 
     def _arrive(self) -> bool:
         """True if the latest of what the next instruction waits for arrives piece by piece."""
-        latest = max(self.last, key=self._when)
+        latest = max(self.last, key=self._when) if len(self.last) > 1 else self.last[0]
         return latest in self.flowing
 
     def _when(self, key: str) -> int:

@@ -67,7 +67,8 @@ class Counter:
             self.charges[cause] = self.charges.get(cause, 0) + exposed
 
 
-_KNOWN_REGIONS = 4096  # arrays of bases that are kept
+NOTHING = np.zeros((0, WIDTH), np.int64)  # what the channels do for an ASIC instruction
+_KNOWN_REGIONS, _KNOWN_WAITS = 4096, 64  # arrays of bases, and of what waits for what, that are kept
 
 
 def _dependencies(instructions: Sequence[Instruction]) -> Ints:
@@ -111,8 +112,7 @@ class System:
         self.regions: dict[tuple[int, ...], Ints] = {}
         self.numbers: WeakKeyDictionary[Work, Ints] = WeakKeyDictionary()
         self.given = steps
-        # what the channels do for an ASIC instruction
-        self.rest = Work(np.zeros((0, WIDTH), np.int64), np.zeros((plan.device.channels, 2), np.int64))
+        self.waits: dict[tuple[Any, ...], Ints] = {}
 
     @property
     def accounted(self) -> int:
@@ -201,25 +201,32 @@ class System:
         return watch
 
     def _block(self, instructions: Sequence[Instruction], copies: int) -> Block:
-        """The instructions as the engine reads them."""
-        programs, rows, spans = [], 0, []
-        for instruction in instructions:
-            work = instruction.work or self.rest
+        """The instructions as the engine reads them; what it does not read of ASIC work is 0."""
+        count, channels = len(instructions), self.plan.device.channels
+        spans, numbers = np.zeros((count, channels, 2), np.int64), np.zeros((count, channels), np.int64)
+        bases, steps = np.zeros((count, copies), np.int64), []
+        programs, rows = [NOTHING], 0
+        for i, instruction in enumerate(instructions):
+            work = instruction.work
+            if work is None:
+                steps.append((ARITHMETIC, instruction.clocks, -1 if instruction.tail is None else instruction.tail))
+                continue
+            steps.append((WORK, instruction.landing, -1))
+            np.add(work.spans, rows, out=spans[i])
+            numbers[i], bases[i] = self._numbers(work), self._bases(instruction, copies)
             programs.append(work.program)
-            spans.append(work.spans + rows)
             rows += len(work.program)
-        steps = [
-            (WORK, i.landing, -1) if i.work else (ARITHMETIC, i.clocks, -1 if i.tail is None else i.tail)
-            for i in instructions
-        ]
-        return Block(
-            np.concatenate(programs),
-            np.stack(spans),
-            np.stack([self._numbers(instruction.work or self.rest) for instruction in instructions]),
-            np.stack([self._bases(instruction, copies) for instruction in instructions]),
-            np.array(steps, np.int64),
-            _dependencies(instructions),
-        )
+        program, after = np.concatenate(programs), self._dependencies(instructions)
+        return Block(program, spans, numbers, bases, np.array(steps, np.int64), after)
+
+    def _dependencies(self, instructions: Sequence[Instruction]) -> Ints:
+        """As the function of that name; most steps have those of the step before."""
+        key = tuple((instruction.key, instruction.after) for instruction in instructions)
+        if (found := self.waits.get(key)) is None:
+            if len(self.waits) == _KNOWN_WAITS:
+                self.waits.clear()
+            found = self.waits[key] = _dependencies(instructions)
+        return found
 
     def _numbers(self, work: Work) -> Ints:
         """The engine's numbers of the programs of a piece of work; those of a plan's matrices come again and again."""

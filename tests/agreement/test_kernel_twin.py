@@ -259,13 +259,13 @@ def test_what_the_kernel_knows_from_before_changes_nothing(case: tuple[Device, l
 
 
 @pytest.mark.nojit
-@settings(max_examples=examples(1000), deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(small_worlds())
 def test_what_the_kernel_knows_of_short_programs_changes_nothing(case: tuple[Device, list[Step], int]) -> None:
     agree(case)
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(small_worlds(), st.integers(100, 3000))
 def test_what_the_kernel_forgets_changes_nothing(case: tuple[Device, list[Step], int], room: int) -> None:
     """Tables that are full at once, and in which most places are fought for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,35 @@ def test_saved_plots_are_the_same_bytes_every_time(result: Result, tmp_path: Pat
         result.save(tmp_path / name)
     for name in Plots.files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_plots_are_the_same_where_another_thread_forbids_a_second_process(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "alone")
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        result.save(tmp_path / "threaded")
+    finally:
+        stop.set()
+        thread.join()
+    for name in Plots.files:
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "threaded" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["latency_breakdown", "roofline"]
+)  # the first and the last, which another process draws
+def test_a_plot_that_fails_is_an_error_and_nothing_is_saved(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*_: object) -> Axes:
+        raise ValueError("cannot draw")
+
+    monkeypatch.setattr(Plots, name, fail)
+    with pytest.raises(ValueError, match="cannot draw"):
+        result.save(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_settings_of_the_user_are_left_alone(result: Result) -> None:
