@@ -59,8 +59,6 @@ class HostTraffic:
         """
         state = self.engine.states[channel]
         done = np.zeros((len(requests), 2), np.int64)
-        if not len(requests):
-            return done
         before = state.copy()
         w, *_ = self.engine.scratch[2]
         marks = np.zeros(self.engine.device.banks, np.int64)

@@ -108,6 +108,14 @@ def test_host_traffic_between_programs_of_a_pim_device(data: st.DataObject) -> N
     assert checker.check(log_of(rows, device), device) == []
 
 
+def test_refreshes_before_no_request_at_all_issue_as_well() -> None:
+    device = replace(device_of(cycles_of(3) | {"nREFI": 100}, "all_bank"), standard=gddr6.STANDARD)
+    engine, controller = Engine(device), Controller(device)
+    totals, host = engine.new_totals(), HostTraffic(engine)
+    assert host.serve(0, host.numbered([]), 350, totals).tolist() == serve(controller, [], 350) == []
+    assert totals[device.standard.index("REFAB")] == len(controller.commands) == 3
+
+
 def test_a_log_that_overflows_is_written_in_full() -> None:
     device = replace(device_of(cycles_of(3) | {"nREFI": 5000}, "all_bank"), standard=gddr6.STANDARD)
     engine = Engine(device)
