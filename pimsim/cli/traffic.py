@@ -23,8 +23,16 @@ from pimsim.errors import InputError
     "--rate", type=click.FloatRange(0, min_open=True), metavar="GB/s", help="Of arrivals; default: all at once."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random choices.")
-@click.option("--depth", type=click.IntRange(1, 4096), default=32, help="Places in the queue of a channel.")
-@click.option("--patience", type=click.IntRange(0), default=128, help="Younger requests that may go before the oldest.")
+@click.option(
+    "--depth", type=click.IntRange(1, 4096), default=32, show_default=True, help="Places in the queue of a channel."
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(0),
+    default=128,
+    show_default=True,
+    help="Younger requests that may go before the oldest.",
+)
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else.")
 def traffic(
