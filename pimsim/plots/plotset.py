@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -98,9 +99,10 @@ class Plots:
 def _fork(work: Callable[[], None]) -> Callable[[], bool] | None:
     """Start `work` in a copy of this process: what waits for it, and says whether it was done.
 
-    None if there is no second processor, no fork, or another thread, which a copy would lack.
+    None where there is no second processor, where a copy is not safe (other systems than Linux),
+    or where there is another thread, which the copy would lack.
     """
-    if (os.cpu_count() or 1) < 2 or not hasattr(os, "fork") or threading.active_count() > 1:
+    if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1:
         return None
     import matplotlib.figure  # noqa: F401  # once for both
 
