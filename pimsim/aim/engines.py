@@ -107,11 +107,10 @@ class KernelChannels:
     """Channels on the compiled engine; `logged` keeps every command, which `log` needs."""
 
     def __init__(self, device: Device, stepped: bool = False, logged: bool = False) -> None:
-        from pimsim.dram.engine import Block, Engine  # compiles: only when it is used
+        from pimsim.dram.engine import Engine  # compiles: only when it is used
         from pimsim.dram.kernel import R_CLK
 
         self.device = device
-        self._block = Block
         self._last = R_CLK
         self._engine = Engine(device, stepped=stepped)
         self._totals = self._engine.new_totals()
@@ -138,14 +137,16 @@ class KernelChannels:
 
     def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
         """As `Channels.run_each`."""
+        from pimsim.dram.engine import WORK, Block
+
         rows = np.arange(len(program))
         spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
         unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
-        bases, steps = np.zeros((len(rows), 1), np.int64), np.tile([1, 0, -1], (len(rows), 1))
+        bases, steps = np.zeros((len(rows), 1), np.int64), np.tile([WORK, 0, -1], (len(rows), 1))
         # an instruction of a block waits for what `after` names: here for itself, and `times` says when
         times = np.zeros((len(rows) + 1, 2), np.int64)
         times[:-1, 1] = starts
-        block = self._block(program, spans, unnumbered, bases, steps, rows[:, np.newaxis])
+        block = Block(program, spans, unnumbered, bases, steps, rows[:, np.newaxis])
         counted, _ = self._engine.run_block(block, times, np.zeros(3, np.int64))
         self._totals += counted.sum(axis=0)
         self._engine.options[FOLD] = False  # the channels of a row share a state now; no others will be alike

@@ -119,9 +119,9 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
 def _per_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, *rest: Any) -> bool:
     standard, groups, banks, *reopen = rest
     interval, refreshing = tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)
-    if standard == "gddr6":  # host traffic goes on in the other banks
-        return refresh != "per_bank" or bool(min(interval, tREFI - refreshing) > _reopen(*reopen))
-    return refresh != "per_bank" or bool(interval - refreshing > _reopen(*reopen))
+    others_go_on = standard == "gddr6"  # host traffic alone; a program needs all banks
+    time = min(interval, tREFI - refreshing) if others_go_on else interval - refreshing
+    return refresh != "per_bank" or bool(time > _reopen(*reopen))
 
 
 def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:

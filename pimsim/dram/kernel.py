@@ -710,7 +710,7 @@ def _execute(d, s, w, log, program, first, last, base, memory, known):
 @jit
 def _catch_up(d, s, w, log, start):
     """Refreshes that fell due while the channel had nothing to do."""
-    while d[H_MODE] != NO_REFRESH and s[R_DUE] < start:
+    while _due(d, s, start - 1):
         _refresh(d, s, w, log)
 
 
@@ -993,9 +993,11 @@ def _recall(x, n, outcomes, index, mixed):
 
 
 @jit
-def _holds(d, s, outcomes, at, start):
-    """Whether a refresh is due as long after the start as it was, or after the last command as well."""
-    return outcomes[at + Y_DUE] != FAR_AWAY or not _due(d, s, start + outcomes[at + Y_CLK])
+def _if_it_holds(d, s, outcomes, at, start):
+    """The outcome at `at`, 0 if it met no refresh and one is due before its last command now."""
+    if at > 0 and outcomes[at + Y_DUE] == FAR_AWAY and _due(d, s, start + outcomes[at + Y_CLK]):
+        return ZERO
+    return at
 
 
 @jit
@@ -1123,10 +1125,10 @@ def _run_channel(
     met = _meet(programs, number if remembers else ZERO)
     due = _next_due(d, s, start, met[P_REACH])
     at, mixed, n, slot = ZERO, ZERO, ZERO, NONE
-    if remembers and s[R_TRAIL] > 0 and not (d[H_MODE] != NO_REFRESH and s[R_DUE] < start):
+    if remembers and s[R_TRAIL] > 0 and not _due(d, s, start - 1):
         slot = _slot_of(links, _describe_link(d, s, link, number, base, start, account, due))
-        at = _follow(link, links, slot)
-    if at == 0 or not _holds(d, s, outcomes, at, start):
+        at = _if_it_holds(d, s, outcomes, _follow(link, links, slot), start)
+    if at == 0:
         _settle(d, s, outcomes)
         _begin(d, s, w, None, start, account, channel, options, ZERO)
         if w[W_REFRESHES]:
@@ -1135,14 +1137,11 @@ def _run_channel(
             due = _next_due(d, s, start, met[P_REACH])
             remembers &= w[W_PREV] == NONE  # else one came so late that clocks of the program are charged to it
         _normalise(d, s, start)
-        at = ZERO
         if remembers:
             mixed, n = _describe_start(d, s, w, x, program, first, last, number, base, start, due)
-            at = _recall(x, n, outcomes, index, mixed)
-        if at > 0 and _holds(d, s, outcomes, at, start):
+            at = _if_it_holds(d, s, outcomes, _recall(x, n, outcomes, index, mixed), start)
+        if at > 0:
             _keep_link(link, links, slot, at)
-        else:
-            at = ZERO
     if at > 0:
         end = _count_replayed(d, s, outcomes, at, start, many, totals, charges)
         _replay(d, s, outcomes, at, base, start)

@@ -16,6 +16,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.core.typing import signature
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
@@ -120,7 +121,11 @@ def _view_type(kind: Any, constant: bool) -> Any:
     """The type of the view of an array, of a tuple of views, or of none."""
     if isinstance(kind, types.BaseTuple):
         return types.Tuple([_view_type(item, constant) for item in kind])
-    return kind if isinstance(kind, types.NoneType) else View(kind.ndim, constant)
+    if isinstance(kind, types.NoneType):
+        return kind
+    if not isinstance(kind, types.Array) or kind.dtype != types.int64 or kind.layout != "C":
+        raise TypingError(f"a view is of an array of int64 without gaps, not of {kind}")
+    return View(kind.ndim, constant)
 
 
 def _convert(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -68,17 +68,21 @@ class Counter:
 
 
 NOTHING = np.zeros((0, WIDTH), np.int64)  # what the channels do for an ASIC instruction
-_KNOWN_REGIONS, _KNOWN_WAITS = 4096, 64  # arrays of bases, and of what waits for what, that are kept
+_KNOWN_REGIONS = 4096  # arrays of bases that are kept
 
 
-def _dependencies(instructions: Sequence[Instruction]) -> Ints:
-    """(n, m): which instructions of the part each one waits for; n: what came before the part; -1: no more."""
-    n = len(instructions)
+@lru_cache(maxsize=64)
+def _dependencies(waits: tuple[tuple[str, tuple[str, ...]], ...]) -> Ints:
+    """(n, m): which instructions of the part each one waits for; n: what came before the part; -1: no more.
+
+    waits: each instruction's key, and the keys that it waits for; most steps have those of the one before.
+    """
+    n = len(waits)
     place = {START: n}
     rows = []
-    for i, instruction in enumerate(instructions):
-        rows.append([place[key] for key in instruction.after])
-        place[instruction.key] = i
+    for i, (key, after) in enumerate(waits):
+        rows.append([place[name] for name in after])
+        place[key] = i
     width = max(map(len, rows))
     return np.array([row + [-1] * (width - len(row)) for row in rows], np.int64)
 
@@ -112,7 +116,6 @@ class System:
         self.regions: dict[tuple[int, ...], Ints] = {}
         self.numbers: WeakKeyDictionary[Work, Ints] = WeakKeyDictionary()
         self.given = steps
-        self.waits: dict[tuple[Any, ...], Ints] = {}
 
     @property
     def accounted(self) -> int:
@@ -216,17 +219,8 @@ class System:
             numbers[i], bases[i] = self._numbers(work), self._bases(instruction, copies)
             programs.append(work.program)
             rows += len(work.program)
-        program, after = np.concatenate(programs), self._dependencies(instructions)
-        return Block(program, spans, numbers, bases, np.array(steps, np.int64), after)
-
-    def _dependencies(self, instructions: Sequence[Instruction]) -> Ints:
-        """As the function of that name; most steps have those of the step before."""
-        key = tuple((instruction.key, instruction.after) for instruction in instructions)
-        if (found := self.waits.get(key)) is None:
-            if len(self.waits) == _KNOWN_WAITS:
-                self.waits.clear()
-            found = self.waits[key] = _dependencies(instructions)
-        return found
+        after = _dependencies(tuple((instruction.key, instruction.after) for instruction in instructions))
+        return Block(np.concatenate(programs), spans, numbers, bases, np.array(steps, np.int64), after)
 
     def _numbers(self, work: Work) -> Ints:
         """The engine's numbers of the programs of a piece of work; those of a plan's matrices come again and again."""

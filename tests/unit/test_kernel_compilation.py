@@ -70,3 +70,13 @@ def test_a_table_is_not_written_to() -> None:
 
     with pytest.raises(numba.TypingError, match="setitem"):
         fill(np.zeros(1, np.int64))
+
+
+@pytest.mark.parametrize("array", [np.zeros(2, np.int32), np.zeros((2, 2), np.int64)[:, 1]], ids=["int32", "gaps"])
+def test_what_a_view_cannot_be_of_is_refused(array: np.ndarray) -> None:
+    @compiler.entry
+    def first(a):  # type: ignore[no-untyped-def]
+        return view(a)[0]
+
+    with pytest.raises(numba.TypingError, match="without gaps"):
+        first(array)
