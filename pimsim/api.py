@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,9 +62,15 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     return load(path, overrides).config
 
 
+# Each says what it finds odd before a simulation; `results.warnings` has those that need its figures.
+_WARNERS: tuple[Callable[[Config], Iterable[Problem]], ...] = (trace_warnings,)
+
+
 def warnings(config: AnyConfig) -> tuple[Problem, ...]:
-    """What is odd about the input of a configuration that loads, but no error."""
-    return trace_warnings(config) if isinstance(config, Config) else ()
+    """What is odd about a configuration that loads, but no error: all that is known before it is simulated."""
+    if not isinstance(config, Config):
+        return ()
+    return tuple(problem for warner in _WARNERS for problem in warner(config))
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -148,6 +154,5 @@ def run(
         tally = simulate(config, progress, None if log is None else Path(log), window_ns, observers).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
-    return Result(
-        config, tally, requested_workload(config), pimsim.__version__, wall_s, baselines, provenance, Plots, _report
-    )
+    workload, odd = requested_workload(config), warnings(config)
+    return Result(config, tally, workload, pimsim.__version__, wall_s, baselines, provenance, Plots, _report, odd)

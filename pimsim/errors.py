@@ -21,8 +21,22 @@ class Problem:
 
     def __str__(self) -> str:
         """`FILE:LINE:COLUMN: key.path: message` on one line, without the parts that are not known."""
+        return self._line(self.message)
+
+    def as_warning(self) -> str:
+        """The line of something that is odd but no error: `FILE:LINE:COLUMN: key.path: warning: message`."""
+        return self._line(f"warning: {self.message}")
+
+    def located(self, locate: Locate) -> Problem:
+        """The same problem, put where `locate` finds its key if it has no place yet."""
+        if self.file:
+            return self
+        file, line, column = locate(self.key)
+        return replace(self, file=file, line=line, column=column)
+
+    def _line(self, message: str) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.file else ""
-        text = ": ".join(part for part in (where, self.key, self.message) if part)
+        text = ": ".join(part for part in (where, self.key, message) if part)
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -44,12 +58,7 @@ class InputError(Exception):
 
     def located(self, locate: Locate) -> InputError:
         """The same problems, each that has no place yet put where `locate` finds its key."""
-        return InputError(problem if problem.file else _place(problem, locate) for problem in self.problems)
-
-
-def _place(problem: Problem, locate: Locate) -> Problem:
-    file, line, column = locate(problem.key)
-    return replace(problem, file=file, line=line, column=column)
+        return InputError(problem.located(locate) for problem in self.problems)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.errors import InputError, Locate, Problem, did_you_mean
 
 PROGRAM = "pimsim"
 
@@ -86,6 +86,13 @@ def _report(problems: Iterable[Problem]) -> int:
     for problem in problems:
         click.echo(str(_placed(problem)), err=True)
     return Exit.WRONG_INPUT
+
+
+def print_warnings(warnings: Iterable[Problem], locate: Locate | None = None) -> None:
+    """A line on standard error for each, once; `locate` gives those that name a key their place."""
+    found = (warning.located(locate) if locate else warning for warning in warnings)
+    for line in dict.fromkeys(_placed(warning).as_warning() for warning in found):
+        click.echo(line, err=True)
 
 
 def _placed(problem: Problem) -> Problem:

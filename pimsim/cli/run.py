@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pimsim.cli.options import config_argument, located_in, set_option
-from pimsim.cli.problems import option_problem
+from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.errors import InputError, Problem
 
 
@@ -38,14 +38,15 @@ def run(
 
     window_ns = _check_options(commands, timeline, window)
     loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
-    for warning in api.warnings(loaded.config):
-        click.echo(f"{warning} (warning)", err=True)
+    odd = api.warnings(loaded.config)
+    print_warnings(odd, loaded.locate)
     with located_in(loaded), progress_bar(Console(stderr=True)) as progress:
         result = api.run(
             loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress
         )
         if out is not None:
             result.save(out)
+    print_warnings([warning for warning in result.warnings if warning not in odd], loaded.locate)
     if as_json:
         from pimsim.results.summary import to_json
 

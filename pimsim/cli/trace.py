@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.problems import Exit, ReportingGroup, option_problem
+from pimsim.cli.problems import Exit, ReportingGroup, option_problem, print_warnings
 
 if TYPE_CHECKING:
     from pimsim.errors import Problem
@@ -44,7 +44,7 @@ def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: 
     for file, (problems, warnings) in found.items():
         for problem in problems:
             click.echo(str(problem), err=True)
-        _warn(warnings)
+        print_warnings(warnings)
         if not problems and not as_json:
             click.echo(f"{file}: valid")
     return Exit.WRONG_INPUT if any(problems for problems, _ in found.values()) else Exit.DONE
@@ -81,11 +81,6 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
     return {"valid": not problems, "problems": [vars(p) for p in problems], "warnings": [vars(w) for w in warnings]}
 
 
-def _warn(warnings: Sequence[Problem]) -> None:
-    for warning in warnings:
-        click.echo(f"{warning} (warning)", err=True)
-
-
 @trace.command()
 @click.argument("file")
 @click.option(
@@ -100,7 +95,7 @@ def show(file: str, bindings: str, as_json: bool) -> None:
 
     with _options_named():
         found = table.overview(file, _binding(bindings))
-    _warn(found.warnings)
+    print_warnings(found.warnings)
     if as_json:
         click.echo(json.dumps(table.as_dict(found), indent=2))
         return

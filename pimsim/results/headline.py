@@ -46,12 +46,11 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> tuple[str, st
 
 def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(what, number, unit) of the figures that a reader looks for first."""
-    system = summary["system"]
-    latency, latency_unit = _scaled(system["latency_per_token_ns"], _TIME)
+    system, workload = summary["system"], summary["workload"]
     energy, energy_unit = _scaled(system["energy_per_token_pJ"], _ENERGY)
     power, power_unit = _scaled(system["average_power_mW"], _POWER)
     figures = [
-        ("latency", latency, f"{latency_unit}/token"),
+        _latency(system, workload["batch"]),
         ("throughput", number(system["tokens_per_s"]), "tokens/s"),
         ("energy", energy, f"{energy_unit}/token"),
         ("power", power, power_unit),
@@ -62,5 +61,15 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
     if system["prefill_latency_ns"]:
         prefill, unit = _scaled(system["prefill_latency_ns"], _TIME)
-        figures.insert(1, ("prefill", prefill, unit))
+        first, first_unit = _scaled(system["ttft_ns"], _TIME)
+        figures[1:1] = [("prefill", prefill, unit), ("first token", first, first_unit)]
     return figures
+
+
+def _latency(system: Mapping[str, Any], batch: int) -> tuple[str, str, str]:
+    """Of one sequence the time per token; of several that of a step, which is a token of each."""
+    if batch == 1:
+        value, unit = _scaled(system["tpot_ns"], _TIME)
+        return "latency", value, f"{unit}/token"
+    value, unit = _scaled(system["latency_per_step_ns"], _TIME)
+    return "latency", value, f"{unit} per step of {batch} sequences"

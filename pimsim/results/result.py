@@ -13,6 +13,7 @@ from pimsim.config.loader import Origin
 from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import Config
 from pimsim.energy.model import EnergyBreakdown, price
+from pimsim.errors import Problem
 from pimsim.results import tables
 from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
@@ -25,6 +26,7 @@ from pimsim.results.summary import (
     summarise_workload,
     to_json,
 )
+from pimsim.results.warnings import figure_warnings
 from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
 
@@ -68,6 +70,7 @@ class Result:
     provenance  origin of each config value by dotted key, if the config was loaded
     plots       injected, so that results do not depend on matplotlib or on `plots`
     report      makes report.html; injected for the same reason
+    odd         what was odd about the input, before it was simulated
     """
 
     config: Config
@@ -79,6 +82,7 @@ class Result:
     provenance: Mapping[str, Origin] | None = None
     plots: PlotFactory | None = None
     report: Callable[[Result], str] | None = None
+    odd: tuple[Problem, ...] = ()
 
     @cached_property
     def energy(self) -> EnergyBreakdown:
@@ -86,19 +90,31 @@ class Result:
         return price(self.tally, self.config)
 
     @cached_property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What a careful reader would want to know before quoting a figure: of the input, then of the figures."""
+        return (*self.odd, *figure_warnings(self.config, self._figures))
+
+    @cached_property
+    def _figures(self) -> dict[str, Any]:
+        """The parts of the summary that are figures: workload, system and baselines."""
+        decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
+        return {
+            "workload": summarise_workload(self.config, self.workload),
+            "system": summarise_system(self.config, self.tally, self.energy, self.workload),
+            "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
+        }
+
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """The content of `summary.json`."""
-        system = summarise_system(self.config, self.tally, self.energy, self.workload)
-        decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
         engine = self.config.engine
         return {
             "schema": SCHEMA,
             "pimsim_version": self.version,
             "config_sha256": config_sha256(self.config),
             "trace_sha256": self.workload.sha256(),
-            "workload": summarise_workload(self.config, self.workload),
-            "system": system,
-            "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
+            **self._figures,
+            "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }
 
@@ -154,4 +170,6 @@ class Result:
         title = f"{escape(self.config.name)}: {escape(self.summary['workload']['model'])}"
         cell = "<tr><td>{}</td><td style='text-align:right'>{}</td><td style='text-align:left'>{}</td></tr>"
         rows = "".join(cell.format(*map(escape, figure)) for figure in headline(self.summary))
-        return f"<table><caption>{title}</caption>{rows}</table>"
+        warnings = "".join(f"<li>{escape(text)}</li>" for text in self.summary["warnings"])
+        listed = f"<p>Before you quote a figure:</p><ul>{warnings}</ul>" if warnings else ""
+        return f"<table><caption>{title}</caption>{rows}</table>{listed}"

@@ -17,12 +17,19 @@ SCHEMA = "pimsim.summary/1"
 
 
 def summarise_workload(config: Config, workload: Workload) -> dict[str, Any]:
-    """What ran; parameters counts those of the simulated operators, biases included, a tied matrix once."""
+    """What ran; parameters counts those of the simulated operators, biases included, a tied matrix once.
+
+    lm_head                  whether embedding and LM head are simulated, or the blocks alone
+    tokens_run, tokens_kept  of the decode phase, of all sequences
+    """
     return {
         "model": workload.shape.name,
         "prompt_tokens": config.workload.prompt_tokens,
         "output_tokens": config.workload.output_tokens,
         "batch": config.workload.batch,
+        "lm_head": bool(workload.lm_head),
+        "tokens_run": config.workload.output_tokens * config.workload.batch,
+        "tokens_kept": config.workload.output_tokens * config.workload.batch,  # every token that is run
         "parameters": workload.parameters,
         "matrix_parameters": workload.matrix_parameters,
     }
@@ -31,24 +38,31 @@ def summarise_workload(config: Config, workload: Workload) -> dict[str, Any]:
 def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, workload: Workload) -> dict[str, Any]:
     """The figures of the simulated system.
 
-    latency_ns and energy_pJ are totals, the prefill included; the figures per token
-    are over the decode steps alone.  With a batch, latency_per_token_ns is the time of
-    a step, and tokens_per_s and energy_per_token_pJ count every sequence's token.
+    latency_ns and energy_pJ are totals, the prefill included; the figures per step and
+    per token are over the decode steps alone.  latency_per_token_ns is the decode time
+    over the tokens that one sequence runs, tpot_ns over those of them that are kept;
+    tokens_per_s and energy_per_token_pJ count the kept tokens of every sequence.
+    ttft_ns is the time until the first token: the prompt and the first decode step.
     """
     causes = metrics.in_order(tally.causes())
-    steps, batch = config.workload.output_tokens, config.workload.batch
-    per_token_ns = tally.decode_cycles * tally.tCK_ps / (1000 * steps)
+    work = config.workload
+    tokens = work.output_tokens
+    decode_ns = nanoseconds(tally.decode_cycles, tally.tCK_ps)
+    per_token_ns = tally.decode_cycles * tally.tCK_ps / (1000 * tokens)
     exact = energy.exact()
     total = sum(exact.values())
     return {
         "cycles": tally.cycles,
         "latency_ns": nanoseconds(tally.cycles, tally.tCK_ps),
         "prefill_latency_ns": nanoseconds(tally.prefill_cycles, tally.tCK_ps),
+        "ttft_ns": nanoseconds(_first_token(tally), tally.tCK_ps),
+        "latency_per_step_ns": decode_ns / (tokens // work.query_tokens),
         "latency_per_token_ns": per_token_ns,
-        "tokens_per_s": metrics.ratio(batch * 1e9, per_token_ns),
+        "tpot_ns": per_token_ns,
+        "tokens_per_s": metrics.ratio(work.batch * 1e9, per_token_ns),
         "energy_pJ": float(total),
         "prefill_energy_pJ": energy.total_pJ("prefill"),
-        "energy_per_token_pJ": energy.total_pJ("decode") / (steps * batch),
+        "energy_per_token_pJ": energy.total_pJ("decode") / (tokens * work.batch),
         "average_power_mW": metrics.ratio(total * 1000, tally.cycles * tally.tCK_ps),
         "latency_breakdown_ns": {cause: nanoseconds(cycles, tally.tCK_ps) for cause, cycles in causes.items()},
         "energy_breakdown_pJ": energy.components_pJ(),
@@ -61,6 +75,12 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
         "non_vmm_fraction": metrics.non_vmm_fraction(causes),
         "mac_utilization": metrics.mac_utilization(tally, config),
     }
+
+
+def _first_token(tally: Tally) -> int:
+    """DRAM clocks until the first decode step has ended."""
+    first = next(token for token in tally.tokens if token.phase == "decode")
+    return first.start_cycle + first.cycles
 
 
 def summarise_simulation(tally: Tally, wall_s: float, engine: str, folded: bool) -> dict[str, Any]:

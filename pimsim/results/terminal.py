@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _BAR = 12  # columns of the longest bar
+_UNIT = 24  # columns of a unit that leave room for a figure beside it
 _BARS = 8  # bars per breakdown; the rest are one, "other"
 _LABELS = ("paper", "recalled", "adjacent", "derived", "assumed")
 _CAVEAT = (
@@ -61,7 +62,8 @@ def _title(name: str, workload: Mapping[str, Any]) -> str:
     prompt = f" after a prompt of {workload['prompt_tokens']:,}" if workload["prompt_tokens"] else ""
     batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
     steps = workload["output_tokens"]
-    return f"{name}: {workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded{prompt}{batch}"
+    scope = "with LM head" if workload["lm_head"] else "without LM head"
+    return f"{name}: {workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded{prompt}{batch}, {scope}"
 
 
 def _grid(columns: Sequence[str]) -> Table:
@@ -75,7 +77,8 @@ def _grid(columns: Sequence[str]) -> Table:
 
 
 def _headline_table(summary: Mapping[str, Any], width: int, ascii_only: bool) -> RenderableType:
-    """The headline in two columns, or in one where the console is narrow."""
+    """The headline in two columns, or in one where the console is narrow; long units have lines of their own."""
+    from rich.console import Group
     from rich.text import Text
 
     figures = headline(summary)
@@ -83,11 +86,13 @@ def _headline_table(summary: Mapping[str, Any], width: int, ascii_only: bool) ->
         figures = [(what, value, unit.replace("µ", "u")) for what, value, unit in figures]
     if width < WIDTH:
         return Text("\n".join(f"{what:<15} {value:>9} {unit}" for what, value, unit in figures))
+    wide = [figure for figure in figures if len(figure[2]) > _UNIT]
+    figures = [figure for figure in figures if figure not in wide]
     grid = _grid(["left", "right", "left"] * 2)
     half = (len(figures) + 1) // 2
     for left, right in zip_longest(figures[:half], figures[half:], fillvalue=("", "", "")):
         grid.add_row(*left, f"  {right[0]}", *right[1:])
-    return grid
+    return Group(*(Text(f"{what}  {value} {unit}") for what, value, unit in wide), grid)
 
 
 def _breakdowns(system: Mapping[str, Any], block: str) -> RenderableType:

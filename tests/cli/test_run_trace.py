@@ -47,7 +47,7 @@ def test_unknown_keys_are_kept_and_warned_about(pimsim: Pimsim, config: Path, tm
     result = pimsim("run", config, "--json")
     assert result.exit_code == 0
     (warning,) = result.stderr.splitlines()
-    assert warning.startswith(f"{tmp_path}/mine.jsonl:") and "theta: unknown key, kept" in warning
+    assert warning.startswith(f"{tmp_path}/mine.jsonl:") and "theta: warning: unknown key, kept" in warning
     assert json.loads(result.stdout)["trace_sha256"] == before["trace_sha256"]
 
 

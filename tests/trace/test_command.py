@@ -60,7 +60,7 @@ def test_unknown_keys_are_warnings(trace: Trace, write: Write) -> None:
     path = write(text_of(('"bias":true', '"bias":true,"layuot":"in_out"')), "t.jsonl")
     result = trace("validate", path)
     assert result.exit_code == 0
-    assert result.stderr == f"{path}:3:126: weight.layuot: unknown key, kept; did you mean 'layout'? (warning)\n"
+    assert result.stderr == f"{path}:3:126: weight.layuot: warning: unknown key, kept; did you mean 'layout'?\n"
 
 
 def test_weights_must_fit_into_the_memory_of_a_configuration(trace: Trace) -> None:

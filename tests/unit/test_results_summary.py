@@ -8,16 +8,19 @@ from math import fsum, nan
 
 import pytest
 
+from pimsim.errors import Problem
 from pimsim.results.metrics import bytes_without_pim, in_order, row_hit_rate
 from pimsim.results.summary import to_json
 from tests.result_samples import small_config, small_result, small_tally, workload
 
 KEYS = [
-    "schema", "pimsim_version", "config_sha256", "trace_sha256", "workload", "system", "baselines", "simulation",
+    "schema", "pimsim_version", "config_sha256", "trace_sha256", "workload", "system", "baselines", "warnings",
+    "simulation",
 ]  # fmt: skip
 SYSTEM = {
-    "cycles", "latency_ns", "prefill_latency_ns", "latency_per_token_ns", "tokens_per_s", "energy_pJ",
-    "energy_per_token_pJ", "average_power_mW", "latency_breakdown_ns", "energy_breakdown_pJ", "commands",
+    "cycles", "latency_ns", "prefill_latency_ns", "latency_per_token_ns", "tokens_per_s", "energy_pJ", "ttft_ns",
+    "tpot_ns", "latency_per_step_ns", "energy_per_token_pJ", "average_power_mW", "latency_breakdown_ns",
+    "energy_breakdown_pJ", "commands",
     "row_hit_rate", "external_bytes", "data_movement_reduction", "non_vmm_fraction", "mac_utilization",
 }  # fmt: skip
 
@@ -43,6 +46,31 @@ def test_latency_per_token_leaves_the_prefill_out() -> None:
     assert system["prefill_latency_ns"] == 100.0
     assert system["latency_per_token_ns"] == 1000 / 3
     assert system["tokens_per_s"] == pytest.approx(3e6, rel=1e-12)
+
+
+def test_first_token_comes_after_the_prompt_and_one_step() -> None:
+    """The made-up steps take 300, 330 and 370 clocks of 1 ns, the prompt 100."""
+    prefilled = small_result(config=small_config(workload__prompt_tokens=2), tally=small_tally(prefill=True))
+    assert prefilled.summary["system"]["ttft_ns"] == 400.0
+    assert small_result().summary["system"]["ttft_ns"] == 300.0
+
+
+def test_a_step_of_several_query_tokens_is_one_step() -> None:
+    config = small_config(workload__query_tokens=3)
+    system = small_result(config=config).summary["system"]
+    assert system["latency_per_step_ns"] == 1000.0
+    assert system["latency_per_token_ns"] == system["tpot_ns"] == 1000 / 3
+
+
+def test_tokens_are_those_of_all_sequences() -> None:
+    work = small_result(config=small_config(workload__batch=4)).summary["workload"]
+    assert work["tokens_run"] == work["tokens_kept"] == 4 * 3
+
+
+def test_warnings_are_texts_without_a_place_each_once() -> None:
+    odd = tuple(Problem(file, 3, 1, "dram.rows", "is odd") for file in ("/here/a.yaml", "/there/b.yaml"))
+    assert small_result(odd=odd).summary["warnings"] == ["is odd"]
+    assert small_result().summary["warnings"] == []
 
 
 def test_energy_per_token_leaves_the_prefill_out() -> None:

@@ -14,7 +14,8 @@ from pimsim.results.headline import energy_scale, number, percent, time_scale
 from pimsim.results.progress import notice, progress_bar
 from pimsim.results.result import Result
 from pimsim.results.terminal import inputs_line, print_summary
-from tests.result_samples import small_config, small_result, small_tally
+from pimsim.workload.models import build
+from tests.result_samples import SHAPE, small_config, small_result, small_tally
 
 PROVENANCE = {
     "dram.channels": Origin("c.yaml", 1, "paper"),
@@ -57,6 +58,18 @@ def test_it_has_the_figures_the_breakdowns_the_commands_and_the_baselines() -> N
         "Energy table v2", "not published", "Simulated in 2.00 s",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_the_title_says_whether_the_lm_head_is_simulated() -> None:
+    assert screen(small_result()).splitlines()[0].endswith(", without LM head")
+    whole = small_result(workload=build(SHAPE, lm_head=True))
+    assert screen(whole).splitlines()[0].endswith(", with LM head")
+
+
+def test_the_time_of_a_batch_is_said_to_be_that_of_a_step() -> None:
+    text = screen(small_result(config=small_config(workload__batch=8)))
+    assert "0.333 µs per step of 8 sequences" in text
+    assert "µs/token" not in text
 
 
 def test_shares_are_those_of_the_breakdown() -> None:
