@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from pimsim.text import one_line
+
 Locate = Callable[[str], tuple[str, int, int]]
 
 
@@ -36,8 +38,7 @@ class Problem:
 
     def _line(self, message: str) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.file else ""
-        text = ": ".join(part for part in (where, self.key, message) if part)
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        return one_line(": ".join(part for part in (where, self.key, message) if part))
 
 
 class InputError(Exception):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pimsim.cli.say import say
 from pimsim.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def calibrate(
     text = render(measured, name, fitted)
     parse_device(text, out)
     _write(out, text)
-    click.echo(_table(measured, fitted))
-    click.echo(f"wrote {out}; use it as `baselines: [{out}]`")
+    say(_table(measured, fitted))
+    say(f"wrote {out}; use it as `baselines: [{out}]`")
 
 
 def _option(key: str) -> tuple[str, int, int]:

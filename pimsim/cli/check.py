@@ -6,6 +6,7 @@ import click
 
 from pimsim.cli.options import set_option
 from pimsim.cli.problems import Exit
+from pimsim.cli.say import say
 
 _SHOWN = 100
 
@@ -30,10 +31,10 @@ def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     log = read_log(commands, device.standard)
     violations = checker.check(log, device)
     for violation in violations[:_SHOWN]:
-        click.echo(f"{commands}: {violation}")
+        say(f"{commands}: {violation}")
     if len(violations) > _SHOWN:
-        click.echo(f"... and {len(violations) - _SHOWN:,} more")
-    click.echo(f"{len(log):,} commands checked, {_count(len(violations))}")
+        say(f"... and {len(violations) - _SHOWN:,} more")
+    say(f"{len(log):,} commands checked, {_count(len(violations))}")
     return Exit.CHECK_FAILED if violations else Exit.DONE
 
 

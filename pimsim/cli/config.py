@@ -8,6 +8,7 @@ import click
 
 from pimsim.cli.options import config_argument, located_in, set_option
 from pimsim.cli.problems import ReportingGroup
+from pimsim.cli.say import emit, say
 
 
 @click.group(cls=ReportingGroup)
@@ -24,7 +25,7 @@ def show(config: str, overrides: tuple[str, ...]) -> None:
     from pimsim.config.resolved import dump_yaml
 
     loaded = api.load(config, overrides)
-    click.echo(dump_yaml(loaded.config, loaded.provenance), nl=False)
+    emit(dump_yaml(loaded.config, loaded.provenance), nl=False)
 
 
 @config.command()
@@ -37,7 +38,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
     loaded = api.load(config, overrides)
     with located_in(loaded):
         api.preflight(loaded.config)
-    click.echo(f"{config}: valid")
+    say(f"{config}: valid")
 
 
 @config.command()
@@ -52,7 +53,7 @@ def schema(config: str | None, overrides: tuple[str, ...]) -> None:
 
     if config is not None:
         api.load(config, overrides)
-    click.echo(json.dumps(json_schema(api.known_names()), indent=2))
+    emit(json.dumps(json_schema(api.known_names()), indent=2))
 
 
 @config.command()
@@ -72,10 +73,10 @@ def gaps(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     found = gaps_of(device_of(api.load(config, overrides).config))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        emit(json.dumps(found, indent=2))
         return
     for line in _gap_table(found):
-        click.echo(line)
+        say(line)
 
 
 def _gap_table(found: Mapping[str, int]) -> Iterator[str]:

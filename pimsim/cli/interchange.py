@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import click
 
+from pimsim.cli.say import say
+
 
 @click.command("import")
 @click.argument("file")
@@ -25,7 +27,7 @@ def import_trace(file: str, out: str, name: str, steps: int) -> None:
     imported = import_file(file, name, steps)
     write_trace(imported.trace, out)
     model = imported.trace.header.model
-    click.echo(
+    say(
         f"{out}: {model.layers} layers, d_model {model.d_model}, {model.heads} heads ({model.kv_heads} of K and V), "
         f"from {imported.source}"
     )
@@ -41,7 +43,7 @@ def to_chakra(file: str, out: str) -> None:
     from pimsim.workload.trace.reader import load_trace
 
     lost = export_chakra(load_trace(file), out)
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")
     _list("not expressed in Chakra ET:", lost)
 
 
@@ -49,6 +51,6 @@ def _list(title: str, notes: Iterable[str]) -> None:
     """What was lost, on standard error, in 80 columns."""
     notes = list(notes)
     if notes:
-        click.echo(title, err=True)
+        say(title, err=True)
     for note in notes:
-        click.echo(textwrap.fill(note, 80, initial_indent="  - ", subsequent_indent="    "), err=True)
+        say(textwrap.fill(note, 80, initial_indent="  - ", subsequent_indent="    "), err=True)

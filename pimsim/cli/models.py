@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pimsim.cli.say import say
+
 if TYPE_CHECKING:
     from pimsim.workload.shapes import ModelShape
 
@@ -16,17 +18,17 @@ def models() -> None:
     from pimsim.baselines import devices
     from pimsim.workload.models import MODELS
 
-    click.echo(f"{'model':<14}{'layers':>7}{'d_model':>9}{'heads':>10}{'d_ff':>8}{'parameters':>17}")
+    say(f"{'model':<14}{'layers':>7}{'d_model':>9}{'heads':>10}{'d_ff':>8}{'parameters':>17}")
     for name, shape in MODELS.items():
         heads = f"{shape.heads}" if shape.heads == shape.kv_heads else f"{shape.heads} ({shape.kv_heads})"
         sizes = f"{name:<14}{shape.layers:>7}{shape.d_model:>9}{heads:>10}{shape.d_ff:>8}{_parameters(name):>17,}"
-        click.echo(f"{sizes}  {_extras(shape)}".rstrip())
-    click.echo("heads: of queries, and of K and V where they are fewer")
-    click.echo("parameters: of the decoder blocks, without embeddings and LM head")
-    click.echo()
-    click.echo("baseline")
+        say(f"{sizes}  {_extras(shape)}".rstrip())
+    say("heads: of queries, and of K and V where they are fewer")
+    say("parameters: of the decoder blocks, without embeddings and LM head")
+    say()
+    say("baseline")
     for name in devices.available():
-        click.echo(f"{name:<16}{devices.load(name).description}")
+        say(f"{name:<16}{devices.load(name).description}")
 
 
 def _parameters(name: str) -> int:

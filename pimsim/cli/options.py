@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pimsim.cli.say import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,7 +43,7 @@ def patience() -> AbstractContextManager[object]:
     """Say on a terminal, once a command without a progress bar takes long, why that may be."""
     from pimsim.results.progress import notice
 
-    return notice(partial(click.echo, err=True)) if sys.stderr.isatty() else nullcontext()
+    return notice(partial(say, err=True)) if sys.stderr.isatty() else nullcontext()
 
 
 @contextmanager

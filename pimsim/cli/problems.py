@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pimsim.cli.say import say
 from pimsim.errors import InputError, Locate, Problem, did_you_mean
 
 PROGRAM = "pimsim"
@@ -77,14 +78,14 @@ class ReportingGroup(click.Group):
 
 def _report_usage(error: click.UsageError) -> int:
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click before 8.2 prints it itself
-        click.echo(error.message, err=True)
+        say(error.message, err=True)
         return Exit.WRONG_INPUT
     return _report([_usage_problem(error)])
 
 
 def _report(problems: Iterable[Problem]) -> int:
     for problem in problems:
-        click.echo(str(_placed(problem)), err=True)
+        say(str(_placed(problem)), err=True)
     return Exit.WRONG_INPUT
 
 
@@ -92,7 +93,7 @@ def print_warnings(warnings: Iterable[Problem], locate: Locate | None = None) ->
     """A line on standard error for each, once; `locate` gives those that name a key their place."""
     found = (warning.located(locate) if locate else warning for warning in warnings)
     for line in dict.fromkeys(_placed(warning).as_warning() for warning in found):
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 def _placed(problem: Problem) -> Problem:
@@ -136,5 +137,5 @@ def _internal_error(error: Exception) -> int:
         traceback.print_exception(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     hint = "" if os.environ.get("PIMSIM_DEBUG") else "; set PIMSIM_DEBUG=1 for the traceback"
-    click.echo(f"pimsim: internal error: {what}{hint}", err=True)
+    say(f"pimsim: internal error: {what}{hint}", err=True)
     return Exit.INTERNAL_ERROR

@@ -13,6 +13,7 @@ import click
 
 from pimsim.cli.options import located_in, patience, set_option
 from pimsim.cli.problems import option_problem
+from pimsim.cli.say import emit, say
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def replay(
         instructions = _instructions(program, device, commands)
         result = run(instructions, device, commands, engine)
         if as_json:
-            click.echo(json.dumps({"cycles": result.cycles, "commands": result.commands}))
+            emit(json.dumps({"cycles": result.cycles, "commands": result.commands}))
             return
         _print(program, device, result, costs(instructions, device, engine))
 
@@ -105,13 +106,13 @@ def _read(path: str) -> str:
 
 
 def _print(program: str, device: Device, result: Replay, costs: Sequence[tuple[Difference, int]]) -> None:
-    click.echo(f"{Path(program).name} on {device.standard.name}, {device.channels} channels"[:WIDTH])
-    click.echo(f"  cycles    {result.cycles:>14,}   {result.ns:,.1f} ns at {device.tCK_ps} ps")
-    click.echo(f"  commands  {result.commands:>14,}")
+    say(f"{Path(program).name} on {device.standard.name}, {device.channels} channels"[:WIDTH])
+    say(f"  cycles    {result.cycles:>14,}   {result.ns:,.1f} ns at {device.tCK_ps} ps")
+    say(f"  commands  {result.commands:>14,}")
     for name, count in result.counts.items():
         if count:
-            click.echo(f"    {name:<8}{count:>14,}")
+            say(f"    {name:<8}{count:>14,}")
     if costs:
-        click.echo("What this profile costs against the reference simulator, each alone:")
+        say("What this profile costs against the reference simulator, each alone:")
     for difference, clocks in costs:
-        click.echo(f"  {difference.name:<20}{clocks:>8,}  {difference.why}"[:WIDTH])
+        say(f"  {difference.name:<20}{clocks:>8,}  {difference.why}"[:WIDTH])

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from pimsim.cli.say import console, emit, say
+
 
 @click.command()
 @click.argument("paper", type=click.Choice(["pim-gpt"]), metavar="pim-gpt")
@@ -16,12 +18,10 @@ def reproduce(paper: str, as_json: bool, out: str | None, workers: int | None) -
     """The paper's figures beside the simulated ones, and what the unknown inputs make of them."""
     import os
 
-    from rich.console import Console
-
     from pimsim.reproduce.reproduction import reproduce as run
     from pimsim.reproduce.sheets import sheets
 
-    with Console(stderr=True).status("starting") as status:
+    with console(stderr=True).status("starting") as status:
         found = run(workers or min(os.cpu_count() or 1, 8), status.update)
         if out is not None:
             from pimsim.reproduce.folder import save
@@ -29,10 +29,10 @@ def reproduce(paper: str, as_json: bool, out: str | None, workers: int | None) -
             status.update("drawing")
             save(found, out)
     if as_json:
-        click.echo(json.dumps(found.record(), indent=2, allow_nan=False))
+        emit(json.dumps(found.record(), indent=2, allow_nan=False))
         return
-    console = Console()
+    screen = console()
     for sheet in sheets(found):
-        sheet.print(console)
+        sheet.print(screen)
     if out is not None:
-        click.echo(f"written to {out}")
+        say(f"written to {out}")

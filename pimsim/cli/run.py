@@ -6,6 +6,7 @@ import click
 
 from pimsim.cli.options import config_argument, located_in, set_option
 from pimsim.cli.problems import option_problem, print_warnings
+from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError, Problem
 
 
@@ -31,8 +32,6 @@ def run(
     window: str | None,
 ) -> None:
     """Simulate CONFIG and print what came out."""
-    from rich.console import Console
-
     from pimsim import api
     from pimsim.results.progress import progress_bar
 
@@ -40,7 +39,7 @@ def run(
     loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
     odd = api.warnings(loaded.config)
     print_warnings(odd, loaded.locate)
-    with located_in(loaded), progress_bar(Console(stderr=True)) as progress:
+    with located_in(loaded), progress_bar(console(stderr=True)) as progress:
         result = api.run(
             loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress
         )
@@ -50,13 +49,13 @@ def run(
     if as_json:
         from pimsim.results.summary import to_json
 
-        click.echo(to_json(result.summary), nl=False)
+        emit(to_json(result.summary), nl=False)
         return
     from pimsim.results.terminal import print_summary
 
-    print_summary(result, Console())
+    print_summary(result, console())
     if out is not None:
-        click.echo(f"written to {out}")
+        say(f"written to {out}")
 
 
 def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:

@@ -12,6 +12,7 @@ import click
 
 from pimsim.cli.options import options_located
 from pimsim.cli.problems import Exit, option_problem
+from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ def sweep(
     """Simulate every point of SWEEP, a file as docs/sweeps.md explains it."""
     import json
 
-    from rich.console import Console
-
     part = parse_shard(shard)
     from pimsim import sweep as api
     from pimsim.sweep.progress import progress_bar
@@ -62,7 +61,7 @@ def sweep(
             result = api.merge(loaded, shards, directory, kind)
         else:
             try:
-                with progress_bar(Console(stderr=True)) as progress:
+                with progress_bar(console(stderr=True)) as progress:
                     result = run_sweep(
                         loaded, directory, workers=workers, scheduler=scheduler, resume=resume, shard=part, kind=kind,
                         progress=progress,
@@ -70,9 +69,9 @@ def sweep(
             except Stopped as stopped:
                 return _say_how_to_go_on(stopped, sweep, out, shard, scheduler)
     if as_json:
-        click.echo(json.dumps(result.summary(), indent=2))
+        emit(json.dumps(result.summary(), indent=2))
     else:
-        _print(result, Console())
+        _print(result, console())
     return Exit.DONE
 
 
@@ -103,23 +102,23 @@ def _terminable() -> Iterator[None]:
 def _say_how_to_go_on(stopped: Stopped, sweep: str, out: str | None, shard: str | None, scheduler: str | None) -> int:
     options = {"--out": out, "--shard": shard, "--scheduler": scheduler}
     given = "".join(f" {name} {value}" for name, value in options.items() if value is not None)
-    click.echo(f"stopped: {stopped.done} of {stopped.total} points are finished and kept; go on with", err=True)
-    click.echo(f"  pimsim sweep {sweep}{given} --resume", err=True)
+    say(f"stopped: {stopped.done} of {stopped.total} points are finished and kept; go on with", err=True)
+    say(f"  pimsim sweep {sweep}{given} --resume", err=True)
     return Exit.INTERRUPTED
 
 
-def _print(result: SweepResult, console: Console) -> None:
+def _print(result: SweepResult, screen: Console) -> None:
     summary = result.summary()
     shard = "" if summary["shard"] == "1/1" else f", shard {summary['shard']}"
-    click.echo(f"{summary['name']}: {summary['points']} points{shard}, {summary['dropped']} dropped by constraints")
-    click.echo("  ".join(f"{count} {status}" for status, count in summary["statuses"].items()))
+    say(f"{summary['name']}: {summary['points']} points{shard}, {summary['dropped']} dropped by constraints")
+    say("  ".join(f"{count} {status}" for status, count in summary["statuses"].items()))
     for error, count in _errors(result)[:_SHOWN]:
-        click.echo(f"  {count} x {error}")
+        say(f"  {count} x {error}")
     if effects := result.sensitivity():
-        _print_effects(effects, console)
+        _print_effects(effects, screen)
     elif result.objectives:
-        _print_front(result, console)
-    click.echo(f"written to {result.directory}")
+        _print_front(result, screen)
+    say(f"written to {result.directory}")
 
 
 def _errors(result: SweepResult) -> list[tuple[str, int]]:
@@ -134,33 +133,33 @@ def _errors(result: SweepResult) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: -item[1])
 
 
-def _print_front(result: SweepResult, console: Console) -> None:
+def _print_front(result: SweepResult, screen: Console) -> None:
     """The keys that vary and the objectives of the front."""
     front, names = result.pareto(), [objective.name for objective in result.objectives]
     shown = f", the first {_SHOWN}" if len(front) > _SHOWN else ""
     title = f"Pareto front: {len(front)} points{shown}" if len(names) > 1 else "best"
-    _print_table(title, front[:_SHOWN], ["index", *result.keys, *names], console)
+    _print_table(title, front[:_SHOWN], ["index", *result.keys, *names], screen)
 
 
-def _print_effects(effects: Sequence[Mapping[str, Any]], console: Console) -> None:
+def _print_effects(effects: Sequence[Mapping[str, Any]], screen: Console) -> None:
     """What each key does, a table per objective."""
     for objective in dict.fromkeys(row["objective"] for row in effects):
         rows = [row for row in effects if row["objective"] == objective]
         base = f": {_text(rows[0]['base'])} at the base" if "base" in rows[0] else ": shares of the variance"
         columns = [name for name in rows[0] if name not in ("objective", "base")]
-        _print_table(f"{objective}{base}", rows, columns, console)
+        _print_table(f"{objective}{base}", rows, columns, screen)
 
 
-def _print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], console: Console) -> None:
+def _print_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], screen: Console) -> None:
     from rich.table import Table
 
-    click.echo(title)
+    say(title)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings(columns):
         table.add_column(heading, justify="right", vertical="bottom", overflow="fold")
     for row in rows:
         table.add_row(*(_text(row.get(name)) for name in columns))
-    console.print(table)
+    screen.print(table)
 
 
 def headings(names: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pimsim.cli.problems import Exit, ReportingGroup, option_problem, print_warnings
+from pimsim.cli.say import emit, say
 
 if TYPE_CHECKING:
     from pimsim.errors import Problem
@@ -33,20 +34,20 @@ def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: 
     from pimsim.workload.trace.schema import json_schema
 
     if schema:
-        click.echo(json.dumps(json_schema(), indent=2))
+        emit(json.dumps(json_schema(), indent=2))
         return Exit.DONE
     if not files:
         raise click.UsageError("a trace is needed", click.get_current_context())
     memory = _memory(config) if config else None
     found = {file: _findings(file, memory) for file in files}
     if as_json:
-        click.echo(json.dumps({file: _as_dict(*problems) for file, problems in found.items()}, indent=2))
+        emit(json.dumps({file: _as_dict(*problems) for file, problems in found.items()}, indent=2))
     for file, (problems, warnings) in found.items():
         for problem in problems:
-            click.echo(str(problem), err=True)
+            say(str(problem), err=True)
         print_warnings(warnings)
         if not problems and not as_json:
-            click.echo(f"{file}: valid")
+            say(f"{file}: valid")
     return Exit.WRONG_INPUT if any(problems for problems, _ in found.values()) else Exit.DONE
 
 
@@ -97,10 +98,10 @@ def show(file: str, bindings: str, as_json: bool) -> None:
         found = table.overview(file, _binding(bindings))
     print_warnings(found.warnings)
     if as_json:
-        click.echo(json.dumps(table.as_dict(found), indent=2))
+        emit(json.dumps(table.as_dict(found), indent=2))
         return
     for line in table.lines_of(found):
-        click.echo(line)
+        say(line)
 
 
 def _binding(text: str) -> dict[str, int]:
@@ -171,4 +172,4 @@ def _options_named() -> Iterator[None]:
 
 
 def _written(path: Path) -> None:
-    click.echo(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    say(f"wrote {path} ({path.stat().st_size:,} bytes)")

@@ -10,6 +10,7 @@ import click
 
 from pimsim.cli import options
 from pimsim.cli.options import config_argument, located_in, set_option
+from pimsim.cli.say import emit, say
 from pimsim.errors import InputError
 
 
@@ -64,7 +65,10 @@ def traffic(
             raise InputError(f"{device.standard.name!r} serves no host traffic; use 'gddr6'", key="dram.standard")
         result = simulate_traffic(device, pattern, requests, read_fraction, rate, seed, depth, patience, commands)
     summary = result.summary()
-    click.echo(json.dumps(summary, indent=2) if as_json else _table(summary))
+    if as_json:
+        emit(json.dumps(summary, indent=2))
+    else:
+        say(_table(summary))
 
 
 def _table(summary: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pimsim.energy.model import EnergyBreakdown
 from pimsim.results import metrics
 from pimsim.results.metrics import nanoseconds
 from pimsim.sim.tally import OperatorTally, Tally
+from pimsim.text import csv_cell
 
 Record = dict[str, Any]
 
@@ -59,9 +60,9 @@ def token_records(tally: Tally) -> list[Record]:
 
 
 def to_csv(records: Sequence[Record]) -> str:
-    """Records with the same keys as CSV text, `\\n` at the end of each line."""
+    """Records with the same keys as CSV text, `\\n` at the end of each line; no cell is a formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({key: csv_cell(value) for key, value in record.items()} for record in records)
     return text.getvalue()

@@ -104,6 +104,8 @@ def _breakdowns(system: Mapping[str, Any], block: str) -> RenderableType:
 
 
 def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> RenderableType:
+    from rich.text import Text
+
     grid = _grid(["left", "left", "right"])
     grid.title = title
     grid.title_justify = "left"
@@ -113,7 +115,7 @@ def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> Re
     total = sum(parts.values()) or 1.0
     for name, value in rows:
         bar = block * round(_BAR * value / largest)
-        grid.add_row(name.replace("_", " "), f"[{colour}]{bar:<{_BAR}}[/]", percent(value / total))
+        grid.add_row(Text(name.replace("_", " ")), Text(f"{bar:<{_BAR}}", style=colour), percent(value / total))
     return grid
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pimsim.errors import InputError
 from pimsim.sweep.folder import cannot_write
+from pimsim.text import csv_cell
 
 FORMATS = ("parquet", "csv")
 _GROUP = 1000  # rows in memory, and in a row group
@@ -92,7 +93,8 @@ def _write_csv(path: Path, rows: Iterator[Mapping[str, Any]], columns: Mapping[s
 
 
 def _csv_cell(value: Any, kind: type) -> Any:
-    return _cell(value, str if isinstance(value, bool) else kind)
+    """As `_cell`, true and false in lower case, and text that no spreadsheet takes for a formula."""
+    return csv_cell(_cell(value, str if isinstance(value, bool) else kind))
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:

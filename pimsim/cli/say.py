@@ -1,0 +1,53 @@
+"""What commands print: `say` for people, `emit` for programs.  No command prints in another way.
+
+Names come from files that somebody else may have written: `say` and `console` escape
+what a terminal would obey, and rich takes nothing in them for markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pimsim.text import on_screen
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(text: str = "", err: bool = False) -> None:
+    """Print text for people, a line or several."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(on_screen(text, getattr(stream, "encoding", None)), err=err)
+
+
+def emit(document: str, nl: bool = True) -> None:
+    """Print JSON or YAML, whose own rules say how a character is written."""
+    click.echo(document, nl=nl)
+
+
+def console(stderr: bool = False) -> Console:
+    """rich's console for tables and progress bars: text in them is text, whatever is in it."""
+    made: Console = _console_class()(stderr=stderr, markup=False, emoji=False, highlight=False)
+    return made
+
+
+@cache
+def _console_class() -> Any:
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        """Escapes text before it is laid out, and again whatever came in another way."""
+
+        def render_str(self, text: str, **options: Any) -> Any:
+            return super().render_str(on_screen(text, self.encoding), **options)
+
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(on_screen(segment.text, self.encoding), segment.style)
+
+    return SafeConsole
