@@ -18,6 +18,7 @@ from pimsim.config.validate import check_rules
 from pimsim.energy.model import action_costs
 from pimsim.errors import InputError, Problem
 from pimsim.mapping.plan import compile_plan
+from pimsim.mapping.routing import routing_of
 from pimsim.plots import Plots
 from pimsim.results.result import Result
 from pimsim.workload.models import MODELS
@@ -104,7 +105,8 @@ def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
     asked, workload = config.workload, requested_workload(config)
     prompt, tokens = asked.prompt_tokens, asked.query_tokens
     contexts = range(prompt + tokens, prompt + asked.output_tokens + 1, tokens)
-    return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens) for name in config.baselines}
+    routing = routing_of(config, workload)
+    return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens, routing) for name in config.baselines}
 
 
 @contextmanager

@@ -8,13 +8,14 @@ favours the baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.baselines.devices import BaselineDevice, DataType
+from pimsim.mapping.routing import Routing, experts_read
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine, Operator
 
@@ -50,17 +51,21 @@ class DeviceTime:
         return np.maximum(self.memory, self.compute)
 
 
-def decode_demands(workload: Workload, contexts: Vector, batch: int, query_tokens: int = 1) -> list[Demand]:
+def decode_demands(
+    workload: Workload, contexts: Vector, batch: int, query_tokens: int = 1, routing: Routing | None = None
+) -> list[Demand]:
     """Demands of one decode step at each of `contexts`, for `batch` sequences of `query_tokens` tokens at once.
 
     A context counts the step's tokens; each attends to itself and what is before it.
-    Weights, K and V are read once a step, whatever the number of tokens.
+    Weights, K and V are read once a step, whatever the number of tokens; of experts those that
+    `routing` chooses (by default in expectation).
     """
+    routing, steps = routing or Routing(workload.routing), [int(context) for context in contexts.tolist()]
     return [
         Demand(
             operator,
             workload.repeats(operator),
-            _weights(operator, batch * query_tokens, workload.routing)
+            _weights(workload, operator, steps, query_tokens, batch, routing)
             + batch * values(_state(operator, query_tokens), contexts),
             batch * _total(operator.operations(), contexts, query_tokens),
         )
@@ -86,55 +91,38 @@ def values(count: Affine, contexts: Vector) -> Vector:
     return result
 
 
-def prefill_demands(workload: Workload, prompt_tokens: int, batch: int) -> list[Demand]:
+def prefill_demands(workload: Workload, prompt_tokens: int, batch: int, routing: Routing | None = None) -> list[Demand]:
     """Demands of a prompt processed as one batch of tokens.
 
     Weights are read once; K and V of the prompt are written once and read once.
     Attention is causal, and what follows the blocks runs for the last token only.
     """
+    routing = routing or Routing(workload.routing)
     return [
         Demand(
             operator,
             workload.repeats(operator),
-            np.array([_prefill_elements(operator, prompt_tokens, batch, workload.routing)]),
+            _prefill_elements(workload, operator, prompt_tokens, batch, routing),
             np.array([float(_prefill_operations(operator, prompt_tokens, batch))]),
         )
         for operator in workload.operators
     ]
 
 
-def _weights(operator: Operator, vectors: int, routing: tuple[float, ...]) -> float:
-    """Weight elements read for so many vectors at once: matrices once, rows of tables for each vector.
+def _weights(
+    workload: Workload, operator: Operator, contexts: Sequence[int], tokens: int, batch: int, routing: Routing
+) -> Vector:
+    """Weight elements of one execution in each step: matrices once, rows of tables for each vector.
 
-    Of experts those that at least one vector chooses, in expectation.
+    Of experts those that at least one token of the step chooses, on average over the blocks.
     """
     if operator.op == "embedding":
-        return float(operator.weights_read() * vectors)
+        return np.full(len(contexts), float(operator.weights_read() * batch * tokens))
     if operator.experts == 1:
-        return float(operator.weights_read(biases=True))
+        return np.full(len(contexts), float(operator.weights_read(biases=True)))
     one_expert = operator.weights_read(biases=True) / operator.active
-    return one_expert * expected_experts(operator.experts, operator.active, vectors, routing)
-
-
-def expected_experts(experts: int, active: int, vectors: int, routing: tuple[float, ...] = ()) -> float:
-    """How many experts at least one of `vectors` chooses: the sum of 1 - (1 - p)^vectors, p = active / experts.
-
-    routing: weights of the experts, p in proportion to them instead, where that is not
-    above 1.  Each vector chooses on its own, and `active` different experts.
-    """
-    return math.fsum(1 - (1 - p) ** vectors for p in _chosen(active, routing or (1.0,) * experts))
-
-
-def _chosen(active: int, weights: tuple[float, ...]) -> list[float]:
-    """The probability that one vector chooses each expert; they add up to `active`."""
-    certain: set[int] = set()  # in proportion they would be chosen more than once
-    while True:
-        whole = math.fsum(weight for e, weight in enumerate(weights) if e not in certain)
-        left = active - len(certain)
-        above = {e for e, weight in enumerate(weights) if e not in certain and left * weight > whole}
-        if not above:
-            return [1.0 if e in certain else left * weight / whole if left else 0.0 for e, weight in enumerate(weights)]
-        certain |= above
+    read = np.array(list(experts_read(workload, operator, contexts, tokens, batch, routing)))
+    return one_expert * read / workload.repeats(operator)
 
 
 def _state(operator: Operator, tokens: int) -> Affine:
@@ -144,10 +132,10 @@ def _state(operator: Operator, tokens: int) -> Affine:
     return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
 
 
-def _prefill_elements(operator: Operator, tokens: int, batch: int, routing: tuple[float, ...]) -> float:
-    vectors = batch if _last_token_only(operator) else tokens * batch
+def _prefill_elements(workload: Workload, operator: Operator, tokens: int, batch: int, routing: Routing) -> Vector:
+    together = 1 if _last_token_only(operator) else tokens
     kept = 4 * operator.kv_width * tokens if operator.op == "attention" else _state(operator, tokens).constant
-    return _weights(operator, vectors, routing) + kept * batch
+    return _weights(workload, operator, [tokens], together, batch, routing) + kept * batch
 
 
 def _prefill_operations(operator: Operator, tokens: int, batch: int) -> int:

@@ -11,6 +11,7 @@ from pimsim.baselines.cost import Demand, decode_demands, prefill_demands
 from pimsim.baselines.devices import BaselineDevice, load
 from pimsim.baselines.eager import eager
 from pimsim.baselines.roofline import roofline
+from pimsim.mapping.routing import Routing
 from pimsim.workload.models import Workload
 
 
@@ -21,12 +22,14 @@ def evaluate(
     batch: int = 1,
     prompt_tokens: int = 0,
     query_tokens: int = 1,
+    routing: Routing | None = None,
 ) -> dict[str, Any]:
     """A baseline's latency and energy for decode steps at `contexts`, after a prompt.
 
     device: a name or path as `load` takes, or a device. contexts: one per step, each
     counts the tokens being decoded, of which a step has `query_tokens`. Whether the LM
     head and the embedding count is the workload's to say (`build(shape, lm_head)`).
+    routing: which experts are chosen (default: as often as the workload says, in expectation).
 
     Returns plain numbers, text and mappings: decode `latency_ns` and `energy_pJ` of
     the eager model, the same per token (`latency_per_token_ns`) and per token of every
@@ -39,12 +42,12 @@ def evaluate(
     """
     steps = _steps(contexts, batch, prompt_tokens, query_tokens)
     found = load(device) if isinstance(device, str) else device
-    decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch, query_tokens)
+    decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch, query_tokens, routing)
     model = eager(found, workload, decode, measurable=batch * query_tokens == 1)
     bound = _rooflines(found, decode)
     prefill = (0.0, 0.0)
     if prompt_tokens:
-        demands = prefill_demands(workload, prompt_tokens, batch)
+        demands = prefill_demands(workload, prompt_tokens, batch, routing)
         whole = eager(found, workload, demands, measurable=False)
         prefill = (whole["latency_ns"], whole["energy_pJ"])
         model["prefill"] = {key: whole[key] for key in ("latency_ns", "energy_pJ", "energy_cap_pJ", "bound")}

@@ -13,7 +13,7 @@ from pimsim.mapping.layout import Grid, Work
 from pimsim.mapping.memory import Memory, place, supply_grid
 from pimsim.mapping.operands import Operand, operands
 from pimsim.mapping.planner import Planner
-from pimsim.mapping.routing import Routing
+from pimsim.mapping.routing import Routing, routing_of
 from pimsim.mapping.supported import check_supported
 from pimsim.workload.graph import Workload
 from pimsim.workload.source import requested_workload
@@ -59,5 +59,4 @@ def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
     check_supported(workload)
     grid = supply_grid(config, device, units)
     memory = place(config, workload, grid)
-    routing = Routing(workload.routing, config.workload.routing == "sampled", config.workload.routing_seed)
-    return Plan(config, device, workload, units, grid, memory, operands(workload), routing)
+    return Plan(config, device, workload, units, grid, memory, operands(workload), routing_of(config, workload))

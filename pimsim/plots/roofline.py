@@ -50,7 +50,7 @@ def operator_points(result: Result, device: Device) -> list[Point]:
 def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
     """The whole decode on a baseline, eager: the same MACs, over the weights, K and V, and over its latency."""
     macs = sum(row.macs for row in result.tally.phase_rows("decode"))
-    batch_bytes = bytes_without_pim(result.config, result.workload)
+    batch_bytes = float(bytes_without_pim(result.config, result.workload))
     return Point("", 2 * macs / batch_bytes, 2 * macs / baseline["latency_ns"])
 
 

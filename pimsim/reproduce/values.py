@@ -6,7 +6,7 @@ the same workload is put to the changed machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from pimsim.baselines import devices, evaluate
-from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.energy.model import price
 from pimsim.energy.table import TABLES, EnergyTable, load_table
 from pimsim.mapping.plan import compile_plan
@@ -89,16 +88,10 @@ def evaluate_job(job: Job) -> Outcome:
         causes_ns={cause: metrics.nanoseconds(clocks, tally.tCK_ps) for cause, clocks in causes.items()},
         row_hit_rate=metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),
         non_vmm=metrics.non_vmm_fraction(causes),
-        data_movement=metrics.ratio(_moved_without_pim(workload, contexts), payload),
+        data_movement=metrics.ratio(metrics.moved_without_pim(workload, contexts), payload),
         operations_per_parameter=workload.operations_per_parameter(contexts),
     )
     return Outcome(values, tally)
-
-
-def _moved_without_pim(workload: Workload, contexts: Iterable[int]) -> int:
-    """Bytes across the bus if memory only stored, as `results.metrics.bytes_without_pim`, at given contexts."""
-    read = [(o.kv_read(), workload.repeats(o)) for o in workload.operators]
-    return ELEMENT_BYTES * sum(workload.matrix_parameters + sum(kv.at(t) * n for kv, n in read) for t in contexts)
 
 
 def with_rows(table: EnergyTable, values: Mapping[str, Any]) -> EnergyTable:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.routing import Routing, experts_read, routing_of
 from pimsim.sim.tally import DEVICE_CAUSES, Tally
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine
@@ -62,18 +63,34 @@ def mac_utilization(tally: Tally, config: Config) -> float:
     return ratio(tally.total("macs"), units * Fraction(config.pim.clock_GHz) * ns)
 
 
-def bytes_without_pim(config: Config, workload: Workload) -> int:
-    """Bytes across the bus in the decode steps if memory only stored: 2 B x (weights + K and V read).
-
-    For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
-    reproduces the paper's 110-259x.  Weights cross once per step, K and V once per
-    sequence of the batch; of experts those of one token.
-    """
+def bytes_without_pim(config: Config, workload: Workload) -> Fraction:
+    """Bytes across the bus in the decode steps if memory only stored, see `moved_without_pim`."""
     work = config.workload
     first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
-    kv = sum((o.kv_read() * workload.repeats(o) for o in workload.operators), Affine(0)) * work.batch
-    steps = range(first, last + 1, work.query_tokens)
-    return ELEMENT_BYTES * sum(workload.matrix_parameters + kv.at(context) for context in steps)
+    contexts = range(first, last + 1, work.query_tokens)
+    return moved_without_pim(workload, contexts, work.batch, work.query_tokens, routing_of(config, workload))
+
+
+def moved_without_pim(
+    workload: Workload, contexts: Iterable[int], batch: int = 1, tokens: int = 1, routing: Routing | None = None
+) -> Fraction:
+    """Bytes across the bus in steps at `contexts` if memory only stored: 2 B x (weights + K and V read).
+
+    For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
+    was inferred from the paper's 110-259x.  Weights cross once per step of `batch` sequences of
+    `tokens` tokens, K and V once per sequence; of experts cross those that the step's tokens
+    choose, each once: as drawn, or in expectation where the routing is `expected`.
+    """
+    routing, steps = routing or Routing(workload.routing), list(contexts)
+    kv = sum((o.kv_read() * workload.repeats(o) for o in workload.operators), Affine(0)) * batch
+    weights = Fraction(0)
+    for operator in workload.operators:
+        if operator.experts == 1:
+            weights += operator.matrix * workload.repeats(operator) * len(steps)
+        elif operator.matrix:
+            read = experts_read(workload, operator, steps, tokens, batch, routing)
+            weights += Fraction(operator.matrix, operator.active) * sum(map(Fraction, read))
+    return ELEMENT_BYTES * (weights + sum(map(kv.at, steps)))
 
 
 def data_movement_reduction(tally: Tally, config: Config, workload: Workload) -> float:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import baselines
-from pimsim.baselines.cost import decode_demands, expected_experts, prefill_demands
+from pimsim.baselines.cost import decode_demands, prefill_demands
 from pimsim.baselines.devices import BaselineDevice
+from pimsim.mapping.routing import expected_experts
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.ops import OPS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,14 @@ def test_commands_are_legal_and_all_in_the_log(name: str, refresh: str, tmp_path
 
 
 def test_what_memory_without_pim_would_move_by_hand() -> None:
-    """Two steps of two tokens after one: weights of the active experts once a step, K and V of the window."""
+    """Two steps of two tokens after one: weights of the experts that ten tokens choose once a step, K and V of the
+    window."""
     sizes = {"name": "m", "layers": 3, "d_model": 64, "heads": 4, "kv_heads": 2, "d_ff": 96, "family": "llama"}
     sizes |= {"window": 4, "experts": 4, "active_experts": 2}
     keys = {"workload.prompt_tokens": 1, "workload.output_tokens": 4, "workload.query_tokens": 2, "workload.batch": 5}
     config = config_of({"workload.model_config": sizes, **keys})
-    weights = 64 * (64 + 32 + 32) + 64 * 64 + 64 * 4 + 2 * 3 * 64 * 96
+    chosen = 4 * (1 - Fraction(1, 2) ** 10)
+    weights = 64 * (64 + 32 + 32) + 64 * 64 + 64 * 4 + chosen * 3 * 64 * 96
     cache = 5 * 2 * 32 * (3 + 4)  # contexts 3 and 5
     assert bytes_without_pim(config, requested_workload(config)) == 2 * 3 * (2 * weights + cache)
 
