@@ -17,6 +17,7 @@ from pimsim.cli.config import config
 from pimsim.cli.interchange import import_trace, to_chakra
 from pimsim.cli.models import models
 from pimsim.cli.problems import ReportingGroup
+from pimsim.cli.process import prepare
 from pimsim.cli.replay import replay
 from pimsim.cli.reproduce import reproduce
 from pimsim.cli.run import run
@@ -44,5 +45,6 @@ for command in (import_trace, to_chakra):
 
 def main() -> None:
     """The entry point of the `pimsim` command."""
+    prepare()
     gc.set_threshold(20_000, 50, 100)  # imports and compilation make many objects and few cycles: a tenth of the time
     cli.main(prog_name="pimsim")

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pimsim.cli.process import Terminated, die_of, terminable
 from pimsim.cli.say import say
 from pimsim.errors import InputError, Locate, Problem, did_you_mean
 
@@ -41,7 +42,13 @@ class ReportingGroup(click.Group):
     ) -> None:
         """Run the command line, then exit with the status of what happened."""
         extra["standalone_mode"] = False
-        sys.exit(self._status(args, prog_name, extra))
+        try:
+            with terminable():
+                status = self._status(args, prog_name, extra)
+        except Terminated as ended:
+            die_of(ended.number)
+            status = 128 + ended.number  # only where the signal is blocked
+        sys.exit(status)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -57,6 +64,8 @@ class ReportingGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise ReaderGone from error
+        except EOFError as error:  # click takes it for Ctrl-D at a prompt, and there is none
+            raise RuntimeError(f"EOFError: {error}") from error
 
     def _status(self, args: Sequence[str] | None, prog_name: str | None, extra: dict[str, Any]) -> int:
         try:
@@ -67,13 +76,20 @@ class ReportingGroup(click.Group):
             return _report(error.problems)
         except click.UsageError as error:
             return _report_usage(error)
+        except click.ClickException as error:  # of click itself, such as a file that it could not open
+            return _report([Problem(PROGRAM, 1, 1, PROGRAM, _sentence(error.format_message()))])
         except (click.Abort, KeyboardInterrupt):
             return Exit.INTERRUPTED
         except (BrokenPipeError, ReaderGone):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+            _drop_output()
             return Exit.READER_GONE
         except Exception as error:
             return _internal_error(error)
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of standard output goes nowhere when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_usage(error: click.UsageError) -> int:

@@ -30,12 +30,16 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def entry(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that Python calls, with all that it calls: kept in numba's disk cache, if there is one."""
-    try:
-        return _compiled(function, cache=True, **_options("Whole"))
-    except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
-        warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
-        return _compiled(function, **_options("Whole"))
+    """A compiled function that Python calls, with all that it calls: kept on disk (`code_cache`), if that can be."""
+    compiled = _compiled(function, **_options("Whole"))
+    if COMPILES:
+        from pimsim.dram.code_cache import CodeCache
+
+        try:
+            compiled._cache = CodeCache(function)  # type: ignore[attr-defined]  # as numba's `cache=True` does
+        except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
+            warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
+    return compiled
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

@@ -104,7 +104,9 @@ def _fork(work: Callable[[], None]) -> Callable[[], bool] | None:
     """
     if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1:
         return None
-    import matplotlib.figure  # noqa: F401  # once for both
+    from pimsim.plots import style
+
+    style.new_figure()  # once for both
 
     child = os.fork()
     if child:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
+from pimsim.plots.library import matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

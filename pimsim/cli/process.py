@@ -1,0 +1,120 @@
+"""What a process has from the system: standard streams, which may be closed or full, and signals that end it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO, NoReturn
+
+from pimsim.errors import InputError, Problem
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Terminated(BaseException):
+    """A signal asks this process to end; what is on its way is cleaned up first."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Terminated` where they would kill; one that is ignored (nohup) stays so."""
+    mine = []
+    if threading.current_thread() is threading.main_thread():
+        mine = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+
+    def terminate(number: int, _: FrameType | None) -> NoReturn:
+        for each in mine:
+            signal.signal(each, signal.SIG_IGN)  # nothing cuts the cleaning up short
+        raise Terminated(number)
+
+    for number in mine:
+        signal.signal(number, terminate)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def die_of(number: int) -> None:
+    """End as the signal would have ended this process, so that a shell, or whoever waits, sees it."""
+    os.kill(os.getpid(), number)
+
+
+# -- standard streams -----------------------------------------------------------------
+
+
+class _Output(io.FileIO):
+    """Standard output: what cannot be written is a problem of the one who redirected it."""
+
+    broken = False
+
+    def write(self, data: object, /) -> int:
+        """As FileIO; BrokenPipeError where the reader is gone, once an InputError for anything else."""
+        if self.broken:  # it has been said: what is still in buffers when Python ends goes nowhere
+            return memoryview(data).nbytes  # type: ignore[arg-type]
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.broken = True
+            why = f"cannot be written: {error.strerror or error}"
+            raise InputError(Problem("standard output", 1, 1, "", why)) from error
+
+
+class _Errors(io.FileIO):
+    """Standard error: where it cannot be written there is nobody left to tell."""
+
+    def write(self, data: object, /) -> int:
+        """As FileIO, and silent if that fails."""
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except OSError:
+            return memoryview(data).nbytes  # type: ignore[arg-type]
+
+
+def prepare() -> None:
+    """Standard streams that hold whatever happens to them, and warnings on one line."""
+    for descriptor in (0, 1, 2):
+        _open_if_closed(descriptor)
+    sys.stdout = _text(_Output(1, "wb", closefd=False), sys.stdout)
+    sys.stderr = _text(_Errors(2, "wb", closefd=False), sys.stderr, "backslashreplace")
+    warnings.showwarning = _show
+
+
+def _open_if_closed(descriptor: int) -> None:
+    """A stream that was closed (`>&-`) is /dev/null: no file that is opened later takes its number."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != descriptor:
+            os.dup2(opened, descriptor)
+            os.close(opened)
+
+
+def _text(raw: io.FileIO, like: IO[str] | None, errors: str | None = None) -> io.TextIOWrapper:
+    encoding = getattr(like, "encoding", None) or "utf-8"
+    errors = errors or getattr(like, "errors", None) or "strict"
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=errors[0] == "b" or raw.isatty())
+
+
+def _show(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: object = None
+) -> None:
+    """A warning as `FILE:LINE:COLUMN: key: warning: text`; of other packages, their name says whose it is."""
+    text = " ".join(str(message).split())
+    problem = Problem("pimsim", 1, 1, category.__name__, f"warning: {text}")
+    sys.stderr.write(f"{problem}\n")
