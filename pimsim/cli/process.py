@@ -112,7 +112,12 @@ def _text(raw: io.FileIO, like: IO[str] | None, errors: str | None = None) -> io
 
 
 def _show(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: object = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
 ) -> None:
     """A warning as `FILE:LINE:COLUMN: key: warning: text`; of other packages, their name says whose it is."""
     text = " ".join(str(message).split())

@@ -6,6 +6,7 @@ what a terminal would obey, and rich takes nothing in them for markup.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,19 @@ def emit(document: str, nl: bool = True) -> None:
 
 def console(stderr: bool = False) -> Console:
     """rich's console for tables and progress bars: text in them is text, whatever is in it."""
-    made: Console = _console_class()(stderr=stderr, markup=False, emoji=False, highlight=False)
+    plain = {"markup": False, "emoji": False, "highlight": False}
+    made: Console = _console_class()(stderr=stderr, **plain, **_size())
     return made
+
+
+def _size() -> dict[str, int]:
+    """The size of the screen where COLUMNS or LINES is a number that rich takes and no screen can have."""
+    size = {}
+    for variable, name, usual in (("COLUMNS", "width", 80), ("LINES", "height", 25)):
+        text = os.environ.get(variable, "")
+        if text.isdigit() and not (text.isdecimal() and len(text) < 6 and int(text)):
+            size[name] = usual
+    return size
 
 
 @cache

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import pimsim
+from pimsim.cli import cli
+from pimsim.cli.say import console
 
 HEAVY = ("numpy", "numba", "matplotlib", "pandas", "pydantic", "rich", "simpy", "torch", "yaml")
 
@@ -66,3 +71,72 @@ def test_every_public_name_exists() -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'pimsim' has no attribute 'simulate'"):
         pimsim.simulate  # noqa: B018
+
+
+def shell(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a script in which `$pimsim` is the command."""
+    environment = {**os.environ, "pimsim": f"{sys.executable} -m pimsim", **variables}
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("streams", "status"),
+    [(">&-", 0), (">/dev/full", 2), ("2>&- >/dev/full", 2), ("2>/dev/full >/dev/full", 2), ("<&- >&- 2>&-", 0)],
+)
+def test_standard_streams_that_are_closed_or_full(streams: str, status: int) -> None:
+    result = shell(f"$pimsim config schema {streams}")
+    said = "standard output:1:1: cannot be written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (status, said if streams == ">/dev/full" else "")
+
+
+def test_a_file_never_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    result = shell(f"$pimsim trace export --model gpt2-small --out {trace} >&- && $pimsim trace validate {trace}")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_unknown_backend_of_matplotlib_draws_all_the_same() -> None:
+    code = "from pimsim.plots import style; style.new_figure(); print('drawn')"
+    assert shell(f'{sys.executable} -c "{code}"', MPLBACKEND="no such one").stdout == "drawn\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "²", "9" * 5000, "-1", "1"], ids=["0", "squared", "nines", "-1", "1"])
+def test_a_screen_without_columns(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", columns)
+    assert console().size.width > 0
+
+
+def test_an_end_of_file_inside_is_not_taken_for_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object) -> None:
+        raise EOFError("ran out of input")
+
+    monkeypatch.setattr("pimsim.api.load", damaged)
+    result = CliRunner().invoke(cli, ["config", "show", "any.yaml"])
+    assert (result.exit_code, "EOFError: ran out of input" in result.stderr) == (3, True)
+
+
+def test_a_warning_of_python_is_a_line() -> None:
+    code = "import warnings; from pimsim.cli.process import prepare; prepare(); warnings.warn('odd', RuntimeWarning)"
+    assert python("-c", code).stderr == "pimsim:1:1: RuntimeWarning: warning: odd\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_process_once_it_has_cleaned_up(number: signal.Signals) -> None:
+    code = (
+        "import time\nfrom pimsim.cli.problems import ReportingGroup\n"
+        "def wait(*_):\n    try: print('ready', flush=True); time.sleep(60)\n"
+        "    finally: print('cleaned', flush=True)\n"
+        "ReportingGroup._status = wait\nReportingGroup().main([])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stdout.read() == "cleaned\n"
+        assert process.wait(timeout=60) == -number
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    result = shell(f"trap '' HUP; {sys.executable} -c 'from pimsim.cli.process import *\nimport os\n"
+                   "with terminable(): os.kill(os.getpid(), 1)\nprint(1)'")  # fmt: skip
+    assert result.stdout == "1\n"
