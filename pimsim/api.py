@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pimsim
-from pimsim.baselines import devices, evaluate
+from pimsim.baselines import BaselineDevice, devices, evaluate
 from pimsim.config import loader
 from pimsim.config.loader import Loaded, Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
@@ -106,7 +106,29 @@ def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
     prompt, tokens = asked.prompt_tokens, asked.query_tokens
     contexts = range(prompt + tokens, prompt + asked.output_tokens + 1, tokens)
     routing = routing_of(config, workload)
-    return {name: evaluate(name, workload, contexts, asked.batch, prompt, tokens, routing) for name in config.baselines}
+    return {
+        device.name: evaluate(device, workload, contexts, asked.batch, prompt, tokens, routing)
+        for device in _machines(config.baselines)
+    }
+
+
+def _machines(baselines: Iterable[str]) -> list[BaselineDevice]:
+    """The machines to compare with; InputError if one cannot be read, or two have one name in the results."""
+    found: dict[str, BaselineDevice] = {}
+    problems: list[Problem] = []
+    for i, given in enumerate(baselines):
+        try:
+            device = devices.load(given)
+        except InputError as error:
+            problems += error.problems
+            continue
+        if device.name in found:
+            message = f"{given!r} is named {device.name!r}, as another baseline is: results show them by their `name`"
+            problems.append(Problem("", 0, 0, f"baselines.{i}", message))
+        found[device.name] = device
+    if problems:
+        raise InputError(problems)
+    return list(found.values())
 
 
 @contextmanager

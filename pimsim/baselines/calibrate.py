@@ -81,6 +81,7 @@ class Machine(Protocol):
     def copy_GBps(self) -> float: ...
     def peak_TFLOPs(self, data_type: str) -> float: ...
     def power(self) -> PowerDraw | None: ...
+    def memory_bytes(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Measurement:
     peaks: Mapping[str, float]
     power: PowerDraw | None
     given_power: PowerDraw | None
+    memory_bytes: int | None
     provenance: Mapping[str, str]
 
 
@@ -129,6 +131,7 @@ def measure(
         {name: machine.peak_TFLOPs(name) for name in data_types},
         machine.power(),
         given_power,
+        machine.memory_bytes(),
         {**provenance, **machine.facts()},
     )
 
@@ -179,7 +182,7 @@ def _predict(device: BaselineDevice, decode: Decode, op_time: float, share: floa
     }
     trial = device.model_copy(update={"eager": part.model_copy(update=constants)})
     workload, demands = _demands(decode.shape, sum(decode.contexts) / 2)
-    return float(eager(trial, workload, demands, measurable=False)["latency_ns"]) / 1e6
+    return float(eager(trial, workload, demands)["latency_ns"]) / 1e6
 
 
 @cache
@@ -203,6 +206,7 @@ def render(measurement: Measurement, name: str, constants: Fit) -> str:
         "memory:",
         *_constant("bandwidth", measurement.copy_GBps, "GB/s", "measured", _COPY_NOTE),
         *_constant("efficiency", 1, "1", "derived", "the bandwidth above is what a copy reached, not a datasheet's"),
+        *_capacity(measurement),
         "",
         "data_types:",
         *_data_types(measurement),
@@ -219,6 +223,14 @@ def render(measurement: Measurement, name: str, constants: Fit) -> str:
 
 
 _COPY_NOTE = "bytes read and written by the fastest of 10 copies of 256 MiB"
+
+
+def _capacity(measurement: Measurement) -> list[str]:
+    """The memory as the machine states it, if it does."""
+    if measurement.memory_bytes is None:
+        return []
+    what = "the GPU's memory" if measurement.kind == "gpu" else "the machine's memory"
+    return _constant("capacity", measurement.memory_bytes / 2**30, "GiB", "measured", f"{what} as the system states it")
 
 
 def _quoted(text: str) -> str:
@@ -273,9 +285,9 @@ def _eager(measurement: Measurement, constants: Fit) -> list[str]:
         *_constant("op_time", constants.op_time_us, "us", "derived", f"time per ATen operator, {joint}"),
         *_constant("efficiency", constants.efficiency, "1", *(("derived", joint) if fitted else ("assumed", alone))),
         *_aten_ops(measurement),
-        "  # Milliseconds a token as measured, by model name; they replace the model above at batch 1.",
+        "  # Milliseconds a token as measured; each replaces the model above for what its scope says alone.",
         "  measured:",
-        *(line for decode in measurement.decodes for line in _measured(decode)),
+        *(line for decode in measurement.decodes for line in _measured(decode, measurement.data_type)),
     ]
 
 
@@ -297,12 +309,18 @@ def _aten_ops(measurement: Measurement) -> list[str]:
     ]
 
 
-def _measured(decode: Decode) -> list[str]:
+def _measured(decode: Decode, data_type: str) -> list[str]:
     low, high = decode.spread
     first, last = decode.contexts
-    tokens = len(decode.runs[0])
     note = (
-        f"smallest of the medians of {len(decode.runs)} runs of {tokens} tokens at contexts {first} to {last}; "
+        f"smallest of the medians of {len(decode.runs)} runs of {len(decode.runs[0])} tokens; "
         f"10th to 90th percentile of all tokens {low:.4g} to {high:.4g} ms"
     )
-    return _constant(decode.shape.name, decode.ms, "ms", "measured", note, indent=4)
+    digest = build(decode.shape, lm_head=True).sha256()
+    return [
+        "    # source: measured",
+        f"    {decode.shape.name}:",
+        f"      {{value: {decode.ms:.4g}, unit: ms, source: measured, note: {_quoted(note)},",
+        f"       scope: {{lm_head: true, batch: 1, data_type: {data_type}, contexts: [{first}, {last}],",
+        f"               operators_sha256: {digest}}}}}",
+    ]

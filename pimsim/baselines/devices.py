@@ -37,6 +37,12 @@ def _known_operators(counts: Mapping[str, int]) -> Mapping[str, int]:
     return counts
 
 
+def _ascending(contexts: tuple[int, int]) -> tuple[int, int]:
+    if contexts[0] > contexts[1]:
+        raise ValueError(f"must be the first and the last, not {contexts[0]} and {contexts[1]}")
+    return contexts
+
+
 Label = Annotated[str, AfterValidator(_known_source)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -57,12 +63,12 @@ class Constant(Section):
     note: str
 
 
-def _in(unit: str, at_most: float = float("inf")) -> AfterValidator:
-    """A check that a constant is in `unit`, and not above `at_most`."""
+def _in(*units: str, at_most: float = float("inf")) -> AfterValidator:
+    """A check that a constant is in one of `units`, and not above `at_most`."""
 
     def check(constant: Constant) -> Constant:
-        if constant.unit != unit:
-            raise ValueError(f"must be in {unit}, not {constant.unit!r}")
+        if constant.unit not in units:
+            raise ValueError(f"must be in {' or '.join(units)}, not {constant.unit!r}")
         if constant.value > at_most:
             raise ValueError(f"must be at most {at_most:g}, not {constant.value:g}")
         return constant
@@ -70,15 +76,20 @@ def _in(unit: str, at_most: float = float("inf")) -> AfterValidator:
     return AfterValidator(check)
 
 
+_BYTES = {"GB": 10**9, "GiB": 2**30}  # bytes of a unit of capacity
 Share = Annotated[Constant, _in("1", at_most=1)]
 Watts = Annotated[Constant, _in("W")]
 
 
 class Memory(Section):
-    """Bandwidth of the device's memory, and the share of it that a plain copy reaches."""
+    """Bandwidth of the device's memory, the share of it that a plain copy reaches, and how much it holds.
+
+    capacity  may be left out: nothing is then said not to fit
+    """
 
     bandwidth: Annotated[Constant, _in("GB/s")]
     efficiency: Share
+    capacity: Annotated[Constant, _in(*_BYTES)] | None = None
 
 
 class DataType(Section):
@@ -121,6 +132,29 @@ class AtenOps(Section):
     fused: FusedAttention | None = None
 
 
+class Scope(Section):
+    """What a measured time is of; it stands for nothing else.
+
+    operators_sha256  of the decode step's graph: `trace_sha256` in the summary of a run of the same
+    lm_head           whether embedding, final norm and LM head are in it
+    batch             sequences of a step, of one token each
+    data_type         of weights and activations
+    contexts          of the first and last timed step
+    """
+
+    operators_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    lm_head: bool
+    batch: AtLeastOne
+    data_type: str
+    contexts: Annotated[tuple[AtLeastOne, AtLeastOne], AfterValidator(_ascending)]
+
+
+class Measured(Constant):
+    """A measured time of a decode step; without `scope` (older files) nobody knows of what, and it is not used."""
+
+    scope: Scope | None = None
+
+
 class Eager(Section):
     """An eager framework: what the host costs, and where it waits for the device."""
 
@@ -129,7 +163,7 @@ class Eager(Section):
     op_time: Annotated[Constant, _in("us")]
     efficiency: Share
     aten_ops: AtenOps
-    measured: dict[str, Annotated[Constant, _in("ms")]]
+    measured: dict[str, Annotated[Measured, _in("ms")]]
 
 
 class Roofline(Section):
@@ -156,6 +190,12 @@ class BaselineDevice(Section):
         """Bandwidth that a plain copy reaches, GB/s = bytes per ns."""
         return self.memory.bandwidth.value * self.memory.efficiency.value
 
+    @property
+    def capacity_bytes(self) -> int | None:
+        """Bytes that its memory holds, None if its file does not say."""
+        capacity = self.memory.capacity
+        return None if capacity is None else round(capacity.value * _BYTES[capacity.unit])
+
 
 def available() -> tuple[str, ...]:
     """Names of the devices that are shipped, sorted."""
@@ -166,6 +206,14 @@ def available() -> tuple[str, ...]:
 def is_path(name: str) -> bool:
     """True if `load` reads `name` as a file: it ends in .yaml or .yml."""
     return name.endswith((".yaml", ".yml"))
+
+
+def name_of(name_or_path: str) -> str:
+    """What a device is called in results: a file's own `name`, or what was given if it cannot be loaded."""
+    try:
+        return load(name_or_path).name
+    except InputError:
+        return name_or_path
 
 
 def load(name_or_path: str) -> BaselineDevice:
@@ -211,6 +259,11 @@ def _contradictions(device: BaselineDevice) -> list[tuple[str, str]]:
         for key, value in (
             ("eager.data_type", device.eager.data_type),
             ("roofline.data_type", device.roofline.data_type),
+            *(
+                (f"eager.measured.{name}.scope.data_type", entry.scope.data_type)
+                for name, entry in device.eager.measured.items()
+                if entry.scope is not None
+            ),
         )
         if value not in device.data_types
     ]
@@ -251,6 +304,8 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
     Eager,
     Roofline,
     Constant,
+    Measured,
+    Scope,
 )
 _KEYS = sorted({key for section in _SECTIONS for key in _keys(section)})
 
@@ -269,7 +324,7 @@ def constants(device: BaselineDevice) -> dict[str, dict[str, Any]]:
 
 def _collect(value: Any, path: str, found: dict[str, dict[str, Any]]) -> None:
     if isinstance(value, Constant):
-        found[path] = value.model_dump()
+        found[path] = value.model_dump(include=set(Constant.model_fields))
         return
     items = value.items() if isinstance(value, Mapping) else value if isinstance(value, BaseModel) else ()
     for key, inner in items:

@@ -24,7 +24,7 @@ from pimsim.baselines.cost import (
     shares,
     total,
 )
-from pimsim.baselines.devices import BaselineDevice, constants
+from pimsim.baselines.devices import BaselineDevice, Measured, constants
 from pimsim.errors import InputError
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Operator
@@ -60,15 +60,16 @@ def _overhead(device: BaselineDevice, workload: Workload) -> int:
     return max(0, workload.overhead_aten - ops.fused.mask) if ops.fused else workload.overhead_aten
 
 
-def eager(device: BaselineDevice, workload: Workload, demands: list[Demand], measurable: bool) -> dict[str, Any]:
+def eager(
+    device: BaselineDevice, workload: Workload, demands: list[Demand], measured: Measured | None = None, note: str = ""
+) -> dict[str, Any]:
     """Latency (ns) and energy (pJ) of all steps, with the constants and what bound it.
 
-    measurable: a measurement of the device file may stand in (decode of one token at a time).
+    measured: the measured time of each step, in place of the formula; note: which, or why there is none.
     Raises InputError if the device has no count for an operator.
     """
     data_type = device.data_types[device.eager.data_type]
     times = device_times(demands, data_type, device.bandwidth * device.eager.efficiency.value)
-    measured = device.eager.measured.get(workload.shape.name) if measurable else None
     if measured is not None:
         latency = np.full_like(times[0].memory, measured.value * _NS_PER_MS)
         parts = {"measured": latency}
@@ -78,6 +79,7 @@ def eager(device: BaselineDevice, workload: Workload, demands: list[Demand], mea
     latency_ns = total(latency)
     return {
         "kind": "eager" if measured is None else "measured",
+        "note": note,
         "data_type": device.eager.data_type,
         "element_bytes": data_type.element_bytes,
         "synchronise": device.eager.synchronise,

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pimsim.baselines.capacity import room
 from pimsim.baselines.cost import Demand, decode_demands, prefill_demands
 from pimsim.baselines.devices import BaselineDevice, load
 from pimsim.baselines.eager import eager
+from pimsim.baselines.measured import measured_step
 from pimsim.baselines.roofline import roofline
 from pimsim.mapping.routing import Routing
 from pimsim.workload.models import Workload
@@ -35,7 +37,10 @@ def evaluate(
     the eager model, the same per token (`latency_per_token_ns`) and per token of every
     sequence (`energy_per_token_pJ`), `prefill_latency_ns`, `prefill_energy_pJ` (0
     without a prompt), `model` (the eager model with its constants, and what bound it)
-    and `roofline` (the bound, in one format and, under `by_data_type`, in each).
+    and `roofline` (the bound, in one format and, under `by_data_type`, in each); `fits`,
+    `required_bytes` and `capacity_bytes` (None: not stated) in the eager model's format, and
+    in the roofline's under `roofline`.  Latency and energy are what the machine would take if
+    it had the memory.
 
     Raises InputError for a device file that is wrong or lacks an operator, ValueError
     for no contexts, a context below `query_tokens`, a batch below 1, or a negative prompt.
@@ -43,16 +48,20 @@ def evaluate(
     steps = _steps(contexts, batch, prompt_tokens, query_tokens)
     found = load(device) if isinstance(device, str) else device
     decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch, query_tokens, routing)
-    model = eager(found, workload, decode, measurable=batch * query_tokens == 1)
+    measured, note = measured_step(found, workload, (min(steps), max(steps)), batch, query_tokens)
+    model = eager(found, workload, decode, measured, note)
     bound = _rooflines(found, decode)
     prefill = (0.0, 0.0)
     if prompt_tokens:
         demands = prefill_demands(workload, prompt_tokens, batch, routing)
-        whole = eager(found, workload, demands, measurable=False)
+        whole = eager(found, workload, demands)
         prefill = (whole["latency_ns"], whole["energy_pJ"])
         model["prefill"] = {key: whole[key] for key in ("latency_ns", "energy_pJ", "energy_cap_pJ", "bound")}
         bound["prefill"] = {key: _rooflines(found, demands)[key] for key in ("latency_ns", "energy_pJ")}
+    longest = max(*steps, prompt_tokens)
+    bound |= room(found, workload, longest, batch, found.roofline.data_type)
     return {
+        **room(found, workload, longest, batch, found.eager.data_type),
         "latency_ns": model["latency_ns"],
         "energy_pJ": model["energy_pJ"],
         "latency_per_token_ns": model["latency_ns"] / (len(steps) * query_tokens),

@@ -7,6 +7,7 @@ into a baseline file and knows no torch.
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import time
@@ -144,6 +145,14 @@ class TorchMachine:
     def _synchronise(self) -> None:
         if self.kind == "gpu":
             self._torch.cuda.synchronize()
+
+    def memory_bytes(self) -> int | None:
+        """Bytes of the GPU's memory, or of the machine's; None where the system does not say."""
+        if self.kind == "gpu":
+            return int(self._torch.cuda.get_device_properties(0).total_memory)
+        with suppress(AttributeError, OSError, ValueError):  # not a POSIX system
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return None
 
     def power(self) -> PowerDraw | None:
         """Watts that NVML reports with a context alive and no work, and its limit; None where there is no NVML."""

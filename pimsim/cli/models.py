@@ -26,9 +26,12 @@ def models() -> None:
     say("heads: of queries, and of K and V where they are fewer")
     say("parameters: of the decoder blocks, without embeddings and LM head")
     say()
-    say("baseline")
+    say(f"{'baseline':<16}{'memory':>8}")
     for name in devices.available():
-        say(f"{name:<16}{devices.load(name).description}")
+        device = devices.load(name)
+        capacity = device.memory.capacity
+        memory = "" if capacity is None else f"{capacity.value:g} {capacity.unit}"
+        say(f"{name:<16}{memory:>8}  {device.description}")
 
 
 def _parameters(name: str) -> int:

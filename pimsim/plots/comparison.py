@@ -37,7 +37,8 @@ def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: A
             _bars(ax, name, colour, shift, values)
         ax.axvline(1, color=style.BLACK, linewidth=0.8)
         ax.set_xscale("log")
-        ax.set_xlim(0.6 * min(1.0, *map(min, series)), 4 * max(1.0, *map(max, series)))
+        known = [1.0, *(value for values in series for value in values if value is not None)]
+        ax.set_xlim(0.6 * min(known), 4 * max(known))
         ax.set_yticks(range(len(baselines)), list(baselines))
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
@@ -49,15 +50,15 @@ def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: A
     return ax
 
 
-def _bars(ax: Axes, name: str, colour: str, shift: float, values: list[float]) -> None:
-    """Bars from 1, where both are equal, to the ratio."""
+def _bars(ax: Axes, name: str, colour: str, shift: float, values: list[float | None]) -> None:
+    """Bars from 1, where both are equal, to the ratio; none for a machine that the workload does not fit."""
     positions = [index + shift for index in range(len(values))]
-    widths = [value - 1 for value in values]
+    widths = [0.0 if value is None else value - 1 for value in values]
     ax.barh(positions, widths, left=1, height=_HEIGHT * 0.92, color=colour, label=name)
     for position, value in zip(positions, values, strict=True):
         ax.annotate(
-            f"{number(value)}x",
-            (max(value, 1.0), position),
+            "does not fit" if value is None else f"{number(value)}x",
+            (max(value or 1.0, 1.0), position),
             (4, 0),
             textcoords="offset points",
             va="center",

@@ -70,6 +70,8 @@ def roofline(result: Result, ax: Axes | None = None) -> Axes:
             bound = baseline["roofline"]
             if "bandwidth_GBps" in bound:
                 _draw_roof(ax, name, bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"], colour)
+                if not baseline.get("fits", True):
+                    continue
                 point = baseline_point(result, baseline)
                 ax.plot(point.intensity, point.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
         ax.set_xscale("log")

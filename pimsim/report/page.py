@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pimsim.results.headline import number, percent
+from pimsim.results.headline import number, percent, size
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,7 +25,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "percent": percent, "cell": cell, "words": words}
+    made.filters |= {"number": number, "size": size, "percent": percent, "cell": cell, "words": words}
     return made
 
 

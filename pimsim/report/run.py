@@ -66,6 +66,7 @@ def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str,
             "bound": model.get("bound", {}),
             "constants": model.get("constants", {}),
             "kind": model.get("kind", ""),
+            "note": model.get("note", ""),
         }
 
 

@@ -15,7 +15,8 @@ def compare(
 
     speedup       baseline's latency / simulated latency
     energy_ratio  baseline's energy / simulated energy
-    Both sides are the decode steps alone: a prompt's prefill is apart on both.
+    Both are None where the workload does not fit the baseline's memory (`fits`): such a machine runs
+    nothing to compare with.  Both sides are the decode steps alone: a prompt's prefill is apart on both.
     """
     return {
         name: _with_ratios(baseline, decode_latency_ns, decode_energy_pJ)
@@ -28,11 +29,12 @@ def compare(
 
 
 def _with_ratios(figures: Mapping[str, Any], latency_ns: float, energy_pJ: float) -> dict[str, Any]:
+    fits = figures.get("fits", True)
     ratios = {
         "latency_ns": figures["latency_ns"],
         "energy_pJ": figures["energy_pJ"],
-        "speedup": ratio(figures["latency_ns"], latency_ns),
-        "energy_ratio": ratio(figures["energy_pJ"], energy_pJ),
+        "speedup": ratio(figures["latency_ns"], latency_ns) if fits else None,
+        "energy_ratio": ratio(figures["energy_pJ"], energy_pJ) if fits else None,
     }
     rest = {key: value for key, value in figures.items() if key not in (*ratios, "model", "roofline")}
     return ratios | rest

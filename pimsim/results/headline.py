@@ -8,6 +8,7 @@ from typing import Any
 _TIME = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _ENERGY = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 _POWER = ((1e3, "W"), (1.0, "mW"))
+_BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 def scale(largest: float, units: tuple[tuple[float, str], ...], least: float = 0.1) -> tuple[float, str]:
@@ -23,6 +24,12 @@ def time_scale(largest_ns: float, least: float = 0.1) -> tuple[float, str]:
 def energy_scale(largest_pJ: float, least: float = 0.1) -> tuple[float, str]:
     """pJ per unit, and the unit."""
     return scale(largest_pJ, _ENERGY, least)
+
+
+def size(count: float) -> str:
+    """Bytes with a decimal prefix: 187 GB."""
+    factor, unit = scale(count, _BYTES, least=1)
+    return f"{number(count / factor)} {unit}"
 
 
 def number(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ def _blocks(result: Result, summary: Mapping[str, Any], width: int, ascii_only: 
     if summary["baselines"]:
         yield Text()
         yield _baselines(summary["baselines"])
+        yield from map(Text, _measured_notes(summary["baselines"]))
     yield Text()
     if result.provenance:
         yield Text(inputs_line(result.provenance))
@@ -143,18 +144,36 @@ def _count(count: int) -> str:
 
 
 def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """Ratios of each baseline, the roofline's first: it is the bound that no software on that machine beats."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("Compared with", max_width=24, overflow="fold")
-    for heading in ("speedup", "energy ratio", "roofline speedup", "roofline energy"):
+    for heading in ("roofline speedup", "eager speedup", "roofline energy ratio", "eager energy ratio"):
         table.add_column(heading, justify="right", overflow="fold")
     for name, baseline in baselines.items():
-        roofline = baseline["roofline"]
-        ratios = (baseline["speedup"], baseline["energy_ratio"], roofline["speedup"], roofline["energy_ratio"])
-        table.add_row(Text(name), *(f"{number(ratio)}x" for ratio in ratios))
+        parts = (baseline["roofline"], baseline)
+        ratios = [_ratio(part, key) for key in ("speedup", "energy_ratio") for part in parts]
+        table.add_row(Text(name), *ratios)
     return table
+
+
+def _measured_notes(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Which eager times are measured, and which are not although their files have measurements."""
+    compared = {name: b["model"] for name, b in baselines.items() if b["speedup"] is not None}
+    noted = {name: model.get("kind") for name, model in compared.items() if model.get("note")}
+    for kind, what in (("measured", "Measured, not by formula"), ("eager", "By formula, not as measured")):
+        names = [name for name in noted if noted[name] == kind]
+        if names:
+            yield f"{what}: {', '.join(names)}"
+
+
+def _ratio(part: Mapping[str, Any], key: str) -> str:
+    """A ratio, or why there is none."""
+    if part[key] is None:
+        return "does not fit" if key == "speedup" else "-"
+    return f"{number(part[key])}x"
 
 
 def inputs_line(provenance: Mapping[str, Origin]) -> str:

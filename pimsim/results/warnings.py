@@ -5,17 +5,50 @@ What is odd about the input is known before a simulation: see `pimsim.api.warnin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.errors import Problem
+from pimsim.results.headline import size
 
 # A check looks at the configuration and at the summary's workload, system and baselines; a problem names
 # the key that would change what it finds.
 Check = Callable[[Config, Mapping[str, Any]], Iterable[Problem]]
 
-CHECKS: tuple[Check, ...] = ()
+
+def _baselines(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
+    """Machines that cannot hold the workload or may not, and measurements that are of something else."""
+    model = figures["workload"]["model"]
+    for i, (name, found) in enumerate(figures["baselines"].items()):
+        for message in (*_memory(model, name, found), *_formula(name, found)):
+            yield Problem("", 0, 0, f"baselines.{i}", message)
+
+
+def _memory(model: str, name: str, found: Mapping[str, Any]) -> Iterator[str]:
+    if "fits" not in found:
+        return
+    if found["capacity_bytes"] is None:
+        yield f"{name} states no memory.capacity: whether {model} fits it is not known"
+        return
+    needs = {found["model"]["data_type"]: found, found["roofline"]["data_type"]: found["roofline"]}
+    missing = [what for what, part in (("eager", found), ("roofline", found["roofline"])) if not part["fits"]]
+    if missing:
+        which = "speedup" if len(missing) == 2 else f"{missing[0]} speedup"
+        sizes = " and ".join(f"{size(part['required_bytes'])} in {kind}" for kind, part in needs.items())
+        yield (
+            f"{model} does not fit {name}, so there is no {which} and energy ratio over it: weights, K and V take "
+            f"{sizes}, and it has {size(found['capacity_bytes'])}"
+        )
+
+
+def _formula(name: str, found: Mapping[str, Any]) -> Iterator[str]:
+    model = found["model"]
+    if found.get("fits", True) and model.get("kind") == "eager" and model.get("note"):
+        yield f"{name} is compared by its formula, not by a measurement: {model['note']}"
+
+
+CHECKS: tuple[Check, ...] = (_baselines,)
 
 
 def figure_warnings(config: Config, figures: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pimsim import api
+from pimsim.baselines.devices import name_of
 from pimsim.config.loader import entry_of, put, read_text, read_tree
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
@@ -287,7 +288,8 @@ class _Reader:
 
 
 def _baselines(value: Any) -> list[str]:
-    return [str(name) for name in value] if isinstance(value, list | tuple) else []
+    """The names that results show: of a file its own."""
+    return [name_of(str(name)) for name in value] if isinstance(value, list | tuple) else []
 
 
 def _concerns(key: str, varied: Any) -> bool:

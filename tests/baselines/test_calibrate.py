@@ -39,6 +39,7 @@ class MadeMachine:
     threads: int = 9
     description: str = "Made Machine"
     draw: PowerDraw | None = None
+    memory: int | None = 3 * 2**30
 
     def facts(self) -> Mapping[str, str]:
         return {"cpu": 'Made "CPU": 1', "torch": "0"}
@@ -58,6 +59,9 @@ class MadeMachine:
 
     def power(self) -> PowerDraw | None:
         return self.draw
+
+    def memory_bytes(self) -> int | None:
+        return self.memory
 
 
 def measured(machine: MadeMachine, *names: str, power: PowerDraw | None = None) -> Measurement:
@@ -88,7 +92,7 @@ def test_least_disturbed_run_counts_and_the_spread_is_stated() -> None:
     entry = device.eager.measured["gpt2-small"]
     assert entry.value == pytest.approx(quiet.runs[1][0], rel=1e-3)
     assert entry.source == "measured"
-    assert f"{quiet.runs[1][0]:.4g} to {quiet.runs[0][0]:.4g} ms" in entry.note and "contexts 33 to 39" in entry.note
+    assert f"{quiet.runs[1][0]:.4g} to {quiet.runs[0][0]:.4g} ms" in entry.note
 
 
 def test_file_says_how_each_constant_is_known() -> None:
@@ -97,6 +101,7 @@ def test_file_says_how_each_constant_is_known() -> None:
     assert sources == {
         "memory.bandwidth": "measured",
         "memory.efficiency": "derived",
+        "memory.capacity": "measured",
         "data_types.fp32.peak": "measured",
         "power.idle": "assumed",
         "power.cap": "assumed",
@@ -127,13 +132,29 @@ def test_gpu_waits_once_a_step_and_has_both_formats() -> None:
     assert device.eager.efficiency.value == 1
 
 
-def test_measured_file_is_accepted_and_stands_for_the_model(tmp_path: Path) -> None:
+def test_measured_file_is_accepted_and_stands_for_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     measurement = measured(MadeMachine(), "gpt2-small", "gpt2-medium")
     path.write_text(render(measurement, "mine", fit(measurement, "mine")), encoding="utf-8")
-    result = baselines.evaluate(str(path), build(MODELS["gpt2-small"], lm_head=False), [36])
+    result = baselines.evaluate(str(path), build(MODELS["gpt2-small"], lm_head=True), [36])
     assert result["model"]["kind"] == "measured"
+    assert result["model"]["note"] == "measured as gpt2-small at contexts 33 to 39"
     assert result["latency_ns"] == pytest.approx(measurement.decodes[0].ms * 1e6, rel=1e-3)
+    without = baselines.evaluate(str(path), build(MODELS["gpt2-small"], lm_head=False), [36])
+    assert without["model"]["kind"] == "eager" and "with the LM head" in without["model"]["note"]
+
+
+def test_scope_says_what_the_machine_ran() -> None:
+    device = written(measured(replace(MadeMachine(kind="gpu"), data_type="fp16"), "gpt2-medium"))
+    scope = device.eager.measured["gpt2-medium"].scope
+    assert scope is not None
+    assert (scope.lm_head, scope.batch, scope.data_type, scope.contexts) == (True, 1, "fp16", (33, 39))
+    assert scope.operators_sha256 == build(MODELS["gpt2-medium"], lm_head=True).sha256()
+
+
+def test_memory_is_what_the_machine_says_or_left_out() -> None:
+    assert written(measured(MadeMachine(), "gpt2-small")).capacity_bytes == 3 * 2**30
+    assert written(measured(MadeMachine(memory=None), "gpt2-small")).capacity_bytes is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from pimsim.baselines.devices import SOURCES, constants, parse_device
 from pimsim.errors import InputError
 from pimsim.workload.models import MODELS, build
 
+T4_GB = "capacity:\n    value: 16\n    unit: GB"
+
 
 def shipped(name: str) -> str:
     return files("pimsim.baselines").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
@@ -90,6 +92,8 @@ def test_file_that_does_not_exist_is_an_input_error(tmp_path: Path) -> None:
         ("idle: {value: 26", "idle: {value: 260", "power.idle", "above power.cap"),
         ("schema: pimsim.baseline/1", "schema: pimsim.baseline/2", "schema", "pimsim.baseline/1"),
         ("  measured: {}", "", "eager.measured", "required key is missing"),
+        (T4_GB, T4_GB.replace("GB", "Gb"), "memory.capacity", "must be in GB or GiB, not 'Gb'"),
+        ("  capacity:", "  capactiy:", "memory.capactiy", "did you mean 'capacity'?"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_line_and_key(old: str, new: str, key: str, message: str) -> None:
@@ -99,6 +103,27 @@ def test_what_is_wrong_is_named_with_its_line_and_key(old: str, new: str, key: s
     expected = line_of(text, new.strip().splitlines()[0].split("{")[0]) if new else line_of(text, "eager:")
     file, line, column, _ = found.split(":", 3)
     assert (file, int(line)) == ("mine.yaml", expected) and int(column) >= 1
+
+
+SCOPE = "lm_head: true, batch: 1, data_type: fp32, contexts: [1, 2], operators_sha256: " + 64 * "a"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "message"),
+    [
+        ("lm_head", "lm_haed", "scope.lm_haed", "did you mean 'lm_head'?"),
+        ("batch: 1", "batch: 0", "scope.batch", "greater than or equal to 1"),
+        ("[1, 2]", "[2, 1]", "scope.contexts", "must be the first and the last, not 2 and 1"),
+        ("[1, 2]", "[1]", "scope.contexts.1", "required key is missing"),
+        ("fp32", "fp64", "scope.data_type", "'fp64' is not one of data_types: fp32, fp16"),
+        ("aa", "A", "scope.operators_sha256", "should match pattern"),
+    ],
+)
+def test_scope_of_a_measurement_is_checked(old: str, new: str, key: str, message: str) -> None:
+    scope = SCOPE.replace(old, new, 1)
+    entry = f"  measured: {{m: {{value: 1, unit: ms, source: measured, note: n, scope: {{{scope}}}}}}}"
+    found = problems(shipped("gpu-t4").replace("  measured: {}", entry))
+    assert any(f" eager.measured.m.{key}: " in problem and message in problem for problem in found), found
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -45,6 +45,17 @@ def changed(device: BaselineDevice, path: str, value: float) -> BaselineDevice:
     return BaselineDevice.model_validate(data)
 
 
+def timed(
+    workload: Workload, ms: float, contexts: tuple[int, int] = (1, 1000), data_type: str = "fp32", note: str = "mine"
+) -> dict[str, Any]:
+    """A measurement of a step of `workload`, as a device file has it."""
+    scope = {
+        "operators_sha256": workload.sha256(), "lm_head": workload.lm_head, "batch": 1, "data_type": data_type,
+        "contexts": contexts,
+    }  # fmt: skip
+    return {"value": ms, "unit": "ms", "source": "measured", "note": note, "scope": scope}
+
+
 def latency_ms(device: str | BaselineDevice, workload: Workload, context: int = 1024) -> float:
     return float(baselines.evaluate(device, workload, [context])["latency_ns"]) / 1e6
 
@@ -227,8 +238,9 @@ def test_prompt_reads_weights_once_and_table_rows_keys_and_values_per_token() ->
 
 def test_power_never_exceeds_the_cap_even_if_a_measurement_beats_the_roofline() -> None:
     data = t4().model_dump(by_alias=True)
-    data["eager"]["measured"] = {"gpt2-xl": {"value": 1, "unit": "ms", "source": "measured", "note": "too good"}}
+    data["eager"]["measured"] = {"gpt2-xl": timed(blocks("gpt2-xl"), 1, note="too good")}
     result = baselines.evaluate(BaselineDevice.model_validate(data), blocks("gpt2-xl"), [1])
+    assert result["model"]["kind"] == "measured"
     assert result["energy_pJ"] == pytest.approx(result["model"]["energy_cap_pJ"], rel=1e-12)
 
 
@@ -248,17 +260,125 @@ def test_batch_reads_the_weights_once() -> None:
     assert single < many < 1.05 * single
 
 
-def test_measurement_of_the_users_own_replaces_the_model_for_that_model_at_batch_1() -> None:
+def test_measurement_of_the_users_own_replaces_the_model_for_what_was_measured() -> None:
     data = t4().model_dump(by_alias=True)
-    data["eager"]["measured"] = {"gpt2-xl": {"value": 40.5, "unit": "ms", "source": "measured", "note": "mine"}}
+    data["eager"]["measured"] = {"gpt2-xl": timed(blocks("gpt2-xl"), 40.5, note="mine")}
     device = BaselineDevice.model_validate(data)
     mine = baselines.evaluate(device, blocks("gpt2-xl"), range(1, 11), prompt_tokens=8)
     assert mine["model"]["kind"] == "measured" and mine["model"]["bound"] == {"measured": 1.0}
     assert mine["latency_ns"] == pytest.approx(405e6)
     assert mine["prefill_latency_ns"] > 0 and "measured" not in mine["model"]["prefill"]["bound"]
     assert mine["model"]["constants"]["eager.measured.gpt2-xl"]["note"] == "mine"
-    for workload, batch in ((blocks("gpt2-large"), 1), (blocks("gpt2-xl"), 2)):
-        assert baselines.evaluate(device, workload, [1], batch)["model"]["kind"] == "eager"
+    renamed = replace(blocks("gpt2-xl"), shape=replace(MODELS["gpt2-xl"], name="other"))
+    assert baselines.evaluate(device, renamed, [5])["model"]["kind"] == "measured"  # a name says nothing
+
+
+@pytest.mark.parametrize(
+    ("workload", "arguments", "changes", "why"),
+    [
+        ("gpt2-large", {}, {}, "it measured gpt2-xl, none of which is this model"),
+        ("one layer", {}, {}, "its gpt2-xl was measured of other operators or sizes"),
+        ("whole", {}, {}, "was measured without the LM head, and this run is with it"),
+        ("gpt2-xl", {"batch": 2}, {}, "with one sequence a step, and this run has 2 sequences a step"),
+        ("gpt2-xl", {"contexts": [2], "query_tokens": 2}, {}, "and this run has one sequence a step of 2 tokens"),
+        ("gpt2-xl", {"contexts": [1000, 1001]}, {}, "at contexts 1 to 1,000, and this run decodes at 1,000 to 1,001"),
+        ("gpt2-xl", {}, {"data_type": "fp16"}, "in fp16, and the file's eager model is in fp32"),
+        ("gpt2-xl", {}, None, "its gpt2-xl does not say what was measured"),
+        ("gpt2-xl", {"batch": 2, "contexts": [1001]}, {}, "2 sequences a step and was measured at contexts"),
+    ],
+)  # fmt: skip
+def test_measurement_of_something_else_gives_the_formula_and_says_why(
+    workload: str, arguments: dict[str, Any], changes: dict[str, Any] | None, why: str
+) -> None:
+    runs = {
+        "one layer": build(replace(MODELS["gpt2-xl"], layers=1), lm_head=False),
+        "whole": whole("gpt2-xl"),
+        "gpt2-large": blocks("gpt2-large"),
+    }
+    run, data = runs.get(workload, blocks("gpt2-xl")), t4().model_dump(by_alias=True)
+    entry = timed(blocks("gpt2-xl"), 40.5)
+    entry["scope"] = None if changes is None else entry["scope"] | changes
+    data["eager"]["measured"] = {"gpt2-xl": entry}
+    found = baselines.evaluate(BaselineDevice.model_validate(data), run, **({"contexts": [5]} | arguments))
+    formula = baselines.evaluate("gpu-t4", run, **({"contexts": [5]} | arguments))
+    assert found["model"]["kind"] == "eager" and why in found["model"]["note"]
+    assert found["latency_ns"] == formula["latency_ns"] and formula["model"]["note"] == ""
+
+
+def test_of_several_measurements_the_one_that_covers_the_run_counts() -> None:
+    data = t4().model_dump(by_alias=True)
+    data["eager"]["measured"] = {
+        name: timed(blocks("gpt2-xl"), ms, contexts=contexts)
+        for name, ms, contexts in (("short", 40, (1, 64)), ("long", 60, (900, 1024)))
+    }
+    device = BaselineDevice.model_validate(data)
+    at = {t: baselines.evaluate(device, blocks("gpt2-xl"), [t])["latency_ns"] / 1e6 for t in (64, 900)}
+    assert at == {64: 40, 900: 60}
+    assert baselines.evaluate(device, blocks("gpt2-xl"), [500])["model"]["kind"] == "eager"
+
+
+@pytest.mark.parametrize("name", ["gpt2-small", "gpt2-medium", "gpt2-large"])
+def test_shipped_measurements_are_of_the_models_that_they_name(name: str) -> None:
+    measured = baselines.evaluate("cpu-epyc-2core", whole(name), range(36, 44))
+    assert measured["model"]["kind"] == "measured"
+    formula = baselines.evaluate("cpu-epyc-2core", whole(name), range(35, 44))
+    assert formula["model"]["kind"] == "eager"
+    note = formula["model"]["constants"]["eager.op_time"]["note"]
+    stated = float(note.partition("at most ")[2].partition("%")[0]) / 100  # rounded to a whole per cent
+    assert formula["latency_per_token_ns"] == pytest.approx(measured["latency_per_token_ns"], rel=stated + 0.005)
+
+
+# -- what fits ---------------------------------------------------------------------------------
+
+
+def test_what_is_needed_is_every_weight_and_k_and_v_of_every_sequence() -> None:
+    """Mixtral's 46.7 G parameters, all experts, less the tables; in a 4-byte format 186 GB."""
+    mixtral, d, kv = build(MODELS["mixtral-8x7b"], lm_head=False), 4096, 1024
+    block = d * (d + 2 * kv) + d * d + 8 * 3 * d * 14336 + 8 * d + 2 * d
+    kept = 3 * 2 * kv * 100
+    for device, size in (("gpu-t4", 4), ("gpu-t4-fused", 2)):
+        found = baselines.evaluate(device, mixtral, range(1, 101), batch=3)
+        assert found["required_bytes"] == 32 * (block + kept) * size
+        assert (found["fits"], found["capacity_bytes"]) == (False, 16 * 10**9)
+        assert found["roofline"]["required_bytes"] == 32 * (block + kept) * 2
+    assert baselines.evaluate("cpu-xeon-6154", mixtral, [100])["fits"] is True
+
+
+def test_scope_decides_whether_tables_are_needed_and_a_tied_one_counts_once() -> None:
+    small = MODELS["gpt2-small"]
+    need = {head: baselines.evaluate("gpu-t4", build(small, head), [1])["required_bytes"] for head in (False, True)}
+    assert need[True] - need[False] == 4 * ((small.vocabulary + small.max_positions) * 768 + 2 * 768)
+
+
+def test_window_bounds_what_is_kept_and_a_long_prompt_counts() -> None:
+    mistral = build(MODELS["mistral-7b"], lm_head=False)
+    need = [baselines.evaluate("gpu-t4", mistral, [t])["required_bytes"] for t in (1, 4096, 100_000)]
+    assert need[1] == need[2] and need[1] - need[0] == 4 * 32 * 2 * 1024 * 4095
+    small, one = blocks("gpt2-small"), 4 * 12 * 2 * 768
+    short, prompted = (baselines.evaluate("gpu-t4", small, [9], prompt_tokens=p)["required_bytes"] for p in (0, 20))
+    assert prompted - short == 11 * one
+
+
+def test_machine_of_exactly_the_needed_size_fits_and_one_byte_less_does_not() -> None:
+    need = baselines.evaluate("gpu-t4", blocks("gpt2-small"), [1])["required_bytes"]
+    for spare, fits in ((0, True), (-1, False)):
+        device = changed(t4(), "memory.capacity", (need + spare) / 1e9)
+        found = baselines.evaluate(device, blocks("gpt2-small"), [1])
+        assert (found["fits"], found["capacity_bytes"]) == (fits, need + spare)
+        assert found["roofline"]["fits"] is True  # half the size
+
+
+def test_machine_that_does_not_state_its_memory_is_not_said_to_be_too_small() -> None:
+    data = t4().model_dump(by_alias=True)
+    data["memory"]["capacity"] = None
+    found = baselines.evaluate(BaselineDevice.model_validate(data), build(MODELS["gpt3-175b"], lm_head=False), [1])
+    assert (found["fits"], found["capacity_bytes"]) == (True, None)
+
+
+def test_the_papers_models_fit_the_papers_machines() -> None:
+    for device in ("gpu-t4", "cpu-xeon-6154"):
+        for name in (*GPT2, "gpt3-small", "gpt3-medium", "gpt3-large", "gpt3-xl"):
+            assert baselines.evaluate(device, blocks(name), [1024])["fits"] is True
 
 
 def test_result_is_json_with_constants_and_their_sources() -> None:

@@ -1,0 +1,41 @@
+"""Whether a machine can hold a workload at all: its weights, and K and V of every sequence.
+
+Counted is what must be there whatever the software does: every weight that the workload has (all
+experts; embedding and LM head where they are simulated), K and V at the largest context (a window
+bounds them), and the state of an SSM, in the machine's number format.  Activations, the
+framework and its workspace are not counted, since a prompt can be taken in pieces: the least
+that is needed, which favours the machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pimsim.baselines.devices import BaselineDevice
+from pimsim.workload.models import Workload
+
+
+def required_bytes(workload: Workload, context: int, batch: int, element_bytes: int) -> int:
+    """Bytes that `batch` sequences of `context` tokens need."""
+    elements = sum(
+        (operator.parameters() + batch * _kept(operator.op, operator.inputs, operator.kv_read().at(context)))
+        * workload.repeats(operator)
+        for operator in workload.operators
+    )
+    return elements * element_bytes
+
+
+def _kept(op: str, inputs: int, kv: int) -> int:
+    """Elements that one sequence keeps from step to step: K and V, or a state."""
+    return inputs if op == "ssm_update" else kv
+
+
+def room(device: BaselineDevice, workload: Workload, context: int, batch: int, data_type: str) -> dict[str, Any]:
+    """`fits`, `required_bytes` and `capacity_bytes`; where no capacity is stated (None), nothing is said not to fit."""
+    required = required_bytes(workload, context, batch, device.data_types[data_type].element_bytes)
+    capacity = device.capacity_bytes
+    return {
+        "fits": capacity is None or required <= capacity,
+        "required_bytes": required,
+        "capacity_bytes": capacity,
+    }
