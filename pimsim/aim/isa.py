@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import BinaryIO
 
 from pimsim.dram.aim import AF_FUNCTIONS
 from pimsim.dram.timing import Device
@@ -22,6 +23,8 @@ BUFFER_COLUMNS = 64  # columns of the global buffer, 32 bytes each (source: AiM,
 MAX_REGISTER = 1 << 31
 MAX_PROBLEMS = 100
 MAX_DIGITS = 20  # of a number: no limit has as many, and Python refuses to read thousands
+MOST_INSTRUCTIONS = 2_000_000  # that are held at once
+LONGEST_LINE = 1 << 16  # bytes of a line, comments included
 MAX_SHOWN = 60  # characters of a wrong word that a message repeats
 _WORD = re.compile(r"[^ \t\r\n]+")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
@@ -91,13 +94,36 @@ class Instruction:
         return OPERATIONS[self.name]
 
 
-def parse(text: str, device: Device, file: str = "") -> list[Instruction]:
-    """The program's instructions up to its first EOC; InputError holds 100 problems and how many more there are."""
-    problems: list[Problem] = []
+def lines_of(stream: BinaryIO, file: str) -> Iterator[str]:
+    """The lines of a program that is a UTF-8 file, each with its end; InputError for what no program has."""
+    number = 0
+    while data := stream.readline(LONGEST_LINE + 2):
+        number += 1
+        why = "" if len(data.rstrip(b"\r\n")) <= LONGEST_LINE else f"a line of more than {LONGEST_LINE:,} bytes"
+        try:
+            line = data.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            why = why or "it is not UTF-8 text"
+        if why:
+            raise InputError(Problem(file, number, 1, "", f"cannot read the program: {why}"))
+        yield line
+
+
+def parse(text: str | Iterable[str], device: Device, file: str = "") -> list[Instruction]:
+    """The program's instructions up to its first EOC; InputError holds 100 problems and how many more there are.
+
+    text: the whole, or its lines with their ends.
+    """
+    problems = _Problems()
     program: list[Instruction] = []
     known: dict[str, Instruction] = {}  # programs repeat their lines
     line = 0
-    for line, content in enumerate(io.StringIO(text, newline="\n"), 1):
+    lines = io.StringIO(text, newline="\n") if isinstance(text, str) else text
+    for line, content in enumerate(lines, 1):
+        if len(program) == MOST_INSTRUCTIONS:
+            what = f"more than {MOST_INSTRUCTIONS:,} instructions, too many to hold; split the program at its SYNCs"
+            problems.add(Problem(file, line, 1, "", what))
+            raise InputError(problems.listed())
         if content in known:
             program.append(known[content])
             continue
@@ -111,9 +137,9 @@ def parse(text: str, device: Device, file: str = "") -> list[Instruction]:
         if _is_end(*(word for _, word in tokens[:2])):
             break
     else:
-        problems.append(Problem(file, line + 1, 1, "", "the program ends without an EOC instruction: add `AiM EOC`"))
-    if problems:
-        raise InputError(_first(problems))
+        problems.add(Problem(file, line + 1, 1, "", "the program ends without an EOC instruction: add `AiM EOC`"))
+    if problems.count:
+        raise InputError(problems.listed())
     return program
 
 
@@ -122,15 +148,25 @@ def _is_end(kind: str, operation: str = "") -> bool:
     return kind == "AiM" and operation.removeprefix("ISR_") == "EOC"
 
 
-def _first(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """The first MAX_PROBLEMS, and how many more there are where the next one is."""
-    if len(problems) <= MAX_PROBLEMS:
-        return problems
-    more = _count(len(problems) - MAX_PROBLEMS, "more problem")
-    return [
-        *problems[:MAX_PROBLEMS],
-        replace(problems[MAX_PROBLEMS], key="", message=f"{more}, the first of them here"),
-    ]
+class _Problems:
+    """What is wrong with a program: the first MAX_PROBLEMS and how many more there are, where the next one is."""
+
+    def __init__(self) -> None:
+        self._kept: list[Problem] = []
+        self.count = 0
+
+    def add(self, problem: Problem) -> None:
+        """Note what is wrong."""
+        self.count += 1
+        if self.count <= MAX_PROBLEMS + 1:
+            self._kept.append(problem)
+
+    def listed(self) -> Sequence[Problem]:
+        """What is told of it."""
+        if self.count <= MAX_PROBLEMS:
+            return self._kept
+        more = _count(self.count - MAX_PROBLEMS, "more problem")
+        return [*self._kept[:-1], replace(self._kept[-1], key="", message=f"{more}, the first of them here")]
 
 
 def _count(number: int, noun: str) -> str:
@@ -146,7 +182,7 @@ class _Line:
     """One line of a program and what is wrong with it."""
 
     def __init__(
-        self, file: str, line: int, tokens: list[tuple[int, str]], device: Device, problems: list[Problem]
+        self, file: str, line: int, tokens: list[tuple[int, str]], device: Device, problems: _Problems
     ) -> None:
         self._file = file
         self._line = line
@@ -165,12 +201,12 @@ class _Line:
             at = arguments[wanted][0] if len(arguments) > wanted else self._end()
             self._wrong(at, name, f"takes {_count(wanted, 'argument')}, not {len(arguments)}: `{form}`")
             return None
-        before = len(self._problems)
+        before = self._problems.count
         values = {
             field: self._field(name, field, column, word)
             for field, (column, word) in zip(operation.fields, arguments, strict=True)
         }
-        return self._built(name, values) if len(self._problems) == before else None
+        return self._built(name, values) if self._problems.count == before else None
 
     def _name(self) -> tuple[str | None, list[tuple[int, str]]]:
         """The instruction's name, and its arguments."""
@@ -242,7 +278,7 @@ class _Line:
         return column + len(word)
 
     def _wrong(self, column: int, key: str, message: str) -> None:
-        self._problems.append(Problem(self._file, self._line, column, key, message))
+        self._problems.add(Problem(self._file, self._line, column, key, message))
 
 
 def _value(word: str) -> int | None:

@@ -11,6 +11,7 @@ import click
 
 from pimsim.cli.say import say
 from pimsim.errors import InputError, did_you_mean
+from pimsim.files import write_bytes
 
 if TYPE_CHECKING:
     from pimsim.baselines.calibrate import Fit, Measurement, PowerDraw
@@ -70,7 +71,7 @@ def calibrate(
     fitted = fit(measured, name)
     text = render(measured, name, fitted)
     parse_device(text, out)
-    _write(out, text)
+    write_bytes(out, text.encode())
     say(_table(measured, fitted))
     say(f"wrote {out}; use it as `baselines: [{out}]`")
 
@@ -111,13 +112,6 @@ def _given_power(idle: float | None, full: float | None) -> PowerDraw | None:
     if idle > full:
         raise InputError(f"{idle:g} W is above --full-power {full:g} W", key="--idle-power").located(_option)
     return PowerDraw(idle, full)
-
-
-def _write(out: str, text: str) -> None:
-    try:
-        Path(out).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", key="--out").located(_option) from None
 
 
 def _table(measured: Measurement, fitted: Fit) -> str:

@@ -15,6 +15,7 @@ from pimsim.cli.options import located_in, patience, set_option
 from pimsim.cli.problems import option_problem
 from pimsim.cli.say import emit, say
 from pimsim.errors import InputError, Problem
+from pimsim.files import open_input
 
 if TYPE_CHECKING:
     from pimsim.aim.isa import Instruction
@@ -63,12 +64,10 @@ def replay(
 
 def _instructions(program: str, device: Device, commands: str | None) -> list[Instruction]:
     """The program; InputError has what is wrong with it and with where its log goes."""
-    from pimsim.aim.isa import parse
-
     problems: list[Problem] = []
     instructions: list[Instruction] = []
     with _collected(problems):
-        instructions = parse(_read(program), device, program)
+        instructions = _parsed(program, device)
     if commands is not None:
         with _collected(problems):
             _check_log(commands, program)
@@ -95,14 +94,13 @@ def _check_log(commands: str, program: str) -> None:
         raise InputError(option_problem("--commands", f"{commands!r} is the program, which the log would replace"))
 
 
-def _read(path: str) -> str:
+def _parsed(path: str, device: Device) -> list[Instruction]:
+    from pimsim.aim.isa import lines_of, parse
+
     if not path:
         raise InputError(option_problem("PROGRAM", "needs the name of a file, but it is empty"))
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(Problem(path, 1, 1, "", f"cannot read the program: {why}")) from error
+    with open_input(path, "cannot read the program") as file:
+        return parse(lines_of(file, path), device, path)
 
 
 def _print(program: str, device: Device, result: Replay, costs: Sequence[tuple[Difference, int]]) -> None:

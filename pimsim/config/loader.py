@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from pimsim import files
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
@@ -23,6 +23,7 @@ Overrides = Mapping[str, Any] | Sequence[str]
 Scheduled = Callable[[str, Collection[str]], tuple[Mapping[str, int], int]]
 DEFAULT = "default"
 _DEPTH = 20  # parts of a dotted key; the schema has four
+_LONGEST_CHAIN = 20  # files that extend each other
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,10 @@ def _read_chain(path: str, inherited_by: tuple[str, ...]) -> Tree:
     if extends is None:
         return tree
     chain = (*inherited_by, os.path.realpath(path))
+    if len(chain) > _LONGEST_CHAIN:
+        place = extends.place
+        message = f"file number {len(chain) + 1} of files that extend each other, too many"
+        raise InputError(Problem(place.file, place.line, place.column, "extends", message))
     target = _extends_target(extends, path, chain)
     try:
         base = _read_chain(target, chain)
@@ -156,23 +161,13 @@ def _unreadable(problem: Problem, extends: Entry, target: str) -> Problem:
     return Problem(place.file, place.line, place.column, "extends", message)
 
 
-_CANNOT_READ = "cannot be read: "
+_CANNOT_READ = f"{files.CANNOT_READ}: "
+LARGEST = 1 << 20  # bytes of a YAML file; the largest that is shipped has a fiftieth
 
 
 def read_text(path: str) -> str:
     """The text of a UTF-8 file; InputError if there is none."""
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(Problem(path, 1, 1, "", f"{_CANNOT_READ}{reason}")) from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        message = f"is not UTF-8 (byte 0x{data[error.start]:02x})"
-        raise InputError(Problem(path, line, column, "", message)) from None
+    return files.read_text(path, LARGEST)
 
 
 # -- overrides ------------------------------------------------------------------------
@@ -272,7 +267,8 @@ def _not_a_trace(problem: Problem, entry: Entry, trace: str) -> Problem:
     if problem.file and not (problem.file == trace and problem.message.startswith(_CANNOT_READ)):
         return problem
     place = entry.place
-    return Problem(place.file, place.line, place.column, problem.key or "workload.trace", problem.message)
+    message = f"{problem.message}: {trace}" if problem.file else problem.message
+    return Problem(place.file, place.line, place.column, problem.key or "workload.trace", message)
 
 
 # -- provenance -----------------------------------------------------------------------

@@ -6,16 +6,13 @@ stands for all banks or not applicable.
 
 from __future__ import annotations
 
-import errno
-import gzip
-import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 import numpy as np
 
@@ -31,6 +28,7 @@ from pimsim.dram.log_csv import (
 from pimsim.dram.log_parquet import ParquetSink, read_parquet
 from pimsim.dram.spec import Standard
 from pimsim.errors import InputError, Problem
+from pimsim.files import check_output, inflated, open_input, reason, whole_file
 
 if TYPE_CHECKING:
     from pimsim.dram.timing import Device
@@ -39,7 +37,9 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 FOREVER = 1 << 60  # no end of a window
 BLOCK_BYTES = 1 << 22
 BLOCK_ROWS = 1 << 16
-GZIP_LEVEL = 3  # logs repeat themselves: higher levels cost much and gain little
+MOST_ROWS = 20_000_000  # of a log that is read: about 1.2 GB, and as much again to check it
+LONGEST_LINE = 1000  # bytes; seven numbers of 18 digits have 140
+_UNREADABLE, _UNWRITABLE = "cannot read the command log", "cannot write the command log"
 
 
 @dataclass
@@ -72,13 +72,8 @@ def log_suffix(path: Path) -> str:
 def log_target(path: Path) -> str:
     """The format of a log that is to be written there; InputError if it cannot."""
     suffix = log_suffix(path)
-    if os.path.isdir(path):  # Path.is_dir raises if it may not look
-        raise _unwritable(path, os.strerror(errno.EISDIR))
+    check_output(path, _UNWRITABLE)
     return suffix
-
-
-def _unwritable(path: Path, why: str) -> InputError:
-    return InputError(Problem(str(path), 1, 1, "", f"cannot write the command log: {why}"))
 
 
 # ---- reading --------------------------------------------------------------------------
@@ -87,27 +82,27 @@ def _unwritable(path: Path, why: str) -> InputError:
 def read_log(path: str | Path, standard: Standard) -> CommandLog:
     """Read a command log; InputError has a problem with line and column for each wrong line (at most 100)."""
     path = Path(path)
-    names = [command.name for command in standard.commands]
-    try:
-        if log_suffix(path) == ".parquet":
-            return CommandLog(*read_parquet(path, names))
-        with _open_csv(path) as file:
-            return CommandLog(*_read_csv(file, str(path), names))
-    except OSError as error:
-        why = f"cannot read the command log: {error.strerror or error}"
-        raise InputError(Problem(str(path), 1, 1, "", why)) from error
+    suffix, names = log_suffix(path), [command.name for command in standard.commands]
+    with open_input(path, _UNREADABLE) as file:
+        if suffix == ".parquet":
+            return CommandLog(*read_parquet(file, str(path), names, MOST_ROWS))
+        try:
+            pieces = inflated(file) if suffix == ".csv.gz" else iter(lambda: file.read(BLOCK_BYTES), b"")
+            return CommandLog(*_read_csv(pieces, str(path), names))
+        except OSError as error:
+            raise InputError(Problem(str(path), 1, 1, "", f"{_UNREADABLE}: {reason(error)}")) from error
 
 
-def _open_csv(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if log_suffix(path) == ".csv.gz" else path.open("rb")
-
-
-def _read_csv(file: IO[bytes], name: str, names: list[str]) -> list[Ints]:
+def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints]:
     problems: list[Problem] = []
     parts: list[list[Ints]] = []
     line = 1
     try:
-        for block in _blocks(file):
+        for block in _blocks(pieces):
+            if block.count(b"\n") + line - 1 > MOST_ROWS + HEADER_LINES:
+                message = f"more than {MOST_ROWS:,} commands, too many to hold; check a shorter run"
+                problems.append(Problem(name, MOST_ROWS + HEADER_LINES + 1, 1, "", message))
+                break
             columns = _parse_from(line, block, names)
             if columns is None:
                 problems += locate_problems(name, block, line, names)
@@ -116,7 +111,9 @@ def _read_csv(file: IO[bytes], name: str, names: list[str]) -> list[Ints]:
             line += block.count(b"\n")
             if len(problems) >= MAX_PROBLEMS:
                 break
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _LongLineError as error:
+        problems.append(Problem(name, line + error.before, 1, "", f"a line of more than {LONGEST_LINE} bytes"))
+    except (EOFError, zlib.error) as error:
         problems.append(Problem(name, line, 1, "", f"the compressed data is damaged or cut off: {error}"))
     if line == 1 and not problems:
         problems.append(Problem(name, 1, 1, "", f"the file is empty; line 1 must be {HEADER.decode()}"))
@@ -133,18 +130,32 @@ def _parse_from(line: int, block: bytes, names: list[str]) -> list[Ints] | None:
     return parse_block(block[len(header) :], names) if block.startswith(header) else None
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """The file in blocks of whole lines, each line ended by a line feed alone."""
-    rest = b""
-    while chunk := file.read(BLOCK_BYTES):
-        whole, separator, tail = chunk.rpartition(b"\n")
-        if separator:
-            yield (rest + whole + separator).replace(b"\r\n", b"\n")
-            rest = tail
-        else:
-            rest += chunk
+class _LongLineError(Exception):
+    """A line that no log has, `before` lines after the blocks that were handed on."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__(before)
+        self.before = before
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A file that comes in pieces, in blocks of whole lines, each line ended by a line feed alone."""
+    held: list[bytes] = []
+    size = tail = 0  # bytes that are held; those of the line that is not whole
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        end = piece.rfind(b"\n")
+        tail = tail + len(piece) if end < 0 else len(piece) - end - 1
+        if tail > LONGEST_LINE:
+            raise _LongLineError(b"".join(held).count(b"\n"))
+        if size >= BLOCK_BYTES and size > tail:
+            data = b"".join(held)
+            yield data[: size - tail].replace(b"\r\n", b"\n")
+            held, size = [data[size - tail :]], tail
+    rest = b"".join(held)
     if rest:
-        yield (rest + b"\n").replace(b"\r\n", b"\n")
+        yield (rest if rest.endswith(b"\n") else rest + b"\n").replace(b"\r\n", b"\n")
 
 
 # ---- writing --------------------------------------------------------------------------
@@ -155,6 +166,12 @@ class _Sink(Protocol):
 
     def write(self, columns: list[Ints]) -> None: ...
     def close(self) -> None: ...
+
+
+def open_sink(file: BinaryIO, suffix: str, name: str, device: Device) -> _Sink:
+    """Where the columns of a log called `name` go; InputError if Parquet is not installed."""
+    names = [command.name for command in device.standard.commands]
+    return ParquetSink(file, name, names) if suffix == ".parquet" else _CsvSink(file, names)
 
 
 class LogWriter:
@@ -173,15 +190,11 @@ class LogWriter:
         self._per_group = device.banks_per_group
         self.window = window or (0, FOREVER)
         self._last = (-1, -1)
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        self._sink = self._open_sink([command.name for command in device.standard.commands])
-
-    def _open_sink(self, names: list[str]) -> _Sink:
         suffix = log_target(self._path)
-        with self._writing():
-            if suffix == ".parquet":
-                return ParquetSink(self._temporary, self._path, names)
-            return _CsvSink(self._temporary, names, compress=suffix == ".csv.gz")
+        with ExitStack() as stack:
+            file = stack.enter_context(whole_file(self._path, _UNWRITABLE, compress=suffix == ".csv.gz"))
+            self._sink = open_sink(file, suffix, str(self._path), device)
+            self._file = stack.pop_all()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -189,7 +202,7 @@ class LogWriter:
         try:
             yield
         except OSError as error:
-            raise _unwritable(self._path, error.strerror or str(error)) from error
+            raise InputError(Problem(str(self._path), 1, 1, "", f"{_UNWRITABLE}: {reason(error)}")) from error
 
     def __enter__(self) -> Self:
         return self
@@ -197,13 +210,13 @@ class LogWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with self._writing():
+        if kind is None:
+            with self._file, self._writing():
                 self._sink.close()
-                if kind is None:
-                    os.replace(self._temporary, self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+            return
+        with suppress(Exception):  # it is about to be thrown away
+            self._sink.close()
+        self._file.__exit__(kind, error, trace)
 
     def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Add commands in order of clk, then channel, none before an earlier call's.
@@ -234,22 +247,15 @@ class LogWriter:
 
 
 class _CsvSink:
-    """A CSV file, compressed or not, that grows by blocks of columns."""
+    """A CSV file that grows by blocks of columns."""
 
-    def __init__(self, path: Path, names: list[str], compress: bool) -> None:
+    def __init__(self, file: BinaryIO, names: list[str]) -> None:
         self._names = names
-        self._raw = path.open("wb")
-        self._file: IO[bytes] = self._raw
-        if compress:  # no name and no time in the gzip header: equal logs are equal files
-            packed = gzip.GzipFile("", "wb", GZIP_LEVEL, self._raw, mtime=0)
-            self._file = cast(IO[bytes], packed)
+        self._file = file
         self._file.write(HEADER + b"\n")
 
     def write(self, columns: list[Ints]) -> None:
         self._file.write(format_block(columns, self._names))
 
     def close(self) -> None:
-        try:
-            self._file.close()
-        finally:
-            self._raw.close()
+        """Nothing follows the last row."""

@@ -71,10 +71,9 @@ def _to_commands(data: Bytes, starts: Ints, ends: Ints, names: list[str]) -> Int
     text = np.where(inside, data[np.minimum(starts[:, np.newaxis] + place, data.size - 1)], 0)
     words = np.ascontiguousarray(text, dtype=np.uint8).view(f"S{width}").ravel()
     number = np.full(starts.size, -1, dtype=np.int64)
-    for k, name in enumerate(names):
-        number[words == name.encode()] = k
-    fits = (number >= 0) & (ends - starts <= width)
-    return number if fits.all() else None
+    for k, name in enumerate(names):  # numpy compares words without the zeros at their end
+        number[(words == name.encode()) & (ends - starts == len(name))] = k
+    return number if (number >= 0).all() else None
 
 
 def locate_problems(file: str, block: bytes, first_line: int, names: list[str]) -> list[Problem]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -12,60 +11,88 @@ from pimsim.dram.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, value
 from pimsim.errors import InputError, Problem
 
 
-def _pyarrow(path: Path) -> Any:
+def _pyarrow(name: str) -> Any:
     """The module pyarrow, with pyarrow.parquet; InputError says how to install it."""
     try:
         import_module("pyarrow.parquet")
         return import_module("pyarrow")
     except ImportError as error:
         why = "Parquet needs pyarrow: install pimsim[analysis], or use .csv.gz"
-        raise InputError(Problem(str(path), 1, 1, "", why)) from error
+        raise InputError(Problem(name, 1, 1, "", why)) from error
 
 
-def read_parquet(path: Path, names: list[str]) -> list[Ints]:
+def read_parquet(file: BinaryIO, name: str, names: list[str], most_rows: int) -> list[Ints]:
     """The columns of a Parquet log, commands as numbers; InputError if it is not a command log."""
-    pyarrow = _pyarrow(path)
+    pyarrow = _pyarrow(name)
     try:
-        table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(Problem(str(path), 1, 1, "", f"cannot read the command log: {error}")) from error
-    if tuple(table.column_names) != COLUMNS:
-        raise InputError(Problem(str(path), 1, 1, "", f"the columns must be {', '.join(COLUMNS)}"))
-    problems: list[Problem] = []
-    columns = [_read_column(pyarrow, table, name, str(path), names, problems) for name in COLUMNS]
+        return _read(pyarrow, pyarrow.parquet.ParquetFile(file), name, names, most_rows)
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
+        why = " ".join(str(error).split())[:300]  # whatever Arrow makes of damaged bytes
+        raise InputError(Problem(name, 1, 1, "", f"cannot read the command log: {why}")) from error
+
+
+def _read(pyarrow: Any, parquet: Any, file: str, names: list[str], most_rows: int) -> list[Ints]:
+    schema, problems = parquet.schema_arrow, []
+    if tuple(schema.names) != COLUMNS:
+        raise InputError(Problem(file, 1, 1, "", f"the columns must be {', '.join(COLUMNS)}"))
+    if parquet.metadata.num_rows > most_rows:
+        message = f"more than {most_rows:,} commands, too many to hold; check a shorter run"
+        raise InputError(Problem(file, 1, 1, "", message))
+    for name in COLUMNS:
+        wanted, fits = ("text", _is_text) if name == "command" else ("integers without gaps", pyarrow.types.is_integer)
+        if not fits(schema.field(name).type):
+            problems.append(Problem(file, 1, 1, name, f"must be {wanted}, not {schema.field(name).type}"))
+    if problems:
+        raise InputError(problems)
+    parts: list[list[Ints]] = [[np.empty(0, np.int64)] for _ in COLUMNS]
+    rows = 0
+    for batch in parquet.iter_batches(1 << 16):
+        for part, column, name in zip(parts, batch.columns, COLUMNS, strict=True):
+            part.append(_column(pyarrow, column, name, file, names, rows, problems))
+        rows += batch.num_rows
+        if len(problems) >= MAX_PROBLEMS:
+            break
     if problems:
         raise InputError(problems[:MAX_PROBLEMS])
-    return columns
+    return [np.concatenate(part) for part in parts]
 
 
-def _read_column(pyarrow: Any, table: Any, name: str, file: str, names: list[str], problems: list[Problem]) -> Ints:
-    column = table.column(name)
-    if name == "command":
-        return _read_commands(column.to_pylist(), file, names, problems)
-    if column.null_count or not pyarrow.types.is_integer(column.type):
-        problems.append(Problem(file, 1, 1, name, f"must be integers without gaps, not {column.type}"))
+def _is_text(kind: Any) -> bool:
+    """Whether a column's type is text, by itself or by numbers into a dictionary of it."""
+    return str(getattr(kind, "value_type", kind)) in ("string", "large_string", "string_view")
+
+
+def _column(
+    pyarrow: Any, column: Any, name: str, file: str, names: list[str], before: int, problems: list[Problem]
+) -> Ints:
+    """Some rows of a column, `before` rows into the file; what is wrong with them goes to `problems`."""
+    column.validate(full=True)  # Arrow reads indices and offsets that damage has made point anywhere
+    if column.null_count:
+        kind = "text" if name == "command" else "integers"
+        problems.append(Problem(file, 1, 1, name, f"must be {kind} without gaps, not {column.type}"))
         return np.empty(0, dtype=np.int64)
-    return np.asarray(column.to_numpy(), dtype=np.int64)
-
-
-def _read_commands(words: list[Any], file: str, names: list[str], problems: list[Problem]) -> Ints:
-    numbers = {name: number for number, name in enumerate(names)}
-    for word in sorted(set(words) - set(names), key=words.index):
-        line = words.index(word) + 1 + HEADER_LINES
-        problems.append(Problem(file, line, 1, "command", value_problem("command", str(word), names)))
-    return np.array([numbers.get(word, -1) for word in words], dtype=np.int64)
+    if name != "command":
+        return np.asarray(column.cast(pyarrow.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+    encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
+    words, rows = encoded.dictionary.to_pylist(), np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
+    numbers = {word: number for number, word in enumerate(names)}
+    found = np.array([numbers.get(word, -1) for word in words] or [-1], dtype=np.int64)[rows]
+    for row in np.flatnonzero(found < 0)[:MAX_PROBLEMS].tolist():
+        message = value_problem("command", str(words[rows[row]]), names)
+        problems.append(Problem(file, before + row + 1 + HEADER_LINES, 1, "command", message))
+    return found
 
 
 class ParquetSink:
     """A Parquet file that grows by blocks of columns."""
 
-    def __init__(self, path: Path, log_path: Path, names: list[str]) -> None:
-        self._pyarrow = _pyarrow(log_path)
+    def __init__(self, file: BinaryIO, name: str, names: list[str]) -> None:
+        self._pyarrow = _pyarrow(name)
         self._names = self._pyarrow.array(names)
         word = self._pyarrow.dictionary(self._pyarrow.int8(), self._pyarrow.string())
         kinds = [(name, word if name == "command" else self._pyarrow.int64()) for name in COLUMNS]
         self._schema = self._pyarrow.schema(kinds)
-        self._writer = self._pyarrow.parquet.ParquetWriter(path, self._schema)
+        self._writer = self._pyarrow.parquet.ParquetWriter(file, self._schema)
 
     def write(self, columns: list[Ints]) -> None:
         """Append a block of rows; columns in the order of COLUMNS."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pimsim.errors import InputError
+from pimsim.files import reason
 
 LAST = "summary.json"  # its presence says that the rest is there
 
@@ -48,8 +49,8 @@ def _make(directory: Path) -> list[Path]:
     missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {directory}: {error.strerror}", key="--out") from error
+    except (OSError, ValueError) as error:  # a NUL in its name
+        raise InputError(f"cannot make the folder {directory}: {reason(error)}", key="--out") from error
     return missing
 
 

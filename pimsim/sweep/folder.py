@@ -42,7 +42,10 @@ def owned(directory: Path) -> Iterator[None]:
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = open(directory / _LOCK, "a+")  # noqa: SIM115
+        descriptor = os.open(
+            directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666
+        )
+        lock = os.fdopen(descriptor, "a+")
     except OSError as error:
         raise cannot_write(directory, error) from error
     with lock:

@@ -12,7 +12,7 @@ from pimsim.errors import InputError, Problem
 from pimsim.sim.run import window_clocks
 from pimsim.timeline.activity import Prices
 from pimsim.timeline.chrome import ChromeTimeline
-from pimsim.timeline.output import whole_file
+from pimsim.timeline.output import whole_text
 from pimsim.timeline.vcd import VcdTimeline, writer_module
 from pimsim.timeline.watcher import MOST_COMMANDS, Watcher
 
@@ -39,7 +39,7 @@ def timeline(
     device = device_of(config)
     span = window_clocks(window_ns, device.tCK_ps)
     module = writer_module(path) if path.name.endswith(VCD_SUFFIXES) else None
-    with whole_file(path) as file:
+    with whole_text(path) as file:
         watcher: ChromeTimeline | VcdTimeline
         if module:
             watcher = VcdTimeline(file, module, device, span, most)

@@ -5,7 +5,6 @@ The network is never asked: what is not a file here and not in the table is an e
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.files import parse_json, read_bytes
 
+LARGEST = 1 << 24  # bytes of a config.json; some list every layer
 _TABLE = "configs"
 _ALIASES = {"gpt2": "gpt2-small"}  # names of the hub
 
@@ -43,9 +44,9 @@ def load(source: str) -> Source:
     path, source = Path(source), _ALIASES.get(source, source)
     if path.is_dir():
         path = path / "config.json"
-    if path.is_file():
+    if path.is_file() or (path.exists() and source not in known()):
         name = path.stem if path.name != "config.json" else path.resolve().parent.name
-        return _source(name, str(path), path.read_bytes())
+        return _source(name, str(path), read_bytes(path, LARGEST))
     if source in known():
         return _source(source, source, (files(__package__) / _TABLE / f"{source}.json").read_bytes())
     raise InputError(
@@ -59,12 +60,7 @@ def _source(name: str, file: str, content: bytes) -> Source:
 
 
 def _parse(content: bytes, file: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise InputError(Problem(file, error.lineno, error.colno, "", f"not JSON: {error.msg}")) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(file, 1, 1, "", "not UTF-8 text")) from error
+    parsed = parse_json(content, file)
     if not isinstance(parsed, dict) or not isinstance(parsed.get("model_type"), str):
         raise InputError(
             Problem(file, 1, 1, "model_type", "missing: a Hugging Face config.json names its kind of model")

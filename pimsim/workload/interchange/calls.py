@@ -6,19 +6,17 @@ inputs.  Nothing here knows what a model looks like (see `recognise`).
 
 from __future__ import annotations
 
-import gzip
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError, Problem
+from pimsim.files import CHUNK, JsonError, inflated, json_value, open_input, parse_json, reason
 
 Shape = tuple[int, ...]
-_MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 26  # unpacked; lists of lists take 24 times as much memory
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -44,25 +42,25 @@ class Call:
 def read_bytes(path: str) -> bytes:
     """A file's content, unpacked if it is gzip; InputError if it cannot be read."""
     try:
-        data = Path(path).read_bytes()
-        if data.startswith(_GZIP_MAGIC):
-            with gzip.open(path) as file:
-                data = file.read(_MAX_BYTES + 1)
+        with open_input(path) as file:
+            magic = file.read(len(_GZIP_MAGIC))
+            file.seek(0)
+            pieces = inflated(file) if magic == _GZIP_MAGIC else iter(lambda: file.read(CHUNK), b"")
+            data = bytearray()
+            for piece in pieces:
+                data += piece
+                if len(data) > MAX_BYTES:
+                    raise InputError(
+                        _problem(path, "", f"has more than {MAX_BYTES:,} bytes; record one step, not a run")
+                    )
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(_problem(path, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")) from None
-    if len(data) > _MAX_BYTES:
-        raise InputError(_problem(path, "", "is larger than 1 GiB; record one step, not a run"))
-    return data
+        raise InputError(_problem(path, "", f"cannot be read: {reason(error)}")) from None
+    return bytes(data)
 
 
 def read_json_calls(data: bytes, path: str) -> tuple[str, list[Call]]:
     """("PyTorch execution trace" | "Kineto", its calls in order); InputError for JSON that is neither."""
-    try:
-        document = json.loads(data)
-    except json.JSONDecodeError as error:
-        raise InputError(Problem(path, error.lineno, error.colno, "", f"is not JSON: {error.msg}")) from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError(_problem(path, "", f"is not JSON: {error}")) from None
+    document = parse_json(data, path)
     if isinstance(document, dict) and isinstance(document.get("nodes"), list):
         return "PyTorch execution trace", _execution_trace(document["nodes"], path)
     events = document.get("traceEvents") if isinstance(document, dict) else document
@@ -85,7 +83,7 @@ def _execution_trace(nodes: list[Any], path: str) -> list[Call]:
             storages = tuple(_storage(value) for value in inputs["values"])
             number, parent = int(node["id"]), int(node["ctrl_deps"])
             calls.append(Call(number, str(node["name"]), parent, _shapes(inputs["shapes"]), storages))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             problems.append(_problem(path, f"nodes.{index}", f"is no node of an execution trace ({_why(error)})"))
     if problems:
         raise InputError(problems[:20])
@@ -125,7 +123,7 @@ def _kineto(events: list[Any], path: str) -> list[Call]:
         mine = [event for event in operators if (event["pid"], event["tid"]) == thread]
         mine.sort(key=lambda event: (float(event["ts"]), -float(event["dur"])))
         return list(_nested(mine))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(_problem(path, "traceEvents", f"holds a broken event ({_why(error)})")) from None
 
 
@@ -148,7 +146,7 @@ def _nested(events: list[Mapping[str, Any]]) -> Iterator[Call]:
 def call_of_text(number: int, name: str, parent: int, shapes: str) -> Call:
     """A call whose shapes are text, as Chakra ET keeps them ("[[1, 32], [], 1]")."""
     try:
-        parsed = json.loads(shapes.replace("(", "[").replace(")", "]").replace("'", '"')) if shapes else []
-    except (json.JSONDecodeError, RecursionError):
+        parsed = json_value(shapes.replace("(", "[").replace(")", "]").replace("'", '"')) if shapes else []
+    except JsonError:
         parsed = []
     return Call(number, name, parent, _shapes(parsed if isinstance(parsed, list) else []), ())

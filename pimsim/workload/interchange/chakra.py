@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from pimsim.errors import InputError, Problem
+from pimsim.files import JsonError, json_value
 from pimsim.workload.interchange import schema
 from pimsim.workload.interchange.calls import Call, call_of_text
 
@@ -178,8 +179,8 @@ def lines_of(file: ChakraFile) -> list[Line]:
 
 def _line(file: ChakraFile, where: str, text: Any) -> Line:
     try:
-        line = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        line = json_value(text) if isinstance(text, str) else None
+    except JsonError:
         line = None
     if not isinstance(line, dict):
         raise InputError(Problem(file.path, 1, 1, where, "is missing or no JSON object"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pimsim.errors import InputError, Problem
+from pimsim.files import write_bytes
 from pimsim.workload.interchange import chakra
 from pimsim.workload.interchange.calls import Call, read_bytes, read_json_calls
 from pimsim.workload.interchange.recognise import Found, recognise
@@ -99,10 +100,7 @@ def export_chakra(trace: Trace, path: str) -> tuple[str, ...]:
         return cost.flops, cost.weight_bytes + cost.kv_bytes
 
     data = chakra.to_chakra([json.loads(line) for line in dump_trace(trace).splitlines()], costs)
-    try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", key="--out") from None
+    write_bytes(path, data)
     contexts = ", ".join(f"{template} at T = {binding[CONTEXT]}" for template, binding in bindings.items())
     return (*chakra.NOT_EXPRESSED, f"contexts of the sizes: {contexts}")
 

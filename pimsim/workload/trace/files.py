@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+
+from pimsim.files import CHUNK, inflated, open_input
 
 LONGEST_LINE = 1 << 20  # bytes; an operator has a few hundred
-_CHUNK = 1 << 16
-_GZIP = 31  # zlib's window bits for a gzip header and trailer
+MOST_LINES = 500_000  # a record has about 2 kB in memory
 
 
 class FileDamage(Exception):
@@ -22,15 +22,20 @@ class FileDamage(Exception):
 
 
 def lines_of_file(path: Path) -> Iterator[bytes]:
-    """Every line with its end; OSError if the file cannot be read, FileDamage for what cannot be decompressed."""
+    """Every line with its end.
+
+    OSError or InputError if the file cannot be read, FileDamage for what cannot be decompressed or held.
+    """
     number, rest = 0, b""
-    with open(path, "rb") as stream:
-        chunks = _inflated(stream) if path.suffix == ".gz" else iter(lambda: stream.read(_CHUNK), b"")
+    with open_input(path) as stream:
+        chunks = inflated(stream) if path.suffix == ".gz" else iter(lambda: stream.read(CHUNK), b"")
         try:
             for chunk in chunks:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     number += 1
+                    if number > MOST_LINES:
+                        raise FileDamage(f"more than {MOST_LINES:,} lines", number, 1)
                     yield line + b"\n"
                 if len(rest) > LONGEST_LINE:
                     raise FileDamage(f"a line of more than {LONGEST_LINE} bytes", number + 1, 1)
@@ -39,15 +44,3 @@ def lines_of_file(path: Path) -> Iterator[bytes]:
             raise FileDamage(message, number + 1, len(rest.decode("utf-8", "replace")) + 1) from None
     if rest:
         yield rest
-
-
-def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
-    """The decompressed bytes, all that there are before an error: EOFError if the end is missing."""
-    inflater, complete = zlib.decompressobj(_GZIP), False
-    while data := inflater.unconsumed_tail or inflater.unused_data or stream.read(_CHUNK):
-        if inflater.eof:  # gzip files may be put behind each other
-            inflater = zlib.decompressobj(_GZIP)
-        yield inflater.decompress(data, _CHUNK)
-        complete = inflater.eof
-    if not complete:
-        raise EOFError("the file is cut off")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pimsim.files import JsonError, json_value
 from pimsim.workload.trace.files import FileDamage, lines_of_file
 
 DocumentPath = tuple[str, ...]
@@ -48,30 +48,11 @@ def parse_line(text: str) -> Any:
 
     _check_depth(text)
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_finite)
-    except json.JSONDecodeError as error:
-        raise LineError(LineProblem(error.pos + 1, (), f"not JSON: {_lower(error.msg)}")) from None
-    except _WrongNumber as error:
-        column = text.find(error.text) + 1
-        raise LineError(LineProblem(column, (), f"{error.text[:40]} is not a finite number")) from None
-    except ValueError:  # Python refuses to convert thousands of digits
-        digits = max(re.finditer("[0-9]+", text), key=lambda found: found.end() - found.start())
-        raise LineError(LineProblem(digits.start() + 1, (), "a number with too many digits")) from None
+        value = json_value(text, pairs)
+    except JsonError as error:
+        raise LineError(LineProblem(error.offset + 1, (), str(error))) from None
     if duplicates:
         raise LineError(*_duplicates(text))
-    return value
-
-
-class _WrongNumber(ValueError):
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _WrongNumber(text)
     return value
 
 
@@ -84,10 +65,6 @@ def _check_depth(text: str) -> None:
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
         if depth > _DEPTH:
             raise LineError(LineProblem(found.start() + 1, (), "is nested too deeply"))
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
 
 
 def _duplicates(text: str) -> Iterator[LineProblem]:

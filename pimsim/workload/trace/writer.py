@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError
+from pimsim.files import reason, write_bytes
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import (
     FORMAT,
@@ -34,9 +35,9 @@ def write_trace(trace: Trace, path: str | Path) -> Path:
     data = dump_trace(trace).encode("ascii")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_compressed(data) if path.suffix == ".gz" else data)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}", key="--out") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {reason(error)}", key="--out") from None
+    write_bytes(path, _compressed(data) if path.suffix == ".gz" else data)
     return path
 
 
