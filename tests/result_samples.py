@@ -8,7 +8,7 @@ from typing import Any
 from pimsim.config.loader import load_config
 from pimsim.config.schema import Config
 from pimsim.results.result import Result
-from pimsim.sim.tally import OperatorTally, Tally, TokenTally, total_of
+from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally, total_of
 from pimsim.workload.models import ModelShape, Workload, build
 
 SHIPPED = Path(__file__).parents[1] / "configs" / "pim-gpt.yaml"
@@ -90,7 +90,7 @@ def small_tally(prefill: bool = False) -> Tally:
         tokens.append(TokenTally("decode", step, step + (3 if prefill else 1), start, cycles))
         start += cycles
     commands = total_of(row.commands for row in rows)
-    return Tally(start, 100 if prefill else 0, 1000, commands, rows, tokens).validate()
+    return Tally(start, 100 if prefill else 0, 1000, commands, rows, TokenTallies(tokens)).validate()
 
 
 def baseline(latency_ns: float, energy_pJ: float) -> dict[str, Any]:

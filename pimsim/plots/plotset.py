@@ -39,10 +39,11 @@ class Plots:
         return breakdown.energy_breakdown(self._result.summary, ax)
 
     def latency_vs_context(self, ax: Axes | None = None) -> Axes:
-        """Time per token against the context."""
+        """Time of a decode step against its context."""
         from pimsim.plots import context
+        from pimsim.results.tables import token_columns
 
-        return context.latency_vs_context(self._result.summary, self._result.records("tokens"), ax)
+        return context.latency_vs_context(self._result.summary, token_columns(self._result.tally), ax)
 
     def speedup(self, ax: Axes | None = None) -> Axes:
         """Speedup over each baseline; ValueError without baselines."""

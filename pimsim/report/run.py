@@ -13,6 +13,7 @@ from pimsim.report import chart
 from pimsim.report.page import bars, render, script_json
 from pimsim.results.headline import energy_scale, headline, time_scale
 from pimsim.results.result import Result
+from pimsim.results.tables import token_columns
 
 # Okabe and Ito's palette, as the plots have it: what is at work in a cause or a component.
 _BLUE, _ORANGE, _SKY, _GREEN, _PURPLE, _VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
@@ -71,12 +72,12 @@ def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str,
 
 
 def _tokens(result: Result) -> chart.Chart | None:
-    records = result.records("tokens")
-    if len(records) < 2:
+    columns = token_columns(result.tally)
+    contexts, times = columns["context"], columns["latency_ns"]
+    if len(times) < 2:
         return None
-    factor, unit = time_scale(max(record["latency_ns"] for record in records))
-    times = [record["latency_ns"] / factor for record in records]
-    return chart.line([record["context"] for record in records], times, "context (tokens)", f"decode step ({unit})")
+    factor, unit = time_scale(times.max())
+    return chart.line(contexts.tolist(), (times / factor).tolist(), "context (tokens)", f"decode step ({unit})")
 
 
 def _operators(result: Result) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -123,7 +123,7 @@ class Result:
         if table == "operators":
             return tables.operator_records(self.tally, self.energy)
         if table == "tokens":
-            return tables.token_records(self.tally)
+            return list(tables.token_records(self.tally))
         raise ValueError(f"no table {table!r}; there are {' and '.join(map(repr, _TABLES))}")
 
     def to_frame(self, table: str = "operators") -> pandas.DataFrame:
@@ -131,12 +131,12 @@ class Result:
 
         ValueError for an unknown table; ImportError, saying what to install, without pandas.
         """
-        records = self.records(table)
+        records = tables.token_columns(self.tally) if table == "tokens" else self.records(table)
         try:
             import pandas
         except ImportError as error:
             raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
-        return pandas.DataFrame.from_records(records)
+        return pandas.DataFrame(records)
 
     @property
     def plot(self) -> PlotSet:
@@ -152,10 +152,11 @@ class Result:
         if the folder cannot be written.
         """
         target = Path(directory)
-        texts = {
+        texts: dict[str, str | Iterable[str]] = {
             LAST: to_json(self.summary),
             "config.resolved.yaml": dump_yaml(self.config, self.provenance),
-            **{f"{table}.csv": tables.to_csv(self.records(table)) for table in _TABLES},
+            "operators.csv": tables.csv_parts(self.records("operators")),
+            "tokens.csv": tables.csv_parts(tables.token_records(self.tally)),
         }
         if self.report:
             texts[REPORT] = self.report(self)

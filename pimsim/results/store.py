@@ -15,10 +15,11 @@ from pimsim.files import reason
 LAST = "summary.json"  # its presence says that the rest is there
 
 
-def write_files(directory: Path, texts: Mapping[str, str]) -> None:
-    """Write `texts` by file name, UTF-8, `\\n` line ends on every system."""
+def write_files(directory: Path, texts: Mapping[str, str | Iterable[str]]) -> None:
+    """Write `texts` by file name, whole or in parts, UTF-8, `\\n` line ends on every system."""
     for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8", newline="\n")
+        with open(directory / name, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines([text] if isinstance(text, str) else text)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pimsim.config.schema import Config
 from pimsim.energy.model import EnergyBreakdown
 from pimsim.results import metrics
@@ -79,7 +81,7 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
 
 def _first_token(tally: Tally) -> int:
     """DRAM clocks until the first decode step has ended."""
-    first = next(token for token in tally.tokens if token.phase == "decode")
+    first = tally.tokens[int(np.argmax(tally.tokens.of_phase("decode")))]
     return first.start_cycle + first.cycles
 
 

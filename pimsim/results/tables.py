@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
+
+from numpy.typing import NDArray
 
 from pimsim.energy.model import EnergyBreakdown
 from pimsim.results import metrics
@@ -14,6 +17,8 @@ from pimsim.sim.tally import OperatorTally, Tally
 from pimsim.text import csv_cell
 
 Record = dict[str, Any]
+
+_TOGETHER = 4096  # records that are held at once
 
 _COUNTS = ("open_cycles", "asic_busy_cycles", "adds", "multiplies", "pin_bytes", "payload_bytes", "macs")
 
@@ -43,26 +48,39 @@ def _counts(row: OperatorTally) -> Record:
     return {name: getattr(row, name) for name in _COUNTS}
 
 
-def token_records(tally: Tally) -> list[Record]:
-    """A record per decode step; start_ns counts from the start of the simulation."""
-    return [
-        {
-            "step": token.step,
-            "context": token.context,
-            "start_cycle": token.start_cycle,
-            "cycles": token.cycles,
-            "start_ns": nanoseconds(token.start_cycle, tally.tCK_ps),
-            "latency_ns": nanoseconds(token.cycles, tally.tCK_ps),
-        }
-        for token in tally.tokens
-        if token.phase == "decode"
-    ]
+def token_columns(tally: Tally) -> dict[str, NDArray[Any]]:
+    """A value per decode step in each column; start_ns counts from the start of the simulation."""
+    decode = tally.tokens.of_phase("decode")
+    counts = {name: tally.tokens.column(name)[decode] for name in ("step", "context", "start_cycle", "cycles")}
+    ns = {"start_ns": counts["start_cycle"], "latency_ns": counts["cycles"]}
+    return counts | {name: cycles * tally.tCK_ps / 1000 for name, cycles in ns.items()}
 
 
-def to_csv(records: Sequence[Record]) -> str:
-    """Records with the same keys as CSV text, `\\n` at the end of each line; no cell is a formula."""
+def token_records(tally: Tally) -> Iterator[Record]:
+    """A record per decode step, with the columns of `token_columns`."""
+    columns = token_columns(tally)
+    steps = len(columns["step"])
+    for first in range(0, steps, _TOGETHER):
+        part = [column[first : first + _TOGETHER].tolist() for column in columns.values()]
+        for values in zip(*part, strict=True):
+            yield dict(zip(columns, values, strict=True))
+
+
+def to_csv(records: Iterable[Record]) -> str:
+    """`csv_parts` as one text."""
+    return "".join(csv_parts(records))
+
+
+def csv_parts(records: Iterable[Record]) -> Iterator[str]:
+    """Records with the same keys as CSV text, in parts, `\\n` at the end of each line; no cell is a formula."""
+    rows = iter(records)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: csv_cell(value) for key, value in record.items()} for record in records)
-    return text.getvalue()
+    writer = None
+    while some := list(islice(rows, _TOGETHER)):
+        if writer is None:
+            writer = csv.DictWriter(text, fieldnames=list(some[0]), lineterminator="\n")
+            writer.writeheader()
+        writer.writerows({key: csv_cell(value) for key, value in record.items()} for record in some)
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()

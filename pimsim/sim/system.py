@@ -32,7 +32,7 @@ from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed
-from pimsim.sim.tally import OperatorTally, Tally, TokenTally
+from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally
 
 Progress = Callable[[int, int], None]
 
@@ -108,7 +108,7 @@ class System:
         self.block = -1  # number of the first copy of the part under way; -1: outside of the blocks
         self.env = simpy.Environment()
         self.counters: dict[tuple[str, str], Counter] = {}
-        self.tokens: list[TokenTally] = []
+        self.tokens = TokenTallies()
         # clocks charged so far = end of the latest instruction; when the ASIC is free; one at a time?
         self.clock = np.array([0, 0, plan.config.schedule == "paper"], np.int64)
         self.prefilled = 0
@@ -251,7 +251,7 @@ class System:
         rows = [self._row(phase, operator, counter) for (phase, operator), counter in self.counters.items()]
         commands = {name: sum(row.commands[name] for row in rows) for name in self.plan.device.command_names}
         return Tally(
-            self.accounted, self.prefilled, self.plan.device.tCK_ps, commands, tuple(rows), tuple(self.tokens)
+            self.accounted, self.prefilled, self.plan.device.tCK_ps, commands, tuple(rows), self.tokens
         ).validate()
 
     def _row(self, phase: str, operator: str, counter: Counter) -> OperatorTally:

@@ -7,15 +7,23 @@ agree to the bit.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
 
 PHASES = ("prefill", "decode")
 
 # What the PIM device and its pins do; every other cause is exposed ASIC arithmetic.
 DEVICE_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "write", "read", "refresh")
 
+_FEW = 3  # contradictions of a kind that are told
 _COUNTS = ("count", "cycles", "open_cycles", "asic_busy_cycles", "adds", "multiplies", "pin_bytes", "payload_bytes")
 
 
@@ -81,6 +89,56 @@ class TokenTally:
     cycles: int
 
 
+class TokenTallies(Sequence[TokenTally]):
+    """Steps in time order, in 40 bytes each: a run may have millions of them.
+
+    `column(name)` is a whole count of all steps at once; of "phase" it is a number, the place in PHASES.
+    """
+
+    _NAMES = ("phase", "step", "context", "start_cycle", "cycles")
+
+    def __init__(self, tokens: Iterable[TokenTally] = ()) -> None:
+        self._columns = {name: array("q") for name in self._NAMES}
+        for token in tokens:
+            self.append(token)
+
+    def append(self, token: TokenTally) -> None:
+        """Add a step."""
+        values = (PHASES.index(token.phase), token.step, token.context, token.start_cycle, token.cycles)
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column.append(value)
+
+    def column(self, name: str) -> Ints:
+        """(steps,): one count of every step."""
+        return np.array(self._columns[name], np.int64)
+
+    def of_phase(self, phase: str) -> NDArray[np.bool_]:
+        """(steps,): which of them are of a phase."""
+        of_phase: NDArray[np.bool_] = self.column("phase") == PHASES.index(phase)
+        return of_phase
+
+    def __len__(self) -> int:
+        return len(self._columns["step"])
+
+    @overload
+    def __getitem__(self, at: int) -> TokenTally: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[TokenTally]: ...
+    def __getitem__(self, at: int | slice) -> TokenTally | list[TokenTally]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        phase, *counts = (column[at] for column in self._columns.values())
+        return TokenTally(PHASES[phase], *counts)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, TokenTallies):
+            return self._columns == other._columns
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __repr__(self) -> str:
+        return f"TokenTallies({list(self[:3])!r} and on, {len(self)} in all)"
+
+
 @dataclass(frozen=True)
 class Tally:
     """A whole simulation.
@@ -94,7 +152,7 @@ class Tally:
     tCK_ps: int
     commands: Mapping[str, int]
     rows: Sequence[OperatorTally]
-    tokens: Sequence[TokenTally]
+    tokens: TokenTallies
 
     @property
     def decode_cycles(self) -> int:
@@ -135,11 +193,13 @@ class Tally:
         return found + [f"{phase} {kind} has {n} rows" for (phase, kind), n in kinds.items() if n > 1]
 
     def _token_problems(self) -> list[str]:
-        found = []
-        for before, after in zip(self.tokens, self.tokens[1:], strict=False):
-            if before.start_cycle + before.cycles != after.start_cycle:
-                found.append(f"{after.phase} step {after.step} does not start where the step before it ends")
-        decode = sum(token.cycles for token in self.tokens if token.phase == "decode")
+        start, cycles = self.tokens.column("start_cycle"), self.tokens.column("cycles")
+        torn = np.flatnonzero(start[:-1] + cycles[:-1] != start[1:]) + 1
+        found = [
+            f"{token.phase} step {token.step} does not start where the step before it ends"
+            for token in map(self.tokens.__getitem__, torn[:_FEW].tolist())
+        ]
+        decode = int(cycles[self.tokens.of_phase("decode")].sum())
         if decode != self.decode_cycles:
             found.append(f"decode steps take {decode} clocks, not {self.decode_cycles}")
         return found

@@ -36,7 +36,7 @@ def draw(result: Result, name: str, ax: Axes | None = None) -> Axes:
     [
         ("latency_breakdown", "latency (ns)", ""),
         ("energy_breakdown", "energy (nJ)", ""),
-        ("latency_vs_context", "context (tokens)", "latency (µs/token)"),
+        ("latency_vs_context", "context (tokens)", "latency (µs/step)"),
         ("speedup", "speedup (baseline latency / simulated latency)", ""),
         ("energy_ratio", "energy ratio (baseline energy / simulated energy)", ""),
     ],

@@ -8,7 +8,7 @@ import sys
 from io import StringIO
 from math import fsum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -142,17 +142,11 @@ def test_to_frame_without_pandas_says_what_to_install(monkeypatch: pytest.Monkey
         small_result().to_frame("tokens")
 
 
-def test_to_frame_gives_the_records_to_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Frame:
-        @staticmethod
-        def from_records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            return rows
-
-    class Pandas:
-        DataFrame = Frame
-
-    monkeypatch.setitem(sys.modules, "pandas", Pandas)
-    assert small_result().to_frame("tokens") == small_result().records("tokens")
+def test_to_frame_gives_the_records_to_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    for table in ("operators", "tokens"):
+        records = small_result().records(table)
+        assert small_result().to_frame(table).equals(pandas.DataFrame.from_records(records))
 
 
 def test_html_names_model_and_latency_and_escapes_what_the_user_wrote() -> None:

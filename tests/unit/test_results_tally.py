@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pimsim.sim.tally import OperatorTally, Tally, TallyError, TokenTally
+from pimsim.sim.tally import OperatorTally, Tally, TallyError, TokenTallies, TokenTally
 from tests.result_samples import small_tally
 
 
@@ -51,7 +51,7 @@ def test_a_row_that_contradicts_itself_is_refused(changes: dict[str, object], me
         ({"cycles": 1001}, "cycles of all rows sum to 1000, not 1001"),
         ({"prefill_cycles": 1}, "cycles of the prefill rows sum to 0, not 1"),
         ({"commands": {"MACAB": 1}}, "MACAB of all rows sum to 400, not 1"),
-        ({"tokens": [TokenTally("decode", 1, 1, 0, 999)]}, "decode steps take 999 clocks, not 1000"),
+        ({"tokens": TokenTallies([TokenTally("decode", 1, 1, 0, 999)])}, "decode steps take 999 clocks, not 1000"),
     ],
 )
 def test_rows_that_do_not_sum_to_the_total_are_refused(changes: dict[str, object], message: str) -> None:
@@ -70,4 +70,13 @@ def test_a_gap_between_steps_is_refused() -> None:
     tally = small_tally()
     tokens = [tally.tokens[0], replace(tally.tokens[1], start_cycle=301), tally.tokens[2]]
     with pytest.raises(TallyError, match="decode step 1 does not start"):
-        replace(tally, tokens=tokens).validate()
+        replace(tally, tokens=TokenTallies(tokens)).validate()
+
+
+def test_tokens_are_kept_as_they_were_given() -> None:
+    given = [TokenTally("prefill", 1, 1, 0, 7), TokenTally("decode", 1, 2, 7, 5), TokenTally("decode", 2, 3, 12, 9)]
+    kept = TokenTallies(given)
+    assert list(kept) == given and kept == TokenTallies(given) and kept != TokenTallies(given[:2])
+    assert kept[-1] == given[-1] and kept[1:] == given[1:]
+    assert kept.column("context").tolist() == [1, 2, 3]
+    assert kept.of_phase("decode").tolist() == [False, True, True]
