@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import random
+import re
 import sys
 import tempfile
 import time
@@ -32,6 +33,10 @@ _VALUES = (
     b'"T*T"', b'"-T"', b"[]", b"{}", b'"\\ud800"', b'"step"', b'"input"', b'"lineer"', b"[[[[[[]]]]]]", b'"1.7"',
     b'{"a":1,"a":2}', b'"' + b"x" * 300 + b'"', b"1" * 5000, b"[" * 60,
 )  # fmt: skip
+
+_NUMBER = re.compile(rb"\b[0-9]{1,9}\b")
+_ID = re.compile(rb'"id":"([^"]*)"')
+_DEPS = re.compile(rb'"deps":\[[^]]*\]')
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -87,6 +92,38 @@ def _value(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + chance.choice(_VALUES) + data[min(ends, default=len(data)) :]
 
 
+def _number(data: bytes, chance: random.Random) -> bytes:
+    """Another number in the place of one: a little more, twice as much, or one that stands elsewhere."""
+    numbers = list(_NUMBER.finditer(data))
+    if not numbers:
+        return data
+    found, other = chance.choice(numbers), chance.choice(numbers)
+    value = int(found[0])
+    new = chance.choice((b"%d" % (value + 1), b"%d" % (2 * value), b"%d" % (value // 2), other[0]))
+    return data[: found.start()] + new + data[found.end() :]
+
+
+def _slice(data: bytes, chance: random.Random) -> bytes:
+    """A `take` of something, in one operator."""
+    names = _ID.findall(data) or [b"x"]
+    ops = [found.start() for found in _DEPS.finditer(data)]
+    if not ops:
+        return data
+    at, size = chance.choice(ops), chance.choice((1, 64, 10**9))
+    take = b'"take":{"%s":[%d,%d]},' % (chance.choice(names), chance.choice((0, 0, 3)), size)
+    return data[:at] + take + data[at:]
+
+
+def _dep(data: bytes, chance: random.Random) -> bytes:
+    """Other dependencies for one operator: one more, or those of another."""
+    names, lists = _ID.findall(data), list(_DEPS.finditer(data))
+    if not lists or not names:
+        return data
+    found, other = chance.choice(lists), chance.choice(lists)
+    more = found[0][:-1] + b',"' + chance.choice(names) + b'"]'
+    return data[: found.start()] + chance.choice((other[0], more, b'"deps":[]')) + data[found.end() :]
+
+
 def _key(data: bytes, chance: random.Random) -> bytes:
     """Another name for a random key, of this file or none."""
     words = data.split(b'"')
@@ -98,7 +135,8 @@ def _key(data: bytes, chance: random.Random) -> bytes:
 
 
 _MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    _flip, _cut, _remove, _lines(_drop), _lines(_double), _lines(_swap), _value, _value, _value, _key, _key,
+    _flip, _cut, _remove, _lines(_drop), _lines(_double), _lines(_swap), _value, _value, _value, _key, _key, _number,
+    _number, _number, _slice, _dep, _dep,
 )  # fmt: skip
 
 

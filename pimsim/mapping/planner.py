@@ -169,9 +169,10 @@ class Planner:
         return has_bias
 
     def _chosen(self, operator: Operator, vector: int) -> list[tuple[int, ...]]:
-        """The experts of a vector in each block; all linears between two routers agree."""
-        token, sequence = divmod(vector, self.batch)
-        routing, context = self.plan.routing, self.contexts[token]
+        """The experts of a vector in each block; all linears between two routers, and all rows of a token, agree."""
+        token, row = divmod(vector, self.batch * operator.rows)
+        routing, sequence = self.plan.routing, row // operator.rows
+        context = self.contexts[token] if operator.per == "token" else self.contexts[-1]
         return [
             routing.choose(operator.experts, operator.active, context, sequence, block, self.routers)
             for block in range(self.plan.workload.repeats(operator))

@@ -159,6 +159,7 @@ class Operator:
     tables: rows of each table of an embedding, tokens first, then positions.
     aten, kernels: ATen operators and device kernels recorded for one execution (None:
     not recorded).
+    take: of a dependency the first element and how many, where not all are read.
     line: where the operator stands in a trace (0: it comes from no file).
     What a checkpoint or a recorder calls things is no part of the graph: see `NOTES`.
 
@@ -191,6 +192,7 @@ class Operator:
     table_names: tuple[str, ...] = ()
     aten: int | None = None
     kernels: int | None = None
+    take: tuple[tuple[str, int, int], ...] = ()
     line: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -329,7 +331,7 @@ class Operator:
 
 
 # What a checkpoint or a recorder calls things, and what it counted: not what is computed.
-NOTES = ("weight", "layout", "table_names", "aten", "kernels", "line")
+NOTES = ("weight", "layout", "table_names", "aten", "kernels", "take", "line")
 
 # The ops that a field means something to; others keep its default.
 _FIELDS_OF = {

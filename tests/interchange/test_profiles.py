@@ -89,6 +89,26 @@ def test_imported_trace_schedules_the_steps_asked_for_and_lists_what_is_lost() -
         assert lost in listed
 
 
+TYPES = "data types: weights fp32, activations fp32, K and V fp32 in the profile, written as bf16"
+
+
+@pytest.mark.parametrize("kind", ["et", "kineto"])
+@pytest.mark.parametrize("name", ["gpt2-eager", "gpt2-sdpa", "qwen2-eager", "qwen2-sdpa"])
+def test_data_types_that_are_not_kept_are_listed(name: str, kind: str) -> None:
+    assert TYPES in import_file(str(SAMPLES / f"{name}.{kind}.json.gz"), "x", 1).notes
+
+
+def test_data_types_that_are_kept_or_missing_are_told_apart(tmp_path: Path) -> None:
+    document = json.dumps(sample("gpt2-eager.et"))
+    path = tmp_path / "p.json"
+    path.write_text(document.replace("Tensor(float)", "Tensor(c10::BFloat16)"))
+    assert not any("data types" in note for note in import_file(str(path), "x", 1).notes)
+    path.write_text(document.replace("Tensor(float)", "Tensor(c10::Half)"))
+    assert TYPES.replace("fp32", "fp16") in import_file(str(path), "x", 1).notes
+    path.write_text(document.replace('"types"', '"kinds"'))
+    assert "data types are not in this profile: all are taken as bf16" in import_file(str(path), "x", 1).notes
+
+
 def node(document: Document, name: str, occurrence: int = 0) -> Document:
     nodes = sorted(document["nodes"], key=lambda n: n["id"])
     tops = [n for n in nodes if n["name"] == name]

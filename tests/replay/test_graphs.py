@@ -186,7 +186,7 @@ def test_the_hash_is_of_what_is_computed() -> None:
         changed = (replace(o, **changes) if o.name == name else o for o in workload.operators)  # type: ignore[arg-type]
         return replace(workload, operators=tuple(changed)).sha256()
 
-    noted = {"weight": "x", "layout": "in_out", "aten": 3, "kernels": 2, "line": 9}
+    noted = {"weight": "x", "layout": "in_out", "aten": 3, "kernels": 2, "take": (("q", 0, 4),), "line": 9}
     assert set(noted) | {"table_names"} == set(NOTES)
     assert {hashed("q", **{key: value}) for key, value in noted.items()} == {workload.sha256()}
     assert hashed("embed", table_names=("x",)) == workload.sha256()

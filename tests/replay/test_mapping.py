@@ -5,6 +5,7 @@ Shipped device: 8 channels of 16 banks, columns of 16 elements, 64 columns a row
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,6 +177,23 @@ def test_a_token_has_the_same_experts_however_many_are_decoded_at_once() -> None
 
     assert bases(2, tokens=2) == bases(1, tokens=1) + bases(2, tokens=1)
     assert bases(1, tokens=1) != bases(2, tokens=1)
+
+
+def test_all_rows_of_a_token_go_through_its_experts() -> None:
+    """Two vectors a token are two products with each of its experts, those that one vector would have."""
+    plan = plan_of(**model(experts=8, active_experts=2), workload__batch=3, workload__routing="sampled")
+    whole = plan.workload
+    halves = [replace(o, rows=2, inputs=o.inputs // 2) if o.name == "ffn_up" else o for o in whole.operators]
+    split = compile_plan(plan.config, replace(whole, operators=tuple(halves)))
+
+    def experts(plan: Plan) -> list[int]:
+        bases = plan.memory.regions["ffn_up"].bases
+        step = plan.step(4, head=False, tokens=2).block
+        return [bases.index(i.bases[0]) for i in step if i.operator == "ffn_up"]
+
+    one, two = experts(plan), experts(split)
+    pairs = [one[i : i + 2] for i in range(0, len(one), 2)]
+    assert two == [expert for pair in pairs for expert in pair * 2]
 
 
 # ---- what waits for what ----------------------------------------------------------------------

@@ -82,9 +82,13 @@ def loaded(write: Write, *changes: tuple[str, str]) -> Trace:
         (('"kv_len":"T"', '"kv_len":"2*T"'), 4, "head_groups.0.kv_len", "attends to all T tokens"),
         (('"kv_len":"T"', '"kv_len":7'), 4, "head_groups.0.kv_len", "attends to all T tokens"),
         (
-            ('"in":8,"out":24,"weight":{"bias":true}', '"in":"T","out":24,"weight":{"bias":true}'),
-            3,
-            "in",
+            (
+                '{"type":"schedule"',
+                '{"type":"op","template":"decode","id":"wide","scope":"once_after","role":"ffn_up","op":"linear","in":8,'
+                '"out":"T","deps":["input"]}\n{"type":"schedule"',
+            ),
+            5,
+            "out",
             "do not change with T",
         ),
         (

@@ -28,12 +28,13 @@ def _schedule() -> Iterator[str]:
 
 
 def _templates(count: int) -> Iterator[str]:
-    """Templates of 500 operators each."""
+    """Templates of 501 operators each."""
     yield SMALL[0]
     for t in range(count):
         yield SMALL[1].replace('"decode"', f'"t{t}"')
         for i in range(500):
             yield SMALL[2].replace('"decode"', f'"t{t}"').replace('"qkv","scope"', f'"q{i}","scope"')
+        yield SMALL[3].replace('"decode"', f'"t{t}"').replace('["qkv"]', '["q499"]')
 
 
 def _write(path: Path, lines: Iterator[str]) -> Path:

@@ -47,7 +47,6 @@ class _Names:
         return [self._operator(node) for node in self._nodes if node.scope == scope and node.layer == layer]
 
     def _operator(self, node: Node) -> Operator:
-        attention = {"heads": node.heads, "kv_heads": node.kv_heads, "head_dim": node.head_dim}
         return Operator(
             node.name,
             node.role,
@@ -56,6 +55,9 @@ class _Names:
             node.inputs,
             node.outputs,
             bias=node.bias,
+            heads=node.heads,
+            kv_heads=node.kv_heads,
+            head_dim=node.head_dim,
             tied=self._embedding if node.tied else "",
             deps=self._deps(node),
             window=node.window,
@@ -70,7 +72,6 @@ class _Names:
             table_names=node.table_names,
             aten=node.aten,
             kernels=node.kernels,
-            **attention,
         )
 
     def _deps(self, node: Node) -> tuple[str, ...]:

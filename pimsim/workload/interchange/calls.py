@@ -18,6 +18,17 @@ from pimsim.files import CHUNK, JsonError, inflated, json_value, open_input, par
 Shape = tuple[int, ...]
 MAX_BYTES = 1 << 26  # unpacked; lists of lists take 24 times as much memory
 _GZIP_MAGIC = b"\x1f\x8b"
+# PyTorch's names of data types as traces call them.
+_DATA_TYPES = {
+    "float": "fp32",
+    "double": "fp64",
+    "c10::Half": "fp16",
+    "c10::BFloat16": "bf16",
+    "c10::Float8_e4m3fn": "fp8",
+    "c10::Float8_e5m2": "fp8",
+    "signed char": "int8",
+    "unsigned char": "uint8",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Call:
 
     shapes: of each input, () for what is no tensor.  storages: identity of each input's
     memory where the profile has it, else 0.  parent: `number` of the call around it, or -1.
+    types: data type of each input as a trace calls it, or as the profile does; () if it says none.
     """
 
     number: int
@@ -33,10 +45,15 @@ class Call:
     parent: int
     shapes: tuple[Shape, ...]
     storages: tuple[int, ...]
+    types: tuple[str, ...] = ()
 
     def shape(self, index: int) -> Shape:
         """The shape of one input, () if there is none."""
         return self.shapes[index] if index < len(self.shapes) else ()
+
+    def data_type(self, index: int) -> str:
+        """The data type of one input, "" if it is not known."""
+        return self.types[index] if index < len(self.types) else ""
 
 
 def read_bytes(path: str) -> bytes:
@@ -82,7 +99,8 @@ def _execution_trace(nodes: list[Any], path: str) -> list[Call]:
             inputs = node["inputs"]
             storages = tuple(_storage(value) for value in inputs["values"])
             number, parent = int(node["id"]), int(node["ctrl_deps"])
-            calls.append(Call(number, str(node["name"]), parent, _shapes(inputs["shapes"]), storages))
+            types = _types(inputs.get("types"))
+            calls.append(Call(number, str(node["name"]), parent, _shapes(inputs["shapes"]), storages, types))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             problems.append(_problem(path, f"nodes.{index}", f"is no node of an execution trace ({_why(error)})"))
     if problems:
@@ -103,6 +121,18 @@ def _shape(shape: Any) -> Shape:
     if isinstance(shape, (list, tuple)) and all(isinstance(n, int) and not isinstance(n, bool) for n in shape):
         return tuple(shape)
     return ()
+
+
+def _types(names: Any) -> tuple[str, ...]:
+    """The data types of inputs, "Tensor(float)" or "float"; "" for what is no tensor of numbers."""
+    if not isinstance(names, (list, tuple)):
+        return ()
+    return tuple(_type(name) for name in names)
+
+
+def _type(name: Any) -> str:
+    bare = name.removeprefix("Tensor(").removesuffix(")") if isinstance(name, str) else ""
+    return _DATA_TYPES.get(bare, bare.removeprefix("c10::") if bare.startswith("c10::") else "")
 
 
 def _storage(value: Any) -> int:
@@ -140,13 +170,15 @@ def _nested(events: list[Mapping[str, Any]]) -> Iterator[Call]:
             open_.pop()
         parent = open_[-1][1] if open_ else -1
         open_.append((end, number))
-        yield Call(number, str(event["name"]), parent, _shapes(event["args"].get("Input Dims", ())), ())
+        types = _types(event["args"].get("Input type"))
+        yield Call(number, str(event["name"]), parent, _shapes(event["args"].get("Input Dims", ())), (), types)
 
 
-def call_of_text(number: int, name: str, parent: int, shapes: str) -> Call:
-    """A call whose shapes are text, as Chakra ET keeps them ("[[1, 32], [], 1]")."""
+def call_of_text(number: int, name: str, parent: int, shapes: str, types: str) -> Call:
+    """A call whose shapes and types are text, as Chakra ET keeps them ("[[1, 32], [], 1]")."""
     try:
         parsed = json_value(shapes.replace("(", "[").replace(")", "]").replace("'", '"')) if shapes else []
     except JsonError:
         parsed = []
-    return Call(number, name, parent, _shapes(parsed if isinstance(parsed, list) else []), ())
+    named = _types([part.strip(" []'\"") for part in types.split(",")]) if types else ()
+    return Call(number, name, parent, _shapes(parsed if isinstance(parsed, list) else []), (), named)

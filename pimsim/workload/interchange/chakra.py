@@ -211,7 +211,8 @@ def calls_of(file: ChakraFile) -> list[Call]:
     calls = []
     for node in file.nodes:
         parent = int(node.ctrl_deps[0]) if node.ctrl_deps else -1
-        calls.append(call_of_text(int(node.id), str(node.name), parent, str(node.inputs.shapes)))
+        shapes, types = str(node.inputs.shapes), str(node.inputs.types)
+        calls.append(call_of_text(int(node.id), str(node.name), parent, shapes, types))
     return sorted(calls, key=lambda call: call.number)
 
 

@@ -22,6 +22,7 @@ _LINEARS = ("linear", "addmm", "mm")
 _PRODUCTS = ("matmul", "bmm", "baddbmm")
 _FUSED = "scaled_dot_product"
 _UNKNOWN = "unknown"
+_DATA_TYPE = "bf16"  # that an imported trace says
 _ELEMENTWISE = ("add", "mul", "neg", "softmax", "_softmax", "topk")
 # Calls that move or view data, or prepare masks and positions: a launch, but no operator of the graph.
 _SILENT = (
@@ -68,8 +69,25 @@ def recognise(calls: Sequence[Call], path: str, name: str) -> Found:
     workload = step.workload(name)
     step.check(workload)
     queries, context, batch = step.tokens
+    step.notes += _data_types(step)
     several = (f"{len(steps)} steps: the last one is taken",) if len(steps) > 1 else ()
     return Found(workload, context, queries, batch, (*several, *step.notes), silent)
+
+
+def _data_types(step: _Step) -> list[str]:
+    """What the profile says of data types that a trace of BF16 does not keep."""
+    products = [(mark.call, 2, 1) if mark.call.name.endswith("addmm") else (mark.call, 1, 0) for mark in step.linears]
+    found = {
+        "weights": [call.data_type(weight) for call, weight, _ in products]
+        + [mark.call.data_type(0) for mark in step.tables],
+        "activations": [call.data_type(vector) for call, _, vector in products],
+        "K and V": [mark.call.data_type(1) for mark in step.attentions],
+    }
+    known = {what: [name for name in dict.fromkeys(names) if name] for what, names in found.items()}
+    if not any(known.values()):
+        return [f"data types are not in this profile: all are taken as {_DATA_TYPE}"]
+    other = [f"{what} {' and '.join(names)}" for what, names in known.items() if names and names != [_DATA_TYPE]]
+    return [f"data types: {', '.join(other)} in the profile, written as {_DATA_TYPE}"] if other else []
 
 
 def _error(path: str, call: Call | None, message: str) -> InputError:

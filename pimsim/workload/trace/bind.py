@@ -154,6 +154,9 @@ def _not_replayed(record: OpRecord) -> Iterator[tuple[str, str]]:
     for key, expr in (("in", record.inputs), ("out", record.outputs), ("rows", record.rows)):
         if expr.slope(CONTEXT):
             yield key, f"{expr}: a replay needs sizes that do not change with {CONTEXT}"
+    queries = sum(group.heads * group.head_dim for group in record.head_groups)
+    if record.head_groups and record.inputs == Expr(queries):
+        yield "in", f"{queries} are queries alone: a replay appends K and V, and has none that are there already"
     if len(record.head_groups) > 1:
         yield "head_groups", f"{len(record.head_groups)} groups of heads; a replay needs one"
     for i, group in enumerate(record.head_groups):
@@ -307,6 +310,7 @@ def _record(template: str, operator: Operator) -> OpRecord:
         operator.active,
         operator.deps,
         launch,
+        take={name: (first, count) for name, first, count in operator.take},
     )
 
 

@@ -109,5 +109,6 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         table_names=tuple(table.name for table in record.tables),
         aten=launch.aten if launch else None,
         kernels=launch.kernels if launch else None,
+        take=tuple((name, *part) for name, part in record.take.items()),
         line=record.line,
     )

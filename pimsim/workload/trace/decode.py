@@ -110,6 +110,7 @@ def _op(value: Values, weights: str, extra: Values, line: int) -> OpRecord:
         tuple(value["deps"]),
         _launch(value.get("launch")),
         extra,
+        {name: (first, count) for name, (first, count) in value.get("take", {}).items()},
         line,
     )
 

@@ -44,18 +44,18 @@ class Dependencies:
     incomplete: bool = False
     _later: list[_Later] = field(default_factory=list)
 
-    def add(self, op: OpRecord, line: Line) -> None:
-        """Take in an operator, and note what is wrong with its name and dependencies."""
+    def add(self, op: OpRecord, line: Line) -> bool:
+        """Take in an operator, and note what is wrong with its name and dependencies; False if its name is taken."""
         if op.id in self.ops or op.id == INPUT:
             what = "means what enters the scope" if op.id == INPUT else f"is taken by line {self.ops[op.id].line}"
             line.problem("id", f"{op.id!r} {what}; an operator's name is its own")
-            return
+            return False
         for i, name in enumerate(op.deps):
             self._depend(op, name, f"deps.{i}", line)
         if op.weight.tied:
             self._tie(op, line)
-        self._fit(op, line)
         self.ops[op.id] = op
+        return True
 
     def _depend(self, op: OpRecord, name: str, key: str, line: Line) -> None:
         before = self.ops.get(name)
@@ -77,15 +77,9 @@ class Dependencies:
         elif table.tables and (op.inputs, op.outputs) != (table.outputs, Expr(table.tables[0].rows)):
             sizes = f"{table.outputs} x {table.tables[0].rows}"
             line.problem("weight.tied", f"the table of {table.id!r} is {sizes}, not {op.inputs} x {op.outputs}")
-
-    def _fit(self, op: OpRecord, line: Line) -> None:
-        """A linear with one dependency takes in as many elements as that gives out."""
-        before = self.ops.get(op.deps[0]) if len(op.deps) == 1 else None
-        if op.op != "linear" or before is None or op.rows.terms or before.rows.terms:
-            return
-        given = before.outputs.scaled(before.rows.constant)
-        if op.inputs.scaled(op.rows.constant) != given:
-            line.problem("in", f"is {op.inputs}, but {before.id!r} gives {given} elements")
+        elif table.weight.bits != op.weight.bits:
+            has = f"the table of {table.id!r} has {table.weight.bits}"
+            line.problem("weight.bits", f"is {op.weight.bits}, but {has}: they are the same weights")
 
     def close(self) -> None:
         """The template has ended: what was to come later is in a cycle, in the wrong order or missing."""

@@ -211,6 +211,27 @@ class Steps(Kind):
 
 
 @dataclass(frozen=True)
+class Slice(Kind):
+    """The first element and how many."""
+
+    def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
+        if not isinstance(value, list) or len(value) != 2:
+            what = f"a list of {len(value)}" if isinstance(value, list) else _name_of(value)
+            sink.report(path, f"must be [offset, size], not {what}", 0)
+            return
+        Count(0).check(value[0], (*path, "0"), sink)
+        Count(1).check(value[1], (*path, "1"), sink)
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "prefixItems": [Count(0).schema(), Count(1).schema()],
+            "items": False,
+            "minItems": 2,
+        }
+
+
+@dataclass(frozen=True)
 class Names(Kind):
     """An object whose keys are the user's own; `names` of keys are symbols."""
 

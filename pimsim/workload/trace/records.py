@@ -151,7 +151,10 @@ class HeadGroup:
 
 @dataclass(frozen=True)
 class OpRecord:
-    """An operator of a template; what the fields mean is said in `pimsim.workload.ops.Operator`."""
+    """An operator of a template; what the fields mean is said in `pimsim.workload.ops.Operator`.
+
+    take: of a dependency the first element and how many, where not all are read.
+    """
 
     template: str
     id: str
@@ -172,6 +175,7 @@ class OpRecord:
     deps: tuple[str, ...] = ()
     launch: Launch | None = None
     extra: Extra = field(default_factory=dict)
+    take: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     line: int = field(default=0, compare=False)
 
 

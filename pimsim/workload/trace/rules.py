@@ -16,8 +16,10 @@ from pimsim.workload.ops import Operator
 from pimsim.workload.trace.cost import Cost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
 from pimsim.workload.trace.expr import Expr
+from pimsim.workload.trace.flow import Flow
 from pimsim.workload.trace.records import (
     CONTEXT,
+    DATA_TYPE_BITS,
     QUERY,
     STEP,
     SYMBOLS,
@@ -28,6 +30,7 @@ from pimsim.workload.trace.records import (
     Schedule,
     Template,
 )
+from pimsim.workload.trace.sizes import Sizes
 
 MOST_OPS = 1 << 16  # in a template
 MOST_TEMPLATES = 4096
@@ -99,9 +102,11 @@ class Rules:
         self.templates: dict[str, _Known] = {}
         self.open: _Known | None = None
         self.dependencies = Dependencies()
+        self.flow: Sizes | None = None  # of the open template
         self.sizes = 0
         self.scheduled = False
         self.unread = False  # a line could not be read at all: what is missing may have been there
+        self.bits: set[int] = set()  # of the matrices so far
         self._check_header()
 
     def check(self, record: Record, line: Line) -> None:
@@ -131,6 +136,7 @@ class Rules:
             self.line.problem("", "no template follows the header")
         for number, check in enumerate(self.header.checks):
             self._compare(number, check)
+        self._compare_bits()
         parameters = self.header.model.parameters
         for known in self.templates.values():
             if parameters is not None and not known.incomplete and known.parameters not in (None, parameters):
@@ -138,6 +144,16 @@ class Rules:
                 self.line.problem("model.parameters", message)
 
     # ---- header
+
+    def _compare_bits(self) -> None:
+        """The data type of weights is that of at least one matrix; each may say another."""
+        stated = self.header.weights
+        if self.unread or any(known.incomplete for known in self.templates.values()):
+            return
+        if self.bits and DATA_TYPE_BITS[stated] not in self.bits:
+            found = " or ".join(map(str, sorted(self.bits)[:4]))
+            message = f"{stated} has {DATA_TYPE_BITS[stated]} bits, but every matrix says that it has {found}"
+            self.line.problem("data_types.weights", message)
 
     def _check_header(self) -> None:
         header = self.header
@@ -149,6 +165,9 @@ class Rules:
         if header.model.config_sha256 not in ("", header.model.sizes_sha256):
             message = f"is not that of the sizes, which is {header.model.sizes_sha256}"
             self.line.problem("model.config_sha256", message)
+        if header.model.heads % header.model.kv_heads:
+            message = f"{header.model.kv_heads} heads of K and V do not divide {header.model.heads} heads"
+            self.line.problem("model.kv_heads", message)
         if header.routing and sum(header.routing) <= 0:
             self.line.problem("routing.weights", "are all 0")
         self.bound = {i for i, check in enumerate(header.checks) if self._is_bound(i, check.binding)}
@@ -181,6 +200,7 @@ class Rules:
             line.problem("repeat", f"{product} layers, but the model has {layers}")
         self.open = _Known(template, line)
         self.dependencies = Dependencies()
+        self.flow = Sizes(self.header, self.line, template, line, Flow(self.dependencies.ops))
         self.templates.setdefault(template.id, self.open)
 
     def _close(self) -> None:
@@ -188,7 +208,9 @@ class Rules:
         self.dependencies.close()
         if self.open is not None and not self.dependencies.ops and not self.open.incomplete:
             self.open.line.problem("id", f"template {self.open.template.id!r} has no operators")
-        self.open = None
+        if self.open is not None and self.flow is not None and self.dependencies.ops:
+            self.flow.close(self.open.incomplete or self.unread)
+        self.open, self.flow = None, None
         self.dependencies = Dependencies()
 
     # ---- operators
@@ -201,17 +223,24 @@ class Rules:
             hint = "" if op.template in self.templates else did_you_mean(op.template[:40], self.templates)
             where = f"the template above is {known.template.id!r}" if known else "no template is right above"
             line.problem("template", f"{op.template!r}, but {where}{hint}")
+            if known is not None:
+                known.incomplete = True
             return
         if len(self.dependencies.ops) >= MOST_OPS:
             line.problem("id", f"more than {MOST_OPS} operators in a template; fold layers that repeat")
+            known.incomplete = True
             return
-        self.dependencies.add(op, line)
+        named = self.dependencies.add(op, line)
+        if op.op == "linear":
+            self.bits.add(op.weight.bits)
         wrong = [*self._wrong_kind(op), *self._undeclared(op)]
         for key, message in wrong:
             line.problem(key, message)
             known.incomplete = True
         if not wrong:
             self._price(op, known, line)
+        if named and self.flow is not None:
+            (self.flow.skip(op) if wrong else self.flow.add(op, line))
 
     def _wrong_kind(self, op: OpRecord) -> Iterator[tuple[str, str]]:
         """Keys that an operator of its kind must have, or must not."""

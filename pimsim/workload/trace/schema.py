@@ -18,6 +18,7 @@ from pimsim.workload.trace.fields import (
     Object,
     Sink,
     Size,
+    Slice,
     Steps,
     Text,
 )
@@ -190,6 +191,12 @@ OP = Object(
             "of what a router chooses",
         ),
         Field("deps", Items(Text()), "operators before it in its scope whose results it reads, or `input`", True),
+        Field(
+            "take",
+            Names(Slice(), symbols=False),
+            "1.1: of a dependency [offset, size], where not all that it gives is read",
+            default="all of each",
+        ),
         Field("launch", _LAUNCH, "what one execution launched, in eager mode", default="not recorded"),
     )
 )

@@ -10,10 +10,21 @@ from typing import Any
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.workload.trace.cost import Cost, cost_of
 from pimsim.workload.trace.reader import MOST_PROBLEMS, Findings, checked_records
-from pimsim.workload.trace.records import BATCH, CONTEXT, QUERY, Header, OpRecord, Schedule, Template
+from pimsim.workload.trace.records import (
+    BATCH,
+    CONTEXT,
+    DATA_TYPE_BITS,
+    QUERY,
+    STORED_OPS,
+    Header,
+    OpRecord,
+    Schedule,
+    Template,
+)
 
 BINDING = {CONTEXT: 1024, BATCH: 1, QUERY: 1}
 _MOST_LINES = 20  # of a schedule that are shown
+_MOST_NAMES = 4  # of operators on a line
 
 
 @dataclass
@@ -46,7 +57,10 @@ class Share:
 
 @dataclass
 class Overview:
-    """What `show` prints of a file; the shares are by template and role, in the order of their first operator."""
+    """What `show` prints of a file; the shares are by template and role, in the order of their first operator.
+
+    other_bits: the operators whose weights are not of the header's data type, by their bits.
+    """
 
     file: str
     header: Header
@@ -55,6 +69,7 @@ class Overview:
     shares: dict[str, dict[str, Share]] = field(default_factory=dict)
     schedule: list[Schedule] = field(default_factory=list)
     schedule_lines: int = 0
+    other_bits: dict[int, list[str]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
 
@@ -108,6 +123,10 @@ def _share(found: Overview, op: OpRecord) -> list[Problem]:
         return []
     except ValueError as error:
         return [Problem(found.file, op.line, 1, "", f"at {_binding(found.binding)}: {error}")]
+    bits = op.weight.bits
+    if op.op in STORED_OPS and bits != DATA_TYPE_BITS[found.header.weights]:
+        known = found.other_bits.setdefault(bits, [])
+        known += [op.id] if op.id not in known else []
     share = found.shares[op.template].setdefault(op.role, Share())
     share.add(op, cost, template.count if op.scope == "block" else 1)
     return []
@@ -138,6 +157,9 @@ def _header_lines(found: Overview) -> Iterator[str]:
     if model.parameters is not None:
         yield f"            {model.parameters:,} parameters"
     yield f"data types  weights {header.weights}, activations {header.activations}, K and V {header.kv}"
+    for bits, names in sorted(found.other_bits.items()):
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        yield f"            weights of {bits} bits: {', '.join(names[:_MOST_NAMES])}{more}"
     if header.routing is not None:
         yield f"routing     {', '.join(f'{weight:g}' for weight in header.routing) or 'uniform'}"
     for name, text in header.producer.items():
@@ -196,6 +218,12 @@ def as_dict(found: Overview) -> dict[str, Any]:
         "file": found.file,
         "version": found.header.version,
         "model": vars(found.header.model),
+        "data_types": {
+            "weights": found.header.weights,
+            "activations": found.header.activations,
+            "kv": found.header.kv,
+            "other_bits": {str(bits): names for bits, names in sorted(found.other_bits.items())},
+        },
         "binding": dict(found.binding),
         "templates": {
             id: {

@@ -152,6 +152,7 @@ def _op(op: OpRecord, weights: str) -> dict[str, Any]:
         softcap=op.softcap or None,
         experts=None if op.experts == 1 else {"count": op.experts, "active": op.active},
         deps=list(op.deps),
+        take={name: list(part) for name, part in op.take.items()} or None,
         launch=_launch(op.launch),
     )
 
