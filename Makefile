@@ -1,18 +1,29 @@
-# make run    set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
-# make test   set up and run every check
-# make test-trace  the tests that need torch and transformers, which it installs (large)
-# make docs       build the documentation into build/docs, warnings as errors
-# make notebooks  run the notebooks and render them beside their scripts
-# make clean  remove everything that the two leave behind
+# make run            set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
+# make test           set up and run every check but those below
+# make test-trace     the tests that need torch and transformers, with the oldest and the newest transformers that
+#                     pyproject.toml allows (1.3 GB in .venv-trace)
+# make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
+# make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
+# make docs           build the documentation into build/docs, warnings as errors
+# make notebooks      run the notebooks and render them beside their scripts
+# make clean          remove everything that these leave behind
 
 PYTHON ?= python3
 BIN := .venv/bin
+TRACE := .venv-trace/bin
+OLDEST := .venv-oldest/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+VERSIONS := $(PYTHON) .ci/versions.py
+CASES ?= 20
+
+# A process for each core; tests that share what their file prepares stay in one (tests/conftest.py).
+PARALLEL := --numprocesses=logical --maxprocesses=16 --dist=loadgroup --no-loadscope-reorder
 
 # Nothing is left outside the clone: no pip cache, no font cache of matplotlib.
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: run test docs clean notebooks
+.PHONY: run test test-trace test-versions test-long docs clean notebooks
 
 run: .venv/installed
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -22,8 +33,35 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict pimsim
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q --basetemp=.venv/pytest
+	$(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL)
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q --basetemp=.venv/pytest -m nojit
+
+# The recorder of models; its other tests are part of `make test`.
+test-trace: .venv-trace/installed
+	$(TRACE)/python $(PIP) "$$($(VERSIONS) floor transformers)"
+	$(TRACE)/pytest -q --basetemp=.venv-trace/pytest $(PARALLEL) $(TRACE_TESTS)
+	$(TRACE)/python $(PIP) --upgrade "$$($(VERSIONS) range transformers)"
+	$(TRACE)/pytest -q --basetemp=.venv-trace/pytest $(PARALLEL) $(TRACE_TESTS)
+	$(TRACE)/python .ci/versions.py check newest trace
+
+# Tests that are skipped without torch, or that a torch that is there could change.
+TRACE_TESTS := tests/export tests/trace/test_shipped.py tests/baselines/test_calibrate.py
+
+# The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.
+test-versions: .venv/installed .venv-oldest/installed
+	$(BIN)/python .ci/versions.py check newest
+	$(OLDEST)/python .ci/versions.py check oldest
+	$(OLDEST)/python .ci/try_wheel.py
+	$(OLDEST)/pytest -q --basetemp=.venv-oldest/pytest $(PARALLEL) $(OLDEST_TESTS)
+
+test-versions: export NUMBA_CACHE_DIR := $(CURDIR)/.venv-oldest/numba
+
+OLDEST_TESTS := tests/unit/test_plots.py tests/unit/test_plots_sweep.py tests/unit/test_results_files.py \
+	tests/unit/test_kernel_compilation.py tests/unit/test_config_loader.py tests/unit/test_config_schema.py \
+	tests/unit/test_results_terminal.py tests/cli tests/interchange tests/report tests/sweep tests/timeline
+
+test-long: .venv/installed
+	PIMSIM_CASES=$(CASES) $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL)
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/render.py
@@ -31,16 +69,27 @@ notebooks: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 
-# The recorder of models; its other tests are part of `make test`.
-test-trace: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,trace]'
-	$(BIN)/pytest -q --basetemp=.venv/pytest tests/export
-
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python $(PIP) --editable '.[test]'
+	touch $@
+
+# torch first, and of the floor, which is there for CPUs alone: what `.[trace]` would bring by itself has gigabytes of CUDA.
+.venv-trace/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-trace
+	$(TRACE)/python $(PIP) "$$($(VERSIONS) floor torch)"
+	$(TRACE)/python $(PIP) --editable '.[pytest]'
+	touch $@
+
+.venv-oldest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	$(VERSIONS) floors > .venv-oldest/floors.txt
+	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt hatchling
+	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt --no-build-isolation \
+		'.[analysis,chakra,dse,notebooks,pytest,wave]'
 	touch $@
 
 clean:
-	rm -rf .venv results build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-trace .venv-oldest results build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find pimsim tests -name __pycache__ -type d -prune -exec rm -rf {} +

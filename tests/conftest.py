@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,34 @@ settings.load_profile("repeatable")
 
 SHIPPED = Path(__file__).parents[1] / "configs" / "pim-gpt.yaml"
 Write = Callable[..., Path]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before xdist's processes start: compile the kernel once, so that they need not do it side by side."""
+    if getattr(session.config.option, "numprocesses", None):  # None in the processes, and without xdist
+        program = Path(__file__).parent / "compiled.py"
+        subprocess.run([sys.executable, str(program)], check=False)  # if it fails, tests say why
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of xdist's processes: tests that share what their file prepares stay together, and start first.
+
+    They are the long ones (the site, sweeps that are killed, a cluster), and started last
+    they would keep one process busy when the others are done.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        if _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: (not _shares(item), "docs" not in item.path.parts))
+
+
+def _shares(item: pytest.Item) -> bool:
+    """True if a fixture of the test is made once for its whole file."""
+    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(each.scope == "module" for definitions in known.values() for each in definitions)
 
 
 @pytest.fixture

@@ -89,13 +89,24 @@ def _in_notebook() -> bool:
     return ipython is not None and ipython.get_ipython() is not None
 
 
+def figure_of(ax: Axes) -> Figure:
+    """The figure that `ax` is in, whatever subfigures are between; ValueError if the axes were removed from theirs.
+
+    matplotlib has a name for it (`get_figure(root=True)`) since 3.10 only.
+    """
+    figure: Any = ax.figure
+    while figure is not None and figure.figure is not figure:
+        figure = figure.figure
+    if figure is None:
+        raise ValueError("the axes belong to no figure")
+    return figure  # type: ignore[no-any-return]
+
+
 def write_png(ax: Axes, path: Path) -> None:
     """The figure of `ax` as PNG, without a date or a version in it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise ValueError("the axes belong to no figure")
+    figure = figure_of(ax)
     canvas = FigureCanvasAgg(figure)
     if layout := figure.get_layout_engine():
         layout.execute(figure)

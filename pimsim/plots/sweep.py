@@ -62,9 +62,7 @@ def heatmap(rows: Any, x: str, y: str, value: str, ax: Axes | None = None) -> Ax
     with style.drawing():
         ax = style.axes_or_new(ax)
         image = ax.imshow(cells, origin="lower", aspect="auto", cmap="cividis")
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        figure.colorbar(image, ax=ax, label=text)
+        style.figure_of(ax).colorbar(image, ax=ax, label=text)
         if cells.size <= _MOST_NUMBERS:
             _write_cells(ax, cells)
         ax.set_xticks(range(len(columns)), [_tick(c) for c in columns])

@@ -1,0 +1,60 @@
+"""The installed wheel, away from the clone: python .ci/try_wheel.py, with the Python that it is installed for.
+
+A run with plots and report, one with a command log that is checked, a sweep into Parquet, and the
+trace of a model: what needs the data that a wheel has to bring, and every library that writes a file.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MODEL = ("--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=2")
+SWEEP = """base: {base}
+set: {{workload.model: gpt2-small, workload.output_tokens: 1, baselines: []}}
+axes: {{dram.channels: [4, 8]}}
+"""
+
+
+def commands(config: str) -> tuple[tuple[str, ...], ...]:
+    """What is run, and each must end with 0."""
+    return (
+        ("run", config, *MODEL, "--out", "out"),
+        ("run", config, *MODEL, "--commands", "log.parquet", "--timeline", "t.vcd", "--window", "0:2000"),
+        ("check", "log.parquet", "--config", config),
+        ("sweep", "sweep.yaml", "--out", "swept", "--workers", "2"),
+        ("trace", "export", "--model", "gpt2-small", "--out", "gpt2.jsonl"),
+        ("run", config, "--set", "workload.trace=gpt2.jsonl", "--set", "workload.output_tokens=2"),
+        ("models",),
+    )
+
+
+def main() -> int:
+    """Run everything; the exit status."""
+    config = str(ROOT / "configs" / "pim-gpt.yaml")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
+        Path(folder, "sweep.yaml").write_text(SWEEP.format(base=config), encoding="utf-8")
+        where = [sys.executable, "-c", "import pimsim; print(pimsim.__file__)"]
+        found = subprocess.run(where, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+        if not Path(found).is_relative_to(sysconfig.get_path("purelib")):
+            print(f"pimsim is not the installed one: {found}", file=sys.stderr)
+            return 1
+        for command in commands(config):
+            done = subprocess.run([sys.executable, "-m", "pimsim", *command], cwd=folder, env=environment, check=False)
+            if done.returncode:
+                print(f"pimsim {' '.join(command)}: exit {done.returncode}", file=sys.stderr)
+                return 1
+        missing = [name for name in ("out/report.html", "swept/results.parquet") if not Path(folder, name).exists()]
+        if missing:
+            print(f"not written: {', '.join(missing)}", file=sys.stderr)
+    return bool(missing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Compile the kernel in every form that is kept on disk, before tests run side by side: python tests/compiled.py."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the clone's own, whatever is installed
+
+import pimsim  # noqa: E402
+from pimsim.dram.timing import device_of  # noqa: E402
+from pimsim.traffic.run import simulate_traffic  # noqa: E402
+
+TINY = {
+    "workload.model_config": {"name": "tiny", "layers": 1, "d_model": 64, "heads": 4},
+    "workload.output_tokens": 1,
+    "baselines": [],
+}
+
+
+def main() -> None:
+    """Run each compiled function with each kind of arguments."""
+    config = pimsim.load_config(ROOT / "configs" / "pim-gpt.yaml", TINY)
+    with tempfile.TemporaryDirectory() as folder:
+        pimsim.run(config, log=str(Path(folder, "log.csv")))
+    pimsim.run(config)
+    simulate_traffic(device_of(config), requests=8)
+
+
+if __name__ == "__main__":
+    main()
