@@ -57,7 +57,7 @@ def _row(point: Point) -> str:
     result = baselines.evaluate(device, build(point.shape, lm_head=True), [CONTEXT])
     ms, model = result["latency_ns"] / 1e6, result["model"]
     binds = max(model["bound"], key=lambda part: float(model["bound"][part]))
-    source = point.source if point.used else f"{point.source}; not used for any constant"
+    source = f"{point.source}; {'the constant rests on it' if point.used else 'not used for any constant'}"
     return (
         f"| {point.device} | {point.shape.name} | {model['aten_ops_per_step']:,} | {device.eager.op_time.value:g} "
         f"| {ms:.2f} | {point.ms:.2f} | {ms / point.ms - 1:+.1%} | {binds} | {source} |"

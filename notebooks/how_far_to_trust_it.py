@@ -90,10 +90,11 @@ assert equal == len(golden)
 from collections import Counter
 
 from pimsim import api
+from pimsim.labels import LABELS
 from pimsim.plots import style
 
 labels = Counter(origin.label for origin in api.load(CONFIG).provenance.values() if origin.label)
-order = [label for label in ("paper", "derived", "recalled", "adjacent", "assumed", "default") if labels[label]]
+order = [label for label in (*LABELS, "default") if labels[label]]
 with style.drawing():
     ax = style.axes_or_new(None)
     ax.barh(order, [labels[label] for label in order], color=style.BLUE)
@@ -139,4 +140,4 @@ print(
 # ## What was not possible
 #
 # No figure here was compared with silicon, or with the simulator of the paper, which is not public. Where the paper's
-# figures lie outside what the inputs allow, docs/reproduction.md says so.
+# figures lie outside what the inputs allow, docs/reproduction.md says so, and which of them an input was chosen for.

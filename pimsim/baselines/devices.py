@@ -15,9 +15,10 @@ from pimsim.config.loader import read_text
 from pimsim.config.nodes import parse
 from pimsim.config.tree import Place, Tree, locate, plain
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.labels import LABELS
 from pimsim.workload.ops import OPS
 
-SOURCES = ("measured", "spec", "paper", "recalled", "adjacent", "derived", "assumed")
+SOURCES = ("measured", "spec", *LABELS)
 
 
 def _float(value: Any) -> Any:

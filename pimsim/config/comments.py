@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import yaml
 
-# From best to worst known; see docs and the README for what each means.
-LABELS = ("paper", "recalled", "adjacent", "derived", "assumed")
+from pimsim.labels import LABELS
+
+__all__ = ["LABELS", "Source", "source_labels"]
 
 _COMMENT = re.compile(r"(?:^|\s)#(.*)")
 _SOURCE = re.compile(r"\s*source:\s*([^\s:]*)\s*(?::\s*(.*?))?\s*")

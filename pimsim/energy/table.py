@@ -10,9 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 from pimsim.errors import InputError, did_you_mean
+from pimsim.labels import LABELS
 
 SCHEMA = "pimsim.energy/1"
-SOURCES = ("paper", "recalled", "adjacent", "derived", "assumed")
+SOURCES = LABELS
 TABLES = ("v1", "v2")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pimsim.config.loader import Origin, as_text
 from pimsim.config.resolved import resolved_dict
+from pimsim.labels import LABELS, MEANINGS
 from pimsim.report import chart
 from pimsim.report.page import bars, render, script_json
 from pimsim.results.headline import energy_scale, headline, time_scale
@@ -48,6 +49,7 @@ def run_html(result: Result) -> str:
         operators=_operators(result),
         inputs=_inputs(result),
         labels=_labels(result),
+        meanings=MEANINGS,
         changes=[entry for entry in _inputs(result) if entry["changed"]],
     )
 
@@ -119,5 +121,5 @@ def _at(values: Any, key: str) -> Any:
 
 def _labels(result: Result) -> list[tuple[str, int]]:
     counts = Counter(origin.label or "set by you" for origin in (result.provenance or {}).values())
-    order = ("paper", "recalled", "adjacent", "derived", "assumed", "default", "set by you")
+    order = (*LABELS, "default", "set by you")
     return [(label, counts[label]) for label in order if counts[label]]

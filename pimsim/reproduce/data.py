@@ -1,4 +1,4 @@
-"""The two data files: what was published, and the ranges of the inputs that were not."""
+"""The two data files: what was published, and the inputs that were not: their ranges, and what was inferred."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-LABELS = ("paper", "recalled", "adjacent", "derived", "assumed")
+from pimsim.labels import LABELS
+
 End = Literal["low", "high"]
 ENDS: tuple[End, End] = ("low", "high")
 
@@ -66,6 +67,16 @@ class Input:
         return f"{self.name} ({self.label})"
 
 
+@dataclass(frozen=True)
+class Inference:
+    """A choice that was made because it meets published figures, `of`; `keys` of the configuration, if it has any."""
+
+    name: str
+    keys: tuple[str, ...]
+    of: tuple[str, ...]
+    reason: str
+
+
 def _load(name: str) -> Any:
     import yaml
 
@@ -85,7 +96,25 @@ def published() -> Mapping[str, Published]:
 def inputs() -> Mapping[str, Input]:
     """The inputs with ranges, by name."""
     read = [{**entry, "keys": tuple(entry["keys"])} for entry in _load("ranges")["inputs"]]
-    return {entry["name"]: Input(**{key: _exact(value) for key, value in entry.items()}) for entry in read}
+    found = {entry["name"]: Input(**{key: _exact(value) for key, value in entry.items()}) for entry in read}
+    unknown = {name: entry.label for name, entry in found.items() if entry.label not in LABELS}
+    if unknown:
+        raise ValueError(f"ranges.yaml: unknown labels {unknown}; known: {', '.join(LABELS)}")
+    return found
+
+
+@cache
+def inferences() -> tuple[Inference, ...]:
+    """What was inferred from published figures."""
+    return tuple(
+        Inference(entry["name"], tuple(entry["keys"]), tuple(entry["from"]), entry["reason"])
+        for entry in _load("ranges")["inferred"]
+    )
+
+
+def circular(figure: str) -> tuple[str, ...]:
+    """Names of what was inferred from this very figure, which is then no evidence for the simulation."""
+    return tuple(inference.name for inference in inferences() if figure in inference.of)
 
 
 def _exact(value: Any) -> Any:

@@ -67,7 +67,7 @@ def intervals(found: Reproduction, ax: Axes) -> None:
     figures = [figure for figure in found.figures if figure.published is not None]
     for k, figure in enumerate(figures):
         middle = _middle(figure)
-        colour = style.BLUE if figure.explained else style.VERMILION
+        colour = style.GREY if figure.circular else style.BLUE if figure.explained else style.VERMILION
         ax.plot([figure.low / middle, figure.high / middle], [k, k], color=colour, linewidth=2.5, alpha=0.5)
         ax.plot([figure.simulated / middle], [k], "o", color=colour, markersize=4)
     ax.axvline(1, color=style.BLACK, linewidth=0.8)
@@ -76,7 +76,9 @@ def intervals(found: Reproduction, ax: Axes) -> None:
     ax.set_xticks(ticks, ["1/16", "1/4", "1", "4", "16", "64"])
     ax.set_yticks(range(len(figures)), [figure.name for figure in figures], fontsize=7)
     ax.invert_yaxis()
-    ax.set_xlabel("simulated / paper; bar: what the ranges of the inputs allow; red: the paper's is outside")
+    ax.set_xlabel(
+        "simulated / paper; bar: what the ranges of the inputs allow; red: the paper's is outside; grey: circular"
+    )
     ax.grid(axis="x")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from pimsim.errors import InputError
 from pimsim.reproduce import crosscheck, curves
 from pimsim.reproduce.crosscheck import Candidate, Priced
 from pimsim.reproduce.curves import Point
-from pimsim.reproduce.data import Published, published
+from pimsim.reproduce.data import Published, circular, published
 from pimsim.reproduce.figures import MODELS, OVER_MODELS, QUANTITIES, SHIPPED, Quantity, stand_in
 from pimsim.reproduce.runs import MIDDLES, TOKENS, Bench, Job
 from pimsim.reproduce.uncertainty import Interval, Uncertainty, jobs
@@ -30,13 +31,18 @@ LIMITS: Mapping[str, tuple[str, ...]] = {
     "refresh": ("refresh",),
 }
 ASIC = "ASIC"
+NEAR = 0.1  # how far a figure that counts as reproduced may be from the paper's, as a share
+VERDICTS = ("reproduced", "compatible", "outside", "circular")
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: a figure beside the paper's (None where the paper has none), with its interval."""
+    """One line of the table: a figure beside the paper's (None where the paper has none), with its interval.
+
+    circular: what was inferred from the paper's figure; the figure is then no evidence.
+    """
 
     name: str
     of: str
@@ -46,6 +52,7 @@ class Figure:
     low: float
     high: float
     decided_by: str
+    circular: tuple[str, ...] = ()
 
     @property
     def deviation(self) -> float | None:
@@ -64,6 +71,23 @@ class Figure:
         low, high = self.published.meant
         return self.low <= high and low <= self.high
 
+    @property
+    def verdict(self) -> str | None:
+        """One of VERDICTS; None where the paper has no figure.
+
+        circular    something was inferred from the paper's figure, which is then no evidence
+        outside     no inputs in their ranges give the paper's figure
+        reproduced  the shipped inputs give it, to a tenth
+        compatible  some inputs in their ranges give it
+        """
+        if self.published is None or self.deviation is None:
+            return None
+        if self.circular:
+            return "circular"
+        if not self.explained:
+            return "outside"
+        return "reproduced" if abs(self.deviation) <= NEAR else "compatible"
+
     def record(self) -> dict[str, Any]:
         """The figure as `reproduce --json` prints it."""
         paper = self.published.paper if self.published else None
@@ -75,6 +99,9 @@ class Figure:
             "high": self.high,
             "deviation": self.deviation,
             "decided_by": self.decided_by,
+            "circular": bool(self.circular),
+            "inferred": list(self.circular),
+            "verdict": self.verdict,
             "unit": self.unit,
             "of": self.of,
             "label": self.published.label if self.published else None,
@@ -103,6 +130,12 @@ class Reproduction:
     paper_factors: Mapping[str, float]
 
     @property
+    def count(self) -> dict[str, int]:
+        """Published figures by verdict."""
+        found = Counter(figure.verdict for figure in self.figures)
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
     def varied(self) -> tuple[str, ...]:
         """The models that the curves are of."""
         return tuple(dict.fromkeys(point.model for point in self.curves))
@@ -111,6 +144,7 @@ class Reproduction:
         """The content of `--json`: the contract's `figures`, and the rest beside it."""
         return {
             "schema": "pimsim.reproduction/1",
+            "count": self.count,
             "figures": [figure.record() for figure in self.figures],
             "limits_ns": {model: dict(parts) for model, parts in self.limits.items()},
             "variants_ns": {model: dict(times) for model, times in self.variants.items()},
@@ -189,7 +223,10 @@ def _figures(uncertainty: Uncertainty, whole: Mapping[str, Values]) -> tuple[Fig
 def _figure(name: str, quantity: Quantity, interval: Interval) -> Figure:
     paper = published().get(name)
     of = paper.of if paper else quantity.of
-    return Figure(name, of, quantity.unit, paper, interval.simulated, interval.low, interval.high, interval.decided_by)
+    through = circular(name) if paper else ()
+    return Figure(
+        name, of, quantity.unit, paper, interval.simulated, interval.low, interval.high, interval.decided_by, through
+    )
 
 
 def _over_models(name: str, intervals: Mapping[tuple[str, str], Interval]) -> Figure:
@@ -200,4 +237,4 @@ def _over_models(name: str, intervals: Mapping[tuple[str, str], Interval]) -> Fi
     value = choose([interval.simulated for interval in of])
     nearest = min(of, key=lambda interval: abs(interval.simulated - value))
     low, high = choose([interval.low for interval in of]), choose([interval.high for interval in of])
-    return Figure(name, paper.of, paper.unit, paper, value, low, high, nearest.decided_by)
+    return Figure(name, paper.of, paper.unit, paper, value, low, high, nearest.decided_by, circular(name))

@@ -88,6 +88,9 @@ def configure(job: Job) -> Config:
         timing = _shipped().dram.timing
         ras, rp = (Decimal(str(given.get(f"dram.timing.{t}_ns", getattr(timing, f"{t}_ns")))) for t in ("tRAS", "tRP"))
         given["dram.timing.tRC_ns"] = ras + rp
+    if "dram.row_bytes" in given and "dram.rows" not in given:  # a bank keeps its size
+        dram = _shipped().dram
+        given["dram.rows"] = dram.rows * dram.row_bytes // given["dram.row_bytes"]
     return api.language_model(pimsim.load_config(shipped_config(), given))
 
 

@@ -8,15 +8,16 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from pimsim.reproduce.curves import CURVES
-from pimsim.reproduce.data import Published
+from pimsim.reproduce.data import Published, inferences, published
 from pimsim.reproduce.figures import GPT2
-from pimsim.reproduce.reproduction import Reproduction
+from pimsim.reproduce.reproduction import NEAR, Reproduction
 from pimsim.reproduce.values import T4, XEON
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH = 80
+_ENDS = ("lowest", "highest")
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,13 @@ def _published(found: Reproduction) -> Sheet:
         if figure.published is not None:
             name, _, _ = figure.decided_by.partition(" (")
             inputs.append(figure.decided_by)
+            marks = f" {'' if figure.explained else '!'}{'c' if figure.circular else ''}".rstrip()
             rows.append(
                 (
                     figure.name,
                     paper_of(figure.published),
                     value(figure.simulated, figure.unit),
-                    span(figure.low, figure.high, figure.unit) + ("" if figure.explained else " !"),
+                    span(figure.low, figure.high, figure.unit) + marks,
                     f"{figure.deviation or 0.0:+.0%}",
                     name,
                 )
@@ -115,10 +117,25 @@ def _published(found: Reproduction) -> Sheet:
         "Published figures",
         ("figure", "paper", "simulated", "interval", "dev.", "decided by"),
         tuple(rows),
-        "Interval: what the ranges of the inputs that the paper does not give make of the figure. !: the paper's "
-        f"figure is outside. ?: recalled or derived, not the paper's words. Inputs that decide: {known}.",
+        f"{_verdicts(found)} Interval: what the ranges of the inputs that the paper does not give make of the figure. "
+        f"?: recalled or derived, not the paper's words. Inputs that decide: {known}.",
         (0, 5),
     )
+
+
+def _verdicts(found: Reproduction) -> str:
+    """How many figures are evidence, and for what."""
+    count = found.count
+    evidence = sum(count.values()) - count["circular"]
+    return (
+        f"Of {evidence} figures {count['reproduced']} are reproduced to {NEAR:.0%}, {count['compatible']} more lie "
+        f"within their interval, and {count['outside']} outside (!). c: circular, something was inferred from that "
+        f"figure ({_inferred()}), which is then no evidence; these {count['circular']} are not counted."
+    )
+
+
+def _inferred() -> str:
+    return ", ".join(inference.name for inference in inferences())
 
 
 def _models(found: Reproduction) -> Sheet:
@@ -139,16 +156,25 @@ def _models(found: Reproduction) -> Sheet:
     return Sheet("Simulated system", head, tuple(rows), "1,024 tokens decoded, batch 1; energy per token by table.")
 
 
+_BOUNDS = ("roofline", "eager")  # the bound of a machine first, what a program reaches on it beside it
+
+
 def _speedups(found: Reproduction) -> Sheet:
-    picks = [(name, model) for name in (T4, XEON) for model in ("eager", "roofline")]
+    picks = [(name, model) for model in _BOUNDS for name in (T4, XEON)]
     rows = [(m, *(number(run.speedup(*pick)) for pick in picks)) for m, run in found.models.items()]
-    head = ("model", "T4 eager", "T4 roofline", "Xeon eager", "Xeon roofline")
-    note = "Eager: a PyTorch program, bound by launches or memory. Roofline: the same machine at its bandwidth."
-    return Sheet("Speedup", head, tuple(rows), note)
+    t4, xeon = ([run.speedup(name, "roofline") for run in found.models.values()] for name in (T4, XEON))
+    paper = (f"{paper_of(published()[f'speedup_{name}.{end}'])}" for name in ("t4", "xeon") for end in _ENDS)
+    note = (
+        "Roofline: the bound of the machine, which no software on it beats: "
+        f"{span(min(t4), max(t4), 'x')} over the T4 (fp16), {span(min(xeon), max(xeon), 'x')} over the Xeon (fp32). "
+        "Eager: a PyTorch program on it, bound by launches or memory; the paper's {}-{} and {}-{} are "
+        "compared with it.".format(*paper)
+    )
+    return Sheet("Speedup", ("model", "T4 roofline", "Xeon roofline", "T4 eager", "Xeon eager"), tuple(rows), note)
 
 
 def _energies(found: Reproduction) -> Sheet:
-    picks = [(n, t, m) for n in (T4, XEON) for m in ("eager", "roofline") for t in ("v1", "v2")]
+    picks = [(n, t, m) for m in _BOUNDS for n in (T4, XEON) for t in ("v1", "v2")]
     rows = [(m, *(number(run.energy_ratio(*pick)) for pick in picks)) for m, run in found.models.items()]
     short = {T4: "T4", XEON: "Xeon", "eager": "eager", "roofline": "roof"}
     head = ("model", *(f"{short[n]} {short[m]} {t}" for n, t, m in picks))
@@ -238,6 +264,6 @@ def _candidates(found: Reproduction) -> Sheet:
 
 
 def markdown(found: Reproduction, titles: Sequence[str] = ()) -> str:
-    """The sheets as Markdown; only those of `titles`, if given."""
-    chosen = [sheet for sheet in sheets(found) if not titles or sheet.title in titles]
-    return "\n\n".join(sheet.markdown() for sheet in chosen) + "\n"
+    """The sheets as Markdown; only those of `titles` and in their order, if given."""
+    by_title = {sheet.title: sheet for sheet in sheets(found)}
+    return "\n\n".join(by_title[title].markdown() for title in titles or by_title) + "\n"

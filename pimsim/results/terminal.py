@@ -8,6 +8,7 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from pimsim.labels import LABELS
 from pimsim.results.headline import headline, number, percent
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ WIDTH = 80
 _BAR = 12  # columns of the longest bar
 _UNIT = 24  # columns of a unit that leave room for a figure beside it
 _BARS = 8  # bars per breakdown; the rest are one, "other"
-_LABELS = ("paper", "recalled", "adjacent", "derived", "assumed")
 _CAVEAT = (
     "Latency is simulated command by command; energy prices those commands with JEDEC currents. "
     "Both rest on the inputs above that the paper does not give, and a baseline is a model of its machine."
@@ -179,8 +179,8 @@ def _ratio(part: Mapping[str, Any], key: str) -> str:
 def inputs_line(provenance: Mapping[str, Origin]) -> str:
     """How many values of a configuration are known how well; defaults and settings without a label apart."""
     labels = Counter(origin.label for origin in provenance.values())
-    known = ", ".join(f"{labels[label]} {label}" for label in _LABELS if labels[label])
-    rest = sum(count for label, count in labels.items() if label not in _LABELS)
+    known = ", ".join(f"{labels[label]} {label}" for label in LABELS if labels[label])
+    rest = sum(count for label, count in labels.items() if label not in LABELS)
     return f"Inputs: {known}" + (f"; {rest} default or set by you" if rest else "")
 
 

@@ -124,7 +124,7 @@ _SHAPES = (
     _gpt("gpt3-small", 12, 768, 12, 2048),
     _gpt("gpt3-medium", 24, 1024, 16, 2048),
     _gpt("gpt3-large", 24, 1536, 16, 2048),
-    # derived: 16 heads of 128; the GPT-3 paper prints 24, which does not divide 2048
+    # inferred: 16 heads of 128 fit the data-movement figures; the GPT-3 paper prints 24, which does not divide 2048
     _gpt("gpt3-xl", 24, 2048, 16, 2048),
     # source: recalled: GPT-3 paper, table 2.1
     _gpt("gpt3-2.7b", 32, 2560, 32, 2048),

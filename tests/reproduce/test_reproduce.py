@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from pimsim import api
 from pimsim.cli import cli
 from pimsim.energy.model import price
 from pimsim.energy.table import load_table
+from pimsim.labels import LABELS
 from pimsim.reproduce import curves, data, reproduction, uncertainty
-from pimsim.reproduce.data import ENDS, LABELS, inputs, published
+from pimsim.reproduce.data import ENDS, inferences, inputs, published
 from pimsim.reproduce.figures import MODELS, QUANTITIES, stand_in
-from pimsim.reproduce.reproduction import Reproduction
-from pimsim.reproduce.runs import MIDDLES, Bench, Job, configure, simulate_job
-from pimsim.reproduce.sheets import WIDTH, sheets
+from pimsim.reproduce.reproduction import VERDICTS, Figure, Reproduction
+from pimsim.reproduce.runs import MIDDLES, Bench, Job, configure, shipped_config, simulate_job
+from pimsim.reproduce.sheets import WIDTH, markdown, number, sheets
 from pimsim.reproduce.uncertainty import Uncertainty
 from pimsim.reproduce.values import evaluate_job
 
@@ -95,6 +97,94 @@ def at(model: Any, path: str) -> Any:
     for part in path.split("."):
         model = getattr(model, part)
     return model
+
+
+# -- what was inferred from a published figure ----------------------------------------------------
+
+
+def test_what_is_labelled_inferred_says_from_which_figures() -> None:
+    """Configuration, ranges and the list of inferences name the same keys; nothing is inferred in silence."""
+    provenance = api.load(shipped_config()).provenance
+    labelled = {key for key, origin in provenance.items() if origin.label == "inferred"}
+    assert labelled == {key for inference in inferences() for key in inference.keys}
+    assert {"dram.row_bytes", "asic.streaming", "workload.biases"} <= labelled
+    for inference in inferences():
+        assert inference.reason and inference.of and set(inference.of) <= set(published())
+    for entry in inputs().values():
+        if entry.kind == "system" and entry.keys[0] in provenance:
+            labels = {provenance[key].label for key in entry.keys}
+            assert labels <= {entry.label, "default"}, entry.name
+
+
+def test_geometry_has_a_range_and_a_bank_keeps_its_size() -> None:
+    assert inputs()["row size"].keys == ("dram.row_bytes",)
+    assert inputs()["column size"].keys == ("dram.column_bytes",)
+    banks = [configure(Job("gpt2-small", (("dram.row_bytes", size),))).dram for size in (1024, 2048, 4096)]
+    assert {bank.rows * bank.row_bytes for bank in banks} == {16384 * 2048}
+
+
+def test_longer_rows_are_opened_less_often_and_move_no_less_data() -> None:
+    short, long = (
+        evaluate_job(Job("gpt2-small", (("dram.row_bytes", size),), MIDDLES[:1])).values for size in (1024, 4096)
+    )
+    assert short.row_hit_rate < 0.975 < 0.985 < long.row_hit_rate
+    assert short.data_movement == long.data_movement
+
+
+def test_a_figure_that_an_input_was_inferred_from_is_circular_and_counts_as_nothing(found: Reproduction) -> None:
+    record = json.loads(json.dumps(found.record()))
+    figures = {figure["name"]: figure for figure in record["figures"]}
+    circular = {name for name, figure in figures.items() if figure["circular"]}
+    assert circular == {name for inference in inferences() for name in inference.of}
+    assert {"row_hit_rate", "data_movement.lowest", "data_movement.highest", "non_vmm.gpt3-xl"} <= circular
+    for figure in figures.values():
+        assert figure["circular"] == bool(figure["inferred"])
+        if figure["paper"] is None:
+            assert figure["verdict"] is None and not figure["circular"]
+        else:
+            assert (figure["verdict"] == "circular") == figure["circular"]
+    assert figures["row_hit_rate"]["inferred"] == ["row size"]
+    count, papers = record["count"], [figure for figure in figures.values() if figure["paper"] is not None]
+    assert sum(count.values()) == len(papers)
+    assert count == {verdict: sum(figure["verdict"] == verdict for figure in papers) for verdict in VERDICTS}
+    assert count["circular"] == len(circular)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "low", "high", "circular", "verdict"),
+    [
+        (41 * 1.09, 20, 50, (), "reproduced"),
+        (41 * 1.11, 20, 50, (), "compatible"),
+        (41 * 0.5, 20, 41, (), "compatible"),
+        (41 * 1.01, 41.2, 50, (), "outside"),
+        (41.0, 20, 50, ("row size",), "circular"),
+    ],
+)
+def test_a_figure_is_reproduced_if_it_is_near_and_its_interval_allows_the_papers(
+    simulated: float, low: float, high: float, circular: tuple[str, ...], verdict: str
+) -> None:
+    paper = published()["speedup_t4.lowest"]
+    assert Figure(paper.name, paper.of, "x", paper, simulated, low, high, "", circular).verdict == verdict
+
+
+def test_tables_mark_what_is_circular_and_count_the_rest(found: Reproduction) -> None:
+    sheet = next(sheet for sheet in sheets(found) if sheet.title == "Published figures")
+    marked = {row[0] for row in sheet.rows if row[3].endswith("c")}
+    assert marked == {figure.name for figure in found.figures if figure.circular}
+    count = found.count
+    evidence = sum(count.values()) - count["circular"]
+    assert sheet.note.startswith(f"Of {evidence} figures {count['reproduced']} are reproduced to 10%, ")
+    for inference in inferences():
+        assert inference.name in sheet.note
+
+
+def test_the_roofline_is_the_first_comparison_and_the_eager_one_is_beside_it(found: Reproduction) -> None:
+    speedups = next(sheet for sheet in sheets(found) if sheet.title == "Speedup")
+    assert speedups.head == ("model", "T4 roofline", "Xeon roofline", "T4 eager", "Xeon eager")
+    low, high = sorted(run.speedup("gpu-t4", "roofline") for run in found.models.values())
+    assert f"{number(low)}-{number(high)} over the T4" in speedups.note and "41.0-137" in speedups.note
+    shown = markdown(found, ("Speedup", "Published figures"))
+    assert shown.index("### Speedup") < shown.index("### Published figures")
 
 
 # -- shortcuts ---------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_lines(extend: Write) 
         "config.yaml:5:3: dram.rows: duplicate key, first given on line 4",
         "config.yaml:6:3: dram.colour: unknown key",
         "config.yaml:6:14: dram.colour: unknown source label 'guess'; "
-        "labels: paper, recalled, adjacent, derived, assumed",
+        "labels: paper, recalled, adjacent, derived, inferred, assumed",
         "config.yaml:8:3: pim.lanes: 32 lanes that the column width cannot feed: "
         "a column of 32 bytes (dram.column_bytes) feeds 16",
         "config.yaml:10:3: asic.adders: must be at least 1, not 0",
