@@ -25,6 +25,7 @@ from pimsim.workload.models import MODELS
 from pimsim.workload.source import requested_workload, scheduled, trace_warnings
 
 if TYPE_CHECKING:
+    from pimsim.dram.log_size import Forecast
     from pimsim.sim.observer import Observer
 
 Progress = Callable[[int, int], None]
@@ -159,6 +160,7 @@ def run(
     timeline: str | os.PathLike[str] | None = None,
     window_ns: tuple[float, float] | None = None,
     progress: Progress | None = None,
+    announce: Callable[[Forecast], object] | None = None,
 ) -> Result:
     """Simulate a configuration and price what happened.
 
@@ -167,6 +169,7 @@ def run(
     timeline    write what happened when to this file (.json or .json.gz for Perfetto, .vcd for waveforms)
     window_ns   (start, end): limits the log and the timeline to this time
     progress    called with (tokens done, tokens in all)
+    announce    called with how large the log will be, before it is written
     InputError if the configuration cannot be simulated, before anything is.
     """
     config = language_model(config)
@@ -175,7 +178,9 @@ def run(
 
     started = time.perf_counter()
     with _observers(config, timeline, window_ns) as observers:
-        tally = simulate(config, progress, None if log is None else Path(log), window_ns, observers).validate()
+        tally = simulate(
+            config, progress, None if log is None else Path(log), window_ns, observers, announce
+        ).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
     workload, odd = requested_workload(config), warnings(config)

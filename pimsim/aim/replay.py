@@ -17,6 +17,7 @@ from pimsim.aim.isa import Instruction
 from pimsim.dram.aim import DIFFERENCES, Difference
 from pimsim.dram.aim import STANDARD as CORRECT
 from pimsim.dram.log import CommandLog, LogWriter
+from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
 
 EngineName = Literal["fast", "stepped", "twin"]
@@ -71,6 +72,7 @@ def _channels(device: Device, engine: EngineName, logged: bool) -> TwinChannels 
 
 def _write(writer: LogWriter, log: CommandLog, device: Device) -> None:
     bank = np.where(log.bank_group >= 0, log.bank_group * device.banks_per_group + log.bank, -1)
+    check_room(writer.path, device, log.clk, log.channel, log.command, bank, log.row, log.column)
     writer.append(log.clk, log.channel, log.command, bank, log.row, log.column)
 
 

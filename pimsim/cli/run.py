@@ -41,8 +41,9 @@ def run(
     print_warnings(odd, loaded.locate)
     with located_in(loaded), progress_bar(console(stderr=True)) as progress:
         result = api.run(
-            loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress
-        )
+            loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress,
+            announce=lambda forecast: say(str(forecast), err=True),
+        )  # fmt: skip
         if out is not None:
             result.save(out)
     print_warnings([warning for warning in result.warnings if warning not in odd], loaded.locate)
@@ -65,7 +66,10 @@ def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:
 def _check_options(commands: str | None, timeline: str | None, window: str | None) -> tuple[float, float] | None:
     """The window, if there is one; InputError with every option that is wrong."""
     problems: list[Problem] = []
-    if timeline is not None and timeline == commands:
+    for option, file in (("--commands", commands), ("--timeline", timeline)):
+        if file == "":
+            problems.append(option_problem(option, "needs the name of a file, but it is empty"))
+    if timeline and timeline == commands:
         problems.append(option_problem("--timeline", "is the same file as --commands"))
     if window is not None and commands is None and timeline is None:
         problems.append(option_problem("--window", "limits --commands and --timeline, and neither is given"))

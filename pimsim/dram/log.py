@@ -119,7 +119,15 @@ def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints
         problems.append(Problem(name, 1, 1, "", f"the file is empty; line 1 must be {HEADER.decode()}"))
     if problems:
         raise InputError(problems[:MAX_PROBLEMS])
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return joined(parts)
+
+
+def joined(parts: list[list[Ints]]) -> list[Ints]:
+    """The columns of parts one behind the other; the parts are given up on the way, or all would be there twice."""
+    columns = []
+    while parts and parts[0]:
+        columns.append(np.concatenate([part.pop(0) for part in parts]))
+    return columns
 
 
 def _parse_from(line: int, block: bytes, names: list[str]) -> list[Ints] | None:
@@ -186,14 +194,14 @@ class LogWriter:
 
     def __init__(self, path: str | Path, device: Device, window: tuple[int, int] | None = None) -> None:
         self.rows = 0
-        self._path = Path(path)
+        self.path = Path(path)
         self._per_group = device.banks_per_group
         self.window = window or (0, FOREVER)
         self._last = (-1, -1)
-        suffix = log_target(self._path)
+        suffix = log_target(self.path)
         with ExitStack() as stack:
-            file = stack.enter_context(whole_file(self._path, _UNWRITABLE, compress=suffix == ".csv.gz"))
-            self._sink = open_sink(file, suffix, str(self._path), device)
+            file = stack.enter_context(whole_file(self.path, _UNWRITABLE, compress=suffix == ".csv.gz"))
+            self._sink = open_sink(file, suffix, str(self.path), device)
             self._file = stack.pop_all()
 
     @contextmanager
@@ -202,7 +210,7 @@ class LogWriter:
         try:
             yield
         except OSError as error:
-            raise InputError(Problem(str(self._path), 1, 1, "", f"{_UNWRITABLE}: {reason(error)}")) from error
+            raise InputError(Problem(str(self.path), 1, 1, "", f"{_UNWRITABLE}: {reason(error)}")) from error
 
     def __enter__(self) -> Self:
         return self

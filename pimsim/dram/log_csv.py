@@ -18,6 +18,7 @@ COLUMNS = ("clk", "channel", "command", "bank_group", "bank", "row", "column")
 HEADER = ",".join(COLUMNS).encode()
 HEADER_LINES = 1
 MAX_PROBLEMS = 100
+_SHOWN = 60  # characters of a wrong value
 MAX_DIGITS = 18  # of a number that fits int64 for certain
 LINE_FEED, COMMA, MINUS, ZERO = b"\n,-0"
 
@@ -105,11 +106,16 @@ def _line_problems(file: str, line: int, text: str, names: list[str]) -> list[Pr
 
 def value_problem(column: str, value: str, names: list[str]) -> str:
     if column == "command":
-        return "" if value in names else f"no command {value!r}{did_you_mean(value, names)}"
+        return "" if value in names else f"no command {_short(value)!r}{did_you_mean(_short(value), names)}"
     digits = value.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
-        return f"{value!r} is not an integer"
-    return "" if len(digits) <= MAX_DIGITS else f"{value!r} is too large"
+        return f"{_short(value)!r} is not an integer"
+    return "" if len(digits) <= MAX_DIGITS else f"{_short(value)!r} is too large"
+
+
+def _short(value: str) -> str:
+    """A value as messages repeat it."""
+    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
 
 
 # ---- columns to bytes -----------------------------------------------------------------

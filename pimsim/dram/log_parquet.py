@@ -39,9 +39,9 @@ def _read(pyarrow: Any, parquet: Any, file: str, names: list[str], most_rows: in
         message = f"more than {most_rows:,} commands, too many to hold; check a shorter run"
         raise InputError(Problem(file, 1, 1, "", message))
     for name in COLUMNS:
-        wanted, fits = ("text", _is_text) if name == "command" else ("integers without gaps", pyarrow.types.is_integer)
-        if not fits(schema.field(name).type):
-            problems.append(Problem(file, 1, 1, name, f"must be {wanted}, not {schema.field(name).type}"))
+        kind = schema.field(name).type
+        if not (_is_text(pyarrow.types, kind) if name == "command" else pyarrow.types.is_integer(kind)):
+            problems.append(_wrong_kind(file, name, kind))
     if problems:
         raise InputError(problems)
     parts: list[list[Ints]] = [[np.empty(0, np.int64)] for _ in COLUMNS]
@@ -57,9 +57,15 @@ def _read(pyarrow: Any, parquet: Any, file: str, names: list[str], most_rows: in
     return [np.concatenate(part) for part in parts]
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(types: Any, kind: Any) -> bool:
     """Whether a column's type is text, by itself or by numbers into a dictionary of it."""
-    return str(getattr(kind, "value_type", kind)) in ("string", "large_string", "string_view")
+    inner = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(inner) or types.is_large_string(inner))
+
+
+def _wrong_kind(file: str, name: str, kind: Any) -> Problem:
+    wanted = "text" if name == "command" else "integers"
+    return Problem(file, 1, 1, name, f"must be {wanted} without gaps, not {str(kind)[:60]}")
 
 
 def _column(
@@ -68,8 +74,7 @@ def _column(
     """Some rows of a column, `before` rows into the file; what is wrong with them goes to `problems`."""
     column.validate(full=True)  # Arrow reads indices and offsets that damage has made point anywhere
     if column.null_count:
-        kind = "text" if name == "command" else "integers"
-        problems.append(Problem(file, 1, 1, name, f"must be {kind} without gaps, not {column.type}"))
+        problems.append(_wrong_kind(file, name, column.type))
         return np.empty(0, dtype=np.int64)
     if name != "command":
         return np.asarray(column.cast(pyarrow.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)

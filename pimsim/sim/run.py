@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from pimsim.config.schema import Config
 from pimsim.dram.engine import FOREVER, Engine, Ints
-from pimsim.dram.log import LogWriter
+from pimsim.dram.log import LogWriter, log_target
+from pimsim.dram.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
 from pimsim.mapping.plan import Plan, compile_plan
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.system import Progress, System
@@ -22,23 +25,75 @@ def simulate(
     log: str | Path | None = None,
     window_ns: tuple[float, float] | None = None,
     observers: Sequence[Observer] = (),
+    announce: Callable[[Forecast], object] | None = None,
 ) -> Tally:
     """Run a config's workload and count everything.
 
     progress(done, total) is called after each token; log: write every DRAM command to this
-    file, those issued in window_ns = (start, end) if given; observers: who else watches.
-    Raises InputError if the workload does not fit the device.
+    file, those issued in window_ns = (start, end) if given; observers: who else watches;
+    announce: told how large the log will be before it is written.
+    Raises InputError if the workload does not fit the device, or the log the disk.
     """
     candidates = _candidates(config)
     if log is None and not observers:
         return min((_run(candidate, progress) for candidate in candidates), key=lambda tally: tally.cycles)
-    if len(candidates) > 1:
-        candidates.sort(key=lambda candidate: _run(candidate, progress).cycles)
-    plan = compile_plan(candidates[0])
     if log is None:
-        return _watched(plan, progress, observers)
-    with LogWriter(log, plan.device, window_clocks(window_ns, plan.device.tCK_ps)) as writer:
+        if len(candidates) > 1:
+            candidates.sort(key=lambda candidate: _run(candidate, progress).cycles)
+        return _watched(compile_plan(candidates[0]), progress, observers)
+    log_target(Path(log))
+    counted = [(_run(_fast(candidate), None), candidate) for candidate in candidates]
+    tally, chosen = min(counted, key=lambda pair: pair[0].cycles)
+    plan = compile_plan(chosen)
+    span = window_clocks(window_ns, plan.device.tCK_ps)
+    with LogWriter(log, plan.device, span) as writer:
+        expected = forecast_of(plan, tally, Path(log), span)
+        if announce is not None:
+            announce(expected)
+        expected.check_disk()
         return _watched(plan, progress, [writer, *observers])
+
+
+def forecast_of(plan: Plan, tally: Tally, log: Path, span: tuple[int, int]) -> Forecast:
+    """How large the log of a run that was counted will be; commands are taken to be spread evenly over time."""
+    sample = Sample(log, plan.device)
+    peek(plan, sample, rows=SAMPLE_ROWS)
+    first, end = min(span[0], tally.cycles), min(span[1], tally.cycles)
+    commands = sum(tally.commands.values()) * (end - first) // max(tally.cycles, 1)
+    return sample.forecast(commands, (first, end), plan.memory.rows)
+
+
+def peek(plan: Plan, observer: Observer, until: int = FOREVER, rows: int = 1 << 18) -> None:
+    """Show an observer the beginning of a run: up to clock `until`, or until it raises EnoughError.
+
+    rows: that it is shown at once.
+    """
+    system, buffer = _watch(plan, [observer, _Until(observer.window, until)])
+    buffer.ROWS = rows
+    with suppress(EnoughError):
+        system.run()
+    with suppress(EnoughError):
+        buffer.flush(FOREVER)
+
+
+class _Until:
+    """An observer that has seen enough at a clock."""
+
+    def __init__(self, window: tuple[int, int], until: int) -> None:
+        self.window, self._until = window, until
+
+    def append(self, *_: object) -> None:
+        """Commands come in later than the instructions that they belong to."""
+
+    def execute(self, executed: Executed) -> None:
+        """EnoughError once an instruction begins at or after the clock."""
+        if executed.charged[0] >= self._until:
+            raise EnoughError
+
+
+def _fast(config: Config) -> Config:
+    """The same run in the fast mode, which counts the same."""
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"mode": "fast", "fold": True})})
 
 
 def simulate_step(config: Config, context: int, observers: Sequence[Observer]) -> int:
@@ -103,7 +158,7 @@ def window_clocks(window_ns: tuple[float, float] | None, tCK_ps: int) -> tuple[i
     """The window in clocks: from the first clock not before its start to before its end."""
     if window_ns is None:
         return 0, FOREVER
-    low, high = (-int(-ns * 1000 // tCK_ps) for ns in window_ns)
+    low, high = (min(-int(-Fraction(ns) * 1000 // tCK_ps), FOREVER) for ns in window_ns)
     return low, high
 
 

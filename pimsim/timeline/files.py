@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import device_of
+from pimsim.dram.timing import Device, device_of
 from pimsim.errors import InputError, Problem
-from pimsim.sim.run import window_clocks
+from pimsim.files import check_output
+from pimsim.mapping.plan import compile_plan
+from pimsim.sim.run import peek, window_clocks
 from pimsim.timeline.activity import Prices
 from pimsim.timeline.chrome import ChromeTimeline
-from pimsim.timeline.output import whole_text
+from pimsim.timeline.output import CANNOT_WRITE, whole_text
 from pimsim.timeline.vcd import VcdTimeline, writer_module
-from pimsim.timeline.watcher import MOST_COMMANDS, Watcher
+from pimsim.timeline.watcher import MOST_COMMANDS, Counting, Watcher
 
 CHROME_SUFFIXES, VCD_SUFFIXES = (".json", ".json.gz"), (".vcd", ".vcd.gz")
 SUFFIXES = (*CHROME_SUFFIXES, *VCD_SUFFIXES)
@@ -24,6 +26,13 @@ def check_name(path: str | Path) -> None:
     """InputError if the suffix is none of SUFFIXES."""
     if not str(path).endswith(SUFFIXES):
         raise InputError(Problem(str(path), 1, 1, "", f"a timeline's name ends in {', '.join(SUFFIXES)}"))
+
+
+def _check_count(config: Config, device: Device, span: tuple[int, int], most: int) -> None:
+    """InputError if a run has more than `most` commands in the window: counting them is a hundredth of the work."""
+    counting = Counting(device, span, most)
+    peek(compile_plan(config), counting, until=span[1])
+    counting.check_shown()
 
 
 @contextmanager
@@ -39,6 +48,8 @@ def timeline(
     device = device_of(config)
     span = window_clocks(window_ns, device.tCK_ps)
     module = writer_module(path) if path.name.endswith(VCD_SUFFIXES) else None
+    check_output(path, CANNOT_WRITE)
+    _check_count(config, device, span, most)
     with whole_text(path) as file:
         watcher: ChromeTimeline | VcdTimeline
         if module:

@@ -10,11 +10,13 @@ from typing import IO
 
 from pimsim import files
 
+CANNOT_WRITE = "cannot write"
+
 
 @contextmanager
 def whole_text(path: Path) -> Iterator[IO[str]]:
     """The file to write to; if the body raises, `path` is as it was.  InputError if it cannot be written."""
-    with files.whole_file(path, "cannot write", compress=path.name.endswith(".gz")) as raw:
+    with files.whole_file(path, CANNOT_WRITE, compress=path.name.endswith(".gz")) as raw:
         text = io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
         try:
             yield text

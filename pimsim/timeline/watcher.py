@@ -75,3 +75,11 @@ class Watcher:
 
     def _ns(self, clk: int) -> str:
         return f"{clk * self.device.tCK_ps / 1000:.15g}"
+
+
+class Counting(Watcher):
+    """Counts commands, and shows nothing."""
+
+    def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
+        """Count; InputError if there are too many."""
+        self._count(clk[(clk >= self.span[0]) & (clk < self.span[1])])

@@ -11,6 +11,7 @@ import numpy as np
 
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.log import LogWriter
+from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic
 from pimsim.traffic.patterns import addresses, arrivals, decode
@@ -124,7 +125,9 @@ def simulate_traffic(
         engine.finish(int(done.max()), totals)
         if writer is not None:
             commands = np.concatenate(parts)
-            writer.append(*commands[np.lexsort((commands[:, 1], commands[:, 0]))].T)
+            columns = commands[np.lexsort((commands[:, 1], commands[:, 0]))].T
+            check_room(writer.path, device, *columns)
+            writer.append(*columns)
     names = device.command_names
     counts = dict(zip(names, totals[: len(names)].tolist(), strict=True))
     return TrafficResult(device, requests, int(done.max()), done - rows[:, 0], counts)
