@@ -25,7 +25,7 @@ _COLOURS = (style.BLUE, style.ORANGE, style.GREEN)
 
 
 def speedups(found: Reproduction, ax: Axes) -> None:
-    """Speedup over both baselines, eager and roofline, per model; the paper's range of the eager ones."""
+    """Speedup over both baselines, roofline and eager, per model; the paper's range of the eager ones."""
     _bars(found, ax, "speedup", "speedup (x)", lambda run, pick: run.speedup(*pick))
 
 
@@ -35,8 +35,8 @@ def energy_ratios(found: Reproduction, ax: Axes) -> None:
 
 
 def _bars(found: Reproduction, ax: Axes, kind: str, label: str, value: Callable[..., float]) -> None:
-    picks = [(T4, "eager", style.BLUE), (T4, "roofline", style.SKY), (XEON, "eager", style.VERMILION),
-             (XEON, "roofline", style.ORANGE)]  # fmt: skip
+    picks = [(T4, "roofline", style.SKY), (XEON, "roofline", style.ORANGE), (T4, "eager", style.BLUE),
+             (XEON, "eager", style.VERMILION)]  # fmt: skip
     names = {T4: "T4", XEON: "Xeon"}
     width = 0.8 / len(picks)
     for k, (baseline, model, colour) in enumerate(picks):
@@ -76,9 +76,7 @@ def intervals(found: Reproduction, ax: Axes) -> None:
     ax.set_xticks(ticks, ["1/16", "1/4", "1", "4", "16", "64"])
     ax.set_yticks(range(len(figures)), [figure.name for figure in figures], fontsize=7)
     ax.invert_yaxis()
-    ax.set_xlabel(
-        "simulated / paper; bar: what the ranges of the inputs allow; red: the paper's is outside; grey: circular"
-    )
+    ax.set_xlabel("simulated / paper; bar: what the inputs allow; red: the paper's is outside; grey: circular")
     ax.grid(axis="x")
 
 
