@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pimsim.cli.options import config_argument, located_in, set_option
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from pimsim.dram.log_size import Forecast
+
+WORTH_SAYING = 1_000_000  # bytes of a log
 
 
 @click.command()
@@ -42,7 +49,7 @@ def run(
     with located_in(loaded), progress_bar(console(stderr=True)) as progress:
         result = api.run(
             loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress,
-            announce=lambda forecast: say(str(forecast), err=True),
+            announce=_announce,
         )  # fmt: skip
         if out is not None:
             result.save(out)
@@ -57,6 +64,12 @@ def run(
     print_summary(result, console())
     if out is not None:
         say(f"written to {out}")
+
+
+def _announce(forecast: Forecast) -> None:
+    """Say how large a log will be, unless nobody would mind."""
+    if forecast.size >= WORTH_SAYING:
+        say(str(forecast), err=True)
 
 
 def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:
