@@ -15,6 +15,7 @@ from pimsim.config.loader import read_text
 from pimsim.config.nodes import parse
 from pimsim.config.tree import Place, Tree, locate, plain
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.kinds import BASELINE, expecting
 from pimsim.labels import LABELS
 from pimsim.workload.ops import OPS
 
@@ -223,7 +224,8 @@ def load(name_or_path: str) -> BaselineDevice:
     Raises InputError with every problem, each with file, line, column and key.
     """
     if is_path(name_or_path):
-        return parse_device(read_text(name_or_path), name_or_path)
+        with expecting(BASELINE, name_or_path):
+            return parse_device(read_text(name_or_path), name_or_path)
     if name_or_path not in available():
         known = ", ".join(available())
         raise InputError(

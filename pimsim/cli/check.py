@@ -25,10 +25,12 @@ def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     from pimsim.dram import checker
     from pimsim.dram.log import read_log
     from pimsim.dram.timing import device_of
+    from pimsim.kinds import LOG, expecting
 
     loaded = api.load(config, overrides)
     device = device_of(loaded.config)
-    log = read_log(commands, device.standard)
+    with expecting(LOG, commands):
+        log = read_log(commands, device.standard)
     violations = checker.check(log, device)
     for violation in violations[:_SHOWN]:
         say(f"{commands}: {violation}")

@@ -16,6 +16,7 @@ from pimsim.cli.problems import option_problem
 from pimsim.cli.say import emit, say
 from pimsim.errors import InputError, Problem
 from pimsim.files import open_input
+from pimsim.kinds import PROGRAM, expecting
 
 if TYPE_CHECKING:
     from pimsim.aim.isa import Instruction
@@ -99,7 +100,7 @@ def _parsed(path: str, device: Device) -> list[Instruction]:
 
     if not path:
         raise InputError(option_problem("PROGRAM", "needs the name of a file, but it is empty"))
-    with open_input(path, "cannot read the program") as file:
+    with expecting(PROGRAM, path), open_input(path, "cannot read the program") as file:
         return parse(lines_of(file, path), device, path)
 
 

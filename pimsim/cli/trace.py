@@ -56,14 +56,17 @@ def _findings(file: str, memory: Memory | None) -> tuple[Sequence[Problem], Sequ
     from collections import deque
 
     from pimsim.errors import InputError
+    from pimsim.kinds import TRACE, misplaced
     from pimsim.workload.trace.reader import Findings, checked_records
 
     findings = Findings(file)
     try:
         deque(checked_records(file, findings, memory), maxlen=0)
+        problems, warnings = findings.problems, findings.warnings
     except InputError as error:
-        return error.problems, ()
-    return findings.problems, findings.warnings
+        problems, warnings = error.problems, ()
+    other = misplaced(TRACE, file) if problems else None
+    return ((other,), ()) if other else (problems, warnings)
 
 
 def _memory(config: str) -> Memory:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pimsim import files
+from pimsim import files, kinds
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
@@ -79,6 +79,13 @@ def load(
     scheduled  reads what a trace says of the workload, for keys that are not given
     InputError has every problem that was found, each with file, line, column and key.
     """
+    with kinds.expecting(kinds.CONFIGURATION, path):
+        return _load(path, overrides, names, scheduled)
+
+
+def _load(
+    path: str | os.PathLike[str], overrides: Overrides | None, names: Names | None, scheduled: Scheduled | None
+) -> Loaded:
     over, main = override_tree(overrides or {}), os.fspath(path)
     try:
         tree = _stack(_read_chain(main, ()), over)
@@ -146,6 +153,8 @@ def _extends_target(extends: Entry, path: str, chain: tuple[str, ...]) -> str:
     if not isinstance(extends.value, str) or not extends.value or "\0" in extends.value:
         raise InputError(Problem(place.file, place.line, place.column, "extends", "must be the name of one file"))
     target = os.path.join(os.path.dirname(path), extends.value)
+    if other := kinds.misplaced(kinds.CONFIGURATION, target):
+        raise InputError(Problem(place.file, place.line, place.column, "extends", f"{target} {other.message}"))
     if os.path.realpath(target) in chain:
         message = f"{extends.value} extends this file: a cycle"
         raise InputError(Problem(place.file, place.line, place.column, "extends", message))

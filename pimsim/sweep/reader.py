@@ -17,6 +17,7 @@ from pimsim.config.schema import Config
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Place, Tree, locate, merge, plain
 from pimsim.config.validate import flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.kinds import SWEEP, expecting
 from pimsim.sweep.axes import ALONE, AxesReader
 from pimsim.sweep.constraints import kind_of_operand, make_filter
 from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep
@@ -41,8 +42,9 @@ def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
         assert isinstance(entry.value, Mapping)
         return _Reader(Tree(entry.place, dict(entry.value)), "", "").sweep()
     path = os.fspath(source)
-    text = read_text(path)
-    return _Reader(parse_with_problems(text, path), path, text).sweep()
+    with expecting(SWEEP, path):
+        text = read_text(path)
+        return _Reader(parse_with_problems(text, path), path, text).sweep()
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.files import parse_json, read_bytes
+from pimsim.kinds import HF_CONFIG, expecting
 
 LARGEST = 1 << 24  # bytes of a config.json; some list every layer
 _TABLE = "configs"
@@ -46,7 +47,8 @@ def load(source: str) -> Source:
         path = path / "config.json"
     if path.is_file() or (path.exists() and source not in known()):
         name = path.stem if path.name != "config.json" else path.resolve().parent.name
-        return _source(name, str(path), read_bytes(path, LARGEST))
+        with expecting(HF_CONFIG, path):
+            return _source(name, str(path), read_bytes(path, LARGEST))
     if source in known():
         return _source(source, source, (files(__package__) / _TABLE / f"{source}.json").read_bytes())
     raise InputError(

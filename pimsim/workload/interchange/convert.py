@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pimsim.errors import InputError, Problem
 from pimsim.files import write_bytes
+from pimsim.kinds import PROFILE, expecting
 from pimsim.workload.interchange import chakra
 from pimsim.workload.interchange.calls import Call, read_bytes, read_json_calls
 from pimsim.workload.interchange.recognise import Found, recognise
@@ -37,6 +38,11 @@ def import_file(path: str, name: str, steps: int) -> Imported:
     name: of the model, `steps`: decode steps to schedule; both for profiles, which have
     neither.  InputError if the file is none of the formats or its model none of the families.
     """
+    with expecting(PROFILE, path):
+        return _import_file(path, name, steps)
+
+
+def _import_file(path: str, name: str, steps: int) -> Imported:
     data = read_bytes(path)
     if data.lstrip()[:1] in (b"{", b"["):
         source, calls = read_json_calls(data, path)

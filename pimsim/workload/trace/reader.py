@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.kinds import TRACE, expecting
 from pimsim.workload.trace.decode import record_of
 from pimsim.workload.trace.fields import Sink
 from pimsim.workload.trace.files import FileDamage, lines_of_file
@@ -225,6 +226,11 @@ def checked_records(path: str | Path, findings: Findings, memory: Memory | None 
 
 def load_trace(path: str | Path) -> Trace:
     """A whole trace, checked; InputError with every problem of the file."""
+    with expecting(TRACE, path):
+        return _load_trace(path)
+
+
+def _load_trace(path: str | Path) -> Trace:
     findings = Findings(str(path))
     header: Header | None = None
     templates: list[Template] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.kinds import TRACE, expecting
 from pimsim.workload.trace.cost import Cost, cost_of
 from pimsim.workload.trace.reader import MOST_PROBLEMS, Findings, checked_records
 from pimsim.workload.trace.records import (
@@ -78,6 +79,11 @@ def overview(path: str | Path, binding: Mapping[str, int] | None = None) -> Over
 
     binding: values of symbols; T is 1024 and others are 1 if they are not given.
     """
+    with expecting(TRACE, path):
+        return _overview(path, binding)
+
+
+def _overview(path: str | Path, binding: Mapping[str, int] | None) -> Overview:
     findings = Findings(str(path))
     found: Overview | None = None
     unfit: list[Problem] = []
