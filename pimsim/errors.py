@@ -64,7 +64,13 @@ class InputError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest of `known`, or nothing if none is near."""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The nearest of `known` to a name that is none of them, None if none is near."""
     options = list(known)
     lowered = {option.lower(): option for option in options}
     near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""
+    return lowered[near[0]] if near else None

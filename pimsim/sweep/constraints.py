@@ -8,9 +8,10 @@ from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.config.validate import flat_values, flatten, validate
-from pimsim.errors import InputError
+from pimsim.errors import InputError, nearest
+from pimsim.results.figures import known as figure_names
 from pimsim.sweep.expressions import Expression, ExpressionError
-from pimsim.sweep.keys import kind_of, unknown
+from pimsim.sweep.keys import kind_of, known_keys, unknown
 from pimsim.sweep.space import Base, Values
 
 _COMPUTED = "workload.model_config."  # some of its defaults follow from other keys
@@ -19,6 +20,9 @@ _COMPUTED = "workload.model_config."  # some of its defaults follow from other k
 def kind_of_operand(key: str, column: int) -> str | None:
     """What a key in a constraint holds; ExpressionError if it does not exist or is no single value."""
     message = unknown(key)
+    if message is not None and _is_figure(key):
+        message = f"{key} is of a result; constraints are over keys of the configuration, before anything is simulated"
+        raise ExpressionError(column, message)
     if message is None and kind_of(key) is None:
         message = f"{key} is no single value"
     elif message is not None:
@@ -26,6 +30,12 @@ def kind_of_operand(key: str, column: int) -> str | None:
     if message is not None:
         raise ExpressionError(column, message)
     return kind_of(key)
+
+
+def _is_figure(key: str) -> bool:
+    """Whether an unknown key is, or is nearest to, what only a result has."""
+    figures = set(figure_names())
+    return key.startswith(("baselines.", "proxy.")) or nearest(key, [*known_keys(), *figures]) in figures
 
 
 class ConstraintError(ValueError):

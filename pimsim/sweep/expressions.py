@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from pimsim.errors import did_you_mean
+
 NUMBER, TEXT, TRUTH = "a number", "text", "true or false"
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
+    r"\s*(?:(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
     r"|(?P<text>'[^']*'|\"[^\"]*\")|(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%<>()]))",
     re.ASCII,
 )
@@ -75,11 +77,16 @@ class Expression:
 
 @dataclass(frozen=True)
 class _Node:
-    """A part of an expression: where it starts, what it gives (None: not known before), and how."""
+    """A part of an expression: where it starts, what it gives (None: not known before), and how.
+
+    key, text  of a key path by itself, and of a 'text'
+    """
 
     column: int
     kind: str | None
     value: Callable[[Mapping[str, Any]], Any]
+    key: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,14 +96,17 @@ class _Token:
     text: str
 
 
-def parse(text: str, kinds: Callable[[str, int], str | None]) -> Expression:
+def parse(
+    text: str, kinds: Callable[[str, int], str | None], choices: Callable[[str], Collection[str]] = lambda key: ()
+) -> Expression:
     """The constraint in `text`.
 
-    kinds  what a key path holds (NUMBER, TEXT, TRUTH or None), given the path and its column;
-           it raises ExpressionError for a path that does not exist
+    kinds    what a key path holds (NUMBER, TEXT, TRUTH or None), given the path and its column;
+             it raises ExpressionError for a path that does not exist
+    choices  the texts that a key path may hold; none: any
     ExpressionError has the column of what is wrong.
     """
-    parser = _Parser(text, kinds)
+    parser = _Parser(text, kinds, choices)
     node = parser.expression(1)
     parser.expect_end()
     if node.kind not in (TRUTH, None):
@@ -105,10 +115,13 @@ def parse(text: str, kinds: Callable[[str, int], str | None]) -> Expression:
 
 
 class _Parser:
-    def __init__(self, text: str, kinds: Callable[[str, int], str | None]) -> None:
+    def __init__(
+        self, text: str, kinds: Callable[[str, int], str | None], choices: Callable[[str], Collection[str]]
+    ) -> None:
         self.tokens = _tokens(text)
         self.at = 0
         self.kinds = kinds
+        self.choices = choices
         self.keys: dict[str, int] = {}
         self.depth = 0
 
@@ -161,15 +174,15 @@ class _Parser:
             raise ExpressionError(self.token.column, f"')' is missing for the '(' in column {token.column}")
         self.take()
         self.depth -= 1
-        return _Node(token.column, inner.kind, inner.value)
+        return replace(inner, column=token.column)
 
     def leaf(self, token: _Token) -> _Node:
         if token.kind == "number":
-            number = Fraction(token.text)
+            number = _number(token)
             return _Node(token.column, NUMBER, lambda values: number)
         if token.kind == "text":
             text = token.text[1:-1]
-            return _Node(token.column, TEXT, lambda values: text)
+            return _Node(token.column, TEXT, lambda values: text, text=text)
         if token.kind == "name" and token.text in ("true", "false"):
             truth = token.text == "true"
             return _Node(token.column, TRUTH, lambda values: truth)
@@ -182,7 +195,8 @@ class _Parser:
         if self.token.text == "(" and self.token.kind == "sign":
             raise ExpressionError(token.column, f"there are no functions; {token.text!r} is followed by '('")
         self.keys.setdefault(token.text, token.column)
-        return _Node(token.column, self.kinds(token.text, token.column), lambda values: _exact(token.text, values))
+        kind = self.kinds(token.text, token.column)
+        return _Node(token.column, kind, lambda values: _exact(token.text, values), key=token.text)
 
     def binary(self, left: _Node, level: int) -> _Node:
         token = self.take()
@@ -206,9 +220,18 @@ class _Parser:
         while self.level() == 4:
             sign = self.take()
             right = self.expression(5)
+            self.check_choice(left, right)
+            self.check_choice(right, left)
             links.append(_link(left, sign, right))
             left = right
         return _Node(first.column, TRUTH, lambda values: all(link(values) for link in links))
+
+    def check_choice(self, key: _Node, text: _Node) -> None:
+        """ExpressionError for a key beside a text that it never holds."""
+        known = self.choices(key.key) if key.key is not None and text.text is not None else ()
+        if known and text.text not in known:
+            hint = did_you_mean(str(text.text), known) or f"; it is one of {', '.join(known)}"
+            raise ExpressionError(text.column, f"{key.key} is never {text.text!r}{hint}")
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -270,6 +293,19 @@ def _kind(value: Any) -> str:
     return TRUTH if isinstance(value, bool) else NUMBER if isinstance(value, Fraction) else TEXT
 
 
+def _number(token: _Token) -> Fraction:
+    """A number that is written; of more digits than any key has, or beyond 1e999, none is."""
+    digits, _, exponent = token.text.lower().partition("e")
+    if len(digits) > _DIGITS or len(exponent.lstrip("+-0")) > 3:
+        raise ExpressionError(token.column, f"is a number of more than {_DIGITS} digits or beyond 1e999")
+    return Fraction(token.text)
+
+
+def _size(value: Fraction) -> int:
+    """About how many digits a number has; exact where that is few."""
+    return max(value.numerator.bit_length(), value.denominator.bit_length()) * 301 // 1000 + 1
+
+
 def _exact(key: str, values: Mapping[str, Any]) -> _Value:
     value = values.get(key)
     if isinstance(value, bool | str):
@@ -288,8 +324,7 @@ def _arithmetic(apply: Callable[[Any, Any], Any], a: Fraction, b: Fraction) -> F
 
 def _power(a: Fraction, b: Fraction) -> Fraction:
     """a ** b: exact for a whole b, else as floats."""
-    digits = max(len(str(a.numerator)), len(str(a.denominator)))
-    if abs(b) * digits > _DIGITS:
+    if abs(b) * _size(a) > _DIGITS:
         raise ArithmeticError("a power is too large")
     if b.denominator == 1:
         return Fraction(a**b.numerator)

@@ -7,11 +7,13 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, get_args
 
+from pimsim import api
 from pimsim.config.schema import Config
 from pimsim.config.validate import all_keys, keys, section_at
 from pimsim.errors import did_you_mean
 from pimsim.sweep.expressions import NUMBER, TEXT, TRUTH
 
+_NAMED = ("workload.model",)  # texts of a table that is not the schema's
 _KINDS = {bool: TRUTH, int: NUMBER, Decimal: NUMBER, str: TEXT}
 
 
@@ -36,6 +38,12 @@ def kind_of(key: str) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
+def choices(key: str) -> tuple[str, ...]:
+    """The texts that the key may hold; empty if any will do."""
+    named = tuple(api.known_names().get(key, ())) if key in _NAMED else ()
+    return named or tuple(value for value in _leaf_values(_annotation(key)) if isinstance(value, str))
+
+
 def is_whole(key: str) -> bool:
     """Whether the key holds whole numbers only."""
     return _types(key) == {int}
@@ -43,10 +51,22 @@ def is_whole(key: str) -> bool:
 
 @cache
 def _types(key: str) -> frozenset[Any]:
+    return frozenset(_leaf_types(_annotation(key))) - {type(None)}
+
+
+def _annotation(key: str) -> Any:
     *path, last = key.split(".")
     section = section_at(tuple(path), Config)
-    annotation = section.model_fields[keys(section)[last]].annotation
-    return frozenset(_leaf_types(annotation)) - {type(None)}
+    return section.model_fields[keys(section)[last]].annotation
+
+
+def _leaf_values(annotation: Any) -> Iterator[Any]:
+    """The values of the literals in an annotation."""
+    for part in get_args(annotation):
+        if get_args(part):
+            yield from _leaf_values(part)
+        else:
+            yield part
 
 
 def _leaf_types(annotation: Any) -> Iterator[Any]:

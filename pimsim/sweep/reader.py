@@ -22,7 +22,7 @@ from pimsim.sweep.axes import ALONE, AxesReader
 from pimsim.sweep.constraints import kind_of_operand, make_filter
 from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep
 from pimsim.sweep.expressions import Expression, ExpressionError, parse
-from pimsim.sweep.keys import unknown
+from pimsim.sweep.keys import choices, unknown
 from pimsim.sweep.objectives import DIRECTIONS, Objective, unknown_objective
 from pimsim.sweep.space import Base, Space, Table
 
@@ -236,7 +236,7 @@ class _Reader:
             self.complain(item.place, path, "must be an expression over key paths")
             return None
         try:
-            return parse(item.value, kind_of_operand)
+            return parse(item.value, kind_of_operand, choices)
         except ExpressionError as error:
             place, message = self.inside(item, error.column), error.message
             if place is None:

@@ -1,0 +1,107 @@
+"""The numbers that a summary may have, by dotted name: what an objective can be.
+
+One table says which names there are, which of them are 0 where a summary does not have
+them, and what a wrong name is near to.  A test compares it with real summaries, so a new
+key of `summary.json` is a new row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
+
+from pimsim.asic import units
+from pimsim.config.schema import Config
+from pimsim.config.standards import CONFIGS
+from pimsim.dram.timing import STANDARDS
+from pimsim.energy.formulas import COMPONENTS
+from pimsim.errors import nearest
+from pimsim.sim.tally import DEVICE_CAUSES
+
+SYSTEM = (
+    "cycles",
+    "latency_ns",
+    "prefill_latency_ns",
+    "ttft_ns",
+    "latency_per_step_ns",
+    "latency_per_token_ns",
+    "tpot_ns",
+    "tokens_per_s",
+    "energy_pJ",
+    "prefill_energy_pJ",
+    "energy_per_token_pJ",
+    "average_power_mW",
+    "peak_power_mW",
+    "activation_usual_pJ",  # null where the usual formula is negative
+    "row_hit_rate",
+    "external_bytes",
+    "payload_bytes",
+    "data_movement_reduction",
+    "non_vmm_fraction",
+    "mac_utilization",
+    "asic_busy_fraction",
+)
+WORKLOAD = ("prompt_tokens", "output_tokens", "batch", "tokens_run", "tokens_kept", "parameters", "matrix_parameters")
+BASELINE = (
+    "speedup",  # null, as energy_ratio, where the model does not fit
+    "energy_ratio",
+    "latency_ns",
+    "energy_pJ",
+    "latency_per_token_ns",
+    "energy_per_token_pJ",
+    "prefill_latency_ns",
+    "prefill_energy_pJ",
+    "required_bytes",
+    "capacity_bytes",
+)
+
+
+@cache
+def breakdowns() -> Mapping[str, tuple[str, ...]]:
+    """The parts that each breakdown of `system` may have; one that does not occur in a run is 0 there."""
+    devices = [STANDARDS[name] for name, kind in CONFIGS.items() if issubclass(kind, Config)]
+    return {
+        "latency_breakdown_ns": (*DEVICE_CAUSES, *sorted({*units.KINDS, *units.KINDS_OF_WAYS})),
+        "energy_breakdown_pJ": COMPONENTS,
+        "commands": tuple(dict.fromkeys(command.name for device in devices for command in device.commands)),
+    }
+
+
+@cache
+def _parts() -> frozenset[str]:
+    return frozenset(f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)
+
+
+def is_part(name: str) -> bool:
+    """Whether `name` is a part of a breakdown: 0 in a summary that does not have it."""
+    return name in _parts()
+
+
+def known(baselines: Collection[str] = ()) -> Iterator[str]:
+    """Every name of a number that a summary may have, with these baselines."""
+    yield from (f"system.{key}" for key in SYSTEM)
+    yield from (f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)
+    yield from (f"workload.{key}" for key in WORKLOAD)
+    yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
+
+
+def unknown(name: str, baselines: Collection[str] = (), others: Iterable[str] = ()) -> str | None:
+    """What is said of a name that is no number of a summary, nor one of `others`; None if it is one."""
+    names = [*known(baselines), *others]
+    if name in names:
+        return None
+    parts = [other.removeprefix(f"{name}.") for other in names if other.startswith(f"{name}.")]
+    if parts:
+        return f"is no single number; its parts are {', '.join(parts)}"
+    section, _, last = name.rpartition(".")
+    siblings = [other.rpartition(".")[2] for other in names if other.rpartition(".")[0] == section]
+    near = nearest(last, siblings)
+    if near is not None:
+        return f"no figure of a result; did you mean '{section}.{near}'?"
+    anywhere: dict[str, str] = {}
+    for other in names:
+        anywhere.setdefault(other.rpartition(".")[2], other)
+    close = nearest(name, names) if section and not siblings else anywhere.get(nearest(last, anywhere) or "")
+    if close:
+        return f"no figure of a result; did you mean {close!r}?"
+    return f"no figure of a result; there are {', '.join(siblings)}" if siblings else "no figure of a result"
