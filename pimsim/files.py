@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO, cast
 
+from pimsim import held
 from pimsim.errors import InputError, Problem
 
 Named = str | os.PathLike[str]
@@ -72,17 +73,21 @@ def open_input(path: Named, what: str = CANNOT_READ) -> BinaryIO:
     if wrong := _wrong_name(path):
         raise _refused(path, what, wrong)
     try:
-        _refuse_special(os.stat(path), path, what)
-        # without blocking: what was a file a moment ago may be a pipe now
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            _refuse_special(os.fstat(descriptor), path, what)
-            return os.fdopen(descriptor, "rb")
-        except BaseException:
-            os.close(descriptor)
-            raise
+        return held.opened(path, lambda: _open(path, what))
     except OSError as error:
         raise _refused(path, what, reason(error)) from None
+
+
+def _open(path: Named, what: str) -> BinaryIO:
+    _refuse_special(os.stat(path), path, what)
+    # without blocking: what was a file a moment ago may be a pipe now
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _refuse_special(os.fstat(descriptor), path, what)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _refuse_special(status: os.stat_result, path: Named, what: str) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pimsim.sweep.runner import Stopped
 
 _WIDTH, _NARROW, _MANY = 12, 9, 6  # of a heading, and where there are more columns than that
+_LONG = 40  # characters of an option that are shown
 _SHOWN = 10  # rows of the front, and messages of failed points
 
 
@@ -46,7 +47,10 @@ def sweep(
     kind: str | None,
     as_json: bool,
 ) -> int:
-    """Simulate every point of SWEEP, a file as docs/sweeps.md explains it."""
+    """Simulate every point of SWEEP, a file as docs/sweeps.md explains it.
+
+    Exit status 1: points failed, or none was feasible.
+    """
     import json
 
     part = parse_shard(shard)
@@ -72,17 +76,43 @@ def sweep(
         emit(json.dumps(result.summary(), indent=2))
     else:
         _print(result, console())
-    return Exit.DONE
+    return _say_what_is_missing(result)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
     """I/N as two numbers; InputError if it is not that."""
     if text is None:
         return 1, 1
-    part, slash, parts = text.partition("/")
-    if not slash or not part.isdecimal() or not parts.isdecimal() or not 1 <= int(part) <= int(parts):
-        raise InputError(option_problem("--shard", f"must be I/N with 1 <= I <= N, not {text!r}"))
-    return int(part), int(parts)
+    found = re.fullmatch(r"0*([0-9]{1,9})/0*([0-9]{1,9})", text, re.ASCII)
+    part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= part <= parts:
+        shown = repr(text if len(text) <= _LONG else f"{text[:_LONG]}...")
+        raise InputError(option_problem("--shard", f"must be I/N with 1 <= I <= N < 10^9, not {shown}"))
+    return part, parts
+
+
+def _say_what_is_missing(result: SweepResult) -> int:
+    """The exit status; on standard error which points have no figures, where that is not as it should be."""
+    statuses, rows = result.statuses, sum(result.statuses.values())
+    for problem in _missing(result, rows):
+        say(f"{result.directory}: {problem}", err=True)
+    none_feasible = not statuses["ok"] and (rows or result.dropped == result.manifest["points"])
+    return Exit.CHECK_FAILED if statuses["failed"] or none_feasible else Exit.DONE
+
+
+def _missing(result: SweepResult, rows: int) -> Iterator[str]:
+    failed, points = result.statuses["failed"], result.manifest["points"]
+    if failed:
+        yield f"{failed} of {rows} points failed, for reasons that are not in the input; --resume tries them again"
+    elif rows and not result.statuses["ok"]:
+        yield f"none of {rows} points is feasible"
+    if not rows and result.dropped == points:
+        yield f"the constraints drop all {points} points"
+    for objective, value in result.undecided().items():
+        if value is None:
+            yield f"warning: no point has a figure for {objective}: the front is empty"
+        else:
+            yield f"warning: {objective} is {_text(value)} at every point: as an objective it decides nothing"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pimsim.config.schema import REASON, AnyConfig, Config
 from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.errors import InputError, Problem
+from pimsim.text import not_text
 
 Overrides = Mapping[str, Any] | Sequence[str]
 # What the schedule of a trace says of the workload, and in which line, from the file and the keys that are given.
@@ -247,7 +248,7 @@ def trace_file(tree: Tree) -> str:
     """The trace of a configuration, from where this process stands: it is relative to the file that names it."""
     workload = tree.entries.get("workload")
     entry = workload.value.get("trace") if workload and isinstance(workload.value, Mapping) else None
-    if entry is None or not isinstance(entry.value, str) or not entry.value:
+    if entry is None or not isinstance(entry.value, str) or not entry.value or not_text(entry.value):
         return ""
     return os.path.normpath(os.path.join(os.path.dirname(entry.place.file), entry.value))
 

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
+
+from pimsim.text import not_text
 
 SCHEMA_VERSION = "pimsim.config/1"
 REASON = "x-default-reason"
@@ -25,6 +28,16 @@ Time = Annotated[Number, Field(le=1000)]
 Current = Annotated[Number, Field(le=5000)]
 Clock = Annotated[Number, Field(ge=Decimal("0.001"), le=10)]
 Power = Annotated[Number, Field(le=100_000)]
+
+
+def _is_text(value: str) -> str:
+    wrong = not_text(value)
+    if wrong:
+        raise PydanticCustomError("no_text", "{wrong}", {"wrong": wrong})
+    return value
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_is_text)]  # a name or a path
 
 
 def _exact(value: Any, kinds: set[Any]) -> Any:
@@ -272,7 +285,7 @@ def _heads(data: dict[str, Any]) -> int:
 class ModelConfig(Section):
     """The shape of a decoder-only transformer that is not built in."""
 
-    name: str = Field(min_length=1, description="Name of the model.")
+    name: Text = Field(description="Name of the model.")
     layers: int = Field(ge=1, le=1024, description="Decoder blocks.")
     d_model: int = Field(ge=1, le=1 << 17, description="Width of the model, elements.")
     heads: int = Field(ge=1, le=1024, description="Attention heads; a divisor of d_model unless head_dim is given.")
@@ -302,8 +315,8 @@ class WorkloadConfig(Section):
 
     _trace_file: str = PrivateAttr("")
 
-    model: str | None = default(None, "A built-in model, see `pimsim models`.", "none")
-    trace: Annotated[str, Field(min_length=1)] | None = default(
+    model: Text | None = default(None, "A built-in model, see `pimsim models`.", "none")
+    trace: Text | None = default(
         None, "An operator trace: a file, relative to the one that names it, see `pimsim trace`.", "none"
     )
     model_config_: ModelConfig | None = default(
@@ -348,7 +361,7 @@ class Common(Section):
     """The keys at the top that every configuration has."""
 
     schema_: Literal["pimsim.config/1"] = Field(alias="schema", description="Version of this format.")
-    name: str = Field(min_length=1, description="Name of the configuration.")
+    name: Text = Field(description="Name of the configuration.")
     dram: MemoryConfig = Field(description="The memory.")
 
 
@@ -367,7 +380,7 @@ class Config(Common):
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."
     )
-    baselines: tuple[str, ...] = default((), "Machines to compare with, see `pimsim models`.", "none")
+    baselines: tuple[Text, ...] = default((), "Machines to compare with, see `pimsim models`.", "none")
 
 
 class DeviceConfig(Common):

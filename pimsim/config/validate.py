@@ -26,6 +26,7 @@ _WORDS = {
     "bool_type": "must be true or false, not {0}",
     "string_type": "must be text, not {0}",
     "string_too_short": "must not be empty",
+    "string_unicode": "has half a surrogate pair, which no text may have",
     "model_type": "must be a mapping of keys, not {0}",
     "tuple_type": "must be a list, not {0}",
     "greater_than": "must be more than {gt}, not {0}",

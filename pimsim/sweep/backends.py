@@ -7,11 +7,13 @@ they come; the rows are the same from all of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol
 
 from pimsim.errors import InputError
+from pimsim.held import Held, holding
 from pimsim.sweep.point import Row, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
 from pimsim.sweep.space import Request
@@ -26,28 +28,55 @@ class Backend(Protocol):
         """(number, row) of each item, in any order."""
 
 
+@dataclass(frozen=True)
+class Evaluate:
+    """What a process does with a request: its files have the contents that they had when the sweep was loaded.
+
+    contents  by SHA-256
+    """
+
+    contents: Mapping[str, bytes]
+
+    def __call__(self, request: Request) -> Row:
+        """The row of a request."""
+        with holding(held_files(request, self.contents)):
+            return evaluate_request(request)
+
+
+def held_files(request: Request, contents: Mapping[str, bytes]) -> Held:
+    """The contents of a request's files, by path."""
+    return {path: None if digest is None else contents[digest] for path, digest in request.files.items()}
+
+
+@dataclass(frozen=True)
 class _Here:
     """This process."""
 
+    evaluate: Evaluate
+
     def map(self, items: Iterable[Item]) -> Iterator[tuple[int, Row]]:
-        return ((index, evaluate_request(request)) for index, request in items)
+        return ((index, self.evaluate(request)) for index, request in items)
 
 
-def backend(workers: int | None = None, scheduler: str | None = None) -> AbstractContextManager[Backend]:
+def backend(
+    workers: int | None = None, scheduler: str | None = None, contents: Mapping[str, bytes] | None = None
+) -> AbstractContextManager[Backend]:
     """The backend that is asked for.
 
     workers    processes; None: one for each core that this process may use; 0: this process
     scheduler  the address of a Dask scheduler; workers then does not matter
+    contents   of the files that requests name, by SHA-256
     """
+    contents = contents or {}
     if scheduler is not None:
         from pimsim.sweep.cluster import Cluster
 
-        return Cluster(scheduler)
+        return Cluster(scheduler, contents)
     if workers == 0:
-        return nullcontext(_Here())
+        return nullcontext(_Here(Evaluate(contents)))
     if workers is not None and workers < 0:
         raise InputError(f"must be 0 or more, not {workers}", key="--workers")
-    return Pool(evaluate_request, workers or cores(), lost_row)
+    return Pool(Evaluate(contents), workers or cores(), lost_row)
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""The points on an existing Dask cluster.  Its workers need this version of pimsim, and the files that a point names.
+"""The points on an existing Dask cluster.  Its workers need this version of pimsim; files that a point names are sent.
 
 A worker that dies is Dask's to replace: it gives its points to others, those too that were
 finished and not yet fetched, and gives a point up after
@@ -8,13 +8,15 @@ finished and not yet fetched, and gives a point up after
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from types import TracebackType
 from typing import Any
 
 import pimsim
 from pimsim.errors import InputError
+from pimsim.held import Held, holding
 from pimsim.sweep.point import Row, describe, evaluate_request, lost_row
 from pimsim.sweep.space import Request
 
@@ -27,9 +29,11 @@ _LOOK = 100  # points after which the cluster is measured again
 class Cluster:
     """A client of the scheduler at `address`, as a context."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, contents: Mapping[str, bytes]) -> None:
         self.address = address
+        self.contents = contents  # of files, by SHA-256
         self._client: Any = None
+        self._sent: dict[str, Any] = {}  # futures of them: a worker fetches each once
 
     def __enter__(self) -> Cluster:
         client = _distributed().Client
@@ -52,7 +56,8 @@ class Cluster:
         room = self._room()
         while True:
             for index, request in islice(source, max(0, room - len(points))):
-                future = self._client.submit(_evaluate, pimsim.__version__, request, pure=False)
+                files = {path: self._content(digest) for path, digest in request.files.items()}
+                future = self._client.submit(_evaluate, pimsim.__version__, request, files, pure=False)
                 points[future.key] = index, request
                 waiting.add(future)
             if not points:
@@ -63,6 +68,16 @@ class Cluster:
             done += 1
             if done % _LOOK == 0:
                 room = self._room()
+
+    def _content(self, digest: str | None) -> Any:
+        """A file on the cluster: a task that the scheduler can repeat when the workers that have it die."""
+        if digest is None:
+            return None
+        if digest not in self._sent:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Dask's, of large tasks
+                self._sent[digest] = self._client.submit(bytes, self.contents[digest], pure=False)
+        return self._sent[digest]
 
     def _room(self) -> int:
         """How many points may be on their way."""
@@ -93,8 +108,9 @@ def _distributed() -> Any:
         raise InputError("needs dask[distributed]: pip install 'pimsim[dse]'", key="--scheduler") from None
 
 
-def _evaluate(version: str, request: Request) -> Row:
+def _evaluate(version: str, request: Request, files: Held) -> Row:
     """What a worker runs; RuntimeError if its pimsim is another one."""
     if pimsim.__version__ != version:
         raise RuntimeError(f"a worker has pimsim {pimsim.__version__}, the sweep {version}")
-    return evaluate_request(request)
+    with holding(files):
+        return evaluate_request(request)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from os.path import normpath
 from typing import Any
 
 import pimsim
 from pimsim.config.tree import plain
+from pimsim.held import Held, holding
 from pimsim.sweep.constraints import Filter
 from pimsim.sweep.domains import Domain
 from pimsim.sweep.objectives import Objective
@@ -38,7 +38,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A valid sweep: the base configuration with `set` on top, and the points around it."""
+    """A valid sweep: the base configuration with `set` on top, and the points around it.
+
+    files  contents of the traces and baseline files that points name, read when the sweep was loaded
+    """
 
     name: str
     file: str
@@ -47,10 +50,22 @@ class Sweep:
     filter: Filter
     objectives: tuple[Objective, ...]
     search: Search | None
+    files: Held = field(default_factory=dict, repr=False)
 
     def request(self, point: Mapping[str, Any]) -> Request:
-        """The configuration of a point."""
-        return self.base.request(point)
+        """The configuration of a point, with the hashes of the files that it reads."""
+        with holding(self.files):
+            request = self.base.request(point)
+        return replace(request, files={name: self._digests.get(name) for name in map(normpath, request.named_files())})
+
+    @cached_property
+    def contents(self) -> dict[str, bytes]:
+        """What the files held when the sweep was loaded, by SHA-256."""
+        return {_file_sha256(content): content for content in self.files.values() if content is not None}
+
+    @cached_property
+    def _digests(self) -> dict[str, str | None]:
+        return {path: None if content is None else _file_sha256(content) for path, content in self.files.items()}
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,7 +75,7 @@ class Sweep:
     @cached_property
     def base_sha256(self) -> str:
         """Hash of the base configuration, `set` included, and of the files that any point names."""
-        return _sha256([plain(self.base.tree.entries), {path: _file_sha256(path) for path in sorted(self._files())}])
+        return _sha256([plain(self.base.tree.entries), dict(sorted(self._digests.items()))])
 
     @cached_property
     def sha256(self) -> str:
@@ -71,13 +86,20 @@ class Sweep:
         search = None if self.search is None else repr(_without_places(self.search))
         return _sha256([self.base_sha256, tables, expressions, goals, search, pimsim.__version__])
 
-    def _files(self) -> Iterator[str]:
-        """Files beside the configuration: traces, and baselines that are no names."""
-        points = [row for table in self.space.tables for row in table.rows]
-        traces = (self.request(row).trace for row in ({}, *points) if not row or "workload.trace" in row)
-        yield from filter(os.path.isfile, traces)
-        for values in (self.filter.defaults, *points):
-            yield from (name for name in values.get("baselines", ()) if os.path.isfile(name))
+
+def named_files(base: Base, space: Space, search: Search | None) -> Iterator[str]:
+    """Every file that a point may read, some of them several times."""
+    rows: list[Mapping[str, Any]] = [{}, *(row for table in space.tables for row in table.rows)]
+    for key, domain in search.domains.items() if search else ():
+        rows += ({key: value} for value in getattr(domain, "values", ()))
+    naming = ({key: value for key, value in row.items() if _names_files(key)} for row in rows)
+    for row in {repr(row): row for row in naming}.values():
+        yield from base.request(row).named_files()
+
+
+def _names_files(key: str) -> bool:
+    """Whether a key, or a section, can name a file."""
+    return key == "baselines" or key == "workload" or key.startswith("workload.trace")
 
 
 def _without_places(search: Search) -> list[Any]:
@@ -93,5 +115,5 @@ def _sha256(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _file_sha256(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _file_sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pimsim.errors import InputError
+from pimsim.held import holding
 from pimsim.sweep.definition import Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
 from pimsim.sweep.result import SweepResult, finish
@@ -32,9 +33,10 @@ def merge(
         _check(folder, manifest)
     if read_manifest(directory) is not None:
         raise InputError(f"{directory} holds a sweep already; choose another folder", key="--out")
-    kept, _, dropped = select(sweep)
+    with holding(sweep.files):
+        kept, _, dropped = select(sweep)
     with ExitStack() as stack:
-        sources = [stack.enter_context(Journal(folder / JOURNAL, len(sweep.space), write=False)) for folder in folders]
+        sources = [stack.enter_context(_journal(folder / JOURNAL, len(sweep.space))) for folder in folders]
         _check_complete(kept, sources)
         stack.enter_context(owned(directory))
         try:
@@ -46,6 +48,13 @@ def merge(
             return finish(directory, manifest, journal, dropped, kind, None)
         except OSError as error:
             raise cannot_write(directory, error) from error
+
+
+def _journal(path: Path, points: int) -> Journal:
+    try:
+        return Journal(path, points, write=False)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", key=_OPTION) from error
 
 
 def _check(folder: Path, manifest: dict[str, Any]) -> None:

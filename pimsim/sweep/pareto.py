@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pimsim.errors import did_you_mean
+from pimsim.results.figures import is_part
 from pimsim.sweep.objectives import DIRECTIONS, Objective
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_SIDE = ("index", "point_id", "status", "error")
 Goal = Objective | str | Mapping[str, str]  # an Objective, "figure" to minimise, or {"maximise": "figure"}
 
 
@@ -19,12 +22,20 @@ def pareto(rows: Any, objectives: Sequence[Goal]) -> list[dict[str, Any]]:
 
     rows  dicts, or a pandas data frame. A row beats another if it is nowhere worse and
     somewhere better; rows that are equal in every objective stay together. Rows that are
-    not ok, or lack a figure, take no part.
+    not ok, or have no figure or a null one, take no part. ValueError for an objective that
+    is in no row and could be in none.
     """
     goals = [as_objective(goal) for goal in objectives]
     if not goals:
         raise ValueError("a front needs an objective")
     records = list(_records(rows))
+    for goal in goals:
+        _check_column(goal.name, records)
+    return best(records, goals)
+
+
+def best(records: Sequence[dict[str, Any]], goals: Sequence[Objective]) -> list[dict[str, Any]]:
+    """As `pareto`, of objectives that somebody has checked."""
     costs = {i: found for i, row in enumerate(records) if (found := costs_of(row, goals)) is not None}
     return [records[i] for i in front(costs)]
 
@@ -62,6 +73,14 @@ def as_objective(goal: Goal) -> Objective:
         direction, name = next(iter(goal.items()))
         return Objective(name, direction == "maximise")
     raise ValueError(f"no objective: {goal!r}")
+
+
+def _check_column(name: str, records: Sequence[Mapping[str, Any]]) -> None:
+    good = [row for row in records if row["status"] == "ok"]
+    if not good or is_part(name) or any(name in row for row in good):
+        return
+    columns = [column for column in dict.fromkeys(key for row in good for key in row) if column not in _SIDE]
+    raise ValueError(f"no row has {name}{did_you_mean(name, columns)}")
 
 
 def _records(rows: Any) -> Iterable[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,9 @@ Row = dict[str, Any]
 
 OK = "ok"  # simulated
 INFEASIBLE = "infeasible"  # no such system: the configuration is refused
-FAILED = "failed"  # the program is at fault, or its process died
+FAILED = "failed"  # not the input's fault: no memory, a full disk, a process that died, a fault of the program
+STATUSES = (OK, INFEASIBLE, FAILED)
+_AGAIN_S = 0.5  # before a point that the environment stopped is tried once more
 
 
 def evaluate_point(config: AnyConfig) -> Row:
@@ -34,7 +37,11 @@ def evaluate_point(config: AnyConfig) -> Row:
 
     digest = config_sha256(config)
     try:
-        summary = api.run(config).summary
+        try:
+            summary = api.run(config).summary
+        except (MemoryError, OSError):  # of this moment, perhaps
+            time.sleep(_AGAIN_S)
+            summary = api.run(config).summary
     except InputError as error:
         return _bad(digest, INFEASIBLE, _problems(error))
     except Exception as error:

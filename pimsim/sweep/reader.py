@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,19 @@ from pimsim.config.schema import Config
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Place, Tree, locate, merge, plain
 from pimsim.config.validate import flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.files import open_input
+from pimsim.held import keeping
 from pimsim.kinds import SWEEP, expecting
 from pimsim.sweep.axes import ALONE, AxesReader
 from pimsim.sweep.constraints import kind_of_operand, make_filter
-from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep
+from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep, named_files
 from pimsim.sweep.expressions import Expression, ExpressionError, parse
+from pimsim.sweep.folder import MOST_POINTS
 from pimsim.sweep.keys import choices, unknown
 from pimsim.sweep.objectives import DIRECTIONS, Objective, unknown_objective
 from pimsim.sweep.space import Base, Space, Table
+from pimsim.text import not_a_file_name
 
-MOST_POINTS = 10_000_000
 _SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "objectives", "search")
 _SEARCH = ("trials", "seed", "batch", "sampler", "axes")
 _DICT = "sweep"  # stands for the file of a sweep that is a dict
@@ -37,6 +41,15 @@ def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
 
     The base of a dict is relative to the working folder.
     """
+    with keeping() as kept:
+        sweep = _read(source)
+        names = {os.path.normpath(name) for name in named_files(sweep.base, sweep.space, sweep.search)}
+        for name in names:
+            _keep(name)
+    return replace(sweep, files={name: kept.get(name) for name in sorted(names)})
+
+
+def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
     if isinstance(source, Mapping):
         entry = entry_of(source, Place(_DICT, 1, 1))
         assert isinstance(entry.value, Mapping)
@@ -45,6 +58,12 @@ def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
     with expecting(SWEEP, path):
         text = read_text(path)
         return _Reader(parse_with_problems(text, path), path, text).sweep()
+
+
+def _keep(name: str) -> None:
+    """Read a file that points name; one that cannot be read is missing for each of them."""
+    with suppress(InputError):
+        open_input(name).close()
 
 
 @dataclass
@@ -102,9 +121,14 @@ class _Reader:
         schema, name = self.tree.entries.get("schema"), self.tree.entries.get("name")
         if schema is not None and schema.value != SCHEMA:
             self.complain(schema.place, "schema", f"must be {SCHEMA}")
-        if name is not None and (not isinstance(name.value, str) or not name.value):
+        if name is not None and not isinstance(name.value, str):
             self.complain(name.place, "name", "must be text")
-        return name.value if name and isinstance(name.value, str) else Path(self.path or _DICT).stem
+            return ""
+        found = str(name.value) if name is not None else Path(self.path or _DICT).stem
+        wrong = not_a_file_name(found)  # of the folder of the results
+        if wrong:
+            self.complain(self.place("name"), "name", wrong if name is not None else f"is needed: the file's {wrong}")
+        return found
 
     # -- the base ---------------------------------------------------------------------
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pimsim.errors import InputError
-from pimsim.sweep.folder import JOURNAL, Journal, read_manifest, replace_file, write_manifest
+from pimsim.sweep.folder import JOURNAL, Journal, cannot_read, read_manifest, replace_file, write_manifest
 from pimsim.sweep.objectives import Objective
-from pimsim.sweep.pareto import as_objective, costs_of, front, pareto
-from pimsim.sweep.sensitivity import DESIGNS, sensitivity
+from pimsim.sweep.pareto import as_objective, best, costs_of, front
+from pimsim.sweep.point import OK, STATUSES
+from pimsim.sweep.sensitivity import DESIGNS, figure, sensitivity
 from pimsim.sweep.table import FORMATS, csv_text, write_table
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ class SweepResult:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row in order; each is a dict with the columns that it has."""
-        with Journal(self.directory / JOURNAL, self.manifest["points"], write=False) as journal:
-            yield from (journal.row(index) for index in journal.indexes())
+        try:
+            with Journal(self.directory / JOURNAL, self.manifest["points"], write=False) as journal:
+                yield from (journal.row(index) for index in journal.indexes())
+        except OSError as error:
+            raise cannot_read(self.directory / JOURNAL, error) from error
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas data frame; ImportError, saying what to install, without pandas."""
@@ -65,7 +69,18 @@ class SweepResult:
 
     def pareto(self) -> list[dict[str, Any]]:
         """The rows that no other row beats in every objective, by the first objective."""
-        return pareto(self.rows(), self.objectives) if self.objectives else []
+        return best(list(self.rows()), self.objectives) if self.objectives else []
+
+    def undecided(self) -> dict[str, float | None]:
+        """Objectives that are the same at every point of several, None: those that no point has a figure for."""
+        seen: dict[str, set[float | None]] = {objective.name: set() for objective in self.objectives}
+        good = 0
+        for row in self.rows() if seen else ():
+            good += row["status"] == OK
+            for objective in self.objectives if row["status"] == OK else ():
+                if len(seen[objective.name]) < 2:
+                    seen[objective.name].add(figure(row, objective))
+        return {name: next(iter(values)) for name, values in seen.items() if good > 1 and len(values) == 1}
 
     def sensitivity(self) -> list[dict[str, Any]]:
         """What each key does to each objective, if the sweep is one_at_a_time or sobol and has every figure."""
@@ -90,8 +105,11 @@ def load_result(directory: str | Path) -> SweepResult:
     manifest = read_manifest(path)
     if manifest is None or not (path / JOURNAL).exists():
         raise InputError(f"{path} holds no sweep", key="--out")
-    with Journal(path / JOURNAL, manifest["points"], write=False) as journal:
-        return SweepResult(path, manifest, manifest.get("dropped", 0), _statuses(journal))
+    try:
+        with Journal(path / JOURNAL, manifest["points"], write=False) as journal:
+            return SweepResult(path, manifest, manifest.get("dropped", 0), _statuses(journal))
+    except OSError as error:
+        raise cannot_read(path / JOURNAL, error) from error
 
 
 def finish(
@@ -143,4 +161,4 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _statuses(journal: Journal) -> dict[str, int]:
     counts = Counter(journal.row(index)["status"] for index in journal.indexes())
-    return {status: counts[status] for status in ("ok", "infeasible", "failed")}
+    return {status: counts[status] for status in STATUSES}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pimsim
 from pimsim.errors import InputError
+from pimsim.held import holding
 from pimsim.sweep.backends import Backend, backend
 from pimsim.sweep.constraints import ConstraintError
 from pimsim.sweep.definition import SCHEMA, Sweep
@@ -71,7 +72,7 @@ def run_sweep(
                removed with the SweepResult
     workers    processes on this machine (default: one per core); 0: in this process
     scheduler  address of a Dask scheduler that simulates instead
-    resume     go on with the sweep that is in `out`
+    resume     go on with the sweep that is in `out`; points that failed are tried again
     shard      (i, n): the i-th of n parts, from 1
     kind       "parquet" or "csv" (default: parquet if pyarrow is there)
     progress   called with (points finished, points in all)
@@ -82,7 +83,7 @@ def run_sweep(
     temporary = None if out is not None else tempfile.TemporaryDirectory(prefix="pimsim-sweep-")
     directory = Path(out if out is not None else temporary.name)  # type: ignore[union-attr]
     job = Job(sweep, directory, shard, resume, kind, progress)
-    with backend(workers, scheduler) as pool, owned(directory):
+    with holding(sweep.files), backend(workers, scheduler, sweep.contents) as pool, owned(directory):
         return _run_in_folder(job, pool, temporary)
 
 
@@ -92,13 +93,26 @@ def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
     manifest = _claim(job)
     try:
         with Journal(job.directory / JOURNAL, _capacity(job.sweep)) as journal:
+            _try_again(job.sweep, journal)
             try:
                 dropped = search(job, pool, journal) if job.sweep.search else _grid(job, pool, journal)
             except KeyboardInterrupt:
                 raise Stopped(job.directory, journal.finished, job.total) from None
-            return finish(job.directory, manifest, journal, dropped, job.kind, temporary)
+            result = finish(job.directory, manifest, journal, dropped, job.kind, temporary)
+            journal.restore()
+            return result
     except OSError as error:
         raise cannot_write(job.directory, error) from error
+
+
+def _try_again(sweep: Sweep, journal: Journal) -> None:
+    """Forget the points that failed, and of a search all that was asked for once their batch was known."""
+    again = set(journal.failed)
+    if again and sweep.search:
+        batch = sweep.search.batch
+        again |= set(range((min(again) // batch + 1) * batch, sweep.search.trials))
+    if again:
+        journal.forget(again)
 
 
 def _capacity(sweep: Sweep) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pimsim.baselines.devices import is_path
 from pimsim.config.loader import complete, entry_of, put, trace_file
 from pimsim.config.tree import Place, Tree, merge, plain
 from pimsim.errors import Problem
@@ -60,10 +61,19 @@ class Request:
 
     values  of a configuration, plain, every key given or with a default
     trace   the file of its trace, from where this process stands; "" without one
+    files   SHA-256 of each file that it reads, by normalised path; None: there is no such file
     """
 
     values: Mapping[str, Any]
     trace: str = ""
+    files: Mapping[str, str | None] = field(default_factory=dict)
+
+    def named_files(self) -> Iterator[str]:
+        """The files that a simulation reads: the trace, and baselines that are no names."""
+        if self.trace:
+            yield self.trace
+        baselines = self.values.get("baselines", ())
+        yield from (name for name in baselines if isinstance(name, str) and is_path(name))
 
 
 @dataclass(frozen=True)

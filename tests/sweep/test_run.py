@@ -15,14 +15,16 @@ import pytest
 
 import pimsim.sweep
 from pimsim.errors import InputError
+from pimsim.results import figures
+from pimsim.sim.tally import DEVICE_CAUSES
 from pimsim.sweep import backends
 from pimsim.sweep.folder import JOURNAL
-from pimsim.sweep.objectives import SYSTEM
 from tests.conftest import SHIPPED
 from tests.sweep.conftest import TINY, Pimsim, sweep_of
 from tests.sweep.test_pool import is_alive, wait_until
 
 ROOT = Path(__file__).parents[2]
+TO_COME = {"peak_power_mW", "asic_busy_fraction", "required_bytes", "capacity_bytes"}
 SweepFile = Callable[[str], Path]
 
 AXES: dict[str, Any] = {"dram.channels": [1, 2, 3], "pim.lanes": [8, 16, 12], "schedule": ["paper", "overlap"]}
@@ -51,10 +53,11 @@ def test_rows_have_inputs_status_and_figures_in_the_order_of_the_points() -> Non
     config = pimsim.load_config(SHIPPED, {**TINY, "dram.channels": 3, "schedule": "paper"})
     summary = pimsim.run(config).summary
     row = next(row for row in rows if row["dram.channels"] == 3 and row["pim.lanes"] == 16)
-    assert {key: row[f"system.{key}"] for key in SYSTEM} == {key: summary["system"][key] for key in SYSTEM}
+    numbers = {key: value for key, value in summary["system"].items() if not isinstance(value, dict)}
+    assert {key: row[f"system.{key}"] for key in numbers} == numbers
     assert row["config_sha256"] == summary["config_sha256"]
     assert len({row["point_id"] for row in rows}) == len(rows)
-    assert not [key for key in row if "wall" in key or "per_s" in key.replace("tokens_per_s", "")]
+    assert not [key for key in row if "wall" in key or key.endswith("per_s") and "tokens" not in key]
     assert [row["index"] for row in result.pareto()] == result.summary()["pareto"]
     assert result.to_frame().shape[0] == 12
 
@@ -82,10 +85,79 @@ def test_a_trace_in_an_axis_is_found_beside_the_sweep_file_and_says_how_many_tok
         pimsim.sweep.load_sweep(path)
 
 
-def test_every_single_number_of_a_summary_may_be_an_objective() -> None:
-    system = pimsim.run(pimsim.load_config(SHIPPED, TINY)).summary["system"]
-    numbers = {key for key, value in system.items() if not isinstance(value, dict)}
-    assert numbers - {"activation_usual_pJ"} == set(SYSTEM)
+ROUTED = {"name": "routed", "family": "llama", "layers": 1, "d_model": 64, "heads": 4, "d_ff": 96, "experts": 4,
+          "active_experts": 2}  # fmt: skip
+SUMMARISED: list[dict[str, Any]] = [
+    {**TINY, "baselines": ["gpu-t4", "cpu-xeon-6154"], "workload.prompt_tokens": 2, "workload.lm_head": True},
+    {**TINY, "workload.model_config": ROUTED, "schedule": "overlap", "dram.refresh": "per_bank"},
+]
+
+
+def numbers_of(section: Any, path: str) -> set[str]:
+    """The dotted names of the numbers in a section of a summary, those that are null included."""
+    if isinstance(section, dict):
+        return {name for key, value in section.items() for name in numbers_of(value, f"{path}.{key}")}
+    return {path} if section is None or (isinstance(section, int | float) and not isinstance(section, bool)) else set()
+
+
+def test_the_table_of_figures_is_what_summaries_have() -> None:
+    """Every number of a summary can be an objective, and nothing can that no summary has."""
+    found: set[str] = set()
+    for settings in SUMMARISED:
+        summary = pimsim.run(pimsim.load_config(SHIPPED, settings)).summary
+        for section in ("system", "workload"):
+            found |= numbers_of(summary[section], section)
+        for name, baseline in summary["baselines"].items():
+            single = {key: value for key, value in baseline.items() if not isinstance(value, dict)}
+            found |= numbers_of(single, f"baselines.{name}")
+    known = set(figures.known(["gpu-t4", "cpu-xeon-6154"]))
+    assert found <= known
+    missing = {name for name in known - found if not figures.is_part(name)}
+    assert {name.rpartition(".")[2] for name in missing} <= TO_COME
+    causes = {name for name in found if name.startswith("system.latency_breakdown_ns.")}
+    assert {name.rpartition(".")[2] for name in causes} > set(DEVICE_CAUSES)
+
+
+def test_a_figure_that_no_point_can_have_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    for name, hint in {
+        "system.energy_breakdown_pJ.mac_raed": "; did you mean 'system.energy_breakdown_pJ.mac_read'?",
+        "system.latency_breakdown_ns.geluu": "; did you mean 'system.latency_breakdown_ns.gelu'?",
+        "system.latency_breakdown_ns.": "; there are mac, activation, input_transfer, ",
+        "system.commands.MACB": "; did you mean 'system.commands.MACAB'?",
+        "system.commands.MACAB.x": "",
+        "system.energy_breakdown_pJ": ": objectives.0: system.energy_breakdown_pJ: is no single number; its parts are ",
+        "baselines.gpu-t5.speedup": "; did you mean 'baselines.gpu-t4.speedup'?",
+        "baselines.gpu-t4.speed": "; did you mean 'baselines.gpu-t4.speedup'?",
+        "latency_ns": "; did you mean 'system.latency_ns'?",
+        "sytem.commands.RD": "; did you mean 'system.commands.RD'?",
+        "workload.model": "no figure of a result",
+    }.items():
+        sweep = sweep_of({"dram.channels": [1, 2]}, objectives=[name])
+        with pytest.raises(InputError) as caught:
+            pimsim.sweep.run({**sweep, "set": {**TINY, "baselines": ["gpu-t4"]}}, out=str(tmp_path / "out"), workers=0)
+        assert hint in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_every_figure_with_a_letter_missing_leads_back_to_it() -> None:
+    for name in figures.known(["gpu-t4"]):
+        section, _, last = name.rpartition(".")
+        for at in range(len(last) if len(last) > 3 else 0):
+            wrong = f"{section}.{last[:at]}{last[at + 1 :]}"
+            message = figures.unknown(wrong, ["gpu-t4"])
+            assert message is None or "; did you mean '" in message, wrong
+        assert figures.unknown(f"{name}_", ["gpu-t4"]) == f"no figure of a result; did you mean {name!r}?"
+
+
+def test_a_part_that_does_not_occur_is_zero_and_a_figure_that_is_null_is_none() -> None:
+    rows = [
+        {"status": "ok", "system.latency_ns": 2.0, "baselines.gpu-t4.speedup": None},
+        {"status": "ok", "system.latency_ns": 3.0, "baselines.gpu-t4.speedup": 2.0, "system.commands.WR": 5},
+        {"status": "failed", "system.latency_ns": 1.0},
+    ]
+    assert pimsim.sweep.pareto(rows, ["system.commands.WR"]) == [rows[0]]
+    assert pimsim.sweep.pareto(rows, [{"maximise": "baselines.gpu-t4.speedup"}]) == [rows[1]]
+    with pytest.raises(ValueError, match=r"no row has system.commands.WRR; did you mean 'system.commands.WR'\?"):
+        pimsim.sweep.pareto(rows, ["system.commands.WRR"])
 
 
 def test_the_area_proxy_of_the_papers_asic_is_the_papers_area() -> None:

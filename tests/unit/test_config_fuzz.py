@@ -81,11 +81,12 @@ def test_any_python_value_is_answered(overrides: dict[str, Any]) -> None:
     answer(SHIPPED, overrides)
 
 
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=10)
 tenths = st.integers(1, 300).map(lambda n: Decimal(n) / 10)
 configurations = st.fixed_dictionaries(
     {},
     optional={
-        "name": st.text(min_size=1, max_size=10),
+        "name": names,
         "dram.timing.tCL_ns": tenths,
         "dram.timing.tRTP_ns": tenths,
         "dram.timing.tRFCpb_ns": st.none() | tenths,
@@ -94,10 +95,10 @@ configurations = st.fixed_dictionaries(
         "asic.streaming": st.booleans(),
         "mapping.reserve_tokens": st.none() | st.integers(1, 10**6),
         "workload.model_config": st.fixed_dictionaries(
-            {"name": st.text(min_size=1, max_size=10), "layers": st.integers(1, 9), "d_model": st.just(64),
+            {"name": names, "layers": st.integers(1, 9), "d_model": st.just(64),
              "heads": st.sampled_from([1, 4, 8])}
         ),
-        "baselines": st.lists(st.text(max_size=8), max_size=3, unique=True),
+        "baselines": st.lists(names, max_size=3, unique=True),
     },
 )  # fmt: skip
 
