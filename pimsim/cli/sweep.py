@@ -87,7 +87,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= part <= parts:
         shown = repr(text if len(text) <= _LONG else f"{text[:_LONG]}...")
-        raise InputError(option_problem("--shard", f"must be I/N with 1 <= I <= N < 10^9, not {shown}"))
+        raise InputError(option_problem("--shard", f"must be I/N with 1 <= I <= N, not {shown}"))
     return part, parts
 
 

@@ -78,7 +78,7 @@ def roofline(result: Result, ax: Axes | None = None) -> Axes:
         ax.set_yscale("log")
         ax.set_xlim(*_RANGE)
         ax.set_xlabel("arithmetic intensity (operations/byte)")
-        ax.set_ylabel("arithmetic rate ($10^9$ operations/s)")
+        ax.set_ylabel("arithmetic rate (10⁹ operations/s)")
         ax.grid(axis="both")
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         ax.set_title(f"Roofline: {result.summary['workload']['model']}")

@@ -7,6 +7,7 @@ display; only in a notebook does a new figure come from pyplot, which shows it t
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ _SETTINGS: Any = {
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
     "svg.hashsalt": "pimsim",
+    "text.parse_math": False,  # names are text: a $ in one begins no formula
 }
 
 
@@ -59,7 +61,8 @@ def drawing() -> Iterator[None]:
     The first figure of a notebook loads its backend, which then shows figures by itself: that must outlast the
     block, or the notebook shows one plot and no other.
     """
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name may have characters that the font lacks
         yield
         interactive = matplotlib.is_interactive()
     matplotlib.interactive(interactive)

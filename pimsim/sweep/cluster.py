@@ -29,9 +29,9 @@ _LOOK = 100  # points after which the cluster is measured again
 class Cluster:
     """A client of the scheduler at `address`, as a context."""
 
-    def __init__(self, address: str, contents: Mapping[str, bytes]) -> None:
+    def __init__(self, address: str, contents: Mapping[str, bytes] | None = None) -> None:
         self.address = address
-        self.contents = contents  # of files, by SHA-256
+        self.contents = contents or {}  # of files, by SHA-256
         self._client: Any = None
         self._sent: dict[str, Any] = {}  # futures of them: a worker fetches each once
 

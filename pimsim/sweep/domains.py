@@ -21,6 +21,7 @@ from pimsim.config.tree import Entry, Place, plain
 from pimsim.errors import did_you_mean
 
 DIGITS = 6  # of a value that is computed
+_MOST_DIGITS = 30  # of a number that is written; and the greatest power of ten
 MOST = 100_000  # values of one axis
 _ROUND = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 
@@ -134,11 +135,26 @@ def _numbers(
         what = "[low, high]" if counts == (2,) else "[start, end] or [start, end, step]"
         complain(entry.place, f"{key}.{form}", f"must be {what} in numbers")
         return None
+    if not all(_is_usual(number) for number in numbers):
+        complain(
+            entry.place,
+            f"{key}.{form}",
+            f"has a number of more than {_MOST_DIGITS} digits, or beyond 1e±{_MOST_DIGITS}",
+        )
+        return None
     return [Decimal(number) for number in numbers]  # type: ignore[arg-type]
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+def _is_usual(value: Any) -> bool:
+    """Whether a number is one that arithmetic stays exact and quick with; far more than any key takes."""
+    number = Decimal(value)
+    return (
+        number.is_finite() and abs(number.adjusted()) <= _MOST_DIGITS and len(number.as_tuple().digits) <= _MOST_DIGITS
+    )
 
 
 def _only(key: str, given: Mapping[str, Entry], allowed: tuple[str, ...], complain: Complain) -> bool:
@@ -172,7 +188,7 @@ def _log_range(key: str, given: Mapping[str, Entry], form: str, whole: bool, com
     if points is None:
         complain(given[form].place, f"{key}.{form}", "needs points: N beside it")
         return None
-    if not _is_number(points.value) or not 2 <= points.value <= MOST or points.value % 1:  # type: ignore[operator]
+    if not _is_number(points.value) or not _is_usual(points.value) or not 2 <= points.value <= MOST or points.value % 1:  # type: ignore[operator]
         complain(points.place, f"{key}.points", f"must be a whole number from 2 to {MOST}")
         return None
     if interval is None:

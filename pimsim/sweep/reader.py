@@ -196,7 +196,7 @@ class _Reader:
                 given = [flat[key] for key in rule.keys]
                 try:
                     holds = rule.holds(*given)
-                except TypeError:  # a value of the wrong kind, reported for itself
+                except (TypeError, ArithmeticError):  # a value of the wrong kind or size, reported for itself
                     continue
                 if not holds:
                     yield rule.keys[0], rule.complaint(given)

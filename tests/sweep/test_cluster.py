@@ -84,7 +84,7 @@ def _wait_for(state: Callable[[], str], wanted: str) -> str:
     return state()
 
 
-def _slow_row(version: str, request: Request) -> Any:
+def _slow_row(version: str, request: Request, files: Any) -> Any:
     """A row; slow enough that the second time is not over before the loss was seen."""
     time.sleep(1.0)
     return {"name": request.values["name"]}
@@ -117,5 +117,21 @@ def test_a_point_that_dask_gives_up_is_a_failed_row(cluster: Any, monkeypatch: p
     assert (index, row["status"], row["error"]) == (7, "failed", "the process that simulated it died each time")
 
 
-def _die(version: str, values: Any) -> None:
+def _die(version: str, request: Request, files: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_need_no_file_and_see_none_that_is_edited(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trace goes to the cluster once, as it was when the sweep was loaded."""
+    traces = Path(__file__).parents[2] / "traces"
+    monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
+    (tmp_path / "t.jsonl").write_bytes((traces / "gpt2-small.jsonl").read_bytes())
+    settings = {"workload.output_tokens": 1, "workload.trace": "t.jsonl", "baselines": []}
+    loaded = pimsim.sweep.load_sweep({"base": str(SHIPPED), "set": settings, "axes": {"dram.channels": [8, 16]}})
+    (tmp_path / "t.jsonl").write_bytes((traces / "gpt2-medium.jsonl").read_bytes())
+    found = list(pimsim.sweep.run_sweep(loaded, scheduler=cluster.scheduler_address).rows())
+    (tmp_path / "t.jsonl").unlink()
+    assert [row["status"] for row in found] == ["ok", "ok"]
+    assert found == list(pimsim.sweep.run_sweep(loaded, workers=0).rows())

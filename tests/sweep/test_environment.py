@@ -25,7 +25,7 @@ from tests.sweep.test_run import contents
 
 ROOT = Path(__file__).parents[2]
 SMALL, MEDIUM = ((ROOT / "traces" / f"gpt2-{size}.jsonl").read_bytes() for size in ("small", "medium"))
-T4 = (Path(pimsim.__file__).parent / "baselines" / "gpu-t4.yaml").read_text()
+T4 = (Path(pimsim.__file__).parent / "baselines" / "gpu-t4.yaml").read_text().replace("name: gpu-t4", "name: mine", 1)
 GOALS = ["system.latency_ns"]
 
 
@@ -52,7 +52,7 @@ def edit(folder: Path) -> None:
 
 
 def figures(result: Any) -> list[tuple[Any, ...]]:
-    return [(row["system.cycles"], row["trace_sha256"], row["baselines.t4.yaml.speedup"]) for row in result.rows()]
+    return [(row["system.cycles"], row["trace_sha256"], row["baselines.mine.speedup"]) for row in result.rows()]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

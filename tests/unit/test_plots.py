@@ -176,3 +176,12 @@ def test_saving_does_not_import_pyplot(tmp_path: Path) -> None:
     )
     root = str(Path(__file__).parents[2])
     assert run_python(f"import sys; sys.path.insert(0, {root!r})\n{code}") == "False\n"
+
+
+def test_a_name_is_no_formula(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """A $ begins no mathematics, and what the font lacks is not said on standard error."""
+    sample = small_result(plots=Plots)
+    odd = {"x^{$\\frac$ \x1b \N{GRINNING FACE}": sample.baselines["gpu-t4"]}
+    small_result(plots=Plots, baselines=odd).plot.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in NAMES}
+    assert not recwarn.list
