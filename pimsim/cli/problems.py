@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -136,11 +137,21 @@ def _usage_problem(error: click.UsageError) -> Problem:
     if isinstance(error, click.BadParameter) and error.param is not None:
         option = error.param.opts[-1] if isinstance(error.param, click.Option) else error.param.human_readable_name
         missing = isinstance(error, click.MissingParameter)
-        return option_problem(option, f"is needed; see `{command} --help`" if missing else _sentence(error.message))
+        if missing:
+            return option_problem(option, f"is needed; see `{command} --help`")
+        return option_problem(option, _sentence(error.message) + _nearest_choice(error))
     if isinstance(error, click.BadOptionUsage):
         return option_problem(error.option_name, _sentence(error.message))
     message = _sentence(error.message)
     return Problem("pimsim", 1, 1, command, message if message.endswith("?") else f"{message}; see `{command} --help`")
+
+
+def _nearest_choice(error: click.BadParameter) -> str:
+    """`; did you mean 'x'?` for a word that is none of those that a parameter takes."""
+    given = re.match(r"'(.*)' is not ", error.message, re.DOTALL)
+    if given is None or error.param is None or not isinstance(error.param.type, click.Choice):
+        return ""
+    return did_you_mean(given[1], map(str, error.param.type.choices))
 
 
 def _sentence(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pimsim.errors import did_you_mean
 from pimsim.plots import style
 from pimsim.results.headline import energy_scale, number, time_scale
 
@@ -145,9 +146,12 @@ def _records(rows: Any) -> list[dict[str, Any]]:
 
 def _with(rows: Any, *columns: str) -> list[dict[str, Any]]:
     """The rows that have a figure in every column; ValueError if there is none."""
-    kept = [row for row in _records(rows) if row.get("status", "ok") == "ok" and all(_is(row.get(c)) for c in columns)]
+    good = [row for row in _records(rows) if row.get("status", "ok") == "ok"]
+    kept = [row for row in good if all(_is(row.get(c)) for c in columns)]
     if not kept:
-        raise ValueError(f"no row has {' and '.join(columns)}")
+        known = list(dict.fromkeys(name for row in good for name in row))
+        hints = (did_you_mean(column, known) for column in columns if column not in known)
+        raise ValueError(f"no row has {' and '.join(columns)}{''.join(hints)}")
     return kept
 
 

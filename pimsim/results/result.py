@@ -13,7 +13,7 @@ from pimsim.config.loader import Origin
 from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import Config
 from pimsim.energy.model import EnergyBreakdown, price
-from pimsim.errors import Problem
+from pimsim.errors import Problem, did_you_mean
 from pimsim.results import tables
 from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
@@ -124,7 +124,8 @@ class Result:
             return tables.operator_records(self.tally, self.energy)
         if table == "tokens":
             return list(tables.token_records(self.tally))
-        raise ValueError(f"no table {table!r}; there are {' and '.join(map(repr, _TABLES))}")
+        hint = did_you_mean(table, _TABLES) or f"; there are {' and '.join(map(repr, _TABLES))}"
+        raise ValueError(f"no table {table!r}{hint}")
 
     def to_frame(self, table: str = "operators") -> pandas.DataFrame:
         """A table as a pandas data frame.

@@ -12,7 +12,7 @@ Grid axes, zips and samples multiply; the last two stand alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +66,8 @@ class AxesReader:
         found = {key: self._domain(key, inner, draws) for key, inner in entry.value.items()}
         return {key: domain for key, domain in found.items() if domain is not None}
 
-    def _domain(self, key: str, entry: Entry, draws: bool) -> Domain | None:
-        message = unknown(key) or self._clash(key)
+    def _domain(self, key: str, entry: Entry, draws: bool, others: Collection[str] = ()) -> Domain | None:
+        message = unknown(key, others) or self._clash(key)
         if message:
             self.complain(entry.place, key, message)
             return None
@@ -87,7 +87,7 @@ class AxesReader:
         return None
 
     def _grid(self, key: str, entry: Entry) -> Iterator[Table]:
-        domain = self._domain(key, entry, draws=False)
+        domain = self._domain(key, entry, draws=False, others=BLOCKS)
         if isinstance(domain, Choice):
             yield Table("grid", (key,), tuple({key: value} for value in domain.values))
 

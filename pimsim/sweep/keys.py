@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from functools import cache
 from typing import Any, get_args
@@ -23,13 +23,13 @@ def known_keys() -> tuple[str, ...]:
     return tuple(all_keys(Config))
 
 
-def unknown(key: str) -> str | None:
-    """What is said of a key that does not exist; None if it does."""
+def unknown(key: str, others: Collection[str] = ()) -> str | None:
+    """What is said of a key that does not exist; None if it does. others: what else may stand there."""
     if key in known_keys():
         return None
     last = key.rpartition(".")[2]
     elsewhere = [known for known in known_keys() if known.rpartition(".")[2] == last]
-    return f"unknown key{did_you_mean(key, [*elsewhere, *known_keys()])}"
+    return f"unknown key{did_you_mean(key, [*elsewhere, *known_keys(), *others])}"
 
 
 def kind_of(key: str) -> str | None:
