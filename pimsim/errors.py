@@ -51,7 +51,8 @@ class InputError(Exception):
     def __init__(self, what: str | Problem | Iterable[Problem], key: str = "") -> None:
         if isinstance(what, str):
             what = Problem("", 0, 0, key, what)
-        self.problems: tuple[Problem, ...] = (what,) if isinstance(what, Problem) else tuple(what)
+        problems = (what,) if isinstance(what, Problem) else what
+        self.problems: tuple[Problem, ...] = tuple(dict.fromkeys(problems))  # several checks may meet the same one
         super().__init__(self.problems)
 
     def __str__(self) -> str:

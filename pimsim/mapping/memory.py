@@ -66,14 +66,14 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
         return ceil_div(tokens, grid.buffer_elements) * grid.buffer_elements
     if reserve < tokens:
         raise InputError(
-            f"room for {reserve} tokens, but the workload has {tokens} (prompt and output)",
+            f"room for {reserve} tokens, but the workload has {tokens} (prompt and output): it takes {tokens} or more",
             key="mapping.reserve_tokens",
         )
     return reserve
 
 
 def place(config: Config, workload: Workload, grid: Grid) -> Memory:
-    """Lay out weights, K, V, vectors and scratch; InputError says by how much they do not fit."""
+    """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
     tokens = reserve_tokens(config, grid)
     matrices = {o.name: MatrixLayout(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
     vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
@@ -89,7 +89,6 @@ def place(config: Config, workload: Workload, grid: Grid) -> Memory:
     vectors = vectors if config.workload.biases else {}
     memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, {}, 0)
     regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
-    _check_capacity(grid.device, regions, rows)
     return replace(memory, regions=regions, rows=rows)
 
 
@@ -158,16 +157,3 @@ def _allocate(wanted: Sequence[tuple[str, int, int]], columns: int) -> tuple[dic
         regions[name] = Region(tuple((row + copy * rows) * columns for copy in range(copies)), rows)
         row += rows * copies
     return regions, row
-
-
-def _check_capacity(device: Device, regions: dict[str, Region], rows: int) -> None:
-    if rows <= device.rows:
-        return
-    row_bytes = device.columns * device.column_bytes * device.banks * device.channels
-    cache = sum(r.rows * len(r.bases) for name, r in regions.items() if name.startswith(("keys.", "values.")))
-    raise InputError(
-        f"the workload does not fit: it needs {rows:,} rows in every bank ({rows * row_bytes / 2**30:.2f} GiB, "
-        f"of which K and V {cache:,} rows), the device has {device.rows:,} ({device.rows * row_bytes / 2**30:.2f} "
-        f"GiB): {rows - device.rows:,} rows ({(rows - device.rows) * row_bytes / 2**30:.2f} GiB) too many",
-        key="dram.rows",
-    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import Device, resolve
+from pimsim.mapping.fit import check_fits
 from pimsim.mapping.instructions import Step
 from pimsim.mapping.layout import Grid, Work
 from pimsim.mapping.memory import Memory, place, supply_grid
@@ -59,4 +60,5 @@ def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
     check_supported(workload)
     grid = supply_grid(config, device, units)
     memory = place(config, workload, grid)
+    check_fits(config, workload, memory)
     return Plan(config, device, workload, units, grid, memory, operands(workload), routing_of(config, workload))

@@ -36,3 +36,17 @@ def test_the_nearest_name_is_suggested_whatever_its_case() -> None:
 
 def test_nothing_is_suggested_when_nothing_is_near() -> None:
     assert did_you_mean("colour", ["rows", "banks"]) == ""
+
+
+def test_a_problem_that_several_checks_meet_is_told_once() -> None:
+    first, second = Problem("", 0, 0, "b", "wrong"), Problem("", 0, 0, "a", "wrong")
+    error = InputError([first, second, first])
+    assert error.problems == (first, second)
+    assert (
+        len(
+            InputError([Problem("", 0, 0, "a", "x"), Problem("f", 1, 2, "a", "x")])
+            .located(lambda _: ("f", 1, 2))
+            .problems
+        )
+        == 1
+    )
