@@ -22,7 +22,9 @@ from pimsim.mapping.routing import routing_of
 from pimsim.plots import Plots
 from pimsim.results.result import Result
 from pimsim.workload.models import MODELS
-from pimsim.workload.source import requested_workload, scheduled, trace_warnings
+from pimsim.workload.positions import check_positions, position_warnings
+from pimsim.workload.scheduled import scheduled, trace_warnings
+from pimsim.workload.source import requested_workload
 
 if TYPE_CHECKING:
     from pimsim.dram.log_size import Forecast
@@ -65,7 +67,7 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
 
 
 # Each says what it finds odd before a simulation; `results.warnings` has those that need its figures.
-_WARNERS: tuple[Callable[[Config], Iterable[Problem]], ...] = (trace_warnings,)
+_WARNERS: tuple[Callable[[Config], Iterable[Problem]], ...] = (trace_warnings, position_warnings)
 
 
 def warnings(config: AnyConfig) -> tuple[Problem, ...]:
@@ -92,23 +94,22 @@ def preflight(config: AnyConfig) -> None:
 
 def _preflight_run(config: Config) -> None:
     problems: list[Problem] = []
-    checks: tuple[Callable[[Config], object], ...] = (action_costs, compile_plan, _evaluate_baselines)
+    checks: tuple[Callable[[Config], object], ...] = (action_costs, compile_plan, check_positions, _evaluate_baselines)
     for check in checks:
         try:
             check(config)
         except InputError as error:
             problems += error.problems
     if problems:
-        raise InputError(problems)
+        raise InputError(dict.fromkeys(problems))  # of a trace, say, each check finds the same
 
 
 def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
     asked, workload = config.workload, requested_workload(config)
-    prompt, tokens = asked.prompt_tokens, asked.query_tokens
-    contexts = range(prompt + tokens, prompt + asked.output_tokens + 1, tokens)
+    prompt, tokens, contexts = asked.prompt_tokens, asked.query_tokens, asked.decode_contexts
     routing = routing_of(config, workload)
     return {
-        device.name: evaluate(device, workload, contexts, asked.batch, prompt, tokens, routing)
+        device.name: evaluate(device, workload, contexts, asked.batch, prompt, tokens, routing, asked.context)
         for device in _machines(config.baselines)
     }
 

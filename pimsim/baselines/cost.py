@@ -91,10 +91,13 @@ def values(count: Affine, contexts: Vector) -> Vector:
     return result
 
 
-def prefill_demands(workload: Workload, prompt_tokens: int, batch: int, routing: Routing | None = None) -> list[Demand]:
+def prefill_demands(
+    workload: Workload, prompt_tokens: int, batch: int, routing: Routing | None = None, before: int = 0
+) -> list[Demand]:
     """Demands of a prompt processed as one batch of tokens.
 
-    Weights are read once; K and V of the prompt are written once and read once.
+    before: tokens whose K and V are there already.
+    Weights are read once; K and V of the prompt are written once and read once, as are those before it.
     Attention is causal, and what follows the blocks runs for the last token only.
     """
     routing = routing or Routing(workload.routing)
@@ -102,8 +105,8 @@ def prefill_demands(workload: Workload, prompt_tokens: int, batch: int, routing:
         Demand(
             operator,
             workload.repeats(operator),
-            _prefill_elements(workload, operator, prompt_tokens, batch, routing),
-            np.array([float(_prefill_operations(operator, prompt_tokens, batch))]),
+            _prefill_elements(workload, operator, prompt_tokens, batch, routing, before),
+            np.array([float(_prefill_operations(operator, prompt_tokens, batch, before))]),
         )
         for operator in workload.operators
     ]
@@ -132,16 +135,20 @@ def _state(operator: Operator, tokens: int) -> Affine:
     return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
 
 
-def _prefill_elements(workload: Workload, operator: Operator, tokens: int, batch: int, routing: Routing) -> Vector:
+def _prefill_elements(
+    workload: Workload, operator: Operator, tokens: int, batch: int, routing: Routing, before: int
+) -> Vector:
     together = 1 if _last_token_only(operator) else tokens
     kept = 4 * operator.kv_width * tokens if operator.op == "attention" else _state(operator, tokens).constant
-    return _weights(workload, operator, [tokens], together, batch, routing) + kept * batch
+    seen = min(before, operator.window - 1) if operator.window else before  # by the first token of the prompt
+    kept += 2 * operator.kv_width * seen
+    return _weights(workload, operator, [before + tokens], together, batch, routing) + kept * batch
 
 
-def _prefill_operations(operator: Operator, tokens: int, batch: int) -> int:
+def _prefill_operations(operator: Operator, tokens: int, batch: int, before: int) -> int:
     if _last_token_only(operator):
-        return operator.operations().at(tokens) * batch
-    return operator.operations().total(1, tokens) * batch
+        return operator.operations().at(before + tokens) * batch
+    return operator.operations().total(before + 1, before + tokens) * batch
 
 
 def _last_token_only(operator: Operator) -> bool:

@@ -25,12 +25,14 @@ def evaluate(
     prompt_tokens: int = 0,
     query_tokens: int = 1,
     routing: Routing | None = None,
+    before: int = 0,
 ) -> dict[str, Any]:
     """A baseline's latency and energy for decode steps at `contexts`, after a prompt.
 
     device: a name or path as `load` takes, or a device. contexts: one per step, each
     counts the tokens being decoded, of which a step has `query_tokens`. Whether the LM
     head and the embedding count is the workload's to say (`build(shape, lm_head)`).
+    before: tokens before the prompt, whose K and V are there already.
     routing: which experts are chosen (default: as often as the workload says, in expectation).
 
     Returns plain numbers, text and mappings: decode `latency_ns` and `energy_pJ` of
@@ -53,12 +55,12 @@ def evaluate(
     bound = _rooflines(found, decode)
     prefill = (0.0, 0.0)
     if prompt_tokens:
-        demands = prefill_demands(workload, prompt_tokens, batch, routing)
+        demands = prefill_demands(workload, prompt_tokens, batch, routing, before)
         whole = eager(found, workload, demands)
         prefill = (whole["latency_ns"], whole["energy_pJ"])
         model["prefill"] = {key: whole[key] for key in ("latency_ns", "energy_pJ", "energy_cap_pJ", "bound")}
         bound["prefill"] = {key: _rooflines(found, demands)[key] for key in ("latency_ns", "energy_pJ")}
-    longest = max(*steps, prompt_tokens)
+    longest = max(*steps, before + prompt_tokens)
     bound |= room(found, workload, longest, batch, found.roofline.data_type)
     return {
         **room(found, workload, longest, batch, found.eager.data_type),

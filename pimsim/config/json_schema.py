@@ -10,13 +10,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
 from pimsim.config.rules import Names
-from pimsim.config.schema import REASON
+from pimsim.config.schema import LATER, REASON
 from pimsim.config.standards import CONFIGS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARTIAL = "Partial"
 _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
-_DROPPED = {"title", REASON}
+_DROPPED = {"title", REASON, LATER}
 
 
 class _Generator(GenerateJsonSchema):

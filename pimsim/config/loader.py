@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -20,8 +20,9 @@ from pimsim.errors import InputError, Problem
 from pimsim.text import not_text
 
 Overrides = Mapping[str, Any] | Sequence[str]
-# What the schedule of a trace says of the workload, and in which line, from the file and the keys that are given.
-Scheduled = Callable[[str, Collection[str]], tuple[Mapping[str, int], int]]
+# What the schedule of a trace says of the workload (None: a key that is left to its default), and in which line;
+# from the file, and the keys of the workload that may win over it.
+Scheduled = Callable[[str, Mapping[str, Any]], tuple[Mapping[str, int | None], int]]
 DEFAULT = "default"
 _DEPTH = 20  # parts of a dotted key; the schema has four
 _LONGEST_CHAIN = 20  # files that extend each other
@@ -254,31 +255,37 @@ def trace_file(tree: Tree) -> str:
 
 
 def complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[Problem]]:
-    """The tree with the keys that only the trace's schedule says, and what is wrong with the trace.
+    """The tree with what the trace's schedule says, and what is wrong with the trace.
 
-    Of a trace that is wrong the keys are made up, so that they are not reported missing as well.
+    Keys that stand beside the trace, or were given after it, may win over the schedule; those of earlier
+    layers never do.  Of a trace that is wrong the keys are made up, so that they are not reported missing as well.
     """
     workload = tree.entries["workload"]
     assert isinstance(workload.value, Mapping)
-    known: Mapping[str, int]
+    given = {key: plain(entry.value) for key, entry in workload.value.items() if not entry.beneath}
+    known: Mapping[str, int | None]
     problems: list[Problem] = []
     try:
-        known, line = scheduled(trace, workload.value)
+        known, line = scheduled(trace, given)
     except InputError as error:
         known, line = {"output_tokens": 1}, 1
-        problems = [_not_a_trace(problem, workload.value["trace"], trace) for problem in error.problems]
-    added = {key: Entry(Place(trace, line, 1), value) for key, value in known.items() if key not in workload.value}
-    entry = replace(workload, value={**workload.value, **added})
+        problems = [_not_a_trace(problem, workload.value, trace) for problem in error.problems]
+    entries = dict(workload.value)
+    for key, value in known.items():
+        inherited = entries.pop(key, None) if key not in given else None
+        if key not in given and value is not None:
+            entries[key] = Entry(Place(trace, line, 1), value, before=inherited)
+    entry = replace(workload, value=entries)
     return Tree(tree.place, {**tree.entries, "workload": entry}, tree.problems), problems
 
 
-def _not_a_trace(problem: Problem, entry: Entry, trace: str) -> Problem:
-    """A trace that cannot be read is the fault of the line that names it."""
+def _not_a_trace(problem: Problem, workload: Mapping[str, Entry], trace: str) -> Problem:
+    """A trace that cannot be read is the fault of the line that names it, as a key is of its own."""
     if problem.file and not (problem.file == trace and problem.message.startswith(_CANNOT_READ)):
         return problem
-    place = entry.place
-    message = f"{problem.message}: {trace}" if problem.file else problem.message
-    return Problem(place.file, place.line, place.column, problem.key or "workload.trace", message)
+    key = problem.key or "workload.trace"
+    place = workload.get(key.removeprefix("workload."), workload["trace"]).place
+    return Problem(place.file, place.line, place.column, key, problem.message)
 
 
 # -- provenance -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pimsim.config.loader import DEFAULT, Origin
-from pimsim.config.schema import AnyConfig
+from pimsim.config.schema import LATER, AnyConfig
 from pimsim.config.validate import keys
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
@@ -28,9 +28,10 @@ def resolved_dict(config: AnyConfig) -> dict[str, Any]:
 def config_sha256(config: AnyConfig) -> str:
     """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
 
-    Decimals are hashed as their shortest text, so 12 and 12.0 are the same.
+    Decimals are hashed as their shortest text, so 12 and 12.0 are the same.  Keys that came
+    later are left out where they have their default, so that a hash stays what it was.
     """
-    content = _plain(config, _decimal_text)
+    content = _without_later(config, _plain(config, _decimal_text))
     del content["engine"]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -61,6 +62,19 @@ def _plain(section: BaseModel, convert: Any) -> dict[str, Any]:
 
 def _number(value: Decimal) -> int | float:
     return int(value) if value % 1 == 0 else float(value)  # exact: the schema allows 15 digits
+
+
+def _without_later(section: BaseModel, plain: dict[str, Any]) -> dict[str, Any]:
+    """The values of a section but those of later keys that are left at their default."""
+    kept = dict(plain)
+    for key, name in keys(type(section)).items():
+        value, field = getattr(section, name), type(section).model_fields[name]
+        extra = field.json_schema_extra
+        if isinstance(value, BaseModel):
+            kept[key] = _without_later(value, plain[key])
+        elif isinstance(extra, dict) and extra.get(LATER) and value == field.get_default():
+            del kept[key]
+    return kept
 
 
 class _Text(str):

@@ -20,6 +20,7 @@ from pimsim.text import not_text
 
 SCHEMA_VERSION = "pimsim.config/1"
 REASON = "x-default-reason"
+LATER = "x-later"
 
 
 # 15 digits survive the way through a float, and so through any JSON reader.
@@ -57,11 +58,16 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(inner)
 
 
-def default(value: Any, description: str, reason: str, **bounds: Any) -> Any:
-    """A field with a default (a value, or a function of the fields before it) and the reason for it."""
+def default(value: Any, description: str, reason: str, *, later: bool = False, **bounds: Any) -> Any:
+    """A field with a default (a value, or a function of the fields before it) and the reason for it.
+
+    later: the key came after version 1 of the format was published, and its default is what was done before:
+    it is no part of the configuration's hash then.
+    """
     kind = "default_factory" if callable(value) else "default"
     text = f"{description} Default: {reason}."
-    return Field(**{kind: value}, description=text, json_schema_extra={REASON: reason}, **bounds)
+    extra: dict[str, Any] = {REASON: reason, **({LATER: True} if later else {})}
+    return Field(**{kind: value}, description=text, json_schema_extra=extra, **bounds)
 
 
 class Section(BaseModel):
@@ -322,6 +328,10 @@ class WorkloadConfig(Section):
     model_config_: ModelConfig | None = default(
         None, "The shape of a model that is not built in.", "none", alias="model_config"
     )
+    context: int = default(
+        0, "Tokens whose K and V are there already; what is simulated goes on from them.", "0", later=True, ge=0,
+        le=100_000_000,
+    )  # fmt: skip
     prompt_tokens: int = default(0, "Tokens that are prefilled.", "0", ge=0, le=1_000_000)
     output_tokens: int = Field(ge=1, le=1_000_000, description="Decode steps that are simulated.")
     batch: int = default(1, "Sequences decoded together.", "1", ge=1, le=4096)
@@ -339,6 +349,21 @@ class WorkloadConfig(Section):
         "Fetch biases and LayerNorm gains from the memory.",
         "false (inferred: the paper's data movement leaves them out)",
     )
+
+    @property
+    def start(self) -> int:
+        """Tokens before the first that is decoded: those that are there already, and the prompt."""
+        return self.context + self.prompt_tokens
+
+    @property
+    def last_context(self) -> int:
+        """The context of the last token, itself included."""
+        return self.start + self.output_tokens
+
+    @property
+    def decode_contexts(self) -> range:
+        """The context of the newest token of every decode step."""
+        return range(self.start + self.query_tokens, self.last_context + 1, self.query_tokens)
 
     @property
     def trace_file(self) -> str:

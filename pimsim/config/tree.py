@@ -32,6 +32,7 @@ class Entry:
     label   of the `# source:` comment on the value's line, None without one
     reason  the rest of that comment
     before  the entry of the first layer, where this one replaces it
+    beneath it was given in an earlier layer than the trace that is in force
     """
 
     place: Place
@@ -39,6 +40,7 @@ class Entry:
     label: str | None = None
     reason: str = ""
     before: Entry | None = None
+    beneath: bool = False
 
 
 @dataclass
@@ -64,6 +66,9 @@ def merge(
     merged = dict(base)
     if inherited and path == "workload" and any(_given(over, source) for source in WORKLOAD_SOURCES):
         merged = {key: entry for key, entry in base.items() if key not in WORKLOAD_SOURCES or _given(over, key)}
+        if _given(over, "trace"):  # a sweep has its trace and its other keys in several layers, but in one file
+            file = over["trace"].place.file
+            merged = {key: replace(entry, beneath=entry.place.file != file) for key, entry in merged.items()}
     for key, entry in over.items():
         before, inner = merged.get(key), f"{path}.{key}" if path else key
         if before is not None and isinstance(before.value, Mapping) and isinstance(entry.value, Mapping):

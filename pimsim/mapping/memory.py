@@ -60,13 +60,16 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
 
     Raises InputError if the configured reserve is smaller than the tokens simulated.
     """
-    tokens = config.workload.prompt_tokens + config.workload.output_tokens
+    work = config.workload
+    tokens = work.last_context
     reserve = config.mapping.reserve_tokens
     if reserve is None:
         return ceil_div(tokens, grid.buffer_elements) * grid.buffer_elements
     if reserve < tokens:
+        before = "context, " if work.context else ""
         raise InputError(
-            f"room for {reserve} tokens, but the workload has {tokens} (prompt and output): it takes {tokens} or more",
+            f"room for {reserve} tokens, but the workload has {tokens} ({before}prompt and output): "
+            f"it takes {tokens} or more",
             key="mapping.reserve_tokens",
         )
     return reserve
@@ -147,8 +150,7 @@ def sram_room(config: Config) -> int:
 def _spilled(config: Config, workload: Workload) -> list[int]:
     """Elements of each operand that the SRAM cannot hold at the last context."""
     work, room = config.workload, sram_room(config)
-    last = work.prompt_tokens + work.output_tokens
-    return [operand.spilled(last, work.batch, work.query_tokens, room) for operand in operands(workload)]
+    return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands(workload)]
 
 
 def _allocate(wanted: Sequence[tuple[str, int, int]], columns: int) -> tuple[dict[str, Region], int]:

@@ -73,7 +73,7 @@ def of_step(result: Result, context: int | None = None, ax: Axes | None = None) 
     from pimsim.sim.run import simulate_step
     from pimsim.timeline.recorder import Recorder
 
-    last = result.config.workload.prompt_tokens + result.config.workload.output_tokens
+    last = result.config.workload.last_context
     context = last if context is None else context
     if not 1 <= context <= last:
         raise ValueError(f"the context must be from 1 to {last}, not {context}")

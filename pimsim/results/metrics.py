@@ -65,10 +65,8 @@ def mac_utilization(tally: Tally, config: Config) -> float:
 
 def bytes_without_pim(config: Config, workload: Workload) -> Fraction:
     """Bytes across the bus in the decode steps if memory only stored, see `moved_without_pim`."""
-    work = config.workload
-    first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
-    contexts = range(first, last + 1, work.query_tokens)
-    return moved_without_pim(workload, contexts, work.batch, work.query_tokens, routing_of(config, workload))
+    work, routing = config.workload, routing_of(config, workload)
+    return moved_without_pim(workload, work.decode_contexts, work.batch, work.query_tokens, routing)
 
 
 def moved_without_pim(

@@ -21,11 +21,13 @@ SCHEMA = "pimsim.summary/1"
 def summarise_workload(config: Config, workload: Workload) -> dict[str, Any]:
     """What ran; parameters counts those of the simulated operators, biases included, a tied matrix once.
 
+    context                  tokens whose K and V are there before anything is simulated
     lm_head                  whether embedding and LM head are simulated, or the blocks alone
     tokens_run, tokens_kept  of the decode phase, of all sequences
     """
     return {
         "model": workload.shape.name,
+        "context": config.workload.context,
         "prompt_tokens": config.workload.prompt_tokens,
         "output_tokens": config.workload.output_tokens,
         "batch": config.workload.batch,

@@ -61,10 +61,12 @@ def _blocks(result: Result, summary: Mapping[str, Any], width: int, ascii_only: 
 
 def _title(name: str, workload: Mapping[str, Any]) -> str:
     prompt = f" after a prompt of {workload['prompt_tokens']:,}" if workload["prompt_tokens"] else ""
+    before = f" from a context of {workload['context']:,}" if workload["context"] else ""
     batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
     steps = workload["output_tokens"]
     scope = "with LM head" if workload["lm_head"] else "without LM head"
-    return f"{name}: {workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded{prompt}{batch}, {scope}"
+    tokens = f"{steps:,} token{'s' if steps > 1 else ''} decoded"
+    return f"{name}: {workload['model']}, {tokens}{before}{prompt}{batch}, {scope}"
 
 
 def _grid(columns: Sequence[str]) -> Table:

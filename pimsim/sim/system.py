@@ -130,17 +130,17 @@ class System:
         return self._tally()
 
     def _controller(self, progress: Progress | None) -> Generator[simpy.Event, Any, None]:
-        prompt = self.plan.config.workload.prompt_tokens
+        work = self.plan.config.workload
         for number, (phase, context, tokens) in enumerate(self.steps, 1):
             begin, self.context = self.accounted, context
-            step = self.plan.step(context, head=context >= prompt, tokens=tokens)
+            step = self.plan.step(context, head=context >= work.start, tokens=tokens)
             yield from self._step(phase, step)
-            index = number if phase == "prefill" else number - prompt
+            index = number if phase == "prefill" else number - work.prompt_tokens
             self.tokens.append(TokenTally(phase, index, context, begin, self.accounted - begin))
-            if context == prompt:
+            if phase == "prefill" and context == work.start:
                 self.prefilled = self.accounted
             if progress:
-                progress(context, self.steps[-1][1])
+                progress(context - work.context, self.steps[-1][1] - work.context)
 
     @cached_property
     def steps(self) -> list[tuple[str, int, int]]:
@@ -148,9 +148,8 @@ class System:
         if self.given is not None:
             return self.given
         work = self.plan.config.workload
-        first, last = work.prompt_tokens + work.query_tokens, work.prompt_tokens + work.output_tokens
-        prefill = [("prefill", context, 1) for context in range(1, work.prompt_tokens + 1)]
-        return prefill + [("decode", t, work.query_tokens) for t in range(first, last + 1, work.query_tokens)]
+        prefill = [("prefill", context, 1) for context in range(work.context + 1, work.start + 1)]
+        return prefill + [("decode", context, work.query_tokens) for context in work.decode_contexts]
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""

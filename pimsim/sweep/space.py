@@ -11,7 +11,7 @@ from pimsim.baselines.devices import is_path
 from pimsim.config.loader import complete, entry_of, put, trace_file
 from pimsim.config.tree import Place, Tree, merge, plain
 from pimsim.errors import Problem
-from pimsim.workload.source import scheduled
+from pimsim.workload.scheduled import scheduled
 
 Values = Mapping[str, Any]  # by dotted key
 

@@ -73,6 +73,7 @@ SPECIAL: Mapping[str, Change] = {
     "workload.query_tokens": Change(2),
     "workload.model_config": Change(MODEL),
     "workload.prompt_tokens": Change(1),
+    "workload.context": Change(16),
     "schedule": Change("overlap"),
     "baselines": Change([]),
 }
@@ -125,7 +126,7 @@ def _outcome(overrides: str) -> str:
     summary = json.loads(json.dumps(run(load_config(SHIPPED, json.loads(overrides))).summary))
     for echo in ("config_sha256", "simulation"):
         del summary[echo]
-    for echo in ("model", "prompt_tokens", "output_tokens", "batch"):
+    for echo in ("model", "context", "prompt_tokens", "output_tokens", "batch"):
         del summary["workload"][echo]
     return json.dumps(summary)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pimsim import InputError, api, load_config, run
+from pimsim.baselines.cost import prefill_demands
 from pimsim.results.tables import to_csv
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.ops import Operator
@@ -57,7 +58,7 @@ def outcome(overrides: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     """What a run gives, less what names the input: the summary and the two tables."""
     result = run(load_config(SHIPPED, {"baselines": [], "dram.rows": 1 << 16, **overrides}))
     summary = json.loads(json.dumps(result.summary))
-    del summary["config_sha256"], summary["simulation"]
+    del summary["config_sha256"], summary["simulation"], summary["warnings"]  # keys that win over a schedule are told
     return summary, to_csv(result.records("operators")), to_csv(result.records("tokens"))
 
 
@@ -104,10 +105,219 @@ def test_the_schedule_gives_what_the_configuration_leaves_out(place: Place, bare
     )  # fmt: skip
 
 
-def test_a_decode_step_alone_follows_a_prompt_of_what_it_attends_to(place: Place, bare: Path) -> None:
+def test_what_a_decode_step_alone_attends_to_is_there_already(place: Place, bare: Path) -> None:
     trace = mine(prompt=1024, steps=1)
     alone = replace(trace, schedule=tuple(line for line in trace.schedule if line.phase == "decode"))
-    assert workload_of(bare, trace=str(place(alone))) == (1024, 1, 1, 1)
+    assert workload_of(bare, trace=str(place(alone))) == (0, 1, 1, 1)
+    assert context_of(bare, trace=str(place(alone))) == 1024
+    assert context_of(bare, trace=str(place(trace))) == 0
+
+
+def context_of(config: Path, **overrides: Any) -> int:
+    work = load_config(config, {f"workload.{key}": value for key, value in overrides.items()}).workload  # type: ignore[union-attr]
+    return work.context
+
+
+def test_a_prompt_in_pieces_goes_on_from_what_is_there(place: Place, bare: Path) -> None:
+    """Tokens 101 to 130 in pieces of 10, 10 and 10, then 5 more, on a context of 100."""
+    trace = mine(prompt=4, steps=2)
+    prefill, decode = trace.schedule
+    pieces = replace(prefill, last=2, bindings={"T": Expr(110, (("step", 10),)), "B": Expr(1), "Q": Expr(10)})
+    last = replace(prefill, bindings={"T": Expr(135), "B": Expr(1), "Q": Expr(5)})
+    decode = replace(decode, bindings={**decode.bindings, "T": Expr(136, (("step", 1),))})
+    path = str(place(replace(trace, schedule=(pieces, last, decode))))
+    assert workload_of(bare, trace=path) == (35, 2, 1, 1)
+    assert context_of(bare, trace=path) == 100
+    apart = str(place(replace(trace, schedule=(pieces, decode)), "apart.jsonl"))
+    assert any("the prefill ends at T = 130" in problem for problem in problems(bare, f"workload.trace={apart}"))
+    again = str(place(replace(trace, schedule=(decode, last)), "again.jsonl"))
+    assert any("a prefill after decode steps" in problem for problem in problems(bare, f"workload.trace={again}"))
+
+
+# ---- what wins --------------------------------------------------------------------------------
+
+
+def told(config: Path, *overrides: str) -> list[str]:
+    """What a run warns of, with its place."""
+    loaded = api.load(config, list(overrides))
+    return [warning.located(loaded.locate).as_warning() for warning in api.warnings(loaded.config)]
+
+
+def shipped_with(trace: str, *overrides: str) -> tuple[int, int, int, int]:
+    work = load_config(SHIPPED, [f"workload.trace={trace}", *overrides]).workload  # type: ignore[union-attr]
+    return work.prompt_tokens, work.output_tokens, work.query_tokens, work.batch
+
+
+def test_inherited_keys_never_win_over_a_schedule(place: Place, tmp_path: Path) -> None:
+    path = str(place(mine(prompt=128, steps=16, batch=8)))
+    assert shipped_with(path) == (128, 16, 1, 8)
+    assert told(SHIPPED, f"workload.trace={path}") == []
+    config = tmp_path / "c.yaml"
+    config.write_text(f"extends: {SHIPPED}\nworkload: {{trace: mine.jsonl}}\n")
+    assert workload_of(config) == (128, 16, 1, 8)
+    top = tmp_path / "top.yaml"
+    top.write_text("extends: c.yaml\nbaselines: []\n")
+    assert workload_of(top) == (128, 16, 1, 8)
+    assert api.load(SHIPPED, [f"workload.trace={path}"]).provenance["workload.output_tokens"].file == path
+
+
+def test_a_key_of_the_base_is_inherited_even_where_the_trace_says_nothing(place: Place) -> None:
+    path = str(place(replace(mine(), schedule=())))
+    assert shipped_with(path) == shipped_with(path, "workload.output_tokens=1024") == (0, 1024, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "line"),
+    [
+        ("workload: {{trace: mine.jsonl, output_tokens: 4}}", (), "c.yaml:2:31"),
+        ("workload: {{trace: mine.jsonl}}", ("workload.output_tokens=4",), "--set:1:1"),
+        ("name: x", ("workload.trace={path}", "workload.output_tokens=4"), "--set:2:1"),
+    ],
+)
+def test_a_key_beside_the_trace_or_after_it_wins_with_a_warning(
+    place: Place, tmp_path: Path, text: str, overrides: tuple[str, ...], line: str
+) -> None:
+    path = str(place(mine(prompt=128, steps=16, batch=8)))
+    config = tmp_path / "c.yaml"
+    config.write_text(f"extends: {SHIPPED}\n{text.format()}\n")
+    options = [option.format(path=path) for option in overrides]
+    work = load_config(config, options).workload  # type: ignore[union-attr]
+    assert (work.prompt_tokens, work.output_tokens, work.batch) == (128, 4, 8)
+    (warning,) = told(config, *options)
+    assert warning.removeprefix(f"{tmp_path}/").startswith(f"{line}: workload.output_tokens: warning: 4 in the place")
+
+
+def test_a_key_in_a_file_that_extends_the_traces_wins(place: Place, tmp_path: Path) -> None:
+    place(mine(prompt=128, steps=16))
+    (tmp_path / "c.yaml").write_text(f"extends: {SHIPPED}\nworkload: {{trace: mine.jsonl}}\n")
+    (tmp_path / "top.yaml").write_text("extends: c.yaml\nworkload: {batch: 2}\n")
+    assert workload_of(tmp_path / "top.yaml") == (128, 16, 1, 2)
+
+
+def test_what_is_given_as_the_schedule_says_it_is_no_matter(place: Place, bare: Path) -> None:
+    path = str(place(mine(prompt=128, steps=16, batch=8)))
+    same = ("workload.prompt_tokens=128", "workload.output_tokens=16", "workload.batch=8", "workload.context=0")
+    assert told(bare, f"workload.trace={path}", *same) == []
+
+
+def test_where_decoding_begins_is_said_by_one_of_both(place: Place, bare: Path) -> None:
+    """A prompt in the place of tokens that are there, and the other way round; not both together."""
+    whole = mine(prompt=128, steps=16)
+    alone = str(place(replace(whole, schedule=whole.schedule[1:]), "alone.jsonl"))
+    assert (context_of(bare, trace=alone), workload_of(bare, trace=alone)[0]) == (128, 0)
+    assert (context_of(bare, trace=alone, prompt_tokens=64), workload_of(bare, trace=alone, prompt_tokens=64)[0]) == (
+        0,
+        64,
+    )
+    path = str(place(whole))
+    assert (context_of(bare, trace=path, context=9), workload_of(bare, trace=path, context=9)[0]) == (9, 0)
+    keys = [warning.split(": ")[1] for warning in told(bare, f"workload.trace={path}", "workload.context=9")]
+    assert keys == ["workload.context", "workload.prompt_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"accept": 1}, "says what is accepted"),
+        ({"layers": 1}, "says which `layers` run"),
+        ({"extra": {"cycle": "draft"}}, "has a `cycle`"),
+        ({"template": "prefill"}, "runs several templates (decode, prefill)"),
+    ],
+)
+def test_no_key_changes_a_schedule_that_says_more(place: Place, change: dict[str, Any], what: str) -> None:
+    step = build(SHAPE, lm_head=True)
+    trace = trace_of(step, prompt=4, steps=2, tokens=2, prefill=step)
+    first, second = trace.schedule[1], replace(trace.schedule[1], bindings={"T": Expr(10), "B": Expr(1), "Q": Expr(2)})
+    lines = (replace(first, first=0, last=1), replace(second, first=0, last=0, **change))
+    path = str(place(replace(trace, schedule=lines)))
+    found = problems(SHIPPED, f"workload.trace={path}", "workload.output_tokens=4")
+    assert any(
+        problem.startswith("--set:2:1: workload.output_tokens: the schedule") and what in problem for problem in found
+    )
+
+
+def test_a_schedule_without_decode_steps_needs_some(place: Place) -> None:
+    trace = mine(prompt=16)
+    path = str(place(replace(trace, schedule=trace.schedule[:1])))
+    (problem,) = problems(SHIPPED, f"workload.trace={path}")
+    assert problem.startswith(f"{path}:") and "has no decode step" in problem
+    assert shipped_with(path, "workload.output_tokens=3") == (16, 3, 1, 1)
+
+
+# ---- a context that is there already ----------------------------------------------------------
+
+
+def decoded(**keys: Any) -> tuple[Any, list[Any]]:
+    """Steps of a run without refresh, whose reserve does not depend on what is simulated."""
+    given = {f"workload.{key}": value for key, value in keys.items()}
+    fixed = {"dram.refresh": "none", "mapping.reserve_tokens": 1024, "workload.model": None, "baselines": ["gpu-t4"]}
+    model = {"name": "m", "layers": 2, "d_model": 64, "heads": 4, "d_ff": 96}
+    result = run(load_config(SHIPPED, {**fixed, "workload.model_config": model, **given}))
+    return result, [row for row in result.tally.rows if row.phase == "decode"]
+
+
+@pytest.mark.parametrize("keys", [{"output_tokens": 5}, {"output_tokens": 6, "query_tokens": 3, "batch": 2}])
+def test_a_context_that_is_there_is_a_prompt_that_costs_nothing(keys: dict[str, Any]) -> None:
+    after, prompted = decoded(prompt_tokens=20, **keys)
+    from_there, there = decoded(context=20, **keys)
+    assert there == prompted
+    assert all(row.phase == "decode" for row in from_there.tally.rows)
+    a, b = after.summary["system"], from_there.summary["system"]
+    assert b["prefill_latency_ns"] == b["prefill_energy_pJ"] == 0
+    for key in ("latency_per_token_ns", "tokens_per_s", "data_movement_reduction"):
+        assert a[key] == b[key], key
+    # standby is shared out over all steps, the prompt's as well
+    assert b["energy_per_token_pJ"] == pytest.approx(a["energy_per_token_pJ"], rel=0.01)
+    assert b["latency_ns"] == a["latency_ns"] - a["prefill_latency_ns"]
+    one, other = after.summary["baselines"]["gpu-t4"], from_there.summary["baselines"]["gpu-t4"]
+    assert {key: one[key] for key in ("latency_ns", "energy_pJ", "speedup", "required_bytes")} == {
+        key: other[key] for key in ("latency_ns", "energy_pJ", "speedup", "required_bytes")
+    }
+    assert other["prefill_latency_ns"] == 0
+    assert from_there.summary["workload"]["context"] == 20
+
+
+def test_a_prompt_goes_on_from_the_context() -> None:
+    """5 tokens before a prompt of 15, in the place of a prompt of 20: the same last 15."""
+    whole, parts = (
+        decoded(prompt_tokens=20, output_tokens=1)[0],
+        decoded(context=5, prompt_tokens=15, output_tokens=1)[0],
+    )
+    tokens = [(token.phase, token.context, token.cycles) for token in whole.tally.tokens]
+    assert [(token.phase, token.context, token.cycles) for token in parts.tally.tokens] == tokens[5:]
+    assert parts.tally.prefill_cycles == sum(cycles for phase, _, cycles in tokens[5:] if phase == "prefill")
+
+
+def test_a_machine_prefills_what_is_not_there() -> None:
+    """A prompt of 15 on 5: the operations of the last 15 of 20; K and V of 5 are read, of 15 written and read."""
+    step = build(SHAPE, lm_head=True)
+    whole, parts, first = (
+        {demand.operator.name: demand for demand in prefill_demands(step, tokens, 1, before=before)}
+        for tokens, before in ((20, 0), (15, 5), (5, 0))
+    )
+    for name in ("attention", "ffn_up"):
+        assert parts[name].operations == whole[name].operations - first[name].operations
+    width = 2 * step.shape.kv_width
+    assert whole["attention"].elements == width * (20 + 20)
+    assert parts["attention"].elements == width * (5 + 15 + 15)
+
+
+def test_a_context_needs_room() -> None:
+    with pytest.raises(
+        InputError, match=r"room for 1024 tokens, but the workload has 1030 \(context, prompt and output\)"
+    ):
+        decoded(context=1026, output_tokens=4)
+    config = load_config(SHIPPED, {"workload.model": "gpt2-small", "workload.context": 9_000_000, "baselines": []})
+    with pytest.raises(InputError, match="the workload does not fit"):
+        run(config)
+
+
+def test_a_key_that_came_later_leaves_the_hash_as_it_was() -> None:
+    plain, zero, other = (
+        run(load_config(SHIPPED, {"workload.output_tokens": 1, "baselines": [], **keys})).summary["config_sha256"]
+        for keys in ({}, {"workload.context": 0}, {"workload.context": 1})
+    )
+    assert plain == zero != other
 
 
 def test_without_a_schedule_the_configuration_must_say_it(place: Place, bare: Path) -> None:
