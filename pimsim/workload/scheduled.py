@@ -13,7 +13,7 @@ from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
-from pimsim.workload.trace.bind import Run, runs_of
+from pimsim.workload.trace.bind import Run, computed_otherwise, runs_of
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import QUERY, Schedule, Trace
 
@@ -92,11 +92,12 @@ def scheduled(path: str, given: Mapping[str, Any]) -> tuple[dict[str, int | None
 
 
 def trace_warnings(config: Config) -> Iterator[Problem]:
-    """Keys that this version does not know, and keys of the workload that won over the trace's schedule."""
+    """What is odd about a trace: unknown keys, other data types, keys of the workload that won over its schedule."""
     if config.workload.trace is None:
         return
     trace = load_trace(config.workload.trace_file)
     yield from trace.warnings
+    yield from computed_otherwise(trace)
     found = said(trace)
     if found is None:
         return

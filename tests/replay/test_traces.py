@@ -22,7 +22,7 @@ from pimsim.workload.trace.records import Trace
 from pimsim.workload.trace.writer import write_trace
 from tests.conftest import SHIPPED
 
-SHAPE = llama("mine", 2, 64, 4, 2, 96, 100, 64)
+SHAPE = llama("mine", 2, 64, 4, 2, 96, 100, 2048)
 # The shipped configuration without a workload of its own.
 _WORKLOAD = ("  model:", "  prompt_tokens:", "  output_tokens:", "  batch:", "baselines:")
 BARE = "".join(line for line in SHIPPED.read_text().splitlines(keepends=True) if not line.startswith(_WORKLOAD))
@@ -242,6 +242,15 @@ def test_a_schedule_without_decode_steps_needs_some(place: Place) -> None:
     (problem,) = problems(SHIPPED, f"workload.trace={path}")
     assert problem.startswith(f"{path}:") and "has no decode step" in problem
     assert shipped_with(path, "workload.output_tokens=3") == (16, 3, 1, 1)
+
+
+def test_a_data_type_that_is_computed_as_another_is_told(place: Place) -> None:
+    path = place(mine(steps=1))
+    path.write_text(path.read_text().replace('"weights":"bf16"', '"weights":"fp16"'))
+    (warning,) = told(SHIPPED, f"workload.trace={path}")
+    assert warning.startswith(f"{path}:1:") and warning.endswith(
+        "data_types.weights: warning: fp16: computed as bf16, which is as large"
+    )
 
 
 # ---- a context that is there already ----------------------------------------------------------

@@ -32,7 +32,8 @@ from pimsim.workload.trace.records import (
     Weight,
 )
 
-REPLAYED_BITS = 16  # of K, V and activations
+REPLAYED = "bf16"  # what a replay computes with, and keeps
+REPLAYED_BITS = 16
 
 _T = Expr(0, ((CONTEXT, 1),))
 
@@ -111,6 +112,15 @@ def _wrong_types(trace: Trace) -> Iterator[Problem]:
         name = getattr(trace.header, key)
         if DATA_TYPE_BITS[name] != REPLAYED_BITS:
             message = f"{name}: a replay computes and keeps K and V with {REPLAYED_BITS} bits"
+            yield _problem(trace, trace.header.line, f"data_types.{key}", message)
+
+
+def computed_otherwise(trace: Trace) -> Iterator[Problem]:
+    """Data types of the header that a replay computes as another one of the same size."""
+    for key in ("weights", "activations", "kv"):
+        name = getattr(trace.header, key)
+        if name != REPLAYED and DATA_TYPE_BITS[name] == REPLAYED_BITS:
+            message = f"{name}: computed as {REPLAYED}, which is as large"
             yield _problem(trace, trace.header.line, f"data_types.{key}", message)
 
 
