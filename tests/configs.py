@@ -33,7 +33,7 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
         "kv_heads": kv_heads,
         "d_ff": draw(st.integers(1, 200), label="d_ff"),
         "vocabulary": draw(st.integers(1, 300), label="vocabulary"),
-        "max_positions": draw(st.integers(1, 8), label="max_positions"),
+        "max_positions": draw(st.integers(9, 16), label="max_positions"),
     }
 
 
