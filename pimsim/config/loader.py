@@ -285,7 +285,8 @@ def _not_a_trace(problem: Problem, workload: Mapping[str, Entry], trace: str) ->
         return problem
     key = problem.key or "workload.trace"
     place = workload.get(key.removeprefix("workload."), workload["trace"]).place
-    return Problem(place.file, place.line, place.column, key, problem.message)
+    message = f"{problem.message}: {trace}" if problem.file else problem.message
+    return Problem(place.file, place.line, place.column, key, message)
 
 
 # -- provenance -----------------------------------------------------------------------
