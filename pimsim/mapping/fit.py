@@ -19,7 +19,9 @@ from pimsim.workload.graph import Workload
 
 _NAMES: Names = {}  # names that exist have been checked before
 _ROWS, _CHANNELS = "dram.rows", "dram.channels"
-_FEWER = ("workload.batch", "workload.output_tokens", "workload.prompt_tokens")
+_FEWER = ("workload.batch", "workload.output_tokens", "workload.prompt_tokens", "workload.context")
+
+_LOWEST = {"workload.batch": 1, "workload.prompt_tokens": 0, "workload.context": 0}
 
 
 def check_fits(config: Config, workload: Workload, memory: Memory) -> None:
@@ -59,12 +61,12 @@ def remedies(config: Config, workload: Workload, rows: int) -> Iterator[tuple[st
     if rows <= _most(config, _ROWS):
         yield from nearest(_ROWS, [rows])
     yield from nearest(_CHANNELS, range(config.dram.channels + 1, _most(config, _CHANNELS) + 1))
-    tokens = config.workload.prompt_tokens + config.workload.output_tokens
+    tokens = config.workload.last_context
     if (config.mapping.reserve_tokens or 0) > tokens:
         yield from _largest("mapping.reserve_tokens", tokens, config.mapping.reserve_tokens or 0, fits)
     if config.workload.trace is None:  # the schedule of a trace is not the configuration's to change
         for key in _FEWER:
-            lowest = 0 if key.endswith("prompt_tokens") else config.workload.query_tokens if "output" in key else 1
+            lowest = _LOWEST.get(key, config.workload.query_tokens)
             yield from _largest(key, lowest, _value(config, key), fits)
 
 

@@ -41,7 +41,16 @@ SYSTEM = (
     "mac_utilization",
     "asic_busy_fraction",
 )
-WORKLOAD = ("prompt_tokens", "output_tokens", "batch", "tokens_run", "tokens_kept", "parameters", "matrix_parameters")
+WORKLOAD = (
+    "context",
+    "prompt_tokens",
+    "output_tokens",
+    "batch",
+    "tokens_run",
+    "tokens_kept",
+    "parameters",
+    "matrix_parameters",
+)
 BASELINE = (
     "speedup",  # null, as energy_ratio, where the model does not fit
     "energy_ratio",
