@@ -13,6 +13,7 @@ import pytest
 from pimsim import InputError, api, load_config, run
 from pimsim.baselines.cost import prefill_demands
 from pimsim.results.tables import to_csv
+from pimsim.sweep.reader import load_sweep
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import llama
@@ -185,6 +186,23 @@ def test_a_key_beside_the_trace_or_after_it_wins_with_a_warning(
     assert (work.prompt_tokens, work.output_tokens, work.batch) == (128, 4, 8)
     (warning,) = told(config, *options)
     assert warning.removeprefix(f"{tmp_path}/").startswith(f"{line}: workload.output_tokens: warning: 4 in the place")
+
+
+@pytest.mark.parametrize("named_by", ["axes", "set", "base"])
+def test_a_sweep_has_the_same_precedence(named_by: str, place: Place, tmp_path: Path) -> None:
+    """Keys of the sweep file win, those of its base do not; whoever names the trace."""
+    path = str(place(mine(prompt=128, steps=16, batch=8)))
+    base = tmp_path / "base.yaml"
+    named = f"workload: {{trace: {path}}}\n" if named_by == "base" else ""
+    base.write_text(f"extends: {SHIPPED}\n{named}")
+    for given, tokens in (({}, 16), ({"workload.output_tokens": 4}, 4)):
+        axes = {"workload.trace": [path]} if named_by == "axes" else {"dram.channels": [8]}
+        settings = {**given, **({"workload.trace": path} if named_by == "set" else {})}
+        file = tmp_path / "sweep.yaml"
+        file.write_text(json.dumps({"base": str(base), "set": settings, "axes": axes, "objectives": ["system.cycles"]}))
+        sweep = load_sweep(file)
+        work = sweep.base.values(sweep.space.point(0))["workload"]
+        assert (work["prompt_tokens"], work["output_tokens"], work["batch"]) == (128, tokens, 8)
 
 
 def test_a_key_in_a_file_that_extends_the_traces_wins(place: Place, tmp_path: Path) -> None:

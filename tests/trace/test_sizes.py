@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pimsim import load_config, run
 from pimsim.errors import InputError, Problem
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.shapes import ModelShape, llama
@@ -16,6 +17,7 @@ from pimsim.workload.trace import table
 from pimsim.workload.trace.bind import trace_of, workload_of
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.writer import dump_trace, write_trace
+from tests.conftest import SHIPPED
 from tests.trace.traces import TRACES
 
 Line = dict[str, Any]
@@ -526,6 +528,13 @@ RIGHT: dict[str, tuple[str, list[Change]]] = {
             change("ffn_residual", deps=["attn_residual", "ffn_down"]),
         ],
     ),
+    "experts that take two vectors a token": (
+        "moe",
+        [
+            *[change(x, rows=2) for x in ("ffn_up", "ffn_act", "ffn_mul", "ffn_down")],
+            change("ffn_up", in_=32), change("ffn_down", out=32),
+        ],
+    ),
     "no feed-forward network at all": ("gpt2", [remove("ffn_norm", "ffn_up", "ffn_act", "ffn_down", "ffn_residual")]),
     "a template of another model": (
         "gpt2", [lambda lines: lines[1].update(model={"d_model": 64}), model(d_model=4096, heads=8, d_ff=9)],
@@ -644,3 +653,13 @@ def test_queries_alone_are_a_trace_that_no_run_carries_out_yet(tmp_path: Path) -
     assert problems_of(tmp_path / "t.jsonl", lines) == []
     with pytest.raises(InputError, match="queries alone: a replay appends K and V"):
         workload_of(load_trace(tmp_path / "t.jsonl"))
+
+
+def test_experts_that_take_two_vectors_a_token_run(tmp_path: Path) -> None:
+    """They ended in an IndexError: each vector was taken for a token of its own."""
+    path = tmp_path / "t.jsonl"
+    assert problems_of(path, changed("moe", *RIGHT["experts that take two vectors a token"][1])) == []
+    keys = {"workload.trace": str(path), "workload.output_tokens": 4, "workload.batch": 3, "workload.query_tokens": 2}
+    result = run(load_config(SHIPPED, {**keys, "baselines": []}))
+    ups = next(row for row in result.tally.rows if row.operator == "ffn_up")
+    assert ups.count == 2 * 2 * (2 * 3) * 2 * 2  # blocks, steps, tokens, rows, active experts

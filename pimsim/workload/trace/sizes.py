@@ -315,7 +315,12 @@ class Sizes:
     def _settle_header(self) -> None:
         model, per_layer = self.header.model, self.template.layers
         widths = [width for width, _ in self.wide]
-        if widths and model.d_ff not in widths and (len(widths) <= per_layer or sum(widths) != per_layer * model.d_ff):
+        rows = [op.inputs.constant for _, op in self.wide]  # several vectors a token may each have d_ff
+        if (
+            widths
+            and model.d_ff not in (*widths, *rows)
+            and (len(widths) <= per_layer or sum(widths) != per_layer * model.d_ff)
+        ):
             width, op = self.wide[0]
             self.header_line.problem("model.d_ff", f"is {model.d_ff}, but {op.id!r} takes {width} elements")
         if self.tables and model.vocabulary not in [rows for rows, _ in self.tables]:
