@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import BinaryIO
 
 Held = Mapping[str, bytes | None]  # contents by normalised path; None: there is no such file
+_PIECE = 1 << 20
 MOST = 1 << 30  # bytes of a sweep's files together
 
 _HELD: ContextVar[Held | None] = ContextVar("held", default=None)
@@ -60,8 +61,10 @@ def keeping() -> Iterator[dict[str, bytes | None]]:
 
 
 def _content(name: str, room: int, open_file: Callable[[], BinaryIO]) -> bytes:
+    content = bytearray()
     with open_file() as file:
-        content = file.read(room + 1)
-    if len(content) > room:
-        raise OSError(errno.EFBIG, f"the files of a sweep have more than {MOST:,} bytes together", name)
-    return content
+        while piece := file.read(_PIECE):  # read(n) takes n bytes of memory, however short the file
+            content += piece
+            if len(content) > room:
+                raise OSError(errno.EFBIG, f"the files of a sweep have more than {MOST:,} bytes together", name)
+    return bytes(content)

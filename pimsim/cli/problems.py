@@ -84,6 +84,9 @@ class ReportingGroup(click.Group):
         except (BrokenPipeError, ReaderGone):
             _drop_output()
             return Exit.READER_GONE
+        except MemoryError as error:
+            why = f": {error}" if str(error) else ""
+            return _report([Problem(PROGRAM, 1, 1, PROGRAM, f"not enough memory{why}")])
         except Exception as error:
             return _internal_error(error)
 

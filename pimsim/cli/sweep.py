@@ -108,6 +108,8 @@ def _missing(result: SweepResult, rows: int) -> Iterator[str]:
         yield f"none of {rows} points is feasible"
     if not rows and result.dropped == points:
         yield f"the constraints drop all {points} points"
+    for text, count in list(result.warnings().items())[:_SHOWN]:
+        yield f"warning: {count} of {rows} points: {text}"
     for objective, value in result.undecided().items():
         if value is None:
             yield f"warning: no point has a figure for {objective}: the front is empty"

@@ -9,7 +9,7 @@ from pimsim.report.page import render, script_json
 
 Row = Mapping[str, Any]
 OK = "ok"
-_SIDE = ("point_id", "status", "error", "config_sha256", "trace_sha256")
+_SIDE = ("point_id", "status", "error", "config_sha256", "trace_sha256", "warnings")
 
 
 def sweep_html(rows: Sequence[Row], objectives: Sequence[str], meta: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SIDE = ("index", "point_id", "status", "error")
+_SIDE = ("index", "point_id", "status", "error", "warnings")
 Goal = Objective | str | Mapping[str, str]  # an Objective, "figure" to minimise, or {"maximise": "figure"}
 
 

@@ -2,7 +2,7 @@
 
 A row is a dict with one value per column, the same from every process and machine:
 `point_id`, `status`, `error`, then the summary's figures by dotted key
-(`system.latency_per_token_ns`, `baselines.gpu-t4.speedup`).  No column tells how long
+(`system.latency_per_token_ns`, `baselines.gpu-t4.speedup`), and its warnings.  No column tells how long
 the simulation took.
 """
 
@@ -48,7 +48,7 @@ def evaluate_point(config: AnyConfig) -> Row:
         return _bad(digest, FAILED, describe(error))
     row: Row = {"point_id": point_id(digest, summary["trace_sha256"]), "status": OK, "error": None}
     row |= {f"proxy.{name}": proxy(api.language_model(config)) for name, proxy in PROXIES.items()}
-    return row | dict(_figures(summary))
+    return row | dict(_figures(summary)) | {"warnings": "; ".join(summary["warnings"]) or None}
 
 
 def evaluate_request(request: Request) -> Row:

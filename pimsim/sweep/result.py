@@ -71,6 +71,10 @@ class SweepResult:
         """The rows that no other row beats in every objective, by the first objective."""
         return best(list(self.rows()), self.objectives) if self.objectives else []
 
+    def warnings(self) -> dict[str, int]:
+        """What points warn of, each text with how many points, the most frequent first."""
+        return dict(Counter(row["warnings"] for row in self.rows() if row.get("warnings")).most_common())
+
     def undecided(self) -> dict[str, float | None]:
         """Objectives that are the same at every point of several, None: those that no point has a figure for."""
         seen: dict[str, set[float | None]] = {objective.name: set() for objective in self.objectives}

@@ -54,6 +54,22 @@ def test_a_killed_worker_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     assert contents(tmp_path / "dask") == contents(tmp_path / "here")
 
 
+def test_workers_need_no_file_and_see_none_that_is_edited(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trace goes to the cluster once, as it was when the sweep was loaded."""
+    traces = Path(__file__).parents[2] / "traces"
+    monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
+    (tmp_path / "t.jsonl").write_bytes((traces / "gpt2-small.jsonl").read_bytes())
+    settings = {"workload.output_tokens": 1, "workload.trace": "t.jsonl", "baselines": []}
+    loaded = pimsim.sweep.load_sweep({"base": str(SHIPPED), "set": settings, "axes": {"dram.channels": [8, 16]}})
+    (tmp_path / "t.jsonl").write_bytes((traces / "gpt2-medium.jsonl").read_bytes())
+    found = list(pimsim.sweep.run_sweep(loaded, scheduler=cluster.scheduler_address).rows())
+    (tmp_path / "t.jsonl").unlink()
+    assert [row["status"] for row in found] == ["ok", "ok"]
+    assert found == list(pimsim.sweep.run_sweep(loaded, workers=0).rows())
+
+
 def test_a_finished_point_that_its_worker_took_along_is_simulated_again(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,19 +135,3 @@ def test_a_point_that_dask_gives_up_is_a_failed_row(cluster: Any, monkeypatch: p
 
 def _die(version: str, request: Request, files: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_workers_need_no_file_and_see_none_that_is_edited(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A trace goes to the cluster once, as it was when the sweep was loaded."""
-    traces = Path(__file__).parents[2] / "traces"
-    monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
-    (tmp_path / "t.jsonl").write_bytes((traces / "gpt2-small.jsonl").read_bytes())
-    settings = {"workload.output_tokens": 1, "workload.trace": "t.jsonl", "baselines": []}
-    loaded = pimsim.sweep.load_sweep({"base": str(SHIPPED), "set": settings, "axes": {"dram.channels": [8, 16]}})
-    (tmp_path / "t.jsonl").write_bytes((traces / "gpt2-medium.jsonl").read_bytes())
-    found = list(pimsim.sweep.run_sweep(loaded, scheduler=cluster.scheduler_address).rows())
-    (tmp_path / "t.jsonl").unlink()
-    assert [row["status"] for row in found] == ["ok", "ok"]
-    assert found == list(pimsim.sweep.run_sweep(loaded, workers=0).rows())

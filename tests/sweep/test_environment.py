@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -208,6 +209,25 @@ def test_an_objective_that_is_the_same_everywhere_is_pointed_out(
     assert done.exit_code == 0
     message = "system.latency_breakdown_ns.silu is 0 at every point: as an objective it decides nothing"
     assert done.stderr == f"out: warning: {message}\n"
+
+
+def test_what_points_warn_of_is_in_their_rows_and_on_standard_error(
+    pimsim: Pimsim, sweep_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A machine that can hold no model has no speedup: no point is in the front, and each says why."""
+    small, count = re.subn(r"(capacity:\s+value: )16", r"\g<1>0.000001", T4)
+    assert count == 1
+    (tmp_path / "mine.yaml").write_text(small)
+    path = sweep_file("axes: {dram.channels: [1, 2]}\nobjectives: [baselines.mine.speedup]\n")
+    path.write_text(path.read_text().replace("[gpu-t4]", "[mine.yaml]"))
+    done = pimsim("sweep", path, "--workers", "0", "--out", "out", "--format", "csv")
+    assert done.exit_code == 0, done.stderr
+    first, second = done.stderr.splitlines()
+    assert first.startswith("out: warning: 2 of 2 points: tiny does not fit mine, so there is no speedup")
+    assert second == "out: warning: no point has a figure for baselines.mine.speedup: the front is empty"
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text())))
+    assert [row["warnings"] for row in rows] == [first.partition("points: ")[2]] * 2
+    assert (tmp_path / "out" / "pareto.csv").read_text().strip() == ""
 
 
 # -- folders that are damaged --------------------------------------------------------------
