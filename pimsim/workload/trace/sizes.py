@@ -315,10 +315,10 @@ class Sizes:
     def _settle_header(self) -> None:
         model, per_layer = self.header.model, self.template.layers
         widths = [width for width, _ in self.wide]
-        rows = [op.inputs.constant for _, op in self.wide]  # several vectors a token may each have d_ff
+        each = [op.inputs.constant for _, op in self.wide]  # several vectors a token may each have d_ff
         if (
             widths
-            and model.d_ff not in (*widths, *rows)
+            and model.d_ff not in (*widths, *each)
             and (len(widths) <= per_layer or sum(widths) != per_layer * model.d_ff)
         ):
             width, op = self.wide[0]
