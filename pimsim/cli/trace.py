@@ -127,7 +127,7 @@ def _binding(text: str) -> dict[str, int]:
 @click.option(
     "--hf-config",
     metavar="PATH|NAME",
-    help="A Hugging Face config.json, its folder, or a name of the exporter's table; needs pimsim[trace].",
+    help="A Hugging Face config.json, its folder, or a name of the exporter's table; most families need pimsim[trace].",
 )
 @click.option("--all", "every", is_flag=True, help="The traces that come with pimsim, into the folder --out.")
 @click.option("--out", required=True, metavar="FILE", help="The file, gzip if it ends in .gz; the folder for --all.")
@@ -158,6 +158,7 @@ def export(
         else:
             made = generate.generated(model or "", prompt, steps, batch, query)
         _written(write_trace(made, Path(out)))
+        print_warnings(made.warnings)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pimsim.workload.graph import Workload
 from pimsim.workload.shapes import ModelShape
 
-RECORDED_WITH = "torch 2.13.0, transformers 5.23.0, eager attention"
+RECORDED_WITH = "torch 2.13.0, transformers 5.24.0, eager attention"
 
 Counts = Mapping[str, tuple[int, int]]  # by operator: ATen operators, kernels
 
@@ -88,7 +88,7 @@ def with_launches(workload: Workload) -> Workload:
 def _counts(shape: ModelShape) -> Counts:
     grouped = shape.kv_heads < shape.heads
     if shape.family == "gpt2":
-        return {} if grouped or shape.window else _GPT2
+        return {} if grouped or shape.window or shape.activation != "gelu" else _GPT2
     if shape.family == "mixtral":
         return {} if shape.window or not grouped else _EXPERTS
     if shape.family not in ("llama", "qwen2", "mistral"):

@@ -2,7 +2,9 @@
 
 GPT-2 is a pre-LayerNorm block with one matrix for q, k and v; Llama, Qwen2, Mistral and
 Mixtral are one family: RMSNorm, three matrices for q, k and v, rotary positions, a gated FFN,
-and in Mixtral a router with several FFNs, whose gate and up are one matrix.  Operators stand in the order in which the
+and in Mixtral a router with several FFNs, whose gate and up are one matrix.  Qwen3 adds norms
+of q and k, Gemma 2 and 3 norms after attention and FFN and windows in some layers; Phi-3 has
+one matrix for q, k and v, and one for gate and up.  Operators stand in the order in which the
 models' reference code runs them.
 """
 
@@ -12,6 +14,7 @@ from dataclasses import replace
 
 from pimsim.workload.graph import Workload
 from pimsim.workload.launches import with_launches
+from pimsim.workload.layers import in_one_block
 from pimsim.workload.ops import INPUT, Operator
 from pimsim.workload.shapes import MODELS, ModelShape
 
@@ -42,6 +45,20 @@ _LLAMA_NAMES = {
     "final_norm": "model.norm.weight",
     "lm_head": "lm_head.weight",
 }
+# Of those that have a norm after attention and FFN, the names of the norms are others.
+_POST_NORM_NAMES = {
+    "attn_post_norm": "model.layers.{layer}.post_attention_layernorm.weight",
+    "ffn_norm": "model.layers.{layer}.pre_feedforward_layernorm.weight",
+    "ffn_post_norm": "model.layers.{layer}.post_feedforward_layernorm.weight",
+}
+_QK_NORM_NAMES = {
+    "q_norm": "model.layers.{layer}.self_attn.q_norm.weight",
+    "k_norm": "model.layers.{layer}.self_attn.k_norm.weight",
+}
+_MERGED_NAMES = {
+    "qkv": "model.layers.{layer}.self_attn.qkv_proj.weight",
+    "ffn_up": "model.layers.{layer}.mlp.gate_up_proj.weight",
+}
 _MIXTRAL_NAMES = {
     "router": "model.layers.{layer}.mlp.gate.weight",
     "ffn_up": "model.layers.{layer}.mlp.experts.gate_up_proj",
@@ -52,8 +69,25 @@ _MIXTRAL_NAMES = {
 def build(shape: ModelShape, lm_head: bool) -> Workload:
     """The decode step of a model; `lm_head` adds embedding, final norm and LM head around the blocks."""
     builder = _Builder(shape)
-    block = (*builder.attention(), *builder.ffn())
-    return with_launches(Workload(shape, (*builder.before(), *block, *builder.after()) if lm_head else block))
+    windows = shape.windows or (shape.window,)
+    block = tuple(in_one_block([(*builder.attention(window), *builder.ffn()) for window in windows]))
+    operators = (*builder.before(), *block, *builder.after()) if lm_head else block
+    return with_launches(Workload(shape, operators, shape.layers // len(windows)))
+
+
+def _llama_names(shape: ModelShape) -> dict[str, str]:
+    """Names of the weights of Llama's kind, with those of the parts that not all of them have."""
+    return {
+        **_LLAMA_NAMES,
+        **_QK_NORM_NAMES,
+        **(_POST_NORM_NAMES if shape.post_norms else {}),
+        **(_MERGED_NAMES if shape.merged_gate else {}),
+        **(_MIXTRAL_NAMES if shape.experts > 1 else {}),
+    }
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 class _Builder:
@@ -62,37 +96,51 @@ class _Builder:
     def __init__(self, shape: ModelShape) -> None:
         self.shape = shape
         self.gpt2 = shape.family == "gpt2"
-        mixtral = _MIXTRAL_NAMES if shape.experts > 1 else {}
-        self.names = (_GPT2_NAMES if self.gpt2 else _LLAMA_NAMES) | mixtral
+        self.names = _GPT2_NAMES if self.gpt2 else _llama_names(shape)
 
-    def attention(self) -> tuple[Operator, ...]:
-        """x + attention(norm(x))."""
+    def attention(self, window: int) -> tuple[Operator, ...]:
+        """x + attention(norm(x)), or x + norm(attention(norm(x)))."""
         shape, d = self.shape, self.shape.d_model
         q, kv = shape.q_width, shape.kv_width
         if shape.merged_qkv:
             made = [self._linear("qkv", "qkv", d, q + 2 * kv, "attn_norm")]
+            deps: tuple[str, ...] = ("qkv", "qkv", "qkv")
         else:
-            widths = {"q": q, "k": kv, "v": kv}
-            made = [self._linear(name, "qkv", d, width, "attn_norm") for name, width in widths.items()]
-        deps = tuple(operator.name for operator in made)
+            made, deps = self._three(q, kv)
         if shape.rope:
-            rotated = q + kv
-            made.append(Operator("rope", "rope", "rope", "block", rotated, rotated, deps=deps[:2]))
-            deps = ("rope", deps[-1])
+            rotated = (shape.heads + shape.kv_heads) * shape.rotary
+            made.append(Operator("rope", "rope", "rope", "block", rotated, rotated, deps=_once(deps[:2])))
+            deps = ("rope", "rope", deps[2])
         attention = Operator(
             "attention", "attn", "attention", "block", q + 2 * kv, q, heads=shape.heads, kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim, window=shape.window, deps=deps,
+            head_dim=shape.head_dim, window=window, softcap=shape.softcap, deps=_once(deps),
         )  # fmt: skip
-        return (
-            self._norm("attn_norm", INPUT),
-            *made,
-            attention,
-            self._linear("attn_out", "attn_out", q, d, "attention"),
-            Operator("attn_residual", "residual", "add", "block", d, d, deps=(INPUT, "attn_out")),
-        )
+        out = self._linear("attn_out", "attn_out", q, d, "attention")
+        post = self._post_norm("attn_post_norm", "attn_out")
+        last = (out, *post)[-1].name
+        residual = Operator("attn_residual", "residual", "add", "block", d, d, deps=(INPUT, last))
+        return (self._norm("attn_norm", INPUT), *made, attention, out, *post, residual)
+
+    def _three(self, q: int, kv: int) -> tuple[list[Operator], tuple[str, ...]]:
+        """Products that make q, k and v, with the norms of the first two, and the names of what leaves them."""
+        shape = self.shape
+        products = [self._linear(n, "qkv", shape.d_model, w, "attn_norm") for n, w in (("q", q), ("k", kv), ("v", kv))]
+        if not shape.qk_norm:
+            return products, ("q", "k", "v")
+        norms = [
+            Operator(
+                f"{name}_norm", "norm", shape.norm, "block", shape.head_dim, shape.head_dim, rows=heads, deps=(name,),
+                weight=self.names.get(f"{name}_norm", ""),
+            ) for name, heads in (("q", shape.heads), ("k", shape.kv_heads))
+        ]  # fmt: skip
+        if shape.qk_norm == "each":
+            made = [products[0], norms[0], products[1], norms[1], products[2]]
+        else:
+            made = [*products, *norms]
+        return made, ("q_norm", "k_norm", "v")
 
     def ffn(self) -> tuple[Operator, ...]:
-        """x + ffn(norm(x)), or the weighted sum of the FFNs that a router chooses."""
+        """x + ffn(norm(x)), the FFN's result normalised or not, or the weighted sum of those that a router chooses."""
         shape, d = self.shape, self.shape.d_model
         norm = self._norm("ffn_norm", "attn_residual")
         ffn = (
@@ -105,9 +153,10 @@ class _Builder:
                 experts=shape.experts, active=shape.active,
             )
         ]  # fmt: skip
-        last = (*ffn, down, *mixed)[-1].name
+        post = self._post_norm("ffn_post_norm", (down, *mixed)[-1].name)
+        last = (down, *mixed, *post)[-1].name
         residual = Operator("ffn_residual", "residual", "add", "block", d, d, deps=("attn_residual", last))
-        return (norm, *self._router(), *ffn, down, *mixed, residual)
+        return (norm, *self._router(), *ffn, down, *mixed, *post, residual)
 
     def _router(self) -> list[Operator]:
         """Logits of every expert, their softmax, and the `active` largest divided by their sum."""
@@ -124,29 +173,30 @@ class _Builder:
         return [self._expert("ffn_up", "ffn_up", self.shape.d_model, width, "ffn_norm")]
 
     def _gated(self) -> list[Operator]:
-        """Gate and up: two products, or one of both for each expert."""
+        """Gate and up: two products, or one of both."""
         shape = self.shape
-        if shape.experts > 1:
-            made, up = self._up(2 * shape.d_ff), []
-        else:
-            made = [self._linear("ffn_gate", "ffn_gate", shape.d_model, shape.d_ff, "ffn_norm")]
-            up = self._up(shape.d_ff)
+        if shape.experts > 1 or shape.merged_gate:
+            both = self._up(2 * shape.d_ff)
+            factors = ("ffn_up", "ffn_act") if shape.merged_gate else ("ffn_act", "ffn_up")
+            return [*both, self._wide("ffn_act", shape.activation, "ffn_up"), self._wide("ffn_mul", "mul", *factors)]
         return [
-            *made,
-            self._wide("ffn_act", shape.activation, made[0].name),
-            *up,
+            self._linear("ffn_gate", "ffn_gate", shape.d_model, shape.d_ff, "ffn_norm"),
+            self._wide("ffn_act", shape.activation, "ffn_gate"),
+            *self._up(shape.d_ff),
             self._wide("ffn_mul", "mul", "ffn_act", "ffn_up"),
         ]
 
     def before(self) -> tuple[Operator, ...]:
-        """Token embedding, plus the position embedding if positions are learned."""
+        """Token embedding, plus the position embedding if positions are learned, and its scale if it has one."""
         shape = self.shape
         tables = (shape.vocabulary,) if shape.rope else (shape.vocabulary, shape.max_positions)
         embed = Operator(
             "embed", "embed", "embedding", "once_before", sum(tables), shape.d_model, deps=(INPUT,), tables=tables,
             table_names=tuple(self.names["embed"].split()),
         )  # fmt: skip
-        return (embed,)
+        d = shape.d_model
+        scale = Operator("embed_scale", "scale", "scale", "once_before", d, d, deps=("embed",))
+        return (embed, scale) if shape.embed_scale else (embed,)
 
     def after(self) -> tuple[Operator, ...]:
         """Final norm and the LM head, whose matrix may be the token embedding's."""
@@ -156,7 +206,12 @@ class _Builder:
             tied="embed" if shape.tied else "", deps=("final_norm",), layout="out_in",
             weight=self.names["embed"].split()[0] if shape.tied else "lm_head.weight",
         )  # fmt: skip
-        return self._norm("final_norm", INPUT, "once_after"), head
+        n = shape.vocabulary
+        cap = Operator("lm_head_tanh", "activation", "tanh", "once_after", n, n, deps=("lm_head",))
+        return (self._norm("final_norm", INPUT, "once_after"), head, *([cap] if shape.logit_softcap else []))
+
+    def _post_norm(self, name: str, dep: str) -> list[Operator]:
+        return [self._norm(name, dep)] if self.shape.post_norms else []
 
     def _norm(self, name: str, dep: str, scope: str = "block") -> Operator:
         d = self.shape.d_model

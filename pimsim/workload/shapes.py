@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 NORMS = ("layernorm", "rmsnorm")
 ACTIVATIONS = ("gelu", "silu", "relu")
+QK_NORMS = ("", "each", "after")
 LINEARS = ("qkv", "attn_out", "ffn_up", "ffn_gate", "ffn_down", "lm_head")
 
 
@@ -19,10 +20,16 @@ class ModelShape:
     kv_heads   heads of K and V; fewer than `heads` means grouped-query attention
     head_size  elements of a head (0: d_model / heads)
     window     tokens attended to at most (0: all)
+    windows    the same of each layer of the block that repeats (empty: `window`, in every layer)
     norm, activation   of NORMS and ACTIVATIONS; gated: the FFN multiplies act(gate) by up
     biases     which of LINEARS have a bias ("qkv" is the three of them)
-    merged_qkv one matrix makes q, k and v
+    merged_qkv one matrix makes q, k and v; merged_gate: one makes gate and up
+    qk_norm    of QK_NORMS: heads of q and k are normalised, each after its product or both after those of q, k and v
+    post_norms what attention and FFN make is normalised before it is added
     rope       positions are rotations of q and k, not rows of a table
+    rotated    elements of a head that are rotated (0: all)
+    softcap, logit_softcap   scores of the attention, and logits, pass through cap * tanh(x / cap)
+    embed_scale  the token's embedding is scaled
     tied       the LM head is the token table
     experts, active   FFNs in a block, and how many a token uses (1: no router)
 
@@ -50,6 +57,14 @@ class ModelShape:
     tied: bool = True
     experts: int = 1
     active: int = 1
+    windows: tuple[int, ...] = ()
+    merged_gate: bool = False
+    qk_norm: str = ""
+    post_norms: bool = False
+    rotated: int = 0
+    softcap: bool = False
+    logit_softcap: bool = False
+    embed_scale: bool = False
 
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)
@@ -64,19 +79,30 @@ class ModelShape:
             yield f"heads ({self.heads}) must divide d_model ({self.d_model})"
         if self.heads % self.kv_heads:
             yield f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})"
-        if min(self.head_size, self.window) < 0:
+        if min(self.head_size, self.window, *self.windows) < 0:
             yield "head_size and window must be at least 0"
+        if self.layers % len(self.windows or (0,)):
+            yield f"windows of {len(self.windows)} layers do not repeat in {self.layers}"
         if self.norm not in NORMS or self.activation not in ACTIVATIONS:
             yield f"unknown norm or activation: {self.norm}, {self.activation}"
+        if self.qk_norm not in QK_NORMS:
+            yield f"unknown qk_norm {self.qk_norm!r}"
         if not set(self.biases) <= set(LINEARS):
             yield f"unknown linear in biases {self.biases}; known: {', '.join(LINEARS)}"
         if not 1 <= self.active <= self.experts:
             yield f"{self.active} of {self.experts} experts are active"
+        if not 0 <= self.rotated <= self.head_dim:
+            yield f"{self.rotated} elements of a head of {self.head_dim} are rotated"
 
     @property
     def head_dim(self) -> int:
         """Elements of one attention head."""
         return self.head_size or self.d_model // self.heads
+
+    @property
+    def rotary(self) -> int:
+        """Elements of one head that are rotated."""
+        return self.rotated or self.head_dim
 
     @property
     def q_width(self) -> int:

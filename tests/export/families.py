@@ -30,6 +30,22 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mistral": {"model_type": "mistral", **_SIZES, "sliding_window": 8},
     "qwen2": {"model_type": "qwen2", **_SIZES, "tie_word_embeddings": True},
     "gemma2": {"model_type": "gemma2", **_SIZES, "num_hidden_layers": 4, "head_dim": 16, "sliding_window": 8},
+    "gemma3_text": {
+        "model_type": "gemma3_text",
+        **_SIZES,
+        "num_hidden_layers": 4,
+        "head_dim": 16,
+        "sliding_window": 8,
+        "sliding_window_pattern": 2,
+    },
+    "phi3": {
+        "model_type": "phi3",
+        **_SIZES,
+        "partial_rotary_factor": 0.5,
+        "sliding_window": 8,
+        "pad_token_id": 0,
+        "auto_map": {"AutoConfig": "configuration_phi3.Phi3Config"},
+    },
     "phi": {"model_type": "phi", **_ALL_HEADS},
     "mixtral": {"model_type": "mixtral", **_SIZES, "num_local_experts": 4, "num_experts_per_tok": 2},
     "qwen3": {"model_type": "qwen3", **_SIZES, "head_dim": 16},
@@ -43,8 +59,173 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "backbone.layers.0.mixer (MambaMixer): keeps a state",
     ),
     "bloom": ({"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4}, "transformer.h.0.self_attention"),
-    "gptj": ({"model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4}, "attention interface"),
+    "gptj": (
+        {"model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4},
+        "gptj: its attention does not go through transformers' attention interface|GPTJAttention.: aten::mul",  # 5.24
+    ),
     "qwen2_moe": ({"model_type": "qwen2_moe", **_SIZES}, "model.layers.0.mlp (Qwen2MoeSparseMoeBlock): aten::sigmoid"),
     "bert": ({"model_type": "bert", **_without(_SIZES, "num_key_value_heads"), "is_decoder": True}, "cls.predictions"),
     "t5": ({"model_type": "t5"}, "cannot build the model"),
 }
+
+# What a trace can be made of without torch, in the sizes that were published (recalled from the models' own
+# config.json), as far as they are not in the exporter's table.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "gemma-3-1b": {
+        "model_type": "gemma3_text",
+        "hidden_size": 1152,
+        "intermediate_size": 6912,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "num_hidden_layers": 26,
+        "head_dim": 256,
+        "sliding_window": 512,
+        "sliding_window_pattern": 6,
+        "vocab_size": 262144,
+        "max_position_embeddings": 32768,
+        "rope_theta": 1000000,
+        "rope_local_base_freq": 10000,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "final_logit_softcapping": None,
+    },
+    "phi-3-mini-4k": {
+        "model_type": "phi3",
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "num_hidden_layers": 32,
+        "sliding_window": 2047,
+        "vocab_size": 32064,
+        "max_position_embeddings": 4096,
+        "original_max_position_embeddings": 4096,
+        "rope_scaling": None,
+        "auto_map": {"AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"},
+        "attention_bias": False,
+    },
+    "phi-4-mini": {
+        "model_type": "phi3",
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 8,
+        "num_hidden_layers": 32,
+        "sliding_window": 262144,
+        "vocab_size": 200064,
+        "max_position_embeddings": 131072,
+        "original_max_position_embeddings": 4096,
+        "partial_rotary_factor": 0.75,
+        "rope_scaling": {"type": "longrope", "long_factor": [1.0] * 48, "short_factor": [1.0] * 48},
+        "tie_word_embeddings": True,
+        "auto_map": {"AutoConfig": "configuration_phi3.Phi3Config"},
+    },
+    "llama-3.1-8b": {
+        "model_type": "llama",
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "num_hidden_layers": 32,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "rope_scaling": {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+        "rope_theta": 500000.0,
+    },
+    "qwen3-8b": {
+        "model_type": "qwen3",
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "num_hidden_layers": 36,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "max_position_embeddings": 40960,
+        "max_window_layers": 36,
+        "sliding_window": None,
+        "use_sliding_window": False,
+    },
+}
+
+# The table of the exporter that is made without torch as well.
+BUILT_IN = ("gemma-2-2b", "gpt2-xl", "mistral-7b", "mixtral-8x7b", "qwen2.5-0.5b", "qwen3-0.6b")
+
+_PHI3 = {"model_type": "phi3", **_SIZES, "pad_token_id": 0}
+_FULL, _WINDOW = "full_attention", "sliding_attention"
+
+# One thing each that is not as in FAMILIES.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "gpt2-names": {"model_type": "gpt2", "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3},
+    "gpt2-relu": {**FAMILIES["gpt2"], "n_inner": 77, "activation_function": "relu", "tie_word_embeddings": False},
+    "gpt2-gelu": {**FAMILIES["gpt2"], "activation_function": "gelu_python", "scale_attn_by_inverse_layer_idx": True},
+    "llama-biases": {"model_type": "llama", **_SIZES, "attention_bias": True, "mlp_bias": True, "hidden_act": "gelu"},
+    "llama-head_dim": {"model_type": "llama", **_SIZES, "head_dim": 10, "tie_word_embeddings": True},
+    "llama-heads": {"model_type": "llama", **_without(_SIZES, "num_key_value_heads"), "hidden_act": "relu"},
+    "qwen2-windows": {
+        "model_type": "qwen2", **_SIZES, "num_hidden_layers": 6, "use_sliding_window": True, "sliding_window": 8,
+        "max_window_layers": 4,
+    },
+    "qwen2-odd": {"model_type": "qwen2", **_SIZES, "num_attention_heads": 3, "num_key_value_heads": 1},
+    "qwen3-windows": {
+        "model_type": "qwen3", **_SIZES, "use_sliding_window": True, "sliding_window": 8, "attention_bias": True,
+        "layer_types": [_FULL, _WINDOW],
+    },
+    "mistral-all": {"model_type": "mistral", **_SIZES, "sliding_window": None, "head_dim": 12},
+    "mixtral-one": {"model_type": "mixtral", **_SIZES, "num_local_experts": 4, "num_experts_per_tok": 1},
+    "mixtral-all": {"model_type": "mixtral", **_SIZES, "num_experts": 3, "num_experts_per_tok": 3, "sliding_window": 8},
+    "gemma2-plain": {
+        **FAMILIES["gemma2"], "attn_logit_softcapping": None, "final_logit_softcapping": None, "attention_bias": True,
+        "tie_word_embeddings": False,
+    },
+    "gemma2-odd": {**FAMILIES["gemma2"], "num_hidden_layers": 5},
+    "gemma3-caps": {
+        **FAMILIES["gemma3_text"], "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0,
+        "layer_types": [_FULL, _FULL, _WINDOW, _FULL],
+    },
+    "gemma3-both-ways": {**FAMILIES["gemma3_text"], "use_bidirectional_attention": True, "sliding_window": 9},
+    "phi3-long": {
+        **_PHI3, "original_max_position_embeddings": 32,
+        "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 4, "long_factor": [1.0] * 4},
+    },
+    "phi3-odd": {**_PHI3, "partial_rotary_factor": 0.4},
+    "phi3-partial": {**_PHI3, "head_dim": 16, "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.25}},
+}  # fmt: skip
+
+# Multimodal models, the kind that their text part is exported as, and where the part stands in the file.
+MULTIMODAL: dict[str, tuple[dict[str, Any], str, str]] = {
+    "llava": (
+        {"model_type": "llava", "vision_config": {"model_type": "clip_vision_model"}, "text_config": FAMILIES["llama"]},
+        "llama",
+        "text_config",
+    ),
+    "llava-default": (
+        {"model_type": "llava", "text_config": _without(FAMILIES["llama"], "model_type")},
+        "llama",
+        "text_config",
+    ),
+    "gemma3": (
+        {"model_type": "gemma3", "text_config": {**_SIZES, "model_type": "gemma3_text", "sliding_window": 8}},
+        "gemma3_text",
+        "text_config",
+    ),
+    "mistral3": ({"model_type": "mistral3", "text_config": FAMILIES["mistral"]}, "mistral", "text_config"),
+    "qwen2_vl": ({"model_type": "qwen2_vl", **_SIZES, "tie_word_embeddings": True}, "qwen2", "model_type"),
+    "qwen2_5_vl": (
+        {
+            "model_type": "qwen2_5_vl",
+            "tie_word_embeddings": True,
+            "text_config": {
+                "model_type": "qwen2_5_vl_text", **_SIZES,
+                "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2], "rope_type": "default"},
+            },
+        },
+        "qwen2",
+        "text_config",
+    ),
+}  # fmt: skip

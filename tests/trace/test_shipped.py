@@ -117,7 +117,7 @@ def test_the_exporter_makes_the_same_file(name: str) -> None:
     from pimsim.workload.export import export
 
     exported = export(name)
-    trace = trace_of(exported.decode, producer={"launches": exported.versions})
-    if exported.versions == RECORDED_WITH:
+    trace = trace_of(exported.decode, producer=exported.producer)
+    if exported.producer["launches"] == RECORDED_WITH:
         assert dump_trace(trace) == dump_trace(generated(name))
     assert workload_of(trace).sha256() == workload_of(generated(name)).sha256()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pimsim.errors import InputError
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Node
+from pimsim.workload.layers import in_one_block, period
 from pimsim.workload.ops import INPUT, Operator
 
 
@@ -23,13 +24,13 @@ def fold(nodes: list[Node], layers: str, overhead: tuple[int, int]) -> Folded:
     """The operators of the nodes; `layers` is the module name of the list of decoder layers."""
     names = _Names(nodes, layers)
     blocks = [names.operators(BLOCK, layer) for layer in sorted({node.layer for node in nodes if node.scope == BLOCK})]
-    period = _period(blocks)
-    block, extra = _merge_launches(blocks, period)
+    repeat = period([[replace(operator, aten=None, kernels=None) for operator in block] for block in blocks])
+    block, extra = _merge_launches(blocks, repeat)
     before, after = names.operators(BEFORE, -1), names.operators(AFTER, -1)
     return Folded(
-        (*before, *_in_one_block(block), *after),
-        period,
-        len(blocks) // period,
+        (*before, *in_one_block(block), *after),
+        repeat,
+        len(blocks) // repeat,
         (overhead[0] + extra[0], overhead[1] + extra[1]),
     )
 
@@ -96,23 +97,16 @@ def _together(a: Node, b: Node) -> bool:
     return a.scope == b.scope and a.layer == b.layer
 
 
-def _period(blocks: list[list[Operator]]) -> int:
-    """The smallest number of layers that divides all of them and after which they repeat."""
-    shapes = [[replace(operator, aten=None, kernels=None) for operator in block] for block in blocks]
-    periods = (p for p in range(1, len(shapes) + 1) if len(shapes) % p == 0)
-    return next(p for p in periods if all(shape == shapes[i % p] for i, shape in enumerate(shapes)))
-
-
-def _merge_launches(blocks: list[list[Operator]], period: int) -> tuple[list[list[Operator]], tuple[int, int]]:
+def _merge_launches(blocks: list[list[Operator]], repeat: int) -> tuple[list[list[Operator]], tuple[int, int]]:
     """One block; launches are the fewest of its repeats, what single layers have more is overhead."""
     merged = [
         [
             replace(same[0], aten=min(o.aten or 0 for o in same), kernels=min(o.kernels or 0 for o in same))
-            for same in zip(*blocks[offset::period], strict=True)
+            for same in zip(*blocks[offset::repeat], strict=True)
         ]
-        for offset in range(period)
+        for offset in range(repeat)
     ]
-    repeats = len(blocks) // period
+    repeats = len(blocks) // repeat
     return merged, (
         _launches(blocks, "aten") - repeats * _launches(merged, "aten"),
         _launches(blocks, "kernels") - repeats * _launches(merged, "kernels"),
@@ -121,20 +115,3 @@ def _merge_launches(blocks: list[list[Operator]], period: int) -> tuple[list[lis
 
 def _launches(blocks: list[list[Operator]], kind: str) -> int:
     return sum(getattr(operator, kind) for block in blocks for operator in block)
-
-
-def _in_one_block(layers: list[list[Operator]]) -> list[Operator]:
-    """Several layers as one block: names get the layer's number, a layer's input is the last operator before."""
-    if len(layers) == 1:
-        return layers[0]
-    block: list[Operator] = []
-    for offset, layer in enumerate(layers):
-        entering = block[-1].name if block else INPUT
-        block += [_numbered(operator, offset, entering) for operator in layer]
-    return block
-
-
-def _numbered(operator: Operator, offset: int, entering: str) -> Operator:
-    deps = tuple(entering if dep == INPUT else f"{dep}.{offset}" for dep in operator.deps)
-    weight = operator.weight.replace("{layer}", f"{{layer+{offset}}}") if offset else operator.weight
-    return replace(operator, name=f"{operator.name}.{offset}", deps=deps, weight=weight)

@@ -24,6 +24,7 @@ _ACTIVATIONS = {
     frozenset({"gelu"}): "gelu",
     frozenset({"mul", "pow", "add", "tanh"}): "gelu",  # tanh approximation, written out
     frozenset({"mul", "add", "tanh"}): "gelu",  # the same with x * x * x
+    frozenset({"mul", "div", "erf", "add"}): "gelu",  # the exact one, written out
     frozenset({"silu"}): "silu",
     frozenset({"relu"}): "relu",
 }

@@ -159,7 +159,8 @@ class Lowering:
     def _count_rows(self, node: Node, rows: int, call: Call) -> None:
         """Rows of the left operand: all tokens, the last token of each sequence, or tokens times experts."""
         if node.experts > 1 and rows % self.tokens == 0:
-            node.active = node.copies = rows // self.tokens
+            node.routed, node.active = True, rows // self.tokens
+            node.copies = node.active
         elif rows == self.sequences and rows != self.tokens:
             node.per = "sequence"
         elif rows != self.tokens:
@@ -232,11 +233,11 @@ class Lowering:
             count, per = self.sequences, "sequence" if self.sequences != self.tokens else "token"
         each = value.elements // (count * copies)
         width = width or each
-        experts = max((node.experts for node in sources if node.copies > 1), default=1)
+        experts = max((node.experts for node in sources if node.routed), default=1)
         outputs = max(v.shape[-1] for v in event.outputs) if op == "topk" else width
         return self._new(
             op, event, data, inputs=width, outputs=outputs, rows=each // width, per=per, copies=copies,
-            experts=experts, active=copies,
+            experts=experts, active=copies, routed=experts > 1,
         )  # fmt: skip
 
     def _arithmetic(self, event: Event, data: list[Flow]) -> Node | None:
@@ -282,9 +283,9 @@ class Lowering:
     def _weighted_sum(self, event: Event, data: list[Flow]) -> Node | None:
         """The sum over experts that ends the operator which weights their results."""
         nodes = merged(data).sources
-        if event.op != "sum" or len(nodes) != 1 or nodes[0].op != "add" or nodes[0].copies == 1:
+        if event.op != "sum" or len(nodes) != 1 or nodes[0].op != "add" or not nodes[0].routed:
             return None
-        nodes[0].copies = 1
+        nodes[0].copies, nodes[0].routed = 1, False
         return nodes[0]
 
     def _rotation(self, event: Event, data: list[Flow], others: list[Value]) -> Node | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+import typing
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -22,17 +24,25 @@ from pimsim.workload.export.recorder import Event, Recorder
 ATTENTION = "pimsim_recorded"
 DTYPE = torch.bfloat16  # what the PIM device stores; grouped experts need it too
 
+# Layers of a cache that hold K and V and nothing beside them; kinds of these may hold a state as well.
+_KEEPS_K_AND_V = (DynamicLayer, DynamicSlidingWindowLayer)
+
 # The recorder of the step that runs; the attention and cache functions below are called by transformers.
 _active: list[Recorder] = []
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model without weights; `layers` is the name of the list of its decoder layers."""
+    """A model without weights.
+
+    layers: the name of the list of its `count` decoder layers.
+    cache: the argument of its forward pass that takes the cache.
+    """
 
     module: Any
     layers: str
     count: int
+    cache: str
 
     @property
     def config(self) -> Any:
@@ -97,8 +107,14 @@ def build_model(config: Any) -> Model:
     empty = next((name for name, parameter in module.named_parameters() if not parameter.numel()), "")
     if empty:
         raise InputError(f"parameter {empty}: has no elements")
-    _refuse_states(module)
-    return Model(module, *_decoder_layers(module))
+    layers, count = _decoder_layers(module)
+    cache = _cache_argument(module)
+    if not cache:
+        _refuse_state("", module)
+    for i, layer in enumerate(_new_cache(module).layers):
+        if type(layer) not in _KEEPS_K_AND_V:
+            _refuse_state(f"{layers}.{i}", module)
+    return Model(module, layers, count, cache)
 
 
 def _cannot_build(error: Exception) -> str:
@@ -109,19 +125,49 @@ def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _refuse_states(module: Any) -> None:
-    """Models that keep something else than K and V have no recorder yet."""
-    signature = inspect.signature(module.forward).parameters
-    if "past_key_values" in signature:
-        return
-    parts = module.named_modules()
-    name, part = next(((n, m) for n, m in parts if "mixer" in n or "attn" in n or "attention" in n), ("", module))
-    kept = "a state" if {"cache_params", "state"} & set(signature) else "nothing"
+def _new_cache(module: Any) -> _RecordedCache:
+    """An empty cache for a model; InputError if its configuration contradicts itself."""
+    try:
+        return _RecordedCache(config=module.config)
+    except Exception as error:  # of windows and kinds of layers that do not go together
+        raise InputError(_cannot_build(error)) from error
+
+
+def _cache_argument(module: Any) -> str:
+    """The argument of a module's forward pass that takes a cache of transformers; "" if there is none.
+
+    It is known by its type: its name changes (`past_key_values` was `past_key_value`, and is `cache` since 5.24).
+    """
+    arguments = inspect.signature(module.forward).parameters.values()
+    return next((a.name for a in arguments if is_cache(a.annotation)), "")
+
+
+def is_cache(annotation: Any) -> bool:
+    """True for `Cache`, a kind of it, and a union with one of them."""
+    if isinstance(annotation, str):  # of a module that does not evaluate its annotations
+        return "Cache" in re.split(r"\W+", annotation)
+    if isinstance(annotation, type):
+        return issubclass(annotation, Cache)
+    return any(is_cache(part) for part in typing.get_args(annotation))
+
+
+def _refuse_state(layer: str, module: Any) -> NoReturn:
+    """Models that keep something else than K and V have no recorder yet: the part that keeps it is named."""
+    name, part = _keeper(layer, module)
     raise InputError(
-        f"module {name or 'of the whole model'} ({type(part).__name__}): keeps {kept} from token to token in place of "
-        "K and V, and its scan over tokens cannot be recorded without weights; only models with attention and a cache "
-        "of K and V in every layer can be exported"
+        f"module {name} ({type(part).__name__}): keeps a state from token to token in place of K and V, and its scan "
+        "over tokens cannot be recorded without weights; only models with attention and a cache of K and V in every "
+        "layer can be exported"
     )
+
+
+def _keeper(layer: str, module: Any) -> tuple[str, Any]:
+    """The innermost module of a layer ("": of the model) that takes the state: by type, else the first mixer."""
+    parts = [(n, m) for n, m in module.named_modules() if n.startswith(f"{layer}." if layer else "") and n]
+    takers = [(n, m) for n, m in parts if _cache_argument(m)]
+    inner = [(n, m) for n, m in takers if not any(other.startswith(f"{n}.") for other, _ in takers)]
+    mixers = [(n, m) for n, m in parts if "mixer" in n or "attn" in n or "attention" in n]
+    return next(iter(inner or mixers), (layer or "of the whole model", module))
 
 
 def _decoder_layers(module: Any) -> tuple[str, int]:
@@ -140,7 +186,8 @@ def _grouped_flops(rows: tuple[int, ...], experts: tuple[int, ...], *_: Any, **_
 
 def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: int) -> StepRecording:
     ids = torch.zeros(batch, tokens, dtype=torch.long, device="meta")
-    options: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
+    options: dict[str, Any] = {model.cache: cache, "use_cache": True}
+    before = int(cache.get_seq_length())
     if phase == "prefill" and "logits_to_keep" in inspect.signature(model.module.forward).parameters:
         options["logits_to_keep"] = 1  # what generate() asks for: logits of the last token
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
@@ -158,6 +205,11 @@ def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: 
     finally:
         _active.pop()
     context = int(cache.get_seq_length())
+    if context != before + tokens:
+        raise InputError(
+            f"module {type(model.module).__name__}: its cache (argument {model.cache!r}) holds {context} tokens after "
+            f"{before + tokens}"
+        )
     return StepRecording(phase, context, tokens, batch, tuple(recorder.events), counter.get_total_flops())
 
 
@@ -166,9 +218,6 @@ def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepReco
 
     InputError if transformers cannot run it on the meta device.
     """
-    cache = _RecordedCache(config=model.module.config)
-    for i, layer in enumerate(cache.layers):
-        if not isinstance(layer, DynamicLayer):
-            raise InputError(f"module {model.layers}.{i}: keeps {type(layer).__name__} in place of K and V")
+    cache = _new_cache(model.module)
     phases = [("prefill", prompt), ("decode", tokens)]
     return tuple(_forward(model, cache, phase, n, batch) for phase, n in phases if n > 0)

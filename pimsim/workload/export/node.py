@@ -14,7 +14,7 @@ class Node:
     """One operator of a step; sizes in elements per token, as in `pimsim.workload.ops.Operator`.
 
     layer: the decoder layer, -1 outside.  sources: the nodes whose results it reads.
-    copies: results per token, more than one inside routed experts.
+    copies: results per token.  routed: made by routed experts, whose results are not yet added up.
     feeds: of an attention, the nodes that q, k and v come from, rotation aside.
     """
 
@@ -27,6 +27,7 @@ class Node:
     rows: int = 1
     per: str = "token"
     copies: int = 1
+    routed: bool = False
     weight: str = ""
     layout: str = "in_out"
     bias: bool = False

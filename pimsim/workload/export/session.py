@@ -40,5 +40,8 @@ def _run(name: str, config: Any, prompt: int, query: int, batch: int) -> Exporte
 
     versions = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, eager attention"
     return Exported(
-        workload(steps.decode), workload(steps.prefill) if steps.prefill else None, steps.parameters, versions
+        workload(steps.decode),
+        workload(steps.prefill) if steps.prefill else None,
+        steps.parameters,
+        {"launches": versions},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pimsim.workload.ops import Operator
-from pimsim.workload.shapes import LINEARS, ModelShape
+from pimsim.workload.shapes import ACTIVATIONS, LINEARS, ModelShape
 
 
 def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: int) -> ModelShape:
@@ -13,7 +13,9 @@ def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: in
     attention = _first(operators, op="attention")
     embedding = _first(operators, op="embedding")
     down = _first(operators, role="ffn_down")
-    activations = [o.op for o in operators if o.role == "activation" and o.op in ("gelu", "silu", "relu")]
+    activations = [o.op for o in operators if o.role == "activation" and o.op in ACTIVATIONS]
+    if not activations:
+        raise ValueError(f"no activation of {', '.join(ACTIVATIONS)} in a decoder layer")
     return ModelShape(
         name,
         layers,
