@@ -146,10 +146,15 @@ class JedecTimings(ColumnTimings, WindowTimings):
 class TimingConfig(JedecTimings):
     """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
 
-    DEFAULTS = {"tRFCpb": lambda times, _: times["tRFC"] / 2}
+    DEFAULTS = {"tRFCpb": lambda times, _: times["tRFC"] / 2, "tFAWAB": lambda *_: Decimal(0)}
 
     tRFCpb_ns: Annotated[Number, Field(le=10_000)] | None = default(
         None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
+    )
+    tFAWAB_ns: Annotated[Number, Field(le=10_000)] | None = default(
+        None,
+        "All-bank activation to the next activation, ns: a limit of the supply.",
+        "no limit (adjacent: GDDR6-AiM feeds it from capacitors)",
     )
 
 
@@ -175,6 +180,38 @@ class PowerConfig(Section):
     IDD4R_mA: Current = Field(description="Reading without gaps, mA.")
     IDD4W_mA: Current = Field(description="Writing without gaps, mA.")
     IDD5B_mA: Current = Field(description="Refreshing all banks without gaps, mA.")
+
+
+class CurrentReference(Section):
+    """The channel in which the currents of `dram.power` hold: what one action costs follows from it.
+
+    The configured timings say how fast the device is run; they do not change what the same work takes.
+    """
+
+    banks: int = default(16, "Banks of the channel.", "16 (paper)", ge=1, le=256)
+    rows: int = default(16384, "Rows per bank.", "16384 (recalled)", ge=1, le=1 << 20)
+    row_bytes: int = default(2048, "Bytes per row of one bank.", "2048 (derived)", ge=2, le=1 << 16)
+    column_bytes: int = default(32, "Bytes per column.", "32 (derived)", ge=2, le=1024)
+    tCCD_ns: Time = default(Decimal(1), "Column to column at which IDD4R and IDD4W are measured, ns.", "1 (recalled)")
+    tRC_ns: Time = default(Decimal(40), "Row cycle at which IDD0 is measured, ns.", "40 (adjacent)")
+    tRAS_ns: Time = default(Decimal(28), "Time of that cycle in which the row is open, ns.", "28 (adjacent)")
+    tRFC_ns: Annotated[Number, Field(le=10_000)] = default(
+        Decimal(455), "Refresh to refresh at which IDD5B is measured, ns.", "455 (recalled)"
+    )
+
+
+class PimPowerConfig(PowerConfig):
+    """Supply voltage and currents of a channel of PIM-GPT's memory, and what the system's supply gives."""
+
+    reference: CurrentReference = Field(
+        default_factory=CurrentReference, description="The channel in which the currents hold."
+    )
+    budget_W: Number | None = default(
+        None,
+        "Power that the supply gives memory and ASIC, W: a warning if peak_power_mW is above.",
+        "none (assumed): no warning",
+        le=100_000,
+    )
 
 
 class MemoryConfig(Section):
@@ -209,7 +246,15 @@ class DramConfig(MemoryConfig):
 
     standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
     timing: TimingConfig = Field(description="Timing parameters, ns.")
-    power: PowerConfig = Field(description="Supply voltage and currents of one channel's device.")
+    power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
+
+
+class MacReference(Section):
+    """The MAC units whose power is `pim.mac_power_mW`."""
+
+    units: int = default(16, "MAC units.", "16 (paper: one per bank of a channel)", ge=1, le=256)
+    lanes: int = default(16, "BF16 multipliers of a unit.", "16 (paper)", ge=1, le=512)
+    clock_GHz: Clock = default(Decimal(1), "Clock, GHz.", "1 (paper)")
 
 
 class PimConfig(Section):
@@ -223,9 +268,30 @@ class PimConfig(Section):
         "MAC clocks from a unit's last column until its sum can be read.",
         "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
     )
-    mac_power_mW: Power = Field(description="Power of the MAC units of one channel when busy, mW.")
+    mac_power_mW: Power = Field(description="Power of the MAC units of `mac_power_reference` when busy, mW.")
+    mac_power_reference: MacReference = Field(
+        default_factory=MacReference, description="The MAC units whose power is given."
+    )
     routing_factor: Number = default(
         Decimal("1.5"), "Factor on the MAC units' power for the DRAM process's routing.", "1.5 (paper)", le=10
+    )
+
+
+class AsicReference(Section):
+    """The ASIC whose power is `asic.power_mW`, and how busy it is then."""
+
+    adders: int = default(256, "BF16 adders.", "256 (recalled)", ge=1, le=1 << 20)
+    multipliers: int = default(128, "BF16 multipliers.", "128 (recalled)", ge=1, le=1 << 20)
+    sram_KiB: Number = default(Decimal(128), "Buffer, KiB.", "128 (recalled)", le=1 << 20)
+    sram_port_bytes: int = default(
+        256, "Width of the buffer's read port and of its write port, bytes.", "256 (assumed)", ge=2, le=1 << 16
+    )
+    clock_GHz: Clock = default(Decimal(1), "Clock, GHz.", "1 (paper)")
+    activity: Number = default(
+        Decimal("0.1"),
+        "Share of the clocks in which a unit or a port is used.",
+        "0.1 (assumed: what synthesis takes if nothing is said)",
+        le=1,
     )
 
 
@@ -254,7 +320,10 @@ class AsicConfig(Section):
         "Element-wise work on PIM results runs as they arrive.",
         "true (inferred: at most 1.16 % of GPT3-XL's latency is ASIC arithmetic)",
     )
-    power_mW: Power = Field(description="Power when busy, mW.")
+    power_mW: Power = Field(description="Power of the ASIC of `power_reference`, mW.")
+    power_reference: AsicReference = Field(
+        default_factory=AsicReference, description="The ASIC whose power is given, and how busy it is."
+    )
 
 
 class EnergyConfig(Section):

@@ -10,6 +10,7 @@ nBL     clocks that one column occupies the pins
 nBLRES  clocks that the accumulators of all banks occupy the pins
 nMAC    clocks between two columns of the MAC unit
 nDRAIN  clocks from a MAC unit's last column until its sum is in the accumulator
+nFAWAB  clocks in which the supply recovers from an all-bank activation, as nFAW from four of single banks
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ CONSTRAINTS = (
     _C("channel", ("ACT",), _ACTS, "nRRDS", source="JEDEC tRRDS"),
     _C("channel", ("ACTAB",), ("ACT",), "nRRDS", source="JEDEC tRRDS"),
     _C("channel", ("ACT",), ("ACT",), "nFAW", window=4, source="JEDEC tFAW; ACTAB is exempt (PIM)"),
+    _C("channel", ("ACTAB",), _ACTS, "nFAWAB", source="PIM: what the supply gives an all-bank activation; 0: no limit"),
     # columns
     _C("bank_group", _READS, _READS, "nCCDL", source="JEDEC tCCDL"),
     _C("bank_group", ("WR",), ("WR",), "nCCDL", source="JEDEC tCCDL"),

@@ -1,78 +1,103 @@
 """How each component of the energy is computed: the text that the docs print.
 
 mA x V x ns = pJ and mW x ns = pJ, so no conversion factor appears anywhere.
+
+A price is what one action takes on the device as it is configured.  The figures behind it
+(currents, powers) were found on some device, at some pace: their reference, in the
+configuration beside them (`dram.power.reference`, `pim.mac_power_reference`,
+`asic.power_reference`).  What the price of the same action on another device is follows by the
+scale of its formula, so that a timing or a clock decides how long work takes and not what it
+takes; voltage is a figure of its own and is not lowered with a clock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Formula:
-    """One component: energy in pJ = `count` x `formula`.
+    """One price: energy in pJ = `count` x `formula` x `scale`, a part of `component`.
 
-    symbols names every symbol with its unit; source says where the formula comes
-    from; note says what it leaves out or assumes.
+    name      of the price; most components have one
+    scale     what it grows with: the configured device over the reference, 1 at the reference
+    symbols   every symbol with its unit; [ref] marks a value of the reference
+    source    where the formula comes from; note: what it leaves out or assumes
     """
 
-    component: str
+    name: str
     count: str
     formula: str
+    scale: str
     symbols: str
     source: str
     note: str = ""
+    part_of: str = ""
+
+    @property
+    def component(self) -> str:
+        """The component of the breakdown that it counts in."""
+        return self.part_of or self.name
 
 
 FORMULAS: tuple[Formula, ...] = (
     Formula(
         "activation",
         "banks activated (ACT: 1, ACTAB: all banks of the channel)",
-        "VDD (IDD0 - IDD2N) tRC",
-        "VDD [V], IDD0 current of one bank cycling at tRC [mA], IDD2N precharged standby [mA], tRC [ns, whole clocks]",
+        "VDD (IDD0 - IDD2N) tRC[ref]",
+        "row_bytes / row_bytes[ref]",
+        "VDD [V], IDD0 current of one bank cycling at tRC [mA], IDD2N precharged standby [mA], tRC [ns]",
         "derived",
         "The usual formula, VDD (IDD0 tRC - IDD3N tRAS - IDD2N (tRC - tRAS)), is negative for the recalled currents "
         "(IDD0 < IDD3N), so the increment over precharged standby is charged. Standby is charged at IDD3N while a "
         "bank is open all the same, which counts part of it twice: an upper bound. The usual value is reported as "
-        "activation_usual_pJ where it is not negative.",
+        "activation_usual_pJ where it is not negative. An activation moves every cell of the row: a row of half the "
+        "bytes takes half [assumed].",
     ),
     Formula(
         "mac_read",
         "MACAB commands",
-        "all_bank_read_factor VDD (IDD4R - IDD3N) tCCDS",
-        "all_bank_read_factor [1, energy table], VDD [V], IDD4R, IDD3N [mA], tCCDS [ns, whole clocks]",
+        "all_bank_read_factor VDD (IDD4R - IDD3N) tCCD[ref]",
+        "banks / banks[ref] x column_bytes / column_bytes[ref]",
+        "all_bank_read_factor [1, energy table], VDD [V], IDD4R, IDD3N [mA], tCCD [ns]",
         "adjacent",
-        "All banks of the channel read one column; the factor says what that costs in single-bank reads.",
+        "Every bank of the channel reads one column; the factor says what that costs in single-bank reads for the banks "
+        "of the reference.",
     ),
     Formula(
         "mac_units",
         "MACAB commands",
-        "P_MAC routing tMAC",
-        "P_MAC power of the MAC units of one channel [mW], routing [1; 1 unless the table applies "
-        "pim.routing_factor], tMAC clocks between two columns of the MAC unit [ns]",
+        "P_MAC routing / (units[ref] lanes[ref] clock[ref])",
+        "banks x elements of a column",
+        "P_MAC power of the MAC units of the reference [mW], routing [1; 1 unless the table applies pim.routing_factor], "
+        "clock [GHz]",
         "paper",
-        "The units draw their power for as long as they work on a column and nothing between.",
+        "An energy per multiply-accumulate: the units draw it for each element of a column, the zeros that pad a vector "
+        "included (nothing stops them), and nothing between columns [assumed].",
     ),
     Formula(
         "column_read",
         "RD commands",
-        "VDD (IDD4R - IDD3N) tCCDS",
-        "VDD [V], IDD4R reading without gaps, IDD3N active standby [mA], tCCDS [ns, whole clocks]",
+        "VDD (IDD4R - IDD3N) tCCD[ref]",
+        "column_bytes / column_bytes[ref]",
+        "VDD [V], IDD4R reading without gaps, IDD3N active standby [mA], tCCD [ns]",
         "adjacent",
-        "IDD4R is measured with one column every tCCDS, so the array's energy per column does not grow when the "
-        "pins are slow.",
+        "IDD4R is measured with one column every tCCD[ref]: an energy per byte, however slow the pins and the banks are.",
     ),
     Formula(
         "column_write",
         "WR commands",
-        "VDD (IDD4W - IDD3N) tCCDS",
-        "VDD [V], IDD4W writing without gaps, IDD3N active standby [mA], tCCDS [ns, whole clocks]",
+        "VDD (IDD4W - IDD3N) tCCD[ref]",
+        "column_bytes / column_bytes[ref]",
+        "VDD [V], IDD4W writing without gaps, IDD3N active standby [mA], tCCD [ns]",
         "adjacent",
     ),
     Formula(
         "io",
         "bits on the pins of all channels",
         "e_pin",
+        "1",
         "e_pin energy per bit on the pins [pJ]",
         "adjacent",
         "A vector sent to every channel counts once per channel.",
@@ -80,34 +105,77 @@ FORMULAS: tuple[Formula, ...] = (
     Formula(
         "refresh",
         "REFAB commands (REFPB: 1 / banks of one)",
-        "VDD (IDD5B - IDD2N) tRFC",
-        "VDD [V], IDD5B refreshing all banks without gaps [mA], IDD2N [mA], tRFC [ns, whole clocks]",
+        "VDD (IDD5B - IDD2N) tRFC[ref]",
+        "banks x rows x row_bytes / the same [ref]",
+        "VDD [V], IDD5B refreshing all banks without gaps [mA], IDD2N [mA], tRFC [ns]",
         "adjacent",
-        "No per-bank refresh current is given: one REFPB restores one bank's share of the rows of a REFAB, so it is "
-        "charged that share of its energy, whatever tRFCpb is.",
+        "A refresh restores its share of the channel's rows, however long it takes. No per-bank refresh current is given: "
+        "one REFPB restores one bank's share of the rows of a REFAB, so it is charged that share of its energy, whatever "
+        "tRFCpb is.",
     ),
     Formula(
         "standby_active",
         "channel time with at least one bank open",
-        "VDD IDD3N",
-        "VDD [V], IDD3N [mA], time [ns]",
+        "VDD (IDD2N + (IDD3N - IDD2N) scale)",
+        "banks / banks[ref]",
+        "VDD [V], IDD2N, IDD3N [mA], time [ns]",
         "adjacent",
+        "JEDEC measures IDD3N with all banks open: what it has above IDD2N grows with them.",
     ),
     Formula(
         "standby_precharged",
         "channel time with every bank closed",
         "VDD IDD2N",
+        "1",
         "VDD [V], IDD2N [mA], time [ns]",
         "adjacent",
+        "Clock, receivers and control of the channel, which do not grow with the array [assumed].",
     ),
     Formula(
-        "asic",
+        "asic_add",
+        "additions (comparisons and subtractions too)",
+        "s P_ASIC / (adders[ref] clock[ref] activity)",
+        "1",
+        "s asic_add_share [1, energy table], P_ASIC power of the ASIC of the reference [mW], clock [GHz], activity [1]",
+        "assumed",
+        part_of="asic",
+    ),
+    Formula(
+        "asic_multiply",
+        "multiplications",
+        "s P_ASIC / (multipliers[ref] clock[ref] activity)",
+        "1",
+        "s asic_multiply_share [1, energy table], as above",
+        "assumed",
+        part_of="asic",
+    ),
+    Formula(
+        "asic_sram",
+        "bytes that the SRAM gives or takes",
+        "s P_ASIC / (2 port_bytes[ref] clock[ref] activity)",
+        "1",
+        "s asic_sram_share [1, energy table], as above; a read port and a write port",
+        "assumed",
+        "Operands and results of every pass, and once what goes to the channels and comes back.",
+        part_of="asic",
+    ),
+    Formula(
+        "asic_idle",
         "latency",
-        "P_ASIC",
-        "P_ASIC power of the ASIC [mW], latency [ns]",
-        "paper",
-        "No clock gating is assumed: the ASIC draws its power all the time.",
+        "P_ASIC (leakage + clocked scale of the clock)",
+        "3/10 adders + 3/10 multipliers + 4/10 SRAM, each over [ref]; clocked: x clock / clock[ref]",
+        "leakage asic_leakage_share, clocked what all shares leave of 1 [1, energy table], P_ASIC [mW], latency [ns]",
+        "assumed",
+        "No clock gating is assumed: clock tree and registers of every unit draw their power all the time. It grows with "
+        "the units as the area does (see `proxy.area_mm2`).",
+        part_of="asic",
     ),
 )
 
-COMPONENTS: tuple[str, ...] = tuple(formula.component for formula in FORMULAS)
+COMPONENTS: tuple[str, ...] = tuple(dict.fromkeys(formula.component for formula in FORMULAS))
+ASIC_PARTS: tuple[str, ...] = tuple(formula.name for formula in FORMULAS if formula.part_of == "asic")
+
+
+def parts_of(component: str) -> Iterator[str]:
+    """The names of the prices that a component is made of."""
+    return (formula.name for formula in FORMULAS if formula.component == component)

@@ -2,7 +2,8 @@
 
 Every product is exact (rational numbers of the config's decimals and integer
 counts) and becomes a float once, at the end, so rows sum to the total and the
-result is the same on every machine.  `formulas.FORMULAS` documents each component.
+result is the same on every machine.  `formulas.FORMULAS` documents each price: at
+which device its source holds, and how it scales to the one that is configured.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pimsim.config.schema import Config
+from pimsim.config.schema import AsicConfig, Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device, resolve
-from pimsim.energy.formulas import COMPONENTS
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, parts_of
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
 from pimsim.sim.tally import OperatorTally, Tally, TallyError
 
 Energies = Mapping[str, Fraction]
 
-# How often a command counts in a component; B stands for all banks of the channel.
+_PRICES = tuple(formula.name for formula in FORMULAS)
+
+# How often a command counts in a price; B stands for all banks of the channel.
 # Precharge is part of the activation's row cycle; WRGB and RDMAC cost their pins only.
 _ACTIONS: Mapping[str, Mapping[str, str]] = {
     "ACT": {"activation": "1"},
@@ -39,23 +42,28 @@ _ACTIONS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class RowEnergy:
-    """The energy of one operator kind in one phase, pJ by component."""
+    """The energy of one operator kind in one phase, pJ by price."""
 
     phase: str
     operator: str
-    components: Energies
+    parts: Energies
+
+    @property
+    def components(self) -> Energies:
+        """pJ by component: the prices that it is made of, added up."""
+        return {name: sum((self.parts[part] for part in parts_of(name)), Fraction(0)) for name in COMPONENTS}
 
     @property
     def total_pJ(self) -> float:
         """The row's energy, pJ."""
-        return float(sum(self.components.values()))
+        return float(sum(self.parts.values()))
 
 
 @dataclass(frozen=True)
 class EnergyBreakdown:
     """The energy of a simulation: `rows` as in the tally, and what one action costs.
 
-    action_pJ            pJ of one count, by component (see `formulas.FORMULAS`)
+    action_pJ            pJ of one count, by price (see `formulas.FORMULAS`)
     activation_usual_pJ  the usual activation formula per bank, None where it is negative
     """
 
@@ -67,6 +75,10 @@ class EnergyBreakdown:
         """pJ by component, exact, over all rows or those of one phase."""
         rows = [row.components for row in self.rows if phase in (None, row.phase)]
         return {name: sum((row[name] for row in rows), Fraction(0)) for name in COMPONENTS}
+
+    def asic_pJ(self) -> dict[str, float]:
+        """What the component `asic` is made of, pJ: operations by kind, SRAM accesses, and the idle power."""
+        return {name: float(sum((row.parts[name] for row in self.rows), Fraction(0))) for name in ASIC_PARTS}
 
     def components_pJ(self, phase: str | None = None) -> dict[str, float]:
         """pJ by component, over all rows or those of one phase."""
@@ -80,8 +92,8 @@ class EnergyBreakdown:
 def price(tally: Tally, config: Config, table: EnergyTable | None = None) -> EnergyBreakdown:
     """The energy of `tally` on the device of `config`, by default with its own table.
 
-    A row pays for its own commands and bits; standby and the ASIC, which nobody in
-    particular causes, are shared out over the rows by their latency.
+    A row pays for its own commands, bits and ASIC operations; standby and the idle power
+    of the ASIC, which nobody in particular causes, are shared out over the rows by their latency.
     Raises InputError with every term that is missing or negative, and for a command
     that has no price.
     """
@@ -89,44 +101,81 @@ def price(tally: Tally, config: Config, table: EnergyTable | None = None) -> Ene
     costs = action_costs(config, table)
     share = _open_share(tally, device.channels)
     rows = tuple(RowEnergy(row.phase, row.operator, _price_row(row, device, costs, share)) for row in tally.rows)
-    usual = usual_activation_pJ(config, device)
+    usual = usual_activation_pJ(config)
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
 
 def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
-    """pJ of one count of each component; standby and asic are per DRAM clock.
+    """pJ of one count of each price; standby and the idle ASIC are per DRAM clock.
 
     Needs no simulation, so a config can be refused before a long one: raises
     InputError with every term that is negative.
     """
     table = table or load_table(config.energy.table)
-    device = resolve(config.dram, config.pim)
-    power = config.dram.power
-    vdd = Fraction(power.VDD_V)
-
-    def ns(name: str) -> Fraction:
-        return Fraction(device.cycles[name] * device.tCK_ps, 1000)
-
-    def above(current: str, base: str, name: str) -> Fraction:
-        return vdd * (Fraction(getattr(power, current)) - Fraction(getattr(power, base))) * ns(name)
-
-    clock = Fraction(device.tCK_ps, 1000)
-    read = above("IDD4R_mA", "IDD3N_mA", "nCCDS")
-    routing = Fraction(config.pim.routing_factor) if table.value("mac_routing_applied") else Fraction(1)
-    costs = {
-        "activation": above("IDD0_mA", "IDD2N_mA", "nRC"),
-        "mac_read": table.value("all_bank_read_factor") * read,
-        "mac_units": Fraction(config.pim.mac_power_mW) * routing * ns("nMAC"),
-        "column_read": read,
-        "column_write": above("IDD4W_mA", "IDD3N_mA", "nCCDS"),
-        "io": Fraction(config.dram.io.energy_pJ_per_bit),
-        "refresh": above("IDD5B_mA", "IDD2N_mA", "nRFC"),
-        "standby_active": vdd * Fraction(power.IDD3N_mA) * clock,
-        "standby_precharged": vdd * Fraction(power.IDD2N_mA) * clock,
-        "asic": Fraction(config.asic.power_mW) * clock,
-    }
+    costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
     _refuse_negative(costs)
     return costs
+
+
+def _memory_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
+    """The array, the pins and standby: the currents at their reference, scaled to the configured channel."""
+    dram, power, ref = config.dram, config.dram.power, config.dram.power.reference
+    banks = Fraction(dram.bank_groups * dram.banks_per_group, ref.banks)
+    row, column = Fraction(dram.row_bytes, ref.row_bytes), Fraction(dram.column_bytes, ref.column_bytes)
+    vdd, clock = Fraction(power.VDD_V), Fraction(dram.tCK_ps, 1000)
+    closed, opened = Fraction(power.IDD2N_mA), Fraction(power.IDD3N_mA)
+    read = vdd * (Fraction(power.IDD4R_mA) - opened) * Fraction(ref.tCCD_ns) * column
+    return {
+        "activation": vdd * (Fraction(power.IDD0_mA) - closed) * Fraction(ref.tRC_ns) * row,
+        "mac_read": table.value("all_bank_read_factor") * read * banks,
+        "column_read": read,
+        "column_write": vdd * (Fraction(power.IDD4W_mA) - opened) * Fraction(ref.tCCD_ns) * column,
+        "io": Fraction(dram.io.energy_pJ_per_bit),
+        "refresh": vdd
+        * (Fraction(power.IDD5B_mA) - closed)
+        * Fraction(ref.tRFC_ns)
+        * banks
+        * Fraction(dram.rows, ref.rows)
+        * row,
+        "standby_active": vdd * (closed + (opened - closed) * banks) * clock,
+        "standby_precharged": vdd * closed * clock,
+    }
+
+
+def _unit_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
+    """The MAC units, for one MACAB: an energy per multiply-accumulate, for each element of a column in every bank."""
+    dram, pim, ref = config.dram, config.pim, config.pim.mac_power_reference
+    routing = Fraction(pim.routing_factor) if table.value("mac_routing_applied") else Fraction(1)
+    each = Fraction(pim.mac_power_mW) * routing / (ref.units * ref.lanes * Fraction(ref.clock_GHz))
+    return {"mac_units": each * dram.bank_groups * dram.banks_per_group * (dram.column_bytes // ELEMENT_BYTES)}
+
+
+def _asic_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
+    """The ASIC: an addition, a multiplication, a byte of the SRAM, and one DRAM clock of all that is never gated."""
+    asic, ref = config.asic, config.asic.power_reference
+    power, clock = Fraction(asic.power_mW), Fraction(ref.clock_GHz)
+    paces = {"asic_add": ref.adders, "asic_multiply": ref.multipliers, "asic_sram": 2 * ref.sram_port_bytes}
+    costs = {
+        name: power * table.value(f"{name}_share") / (pace * clock * Fraction(ref.activity))
+        for name, pace in paces.items()
+    }
+    shares = tuple(f"{name}_share" for name in paces)
+    leakage, clocked = table.value("asic_leakage_share"), table.rest("asic_leakage_share", *shares)
+    idle = leakage + clocked * Fraction(asic.clock_GHz) / clock
+    ns = Fraction(config.dram.tCK_ps, 1000)
+    return costs | {"asic_idle": power * idle * _asic_size(asic, table) * ns}
+
+
+def _asic_size(asic: AsicConfig, table: EnergyTable) -> Fraction:
+    """How large the ASIC is, over its reference: the parts of leakage and clock, each grown with its units."""
+    ref = asic.power_reference
+    adders, multipliers = table.value("asic_idle_adders"), table.value("asic_idle_multipliers")
+    sram = table.rest("asic_idle_adders", "asic_idle_multipliers")
+    return (
+        adders * Fraction(asic.adders, ref.adders)
+        + multipliers * Fraction(asic.multipliers, ref.multipliers)
+        + sram * Fraction(asic.sram_KiB) / Fraction(ref.sram_KiB)
+    )
 
 
 def command_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
@@ -138,7 +187,7 @@ def command_costs(config: Config, table: EnergyTable | None = None) -> dict[str,
     for name in device.command_names:
         counts = _command_counts({name: 1}, device.banks)
         counts["io"] = Fraction(bits.get(name, 0))
-        prices[name] = sum((counts[component] * costs[component] for component in COMPONENTS), Fraction(0))
+        prices[name] = sum((counts[price] * costs[price] for price in _PRICES), Fraction(0))
     return prices
 
 
@@ -160,20 +209,19 @@ def _refuse_negative(costs: Energies) -> None:
         raise InputError(problems)
 
 
-def usual_activation_pJ(config: Config, device: Device) -> Fraction:
-    """VDD (IDD0 tRC - IDD3N tRAS - IDD2N (tRC - tRAS)), pJ per bank; may be negative.
+def usual_activation_pJ(config: Config) -> Fraction:
+    """VDD (IDD0 tRC - IDD3N tRAS - IDD2N (tRC - tRAS)) at the currents' reference, pJ per bank; may be negative.
 
     Source: Micron's DRAM power calculators (adjacent).
     """
-    power = config.dram.power
-    open_clocks = device.cycles["nRAS"]
-    closed_clocks = device.cycles["nRC"] - open_clocks
+    power, ref = config.dram.power, config.dram.power.reference
+    cycle, opened = Fraction(ref.tRC_ns), Fraction(ref.tRAS_ns)
     charge = (
-        Fraction(power.IDD0_mA) * device.cycles["nRC"]
-        - Fraction(power.IDD3N_mA) * open_clocks
-        - Fraction(power.IDD2N_mA) * closed_clocks
+        Fraction(power.IDD0_mA) * cycle
+        - Fraction(power.IDD3N_mA) * opened
+        - Fraction(power.IDD2N_mA) * (cycle - opened)
     )
-    return Fraction(power.VDD_V) * charge * device.tCK_ps / 1000
+    return Fraction(power.VDD_V) * charge * Fraction(config.dram.row_bytes, ref.row_bytes)
 
 
 def _price_row(row: OperatorTally, device: Device, costs: Energies, open_share: Fraction) -> Energies:
@@ -182,8 +230,11 @@ def _price_row(row: OperatorTally, device: Device, costs: Energies, open_share: 
     counts["io"] = Fraction(8 * row.pin_bytes)
     counts["standby_active"] = channel_clocks * open_share
     counts["standby_precharged"] = channel_clocks * (1 - open_share)
-    counts["asic"] = Fraction(row.cycles)
-    return {name: counts[name] * costs[name] for name in COMPONENTS}
+    counts["asic_add"] = Fraction(row.adds)
+    counts["asic_multiply"] = Fraction(row.multiplies)
+    counts["asic_sram"] = Fraction(row.sram_bytes)
+    counts["asic_idle"] = Fraction(row.cycles)
+    return {name: counts[name] * costs[name] for name in _PRICES}
 
 
 def _open_share(tally: Tally, channels: int) -> Fraction:
@@ -201,7 +252,7 @@ def _open_share(tally: Tally, channels: int) -> Fraction:
 
 def _command_counts(commands: Mapping[str, int], banks: int) -> dict[str, Fraction]:
     weights: Mapping[str, Fraction] = {"1": Fraction(1), "B": Fraction(banks), "1/B": Fraction(1, banks)}
-    counts = dict.fromkeys(COMPONENTS, Fraction(0))
+    counts = dict.fromkeys(_PRICES, Fraction(0))
     for command, number in commands.items():
         if command not in _ACTIONS:
             raise InputError(f"command {command} has no price", key="energy.table")

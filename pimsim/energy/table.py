@@ -1,4 +1,7 @@
-"""Energy tables: YAML files beside this module, a source and a note on every row."""
+"""Energy tables: YAML files beside this module, a source and a note on every row.
+
+A table has its own rows and those of `common.yaml`, which all tables share.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from pimsim.labels import LABELS
 SCHEMA = "pimsim.energy/1"
 SOURCES = LABELS
 TABLES = ("v1", "v2")
+COMMON = "common"
 
 
 @dataclass(frozen=True)
@@ -44,19 +48,32 @@ class EnergyTable:
             raise InputError(f"energy table {self.name!r}: {row.value} is negative", key=f"energy.table.{key}")
         return row.value
 
+    def rest(self, *keys: str) -> Fraction:
+        """What rows that are shares of one whole leave of it; InputError if they are more than the whole."""
+        rest = 1 - sum(map(self.value, keys), Fraction(0))
+        if rest < 0:
+            what = f"energy table {self.name!r}: {' + '.join(keys)} is {float(1 - rest):g}, more than 1"
+            raise InputError(what, key=f"energy.table.{keys[0]}")
+        return rest
+
 
 @cache  # a sweep asks for each point
 def load_table(name: str) -> EnergyTable:
     """The table called `name`; InputError if there is none, or if a row has no known source."""
-    import yaml
-
     if name not in TABLES:
         raise InputError(f"unknown energy table {name!r}{did_you_mean(name, TABLES)}", key="energy.table")
-    text = files("pimsim.energy").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text)
+    own, common = _read(name), _read(COMMON)
+    rows = own["rows"] | common["rows"]
+    return EnergyTable(name, own["hypothesis"], {key: _row(key, row) for key, row in rows.items()})
+
+
+def _read(name: str) -> dict[str, Any]:
+    import yaml
+
+    data: dict[str, Any] = yaml.safe_load(files("pimsim.energy").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     if data["schema"] != SCHEMA or data["name"] != name:
         raise InputError(f"{name}.yaml is not the {SCHEMA} table {name!r}", key="energy.table")
-    return EnergyTable(name, data["hypothesis"], {key: _row(key, row) for key, row in data["rows"].items()})
+    return data
 
 
 def _row(key: str, row: Mapping[str, Any]) -> TableRow:

@@ -93,7 +93,8 @@ class Work:
     """One PIM instruction: a program, the rows of it that each channel runs, and what it moves.
 
     payload counts elements (not bytes) that cross the pins and mean something; macs the
-    multiply-accumulates that mean something; results the elements that come back.
+    multiply-accumulates that mean something; results the elements that come back; buffered the
+    elements that the ASIC's SRAM gives or takes (what goes to many channels at once, once).
     """
 
     program: Program
@@ -101,6 +102,7 @@ class Work:
     payload: int = 0
     macs: int = 0
     results: int = 0
+    buffered: int = 0
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -175,7 +177,11 @@ class MatrixLayout:
         used = sum(1 for r in requests if r)
         results = self.outputs * len(self.chunks)
         return assemble(
-            requests, payload=self.inputs * used + results, macs=self.inputs * self.outputs, results=results
+            requests,
+            payload=self.inputs * used + results,
+            macs=self.inputs * self.outputs,
+            results=results,
+            buffered=self.inputs + results,
         )
 
     def read(self, output: int) -> Work:
@@ -187,7 +193,7 @@ class MatrixLayout:
         for chunk, columns in enumerate(self.chunks):
             requests[channel].append(run(read, bank, self._start(chunk) + slot * columns, columns))
         requests[channel].append(close())
-        return assemble(requests, payload=self.inputs)
+        return assemble(requests, payload=self.inputs, buffered=self.inputs)
 
     def _channel(self, channel: int) -> list[Request]:
         slots = self.slots(channel)
@@ -290,6 +296,7 @@ class KeyLayout:
             payload=self.heads * self.head_dim * used + results,
             macs=self.heads * self.head_dim * context,
             results=results,
+            buffered=self.heads * self.head_dim + results,
         )
 
     def _channel(self, slots: int) -> list[Request]:
@@ -315,7 +322,8 @@ class KeyLayout:
             requests[channel] += [open_row(lin, bank) for (_, bank, lin), _ in homes]
             requests[channel] += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
         requests[channel].append(close())
-        return assemble(requests, payload=self.kv_heads * self.head_dim)
+        moved = self.kv_heads * self.head_dim
+        return assemble(requests, payload=moved, buffered=moved)
 
 
 @dataclass(frozen=True)
@@ -397,7 +405,8 @@ class ValueLayout:
         """`weigh` from its program."""
         sent = self.heads // self.kv_heads * context * self._head_parts
         results = self.heads * self.head_dim * len(self.grid.buffers(self.grid.columns_of(context)))
-        return replace(columns, payload=sent + results, macs=self.heads * self.head_dim * context, results=results)
+        macs, moved = self.heads * self.head_dim * context, sent + results
+        return replace(columns, payload=moved, macs=macs, results=results, buffered=moved)
 
     @cached_property
     def _head_parts(self) -> int:
@@ -426,7 +435,8 @@ class ValueLayout:
             units = self._first(channel + 1) - self._first(channel)
             lin = self._start(chunk) + column
             requests.append(self._write(units, lin, self.chunks[chunk]) if units else [])
-        return assemble(requests, payload=self.kv_heads * self.head_dim)
+        moved = self.kv_heads * self.head_dim
+        return assemble(requests, payload=moved, buffered=moved)
 
     def _write(self, units: int, lin: int, stride: int) -> list[Request]:
         write = self.grid.command("WR")
@@ -496,7 +506,7 @@ class VectorLayout:
         channels = range(self.grid.channels)
         spans = [(share(begin, len(channels), c), share(end, len(channels), c)) for c in channels]
         runs = {span: self._runs(self.grid.command(command), *span) for span in dict.fromkeys(spans)}
-        return assemble([runs[span] for span in spans], payload=count)
+        return assemble([runs[span] for span in spans], payload=count, buffered=count)
 
     def _runs(self, command: int, low: int, high: int) -> list[Request]:
         requests = []

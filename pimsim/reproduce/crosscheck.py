@@ -15,7 +15,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from pimsim.dram.timing import resolve
 from pimsim.energy.model import EnergyBreakdown, price, usual_activation_pJ
 from pimsim.energy.table import TABLES, load_table
 from pimsim.reproduce.data import published
@@ -69,7 +68,7 @@ def priced(job: Job, tally: Tally, tokens: int) -> list[Priced]:
     for entry in _literature():
         config = configure(Job(job.model, (*job.changes, *entry["config"].items()), job.contexts))
         energy = price(tally, config)
-        usual = usual_activation_pJ(config, resolve(config.dram, config.pim))
+        usual = usual_activation_pJ(config)
         own = {name: Fraction(str(value)) for name, value in entry["action_pJ"].items()}
         components = {name: float(pJ / tokens) for name, pJ in _repriced(energy, own).items()}
         found.append(

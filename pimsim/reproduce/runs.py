@@ -63,7 +63,7 @@ class Job:
 
 def only_prices(key: str) -> bool:
     """Whether a key changes no clock of the simulated system."""
-    return key.startswith((TABLE, BASELINE, "dram.power.", "dram.io.energy_pJ_per_bit"))
+    return key.startswith((TABLE, BASELINE, "dram.power.", "dram.io.energy_pJ_per_bit", "asic.power_"))
 
 
 def shipped_config() -> Path:

@@ -20,7 +20,9 @@ Record = dict[str, Any]
 
 _TOGETHER = 4096  # records that are held at once
 
-_COUNTS = ("open_cycles", "asic_busy_cycles", "adds", "multiplies", "pin_bytes", "payload_bytes", "macs")
+_COUNTS = (
+    "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes", "payload_bytes", "macs",
+)  # fmt: skip
 
 
 def operator_records(tally: Tally, energy: EnergyBreakdown) -> list[Record]:

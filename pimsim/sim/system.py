@@ -47,6 +47,7 @@ class Counter:
     busy: int = 0
     adds: int = 0
     multiplies: int = 0
+    sram: int = 0
     payload: int = 0
     macs: int = 0
 
@@ -59,7 +60,9 @@ class Counter:
             self.busy += copies * instruction.clocks
             self.adds += copies * instruction.cost.adds
             self.multiplies += copies * instruction.cost.multiplies
+            self.sram += copies * instruction.cost.sram_bytes
         else:
+            self.sram += copies * work.buffered * ELEMENT_BYTES
             self.payload += copies * work.payload
             self.macs += copies * work.macs
         if exposed:
@@ -274,6 +277,7 @@ class System:
             pin_bytes=self._pin_bytes(commands),
             payload_bytes=counter.payload * ELEMENT_BYTES,
             macs=counter.macs,
+            sram_bytes=counter.sram,
         )
 
     def _pin_bytes(self, commands: dict[str, int]) -> int:

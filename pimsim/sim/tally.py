@@ -24,7 +24,10 @@ PHASES = ("prefill", "decode")
 DEVICE_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "write", "read", "refresh")
 
 _FEW = 3  # contradictions of a kind that are told
-_COUNTS = ("count", "cycles", "open_cycles", "asic_busy_cycles", "adds", "multiplies", "pin_bytes", "payload_bytes")
+_COUNTS = (
+    "count", "cycles", "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes",
+    "payload_bytes",
+)  # fmt: skip
 
 
 class TallyError(RuntimeError):
@@ -44,6 +47,7 @@ class OperatorTally:
     open_cycles      clocks with at least one bank open, summed over channels
     asic_busy_cycles DRAM clocks with an ASIC unit at work (hidden or exposed)
     adds, multiplies ASIC arithmetic actions
+    sram_bytes       bytes that the ASIC's SRAM gave or took: operands, results, what goes to and comes from the channels
     pin_bytes        bytes on the DRAM pins of all channels (a broadcast counts per channel)
     payload_bytes    those bytes less the padding up to whole columns and bursts
     macs             useful multiply-accumulates in the banks
@@ -62,6 +66,7 @@ class OperatorTally:
     pin_bytes: int = 0
     payload_bytes: int = 0
     macs: int = 0
+    sram_bytes: int = 0
 
     def problems(self) -> list[str]:
         """What contradicts itself in this row, in words."""
