@@ -16,6 +16,7 @@ from pimsim.config.loader import Loaded, Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
 from pimsim.energy.model import action_costs
+from pimsim.energy.power import spending
 from pimsim.errors import InputError, Problem
 from pimsim.mapping.plan import compile_plan
 from pimsim.mapping.routing import routing_of
@@ -179,9 +180,8 @@ def run(
 
     started = time.perf_counter()
     with _observers(config, timeline, window_ns) as observers:
-        tally = simulate(
-            config, progress, None if log is None else Path(log), window_ns, observers, announce
-        ).validate()
+        path = None if log is None else Path(log)
+        tally = simulate(config, progress, path, window_ns, observers, announce, spending(config)).validate()
     wall_s = time.perf_counter() - started
     baselines = _evaluate_baselines(config)
     workload, odd = requested_workload(config), warnings(config)

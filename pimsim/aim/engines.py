@@ -142,7 +142,7 @@ class KernelChannels:
         rows = np.arange(len(program))
         spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
         unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
-        bases, steps = np.zeros((len(rows), 1), np.int64), np.tile([WORK, 0, -1], (len(rows), 1))
+        bases, steps = np.zeros((len(rows), 1), np.int64), np.tile([WORK, 0, -1, 0], (len(rows), 1))
         # an instruction of a block waits for what `after` names: here for itself, and `times` says when
         times = np.zeros((len(rows) + 1, 2), np.int64)
         times[:-1, 1] = starts

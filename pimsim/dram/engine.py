@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import count, product
 from typing import Any
 
@@ -24,7 +25,7 @@ class Block:
     """Instructions that are carried out `copies` times; the arrays are explained at `kernel.run_block`.
 
     program (rows, 8); spans (n, channels, 2); numbers (n, channels), see `Engine.numbers`;
-    bases (n, copies); steps (n, 3): kind, clocks, tail; after (n, m).
+    bases (n, copies); steps (n, 4): kind, clocks, tail, what it spends beside its commands; after (n, m).
     """
 
     program: Ints
@@ -52,6 +53,7 @@ class Engine:
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
         self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
+        self.meter = new_meter(len(device.standard.commands))
         self._numbers: dict[bytes, int] = {}
         self._new_numbers = count(1)
         self._numbered = 0  # bytes
@@ -96,6 +98,15 @@ class Engine:
             links[:] = 0
             self._states[:, k.R_TRAIL] = 0
 
+    def meter_windows(self, window: int, costs: Sequence[int]) -> None:
+        """Find the largest sum of any `window` clocks; costs: what each command of the table spends."""
+        self.meter = new_meter(len(costs), window, costs)
+
+    @property
+    def largest_window(self) -> Fraction:
+        """The largest sum of a window so far: of all of the run once it is finished."""
+        return Fraction(int(self.meter[k.G_MOST]), 1 << int(self.meter[k.G_SHIFT]))
+
     def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = k.FOREVER) -> None:
         """Send every command with low <= clk < high to `sink`, unsorted between channels."""
         self._sink = sink
@@ -115,7 +126,7 @@ class Engine:
         """
         numbers = self.numbers(program, spans)[np.newaxis]
         one = Block(
-            program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[k.WORK, 0, -1]]), np.array([[1]])
+            program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[k.WORK, 0, -1, 0]]), np.array([[1]])
         )
         times = np.array([[0, 0], [start, start]])
         counted, _ = self.run_block(one, times, np.array([max(start, account), 0, 0]))
@@ -167,6 +178,7 @@ class Engine:
                 self.ends,
                 self.log,
                 self.scratch,
+                self.meter,
                 np.array(part, np.int64),
             )  # fmt: skip
         ):
@@ -181,7 +193,7 @@ class Engine:
             np.zeros((1, channels, 2), np.int64),
             np.zeros((1, channels), np.int64),
             np.zeros((1, 1), np.int64),
-            np.array([[k.REST, stop, -1]]),
+            np.array([[k.REST, stop, -1, 0]]),
             np.array([[1]]),
         )
         times, clock, exposed = np.zeros((2, 2), np.int64), np.zeros(3, np.int64), np.zeros(1, np.int64)
@@ -207,6 +219,22 @@ KNOWN_PERIODS, KNOWN_PROGRAMS, KNOWN_LINKS, KNOWN_STARTS = 251, 1 << 14, 1 << 16
 KNOWN_BYTES = 1 << 24  # of programs that have a number
 LONGEST_KNOWN = 4096  # requests of one
 OUTCOMES = 1 << 22  # words: 32 MiB, as far as they are used
+
+
+# Buckets of the meter: a window has at least so many, and it keeps so many, a power of 2.
+WINDOW_BUCKETS, METER_BUCKETS = 8, 1 << 12
+
+
+def new_meter(commands: int, window: int = 0, costs: Sequence[int] = ()) -> Ints:
+    """The meter as the kernel documents it; without a window nothing is metered."""
+    buckets = k.G_COSTS + commands
+    meter = np.zeros(buckets + (METER_BUCKETS if window else 1), np.int64)
+    meter[k.G_BUCKETS] = buckets
+    if window:
+        shift = max(window // WINDOW_BUCKETS, 1).bit_length() - 1
+        meter[[k.G_SHIFT, k.G_FULL, k.G_PART]] = shift, window >> shift, window & ((1 << shift) - 1)
+        meter[k.G_COSTS : buckets] = costs
+    return meter
 
 
 def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Any, ...]:

@@ -104,11 +104,19 @@ M_KEYS = 5
 LOG_WIDTH = 6
 # An instruction of a block: what it is; ASIC clocks, or clocks that the SRAM needs to store the
 # results, or the clock until which the channels rest; clocks left after the last result it
-# waits for, or -1.
-(I_KIND, I_CLOCKS, I_TAIL) = range(3)
+# waits for, or -1; what it spends beside its commands (see the meter).
+(I_KIND, I_CLOCKS, I_TAIL, I_SPENDS) = range(4)
 ARITHMETIC, WORK, REST = range(3)
 # the clocks of a block
 (C_ACCOUNTED, C_ASIC, C_SERIAL) = range(3)
+# The meter `m`: where the largest sum of any window of clocks is found.  What an instruction
+# spends is laid out evenly from its begin to its end, in buckets of 2^G_SHIFT clocks; a window is
+# G_FULL of them (0: nothing is metered) and G_PART clocks of one more, at its end or at its begin
+# (the sum is linear in between).  G_FIRST: the oldest bucket that may still grow; G_LAST: the
+# latest that has; G_SUM: of the G_FULL buckets before G_FIRST; G_MOST: the largest sum of a
+# window, in parts of 2^G_SHIFT; G_BUCKETS: where the buckets start.  Behind these, what each
+# command spends, and the buckets.
+(G_SHIFT, G_FULL, G_PART, G_FIRST, G_LAST, G_SUM, G_MOST, G_BUCKETS, G_COSTS) = range(9)
 
 
 @jit
@@ -1281,10 +1289,74 @@ def _arithmetic(step, after, times, clock, i, start):
     return first, end
 
 
+@jit
+def _pass_buckets(m, until):
+    """Nothing more is laid out before bucket `until`: look at the windows that are complete."""
+    ring, full, part, shift, mask = m[G_BUCKETS], m[G_FULL], m[G_PART], m[G_SHIFT], len(m) - m[G_BUCKETS] - 1
+    most, total = m[G_MOST], m[G_SUM]
+    for k in range(m[G_FIRST], until):
+        gone = ring + ((k - full) & mask)
+        new, old = m[ring + (k & mask)], m[gone]
+        most = max(most, (total << shift) + part * new)  # begins where a bucket does
+        total += new - old
+        most = max(most, (total << shift) + part * old)  # ends where a bucket does
+        m[gone] = 0
+    m[G_FIRST], m[G_SUM], m[G_MOST] = max(m[G_FIRST], until), total, most
+
+
+@jit
+def _lay_out(m, spent, begin, end):
+    """Lay `spent` out evenly from `begin` to `end`; what lies before the oldest bucket goes there."""
+    ring, shift, mask = m[G_BUCKETS], m[G_SHIFT], len(m) - m[G_BUCKETS] - 1
+    begin = max(begin, m[G_FIRST] << shift)
+    end = max(end, begin + 1)
+    k, last = begin >> shift, (end - 1) >> shift
+    m[G_LAST] = max(m[G_LAST], last)
+    each, left = ZERO, spent
+    if k < last:
+        each = spent // (end - begin)
+        left = spent - each * (end - begin)
+    while True:
+        if k - m[G_FIRST] > mask - m[G_FULL]:
+            _pass_buckets(m, k - (mask - m[G_FULL]) // 2)
+        stop = min((k + 1) << shift, end)
+        m[ring + (k & mask)] += each * (stop - begin) + left
+        if k == last:
+            return
+        begin, left = stop, ZERO
+        k += 1
+
+
+@jit
+def _pass_all(m):
+    """The run is over: no bucket grows any more."""
+    if m[G_FULL] > 0:
+        _pass_buckets(m, m[G_LAST] + m[G_FULL] + 2)
+
+
+@jit
+def _spent(d, m, totals):
+    """What the commands that are counted in `totals` spend."""
+    spent = ZERO
+    for k in range(d[H_CMDS]):
+        spent += totals[k] * m[G_COSTS + k]
+    return spent
+
+
+@jit
+def _latest_command(states, owners, spans):
+    """When the first of the channels that have something to do next issued its latest command."""
+    clk = FAR_AWAY
+    for channel in range(len(owners)):
+        if spans[channel, 0] < spans[channel, 1]:
+            clk = min(clk, states[owners[channel], R_CLK])
+    return clk
+
+
 @entry
 def run_block(
     d, states, owners, program, spans, numbers, bases, steps, after, times, clock, options, totals, exposed, ends,
-    log, scratch, part,
+    log, scratch, meter, part,
 ):  # fmt: skip
     """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
 
@@ -1298,20 +1370,21 @@ def run_block(
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
     open clocks of all channels and the charges, of clocks from `accounted` on, of the channel
     that ends last; exposed (n,) the clocks that an instruction adds outside of the channels;
-    ends (channels,) receives the data end of each channel.  With a log a part must be one
+    ends (channels,) receives the data end of each channel.  meter: what is spent, and the largest
+    sum of a window (complete once the channels have rested).  With a log a part must be one
     instruction: if its rows do not fit, nothing is changed and their number comes back negative.
     """
     return _run_block(
         table(d), view(states), view(owners), table(program), table(spans), table(numbers), table(bases),
         table(steps), table(after), view(times), view(clock), table(options), view(totals), view(exposed), view(ends),
-        view(log), view(scratch), table(part),
+        view(log), view(scratch), view(meter), table(part),
     )  # fmt: skip
 
 
 @jit
 def _run_block(
     d, states, owners, program, spans, numbers, bases, steps, after, times, clock, options, totals, exposed, ends,
-    log, scratch, part,
+    log, scratch, meter, part,
 ):  # fmt: skip
     n = len(steps)
     charges, _, (_, _, _, outcomes, _, _, _, _, _), _, _ = scratch
@@ -1325,9 +1398,13 @@ def _run_block(
                 logged = _rest(d, states, step[I_CLOCKS], options, totals[i], log, scratch)
                 if logged < 0:
                     return logged
+                _pass_all(meter)
                 continue
+            spent, since = step[I_SPENDS], clock[C_ASIC]
             if step[I_KIND] == WORK:
                 first = end = start
+                before = _spent(d, meter, totals[i])
+                since = NEVER if clock[C_SERIAL] else _latest_command(states, owners, spans[i])
                 if log is None:
                     critical = _run_channels(
                         d, states, owners, program, spans[i], numbers[i], bases[i, copy], start,
@@ -1347,9 +1424,12 @@ def _run_block(
                 if start + step[I_CLOCKS] > end:  # the SRAM takes longer to store the results
                     exposed[i] += max(start + step[I_CLOCKS] - max(end, accounted), 0)
                     end = start + step[I_CLOCKS]
+                spent += _spent(d, meter, totals[i]) - before
             else:
                 first, end = _arithmetic(step, after, times, clock, i, start)
                 exposed[i] += max(end - accounted, 0)
+            if spent > 0 and meter[G_FULL] > 0:
+                _lay_out(meter, spent, min(max(first, since), end), end)
             clock[C_ACCOUNTED] = max(accounted, end)
             times[i, 0], times[i, 1] = first, end
         if part[3] == n:

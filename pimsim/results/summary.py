@@ -10,6 +10,7 @@ import numpy as np
 
 from pimsim.config.schema import Config
 from pimsim.energy.model import EnergyBreakdown
+from pimsim.energy.power import peak_power_mW
 from pimsim.results import metrics
 from pimsim.results.metrics import nanoseconds
 from pimsim.sim.tally import Tally
@@ -47,6 +48,8 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
     over the tokens that one sequence runs, tpot_ns over those of them that are kept;
     tokens_per_s and energy_per_token_pJ count the kept tokens of every sequence.
     ttft_ns is the time until the first token: the prompt and the first decode step.
+    peak_power_mW is the largest mean over one refresh interval (`energy.power`); asic_energy_pJ
+    is what the breakdown's `asic` is made of.
     """
     causes = metrics.in_order(tally.causes())
     work = config.workload
@@ -68,8 +71,10 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
         "prefill_energy_pJ": energy.total_pJ("prefill"),
         "energy_per_token_pJ": energy.total_pJ("decode") / (tokens * work.batch),
         "average_power_mW": metrics.ratio(total * 1000, tally.cycles * tally.tCK_ps),
+        "peak_power_mW": peak_power_mW(config, tally, energy),
         "latency_breakdown_ns": {cause: nanoseconds(cycles, tally.tCK_ps) for cause, cycles in causes.items()},
         "energy_breakdown_pJ": energy.components_pJ(),
+        "asic_energy_pJ": energy.asic_pJ(),
         "activation_usual_pJ": energy.activation_usual_pJ,
         "commands": {name: count for name, count in sorted(tally.commands.items()) if count},
         "row_hit_rate": metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),

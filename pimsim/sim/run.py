@@ -15,6 +15,7 @@ from pimsim.dram.log import LogWriter, log_target
 from pimsim.dram.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
 from pimsim.mapping.plan import Plan, compile_plan
 from pimsim.sim.observer import Executed, Observer
+from pimsim.sim.spending import Spending
 from pimsim.sim.system import Progress, System
 from pimsim.sim.tally import Tally
 
@@ -26,21 +27,23 @@ def simulate(
     window_ns: tuple[float, float] | None = None,
     observers: Sequence[Observer] = (),
     announce: Callable[[Forecast], object] | None = None,
+    spending: Spending | None = None,
 ) -> Tally:
     """Run a config's workload and count everything.
 
     progress(done, total) is called after each token; log: write every DRAM command to this
     file, those issued in window_ns = (start, end) if given; observers: who else watches;
-    announce: told how large the log will be before it is written.
+    announce: told how large the log will be before it is written; spending: find the window that
+    spends most.
     Raises InputError if the workload does not fit the device, or the log the disk.
     """
     candidates = _candidates(config)
     if log is None and not observers:
-        return min((_run(candidate, progress) for candidate in candidates), key=lambda tally: tally.cycles)
+        return min((_run(candidate, progress, spending) for candidate in candidates), key=lambda tally: tally.cycles)
     if log is None:
         if len(candidates) > 1:
             candidates.sort(key=lambda candidate: _run(candidate, progress).cycles)
-        return _watched(compile_plan(candidates[0]), progress, observers)
+        return _watched(compile_plan(candidates[0]), progress, observers, spending)
     log_target(Path(log))
     counted = [(_run(_fast(candidate), None), candidate) for candidate in candidates]
     tally, chosen = min(counted, key=lambda pair: pair[0].cycles)
@@ -51,7 +54,7 @@ def simulate(
         if announce is not None:
             announce(expected)
         expected.check_disk()
-        return _watched(plan, progress, [writer, *observers])
+        return _watched(plan, progress, [writer, *observers], spending)
 
 
 def forecast_of(plan: Plan, tally: Tally, log: Path, span: tuple[int, int]) -> Forecast:
@@ -105,18 +108,22 @@ def simulate_step(config: Config, context: int, observers: Sequence[Observer]) -
     return clocks
 
 
-def _watched(plan: Plan, progress: Progress | None, observers: Sequence[Observer]) -> Tally:
-    system, buffer = _watch(plan, observers)
+def _watched(
+    plan: Plan, progress: Progress | None, observers: Sequence[Observer], spending: Spending | None
+) -> Tally:
+    system, buffer = _watch(plan, observers, spending)
     tally = system.run(progress)
     buffer.flush(FOREVER)
     return tally
 
 
-def _watch(plan: Plan, observers: Sequence[Observer]) -> tuple[System, LogBuffer]:
+def _watch(
+    plan: Plan, observers: Sequence[Observer], spending: Spending | None = None
+) -> tuple[System, LogBuffer]:
     engine = _engine(plan)
     buffer = LogBuffer(engine, observers)
     engine.log_to(buffer.add, min(o.window[0] for o in observers), max(o.window[1] for o in observers))
-    return System(plan, engine, observer=buffer.execute), buffer
+    return System(plan, engine, observer=buffer.execute, spending=spending), buffer
 
 
 def simulate_contexts(config: Config, contexts: Sequence[int]) -> Tally:
@@ -132,9 +139,9 @@ def simulate_contexts(config: Config, contexts: Sequence[int]) -> Tally:
     return min((run(candidate) for candidate in _candidates(config)), key=lambda tally: tally.cycles)
 
 
-def _run(config: Config, progress: Progress | None) -> Tally:
+def _run(config: Config, progress: Progress | None, spending: Spending | None = None) -> Tally:
     plan = compile_plan(config)
-    return System(plan, _engine(plan)).run(progress)
+    return System(plan, _engine(plan), spending=spending).run(progress)
 
 
 def _engine(plan: Plan) -> Engine:

@@ -32,6 +32,7 @@ from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed
+from pimsim.sim.spending import Spending
 from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally
 
 Progress = Callable[[int, int], None]
@@ -95,6 +96,7 @@ class System:
 
     steps     as the property of that name, if not the workload's own
     observer  is told of every instruction
+    spending  what actions spend, if the busiest window is to be found
     """
 
     def __init__(
@@ -103,8 +105,12 @@ class System:
         engine: Engine,
         steps: list[tuple[str, int, int]] | None = None,
         observer: Callable[[Executed], None] | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self.plan = plan
+        self.spending = spending
+        if spending:
+            engine.meter_windows(spending.window, spending.commands)
         self.engine = engine
         self.observer = observer
         self.context = 0  # of the step under way
@@ -213,10 +219,12 @@ class System:
         programs, rows = [NOTHING], 0
         for i, instruction in enumerate(instructions):
             work = instruction.work
+            spends = self.spending.beside(work, instruction.cost) if self.spending else 0
             if work is None:
-                steps.append((ARITHMETIC, instruction.clocks, -1 if instruction.tail is None else instruction.tail))
+                tail = -1 if instruction.tail is None else instruction.tail
+                steps.append((ARITHMETIC, instruction.clocks, tail, spends))
                 continue
-            steps.append((WORK, instruction.landing, -1))
+            steps.append((WORK, instruction.landing, -1, spends))
             np.add(work.spans, rows, out=spans[i])
             numbers[i], bases[i] = self._numbers(work), self._bases(instruction, copies)
             programs.append(work.program)
@@ -253,7 +261,13 @@ class System:
         rows = [self._row(phase, operator, counter) for (phase, operator), counter in self.counters.items()]
         commands = {name: sum(row.commands[name] for row in rows) for name in self.plan.device.command_names}
         return Tally(
-            self.accounted, self.prefilled, self.plan.device.tCK_ps, commands, tuple(rows), self.tokens
+            self.accounted,
+            self.prefilled,
+            self.plan.device.tCK_ps,
+            commands,
+            tuple(rows),
+            self.tokens,
+            self.engine.largest_window,
         ).validate()
 
     def _row(self, phase: str, operator: str, counter: Counter) -> OperatorTally:

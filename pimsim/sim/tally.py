@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import overload
 
 import numpy as np
@@ -149,7 +150,8 @@ class Tally:
     """A whole simulation.
 
     cycles counts prefill and decode, prefill_cycles the prefill alone; commands are
-    over all channels; tokens are in time order, back to back.
+    over all channels; tokens are in time order, back to back.  busiest_window is what the busiest
+    window spent, in the units of what actions spend; 0 if that was not asked for.
     """
 
     cycles: int
@@ -158,6 +160,7 @@ class Tally:
     commands: Mapping[str, int]
     rows: Sequence[OperatorTally]
     tokens: TokenTallies
+    busiest_window: Fraction = Fraction(0)
 
     @property
     def decode_cycles(self) -> int:

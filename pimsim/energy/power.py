@@ -1,0 +1,70 @@
+"""The largest mean power over one refresh interval.
+
+What an instruction takes (its commands but for refreshes, its bits, its ASIC operations) is laid
+out evenly from its begin to its end.  The begin of work of the channels is when it may start, but
+not before the first of the channels that carry it out has issued the latest command of the work
+before; that of ASIC work is when it may start and the ASIC is free.  Beneath that lies what is
+there all the time: the idle power of the ASIC, standby of every channel with its banks open (an
+upper bound), and, unless there is no refresh, one refresh of every channel per interval.
+
+A window is tREFI long, in whole clocks.  The simulation adds up in buckets of tREFI / 64 clocks
+(at least 16), inside of which power counts as constant, and looks at every window of that.  The
+mean over the whole run is a window as well: a shorter run has no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from pimsim.config.schema import Config
+from pimsim.dram.timing import Device, resolve
+from pimsim.energy.model import EnergyBreakdown, action_costs, command_costs
+from pimsim.sim.spending import FINE, Spending
+from pimsim.sim.tally import Tally
+
+_REFRESHES = ("REFAB", "REFPB")
+_MOST = 1 << 56  # units x clocks that a window holds at most: far from the end of an int64
+_FINEST = Fraction(1, 1000)  # pJ of a unit, if the device is small enough
+
+
+def spending(config: Config) -> Spending:
+    """What the actions of a run spend, in units of `_unit_pJ`."""
+    device, costs = resolve(config.dram, config.pim), action_costs(config)
+    commands = _command_pJ(config, device)
+    unit = _unit_pJ(device, commands)
+    add, multiply, byte = (round(FINE * costs[f"asic_{name}"] / unit) for name in ("add", "multiply", "sram"))
+    return Spending(device.cycles["nREFI"], tuple(round(pJ / unit) for pJ in commands.values()), add, multiply, byte)
+
+
+def peak_power_mW(config: Config, tally: Tally, energy: EnergyBreakdown) -> float:
+    """The largest mean power over one refresh interval, or over the whole run if that is more; mW."""
+    device = resolve(config.dram, config.pim)
+    ns = Fraction(device.tCK_ps, 1000)
+    laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(config, device))
+    peak = laid_out / (device.cycles["nREFI"] * ns) + background_mW(config, energy.action_pJ)
+    mean = sum(energy.exact().values()) / (tally.cycles * ns) if tally.cycles else Fraction(0)
+    return float(max(peak, mean))
+
+
+def background_mW(config: Config, costs: Mapping[str, Fraction]) -> Fraction:
+    """What is drawn all the time: the idle ASIC, open banks everywhere, refresh; mW."""
+    device = resolve(config.dram, config.pim)
+    ns = Fraction(device.tCK_ps, 1000)
+    refresh = costs["refresh"] / (device.cycles["nREFI"] * ns) if device.refresh != "none" else 0
+    return costs["asic_idle"] / ns + device.channels * (costs["standby_active"] / ns + refresh)
+
+
+def _command_pJ(config: Config, device: Device) -> dict[str, Fraction]:
+    """pJ of each command; refreshes count as drawn all the time."""
+    prices = command_costs(config)
+    return {name: Fraction(0) if name in _REFRESHES else prices[name] for name in device.command_names}
+
+
+def _unit_pJ(device: Device, commands: Mapping[str, Fraction]) -> Fraction:
+    """A femtojoule, or so many that a command of each channel in each clock is a sum that the engine can hold."""
+    window = device.cycles["nREFI"]
+    unit = _FINEST
+    while device.channels * max(commands.values()) * window * window > _MOST * unit:
+        unit *= 2
+    return unit
