@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pimsim.api import load
+from pimsim.api import language_model, load
 from pimsim.config.resolved import resolved_dict
 from pimsim.dram.gddr6_pim import CAUSES, CONSTRAINTS
 from pimsim.dram.timing import resolve
 from pimsim.energy.formulas import FORMULAS
+from pimsim.energy.model import action_costs
 from pimsim.energy.table import TABLES, load_table
 
 DOCS = Path(__file__).resolve().parent
@@ -35,11 +36,12 @@ DECIDES: Mapping[str, str] = {
     "dram.timing.tRCDWR_ns": "activation: row switch of V",
     "dram.timing.tRP_ns": "activation: row switch",
     "dram.timing.tRAS_ns": "least time that a row of V stays open",
-    "dram.timing.tRC_ns": "least time between rows of one bank; energy of an activation",
-    "dram.timing.tCCDS_ns": "pace of columns; array energy per column",
+    "dram.timing.tRC_ns": "least time between rows of one bank",
+    "dram.timing.tCCDS_ns": "pace of columns",
     "dram.timing.tCCDL_ns": "pace of the MAC units",
     "dram.timing.tRRD": "pace at which V is appended",
     "dram.timing.tFAW_ns": "pace at which V is appended",
+    "dram.timing.tFAWAB_ns": "pace of all-bank activations (not in the shipped configuration)",
     "dram.timing.tRTP_ns": "activation: row switch",
     "dram.timing.tWR_ns": "end of each K or V write",
     "dram.timing.tWTR": "a multiplication after a write",
@@ -58,11 +60,14 @@ DECIDES: Mapping[str, str] = {
     "dram.power.IDD4R_mA": "energy: mac_read, the largest component",
     "dram.power.IDD4W_mA": "energy: column_write",
     "dram.power.IDD5B_mA": "energy: refresh",
+    "dram.power.reference": "energy: what the currents make of one activation, column or refresh",
+    "dram.power.budget_W": "a warning",
     "pim.lanes": "clocks per column; latency of the multiplications",
     "pim.clock_GHz": "clocks per column; latency of the multiplications",
     "pim.global_buffer_bytes": "chunks of a matrix: vectors sent, partial sums returned",
     "pim.pipeline_stages": "wait for the sums before each result transfer",
     "pim.mac_power_mW": "energy: mac_units",
+    "pim.mac_power_reference": "energy: what the power makes of one multiply-accumulate",
     "pim.routing_factor": "energy: mac_units in table v2",
     "asic.clock_GHz": "exposed ASIC arithmetic",
     "asic.sram_KiB": "whether scores and FFN vectors spill to DRAM",
@@ -73,6 +78,7 @@ DECIDES: Mapping[str, str] = {
     "asic.newton_steps": "depth of softmax and LayerNorm",
     "asic.streaming": "whether GELU, residual and partial sums are exposed",
     "asic.power_mW": "energy: asic",
+    "asic.power_reference": "energy: what the power makes of one operation, and of the idle ASIC",
     "energy.table": "energy: mac_read, mac_units",
     "mapping.reserve_tokens": "rows that K and V take; strides of V",
     "mapping.value_append": "latency and activations of appending V",
@@ -147,22 +153,72 @@ def causes() -> str:
 
 
 def energies() -> str:
-    """The energy formulas."""
-    rows = [(f"`{f.component}`", f.count, f.formula, f.symbols, f.source, f.note) for f in FORMULAS]
-    return table(("component", "count", "pJ per count", "symbols", "source", "note"), rows)
+    """The prices: formula, scale, and what they come to on the shipped device (standby and idle: in a ns)."""
+    config = language_model(load(CONFIG).config)
+    costs = action_costs(config)
+    rows = [
+        (
+            f"`{f.name}`" + (f" of `{f.component}`" if f.part_of else ""),
+            f.count,
+            f.formula,
+            f.scale,
+            f"{float(costs[f.name]):.6g}",
+            f.symbols,
+            f.source,
+            f.note,
+        )
+        for f in FORMULAS
+    ]
+    return table(
+        ("price", "count", "pJ per count at the reference", "times", "shipped", "symbols", "source", "note"), rows
+    )
+
+
+REFERENCES: Mapping[str, str] = {
+    "dram.power.reference": "`dram.power.VDD_V`, `IDD*_mA`; `all_bank_read_factor` (banks)",
+    "pim.mac_power_reference": "`pim.mac_power_mW`",
+    "asic.power_reference": "`asic.power_mW`, and the shares of it in the energy table",
+}
+
+
+def references() -> str:
+    """The devices at which the sources of the prices hold."""
+    loaded = load(CONFIG)
+    values = resolved_dict(loaded.config)
+    rows = []
+    for section, figures in REFERENCES.items():
+        keys = [key for key in loaded.provenance if key.startswith(f"{section}.")]
+        held = [f"{key.removeprefix(f'{section}.')} {loaded.provenance[key].reason}" for key in keys]
+        assert held and all(str(_value(values, key)) in text for key, text in zip(keys, held, strict=True))
+        rows.append((figures, f"`{section}`", "; ".join(held)))
+    return table(("figures", "hold at", "which is, unless configured"), rows)
 
 
 def energy_tables() -> str:
-    """The rows in which the energy tables differ."""
+    """The rows of the energy tables: first those in which they differ."""
     loaded = {name: load_table(name) for name in TABLES}
-    keys = next(iter(loaded.values())).rows
-    rows = [(f"`{key}`", *(f"{t.rows[key].value} ({t.rows[key].source})" for t in loaded.values())) for key in keys]
-    return table(("row", *loaded), rows)
+    first, *others = loaded.values()
+    keys = sorted(first.rows, key=lambda key: all(t.rows[key] == first.rows[key] for t in others))
+    rows = [
+        (
+            f"`{key}`",
+            *(f"{float(t.rows[key].value):g} ({t.rows[key].source})" for t in loaded.values()),
+            first.rows[key].note,
+        )
+        for key in keys
+    ]
+    return table(("row", *loaded, "what it is"), rows)
 
 
 TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "assumptions.md": {"inputs": inputs},
-    "how-it-works.md": {"timings": timings, "causes": causes, "energies": energies, "energy tables": energy_tables},
+    "how-it-works.md": {
+        "timings": timings,
+        "causes": causes,
+        "energies": energies,
+        "references": references,
+        "energy tables": energy_tables,
+    },
 }
 
 

@@ -111,6 +111,8 @@ def timings(draw: st.DrawFn) -> dict[str, Any]:
         "tWR": wr, "tWTRS": wtrs, "tWTRL": round(wtrs + ns("tWTRL - tWTRS", 0, 300), 2), "tCL": ns("tCL", 50, 2500),
         "tCWL": cwl, "tRFC": rfc, "tREFI": round((rfc + reopen + room) * share + 500, 2), "tRFCpb": rfc,
     }  # fmt: skip
+    if draw(st.booleans(), label="a supply limit"):
+        values["tFAWAB"] = draw(st.integers(1, room), label="tFAWAB")
     return {
         "dram.bank_groups": groups,
         "dram.banks_per_group": banks,

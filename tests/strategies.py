@@ -45,7 +45,7 @@ EXTENDED = replace(
 
 def cycles_of(value: int) -> dict[str, int]:
     """Every timing at `value` clocks."""
-    return dict.fromkeys((*TIMINGS, *AIM_TIMINGS, *GDDR6_TIMINGS, "nFAW", "nRFC", "nRFCpb", "nREFI"), value)
+    return dict.fromkeys((*TIMINGS, *AIM_TIMINGS, *GDDR6_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI"), value)
 
 
 def device_of(cycles: dict[str, int], refresh: str = "none", **shape: int) -> Device:
@@ -59,6 +59,7 @@ def devices(draw: st.DrawFn, refresh: st.SearchStrategy[str] | None = None, chan
     """A device of 1 to 16 banks per channel with random timings, with or without the extended table."""
     cycles = {name: draw(st.integers(1, 12), label=name) for name in TIMINGS}
     cycles["nFAW"] = draw(st.integers(1, 50), label="nFAW")
+    cycles["nFAWAB"] = draw(st.one_of(st.just(0), st.integers(1, 50)), label="nFAWAB")
     cycles["nRFC"] = draw(st.integers(1, 60), label="nRFC")
     cycles["nRFCpb"] = draw(st.integers(1, 60), label="nRFCpb")
     cycles["nREFI"] = 1

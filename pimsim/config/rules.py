@@ -158,6 +158,30 @@ def _refresh() -> Iterator[Rule]:
     )
 
 
+def _supply_leaves_time(tFAWAB: Any, refresh: str, *rest: Any) -> bool:
+    return tFAWAB is None or refresh == "none" or bool(tFAWAB <= _between_refreshes(refresh, *rest))
+
+
+def _between_refreshes(refresh: str, tREFI: Any, tRFC: Any, tRFCpb: Any, groups: int, banks: int, *reopen: Any) -> Any:
+    """Time from the end of a refresh in which a row can still be opened and used before the next one, ns."""
+    per_bank = refresh == "per_bank"
+    interval, refreshing = (tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)) if per_bank else (tREFI, tRFC)
+    return interval - refreshing - _reopen(*reopen)
+
+
+def _supply() -> Iterator[Rule]:
+    """An activation that is due after the next refresh would wait for one refresh after the other."""
+    timing = tuple(f"dram.timing.{name}_ns" for name in ("tREFI", "tRFC", "tRFCpb"))
+    yield Rule(
+        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, "dram.bank_groups", "dram.banks_per_group", *_REOPEN),
+        _supply_leaves_time,
+        lambda tFAWAB, *rest: (
+            f"must be at most {show(_between_refreshes(*rest))} ns, not {show(tFAWAB)}: "
+            "else no row is opened between two refreshes"
+        ),
+    )
+
+
 def _current(above: str, below: str, formula: str) -> Rule:
     keys = (f"dram.power.{above}_mA", f"dram.power.{below}_mA")
     return Rule(
@@ -204,7 +228,7 @@ def _steps() -> Iterator[Rule]:
     )
 
 
-RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_currents(), *_model(), *_steps())
+RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_supply(), *_currents(), *_model(), *_steps())
 
 
 def broken(values: Values) -> Iterator[tuple[str, str]]:

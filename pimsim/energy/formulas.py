@@ -62,19 +62,19 @@ FORMULAS: tuple[Formula, ...] = (
         "banks / banks[ref] x column_bytes / column_bytes[ref]",
         "all_bank_read_factor [1, energy table], VDD [V], IDD4R, IDD3N [mA], tCCD [ns]",
         "adjacent",
-        "Every bank of the channel reads one column; the factor says what that costs in single-bank reads for the banks "
-        "of the reference.",
+        "Every bank of the channel reads one column; the factor says what that costs in single-bank reads for the "
+        "banks of the reference.",
     ),
     Formula(
         "mac_units",
         "MACAB commands",
         "P_MAC routing / (units[ref] lanes[ref] clock[ref])",
         "banks x elements of a column",
-        "P_MAC power of the MAC units of the reference [mW], routing [1; 1 unless the table applies pim.routing_factor], "
-        "clock [GHz]",
+        "P_MAC power of the MAC units of the reference [mW], routing [1; 1 unless the table applies "
+        "pim.routing_factor], clock [GHz]",
         "paper",
-        "An energy per multiply-accumulate: the units draw it for each element of a column, the zeros that pad a vector "
-        "included (nothing stops them), and nothing between columns [assumed].",
+        "An energy per multiply-accumulate: the units draw it for each element of a column, the zeros that pad a "
+        "vector included (nothing stops them), and nothing between columns [assumed].",
     ),
     Formula(
         "column_read",
@@ -83,7 +83,7 @@ FORMULAS: tuple[Formula, ...] = (
         "column_bytes / column_bytes[ref]",
         "VDD [V], IDD4R reading without gaps, IDD3N active standby [mA], tCCD [ns]",
         "adjacent",
-        "IDD4R is measured with one column every tCCD[ref]: an energy per byte, however slow the pins and the banks are.",
+        "IDD4R is measured with one column every tCCD[ref]: an energy per byte, however slow pins and banks are.",
     ),
     Formula(
         "column_write",
@@ -109,9 +109,9 @@ FORMULAS: tuple[Formula, ...] = (
         "banks x rows x row_bytes / the same [ref]",
         "VDD [V], IDD5B refreshing all banks without gaps [mA], IDD2N [mA], tRFC [ns]",
         "adjacent",
-        "A refresh restores its share of the channel's rows, however long it takes. No per-bank refresh current is given: "
-        "one REFPB restores one bank's share of the rows of a REFAB, so it is charged that share of its energy, whatever "
-        "tRFCpb is.",
+        "A refresh restores its share of the channel's rows, however long it takes. No per-bank refresh current is "
+        "given: one REFPB restores one bank's share of the rows of a REFAB, so it is charged that share of its "
+        "energy, whatever tRFCpb is.",
     ),
     Formula(
         "standby_active",
@@ -166,8 +166,8 @@ FORMULAS: tuple[Formula, ...] = (
         "3/10 adders + 3/10 multipliers + 4/10 SRAM, each over [ref]; clocked: x clock / clock[ref]",
         "leakage asic_leakage_share, clocked what all shares leave of 1 [1, energy table], P_ASIC [mW], latency [ns]",
         "assumed",
-        "No clock gating is assumed: clock tree and registers of every unit draw their power all the time. It grows with "
-        "the units as the area does (see `proxy.area_mm2`).",
+        "No clock gating is assumed: clock tree and registers of every unit draw their power all the time. It grows "
+        "with the units as the area does (see `proxy.area_mm2`).",
         part_of="asic",
     ),
 )

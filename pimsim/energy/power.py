@@ -7,9 +7,10 @@ before; that of ASIC work is when it may start and the ASIC is free.  Beneath th
 there all the time: the idle power of the ASIC, standby of every channel with its banks open (an
 upper bound), and, unless there is no refresh, one refresh of every channel per interval.
 
-A window is tREFI long, in whole clocks.  The simulation adds up in buckets of tREFI / 64 clocks
-(at least 16), inside of which power counts as constant, and looks at every window of that.  The
-mean over the whole run is a window as well: a shorter run has no other.
+A window is tREFI long, in whole clocks.  The simulation adds up in buckets of the largest power
+of two of clocks that is at most tREFI / 8, inside of which power counts as constant, and looks at
+every window of that.  The mean over the whole run is a window as well: a run that is shorter
+than tREFI has no other.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pimsim.asic.units import Cost
+from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.layout import Work
 
 START = "start"  # the step's input is there
@@ -33,6 +34,13 @@ class Instruction(NamedTuple):
     cost: Cost = Cost()
     clocks: int = 0
     tail: int | None = None
+
+    @property
+    def operations(self) -> tuple[int, int, int]:
+        """Additions, multiplications and bytes of the SRAM on the ASIC."""
+        if self.work is not None:
+            return 0, 0, self.work.buffered * ELEMENT_BYTES
+        return self.cost.adds, self.cost.multiplies, self.cost.sram_bytes
 
 
 @dataclass(frozen=True)

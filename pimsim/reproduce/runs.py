@@ -31,6 +31,16 @@ MIDDLES = tuple((2 * k + 1) * TOKENS // (2 * SAMPLE) + 1 for k in range(SAMPLE))
 
 Changes = tuple[tuple[str, Any], ...]
 
+# What the paper's device may be is also what its currents and powers are of: the key of the reference, by key.
+FOLLOWS: Mapping[str, str] = {
+    **{f"dram.{key}": f"dram.power.reference.{key}" for key in ("rows", "row_bytes")},
+    **{f"dram.timing.{key}_ns": f"dram.power.reference.{key}_ns" for key in ("tRC", "tRAS", "tRFC")},
+    **{
+        f"asic.{key}": f"asic.power_reference.{key}"
+        for key in ("adders", "multipliers", "sram_KiB", "sram_port_bytes")
+    },
+}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -91,6 +101,7 @@ def configure(job: Job) -> Config:
     if "dram.row_bytes" in given and "dram.rows" not in given:  # a bank keeps its size
         dram = _shipped().dram
         given["dram.rows"] = dram.rows * dram.row_bytes // given["dram.row_bytes"]
+    given |= {FOLLOWS[key]: value for key, value in given.items() if key in FOLLOWS}
     return api.language_model(pimsim.load_config(shipped_config(), given))
 
 

@@ -56,11 +56,13 @@ def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     system, workload = summary["system"], summary["workload"]
     energy, energy_unit = _scaled(system["energy_per_token_pJ"], _ENERGY)
     power, power_unit = _scaled(system["average_power_mW"], _POWER)
+    peak, peak_unit = _scaled(system["peak_power_mW"], _POWER)
     figures = [
         _latency(system, workload["batch"]),
         ("throughput", number(system["tokens_per_s"]), "tokens/s"),
         ("energy", energy, f"{energy_unit}/token"),
         ("power", power, power_unit),
+        ("peak power", peak, peak_unit),
         ("row hits", f"{system['row_hit_rate']:.1%}".rstrip("%"), "%"),
         ("bus traffic", number(system["data_movement_reduction"]), "x less than without PIM"),
         ("ASIC arithmetic", f"{100 * system['non_vmm_fraction']:.2f}", "% of latency"),

@@ -48,7 +48,15 @@ def _formula(name: str, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} is compared by its formula, not by a measurement: {model['note']}"
 
 
-CHECKS: tuple[Check, ...] = (_baselines,)
+def _supply(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
+    """More power than the supply gives."""
+    budget, peak = config.dram.power.budget_W, figures["system"]["peak_power_mW"] / 1000
+    if budget is not None and peak > budget:
+        message = f"the busiest refresh interval takes {peak:.6g} W, more than the budget of {budget.normalize():f} W"
+        yield Problem("", 0, 0, "dram.power.budget_W", message)
+
+
+CHECKS: tuple[Check, ...] = (_baselines, _supply)
 
 
 def figure_warnings(config: Config, figures: Mapping[str, Any]) -> tuple[Problem, ...]:

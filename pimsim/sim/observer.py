@@ -22,6 +22,7 @@ class Executed:
     block     the block's number from 0, -1 outside of the blocks
     charged   (from, to): what it added to the latency; charges follow each other without a gap
     busy      (from, to): when it ran; of ASIC work, from its first operand until its last result
+    operations  additions, multiplications and bytes of the SRAM on the ASIC
     """
 
     phase: str
@@ -32,6 +33,7 @@ class Executed:
     block: int
     charged: tuple[int, int]
     busy: tuple[int, int]
+    operations: tuple[int, int, int] = (0, 0, 0)
 
 
 class Observer(Protocol):

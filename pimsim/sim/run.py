@@ -108,18 +108,14 @@ def simulate_step(config: Config, context: int, observers: Sequence[Observer]) -
     return clocks
 
 
-def _watched(
-    plan: Plan, progress: Progress | None, observers: Sequence[Observer], spending: Spending | None
-) -> Tally:
+def _watched(plan: Plan, progress: Progress | None, observers: Sequence[Observer], spending: Spending | None) -> Tally:
     system, buffer = _watch(plan, observers, spending)
     tally = system.run(progress)
     buffer.flush(FOREVER)
     return tally
 
 
-def _watch(
-    plan: Plan, observers: Sequence[Observer], spending: Spending | None = None
-) -> tuple[System, LogBuffer]:
+def _watch(plan: Plan, observers: Sequence[Observer], spending: Spending | None = None) -> tuple[System, LogBuffer]:
     engine = _engine(plan)
     buffer = LogBuffer(engine, observers)
     engine.log_to(buffer.add, min(o.window[0] for o in observers), max(o.window[1] for o in observers))

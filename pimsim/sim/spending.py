@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pimsim.asic.units import Cost
-from pimsim.dram.timing import ELEMENT_BYTES
-from pimsim.mapping.layout import Work
-
 FINE = 1 << 16  # parts of a unit, in which the small actions of the ASIC are given
 
 
@@ -30,8 +26,7 @@ class Spending:
     multiply: int
     sram_byte: int
 
-    def beside(self, work: Work | None, cost: Cost) -> int:
-        """What an instruction spends beside its commands: the ASIC's arithmetic and its SRAM."""
-        if work is not None:
-            return work.buffered * ELEMENT_BYTES * self.sram_byte // FINE
-        return (cost.adds * self.add + cost.multiplies * self.multiply + cost.sram_bytes * self.sram_byte) // FINE
+    def beside(self, operations: tuple[int, int, int]) -> int:
+        """What an instruction spends beside its commands, for its `operations` on the ASIC."""
+        adds, multiplies, sram_bytes = operations
+        return (adds * self.add + multiplies * self.multiply + sram_bytes * self.sram_byte) // FINE

@@ -56,14 +56,14 @@ class Counter:
         """Count `copies` of an instruction; `exposed` clocks of them were outside the channels."""
         self.count += copies
         self.totals += totals
+        adds, multiplies, sram_bytes = instruction.operations
+        self.adds += copies * adds
+        self.multiplies += copies * multiplies
+        self.sram += copies * sram_bytes
         work = instruction.work
         if work is None:
             self.busy += copies * instruction.clocks
-            self.adds += copies * instruction.cost.adds
-            self.multiplies += copies * instruction.cost.multiplies
-            self.sram += copies * instruction.cost.sram_bytes
         else:
-            self.sram += copies * work.buffered * ELEMENT_BYTES
             self.payload += copies * work.payload
             self.macs += copies * work.macs
         if exposed:
@@ -205,6 +205,7 @@ class System:
                     self.block + c,
                     (charged, self.accounted),
                     (max(first, free) if unit else first, end),
+                    instruction.operations,
                 )
             )
             before[:] = self.clock
@@ -219,7 +220,7 @@ class System:
         programs, rows = [NOTHING], 0
         for i, instruction in enumerate(instructions):
             work = instruction.work
-            spends = self.spending.beside(work, instruction.cost) if self.spending else 0
+            spends = self.spending.beside(instruction.operations) if self.spending else 0
             if work is None:
                 tail = -1 if instruction.tail is None else instruction.tail
                 steps.append((ARITHMETIC, instruction.clocks, tail, spends))

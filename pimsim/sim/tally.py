@@ -48,7 +48,7 @@ class OperatorTally:
     open_cycles      clocks with at least one bank open, summed over channels
     asic_busy_cycles DRAM clocks with an ASIC unit at work (hidden or exposed)
     adds, multiplies ASIC arithmetic actions
-    sram_bytes       bytes that the ASIC's SRAM gave or took: operands, results, what goes to and comes from the channels
+    sram_bytes       bytes that the ASIC's SRAM gave or took: operands, results, what the channels get and give
     pin_bytes        bytes on the DRAM pins of all channels (a broadcast counts per channel)
     payload_bytes    those bytes less the padding up to whole columns and bursts
     macs             useful multiply-accumulates in the banks

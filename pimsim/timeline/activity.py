@@ -27,18 +27,25 @@ TRACKS = ("command bus", "data bus", "MAC units", "refresh", "banks open", "any 
 
 @dataclass(frozen=True)
 class Prices:
-    """pJ of one command by name, and per DRAM clock of a channel with and without a bank open, and of the ASIC."""
+    """pJ of one command by name, per DRAM clock of a channel with and without a bank open, and of the ASIC.
+
+    operations  an addition, a multiplication, a byte of the SRAM; idle: the ASIC per DRAM clock
+    """
 
     commands: Mapping[str, Fraction]
     active: Fraction
     precharged: Fraction
-    asic: Fraction
+    operations: tuple[Fraction, Fraction, Fraction]
+    idle: Fraction
 
     @classmethod
     def of(cls, config: Config) -> Prices:
         """The prices of a config's energy table."""
         costs = action_costs(config)
-        return cls(command_costs(config), costs["standby_active"], costs["standby_precharged"], costs["asic"])
+        operations = (costs["asic_add"], costs["asic_multiply"], costs["asic_sram"])
+        return cls(
+            command_costs(config), costs["standby_active"], costs["standby_precharged"], operations, costs["asic_idle"]
+        )
 
 
 class Activity:
@@ -61,6 +68,7 @@ class Activity:
         self._accessed = np.array(weights, np.int64)
         shape = (device.channels, len(TRACKS) + len(commands), 0)
         self._part, self._level = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self._operations: Floats = np.zeros((3, 0))
 
     def add(self, channel: int, clk: Ints, command: Ints, turned: Turned) -> None:
         """Count a channel's commands, and what they did to its banks."""
@@ -81,6 +89,19 @@ class Activity:
         self._add_edges(channel, "any bank open", np.array(turned.closed, np.int64), -1)
         misses = np.array([m for m in turned.misses if self.low <= m[0] < self.high], np.int64).reshape(-1, 2)
         self._add_counts(channel, "misses", misses[:, 0], misses[:, 1])
+
+    def add_operations(self, begin: int, end: int, operations: tuple[int, int, int]) -> None:
+        """Spread what an instruction does on the ASIC evenly over the clocks that it takes (one at least)."""
+        end = max(end, begin + 1)
+        low, high = max(begin, self.low), min(end, self.high)
+        if low >= high or not any(operations):
+            return
+        self._reach(high)
+        first, last = (low - self.low) // self.width, (high - 1 - self.low) // self.width
+        edges = np.clip(self.low + self.width * np.arange(first, last + 2), low, high)
+        clocks = edges[1:] - edges[:-1]
+        for kind, count in enumerate(operations):
+            self._operations[kind, first : last + 1] += clocks * (count / (end - begin))
 
     def clocks(self, channel: int, track: str | int) -> Ints:
         """Busy clocks, or the count, in each bucket; track: one of TRACKS or a command's number."""
@@ -108,7 +129,9 @@ class Activity:
 
     def asic_W(self, prices: Prices) -> Floats:
         """Mean power of the ASIC in each bucket."""
-        return self._in_watts(float(prices.asic) * self._lasted())
+        operations: Floats = np.array([float(price) for price in prices.operations])
+        energy: Floats = operations @ self._operations[:, : len(self.edges) - 1]
+        return self._in_watts(energy + float(prices.idle) * self._lasted())
 
     def _in_watts(self, energy_pJ: Floats) -> Floats:
         """pJ in each bucket as W: pJ / ns / 1000."""
@@ -154,3 +177,4 @@ class Activity:
         if needed > have:
             more = ((0, 0), (0, 0), (0, max(needed, 2 * have) - have))
             self._part, self._level = np.pad(self._part, more), np.pad(self._level, more)
+            self._operations = np.pad(self._operations, more[1:])

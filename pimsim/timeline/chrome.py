@@ -143,7 +143,7 @@ class ChromeTimeline(Recorder):
 
     def _write_counters(self) -> None:
         activity = self.activity
-        total = activity.asic_W(self._prices)
+        total = asic = activity.asic_W(self._prices)
         for channel in range(self.device.channels):
             power = activity.power_W(channel, self._prices)
             total = total + power
@@ -151,6 +151,7 @@ class ChromeTimeline(Recorder):
             accesses, misses = (activity.clocks(channel, track) for track in ("accesses", "misses"))
             hits = 100 * (accesses - misses) / np.maximum(accesses, 1)
             self._write_counter(CHANNEL + channel, "row hits (% of column accesses)", "%", hits)
+        self._write_counter(CONTROLLER, "ASIC power (W)", "W", asic)
         self._write_counter(CONTROLLER, "power (W)", "W", total)
 
     def _write_counter(self, process: int, name: str, unit: str, values: Iterable[float]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from pimsim.dram.engine import FOREVER, Ints
 from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
+from pimsim.sim.observer import Executed
 from pimsim.timeline.activity import Activity
 from pimsim.timeline.banks import Banks, Turned
 from pimsim.timeline.watcher import Watcher
@@ -19,6 +20,11 @@ class Recorder(Watcher):
         super().__init__(device, span, most)
         self.activity = Activity(device, span)
         self._banks = [Banks(device) for _ in range(device.channels)]
+
+    def execute(self, executed: Executed) -> None:
+        """Count what an instruction does on the ASIC."""
+        super().execute(executed)
+        self.activity.add_operations(*executed.busy, executed.operations)
 
     def take(self, channel: int, clk: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Count a channel's commands."""

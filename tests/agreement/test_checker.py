@@ -99,7 +99,7 @@ def timing_violations(device: Device, commands: list[Issued]) -> list[Violation]
 SMALL = {
     "nRCDRD": 12, "nRCDWR": 11, "nRP": 12, "nRAS": 28, "nRC": 40, "nCCDS": 1, "nCCDL": 2, "nRRDS": 6, "nRRDL": 7,
     "nFAW": 27, "nRTP": 2, "nWR": 12, "nWTRS": 4, "nWTRL": 5, "nCL": 12, "nCWL": 3, "nRFC": 100, "nRFCpb": 40,
-    "nREFI": 700, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6,
+    "nREFI": 700, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6, "nFAWAB": 0,
 }  # fmt: skip
 
 
@@ -373,6 +373,14 @@ def test_fifth_activation_within_tFAW_is_found() -> None:
     commands = [Issued(clk, "ACT", bank, 5) for clk, bank in ((0, 0), (6, 2), (12, 4), (18, 6), (26, 1))]
     found = check(log_of(device, commands), device)
     assert [v.rule for v in found] == ["tFAW, 4 commands back: ACT -> ACT needs 27 clocks, got 26"]
+
+
+def test_an_all_bank_activation_beyond_the_supply_is_found() -> None:
+    device = make_device("none")
+    device = replace(device, cycles={**device.cycles, "nFAWAB": 60})
+    for clk, wanted in ((60, []), (59, ["tFAWAB: ACTAB -> ACTAB needs 60 clocks, got 59"])):
+        commands = [Issued(0, "ACTAB", -1, 5), Issued(28, "PREAB"), Issued(clk, "ACTAB", -1, 6)]
+        assert [v.rule for v in check(log_of(device, commands), device)] == wanted
 
 
 def test_empty_log_breaks_no_rule(device: Device) -> None:

@@ -20,7 +20,7 @@ from tests.strategies import device_of, devices, workloads
 CYCLES = {
     "nRCDRD": 10, "nRCDWR": 9, "nRP": 8, "nRAS": 20, "nRC": 28, "nCCDS": 1, "nCCDL": 2, "nRRDS": 3, "nRRDL": 4,
     "nFAW": 16, "nRTP": 2, "nWR": 6, "nWTRS": 3, "nWTRL": 4, "nCL": 12, "nCWL": 5, "nRFC": 50, "nRFCpb": 30,
-    "nREFI": 500, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6,
+    "nREFI": 500, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6, "nFAWAB": 0,
 }  # fmt: skip
 RD, WR, MACAB, WRGB, RDMAC = (STANDARD.index(name) for name in ("RD", "WR", "MACAB", "WRGB", "RDMAC"))
 

@@ -18,7 +18,7 @@ from tests.strategies import device_of
 CYCLES = {
     "nRCDRD": 14, "nRCDWR": 11, "nRP": 13, "nRAS": 29, "nRC": 45, "nCCDS": 2, "nCCDL": 3, "nRRDS": 5, "nRRDL": 7,
     "nFAW": 31, "nRTP": 4, "nWR": 15, "nWTRS": 6, "nWTRL": 8, "nCL": 17, "nCWL": 9, "nRFC": 110, "nRFCpb": 60,
-    "nREFI": 2000, "nBL": 2, "nBLRES": 2, "nMAC": 3, "nDRAIN": 6,
+    "nREFI": 2000, "nBL": 2, "nBLRES": 2, "nMAC": 3, "nDRAIN": 6, "nFAWAB": 0,
 }  # fmt: skip
 
 
@@ -112,6 +112,25 @@ def test_all_bank_activation_is_exempt_from_tFAW(channel: Channel) -> None:
     channel.issue("ACTAB", 163, row=5)
     channel.issue("PREAB", 192)
     assert channel.earliest("ACT", 0) == 208  # tRC after ACTAB
+
+
+@pytest.mark.parametrize("limit", [46, 124])
+def test_a_supply_limit_spaces_activations_after_an_all_bank_activation(limit: int) -> None:
+    channel = Channel(device_of({**CYCLES, "nFAWAB": limit}))
+    channel.issue("ACTAB", 100, row=5)
+    channel.issue("PREAB", 129)
+    assert channel.earliest("ACTAB") == channel.earliest("ACT", 3) == 100 + limit
+    with pytest.raises(ProtocolError, match=f"nFAWAB .* allows clock {100 + limit}"):
+        channel.issue("ACTAB", 99 + limit, row=6)
+    channel.issue("ACTAB", 100 + limit, row=6)
+
+
+def test_a_supply_limit_lets_single_activations_be(channel: Channel) -> None:
+    limited = Channel(device_of({**CYCLES, "nFAWAB": 124}))
+    for device in (channel, limited):
+        device.issue("ACT", 100, 0, row=5)
+        device.issue("PRE", 129, 0)
+    assert channel.earliest("ACTAB") == limited.earliest("ACTAB") == 145
 
 
 def test_reads_follow_at_tCCDL_in_a_bank_group_and_tCCDS_in_others(channel: Channel) -> None:

@@ -17,7 +17,8 @@ from tests.result_samples import small_config
 def test_every_row_names_unit_source_and_note(name: str) -> None:
     table = load_table(name)
     assert table.name == name
-    assert set(table.rows) == {"all_bank_read_factor", "mac_routing_applied"}
+    own = {"all_bank_read_factor", "mac_routing_applied"}
+    assert own <= set(table.rows) and all(name.startswith("asic_") for name in set(table.rows) - own)
     for row in table.rows.values():
         assert row.unit and row.note and row.source in SOURCES
 
@@ -32,7 +33,7 @@ def test_an_unknown_table_is_refused_with_the_nearest_name() -> None:
         load_table("v22")
 
 
-@pytest.mark.parametrize("key", ["all_bank_read_factor", "mac_routing_applied"])
+@pytest.mark.parametrize("key", [*load_table("v2").rows])
 def test_a_missing_row_is_refused_by_name(key: str) -> None:
     table = load_table("v2")
     lacking = replace(table, rows={name: row for name, row in table.rows.items() if name != key})
@@ -45,3 +46,15 @@ def test_a_negative_row_is_refused_by_name() -> None:
     negative = replace(table.rows["all_bank_read_factor"], value=Fraction(-1))
     with pytest.raises(InputError, match="energy.table.all_bank_read_factor"):
         action_costs(small_config(), replace(table, rows={**table.rows, "all_bank_read_factor": negative}))
+
+
+def test_shares_of_one_whole_are_refused_where_they_are_more() -> None:
+    table = load_table("v2")
+    most = replace(table.rows["asic_leakage_share"], value=Fraction(95, 100))
+    with pytest.raises(InputError, match=r"asic_leakage_share: .* is 1.0045, more than 1"):
+        action_costs(small_config(), replace(table, rows={**table.rows, "asic_leakage_share": most}))
+
+
+def test_both_tables_split_the_asic_alike() -> None:
+    first, second = (load_table(name).rows for name in TABLES)
+    assert {key for key in first if first[key] != second[key]} == {"all_bank_read_factor", "mac_routing_applied"}
