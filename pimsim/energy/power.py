@@ -9,8 +9,8 @@ upper bound), and, unless there is no refresh, one refresh of every channel per 
 
 A window is tREFI long, in whole clocks.  The simulation adds up in buckets of the largest power
 of two of clocks that is at most tREFI / 8, inside of which power counts as constant, and looks at
-every window of that.  The mean over the whole run is a window as well: a run that is shorter
-than tREFI has no other.
+every window of that.  The mean over the whole run counts as well, so the peak is never below it;
+of a run that is not longer than tREFI there is nothing else.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ def spending(config: Config) -> Spending:
 def peak_power_mW(config: Config, tally: Tally, energy: EnergyBreakdown) -> float:
     """The largest mean power over one refresh interval, or over the whole run if that is more; mW."""
     device = resolve(config.dram, config.pim)
-    ns = Fraction(device.tCK_ps, 1000)
-    laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(config, device))
-    peak = laid_out / (device.cycles["nREFI"] * ns) + background_mW(config, energy.action_pJ)
+    ns, window = Fraction(device.tCK_ps, 1000), device.cycles["nREFI"]
     mean = sum(energy.exact().values()) / (tally.cycles * ns) if tally.cycles else Fraction(0)
-    return float(max(peak, mean))
+    if tally.cycles <= window:
+        return float(mean)
+    laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(config, device))
+    return float(max(laid_out / (window * ns) + background_mW(config, energy.action_pJ), mean))
 
 
 def background_mW(config: Config, costs: Mapping[str, Fraction]) -> Fraction:

@@ -36,8 +36,7 @@ FOLLOWS: Mapping[str, str] = {
     **{f"dram.{key}": f"dram.power.reference.{key}" for key in ("rows", "row_bytes")},
     **{f"dram.timing.{key}_ns": f"dram.power.reference.{key}_ns" for key in ("tRC", "tRAS", "tRFC")},
     **{
-        f"asic.{key}": f"asic.power_reference.{key}"
-        for key in ("adders", "multipliers", "sram_KiB", "sram_port_bytes")
+        f"asic.{key}": f"asic.power_reference.{key}" for key in ("adders", "multipliers", "sram_KiB", "sram_port_bytes")
     },
 }
 
