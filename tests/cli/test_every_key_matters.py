@@ -44,7 +44,7 @@ SPECIAL: Mapping[str, Change] = {
     "dram.standard": Change("ddr5"),  # refused: unknown
     # rules between keys: room for twice the value
     "dram.timing.tRAS_ns": Change(56, {"dram.timing.tRC_ns": 68}),
-    "dram.timing.tCCDS_ns": Change(2, {"dram.timing.tCCDL_ns": 2}),
+    "dram.timing.tCCDS_ns": Change(20, {"dram.timing.tCCDL_ns": 20}),  # above tRRDS, at which V is appended
     "dram.timing.tRRDS_ns": Change(12, {"dram.timing.tRRDL_ns": 12, "dram.timing.tFAW_ns": 24}),
     "dram.timing.tRP_ns": Change(24, {"dram.timing.tRC_ns": 52}),
     # a column takes the pins one clock already
