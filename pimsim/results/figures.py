@@ -14,7 +14,7 @@ from pimsim.asic import units
 from pimsim.config.schema import Config
 from pimsim.config.standards import CONFIGS
 from pimsim.dram.timing import STANDARDS
-from pimsim.energy.formulas import COMPONENTS
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.sim.tally import DEVICE_CAUSES
 
@@ -72,6 +72,7 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
     return {
         "latency_breakdown_ns": (*DEVICE_CAUSES, *sorted({*units.KINDS, *units.KINDS_OF_WAYS})),
         "energy_breakdown_pJ": COMPONENTS,
+        "asic_energy_pJ": ASIC_PARTS,
         "commands": tuple(dict.fromkeys(command.name for device in devices for command in device.commands)),
     }
 
