@@ -17,6 +17,7 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
 from pimsim.energy.model import action_costs
 from pimsim.energy.power import spending
+from pimsim.energy.reference import reference_warnings
 from pimsim.errors import InputError, Problem
 from pimsim.mapping.plan import compile_plan
 from pimsim.mapping.routing import routing_of
@@ -68,7 +69,7 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
 
 
 # Each says what it finds odd before a simulation; `results.warnings` has those that need its figures.
-_WARNERS: tuple[Callable[[Config], Iterable[Problem]], ...] = (trace_warnings, position_warnings)
+_WARNERS: tuple[Callable[[Config], Iterable[Problem]], ...] = (trace_warnings, position_warnings, reference_warnings)
 
 
 def warnings(config: AnyConfig) -> tuple[Problem, ...]:

@@ -64,6 +64,11 @@ class Cost:
     multiplies: int = 0
     sram_bytes: int = 0
 
+    @cached_property
+    def operations(self) -> tuple[int, int, int]:
+        """Additions, multiplications and bytes of the SRAM."""
+        return self.adds, self.multiplies, self.sram_bytes
+
 
 @dataclass(frozen=True)
 class Units:

@@ -222,7 +222,7 @@ OUTCOMES = 1 << 22  # words: 32 MiB, as far as they are used
 
 
 # Buckets of the meter: a window has at least so many, and it keeps so many, a power of 2.
-WINDOW_BUCKETS, METER_BUCKETS = 8, 1 << 12
+WINDOW_BUCKETS, METER_BUCKETS = 4, 1 << 12
 
 
 def new_meter(commands: int, window: int = 0, costs: Sequence[int] = ()) -> Ints:

@@ -8,7 +8,7 @@ there all the time: the idle power of the ASIC, standby of every channel with it
 upper bound), and, unless there is no refresh, one refresh of every channel per interval.
 
 A window is tREFI long, in whole clocks.  The simulation adds up in buckets of the largest power
-of two of clocks that is at most tREFI / 8, inside of which power counts as constant, and looks at
+of two of clocks that is at most tREFI / 4, inside of which power counts as constant, and looks at
 every window of that.  The mean over the whole run counts as well, so the peak is never below it;
 of a run that is not longer than tREFI there is nothing else.
 """

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pimsim.asic.units import Cost
-from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.layout import Work
 
 START = "start"  # the step's input is there
@@ -38,9 +37,7 @@ class Instruction(NamedTuple):
     @property
     def operations(self) -> tuple[int, int, int]:
         """Additions, multiplications and bytes of the SRAM on the ASIC."""
-        if self.work is not None:
-            return 0, 0, self.work.buffered * ELEMENT_BYTES
-        return self.cost.adds, self.cost.multiplies, self.cost.sram_bytes
+        return (self.work or self.cost).operations
 
 
 @dataclass(frozen=True)

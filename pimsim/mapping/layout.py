@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram.program import Program, Request, bank_order, close, loop, open_row, program, run, scatter
-from pimsim.dram.timing import Device
+from pimsim.dram.timing import ELEMENT_BYTES, Device
 
 Spans = NDArray[np.int64]
 
@@ -103,6 +103,11 @@ class Work:
     macs: int = 0
     results: int = 0
     buffered: int = 0
+
+    @property
+    def operations(self) -> tuple[int, int, int]:
+        """On the ASIC, as `Cost.operations`: its SRAM gives what is sent and takes what comes back."""
+        return 0, 0, self.buffered * ELEMENT_BYTES
 
 
 def ceil_div(a: int, b: int) -> int:
