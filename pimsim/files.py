@@ -163,11 +163,14 @@ class JsonError(ValueError):
         self.offset = offset
 
 
-def json_value(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None, finite: bool = True) -> Any:
-    """The value of a JSON text, by default with finite numbers only; JsonError, and nothing else, if it is none."""
-    number = _finite if finite else float
+def json_value(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None, strict: bool = True) -> Any:
+    """The value of a JSON text; JsonError, and nothing else, if it is none.
+
+    strict: numbers are finite, and texts are Unicode.
+    """
+    number = _finite if strict else float
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
+        value = json.loads(text, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
     except json.JSONDecodeError as error:
         raise JsonError(f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.pos) from None
     except RecursionError:
@@ -177,13 +180,20 @@ def json_value(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None =
     except ValueError:  # Python refuses to convert thousands of digits
         digits = max(re.finditer("[0-9]+", text), key=lambda found: found.end() - found.start())
         raise JsonError("a number with too many digits", digits.start()) from None
+    escape = text.lower().find("\\ud") if strict else -1
+    if escape >= 0:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise JsonError("half a surrogate pair, which no text may have", escape) from None
+    return value
 
 
 def parse_json(data: bytes, path: Named) -> Any:
     """The value in a JSON file of another program's (Python's write Infinity); InputError with the place."""
     text = decoded(data, path)
     try:
-        return json_value(text, finite=False)
+        return json_value(text, strict=False)
     except JsonError as error:
         line, column = text.count("\n", 0, error.offset) + 1, error.offset - text.rfind("\n", 0, error.offset)
         message = f"is {error}" if str(error).startswith("not") else str(error)

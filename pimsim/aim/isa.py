@@ -24,6 +24,7 @@ MAX_REGISTER = 1 << 31
 MAX_PROBLEMS = 100
 MAX_DIGITS = 20  # of a number: no limit has as many, and Python refuses to read thousands
 MOST_INSTRUCTIONS = 2_000_000  # that are held at once
+MOST_LINES = 5_000_000  # with comments and blank ones
 LONGEST_LINE = 1 << 16  # bytes of a line, comments included
 MAX_SHOWN = 60  # characters of a wrong word that a message repeats
 _WORD = re.compile(r"[^ \t\r\n]+")
@@ -124,8 +125,13 @@ def parse(text: str | Iterable[str], device: Device, file: str = "") -> list[Ins
             what = f"more than {MOST_INSTRUCTIONS:,} instructions, too many to hold; split the program at its SYNCs"
             problems.add(Problem(file, line, 1, "", what))
             raise InputError(problems.listed())
+        if line > MOST_LINES:
+            problems.add(Problem(file, line, 1, "", f"more than {MOST_LINES:,} lines"))
+            raise InputError(problems.listed())
         if content in known:
             program.append(known[content])
+            continue
+        if content.startswith("#"):
             continue
         tokens = [(match.start() + 1, match.group()) for match in _WORD.finditer(content)]
         if not tokens or tokens[0][1].startswith("#"):

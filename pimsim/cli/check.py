@@ -34,9 +34,10 @@ def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     violations = checker.check(log, device)
     for violation in violations[:_SHOWN]:
         say(f"{commands}: {violation}")
-    if len(violations) > _SHOWN:
-        say(f"... and {len(violations) - _SHOWN:,} more")
-    say(f"{len(log):,} commands checked, {_count(len(violations))}")
+    found = len(violations) + violations.more
+    if found > _SHOWN:
+        say(f"... and {found - _SHOWN:,} more")
+    say(f"{len(log):,} commands checked, {_count(found)}")
     return Exit.CHECK_FAILED if violations else Exit.DONE
 
 

@@ -27,6 +27,7 @@ Bools = NDArray[np.bool_]
 
 EVERY = -1  # in place of a bank or bank group: the command shares all
 NEITHER = -2  # it shares none
+MOST_OF_A_RULE = 10_000  # violations on one channel that are listed
 UNKNOWN = -1  # in place of the clock of an earlier command: none is to blame
 
 
@@ -50,8 +51,16 @@ class Violation:
         return f"line {self.line}: clock {self.clk}, channel {self.channel}, {self.command}: {self.rule}{since}"
 
 
-def check(log: CommandLog, device: Device) -> list[Violation]:
+class Violations(list[Violation]):
+    """The violations of a log, in its order; `more`: how many are not listed, none of them the first of a rule."""
+
+    more: int = 0
+
+
+def check(log: CommandLog, device: Device) -> Violations:
     """Everything in `log` that `device` does not allow, in the order of the log.
+
+    Of one rule on one channel the first MOST_OF_A_RULE are listed, and the others counted.
 
     Commands that the device does not have, or at addresses that it does not have, are
     reported and otherwise left out.
@@ -63,7 +72,9 @@ def check(log: CommandLog, device: Device) -> list[Violation]:
         rows = np.flatnonzero(legal & (log.channel == channel))
         if rows.size:
             _check_channel(report, _View(log, rows, device), device)
-    return sorted(report.violations)
+    violations = Violations(sorted(report.violations))
+    violations.more = report.more
+    return violations
 
 
 class _Report:
@@ -73,6 +84,7 @@ class _Report:
         self.log = log
         self.names = [command.name for command in standard.commands]
         self.violations: list[Violation] = []
+        self.more = 0
 
     def add(self, row: int, rule: str, earlier: int = UNKNOWN) -> None:
         number = int(self.log.command[row])
@@ -80,8 +92,14 @@ class _Report:
         clk, channel = int(self.log.clk[row]), int(self.log.channel[row])
         self.violations.append(Violation(row + 1 + HEADER_LINES, clk, channel, name, rule, int(earlier)))
 
+    def first(self, found: Ints) -> list[int]:
+        """The first of what one rule found; the others are counted only."""
+        self.more += max(0, found.size - MOST_OF_A_RULE)
+        first: list[int] = found[:MOST_OF_A_RULE].tolist()
+        return first
+
     def add_all(self, rows: Ints, rule: str) -> None:
-        for row in rows.tolist():
+        for row in self.first(rows):
             self.add(row, rule)
 
 
@@ -122,7 +140,7 @@ def _check_order(report: _Report) -> None:
     clk, channel = report.log.clk, report.log.channel
     report.add_all(np.flatnonzero(clk < 0), "clocks count from 0")
     back = (clk[1:] < clk[:-1]) | ((clk[1:] == clk[:-1]) & (channel[1:] < channel[:-1]))
-    for row in (np.flatnonzero(back) + 1).tolist():
+    for row in report.first(np.flatnonzero(back) + 1):
         report.add(row, "not in order of clk, then channel", clk[row - 1])
 
 
@@ -183,7 +201,7 @@ def _check_constraint(report: _Report, view: _View, device: Device, constraint: 
     binding = _latest(before, node[before], after, node[after], constraint.window)
     after, binding = after[binding >= 0], binding[binding >= 0]
     distance = view.clk[after] - view.clk[binding]
-    for k in np.flatnonzero(distance < latency).tolist():
+    for k in report.first(np.flatnonzero(distance < latency)):
         names = [report.names[view.command[position]] for position in (binding[k], after[k])]
         rule = f"{_rule_name(constraint)}: {' -> '.join(names)} needs {latency} clocks, got {distance[k]}"
         report.add(int(view.rows[after[k]]), rule, view.clk[binding[k]])
@@ -230,7 +248,7 @@ def _check_states(report: _Report, view: _View, device: Device) -> None:
     one = view.bank[at] >= 0
     lowest = np.where(one, states[since, view.bank[at]], states.min(axis=1)[since])
     highest = np.where(one, lowest, states.max(axis=1)[since])
-    for k in np.flatnonzero((lowest != needed) | (highest != needed)).tolist():
+    for k in report.first(np.flatnonzero((lowest != needed) | (highest != needed))):
         banks = [int(view.bank[at[k]])] if one[k] else range(device.banks)
         bank = next(b for b in banks if states[since[k], b] != needed[k])
         name = commands[view.command[at[k]]].name
@@ -265,7 +283,7 @@ def _check_modes(report: _Report, view: _View, device: Device) -> None:
     mode = (np.cumsum(switched) - switched) % 2
     for position, name in enumerate(modes):
         fits = _commands(device.standard, lambda c, name=name: c.mode == name)[view.command]  # type: ignore[misc]
-        for k in np.flatnonzero(fits & (mode != position)).tolist():
+        for k in report.first(np.flatnonzero(fits & (mode != position))):
             switches = np.flatnonzero(switched[:k])
             since = int(view.clk[switches[-1]]) if switches.size else UNKNOWN
             rule = f"{report.names[view.command[k]]} needs {name} mode, but it is {modes[1 - position]} mode"
@@ -290,7 +308,7 @@ def _check_refresh(report: _Report, view: _View, device: Device) -> None:
     _check_punctual(report, view, device, refreshes, due[:-1])
     if device.refresh == "per_bank":
         turn = np.arange(refreshes.size) % device.banks
-        for k in np.flatnonzero(view.bank[refreshes] != turn).tolist():
+        for k in report.first(np.flatnonzero(view.bank[refreshes] != turn)):
             report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1} is bank {turn[k]}'s turn")
 
 
@@ -302,7 +320,7 @@ def _check_overdue(report: _Report, view: _View, device: Device, wanted: str, re
         free = (view.bank[held] >= 0) & (view.bank[held] != number % device.banks)
         held, number = held[~free], number[~free]
     next_due = due[number]
-    for k in np.flatnonzero(view.clk[held] >= next_due).tolist():
+    for k in report.first(np.flatnonzero(view.clk[held] >= next_due)):
         report.add(int(view.rows[held[k]]), f"{wanted} was due at clock {next_due[k]} and goes first")
 
 
@@ -323,7 +341,7 @@ def _check_punctual(report: _Report, view: _View, device: Device, refreshes: Int
     previous = np.concatenate([[0], clk[:-1]])
     waits = 4 if device.refresh == "per_bank" else 2
     latest = np.maximum(due, previous) + waits * max(longest, 0)
-    for k in np.flatnonzero(clk < due).tolist():
+    for k in report.first(np.flatnonzero(clk < due)):
         report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1} is due at clock {due[k]}, not before")
-    for k in np.flatnonzero(clk > latest).tolist():
+    for k in report.first(np.flatnonzero(clk > latest)):
         report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1}, due at clock {due[k]}, comes too late")

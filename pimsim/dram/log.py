@@ -21,6 +21,7 @@ from pimsim.dram.log_csv import (
     HEADER_LINES,
     MAX_PROBLEMS,
     Ints,
+    compact,
     format_block,
     locate_problems,
     parse_block,
@@ -37,14 +38,14 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 FOREVER = 1 << 60  # no end of a window
 BLOCK_BYTES = 1 << 22
 BLOCK_ROWS = 1 << 16
-MOST_ROWS = 20_000_000  # of a log that is read: about 1.2 GB, and as much again to check it
+MOST_ROWS = 30_000_000  # of a log that is read: about 0.7 GB, and as much again to check it
 LONGEST_LINE = 1000  # bytes; seven numbers of 18 digits have 140
 _UNREADABLE, _UNWRITABLE = "cannot read the command log", "cannot write the command log"
 
 
 @dataclass
 class CommandLog:
-    """A command log by column, each an int64 array; command counts into the standard's table.
+    """A command log by column, each an array of integers; command counts into the standard's table.
 
     Bank groups count within the channel and banks within their group.
     """
@@ -107,7 +108,7 @@ def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints
             if columns is None:
                 problems += locate_problems(name, block, line, names)
             else:
-                parts.append(columns)
+                parts.append([compact(values) for values in columns])
             line += block.count(b"\n")
             if len(problems) >= MAX_PROBLEMS:
                 break

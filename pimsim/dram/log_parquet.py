@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pimsim.dram.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, value_problem
+from pimsim.dram.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, compact, value_problem
 from pimsim.errors import InputError, Problem
 
 
@@ -44,11 +44,11 @@ def _read(pyarrow: Any, parquet: Any, file: str, names: list[str], most_rows: in
             problems.append(_wrong_kind(file, name, kind))
     if problems:
         raise InputError(problems)
-    parts: list[list[Ints]] = [[np.empty(0, np.int64)] for _ in COLUMNS]
+    parts: list[list[Ints]] = [[np.empty(0, np.int16)] for _ in COLUMNS]
     rows = 0
     for batch in parquet.iter_batches(1 << 16):
         for part, column, name in zip(parts, batch.columns, COLUMNS, strict=True):
-            part.append(_column(pyarrow, column, name, file, names, rows, problems))
+            part.append(compact(_column(pyarrow, column, name, file, names, rows, problems)))
         rows += batch.num_rows
         if len(problems) >= MAX_PROBLEMS:
             break

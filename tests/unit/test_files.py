@@ -82,13 +82,18 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
         ("[" * 100_000, "is nested too deeply"),
         ("[1, 1e999]", "1e999 is not a finite number"),
         ("[NaN]", "NaN is not a finite number"),
+        ('["\\ud83d\\ude00", "\\ud800"]', "half a surrogate pair, which no text may have"),
     ],
-    ids=["cut off", "digits", "deep", "infinite", "NaN"],
+    ids=["cut off", "digits", "deep", "infinite", "NaN", "surrogate"],
 )
 def test_json_is_a_value_or_a_json_error(text: str, why: str) -> None:
     with pytest.raises(files.JsonError) as error:
         files.json_value(text)
     assert str(error.value) == why
+
+
+def test_json_of_other_programs_may_have_infinity() -> None:
+    assert files.parse_json(b'[Infinity, "\\ud83d\\ude00"]', "x") == [float("inf"), "\U0001f600"]
 
 
 # -- writing --------------------------------------------------------------------------
