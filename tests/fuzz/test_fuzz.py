@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.examples import TIMES, examples
+
 _FILE = Path(__file__).parents[2] / "bench" / "fuzz.py"
 NEEDS = {"parquet": "pyarrow", "chakra": "google.protobuf"}
 KINDS = ("configuration", "trace", "program", "log", "parquet", "profile", "chakra")
-MUTATIONS = 40
+MUTATIONS = examples(40)
+SEED = time.time_ns() if TIMES else 13
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def test_mutated_files_are_accepted_or_refused(
     if kind in NEEDS:
         pytest.importorskip(NEEDS[kind])
     monkeypatch.chdir(tmp_path)
-    counts, failures = fuzz.fuzz(kind, MUTATIONS, 13, tmp_path)
+    counts, failures = fuzz.fuzz(kind, MUTATIONS, SEED, tmp_path)
     assert not failures, failures[0]
     assert counts["refused"] > MUTATIONS // 2
 
