@@ -49,6 +49,8 @@ DECIDES: Mapping[str, str] = {
     "dram.timing.tCWL_ns": "input transfer: latency of the first column of a vector",
     "dram.timing.tRFC_ns": "refresh, with tREFI",
     "dram.timing.tRFCpb_ns": "refresh per bank (not in the shipped configuration)",
+    "dram.timing.tRREFD_ns": "refresh per bank (not in the shipped configuration)",
+    "dram.timing.tPPD_ns": "precharges of appended values",
     "dram.timing.tREFI_ns": "refresh, with tRFC",
     "dram.io.pins": "input and result transfer",
     "dram.io.data_rate_Gbps": "input and result transfer",

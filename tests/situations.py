@@ -72,6 +72,25 @@ def stretched(situation: Situation) -> Device:
         longer = replace(device, cycles={**device.cycles, name: LONG})
         if longer.latency(situation.constraint) > short:
             device, short = longer, longer.latency(situation.constraint)
+    return _relaxed(device, situation)
+
+
+def _relaxed(device: Device, situation: Situation) -> Device:
+    """The device with what else holds back the situation's two commands as short as it can be."""
+
+    def others(tried: Device) -> int:
+        rows = (
+            c
+            for c in tried.standard.constraints
+            if c != situation.constraint and situation.preceding in c.preceding and situation.following in c.following
+        )
+        return max((tried.latency(c) for c in rows), default=0)
+
+    wanted = device.latency(situation.constraint)
+    for name in device.cycles:
+        longer = replace(device, cycles={**device.cycles, name: LONG})
+        if others(device) >= wanted == longer.latency(situation.constraint) and others(longer) < others(device):
+            device = longer
     return device
 
 
@@ -105,6 +124,8 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     if first.name == situation.standard.roles.switch_mode:
         stage.prepare(then, situation.bank)
         stage.leave_mode(then.mode)
+    elif not first.mode:
+        stage.enter_mode(then.mode)
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
         stage.open_banks(set(stage.channel.addressed(first, 0)))

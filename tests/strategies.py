@@ -20,13 +20,12 @@ from pimsim.dram.timing import Device
 REFRESH_MODES = ("all_bank", "per_bank", "none")
 TIMINGS = (
     "nRCDRD", "nRCDWR", "nRP", "nRAS", "nRC", "nCCDS", "nCCDL", "nRRDS", "nRRDL", "nRTP", "nWR", "nWTRS", "nWTRL",
-    "nCL", "nCWL", "nBL", "nBLRES", "nMAC", "nDRAIN",
+    "nCL", "nCWL", "nBL", "nBLRES", "nMAC", "nDRAIN", "nRREFD", "nPPD",
 )  # fmt: skip
 AIM_TIMINGS = (
     "nRCDRDMAC", "nRCDEWMUL", "nRCDRDAF", "nRCDRDCP", "nRCDWRCP", "nCLREG", "nCWLREG", "nCWLGB", "nWPRE", "nMODCH",
     "nMACDRAIN", "nAF",
 )  # fmt: skip
-GDDR6_TIMINGS = ("nRREFD", "nPPD")
 ROWS = 64
 
 # What the table language allows and gddr6-pim does not use: a window over column commands,
@@ -45,7 +44,7 @@ EXTENDED = replace(
 
 def cycles_of(value: int) -> dict[str, int]:
     """Every timing at `value` clocks."""
-    return dict.fromkeys((*TIMINGS, *AIM_TIMINGS, *GDDR6_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI"), value)
+    return dict.fromkeys((*TIMINGS, *AIM_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI"), value)
 
 
 def device_of(cycles: dict[str, int], refresh: str = "none", **shape: int) -> Device:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
 
@@ -116,12 +117,30 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
     return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + _reopen(*reopen)
 
 
-def _per_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, *rest: Any) -> bool:
-    standard, groups, banks, *reopen = rest
-    interval, refreshing = tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)
-    others_go_on = standard == "gddr6"  # host traffic alone; a program needs all banks
-    time = min(interval, tREFI - refreshing) if others_go_on else interval - refreshing
+def _per_bank_refresh_leaves_time(
+    tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
+) -> bool:
+    interval, (_, blocked) = tREFI / (groups * banks), _longest_block(standard, tRFC, tRFCpb, tRREFD)
+    time = min(interval - blocked, tREFI - _per_bank_duration(tRFC, tRFCpb))
     return refresh != "per_bank" or bool(time > _reopen(*reopen))
+
+
+def _per_bank_refresh_complaint(
+    tREFI: Any, _: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
+) -> str:
+    name, blocked = _longest_block(standard, tRFC, tRFCpb, tRREFD)
+    return (
+        f"{show(tREFI)} ns over {groups} x {banks} banks less {name} ({show(blocked)} ns) "
+        "leaves no time to open a row and use it before the next bank's refresh"
+    )
+
+
+def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:
+    """What keeps a row from being opened after a per-bank refresh for longest, and for how long."""
+    others = ("tRREFD", REFRESH_GAP_NS if tRREFD is None else tRREFD)
+    if standard == "gddr6":  # host traffic alone goes on in the other banks; a program needs all
+        return others
+    return max(("tRFCpb", _per_bank_duration(tRFC, tRFCpb)), others, key=lambda block: block[1])
 
 
 def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
@@ -145,16 +164,14 @@ def _refresh() -> Iterator[Rule]:
             "dram.refresh",
             "dram.timing.tRFC_ns",
             "dram.timing.tRFCpb_ns",
+            "dram.timing.tRREFD_ns",
             "dram.standard",
             "dram.bank_groups",
             "dram.banks_per_group",
             *_REOPEN,
         ),
         _per_bank_refresh_leaves_time,
-        lambda tREFI, _, tRFC, tRFCpb, standard, groups, banks, *rest: (
-            f"{show(tREFI)} ns over {groups} x {banks} banks less tRFCpb ({show(_per_bank_duration(tRFC, tRFCpb))} ns) "
-            "leaves no time to open a row and use it before the next bank's refresh"
-        ),
+        _per_bank_refresh_complaint,
     )
 
 

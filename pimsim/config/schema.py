@@ -26,6 +26,7 @@ LATER = "x-later"
 # 15 digits survive the way through a float, and so through any JSON reader.
 Number = Annotated[Decimal, Field(gt=0, max_digits=15, allow_inf_nan=False)]
 Time = Annotated[Number, Field(le=1000)]
+LongTime = Annotated[Number, Field(le=10_000)]
 Current = Annotated[Number, Field(le=5000)]
 Clock = Annotated[Number, Field(ge=Decimal("0.001"), le=10)]
 Power = Annotated[Number, Field(le=100_000)]
@@ -135,7 +136,7 @@ class ColumnTimings(Timings):
     tWTRL_ns: Time = Field(description="End of write data to a read, same bank group, ns.")
     tCL_ns: Time = Field(description="Read command to its first data on the pins (CAS latency), ns.")
     tCWL_ns: Time = Field(description="Write command to its first data on the pins (CAS write latency), ns.")
-    tRFC_ns: Annotated[Number, Field(le=10_000)] = Field(description="Duration of an all-bank refresh, ns.")
+    tRFC_ns: LongTime = Field(description="Duration of an all-bank refresh, ns.")
     tREFI_ns: Annotated[Number, Field(le=100_000)] = Field(description="Average interval between refreshes, ns.")
 
 
@@ -143,14 +144,34 @@ class JedecTimings(ColumnTimings, WindowTimings):
     """Timing parameters of GDDR6, in the order of its manual: pydantic takes the fields of the last base first."""
 
 
-class TimingConfig(JedecTimings):
-    """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
+REFRESH_GAP_NS = Decimal(16)  # at least 2 clocks: none is slower than 10 ns
 
-    DEFAULTS = {"tRFCpb": lambda times, _: times["tRFC"] / 2, "tFAWAB": lambda *_: Decimal(0)}
 
-    tRFCpb_ns: Annotated[Number, Field(le=10_000)] | None = default(
+class Gddr6Timings(JedecTimings):
+    """Timing parameters of GDDR6 in ns, under their JEDEC names."""
+
+    DEFAULTS = {
+        "tRFCpb": lambda times, _: times["tRFC"] / 2,
+        "tRREFD": lambda *_: REFRESH_GAP_NS,
+        "tPPD": lambda _, clock: clock,
+    }
+
+    tRFCpb_ns: LongTime | None = default(
         None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
     )
+    tRREFD_ns: Time | None = default(
+        None,
+        "Per-bank refresh to a refresh or an activation of another bank, ns.",
+        "16 ns, 2 clocks or more (assumed: above the 8.55 ns of a grade of 14 Gb/s)",
+    )
+    tPPD_ns: Time | None = default(None, "Precharge to precharge, ns.", "1 clock (adjacent: GDDR6)")
+
+
+class TimingConfig(Gddr6Timings):
+    """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
+
+    DEFAULTS = {**Gddr6Timings.DEFAULTS, "tFAWAB": lambda *_: Decimal(0)}
+
     tFAWAB_ns: Annotated[Number, Field(le=10_000)] | None = default(
         None,
         "All-bank activation to the next activation, ns: a limit of the supply.",
@@ -265,7 +286,7 @@ class PimConfig(Section):
     global_buffer_bytes: int = Field(ge=2, le=1 << 20, description="Input buffer per channel, bytes; whole columns.")
     pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
         None,
-        "MAC clocks from a unit's last column until its sum can be read.",
+        "MAC clocks from the last operands that enter a unit, a column's last beat, until its sum can be read.",
         "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
     )
     mac_power_mW: Power = Field(description="Power of the MAC units of `mac_power_reference` when busy, mW.")

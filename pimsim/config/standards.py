@@ -17,40 +17,16 @@ from pimsim.config.schema import (
     ColumnTimings,
     Config,
     DeviceConfig,
-    JedecTimings,
+    Gddr6Timings,
+    LongTime,
     MemoryConfig,
-    Number,
     RowTimings,
     Time,
-    default,
 )
 
 # A time that a device may not have: 0 asks for nothing.
 TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
-LongTime = Annotated[Number, Field(le=10_000)]
 LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_inf_nan=False)]
-
-_REFRESH_GAP_NS = Decimal(16)  # at least 2 clocks: none is slower than 10 ns
-
-
-class Gddr6Timings(JedecTimings):
-    """Timing parameters of plain GDDR6 in ns, under their JEDEC names."""
-
-    DEFAULTS = {
-        "tRFCpb": lambda times, _: times["tRFC"] / 2,
-        "tRREFD": lambda *_: _REFRESH_GAP_NS,
-        "tPPD": lambda _, clock: clock,
-    }
-
-    tRFCpb_ns: LongTime | None = default(
-        None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
-    )
-    tRREFD_ns: Time | None = default(
-        None,
-        "Per-bank refresh to a refresh or an activation of another bank, ns.",
-        "16 ns, 2 clocks or more (assumed: above the 8.55 ns of a grade of 14 Gb/s)",
-    )
-    tPPD_ns: Time | None = default(None, "Precharge to precharge, ns.", "1 clock (adjacent: GDDR6)")
 
 
 class Gddr6Memory(MemoryConfig):

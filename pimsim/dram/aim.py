@@ -157,6 +157,39 @@ CONSTRAINTS = (
     _C("bank", ("REFAB",), ("ACT", "ACT16", "PRE", "PREA", "REFAB"), "nRFC", source="JEDEC tRFCab"),
 )
 
+_READS = ("RD", "MAC", "RDCP")  # of one bank's array
+_READS_16 = ("MAC16", "AF16", "EWMUL16")  # of every bank's
+
+# What the reference lets be read before it is there, by what it is in: each list is a difference of its own.
+
+WRITE_TO_READ = (
+    _C("channel", ("WR",), ("MAC", "RDCP"), "nCWL + nBL + nWTRS", source="JEDEC tWTRS, as before RD"),
+    _C("bank_group", ("WR",), ("MAC", "RDCP", *_READS_16), "nCWL + nBL + nWTRL", source="JEDEC tWTRL, as before RD"),
+    _C("channel", ("WRCP",), _READS, "nCWL + nBL + nWTRS", source="as after WR: its data is in the array as late"),
+    _C("bank_group", ("WRCP",), (*_READS, *_READS_16), "nCWL + nBL + nWTRL", source="as after WR"),
+    # it reads the first two banks of each group and writes the third, so that it may follow itself
+    _C("bank", ("EWMUL16",), (*_READS, "MAC16", "AF16"), "nCWL + nWTRL", source="as after WR, without a burst"),
+)
+
+BUFFERS = (
+    _C("channel", ("WRGB",), ("MAC", "MAC16", "WRCP"), "nCWLGB + nBL", source="the vector is in the buffer"),
+    _C("channel", ("RDCP",), ("MAC", "MAC16", "WRCP"), "nCL", source="the copy is in the buffer (assumed: as a read)"),
+    _C("channel", ("RDCP",), ("WRGB",), "nCL - nCWLGB", source="the copy does not overwrite what comes after it"),
+    _C("channel", ("WRGB",), ("RDCP",), "nCWLGB + nBL - nCL", source="the vector does not overwrite the copy"),
+    _C("channel", ("WRMAC16",), ("MAC", "MAC16", "AF16"), "nCWLREG + nBL", source="the bias is in the accumulator"),
+)
+
+PINS = (
+    _C("channel", ("RD",), _REGS_OUT, "nCL + nBL - nCLREG", source="pins: one burst at a time, in order"),
+    _C("channel", _REGS_OUT, ("RD",), "nCLREG + nBL - nCL", source="pins: one burst at a time, in order"),
+    _C("channel", ("WR", "WRA16"), ("WRGB",), "nCWL + nBL - nCWLGB", source="pins: one burst at a time, in order"),
+    _C("channel", ("WR", "WRA16"), ("WRMAC16",), "nCWL + nBL - nCWLREG", source="pins: one burst at a time, in order"),
+    _C("channel", ("WRGB",), ("WR", "WRA16"), "nCWLGB + nBL - nCWL", source="pins: one burst at a time, in order"),
+    _C("channel", ("WRGB",), ("WRMAC16",), "nCWLGB + nBL - nCWLREG", source="pins: one burst at a time, in order"),
+    _C("channel", ("WRMAC16",), ("WR", "WRA16"), "nCWLREG + nBL - nCWL", source="pins: one burst at a time, in order"),
+    _C("channel", ("WRMAC16",), ("WRGB",), "nCWLREG + nBL - nCWLGB", source="pins: one burst at a time, in order"),
+)
+
 CORRECTIONS = (
     _C(
         "channel",
@@ -166,8 +199,23 @@ CORRECTIONS = (
         window=4,
         source="JEDEC tFAW; ACT16 is exempt (AiM: reservoir capacitors)",
     ),
-    _C("channel", ("MAC", "MAC16"), ("RDMAC16",), "nMACDRAIN", source="the sum must be in the accumulator"),
+    _C("channel", ("MAC", "MAC16"), ("RDMAC16", "AF16"), "nMACDRAIN", source="the sum must be in the accumulator"),
+    _C("channel", ("MAC", "MAC16"), ("WRMAC16",), "nMACDRAIN - nCWLREG", source="the sum does not overwrite the bias"),
     _C("channel", ("AF16",), ("AF16", "RDAF16"), "nAF", source="the activation function's unit is busy"),
+    *WRITE_TO_READ,
+    *BUFFERS,
+    *PINS,
+    _C(
+        "channel",
+        ("REFAB",),
+        ("WRGB", "WRMAC16", *_REGS_OUT, "TMOD"),
+        "nRFC",
+        source="JEDEC tRFCab: nothing else on the bus",
+    ),
+    _C("channel", ("RD",), ("REFAB",), "nCL + nBL", source="JEDEC: no data in flight at a refresh"),
+    _C("channel", _REGS_OUT, ("REFAB",), "nCLREG + nBL", source="JEDEC: no data in flight at a refresh"),
+    _C("channel", ("WRGB",), ("REFAB",), "nCWLGB + nBL", source="JEDEC: no data in flight at a refresh"),
+    _C("channel", ("WRMAC16",), ("REFAB",), "nCWLREG + nBL", source="JEDEC: no data in flight at a refresh"),
 )
 
 # To what the clocks between two consecutive commands are charged.
@@ -237,7 +285,7 @@ class Difference:
 
     Not among them: the reference loses host accesses that have not issued at a SYNC or EOC, and
     reads behind a write.  This front-end issues all requests in order, in both profiles.
-    cycles, refresh, roles, commands: what switching it off changes in a device.
+    cycles, refresh, roles, commands: what switching it off changes in a device; rows: what it leaves out.
     """
 
     name: str
@@ -246,19 +294,25 @@ class Difference:
     refresh: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    rows: tuple[TimingConstraint, ...] = ()
 
     def without(self, device: Device) -> Device:
         """The device with this difference undone."""
         commands = device.standard.commands
         for name, fields in self.commands.items():
             commands = _changed(commands, name, **fields)
-        standard = replace(device.standard, commands=commands, roles=replace(device.standard.roles, **self.roles))
+        standard = replace(
+            device.standard,
+            commands=commands,
+            constraints=tuple(row for row in device.standard.constraints if row not in self.rows),
+            roles=replace(device.standard.roles, **self.roles),
+        )
         cycles = {**device.cycles, **self.cycles}
         return replace(device, standard=standard, cycles=cycles, refresh=self.refresh or device.refresh)
 
 
 DIFFERENCES = (
-    Difference("refresh", "rows lose charge: REFAB every tREFI, for tRFC", refresh="none"),
+    Difference("refresh", "rows lose charge: tRFC every tREFI, a silent bus", refresh="none"),
     Difference("activation window", "at most four ACT in tFAW (ACT16 is exempt)", {"nFAW": 0}),
     Difference(
         "ACT on an open bank",
@@ -266,6 +320,9 @@ DIFFERENCES = (
         roles={"open_rest": "ACT16"},
         commands={"ACT16": {"needs": Needs.ANY}},
     ),
-    Difference("MAC drain", "RDMAC16 waits for the last sum", {"nMACDRAIN": 0}),
+    Difference("MAC drain", "who uses a sum waits for it", {"nMACDRAIN": 0}),
     Difference("AF16 back to back", "one activation function at a time", {"nAF": 0}),
+    Difference("write to read", "what is written is read once it is in the array", rows=WRITE_TO_READ),
+    Difference("buffer, bias", "a copy, vector or bias is used once it is there", rows=BUFFERS),
+    Difference("order on the pins", "one burst at a time, in order", rows=PINS),
 )

@@ -57,6 +57,7 @@ CONSTRAINTS = (
     _C("bank", ("REFAB",), ("ACT", *_PRES, *_REFS), "nRFC", source="JEDEC tRFCab"),
     _C("bank", ("REFPB",), ("ACT", *_PRES, *_REFS), "nRFCpb", source="JEDEC tRFCpb"),
     _C("channel", ("REFPB",), _ROW_OPENS, "nRREFD", source="JEDEC tRREFD: other banks"),
+    _C("channel", ("RD",), ("REFAB",), "nCL + nBL", source="JEDEC: no data in flight at a refresh"),
 )  # fmt: skip
 
 # To what the clocks between two consecutive commands are charged.

@@ -9,8 +9,12 @@ Names that are not JEDEC's:
 nBL     clocks that one column occupies the pins
 nBLRES  clocks that the accumulators of all banks occupy the pins
 nMAC    clocks between two columns of the MAC unit
-nDRAIN  clocks from a MAC unit's last column until its sum is in the accumulator
+nDRAIN  clocks from the issue of a MAC unit's last column until its sum is in the accumulator
 nFAWAB  clocks in which the supply recovers from an all-bank activation, as nFAW from four of single banks
+
+While one bank refreshes (REFPB) the others go on, and so do the global buffer and the
+accumulators, which are no part of a bank's array.  While all refresh (REFAB) nothing goes over
+the bus: no command, and no data of a command before.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ _ACTS = ("ACT", "ACTAB")
 _PRES = ("PRE", "PREAB")
 _REFS = ("REFAB", "REFPB")
 _READS = ("RD", "MACAB")  # both read a column of the array
+_ROW_OPENS = ("ACT", "REFPB")  # JEDEC: a per-bank refresh counts as an activation
 
 COMMANDS = (
     Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
@@ -50,12 +55,13 @@ CONSTRAINTS = (
     _C("bank", _PRES, _ACTS + _REFS, "nRP", source="JEDEC tRP"),
     _C("bank", _READS, _PRES, "nRTP", source="JEDEC tRTP"),
     _C("bank", ("WR",), _PRES, "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
-    _C("bank_group", ("ACT",), _ACTS, "nRRDL", source="JEDEC tRRDL"),
-    _C("bank_group", ("ACTAB",), ("ACT",), "nRRDL", source="JEDEC tRRDL"),
-    _C("channel", ("ACT",), _ACTS, "nRRDS", source="JEDEC tRRDS"),
-    _C("channel", ("ACTAB",), ("ACT",), "nRRDS", source="JEDEC tRRDS"),
-    _C("channel", ("ACT",), ("ACT",), "nFAW", window=4, source="JEDEC tFAW; ACTAB is exempt (PIM)"),
+    _C("bank_group", ("ACT",), ("ACTAB", *_ROW_OPENS), "nRRDL", source="JEDEC tRRDL"),
+    _C("bank_group", ("ACTAB",), _ROW_OPENS, "nRRDL", source="JEDEC tRRDL"),
+    _C("channel", ("ACT",), ("ACTAB", *_ROW_OPENS), "nRRDS", source="JEDEC tRRDS"),
+    _C("channel", ("ACTAB",), _ROW_OPENS, "nRRDS", source="JEDEC tRRDS"),
+    _C("channel", _ROW_OPENS, _ROW_OPENS, "nFAW", window=4, source="JEDEC tFAW; ACTAB is exempt (PIM)"),
     _C("channel", ("ACTAB",), _ACTS, "nFAWAB", source="PIM: what the supply gives an all-bank activation; 0: no limit"),
+    _C("channel", _PRES, _PRES, "nPPD", source="JEDEC tPPD"),
     # columns
     _C("bank_group", _READS, _READS, "nCCDL", source="JEDEC tCCDL"),
     _C("bank_group", ("WR",), ("WR",), "nCCDL", source="JEDEC tCCDL"),
@@ -76,10 +82,16 @@ CONSTRAINTS = (
     _C("channel", ("WRGB",), ("RD",), "nCWL + nBL + 1 - nCL", source="PIM: pins, 1 clock of gap"),
     # global buffer and accumulators
     _C("channel", ("WRGB",), ("MACAB",), "nCWL + nBL", source="PIM: the vector is in the buffer"),
+    _C("channel", ("MACAB",), ("WRGB",), "nMAC - nCWL", source="PIM: the column of the buffer is multiplied"),
     _C("channel", ("MACAB",), ("RDMAC",), "nDRAIN", source="PIM: multiplier, adder tree, accumulator"),
     # refresh
     _C("bank", ("REFAB",), _ACTS + _PRES + _REFS, "nRFC", source="JEDEC tRFCab"),
     _C("bank", ("REFPB",), _ACTS + _PRES + _REFS, "nRFCpb", source="JEDEC tRFCpb"),
+    _C("channel", ("REFPB",), ("ACTAB", *_ROW_OPENS), "nRREFD", source="JEDEC tRREFD: other banks"),
+    _C("channel", ("REFAB",), ("WRGB", "RDMAC"), "nRFC", source="JEDEC tRFCab: nothing else on the bus"),
+    _C("channel", ("RD",), ("REFAB",), "nCL + nBL", source="JEDEC: no data in flight at a refresh"),
+    _C("channel", ("RDMAC",), ("REFAB",), "nCL + nBLRES", source="JEDEC: no data in flight at a refresh"),
+    _C("channel", ("WRGB",), ("REFAB",), "nCWL + nBL", source="JEDEC: no data in flight at a refresh"),
 )
 
 # To what the clocks between two consecutive commands are charged.

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil, log2
 
 from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
@@ -124,11 +124,13 @@ def bits_per_clock(dram: MemoryConfig) -> Fraction:
 
 
 def _mac_cycles(dram: MemoryConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
-    """Clocks per column, pipeline depth of the MAC unit, and clocks that the accumulators of all banks take the pins.
+    """Clocks per column, drain of the MAC unit, and clocks that the accumulators of all banks take the pins.
 
-    A column of e elements takes e / lanes MAC cycles, and never less than tCCD.  Unless
-    configured, the pipeline is one multiplier stage, log2(lanes) adder stages and one
-    accumulator stage at one MAC cycle each (assumed from the adder tree the paper names).
+    A column of e elements takes e / lanes MAC cycles, its beats, and never less than tCCD.  Its
+    last beat enters the pipeline beats - 1 MAC cycles after the first, and its sum comes a
+    pipeline later.  Unless configured, the pipeline is one multiplier stage, log2(lanes) adder
+    stages and one accumulator stage at one MAC cycle each (assumed from the adder tree the
+    paper names).
     """
     clocks_per_mac = Fraction(1000) / (Fraction(pim.clock_GHz) * dram.tCK_ps)
     beats = -(-(dram.column_bytes // ELEMENT_BYTES) // pim.lanes)
@@ -137,7 +139,7 @@ def _mac_cycles(dram: MemoryConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
     return {
         "nBLRES": _clocks_on_pins(dram, results),
         "nMAC": max(ccd, ceil(beats * clocks_per_mac)),
-        "nDRAIN": ceil(stages * clocks_per_mac),
+        "nDRAIN": ceil((beats - 1 + stages) * clocks_per_mac),
     }
 
 
@@ -146,7 +148,12 @@ def evaluate(expression: str, names: Mapping[str, int]) -> int:
 
     Raises KeyError for an unknown name and ValueError for anything else.
     """
-    return _value(ast.parse(expression, mode="eval").body, names)
+    return _value(_parsed(expression), names)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(expression: str) -> ast.expr:
+    return ast.parse(expression, mode="eval").body
 
 
 def _value(node: ast.expr, names: Mapping[str, int]) -> int:

@@ -99,7 +99,7 @@ def timing_violations(device: Device, commands: list[Issued]) -> list[Violation]
 SMALL = {
     "nRCDRD": 12, "nRCDWR": 11, "nRP": 12, "nRAS": 28, "nRC": 40, "nCCDS": 1, "nCCDL": 2, "nRRDS": 6, "nRRDL": 7,
     "nFAW": 27, "nRTP": 2, "nWR": 12, "nWTRS": 4, "nWTRL": 5, "nCL": 12, "nCWL": 3, "nRFC": 100, "nRFCpb": 40,
-    "nREFI": 700, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6, "nFAWAB": 0,
+    "nREFI": 700, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6, "nFAWAB": 0, "nRREFD": 9, "nPPD": 2,
 }  # fmt: skip
 
 

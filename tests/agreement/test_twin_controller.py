@@ -20,7 +20,7 @@ from tests.strategies import device_of, devices, workloads
 CYCLES = {
     "nRCDRD": 10, "nRCDWR": 9, "nRP": 8, "nRAS": 20, "nRC": 28, "nCCDS": 1, "nCCDL": 2, "nRRDS": 3, "nRRDL": 4,
     "nFAW": 16, "nRTP": 2, "nWR": 6, "nWTRS": 3, "nWTRL": 4, "nCL": 12, "nCWL": 5, "nRFC": 50, "nRFCpb": 30,
-    "nREFI": 500, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6, "nFAWAB": 0,
+    "nREFI": 500, "nBL": 1, "nBLRES": 1, "nMAC": 2, "nDRAIN": 6, "nFAWAB": 0, "nRREFD": 1, "nPPD": 1,
 }  # fmt: skip
 RD, WR, MACAB, WRGB, RDMAC = (STANDARD.index(name) for name in ("RD", "WR", "MACAB", "WRGB", "RDMAC"))
 
@@ -167,7 +167,7 @@ def test_role_that_the_device_does_not_have_is_named() -> None:
 def test_refresh_goes_before_a_command_that_could_issue_when_it_is_due() -> None:
     device = make_device("all_bank", nREFI=100)
     late = issue(device, requests.run(WRGB, -1, 0, 1), t0=100)
-    assert late == [Issued(100, "REFAB"), Issued(101, "WRGB", -1, -1, 0)]
+    assert late == [Issued(100, "REFAB"), Issued(150, "WRGB", -1, -1, 0)]
     assert issue(device, requests.run(WRGB, -1, 0, 1), t0=99) == [Issued(99, "WRGB", -1, -1, 0)]
 
 

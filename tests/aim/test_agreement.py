@@ -129,7 +129,52 @@ CASES = {
     "ACT on an open bank": f"AiM MAC_SBK 1 {FULL} 2 4\nAiM MAC_ABK 1 {FULL} 4",
     "MAC drain": f"AiM MAC_ABK 4 {FULL} 4\nAiM RD_MAC 0 {FULL}",
     "AF16 back to back": f"AiM AF {FULL}\nAiM AF {FULL}\nAiM AF {FULL}",
+    "write to read": "W MEM 0 2 4\n" * 20 + f"AiM MAC_SBK 1 {FULL} 2 4",
+    "buffer, bias": f"AiM COPY_BKGB 1 {FULL} 2 4\nAiM MAC_SBK 1 {FULL} 2 4",
+    "order on the pins": f"R MEM 0 2 4\nAiM RD_MAC 0 {FULL}",
 }
+
+# The same with what each costs, by hand: (difference, program, clocks).
+PRICES = [
+    # MAC, which takes a clock, waits 19 after the last WR; without that the end waits 8 for the data of WR
+    ("write to read", "W MEM 0 2 4\n" * 20 + f"AiM MAC_SBK 1 {FULL} 2 4", 19 + 1 - 8),
+    ("write to read", f"AiM COPY_GBBK 64 {FULL} 2 4\nAiM MAC_SBK 1 {FULL} 2 4", 19 - 1),
+    ("write to read", f"AiM COPY_GBBK 64 {FULL} 2 4\nAiM COPY_BKGB 1 {FULL} 2 4", 19 - 1),
+    ("write to read", f"AiM COPY_GBBK 64 {FULL} 2 4\nR MEM 0 2 4", 19 - 1),
+    ("write to read", f"AiM EWMUL 40 {FULL} 4\nAiM MAC_ABK 1 {FULL} 4", 17 - 2),
+    ("buffer, bias", f"AiM COPY_BKGB 1 {FULL} 2 4\nAiM MAC_SBK 1 {FULL} 2 4", 50 - 2),
+    ("buffer, bias", f"AiM COPY_BKGB 1 {FULL} 2 4\nAiM COPY_GBBK 1 {FULL} 2 4", 50 - 1),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "clocks"), PRICES)
+def test_a_difference_costs_the_clocks_of_its_row(name: str, text: str, clocks: int) -> None:
+    device = correct_device(1)
+    program = parse(text + "\nAiM EOC", device)
+    assert {x.name: cost for x, cost in costs(program, device, "twin") if cost} == {name: clocks}
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        (f"AiM COPY_GBBK 64 {FULL} 2 4\nAiM MAC_SBK 1 {FULL} 2 4", "MAC"),
+        (f"AiM WR_SBK 0 {FULL} 2 4\nAiM MAC_SBK 64 {FULL} 2 4", "MAC"),
+        (f"AiM COPY_BKGB 1 {FULL} 2 4\nAiM MAC_SBK 1 {FULL} 2 4", "MAC"),
+    ],
+)
+def test_checker_finds_what_the_reference_reads_too_early(text: str, second: str) -> None:
+    reference, correct = reference_device(1), correct_device(1)
+    _, quirky = run(text, reference)
+    first = next(k for k, name in enumerate(names(quirky, reference)) if name == second)
+    moved = {field: values.copy() for field, values in vars(quirky).items()}
+    moved["clk"][first:] += 40  # so that its activation is long ago
+    moved["clk"][first:] -= moved["clk"][first] - moved["clk"][first - 1] - 2
+    for field in ("row", "column"):
+        moved[field][np.array([name == "ACT" for name in names(quirky, reference)])] = [4] if field == "row" else [-1]
+    log = CommandLog(**moved)
+    found = check(log, correct)
+    assert (found[0].command, found[0].clk) == (second, int(log.clk[first]))
+    assert {v.command for v in found} == {second}
 
 
 @pytest.mark.parametrize("difference", aim.DIFFERENCES, ids=lambda difference: difference.name)

@@ -57,6 +57,9 @@ SPECIAL: Mapping[str, Change] = {
     # what is spilled fills two banks, of two bank groups, and is read from the first at once
     "dram.timing.tWTRS_ns": Change(200, {"asic.sram_KiB": 4, "workload.batch": 4, "dram.timing.tWTRL_ns": 200}),
     "dram.timing.tRFCpb_ns": Change(300, {"dram.refresh": "per_bank"}),
+    "dram.timing.tRREFD_ns": Change(300, {"dram.refresh": "per_bank"}),
+    # precharges of appended values are as far apart as their activations
+    "dram.timing.tPPD_ns": Change(20),
     "dram.timing.tFAWAB_ns": Change(92),  # 16 banks at four per tFAW
     "dram.power.budget_W": Change(1),  # a warning
     "dram.power.reference.tRAS_ns": Change(20),  # the usual formula of an activation is not negative any more

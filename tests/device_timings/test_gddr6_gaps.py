@@ -18,7 +18,7 @@ SAME_BANK = {
     "ACT->ACT": 45, "ACT->REFAB": 45, "ACT->REFPB": 45, "ACT->PRE": 29, "ACT->PREAB": 29, "ACT->RD": 14, "ACT->WR": 11,
     "PRE->ACT": 13, "PRE->REFAB": 13, "PRE->REFPB": 13, "PRE->PRE": 3, "PRE->PREAB": 3,
     "PREAB->ACT": 13, "PREAB->REFAB": 13, "PREAB->REFPB": 13, "PREAB->PRE": 3, "PREAB->PREAB": 3,
-    "RD->PRE": 4, "RD->PREAB": 4, "RD->RD": 4, "RD->WR": 18,
+    "RD->PRE": 4, "RD->PREAB": 4, "RD->RD": 4, "RD->WR": 18, "RD->REFAB": 19,
     "WR->PRE": 26, "WR->PREAB": 26, "WR->WR": 4, "WR->RD": 19,
     "REFAB->ACT": 110, "REFAB->REFAB": 110, "REFAB->REFPB": 110, "REFAB->PRE": 110, "REFAB->PREAB": 110,
     "REFPB->ACT": 60, "REFPB->REFAB": 60, "REFPB->REFPB": 60, "REFPB->PRE": 60, "REFPB->PREAB": 60,

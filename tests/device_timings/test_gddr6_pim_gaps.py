@@ -20,22 +20,27 @@ SAME_BANK = {
     "ACT->RD": 14, "ACT->MACAB": 14, "ACT->WR": 11,
     "ACTAB->ACT": 45, "ACTAB->ACTAB": 45, "ACTAB->REFAB": 45, "ACTAB->REFPB": 45, "ACTAB->PRE": 29, "ACTAB->PREAB": 29,
     "ACTAB->RD": 14, "ACTAB->MACAB": 14, "ACTAB->WR": 11,
-    "PRE->ACT": 13, "PRE->ACTAB": 13, "PRE->REFAB": 13, "PRE->REFPB": 13,
+    "PRE->ACT": 13, "PRE->ACTAB": 13, "PRE->REFAB": 13, "PRE->REFPB": 13, "PRE->PRE": 10, "PRE->PREAB": 10,
     "PREAB->ACT": 13, "PREAB->ACTAB": 13, "PREAB->REFAB": 13, "PREAB->REFPB": 13,
+    "PREAB->PRE": 10, "PREAB->PREAB": 10,
     "RD->PRE": 4, "RD->PREAB": 4, "RD->RD": 5, "RD->MACAB": 3, "RD->RDMAC": 5, "RD->WR": 14, "RD->WRGB": 14,
+    "RD->REFAB": 22,
     "MACAB->PRE": 4, "MACAB->PREAB": 4, "MACAB->RD": 3, "MACAB->MACAB": 4, "MACAB->WR": 3, "MACAB->RDMAC": 6,
     "WR->PRE": 29, "WR->PREAB": 29, "WR->WR": 5, "WR->RD": 22, "WR->MACAB": 22, "WR->WRGB": 5,
-    "WRGB->WRGB": 5, "WRGB->WR": 5, "WRGB->MACAB": 14,
-    "RDMAC->RD": 6, "RDMAC->RDMAC": 6, "RDMAC->WR": 15, "RDMAC->WRGB": 15,
+    "WRGB->WRGB": 5, "WRGB->WR": 5, "WRGB->MACAB": 14, "WRGB->REFAB": 14,
+    "RDMAC->RD": 6, "RDMAC->RDMAC": 6, "RDMAC->WR": 15, "RDMAC->WRGB": 15, "RDMAC->REFAB": 23,
     "REFAB->ACT": 110, "REFAB->ACTAB": 110, "REFAB->REFAB": 110, "REFAB->REFPB": 110,
-    "REFAB->PRE": 110, "REFAB->PREAB": 110,
+    "REFAB->PRE": 110, "REFAB->PREAB": 110, "REFAB->WRGB": 110, "REFAB->RDMAC": 110,
     "REFPB->ACT": 60, "REFPB->ACTAB": 60, "REFPB->REFAB": 60, "REFPB->REFPB": 60,
     "REFPB->PRE": 60, "REFPB->PREAB": 60,
 }  # fmt: skip
 
 # Between two single banks of a bank group, and of two bank groups; every other pair of single banks: 1 clock.
-SAME_GROUP = {"ACT->ACT": 7, "RD->RD": 5, "WR->WR": 5, "WR->RD": 22, "RD->WR": 14}
-OTHER_GROUP = {"ACT->ACT": 5, "RD->RD": 5, "WR->WR": 5, "WR->RD": 20, "RD->WR": 14}
+SAME_GROUP = {
+    "ACT->ACT": 7, "ACT->REFPB": 7, "PRE->PRE": 10, "RD->RD": 5, "WR->WR": 5, "WR->RD": 22, "RD->WR": 14,
+    "REFPB->ACT": 16, "REFPB->REFPB": 16,
+}  # fmt: skip
+OTHER_GROUP = SAME_GROUP | {"ACT->ACT": 5, "ACT->REFPB": 5, "WR->RD": 20}
 SINGLE = ("ACT", "PRE", "RD", "WR", "REFPB")  # commands that address one bank
 
 
@@ -70,7 +75,7 @@ def test_writes_that_reach_the_pins_late_hold_results_and_reads_back() -> None:
 def test_an_activation_keeps_tRRD_from_an_all_bank_activation_where_rows_are_short() -> None:
     short = {**CYCLES, "nRC": 1, "nRAS": 1, "nRP": 1, "nRRDS": 20, "nRRDL": 25, "nFAW": 1}
     found = gaps(device_of(short))
-    for first, second in (("ACT", "ACT"), ("ACTAB", "ACT")):
+    for first, second in (("ACT", "ACT"), ("ACT", "REFPB"), ("ACTAB", "ACT"), ("ACTAB", "REFPB")):
         assert [found[f"{first}->{second} {scope}"] for scope in SCOPES] == [25, 25, 25 if first == "ACTAB" else 20]
     short["nRRDS"], short["nRRDL"] = 20, 1
     assert gaps(device_of(short))["ACTAB->ACT same_bank"] == 20

@@ -18,7 +18,7 @@ from tests.strategies import device_of
 CYCLES = {
     "nRCDRD": 14, "nRCDWR": 11, "nRP": 13, "nRAS": 29, "nRC": 45, "nCCDS": 2, "nCCDL": 3, "nRRDS": 5, "nRRDL": 7,
     "nFAW": 31, "nRTP": 4, "nWR": 15, "nWTRS": 6, "nWTRL": 8, "nCL": 17, "nCWL": 9, "nRFC": 110, "nRFCpb": 60,
-    "nREFI": 2000, "nBL": 2, "nBLRES": 2, "nMAC": 3, "nDRAIN": 6, "nFAWAB": 0,
+    "nREFI": 2000, "nBL": 2, "nBLRES": 2, "nMAC": 3, "nDRAIN": 6, "nFAWAB": 0, "nRREFD": 16, "nPPD": 10,
 }  # fmt: skip
 
 
@@ -184,17 +184,62 @@ def test_mac_waits_for_the_vector_and_the_result_for_the_mac(channel: Channel) -
     assert channel.earliest("RDMAC") == 117
 
 
-def test_everything_waits_tRFC_after_refresh(channel: Channel) -> None:
+def test_everything_waits_tRFC_after_refresh(channel: Channel, device: Device) -> None:
     channel.issue("REFAB", 100)
-    assert {channel.earliest(name, 0) for name in ("ACT", "REFPB")} == {210}
-    assert {channel.earliest(name) for name in ("ACTAB", "REFAB")} == {210}
+    # RD, WR and MACAB need an open bank, and so an activation before them
+    waits = set(device.command_names) - {"RD", "WR", "MACAB"}
+    assert {channel.earliest(name, 0 if name in ("ACT", "PRE", "REFPB") else -1) for name in waits} == {210}
+    for name, column in (("WRGB", 0), ("RDMAC", -1)):
+        with pytest.raises(ProtocolError, match="allows clock 210"):
+            channel.issue(name, 209, column=column)
 
 
-def test_per_bank_refresh_holds_its_own_bank_back_alone(channel: Channel) -> None:
+def test_refresh_of_all_banks_waits_for_data_on_the_pins(device: Device) -> None:
+    for name, column, done in (("WRGB", 0, 9 + 2), ("RDMAC", -1, 17 + 2)):
+        channel = Channel(device)
+        channel.issue(name, 100, column=column)
+        assert channel.earliest("REFAB") == 100 + done
+        assert channel.earliest("REFPB", 0) == 101
+    channel = Channel(device)
+    channel.issue("ACT", 0, 0, row=5)
+    channel.issue("RD", 100, 0, row=5, column=0)
+    channel.issue("PRE", 104, 0)
+    assert channel.earliest("REFAB") == 100 + 17 + 2
+
+
+def test_per_bank_refresh_leaves_the_buffer_and_the_accumulators_alone(channel: Channel) -> None:
+    channel.issue("REFPB", 100, 3)
+    assert (channel.earliest("WRGB"), channel.earliest("RDMAC")) == (101, 101)
+
+
+def test_per_bank_refresh_holds_its_own_bank_back_for_tRFCpb_and_activations_of_others_for_tRREFD(
+    channel: Channel,
+) -> None:
     channel.issue("REFPB", 100, 3)
     assert channel.earliest("ACT", 3) == 160
     assert channel.earliest("ACTAB") == 160
-    assert channel.earliest("ACT", 2) == 101
+    assert channel.earliest("ACT", 2) == channel.earliest("REFPB", 2) == 116
+    assert channel.earliest("RD", 2) == channel.earliest("WR", 2) == channel.earliest("PRE", 2) == 101
+
+
+def test_per_bank_refresh_counts_as_an_activation(channel: Channel) -> None:
+    channel.issue("ACT", 100, 0, row=5)
+    assert (channel.earliest("REFPB", 1), channel.earliest("REFPB", 4)) == (107, 105)
+    for clk, bank in zip((105, 110, 115), (4, 8, 12), strict=True):
+        channel.issue("ACT", clk, bank, row=5)
+    assert channel.earliest("REFPB", 1) == 131
+
+
+def test_precharges_follow_at_tPPD(channel: Channel) -> None:
+    channel.issue("PRE", 100, 0)
+    assert channel.earliest("PRE", 4) == channel.earliest("PREAB") == 110
+
+
+def test_the_vector_stays_in_the_buffer_until_its_column_is_multiplied() -> None:
+    channel = Channel(device_of({**CYCLES, "nMAC": 30}))
+    channel.issue("ACTAB", 0, row=5)
+    channel.issue("MACAB", 100, row=5, column=0)
+    assert channel.earliest("WRGB") == 100 + 30 - 9
 
 
 def test_channel_scope_command_shares_no_bank(device: Device) -> None:

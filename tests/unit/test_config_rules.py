@@ -48,6 +48,9 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
     (TIMING + "tREFI_ns", 5000, {"dram.refresh": "per_bank", TIMING + "tRFCpb_ns": 300},
      "5000 ns over 4 x 4 banks less tRFCpb (300 ns) leaves no time to open a row and use it "
      "before the next bank's refresh"),
+    (TIMING + "tREFI_ns", 6825, {"dram.refresh": "per_bank", TIMING + "tRREFD_ns": 400},
+     "6825 ns over 4 x 4 banks less tRREFD (400 ns) leaves no time to open a row and use it "
+     "before the next bank's refresh"),
     (POWER + "IDD0_mA", 92, {}, "must be above IDD2N_mA (92 mA), not 92: "
      "an activation's energy VDD (IDD0 - IDD2N) tRC would not be positive"),
     (POWER + "IDD4R_mA", 100, {}, "must be above IDD3N_mA (142 mA), not 100: "
