@@ -61,7 +61,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "bloom": ({"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4}, "transformer.h.0.self_attention"),
     "gptj": (
         {"model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4},
-        "gptj: its attention does not go through transformers' attention interface|GPTJAttention.: aten::mul",  # 5.24
+        # until 5.23, and from 5.24 on
+        "gptj: its attention does not go through transformers' attention interface | (GPTJAttention): aten::mul",
     ),
     "qwen2_moe": ({"model_type": "qwen2_moe", **_SIZES}, "model.layers.0.mlp (Qwen2MoeSparseMoeBlock): aten::sigmoid"),
     "bert": ({"model_type": "bert", **_without(_SIZES, "num_key_value_heads"), "is_decoder": True}, "cls.predictions"),

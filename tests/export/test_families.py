@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -75,9 +76,12 @@ def test_launches_add_up_to_those_of_plain_eager_mode(family: str, tmp_path: Pat
 
 
 def test_gpt2_xl_counts_what_was_published_for_it() -> None:
-    """2,486 ATen operators of which one makes the token's tensor, 193 matrix products, 48 attentions."""
+    """2,486 ATen operators of which one makes the token's tensor, 193 matrix products, 48 attentions.
+
+    transformers 5.18 makes the mask with one less.
+    """
     step = export("gpt2-xl").decode
-    assert sum((o.aten or 0) * step.repeats(o) for o in step.operators) + (step.overhead_aten or 0) == 2485
+    assert sum((o.aten or 0) * step.repeats(o) for o in step.operators) + (step.overhead_aten or 0) in (2484, 2485)
     assert sum(step.repeats(o) for o in step.operators if o.op == "linear") == 193
     assert sum(step.repeats(o) for o in step.operators if o.op == "attention") == 48
     assert step.parameters == 1_557_611_200
@@ -132,7 +136,7 @@ def test_what_cannot_be_exported_is_refused_with_its_module(kind: str, tmp_path:
     config, expected = REFUSED[kind]
     with pytest.raises(InputError) as caught:
         export(str(write_config(tmp_path, kind, config)))
-    assert re.search(expected, str(caught.value))
+    assert any(each in str(caught.value) for each in expected.split(" | "))
     assert str(caught.value).startswith(str(tmp_path / f"tiny-{kind}.json:1:1: "))
 
 
@@ -251,6 +255,30 @@ def test_layers_that_contradict_the_window_are_refused(tmp_path: Path) -> None:
         _export(tmp_path, "gemma2", sliding_window=None)
 
 
+def test_a_family_that_is_built_in_is_made_where_a_version_needs_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As transformers before 5.24 does for the positions of "longrope"."""
+    expected = _export(tmp_path, "phi3").decode
+
+    def needs_a_value(self, *_: object) -> None:  # type: ignore[no-untyped-def]
+        torch.zeros(1, device="meta").item()
+
+    for kind in (transformers.Phi3ForCausalLM, transformers.OPTForCausalLM):
+        monkeypatch.setattr(kind, "forward", _instead(kind.forward, needs_a_value))
+    made = _export(tmp_path, "phi3")
+    assert (made.decode.sha256(), made.producer) == (expected.sha256(), {"graph": "from config.json, without torch"})
+    (warning,) = made.warnings
+    assert warning.message.startswith("made from the configuration alone, since module the model (Phi3ForCausalLM): ")
+    with pytest.raises(InputError, match="OPTForCausalLM.*cannot be recorded without weights: .*meta tensors"):
+        _export(tmp_path, "opt")
+
+
+def _instead(forward, other):  # type: ignore[no-untyped-def]
+    """`other` with the signature of `forward`."""
+    return functools.wraps(forward)(lambda *arguments, **_: other(*arguments))
+
+
 def test_versions_outside_of_the_tested_ones_are_in_every_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +288,8 @@ def test_versions_outside_of_the_tested_ones_are_in_every_error(
         with pytest.raises(InputError) as caught:
             export(str(write_config(tmp_path, family, config)))
         assert str(caught.value).endswith(f"({note})")
+    with pytest.raises(InputError, match=f"nothing is downloaded.*{re.escape(note)}"):
+        export("gpt2-medum")
     (warning,) = _export(tmp_path, "llama").warnings
     assert warning.message == note
 

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import transformers
 from transformers import AutoConfig
 
 from pimsim.workload import export as package
@@ -22,8 +23,14 @@ CONFIGS = {name: config for name, config in FAMILIES.items() if config["model_ty
 CONFIGS |= {**VARIANTS, **{name: config for name, (config, _, _) in MULTIMODAL.items()}}
 
 
+def _before(*version: int) -> bool:
+    return tuple(map(int, transformers.__version__.split(".")[:2])) < version
+
+
 def _both(source: str, monkeypatch: pytest.MonkeyPatch, *sizes: int) -> tuple[str, str]:
     recorded = text_of(source, *sizes)
+    if "from config.json, without torch" in recorded and _before(5, 24):
+        pytest.skip("this transformers needs values for the positions of longrope")
     with monkeypatch.context() as patched:
         patched.setattr(package, "find_spec", lambda name: None)
         made = text_of(source, *sizes)
@@ -77,13 +84,13 @@ def test_text_parts_are_those_of_the_class(whole: str) -> None:
     assert text.model_type == TEXT_PARTS[whole]
 
 
-def test_decoders_that_are_read_as_another_family_s_have_its_operators(tmp_path: Path) -> None:
+def test_decoders_that_are_read_as_another_family_s_have_its_operators() -> None:
     """They differ in positions alone: the same parameters, by name and size, as the other family's model."""
     import torch
     from transformers import AutoModel
 
-    sizes = {key: value for key, value in FAMILIES["qwen3"].items() if key != "model_type"} | {"pad_token_id": 0}
     for kind, other in SAME_DECODER.items():
+        sizes = {key: value for key, value in FAMILIES[other].items() if key != "model_type"} | {"pad_token_id": 0}
         found = []
         for each in (kind, other):
             config = AutoConfig.for_model(each, **sizes)

@@ -47,47 +47,67 @@ def export(source: str, prompt: int = 0, query: int = 1, batch: int = 1) -> Expo
     batch: sequences.  Raises InputError for a model or a configuration that cannot be
     exported, `verify.ExportError` if torch counts other FLOPs than the operators make.
     """
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    outside = "" if missing else versions.outside()
+    try:
+        return _export(source, prompt, query, batch, missing, outside)
+    except InputError as error:
+        raise InputError(replace(p, message=_noted(p.message, outside)) for p in error.problems) from error
+
+
+def _export(source: str, prompt: int, query: int, batch: int, missing: list[str], outside: str) -> Exported:
     try:
         found = configs.load(source)
     except InputError as error:
         raise error.located(lambda key: ("--hf-config", 1, 1)) from error
     try:
         part = found.part()
-        if missing := [package for package in PACKAGES if find_spec(package) is None]:
-            made = _plain(found.name, part, prompt, missing)
-        else:
-            made = _recorded(found, part, prompt, query, batch)
+        made = _plain(found.name, part, prompt, missing) if missing else None
+        why = outside
+        if made is None:
+            made, why = _recorded(found.name, part, prompt, query, batch, outside)
     except InputError as error:
         raise error.located(found.locate) from error
-    if not part.whole:
-        return made
-    file, line, column = found.locate("text_config" if part.prefix else "model_type")
-    warning = Problem(file, line, column, "text_config", f"{part.note} is exported, and nothing else of it")
-    return replace(made, producer=made.producer | {"part": part.note}, warnings=(*made.warnings, warning))
+    warnings = [Problem(*found.locate("model_type"), "model_type", why)] if why else []
+    if part.whole:
+        place = found.locate("text_config" if part.prefix else "model_type")
+        warnings.append(Problem(*place, "text_config", f"{part.note} is exported, and nothing else of it"))
+        made = replace(made, producer=made.producer | {"part": part.note})
+    return replace(made, warnings=tuple(warnings))
 
 
-def _recorded(found: configs.Source, part: configs.Part, prompt: int, query: int, batch: int) -> Exported:
-    """As torch and transformers run it; if their versions are not the tested ones, an error or a warning says so."""
-    outside = versions.outside()
-    note = f" ({outside})" if outside else ""
+def _noted(message: str, outside: str) -> str:
+    """A message that says, if so, that the installed versions are not the tested ones."""
+    return f"{message} ({outside})" if outside else message
+
+
+def _recorded(name: str, part: configs.Part, prompt: int, query: int, batch: int, outside: str) -> tuple[Exported, str]:
+    """As torch and transformers run it, and what to warn of.
+
+    A family that is built in is made without them where a version needs values for what has none (positions
+    of "longrope" do in older ones).  What versions that are not tested break is no defect of this program.
+    """
     try:
+        from pimsim.workload.export.model import NeedsValues
         from pimsim.workload.export.session import run
         from pimsim.workload.export.verify import ExportError
-
-        try:
-            made = run(found.name, configs.transformers_config(part), prompt, query, batch)
-        except ExportError as error:
-            raise ExportError(f"{error}{note}") from error
-    except InputError as error:
-        raise InputError(replace(p, message=p.message + note) for p in error.problems) from error
     except ImportError as error:  # of a name that an older or newer version does not have
-        raise InputError(f"torch and transformers cannot be used: {error}{note}") from error
+        raise InputError(f"torch and transformers cannot be used: {error}") from error
+    try:
+        return run(name, configs.transformers_config(part), prompt, query, batch), outside
+    except NeedsValues as error:
+        if part.kind not in plain.DEFAULTS:
+            raise
+        why = f"made from the configuration alone, since {error.problems[0].message}"
+        return _plain(name, part, prompt, []), _noted(why, outside)
+    except InputError:
+        raise
     except Exception as error:
         if not outside:
             raise
-        raise InputError(f"{type(error).__name__}: {error}{note}") from error
-    warnings = (Problem(*found.locate("model_type"), "model_type", outside),) if outside else ()
-    return replace(made, warnings=warnings)
+        if isinstance(error, ExportError):
+            raise ExportError(_noted(str(error), outside)) from error
+        raise InputError(f"{type(error).__name__}: {error}") from error
 
 
 def _plain(name: str, part: configs.Part, prompt: int, missing: list[str]) -> Exported:

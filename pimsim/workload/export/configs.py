@@ -43,6 +43,10 @@ TEXT_PARTS = {
 }
 # Text parts that are another family's decoder but for the positions that they rotate by.
 SAME_DECODER = {"qwen2_5_vl_text": "qwen2", "qwen2_vl_text": "qwen2", "qwen3_vl_text": "qwen3"}
+HEADS_FILL_IT = (
+    "qwen2_5_vl_text",
+    "qwen2_vl_text",
+)  # of them: heads have hidden_size / heads elements, whatever is said
 _TEXT = "text_config"
 # What such a part has to say of itself, since the other family's defaults are not its own.
 NEEDED = (
@@ -94,13 +98,17 @@ class Source:
             return Part(whole, values, own_code="auto_map" in self.parsed)
         if text is not None and not isinstance(text, dict):
             raise InputError("must be an object: the configuration of the text part", key=_TEXT)
-        flat = text is None and "hidden_size" in self.parsed  # how Qwen2-VL was first published
+        flat = (
+            text is None and TEXT_PARTS[whole] in SAME_DECODER and "hidden_size" in values
+        )  # as Qwen2-VL was published
         values = values if flat else dict(text or {})
         kind = values.pop("model_type", None) or TEXT_PARTS.get(whole)
         if not isinstance(kind, str):
             raise InputError(f"does not say its kind (model_type), and neither does {whole!r}", key=_TEXT)
         if "tie_word_embeddings" in self.parsed:
             values.setdefault("tie_word_embeddings", self.parsed["tie_word_embeddings"])
+        if kind in HEADS_FILL_IT:
+            values.pop("head_dim", None)
         decoder, prefix = SAME_DECODER.get(kind, kind), "" if flat else f"{_TEXT}."
         missing = [key for key in NEEDED if key not in values] if decoder != kind else []
         if missing:

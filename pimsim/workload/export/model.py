@@ -31,6 +31,10 @@ _KEEPS_K_AND_V = (DynamicLayer, DynamicSlidingWindowLayer)
 _active: list[Recorder] = []
 
 
+class NeedsValues(InputError):
+    """A forward pass that transformers cannot run on the meta device."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A model without weights.
@@ -198,10 +202,9 @@ def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: 
             model.module(ids, **options)
     except InputError:
         raise
-    except Exception as error:  # a forward pass that needs values, not shapes
-        raise InputError(
-            f"module {recorder.call.where}: cannot be recorded without weights: {_one_line(error)}"
-        ) from error
+    except Exception as error:  # a forward pass that needs values, or whose shapes do not go together
+        kind = NeedsValues if "meta tensor" in str(error) else InputError
+        raise kind(f"module {recorder.call.where}: cannot be recorded without weights: {_one_line(error)}") from error
     finally:
         _active.pop()
     context = int(cache.get_seq_length())
