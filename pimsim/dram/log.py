@@ -6,6 +6,7 @@ stands for all banks or not applicable.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -39,6 +40,7 @@ FOREVER = 1 << 60  # no end of a window
 BLOCK_BYTES = 1 << 22
 BLOCK_ROWS = 1 << 16
 MOST_ROWS = 30_000_000  # of a log that is read: about 0.7 GB, and as much again to check it
+SHORTEST_ROW = 12  # bytes
 LONGEST_LINE = 1000  # bytes; seven numbers of 18 digits have 140
 _UNREADABLE, _UNWRITABLE = "cannot read the command log", "cannot write the command log"
 
@@ -88,10 +90,35 @@ def read_log(path: str | Path, standard: Standard) -> CommandLog:
         if suffix == ".parquet":
             return CommandLog(*read_parquet(file, str(path), names, MOST_ROWS))
         try:
-            pieces = inflated(file) if suffix == ".csv.gz" else iter(lambda: file.read(BLOCK_BYTES), b"")
-            return CommandLog(*_read_csv(pieces, str(path), names))
+            if _may_be_too_long(file, suffix) and _lines(_pieces(file, suffix)) > MOST_ROWS + HEADER_LINES:
+                raise InputError(_too_many(str(path)))
+            file.seek(0)
+            return CommandLog(*_read_csv(_pieces(file, suffix), str(path), names))
         except OSError as error:
             raise InputError(Problem(str(path), 1, 1, "", f"{_UNREADABLE}: {reason(error)}")) from error
+
+
+def _pieces(file: BinaryIO, suffix: str) -> Iterator[bytes]:
+    return inflated(file) if suffix == ".csv.gz" else iter(lambda: file.read(BLOCK_BYTES), b"")
+
+
+def _may_be_too_long(file: BinaryIO, suffix: str) -> bool:
+    """Whether a file of this size can hold too many rows: gzip packs a thousand bytes into one at most."""
+    return os.fstat(file.fileno()).st_size * (1032 if suffix == ".csv.gz" else 1) > MOST_ROWS * SHORTEST_ROW
+
+
+def _lines(pieces: Iterable[bytes]) -> int:
+    """Line feeds, as far as they can be read: a hundredth of the work of reading what is in them."""
+    count = 0
+    with suppress(EOFError, zlib.error):  # said by those who read the rows
+        for piece in pieces:
+            count += piece.count(b"\n")
+    return count
+
+
+def _too_many(name: str) -> Problem:
+    message = f"more than {MOST_ROWS:,} commands, too many to hold; check a shorter run"
+    return Problem(name, MOST_ROWS + HEADER_LINES + 1, 1, "", message)
 
 
 def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints]:
@@ -101,8 +128,7 @@ def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints
     try:
         for block in _blocks(pieces):
             if block.count(b"\n") + line - 1 > MOST_ROWS + HEADER_LINES:
-                message = f"more than {MOST_ROWS:,} commands, too many to hold; check a shorter run"
-                problems.append(Problem(name, MOST_ROWS + HEADER_LINES + 1, 1, "", message))
+                problems.append(_too_many(name))
                 break
             columns = _parse_from(line, block, names)
             if columns is None:
