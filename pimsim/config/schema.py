@@ -211,7 +211,7 @@ class CurrentReference(Section):
 
     banks: int = default(16, "Banks of the channel.", "16 (paper)", ge=1, le=256)
     rows: int = default(16384, "Rows per bank.", "16384 (recalled)", ge=1, le=1 << 20)
-    row_bytes: int = default(2048, "Bytes per row of one bank.", "2048 (derived)", ge=2, le=1 << 16)
+    row_bytes: int = default(2048, "Bytes per row of one bank.", "2048 (inferred)", ge=2, le=1 << 16)
     column_bytes: int = default(32, "Bytes per column.", "32 (derived)", ge=2, le=1024)
     tCCD_ns: Time = default(Decimal(1), "Column to column at which IDD4R and IDD4W are measured, ns.", "1 (recalled)")
     tRC_ns: Time = default(Decimal(40), "Row cycle at which IDD0 is measured, ns.", "40 (adjacent)")

@@ -49,7 +49,7 @@ def energy_breakdown(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes
 def _title(what: str, summary: Mapping[str, Any]) -> str:
     workload = summary["workload"]
     tokens = workload["prompt_tokens"] + workload["output_tokens"]
-    return f"{what}: {workload['model']}, {tokens:,} token{'s' if tokens != 1 else ''}"
+    return f"{what}: {style.short(workload['model'])}, {tokens:,} token{'s' if tokens != 1 else ''}"
 
 
 def ranked(parts: Mapping[str, float]) -> list[tuple[str, float, float]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _HEIGHT = 0.3
+_ROW_IN = 0.42  # inches that a machine takes, where there are many
 _SERIES = (("eager model", style.BLUE, -_HEIGHT / 2), ("roofline bound", style.SKY, _HEIGHT / 2))
 
 
@@ -31,7 +32,7 @@ def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: A
     if not baselines:
         raise ValueError("the configuration names no baselines to compare with")
     with style.drawing():
-        ax = style.axes_or_new(ax)
+        ax = style.axes_or_new(ax, max(style.HEIGHT_IN, 1.2 + _ROW_IN * len(baselines)))
         series = ([b[key] for b in baselines.values()], [b["roofline"][key] for b in baselines.values()])
         for (name, colour, shift), values in zip(_SERIES, series, strict=True):
             _bars(ax, name, colour, shift, values)
@@ -39,14 +40,14 @@ def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: A
         ax.set_xscale("log")
         known = [1.0, *(value for values in series for value in values if value is not None)]
         ax.set_xlim(0.6 * min(known), 4 * max(known))
-        ax.set_yticks(range(len(baselines)), list(baselines))
+        ax.set_yticks(range(len(baselines)), [style.short(name) for name in baselines])
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
         _number_ticks(ax)
         ax.set_xlabel(label)
         ax.grid(axis="x")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
-        ax.set_title(f"{title}: {summary['workload']['model']}")
+        ax.set_title(f"{title}: {style.short(summary['workload']['model'])}")
     return ax
 
 

@@ -37,5 +37,5 @@ def latency_vs_context(summary: Mapping[str, Any], tokens: Mapping[str, Any], ax
         ax.set_ylabel(f"latency ({unit}/step)")
         ax.legend(loc="lower right")
         ax.grid(axis="both")
-        ax.set_title(f"Latency of a step: {summary['workload']['model']}")
+        ax.set_title(f"Latency of a step: {style.short(summary['workload']['model'])}")
     return ax

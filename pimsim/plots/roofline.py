@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pimsim.plots import style
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 _MARKERS = "osD^vP*X<>"
 _LINES = (style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION)
+_DASHES = ("-", "--", ":", "-.")  # of the lines whose colour has come up before
 _RANGE = (0.05, 1000.0)  # operations per byte that are drawn
+_ENTRIES = 16  # of a legend that fit beside the plot in its usual type
 
 
 class Point(NamedTuple):
@@ -63,30 +66,34 @@ def roofline(result: Result, ax: Axes | None = None) -> Axes:
         ax = style.axes_or_new(ax)
         pim = device_roof(device, result.config.pim.lanes, float(result.config.pim.clock_GHz))
         _draw_roof(ax, "PIM, inside the banks", *pim, style.BLUE)
-        for marker, point in zip(_MARKERS, operator_points(result, device), strict=False):
-            label = f"PIM: {point.name}"
+        for marker, point in zip(cycle(_MARKERS), operator_points(result, device), strict=False):
+            label = f"PIM: {style.short(point.name)}"
             ax.plot(point.intensity, point.rate, marker, color=style.BLUE, fillstyle="none", label=label)
-        for colour, (name, baseline) in zip(_LINES, result.baselines.items(), strict=False):
-            bound = baseline["roofline"]
+        looks = cycle(product(_DASHES, _LINES))
+        for (dashes, colour), (long_name, baseline) in zip(looks, result.baselines.items(), strict=False):
+            name, bound = style.short(long_name), baseline["roofline"]
             if "bandwidth_GBps" in bound:
-                _draw_roof(ax, name, bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"], colour)
+                _draw_roof(ax, name, bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"], colour, dashes)
                 if not baseline.get("fits", True):
                     continue
                 point = baseline_point(result, baseline)
                 ax.plot(point.intensity, point.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
         ax.set_xscale("log")
         ax.set_yscale("log")
+        style.log_ticks(ax.xaxis)
+        style.log_ticks(ax.yaxis)
         ax.set_xlim(*_RANGE)
         ax.set_xlabel("arithmetic intensity (operations/byte)")
         ax.set_ylabel("arithmetic rate (10⁹ operations/s)")
         ax.grid(axis="both")
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        ax.set_title(f"Roofline: {result.summary['workload']['model']}")
+        size = 8 * min(1.0, _ENTRIES / len(ax.lines))
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
+        ax.set_title(f"Roofline: {style.short(result.summary['workload']['model'])}")
     return ax
 
 
-def _draw_roof(ax: Axes, name: str, bandwidth: float, peak: float, colour: str) -> None:
+def _draw_roof(ax: Axes, name: str, bandwidth: float, peak: float, colour: str, dashes: str = "-") -> None:
     ridge = peak / bandwidth
     xs = sorted({_RANGE[0], min(max(ridge, _RANGE[0]), _RANGE[1]), _RANGE[1]})
     ys = [min(peak, x * bandwidth) for x in xs]
-    ax.plot(xs, ys, color=colour, linewidth=1.4, label=f"{name}: {bandwidth:,.0f} GB/s")
+    ax.plot(xs, ys, dashes, color=colour, linewidth=1.4, label=f"{name}: {bandwidth:,.0f} GB/s")

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ from pimsim.plots.library import matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatterSciNotation
 
 # Okabe and Ito's palette, safe for colour-blind readers.
 BLACK = "#000000"
@@ -31,6 +34,8 @@ SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)  # lines of one pl
 GREY = "#999999"  # not of the palette; for what is not the subject
 
 WIDTH_IN, HEIGHT_IN, DPI = 6.4, 3.6, 150
+_NAME = 28  # characters of a name that leave room for what it names
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the same on every machine
@@ -68,23 +73,55 @@ def drawing() -> Iterator[None]:
     matplotlib.interactive(interactive)
 
 
-def new_figure() -> Figure:
-    """An empty figure of the usual size, without pyplot."""
+def new_figure(height_in: float = HEIGHT_IN) -> Figure:
+    """An empty figure, without pyplot."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DPI, layout="constrained")
+    return Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained")
 
 
-def axes_or_new(ax: Axes | None) -> Axes:
+def axes_or_new(ax: Axes | None, height_in: float = HEIGHT_IN) -> Axes:
     """`ax`, or the axes of a new figure; in a notebook one that the notebook shows."""
     if ax is not None:
         return ax
     if not _in_notebook():
-        return new_figure().add_subplot()
+        return new_figure(height_in).add_subplot()
     from matplotlib import pyplot
 
-    figure = pyplot.figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+    figure = pyplot.figure(figsize=(WIDTH_IN, height_in), layout="constrained")
     return figure.add_subplot()
+
+
+def short(name: str, most: int = _NAME) -> str:
+    """A name that may be of any length, cut so that it leaves room for the plot."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
+
+
+def log_ticks(axis: Axis) -> None:
+    """Numbers at the ticks of a logarithmic axis: matplotlib's own are formulas, which `drawing` does not read."""
+    axis.set_major_formatter(_numbers()())
+    axis.set_minor_formatter(_numbers()(labelOnlyBase=False))
+
+
+@cache
+def _numbers() -> type[LogFormatterSciNotation]:
+    """matplotlib's choice of the ticks that have a label, with the number as text."""
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Numbers(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return _number(x) if super().__call__(x, pos) else ""
+
+    return Numbers
+
+
+def _number(value: float) -> str:
+    """1,000 in full, 10⁶ and 2 x 10⁻⁵ where there would be many zeros."""
+    if 1e-4 <= value < 1e6:
+        return f"{value:,g}"
+    mantissa, exponent = f"{value:e}".split("e")
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return power if float(mantissa) == 1 else f"{float(mantissa):g} x {power}"
 
 
 def _in_notebook() -> bool:

@@ -201,7 +201,7 @@ def _scaled(column: str, values: Sequence[float]) -> tuple[float, str]:
 
 
 def _tick(value: Any) -> str:
-    return f"{value:,g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return f"{value:,g}" if isinstance(value, int | float) and not isinstance(value, bool) else style.short(str(value))
 
 
 def _write_cells(ax: Axes, cells: Any) -> None:

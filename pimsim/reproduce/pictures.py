@@ -49,6 +49,7 @@ def _bars(found: Reproduction, ax: Axes, kind: str, label: str, value: Callable[
         ax.annotate(f"paper, {names[baseline]}", (len(found.models) - 0.45, low), (0, 2), textcoords="offset points",
                     fontsize=7, color=colour, ha="right")  # fmt: skip
     ax.set_yscale("log")
+    style.log_ticks(ax.yaxis)
     ax.set_ylabel(label)
     ax.set_xticks(range(len(found.models)), list(found.models), rotation=20)
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.16))
@@ -137,6 +138,7 @@ def context(found: Reproduction, ax: Axes) -> None:
                 markersize=4)  # fmt: skip
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
+    style.log_ticks(ax.yaxis)
     ax.set_xticks([2**k for k in range(7, 18, 2)], [f"{2**k:,}" for k in range(7, 18, 2)])
     ax.set_xlabel("context (tokens)")
     ax.set_ylabel("decode step (ms)")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 _BAR = 12  # columns of the longest bar
 _UNIT = 24  # columns of a unit that leave room for a figure beside it
+_NARROW = 60  # columns below which the ratios over machines are two tables
 _BARS = 8  # bars per breakdown; the rest are one, "other"
 _CAVEAT = (
     "Latency is simulated command by command; energy prices those commands with JEDEC currents. "
@@ -50,7 +51,7 @@ def _blocks(result: Result, summary: Mapping[str, Any], width: int, ascii_only: 
     yield Text(_commands(summary["system"]["commands"], width))
     if summary["baselines"]:
         yield Text()
-        yield _baselines(summary["baselines"])
+        yield from _baselines(summary["baselines"], width)
         yield from map(Text, _measured_notes(summary["baselines"]))
     yield Text()
     if result.provenance:
@@ -145,19 +146,32 @@ def _count(count: int) -> str:
     return f"{count:,}"
 
 
-def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    """Ratios of each baseline, the roofline's first: it is the bound that no software on that machine beats."""
+_SPEED = {"roofline speedup": ("roofline", "speedup"), "eager speedup": ("", "speedup")}
+_ENERGY = {"roofline energy ratio": ("roofline", "energy_ratio"), "eager energy ratio": ("", "energy_ratio")}
+
+
+def _baselines(baselines: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
+    """Ratios of each baseline, the roofline's first: it is the bound that no software on that machine beats.
+
+    A narrow console has a table of speedups, and beneath it one of energy ratios.
+    """
+    tables = (_SPEED | _ENERGY,) if width >= _NARROW else (_SPEED, _ENERGY)
+    for columns in tables:
+        yield _ratios(baselines, columns)
+
+
+def _ratios(baselines: Mapping[str, Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("Compared with", max_width=24, overflow="fold")
-    for heading in ("roofline speedup", "eager speedup", "roofline energy ratio", "eager energy ratio"):
-        table.add_column(heading, justify="right", overflow="fold")
+    for heading in columns:
+        table.add_column(heading, justify="right", overflow="fold", min_width=8)
     for name, baseline in baselines.items():
-        parts = (baseline["roofline"], baseline)
-        ratios = [_ratio(part, key) for key in ("speedup", "energy_ratio") for part in parts]
-        table.add_row(Text(name), *ratios)
+        table.add_row(
+            Text(name), *(_ratio(baseline[model] if model else baseline, key) for model, key in columns.values())
+        )
     return table
 
 

@@ -30,6 +30,22 @@ def test_every_assumption_of_the_shipped_configuration_gives_a_reason(shipped: P
     assert not [path for path, origin in provenance.items() if origin.label == "assumed" and not origin.reason]
 
 
+def test_a_figure_that_is_given_twice_is_known_equally_well_both_times(shipped: Path) -> None:
+    """The references of the prices are the shipped device: what was inferred there is no more certain here."""
+    provenance = load(shipped).provenance
+    compared = []
+    for path, origin in provenance.items():
+        parent, _, name = path.rpartition(".")
+        if not parent.endswith("reference"):
+            continue
+        section = path.split(".")[0]
+        for twin in (f"{section}.{name}", f"{section}.timing.{name}"):
+            if twin in provenance:
+                compared.append(path)
+                assert f"({provenance[twin].label}" in origin.reason, path
+    assert len(compared) >= 10
+
+
 @pytest.mark.parametrize(
     ("comment", "label", "reason"),
     [

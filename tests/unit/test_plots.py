@@ -5,15 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from pimsim.plots import NAMES, Plots
+from pimsim.plots import NAMES, Plots, style
 from pimsim.plots.breakdown import ranked
+from pimsim.plots.roofline import roofline
 from pimsim.results.result import Result
 from tests.result_samples import small_result
 
@@ -185,3 +190,61 @@ def test_a_name_is_no_formula(tmp_path: Path, recwarn: pytest.WarningsRecorder) 
     small_result(plots=Plots, baselines=odd).plot.save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in NAMES}
     assert not recwarn.list
+
+
+def drawn(ax: Axes) -> set[str]:
+    """Every text of a figure, as it is drawn."""
+    figure = style.figure_of(ax)
+    FigureCanvasAgg(figure).draw()
+    return {text.get_text() for text in figure.findobj(Text) if text.get_visible() and text.get_text()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ticks_are_numbers_and_no_formulas(result: Result, name: str) -> None:
+    """The names are drawn as text, so the formulas that matplotlib writes at log axes would be, too."""
+    texts = drawn(draw(result, name))
+    assert not [text for text in texts if "$" in text or "\\" in text]
+    if name == "roofline":
+        assert {"0.1", "1", "10", "100", "1,000"} <= texts
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.001, "0.001"), (20, "20"), (1e5, "100,000"), (1e6, "10⁶"), (2e-5, "2 x 10⁻⁵")]
+)
+def test_numbers_of_a_log_axis(value: float, text: str) -> None:
+    ax = Figure().add_subplot()
+    ax.set_xscale("log")
+    style.log_ticks(ax.xaxis)
+    ax.set_xlim(0.9 * value, 3 * value)
+    assert text in drawn(ax)
+
+
+def test_a_long_name_leaves_room_for_the_plot(recwarn: pytest.WarningsRecorder) -> None:
+    sample = small_result(plots=Plots)
+    machine = sample.baselines["gpu-t4"]
+    for count in (1, 12):
+        named = {
+            f"{k} a machine with a name of more words than anybody reads at an axis": machine for k in range(count)
+        }
+        ax = draw(small_result(plots=Plots, baselines=named), "speedup")
+        texts = drawn(ax)
+        assert "0 a machine with a name of…" in texts
+        assert ax.get_position().width > 0.5
+        heights = sorted(label.get_window_extent().y0 for label in ax.texts)
+        assert min(b - a for a, b in pairwise(heights)) > 8  # the figures at the bars do not overlap
+    assert not recwarn.list
+
+
+def test_the_roofline_has_every_machine(result: Result) -> None:
+    machine = {"roofline": {"bandwidth_GBps": 100.0, "peak_TFLOPs": 1.0}, "latency_ns": 1e6}
+    many = {f"machine-{k}": {**result.baselines["gpu-t4"], **machine} for k in range(9)}
+    for entry in many.values():
+        entry["roofline"] = {**result.baselines["gpu-t4"]["roofline"], **machine["roofline"]}
+    ax = roofline(
+        SimpleNamespace(
+            **{name: getattr(result, name) for name in ("config", "tally", "workload", "summary")}, baselines=many
+        )
+    )  # type: ignore[arg-type]
+    roofs = [line for line in ax.lines if str(line.get_label()).endswith("100 GB/s")]
+    assert len(roofs) == 9
+    assert len({(line.get_color(), line.get_linestyle()) for line in roofs}) == 9

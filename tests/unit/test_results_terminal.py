@@ -50,6 +50,19 @@ def test_a_narrow_console_is_not_exceeded_and_shows_the_whole_headline(width: in
     assert "0.333 µs/token" in text and "3,000,000 tokens/s" in text and "without PIM" in " ".join(text.split())
 
 
+def test_a_narrow_console_breaks_no_heading_and_shows_every_ratio() -> None:
+    """Four ratios beside the names of machines do not fit 40 columns: their headings were broken within words."""
+    lines = screen(small_result(), 40).splitlines()
+    words = " ".join(lines).split()
+    assert words.count("Compared") == 2
+    assert words.count("roofline") == 2 and words.count("speedup") == 2 and words.count("ratio") == 2
+    baselines = small_result().summary["baselines"]
+    for name, baseline in baselines.items():
+        rows = [line.split()[1:] for line in lines if line.startswith(name[:6])]
+        for row, key in zip(rows, ("speedup", "energy_ratio"), strict=True):
+            assert row == [f"{number(part[key])}x" for part in (baseline["roofline"], baseline)]
+
+
 def test_it_has_the_figures_the_breakdowns_the_commands_and_the_baselines() -> None:
     text = screen(small_result(provenance=PROVENANCE))
     for words in (
