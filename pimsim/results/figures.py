@@ -63,6 +63,7 @@ BASELINE = (
     "required_bytes",
     "capacity_bytes",
 )
+ROOFLINE = ("speedup", "energy_ratio", "latency_ns", "energy_pJ", "required_bytes")  # of a baseline's bound
 
 
 @cache
@@ -93,6 +94,7 @@ def known(baselines: Collection[str] = ()) -> Iterator[str]:
     yield from (f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)
     yield from (f"workload.{key}" for key in WORKLOAD)
     yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
+    yield from (f"baselines.{baseline}.roofline.{key}" for baseline in baselines for key in ROOFLINE)
 
 
 def unknown(name: str, baselines: Collection[str] = (), others: Iterable[str] = ()) -> str | None:

@@ -19,6 +19,7 @@ import pimsim
 from pimsim.config.resolved import config_sha256
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.errors import InputError
+from pimsim.results.figures import ROOFLINE
 from pimsim.sweep.proxy import PROXIES
 from pimsim.sweep.space import Request
 
@@ -117,6 +118,8 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for key, value in figures.items():
             if not isinstance(value, Mapping):
                 yield f"baselines.{name}.{key}", value
+        for key in ROOFLINE:
+            yield f"baselines.{name}.roofline.{key}", figures["roofline"][key]
 
 
 def _leaves(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -110,6 +110,8 @@ def test_the_table_of_figures_is_what_summaries_have() -> None:
         for name, baseline in summary["baselines"].items():
             single = {key: value for key, value in baseline.items() if not isinstance(value, dict)}
             found |= numbers_of(single, f"baselines.{name}")
+            bound = {key: baseline["roofline"][key] for key in figures.ROOFLINE}
+            found |= numbers_of(bound, f"baselines.{name}.roofline")
     known = set(figures.known(["gpu-t4", "cpu-xeon-6154"]))
     assert found <= known
     missing = {name for name in known - found if not figures.is_part(name)}
@@ -136,6 +138,16 @@ def test_a_figure_that_no_point_can_have_is_refused_before_anything_runs(tmp_pat
         with pytest.raises(InputError) as caught:
             pimsim.sweep.run({**sweep, "set": {**TINY, "baselines": ["gpu-t4"]}}, out=str(tmp_path / "out"), workers=0)
         assert hint in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_the_speedup_over_the_bound_is_an_objective_as_that_over_the_eager_model_is(tmp_path: Path) -> None:
+    name = "baselines.gpu-t4.roofline.speedup"
+    sweep = sweep_of({"dram.channels": [1, 2]}, objectives=[{"maximise": name}])
+    result = pimsim.sweep.run({**sweep, "set": {**TINY, "baselines": ["gpu-t4"]}}, out=str(tmp_path / "out"), workers=0)
+    row = result.pareto()[0]
+    settings = {**TINY, "baselines": ["gpu-t4"], "dram.channels": 2}
+    single = pimsim.run(pimsim.load_config(SHIPPED, settings)).summary["baselines"]["gpu-t4"]
+    assert row["dram.channels"] == 2 and row[name] == single["roofline"]["speedup"] != single["speedup"]
 
 
 def test_every_figure_with_a_letter_missing_leads_back_to_it() -> None:

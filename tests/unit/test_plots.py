@@ -7,7 +7,6 @@ import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from matplotlib.axes import Axes
@@ -18,7 +17,6 @@ from matplotlib.text import Text
 
 from pimsim.plots import NAMES, Plots, style
 from pimsim.plots.breakdown import ranked
-from pimsim.plots.roofline import roofline
 from pimsim.results.result import Result
 from tests.result_samples import small_result
 
@@ -235,16 +233,11 @@ def test_a_long_name_leaves_room_for_the_plot(recwarn: pytest.WarningsRecorder) 
     assert not recwarn.list
 
 
-def test_the_roofline_has_every_machine(result: Result) -> None:
-    machine = {"roofline": {"bandwidth_GBps": 100.0, "peak_TFLOPs": 1.0}, "latency_ns": 1e6}
-    many = {f"machine-{k}": {**result.baselines["gpu-t4"], **machine} for k in range(9)}
-    for entry in many.values():
-        entry["roofline"] = {**result.baselines["gpu-t4"]["roofline"], **machine["roofline"]}
-    ax = roofline(
-        SimpleNamespace(
-            **{name: getattr(result, name) for name in ("config", "tally", "workload", "summary")}, baselines=many
-        )
-    )  # type: ignore[arg-type]
+def test_the_roofline_has_every_machine() -> None:
+    machine = small_result().baselines["gpu-t4"]
+    bound = machine["roofline"] | {"bandwidth_GBps": 100.0, "peak_TFLOPs": 1.0}
+    many = {f"machine-{k}": {**machine, "roofline": bound} for k in range(9)}
+    ax = draw(small_result(plots=Plots, baselines=many), "roofline")
     roofs = [line for line in ax.lines if str(line.get_label()).endswith("100 GB/s")]
     assert len(roofs) == 9
     assert len({(line.get_color(), line.get_linestyle()) for line in roofs}) == 9
