@@ -268,7 +268,8 @@ def complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[P
     try:
         known, line = scheduled(trace, given)
     except InputError as error:
-        known, line = {"output_tokens": 1}, 1
+        query = given.get("query_tokens")  # which divides whatever would have been there
+        known, line = {"output_tokens": query if type(query) is int and query > 0 else 1, "query_tokens": None}, 1
         problems = [_not_a_trace(problem, workload.value, trace) for problem in error.problems]
     entries = dict(workload.value)
     for key, value in known.items():

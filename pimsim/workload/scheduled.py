@@ -107,7 +107,8 @@ def trace_warnings(config: Config) -> Iterator[Problem]:
     for key, value in found.values.items():
         got = getattr(config.workload, key)
         if got != value:
-            message = f"{got:,} in the place of {value:,}, which the trace's schedule says (line {found.line})"
+            instead = f"{got:,} in the place of {value:,} for {key}"
+            message = f"{instead}, which the trace's schedule says (line {found.line})"
             yield Problem("", 0, 0, f"workload.{key}", message)
 
 

@@ -88,6 +88,30 @@ def test_the_text_part_of_a_multimodal_model_is_exported_and_said(name: str, tmp
 
 
 @pytest.mark.usefixtures("without_torch")
+@pytest.mark.parametrize(
+    ("model", "whole", "part", "tied"),
+    [
+        ("mistral3", True, False, True),
+        ("mistral3", False, True, False),
+        ("gemma3", False, None, False),
+        ("gemma3", None, True, True),
+        ("llava", False, True, True),
+        ("llava", None, None, False),
+    ],
+)
+def test_a_tied_head_is_what_the_whole_model_says(
+    model: str, whole: bool | None, part: bool | None, tied: bool, tmp_path: Path
+) -> None:
+    config = json.loads(json.dumps(MULTIMODAL["llava-default" if model == "llava" else model][0]))
+    for values, said in ((config, whole), (config["text_config"], part)):
+        values.pop("tie_word_embeddings", None)
+        values |= {} if said is None else {"tie_word_embeddings": said}
+    trace = package.export_trace(str(write_config(tmp_path, model, config)))
+    (head,) = (op for op in trace.template("decode").ops if op.role == "lm_head" and op.op == "linear")
+    assert bool(head.weight.tied) is tied
+
+
+@pytest.mark.usefixtures("without_torch")
 def test_code_of_its_own_is_no_reason_to_refuse_a_known_family(tmp_path: Path) -> None:
     config = {**FAMILIES["llama"], "auto_map": {"AutoConfig": "mine.Config"}}
     assert package.export(str(write_config(tmp_path, "llama", config))).parameters == 22336 - 672
@@ -102,6 +126,17 @@ def test_code_of_its_own_is_no_reason_to_refuse_a_known_family(tmp_path: Path) -
             '{"model_type": "llama",\n"hidden_size": "big", "vocab_size": 0,\n"hidden_act": "mish"}',
             ["2:1: hidden_size: must be an integer", "2:23: vocab_size: must be an", "3:1: hidden_act: must be one of"],
         ),
+        (
+            '{"model_type": "llama", "hidden_act": ["silu"], "num_attention_heads": 1000000000000000000000,\n'
+            '"num_hidden_layers": 100000000}',
+            [
+                "1:49: num_attention_heads: must be at most 1,000,000,000, not 1000000000000000000000",
+                "2:1: num_hidden_layers: must be at most 65,536, not 100000000",
+                "1:25: hidden_act: must be one of gelu",
+            ],
+        ),
+        ('{"model_type": "mistral", "layer_types": 3}', ["1:27: layer_types: a mistral has the same attention"]),
+        ('{"model_type": "phi3", "layer_types": [[]]}', ["1:24: layer_types: a phi3 has the same attention"]),
         ('{"model_type": "llama", "num_attention_heads": 7}', ["1:25: num_attention_heads: 7 must divide hidden_size"]),
         ('{"model_type": "llama", "head_dim": 7}', ["1:25: head_dim: 7 elements of a head cannot be rotated"]),
         ('{"model_type": "llama", "sliding_window": 8}', ["1:25: sliding_window: a llama has none"]),

@@ -454,3 +454,17 @@ def test_an_lm_head_that_the_trace_lacks_is_refused(place: Place) -> None:
     run(load_config(SHIPPED, keys))
     with pytest.raises(InputError, match=r"workload.lm_head: .*mine.jsonl has no LM head"):
         run(load_config(SHIPPED, {**keys, "workload.lm_head": True}))
+
+
+def test_a_warning_s_text_alone_says_which_key_won(place: Place, bare: Path) -> None:
+    path = str(place(mine(prompt=8, steps=5, batch=2)))
+    loaded = api.load(bare, {"workload.trace": path, "workload.batch": 3})
+    assert [p.message.split(",")[0] for p in api.warnings(loaded.config)] == ["3 in the place of 2 for batch"]
+
+
+def test_of_a_trace_that_cannot_run_the_keys_are_not_reported_as_well(place: Place, bare: Path) -> None:
+    trace = mine(prompt=8, steps=5)
+    prefill = replace(trace, schedule=trace.schedule[:1])
+    with pytest.raises(InputError) as caught:
+        load_config(bare, {"workload.trace": str(place(prefill)), "workload.query_tokens": 2})
+    assert [problem.message.split(";")[0] for problem in caught.value.problems] == ["has no decode step"]

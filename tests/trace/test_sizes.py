@@ -131,6 +131,8 @@ WRONG: list[tuple[str, list[Change], str, str, str]] = [
     ("llama", [change("ffn_up", out=95)], "ffn_mul", "in", "is 96, but 'ffn_up' gives 95 elements"),
     ("llama", [change("ffn_up", out=192)], "ffn_mul", "in", "is 96, but 'ffn_up' gives 192 elements"),
     ("llama", [change("ffn_gate", out=192)], "ffn_act", "in", "is 96, but 'ffn_gate' gives 192 elements, and nothing"),
+    ("llama", [change("ffn_up", out=1)], "ffn_mul", "in", "is 96, but 'ffn_up' gives 1 elements"),
+    ("llama", [change("ffn_up", out=4)], "ffn_mul", "in", "is 96, but 'ffn_up' gives 4 elements"),
     ("moe", [change("ffn_up", out=100)], "ffn_act", "in", "is 96, but 'ffn_up' gives 100 elements"),
     # one after another
     ("gpt2", [change("ffn_up", in_=63)], "ffn_up", "in", "is 63, but 'ffn_norm' gives 64 elements"),
@@ -203,6 +205,22 @@ WRONG: list[tuple[str, list[Change], str, str, str]] = [
         "in",
         "is 64, but 'ffn_down' gives 128 elements",
     ),
+    ("moe", [change("q", role="router")], "rope", "in", "is 96, but 'k' gives 32 elements"),
+    ("moe", [change(id, role="router") for id in ("q", "k", "v")], "rope", "deps", "what a router chooses is no input"),
+    (
+        "moe",
+        [*(change(id, role="router") for id in ("q", "k", "v")), change("attention", deps=["q", "k", "v"])],
+        "attention",
+        "deps",
+        "q, k, v: what a router chooses is no input",
+    ),
+    ("moe", [change("expert_sum", deps=["router_topk"])], "expert_sum", "deps", "what a router chooses is no input"),
+    # tokens
+    ("gpt2", [change("embed", per="sequence")], "attn_norm", "deps", "embed: made once a sequence"),
+    ("gpt2", [change("qkv", per="sequence")], "attention", "deps", "qkv: made once a sequence"),
+    ("llama", [change("ffn_mul", per="sequence")], "ffn_down", "deps", "ffn_mul: made once a sequence"),
+    ("gpt2", [change("ffn_residual", per="sequence")], "ffn_residual", "per", "what enters the next block is one"),
+    ("gpt2", [change("final_norm", per="sequence")], "lm_head", "deps", "final_norm: made once a sequence"),
     # slices
     ("gpt2", [change("ffn_up", take={"attn_norm": [0, 8]})], "ffn_up", "take.attn_norm", "is not among `deps`"),
     ("gpt2", [change("ffn_up", take={"ffn_norm": [32, 64]})], "ffn_up", "take.ffn_norm", "elements 32 to 95, but"),
@@ -533,6 +551,15 @@ RIGHT: dict[str, tuple[str, list[Change]]] = {
         [
             *[change(x, rows=2) for x in ("ffn_up", "ffn_act", "ffn_mul", "ffn_down")],
             change("ffn_up", in_=32), change("ffn_down", out=32),
+        ],
+    ),
+    "one vector of a sequence after the blocks, and conditions of a whole sequence": (
+        "gpt2",
+        [
+            change("final_norm", per="sequence"), change("lm_head", per="sequence"),
+            insert("ffn_norm", "condition", "linear", 64, role="scale", deps=["input"], per="sequence"),
+            insert("ffn_norm", "conditioned", "mul", 64, role="scale", deps=["attn_residual", "condition"]),
+            change("ffn_norm", deps=["conditioned"]),
         ],
     ),
     "no feed-forward network at all": ("gpt2", [remove("ffn_norm", "ffn_up", "ffn_act", "ffn_down", "ffn_residual")]),

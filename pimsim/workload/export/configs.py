@@ -47,7 +47,10 @@ HEADS_FILL_IT = (
     "qwen2_5_vl_text",
     "qwen2_vl_text",
 )  # of them: heads have hidden_size / heads elements, whatever is said
-_TEXT = "text_config"
+_TEXT, _TIED = "text_config", "tie_word_embeddings"
+# Wholes whose LM head is tied if either they or their text part say so; of others, what the whole says counts.
+# source: the classes' `__post_init__` in transformers 5.24 (older files have it in the text part alone)
+TIED_BY_EITHER = ("llava", "llava_next_video", "llava_onevision", "qwen2_5_vl", "qwen2_vl")
 # What such a part has to say of itself, since the other family's defaults are not its own.
 NEEDED = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size",
@@ -105,10 +108,10 @@ class Source:
         kind = values.pop("model_type", None) or TEXT_PARTS.get(whole)
         if not isinstance(kind, str):
             raise InputError(f"does not say its kind (model_type), and neither does {whole!r}", key=_TEXT)
-        if "tie_word_embeddings" in self.parsed:
-            values.setdefault("tie_word_embeddings", self.parsed["tie_word_embeddings"])
         if kind in HEADS_FILL_IT:
             values.pop("head_dim", None)
+        if _TIED in self.parsed and not (whole in TIED_BY_EITHER and values.get(_TIED) is True):
+            values[_TIED] = self.parsed[_TIED]
         decoder, prefix = SAME_DECODER.get(kind, kind), "" if flat else f"{_TEXT}."
         missing = [key for key in NEEDED if key not in values] if decoder != kind else []
         if missing:

@@ -7,6 +7,7 @@ What a config.json leaves out is what the family's configuration class of transf
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -112,6 +113,8 @@ ACTIVATIONS = {
     "silu": ("silu", "swish"),
     "relu": ("relu",),
 }
+LARGEST = 10**9  # of any size, and
+MOST_LAYERS = 1 << 16  # more are typing errors; sums of what is smaller a trace can hold
 _WINDOWED, _FULL = "sliding_attention", "full_attention"
 
 
@@ -161,10 +164,10 @@ class _Reader:
         """The value of a key, whatever it is."""
         return self._values.get(self._given(key), self._defaults.get(key))
 
-    def size(self, key: str) -> int:
+    def size(self, key: str, most: int = LARGEST) -> int:
         """An integer of at least 1."""
         found = self.any(key)
-        return found if self._is_size(key, found) else 1
+        return found if self._is_size(key, found, most) else 1
 
     def size_or_none(self, key: str) -> int | None:
         """An integer of at least 1, or null."""
@@ -185,18 +188,23 @@ class _Reader:
         """What a trace calls an activation function."""
         found = self.any(key)
         known = {each: name for name, names in ACTIVATIONS.items() for each in names}
-        return known[found] if self._is(found in known, key, f"one of {', '.join(known)}") else "gelu"
+        return (
+            known[found]
+            if self._is(isinstance(found, str) and found in known, key, f"one of {', '.join(known)}")
+            else "gelu"
+        )
 
     def _given(self, key: str) -> str:
         alias = self._aliases.get(key, key)
         return alias if alias in self._values else key
 
-    def _is_size(self, key: str, found: Any) -> bool:
-        return self._is(type(found) is int and found >= 1, key, "an integer of at least 1")
+    def _is_size(self, key: str, found: Any, most: int = LARGEST) -> bool:
+        positive = self._is(type(found) is int and found >= 1, key, "an integer of at least 1")
+        return positive and self._is(found <= most, key, f"at most {most:,}")
 
     def _is(self, right: bool, key: str, expected: str) -> bool:
         if not right:
-            self.wrong(key, f"must be {expected}, not {self.any(key)!r}")
+            self.wrong(key, f"must be {expected}, not {reprlib.repr(self.any(key))}")
         return right
 
 
@@ -207,7 +215,7 @@ def _gpt2(name: str, kind: str, read: _Reader) -> ModelShape:
         read.wrong("add_cross_attention", "cross attention has no encoder here")
     return ModelShape(
         name,
-        read.size("n_layer"),
+        read.size("n_layer", MOST_LAYERS),
         width,
         read.size("n_head"),
         read.size("n_head"),
@@ -222,7 +230,11 @@ def _gpt2(name: str, kind: str, read: _Reader) -> ModelShape:
 
 def _llama(name: str, kind: str, read: _Reader) -> ModelShape:
     """RMSNorm, rotary positions, a gated FFN; the rest by family."""
-    width, heads, layers = read.size("hidden_size"), read.size("num_attention_heads"), read.size("num_hidden_layers")
+    width, heads, layers = (
+        read.size("hidden_size"),
+        read.size("num_attention_heads"),
+        read.size("num_hidden_layers", MOST_LAYERS),
+    )
     gemma, phi3 = kind.startswith("gemma"), kind == "phi3"
     head_dim = (read.size_or_none("head_dim") if DEFAULTS[kind]["head_dim"] is None else read.size("head_dim")) or (
         width // heads
@@ -298,7 +310,7 @@ def _windows(kind: str, layers: int, read: _Reader) -> list[int]:
     if kind in ("llama", "mistral", "mixtral", "phi3"):
         everywhere = window or 0
         given = read.any("layer_types")
-        if given is not None and set(given) != {_WINDOWED if everywhere else _FULL}:
+        if given is not None and not _all_are(given, _WINDOWED if everywhere else _FULL):
             read.wrong("layer_types", f"a {kind} has the same attention in every layer")
         return [everywhere] * layers
     kinds = read.any("layer_types")
@@ -314,6 +326,10 @@ def _windows(kind: str, layers: int, read: _Reader) -> list[int]:
     if window is None and _WINDOWED in kinds:
         read.wrong("sliding_window", f"{_WINDOWED} in layer_types needs one")
     return [(window or 0) if each == _WINDOWED else 0 for each in kinds]
+
+
+def _all_are(kinds: Any, kind: str) -> bool:
+    return isinstance(kinds, list) and kinds != [] and all(each == kind for each in kinds)
 
 
 def _layer_types(kind: str, layers: int, window: int | None, read: _Reader) -> list[str]:

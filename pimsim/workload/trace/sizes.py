@@ -16,13 +16,16 @@ from typing import Protocol
 from pimsim.errors import did_you_mean
 from pimsim.workload.ops import INPUT
 from pimsim.workload.trace.expr import Expr
-from pimsim.workload.trace.flow import ACTIVATIONS, TRANSPARENT, Flow, Part, givers, is_router, size_of, total
+from pimsim.workload.trace.flow import ACTIVATIONS, NORMS, TRANSPARENT, Flow, Part, givers, is_router, size_of, total
 from pimsim.workload.trace.heads import Mixers
 from pimsim.workload.trace.records import Header, OpRecord, Template
 
 _CHECKED = ("linear", "softmax", "topk", *ACTIVATIONS, *TRANSPARENT)  # take all, one after another
+_TAKERS = ("linear", "attention", "rope", "add", *NORMS, *ACTIVATIONS)  # never of a router's choice alone
 # What these make is as wrong as what they take.
 _AS_WIDE = ("softmax", "mul", "add", *ACTIVATIONS, *TRANSPARENT)
+_WIDE = "ffn_up"  # role of what is never one factor of a product, however small; a gate may be one for all
+EACH_TOKEN = "token"  # value of `per`
 MODEL = "model"  # key of a template that is of another model than the header's (1.1)
 
 Wrong = tuple[str, str]  # key and message
@@ -51,6 +54,7 @@ class Sizes:
     partial   readers of a part, by id; covered: those whose rest is read
     entering  readers of what enters the blocks that do not fit d_model; fitting: how many do
     last      the last operator of each scope with its line
+    enters_each_token  something in the block takes what enters it, of each token
     wide      elements that each `ffn_down` takes, and the operator
     """
 
@@ -70,6 +74,7 @@ class Sizes:
     wide: list[tuple[int, OpRecord]] = field(default_factory=list)
     tables: list[tuple[int, OpRecord]] = field(default_factory=list)
     heads: list[tuple[int, OpRecord]] = field(default_factory=list)
+    enters_each_token: bool = False
 
     def __post_init__(self) -> None:
         self.flow.entering = Expr(self.header.model.d_model) if self._of_header else None
@@ -86,7 +91,7 @@ class Sizes:
 
     def add(self, op: OpRecord, line: Line) -> None:
         """Check an operator whose dependencies are known, and remember what later ones need of it."""
-        self._note(op, line, [*self._wrong_slices(op), *self._wrong_routers(op)])
+        self._note(op, line, [*self._wrong_slices(op), *self._wrong_routers(op), *self._wrong_per(op)])
         wrong, enters = list(self._wrong_sizes(op, line)), INPUT in (op.deps or (INPUT,))
         if wrong and enters and op.scope != "once_before":
             self.entering[op.id] = (op, line)  # the header may be what is wrong
@@ -114,6 +119,23 @@ class Sizes:
             self.heads.append((made.constant, op))
         if op.op == "embedding" and op.tables and op.scope == "once_before":
             self.tables.append((op.tables[0].rows, op))
+
+    # ---- tokens
+
+    def _wrong_per(self, op: OpRecord) -> Iterator[Wrong]:
+        """What reads one vector of each sequence, and nothing else, has no other for each token."""
+        self.enters_each_token |= op.scope == "block" and op.per == EACH_TOKEN and INPUT in (op.deps or (INPUT,))
+        sources = [self._source(name, op.scope) for name in self.flow.inputs(op)]
+        if op.per == EACH_TOKEN and sources and all(dep is not None and dep.per != EACH_TOKEN for dep in sources):
+            names = ", ".join(dep.id for dep in sources[:4] if dep is not None)
+            yield "deps", f"{names}: made once a sequence (`per`), and nothing else is read for each token"
+
+    def _source(self, name: str, scope: str) -> OpRecord | None:
+        """The operator that makes a dependency; None for the tokens of the step, or if it is not known."""
+        if name != INPUT:
+            return self.flow.ops.get(name)
+        before = {"once_before": (), "block": ("once_before",), "once_after": ("block", "once_before")}[scope]
+        return next((self.last[each][0] for each in before if each in self.last), None)
 
     # ---- slices
 
@@ -170,6 +192,9 @@ class Sizes:
 
     def _wrong_sizes(self, op: OpRecord, line: Line) -> Iterator[Wrong]:
         parts, taken = self.flow.parts(op), size_of(op, taken=True)
+        if parts == [] and op.op in _TAKERS:
+            yield "deps", f"{', '.join(op.deps[:4])}: what a router chooses is no input, and there is no other"
+            parts = None
         if op.op == "attention":
             yield from self.mixers.attention(op, line, parts)
             for part in parts or ():
@@ -231,7 +256,7 @@ class Sizes:
                 whole = True
             elif part.elements == taken:
                 whole = True
-            elif part.elements not in factors:
+            elif part.elements not in factors or (before is not None and before.role == _WIDE):
                 yield "in", f"is {_size(op)}, but {part.name!r} gives {part.elements} elements, and a product takes all"
                 whole = True
         if not whole:
@@ -260,6 +285,7 @@ class Sizes:
         if self._of_header:
             self._settle_ends()
             self._settle_header()
+        self._settle_per()
         layers = self.template.layers if "block" in self.last else None
         for key, message, where in self.mixers.wrong(layers, self._of_header):
             (where or self.line).problem(key, message)
@@ -292,6 +318,14 @@ class Sizes:
                 continue
             op, line = self.last[scope]
             line.problem("out", f"{size} elements {what} with {op.id!r}, but d_model is {self.flow.entering}")
+
+    def _settle_per(self) -> None:
+        """What leaves the blocks enters them again."""
+        if "block" not in self.last or self.template.count == 1 or not self.enters_each_token:
+            return
+        op, line = self.last["block"]
+        if op.per != EACH_TOKEN:
+            line.problem("per", f"is {op.per}, but what enters the next block is one vector for each token")
 
     def _settle_parts(self) -> None:
         """What takes a part: together with its like all of it, or something reads the rest."""
