@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
     from pimsim.config.loader import Loaded
 
+
+class Folder(click.Path):
+    """The name of a folder; an empty one, of a variable that is not set, would be the one that one is in."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click, and no empty name."""
+        if value == "":
+            self.fail("needs the name of a folder, but it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 config_argument: Decorator = click.argument("config")

@@ -6,13 +6,14 @@ import json
 
 import click
 
+from pimsim.cli.options import Folder
 from pimsim.cli.say import console, emit, say
 
 
 @click.command()
 @click.argument("paper", type=click.Choice(["pim-gpt"]), metavar="pim-gpt")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else on standard output.")
-@click.option("--out", metavar="DIR", type=click.Path(file_okay=False), help="Write tables, JSON and plots to DIR.")
+@click.option("--out", metavar="DIR", type=Folder(), help="Write tables, JSON and plots to DIR.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes; default: the cores, at most 8.")
 def reproduce(paper: str, as_json: bool, out: str | None, workers: int | None) -> None:
     """The paper's figures beside the simulated ones, and what the unknown inputs make of them."""

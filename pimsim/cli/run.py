@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pimsim.cli.options import config_argument, located_in, set_option
+from pimsim.cli.options import Folder, config_argument, located_in, set_option
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError, Problem
@@ -20,7 +20,7 @@ WORTH_SAYING = 1_000_000  # bytes of a log
 @click.command()
 @config_argument
 @set_option
-@click.option("--out", metavar="DIR", type=click.Path(file_okay=False), help="Write summary, tables and plots to DIR.")
+@click.option("--out", metavar="DIR", type=Folder(), help="Write summary, tables and plots to DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else on standard output.")
 @click.option("--engine", type=click.Choice(["fast", "stepped"]), help="Override engine.mode; no result differs.")
 @click.option("--no-fold", is_flag=True, help="Simulate every channel; no result differs.")

@@ -87,6 +87,7 @@ def test_the_command_says_it_on_standard_error(shipped: Path, tmp_path: Path, mo
     [
         (["--commands", ""], "--commands:1:1: commands: needs the name of a file, but it is empty"),
         (["--timeline", ""], "--timeline:1:1: timeline: needs the name of a file, but it is empty"),
+        (["--out", ""], "--out:1:1: out: needs the name of a folder, but it is empty"),
         (["--commands", "/"], "/:1:1: a command log's name ends in .csv, .csv.gz, .parquet"),
         (["--timeline", "/"], "/:1:1: a timeline's name ends in .json, .json.gz, .vcd, .vcd.gz"),
         (["--commands", "no/such/folder/log.csv"], "cannot write the command log: No such file or directory"),
