@@ -8,7 +8,7 @@ wins where the schedule is plain decoding by one template; an inherited one neve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pimsim.config.schema import Config
@@ -96,8 +96,9 @@ def trace_warnings(config: Config) -> Iterator[Problem]:
     if config.workload.trace is None:
         return
     trace = load_trace(config.workload.trace_file)
-    yield from trace.warnings
-    yield from computed_otherwise(trace)
+    for odd in (*trace.warnings, *computed_otherwise(trace)):
+        # a summary has the text alone: it says by itself what is meant
+        yield replace(odd, message=f"{odd.message} ({odd.key}, line {odd.line} of the trace)")
     found = said(trace)
     if found is None:
         return

@@ -268,7 +268,20 @@ def test_a_data_type_that_is_computed_as_another_is_told(place: Place) -> None:
     (warning,) = told(SHIPPED, f"workload.trace={path}")
     assert warning.startswith(f"{path}:1:") and warning.endswith(
         "data_types.weights: warning: fp16: computed as bf16, which is as large"
+        " (data_types.weights, line 1 of the trace)"
     )
+
+
+def test_texts_of_a_trace_s_warnings_say_what_they_are_of(place: Place, bare: Path) -> None:
+    """A summary has them without their keys, each once."""
+    path = place(mine(prompt=4, steps=1))
+    text = (
+        path.read_text().replace('"kv":"bf16"', '"kv":"fp16"').replace('"activations":"bf16"', '"activations":"fp16"')
+    )
+    path.write_text(text.replace('"scope":"block"', '"scope":"block","theta":1', 2))
+    odd = api.warnings(load_config(bare, {"workload.trace": str(path)}))
+    assert len({warning.message for warning in odd}) == len(odd) == 4
+    assert all(warning.key in warning.message for warning in odd)
 
 
 # ---- a context that is there already ----------------------------------------------------------
