@@ -112,6 +112,16 @@ def test_a_tied_head_is_what_the_whole_model_says(
 
 
 @pytest.mark.usefixtures("without_torch")
+def test_a_quantization_that_no_export_follows_is_told(tmp_path: Path) -> None:
+    config = {**FAMILIES["llama"], "quantization_config": {"bits": 4, "quant_method": "gptq"}}
+    (warning,) = package.export_trace(str(write_config(tmp_path, "llama", config))).warnings
+    assert warning.key == "quantization_config" and "is not followed" in warning.message
+    whole = {"model_type": "llava", "text_config": config}
+    (warning, _) = package.export_trace(str(write_config(tmp_path, "llava", whole))).warnings
+    assert warning.key == "text_config.quantization_config"
+
+
+@pytest.mark.usefixtures("without_torch")
 def test_code_of_its_own_is_no_reason_to_refuse_a_known_family(tmp_path: Path) -> None:
     config = {**FAMILIES["llama"], "auto_map": {"AutoConfig": "mine.Config"}}
     assert package.export(str(write_config(tmp_path, "llama", config))).parameters == 22336 - 672

@@ -22,6 +22,7 @@ from pimsim.workload.trace.records import Trace
 __all__ = ["Exported", "export", "export_trace"]
 
 PACKAGES = ("torch", "transformers")
+_QUANTIZED = "quantization_config"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ def _export(source: str, prompt: int, query: int, batch: int, missing: list[str]
     except InputError as error:
         raise error.located(found.locate) from error
     warnings = [Problem(*found.locate("model_type"), "model_type", why)] if why else []
+    if quantized := next((key for key in (f"{part.prefix}{_QUANTIZED}", _QUANTIZED) if found.has(key)), ""):
+        message = "is not followed: weights have 16 bits in a trace of a config.json"
+        warnings.append(Problem(*found.locate(quantized), quantized, message))
     if part.whole:
         place = found.locate("text_config" if part.prefix else "model_type")
         warnings.append(Problem(*place, "text_config", f"{part.note} is exported, and nothing else of it"))

@@ -121,6 +121,13 @@ class Source:
             )
         return Part(decoder, values, whole, prefix)
 
+    def has(self, key: str) -> bool:
+        """True if a key (dots between keys) has a value."""
+        value: Any = self.parsed
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value is not None
+
     def locate(self, key: str) -> tuple[str, int, int]:
         """Where a key stands; the start of the file if it is not there."""
         return self.file, *_place(self.content, key)
