@@ -33,14 +33,13 @@ if TYPE_CHECKING:
     from pimsim.sim.observer import Observer
 
 Progress = Callable[[int, int], None]
-_FILE_SUFFIXES = (".yaml", ".yml")  # of baselines that `devices.load` reads from a file
 
 
 class _Baselines(Collection[str]):
     """Names of shipped baselines; a path stands for a file, which is checked when it is read."""
 
     def __contains__(self, name: object) -> bool:
-        return name in devices.available() or str(name).endswith(_FILE_SUFFIXES)
+        return name in devices.available() or devices.is_path(str(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(devices.available())
@@ -112,17 +111,17 @@ def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
     routing = routing_of(config, workload)
     return {
         device.name: evaluate(device, workload, contexts, asked.batch, prompt, tokens, routing, asked.context)
-        for device in _machines(config.baselines)
+        for device in _machines(config)
     }
 
 
-def _machines(baselines: Iterable[str]) -> list[BaselineDevice]:
+def _machines(config: Config) -> list[BaselineDevice]:
     """The machines to compare with; InputError if one cannot be read, or two have one name in the results."""
     found: dict[str, BaselineDevice] = {}
     problems: list[Problem] = []
-    for i, given in enumerate(baselines):
+    for i, given in enumerate(config.baselines):
         try:
-            device = devices.load(given)
+            device = devices.load(config.baseline_file(given))
         except InputError as error:
             problems += error.problems
             continue

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from pimsim.config.loader import read_text
+from pimsim.config.loader import BASELINE_SUFFIXES, read_text
 from pimsim.config.nodes import parse
 from pimsim.config.tree import Place, Tree, locate, plain
 from pimsim.errors import InputError, Problem, did_you_mean
@@ -207,7 +207,7 @@ def available() -> tuple[str, ...]:
 
 def is_path(name: str) -> bool:
     """True if `load` reads `name` as a file: it ends in .yaml or .yml."""
-    return name.endswith((".yaml", ".yml"))
+    return name.endswith(BASELINE_SUFFIXES)
 
 
 def name_of(name_or_path: str) -> str:

@@ -106,6 +106,8 @@ def _load(
         raise InputError(_in_order(problems, main))
     if trace and isinstance(config, Config):
         config.workload.found_at(trace)
+    if isinstance(config, Config):
+        config.found_at(baseline_files(tree))
     return Loaded(config, _provenance(config, tree), tree)
 
 
@@ -251,7 +253,22 @@ def trace_file(tree: Tree) -> str:
     entry = workload.value.get("trace") if workload and isinstance(workload.value, Mapping) else None
     if entry is None or not isinstance(entry.value, str) or not entry.value or not_text(entry.value):
         return ""
-    return os.path.normpath(os.path.join(os.path.dirname(entry.place.file), entry.value))
+    return _beside(entry.place.file, entry.value)
+
+
+BASELINE_SUFFIXES = (".yaml", ".yml")  # of baselines that are files; all others are names of shipped ones
+
+
+def baseline_files(tree: Tree) -> dict[str, str]:
+    """Where the baselines of a configuration are if they are files, as `trace_file`, by what was written."""
+    entry = tree.entries.get("baselines")
+    items = entry.value if entry is not None and isinstance(entry.value, tuple) else ()
+    named = {item.value: item.place.file for item in items if isinstance(item.value, str) and not not_text(item.value)}
+    return {name: _beside(file, name) for name, file in named.items() if name.endswith(BASELINE_SUFFIXES)}
+
+
+def _beside(file: str, path: str) -> str:
+    return os.path.normpath(os.path.join(os.path.dirname(file), path))
 
 
 def complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[Problem]]:

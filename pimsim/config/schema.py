@@ -483,6 +483,8 @@ class Common(Section):
 class Config(Common):
     """A whole system that runs a language model: hardware, mapping, workload and how to simulate it."""
 
+    _baseline_files: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
     dram: DramConfig = Field(description="The memory.")
     pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
     asic: AsicConfig = Field(description="The chip beside the memory.")
@@ -495,7 +497,19 @@ class Config(Common):
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."
     )
-    baselines: tuple[Text, ...] = default((), "Machines to compare with, see `pimsim models`.", "none")
+    baselines: tuple[Text, ...] = default(
+        (),
+        "Machines to compare with: names, see `pimsim models`, or files, relative to the one that names them.",
+        "none",
+    )
+
+    def baseline_file(self, name: str) -> str:
+        """Where a baseline that is a file is from where this process stands; `baselines` is as it was written."""
+        return self._baseline_files.get(name, name)
+
+    def found_at(self, baseline_files: Mapping[str, str]) -> None:
+        """Say where the baselines that are files are, for a configuration that stands elsewhere."""
+        self._baseline_files = dict(baseline_files)
 
 
 class DeviceConfig(Common):

@@ -20,6 +20,8 @@ def latency_vs_context(summary: Mapping[str, Any], tokens: Mapping[str, Any], ax
 
     tokens: `results.tables.token_columns`; of very many steps some are left out, evenly.
     """
+    from matplotlib.ticker import MaxNLocator
+
     mean = summary["system"]["latency_per_step_ns"]
     steps = len(tokens["context"])
     shown = slice(None) if steps <= _MOST else slice(None, None, -(-steps // _MOST))
@@ -33,6 +35,7 @@ def latency_vs_context(summary: Mapping[str, Any], tokens: Mapping[str, Any], ax
         mean_label = f"mean, {number(mean / factor)} {unit}"
         ax.axhline(mean / factor, color=style.ORANGE, linewidth=1.2, linestyle="--", label=mean_label)
         ax.set_ylim(0, 1.15 * max(values))
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         ax.set_xlabel("context (tokens)")
         ax.set_ylabel(f"latency ({unit}/step)")
         ax.legend(loc="lower right")

@@ -61,6 +61,8 @@ def evaluate_request(request: Request) -> Row:
         config = validate(request.values, api.known_names())
         if request.trace and isinstance(config, Config):
             config.workload.found_at(request.trace)
+        if isinstance(config, Config):
+            config.found_at(request.machines)
     except InputError as error:
         return _bad(_values_sha256(request), INFEASIBLE, _problems(error))
     except Exception as error:

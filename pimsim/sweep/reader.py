@@ -11,7 +11,7 @@ from typing import Any
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
-from pimsim.config.loader import entry_of, put, read_text, read_tree
+from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
 from pimsim.config.schema import Config
@@ -303,9 +303,10 @@ class _Reader:
             hint = did_you_mean(direction, DIRECTIONS)
             self.complain(item.place, path, f"must be a figure, or {{maximise: figure}} or {{minimise: figure}}{hint}")
             return None
-        baselines = _baselines(plain(base.entries).get("baselines"))
-        for key, value, _ in axes.checks:
-            baselines += _baselines(value) if key == "baselines" else []
+        baselines = _baselines(base)
+        for key, value, place in axes.checks:
+            if key == "baselines":
+                baselines += _baselines(Tree(place, {key: entry_of(value, place)}))
         message = unknown_objective(name, baselines)
         if message:
             self.complain(item.place, path, f"{name}: {message}")
@@ -313,9 +314,10 @@ class _Reader:
         return Objective(name, direction == "maximise")
 
 
-def _baselines(value: Any) -> list[str]:
+def _baselines(tree: Tree) -> list[str]:
     """The names that results show: of a file its own."""
-    return [name_of(str(name)) for name in value] if isinstance(value, list | tuple) else []
+    files, given = baseline_files(tree), plain(tree.entries).get("baselines")
+    return [name_of(files.get(str(name), str(name))) for name in given] if isinstance(given, list | tuple) else []
 
 
 def _concerns(key: str, varied: Any) -> bool:

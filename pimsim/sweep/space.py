@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pimsim.baselines.devices import is_path
-from pimsim.config.loader import complete, entry_of, put, trace_file
+from pimsim.config.loader import baseline_files, complete, entry_of, put, trace_file
 from pimsim.config.tree import Place, Tree, merge, plain
 from pimsim.errors import Problem
 from pimsim.workload.scheduled import scheduled
@@ -61,11 +61,13 @@ class Request:
 
     values  of a configuration, plain, every key given or with a default
     trace   the file of its trace, from where this process stands; "" without one
+    machines  where its baselines that are files are, by what was written
     files   SHA-256 of each file that it reads, by normalised path; None: there is no such file
     """
 
     values: Mapping[str, Any]
     trace: str = ""
+    machines: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str | None] = field(default_factory=dict)
 
     def named_files(self) -> Iterator[str]:
@@ -73,14 +75,14 @@ class Request:
         if self.trace:
             yield self.trace
         baselines = self.values.get("baselines", ())
-        yield from (name for name in baselines if isinstance(name, str) and is_path(name))
+        yield from (self.machines.get(name, name) for name in baselines if isinstance(name, str) and is_path(name))
 
 
 @dataclass(frozen=True)
 class Base:
     """What the points of a sweep have in common.
 
-    tree  the base configuration with `set` on top; file: the sweep file, which a trace in an axis is relative to
+    tree  the base configuration with `set` on top; file: the sweep file, to which files in an axis are relative
     """
 
     tree: Tree
@@ -108,4 +110,4 @@ class Base:
         trace = trace_file(tree)
         if trace:
             tree, problems = complete(tree, trace, scheduled)
-        return Request(plain(tree.entries), trace), problems
+        return Request(plain(tree.entries), trace, baseline_files(tree)), problems

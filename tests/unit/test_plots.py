@@ -217,6 +217,12 @@ def test_numbers_of_a_log_axis(value: float, text: str) -> None:
     assert text in drawn(ax)
 
 
+def test_contexts_are_whole_tokens(result: Result) -> None:
+    ax = draw(result, "latency_vs_context")
+    FigureCanvasAgg(style.figure_of(ax)).draw()
+    assert not [label for label in ax.get_xticklabels() if "." in label.get_text()]
+
+
 def test_a_long_name_leaves_room_for_the_plot(recwarn: pytest.WarningsRecorder) -> None:
     sample = small_result(plots=Plots)
     machine = sample.baselines["gpu-t4"]
