@@ -137,20 +137,20 @@ class KernelChannels:
 
     def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
         """As `Channels.run_each`."""
-        from pimsim.dram.engine import WORK, Block
+        from pimsim.dram.engine import END, MOMENTS, WORK, Block, Timetable
 
         rows = np.arange(len(program))
         spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
         unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
-        bases, steps = np.zeros((len(rows), 1), np.int64), np.tile([WORK, 0, -1, 0], (len(rows), 1))
+        bases = np.zeros((len(rows), 1), np.int64)
         # an instruction of a block waits for what `after` names: here for itself, and `times` says when
-        times = np.zeros((len(rows) + 1, 2), np.int64)
-        times[:-1, 1] = starts
-        block = Block(program, spans, unnumbered, bases, steps, rows[:, np.newaxis])
-        counted, _ = self._engine.run_block(block, times, np.zeros(3, np.int64))
+        times = np.zeros((len(rows) + 1, MOMENTS), np.int64)
+        times[:-1, END] = starts
+        block = Block.of(program, spans, unnumbered, bases, rows[:, np.newaxis], (WORK, 0))
+        counted, _ = self._engine.run_block(block, times, Timetable(serial=False))
         self._totals += counted.sum(axis=0)
         self._engine.options[FOLD] = False  # the channels of a row share a state now; no others will be alike
-        return times[:-1, 1]
+        return times[:-1, END]
 
     def last(self, channels: Sequence[int]) -> int:
         """As `Channels.last`."""

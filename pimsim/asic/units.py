@@ -39,6 +39,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
+from typing import NamedTuple
 
 from pimsim.config.schema import AsicConfig
 from pimsim.dram.timing import ELEMENT_BYTES
@@ -46,28 +47,45 @@ from pimsim.dram.timing import ELEMENT_BYTES
 
 @dataclass(frozen=True)
 class Pass:
-    """One sweep: totals of operations, bytes through the ports, and the pipeline's depth in clocks."""
+    """One sweep: totals of operations, bytes through the ports, and the pipeline's depth in clocks.
+
+    reduces: a tree of adders is part of the pipeline.
+    """
 
     adds: int
     multiplies: int
     reads: int
     writes: int
     depth: int
+    reduces: bool = False
+
+
+# Inputs of the widest tree of adders (source: assumed: the shipped ASIC's adders; more of them are more trees).
+_TREE = 256
 
 
 @dataclass(frozen=True)
 class Cost:
-    """ASIC clocks and counted actions of one operator."""
+    """ASIC clocks and counted actions of one operator; `written`: those of the bytes that are written."""
 
     cycles: int = 0
     adds: int = 0
     multiplies: int = 0
     sram_bytes: int = 0
+    written: int = field(default=0, compare=False)
 
     @cached_property
     def operations(self) -> tuple[int, int, int]:
         """Additions, multiplications and bytes of the SRAM."""
         return self.adds, self.multiplies, self.sram_bytes
+
+
+class Timed(NamedTuple):
+    """What one operator costs, and for how many DRAM clocks it needs the units and the SRAM's read and write port."""
+
+    cost: Cost
+    clocks: int
+    ports: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,8 @@ class Units:
 
     config: AsicConfig
     _known: dict[tuple[str, int, int, int], Cost] = field(default_factory=dict, compare=False, repr=False)
+    _timed: dict[tuple[str, int, int, int, int], Timed] = field(default_factory=dict, compare=False, repr=False)
+    _moved: dict[tuple[int, int, int], tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
 
     def cost(self, kind: str, n: int, vectors: int = 1, ways: int = 1) -> Cost:
         """Clocks and actions of one operator; cached, since steps repeat them."""
@@ -88,6 +108,23 @@ class Units:
         if key not in self._known:
             self._known[key] = self._total(self._passes(*key))
         return self._known[key]
+
+    def timed(self, kind: str, n: int, vectors: int, ways: int, tCK_ps: int) -> Timed:
+        """The same with the DRAM clocks that it takes; cached as well."""
+        key = (kind, n, vectors, ways, tCK_ps)
+        if (found := self._timed.get(key)) is None:
+            cost = self.cost(kind, n, vectors, ways)
+            ports = self.port_clocks(cost.sram_bytes - cost.written, cost.written, tCK_ps)
+            found = self._timed[key] = Timed(cost, self.clocks(cost.cycles, tCK_ps), ports)
+        return found
+
+    def port_clocks(self, read: int, written: int, tCK_ps: int) -> tuple[int, int]:
+        """DRAM clocks for which so many bytes need the SRAM's read port and its write port; cached."""
+        key = (read, written, tCK_ps)
+        if (found := self._moved.get(key)) is None:
+            found = self.transfer_clocks(read, tCK_ps), self.transfer_clocks(written, tCK_ps)
+            self._moved[key] = found
+        return found
 
     def _passes(self, kind: str, n: int, vectors: int, ways: int) -> list[Pass]:
         if kind in KINDS_OF_WAYS:
@@ -100,17 +137,29 @@ class Units:
             sum(p.adds for p in passes),
             sum(p.multiplies for p in passes),
             sum(p.reads + p.writes for p in passes),
+            sum(p.writes for p in passes),
         )
 
     def _cycles(self, p: Pass) -> int:
+        """Clocks of a pass.  A reduction on few adders takes no less than on a wider tree, whose parts it is.
+
+        (Else a shallower tree would be the faster one wherever the ports set the pace, and more adders cost time.)
+        """
+        adders = self.config.adders
+        if not p.reduces:
+            return self._clocks_with(p, adders, p.depth)
+        wider = (width for width in _WIDTHS if width > adders)
+        return max(self._clocks_with(p, width, p.depth + _levels(width)) for width in (adders, *wider))
+
+    def _clocks_with(self, p: Pass, adders: int, depth: int) -> int:
         c = self.config
         pace = max(
-            Fraction(p.adds, c.adders),
+            Fraction(p.adds, adders),
             Fraction(p.multiplies, c.multipliers),
             Fraction(p.reads, c.sram_port_bytes),
             Fraction(p.writes, c.sram_port_bytes),
         )
-        return ceil(pace) + p.depth if pace else 0
+        return ceil(pace) + depth if pace else 0
 
     def clocks(self, cycles: int, tCK_ps: int) -> int:
         """ASIC clocks as DRAM clocks, rounded up to the next edge."""
@@ -126,22 +175,27 @@ class Units:
         return self.config.clock_GHz.as_integer_ratio()
 
 
-def _tree(c: AsicConfig) -> int:
-    """Depth of a reduction through all adders."""
-    return max(1, (c.adders - 1).bit_length())
+_WIDTHS = tuple(1 << k for k in range(_TREE.bit_length()))
 
 
-def _sweep(total: int, adds: int, multiplies: int, depth: int, operands: int = 1, results: int = 1) -> Pass:
+def _levels(adders: int) -> int:
+    """Depth of a tree of as many adders; it has a power of two of inputs."""
+    return max(1, min(adders, _TREE).bit_length() - 1)
+
+
+def _sweep(
+    total: int, adds: int, multiplies: int, depth: int, operands: int = 1, results: int = 1, reduces: bool = False
+) -> Pass:
     """A pass with the given operations per element over `total` elements."""
     size = total * ELEMENT_BYTES
-    return Pass(total * adds, total * multiplies, size * operands, size * results, depth)
+    return Pass(total * adds, total * multiplies, size * operands, size * results, depth, reduces)
 
 
 def _layernorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     total, steps = n * vectors, c.newton_steps
     return [
-        Pass(total, vectors, total * ELEMENT_BYTES, 0, _tree(c) + 1),  # mean
-        Pass(2 * total, total + vectors, total * ELEMENT_BYTES, total * ELEMENT_BYTES, 3 + _tree(c)),  # variance
+        Pass(total, vectors, total * ELEMENT_BYTES, 0, 1, reduces=True),  # mean
+        Pass(2 * total, total + vectors, total * ELEMENT_BYTES, total * ELEMENT_BYTES, 3, reduces=True),  # variance
         Pass((1 + steps) * vectors, (1 + 3 * steps) * vectors, 0, 0, 2 + 4 * steps),  # 1/sqrt
         _sweep(total, 1, 2, 3, operands=3),  # times 1/sigma, times gain, plus bias
     ]
@@ -150,8 +204,8 @@ def _layernorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
 def _softmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     total, terms, steps = n * vectors, c.taylor_terms, c.newton_steps
     return [
-        _sweep(total, 1, 0, _tree(c), results=0),  # maximum
-        _sweep(total, 1 + (terms - 1) + 1, terms - 1, 1 + 2 * (terms - 1) + _tree(c)),  # exp and sum
+        _sweep(total, 1, 0, 0, results=0, reduces=True),  # maximum
+        _sweep(total, 1 + (terms - 1) + 1, terms - 1, 1 + 2 * (terms - 1), reduces=True),  # exp and sum
         Pass((1 + steps) * vectors, 2 * steps * vectors, 0, 0, 1 + 3 * steps),  # reciprocals
         _sweep(total, 0, 1, 1),  # scale
     ]
@@ -167,13 +221,13 @@ def _add(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
 
 
 def _argmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
-    return [_sweep(n * vectors, 1, 0, _tree(c), results=0)]
+    return [_sweep(n * vectors, 1, 0, 0, results=0, reduces=True)]
 
 
 def _rmsnorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     total, steps = n * vectors, c.newton_steps
     return [
-        Pass(total, total + vectors, total * ELEMENT_BYTES, 0, 2 + _tree(c)),  # mean of the squares
+        Pass(total, total + vectors, total * ELEMENT_BYTES, 0, 2, reduces=True),  # mean of the squares
         Pass((1 + steps) * vectors, (1 + 3 * steps) * vectors, 0, 0, 2 + 4 * steps),  # 1/sqrt
         _sweep(total, 0, 2, 2, operands=2),  # times 1/rms, times gain
     ]
@@ -215,7 +269,7 @@ def _topk(c: AsicConfig, n: int, vectors: int, chosen: int) -> list[Pass]:
     share = Pass(
         (chosen - 1 + 1 + steps) * vectors, (2 * steps + chosen) * vectors, size, size, chosen - 1 + 1 + 3 * steps + 1
     )
-    return [*[_sweep(n * vectors, 1, 0, _tree(c), results=0)] * chosen, share]
+    return [*[_sweep(n * vectors, 1, 0, 0, results=0, reduces=True)] * chosen, share]
 
 
 def _weighted(c: AsicConfig, n: int, vectors: int, ways: int) -> list[Pass]:

@@ -361,7 +361,7 @@ class MappingConfig(Section):
     reserve_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = default(
         None,
         "Tokens that K and V rows are reserved for.",
-        "prompt and output tokens, rounded up to one global buffer of tokens",
+        "prompt and output tokens, rounded up to one global buffer of tokens, at most 1,024",
     )
     value_append: Literal["single_bank", "all_bank"] = default(
         "single_bank",

@@ -18,22 +18,70 @@ from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
 FOREVER, ARITHMETIC, WORK = k.FOREVER, k.ARITHMETIC, k.WORK
+PARTIAL, COMPLETE = k.T_PARTIAL, k.T_COMPLETE
+MOMENTS, BEGIN, END = k.MOMENTS, k.T_BEGIN, k.T_END
+WHOLE = (-1, COMPLETE, 1, 1, 0, 0)  # what a step that does not stream has from I_TAIL to I_FEEDS
 
 
 @dataclass(frozen=True)
 class Block:
     """Instructions that are carried out `copies` times; the arrays are explained at `kernel.run_block`.
 
-    program (rows, 8); spans (n, channels, 2); numbers (n, channels), see `Engine.numbers`;
-    bases (n, copies); steps (n, 4): kind, clocks, tail, what it spends beside its commands; after (n, m).
+    program (rows, 8); spans (n, channels, 2); marks (n, channels, 3); numbers (n, channels), see
+    `Engine.numbers`; bases (n, copies); steps (n, 11); after (n, m); feeds (k,).
+    portions: those in which all that streams takes its results, in one copy.
     """
 
     program: Ints
     spans: Ints
+    marks: Ints
     numbers: Ints
     bases: Ints
     steps: Ints
     after: Ints
+    feeds: Ints
+    portions: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        program: Ints,
+        spans: Ints,
+        numbers: Ints,
+        bases: Ints,
+        after: Ints,
+        kind: tuple[int, int],
+        spends: int = 0,
+    ) -> Block:
+        """Instructions that are alike and stream with nothing; kind: what they are, and their clocks (see `kernel`)."""
+        count, channels, _ = spans.shape
+        marks = np.full((count, channels, k.MARKS), -1, np.int64)
+        steps = np.tile(np.array([*kind, 0, 0, *WHOLE, spends], np.int64), (count, 1))
+        return cls(program, spans, marks, numbers, bases, steps, after, np.zeros(1, np.int64))
+
+
+class Timetable:
+    """Where a run stands: clocks accounted for, and what the parts of the ASIC are taken for.
+
+    serial: one instruction waits for the other.
+    """
+
+    def __init__(self, serial: bool, accounted: int = 0) -> None:
+        self.clock = np.array([accounted, serial] + [0] * k.ASIC_PARTS, np.int64)
+        self.calendars = np.zeros((k.ASIC_PARTS, 64, 2), np.int64)
+
+    @property
+    def accounted(self) -> int:
+        """Clocks charged so far: the end of the latest instruction."""
+        return int(self.clock[k.C_ACCOUNTED])
+
+    def make_room(self, block: Block) -> None:
+        """Room for all stretches that one copy of a block can add."""
+        need = max(self.clock.tolist()[k.C_TAKEN :]) + block.portions + 2 * len(block.steps) + 1
+        room = self.calendars.shape[1]
+        if need > room:
+            more = np.zeros((k.ASIC_PARTS, 2 * need - room, 2), np.int64)
+            self.calendars = np.concatenate([self.calendars, more], axis=1)
 
 
 class Engine:
@@ -58,6 +106,7 @@ class Engine:
         self._new_numbers = count(1)
         self._numbered = 0  # bytes
         self.log: Ints | None = None
+        self.worked: Ints | None = None
         self._sink: Callable[[Ints], None] | None = None
 
     @property
@@ -71,16 +120,19 @@ class Engine:
         self._states[:, k.R_TRAIL] = 0  # they may be changed
         self._owners[:] = np.arange(self.device.channels)
 
-    def numbers(self, program: Ints, spans: Ints) -> Ints:
-        """(channels,): equal numbers for equal programs, by which the engine knows them again; 0 for none."""
+    def numbers(self, program: Ints, spans: Ints, marks: Ints) -> Ints:
+        """(channels,): equal numbers for equal programs, by which the engine knows them again; 0 for none.
+
+        What is known of a program is known of its marks (channels, 3), too.
+        """
         parts = [(first, last) for first, last in spans.tolist()]
-        known = {part: self._number(program[slice(*part)]) for part in set(parts)}
+        known = {part: self._number(program[slice(*part)], marks[parts.index(part)]) for part in set(parts)}
         return np.array([known[part] for part in parts], np.int64)
 
-    def _number(self, program: Ints) -> int:
+    def _number(self, program: Ints, marks: Ints) -> int:
         if not 0 < len(program) <= LONGEST_KNOWN:
             return 0
-        key = program.tobytes()
+        key = program.tobytes() + marks.tobytes()
         if key not in self._numbers:
             if self._numbered + len(key) > KNOWN_BYTES:
                 self._numbers.clear()
@@ -112,6 +164,7 @@ class Engine:
         self._sink = sink
         self._unfold()  # a log has every channel
         self.log = np.empty((1 << 16, k.LOG_WIDTH), np.int64)
+        self.worked = np.zeros((1, 2), np.int64)
         self.options[2], self.options[3] = low, high
 
     def new_totals(self) -> Ints:
@@ -124,23 +177,21 @@ class Engine:
         base shifts every linear column of the array.  Clocks before `account` are somebody
         else's and are not charged to causes again.  `ends` then has each channel's data end.
         """
-        numbers = self.numbers(program, spans)[np.newaxis]
-        one = Block(
-            program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[k.WORK, 0, -1, 0]]), np.array([[1]])
-        )
-        times = np.array([[0, 0], [start, start]])
-        counted, _ = self.run_block(one, times, np.array([max(start, account), 0, 0]))
+        unmarked = np.full((len(spans), k.MARKS), -1, np.int64)
+        numbers = self.numbers(program, spans, unmarked)[np.newaxis]
+        one = Block.of(program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[1]]), (k.WORK, 0))
+        times = np.full((2, k.MOMENTS), start, np.int64)
+        counted, _ = self.run_block(one, times, Timetable(serial=False, accounted=max(start, account)))
         totals += counted[0]
-        return int(times[0, 1])
+        return int(times[0, k.T_END])
 
     def run_block(
-        self, block: Block, times: Ints, clock: Ints, watch: Callable[[int, int], None] | None = None
+        self, block: Block, times: Ints, timetable: Timetable, watch: Callable[[int, int], None] | None = None
     ) -> tuple[Ints, Ints]:
         """Carry out a block of instructions; its totals (n, ...) by instruction, and clocks (n,) outside the channels.
 
-        times (n + 1, 2): first results and end of each instruction, the last row those of
-        what came before; clock: clocks accounted for, when the ASIC is free, whether one
-        instruction waits for the other.  Both are updated.  watch(copy, instruction) is called
+        times (n + 1, 5): the moments of each instruction, the last row those of what came
+        before; both it and the timetable are updated.  watch(copy, instruction) is called
         after each one.
         """
         self._make_room()
@@ -151,14 +202,24 @@ class Engine:
         if self.log is not None or watch:
             parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
         for part in parts:
-            self._run_part(block, times, clock, totals, exposed, part)
+            if part[2] == 0:
+                timetable.make_room(block)
+            self._run_part(block, times, timetable, totals, exposed, part)
             if watch:
                 watch(part[0], part[2])
         return totals, exposed
 
     def _run_part(
-        self, block: Block, times: Ints, clock: Ints, totals: Ints, exposed: Ints, part: tuple[int, int, int, int]
+        self,
+        block: Block,
+        times: Ints,
+        timetable: Timetable,
+        totals: Ints,
+        exposed: Ints,
+        part: tuple[int, int, int, int],
     ) -> None:
+        if self.worked is not None:
+            self.worked = np.zeros((timetable.calendars.shape[1] + 2, 2), np.int64)
         while not self.deliver(
             k.run_block(
                 self.table,
@@ -166,17 +227,21 @@ class Engine:
                 self._owners,
                 block.program,
                 block.spans,
+                block.marks,
                 block.numbers,
                 block.bases,
                 block.steps,
                 block.after,
+                block.feeds,
                 times,
-                clock,
+                timetable.clock,
+                timetable.calendars,
                 self.options,
                 totals,
                 exposed,
                 self.ends,
                 self.log,
+                self.worked,
                 self.scratch,
                 self.meter,
                 np.array(part, np.int64),
@@ -184,20 +249,27 @@ class Engine:
         ):
             pass
 
+    def stretches(self) -> list[tuple[int, int]]:
+        """The clocks (from, to) in which the ASIC's units worked for the latest instruction, if a log is kept."""
+        if self.worked is None:
+            return []
+        count = self.worked[0, 0]
+        return [(begin, end) for begin, end in self.worked[1 : count + 1].tolist()]
+
     def finish(self, stop: int, totals: Ints) -> None:
         """Refresh all channels up to clock `stop`."""
         self._unfold()
         channels = self.device.channels
-        rest = Block(
+        rest = Block.of(
             np.zeros((0, WIDTH), np.int64),
             np.zeros((1, channels, 2), np.int64),
             np.zeros((1, channels), np.int64),
             np.zeros((1, 1), np.int64),
-            np.array([[k.REST, stop, -1, 0]]),
             np.array([[1]]),
+            (k.REST, stop),
         )
-        times, clock, exposed = np.zeros((2, 2), np.int64), np.zeros(3, np.int64), np.zeros(1, np.int64)
-        self._run_part(rest, times, clock, totals[np.newaxis], exposed, (0, 1, 0, 1))
+        times, exposed = np.zeros((2, k.MOMENTS), np.int64), np.zeros(1, np.int64)
+        self._run_part(rest, times, Timetable(serial=False), totals[np.newaxis], exposed, (0, 1, 0, 1))
 
     def deliver(self, logged: int) -> bool:
         """Hand on the rows that a call logged; False if they did not fit: call again, there is room now."""

@@ -69,12 +69,14 @@ REGISTERS = 12
 # with a bank open (1); clocks charged to each cause up to the data end; clocks past it,
 # kept only if a later command moves data.
 # (W_FLOOR: nothing issues before; W_BANK: what the log shows instead of the command's own
-# address, unless it is NEVER)
+# address, unless it is NEVER; W_WATCHED: the next data to cross the pins is that of a marked
+# row, W_ARRIVED: when it has; W_PARTIAL, W_COMPLETE, W_LAST: the same of each mark)
 (
     W_START, W_PREV, W_CURSOR, W_END, W_TAIL, W_LOGGED, W_REFRESHES, W_STEPPED, W_CHANNEL, W_LOW, W_HIGH, W_FLOOR,
-    W_BANK, W_ROW, W_COLUMN,
-) = range(15)  # fmt: skip
-W_COUNTS = 15
+    W_BANK, W_ROW, W_COLUMN, W_WATCHED, W_ARRIVED, W_PARTIAL, W_COMPLETE, W_LAST,
+) = range(20)  # fmt: skip
+W_COUNTS = 20
+MARKS = 3  # of a program: see `run_block`
 # What a period of a loop is recognised by (`memory`, and rows of the Engine's table of
 # known periods): the request, then the state at its start, and how far it moves.
 (
@@ -91,8 +93,8 @@ M_KEYS = 5
 # it was of what is behind the registers.
 (
     Y_START, Y_CLK, Y_END, Y_OPEN, Y_SINCE, Y_CLOSED, Y_LEVEL, Y_FAR, Y_MODE, Y_REFRESHES, Y_WIDE, Y_WHOLE, Y_DUE,
-    Y_FIRST,
-) = range(14)  # fmt: skip
+    Y_PARTIAL, Y_COMPLETE, Y_LAST, Y_FIRST,
+) = range(17)  # fmt: skip
 # The description of a start `x`; X_DUE: clocks until the next refresh is due, or FAR_AWAY.
 (X_PROGRAM, X_COLUMN, X_CURSOR, X_DUE, X_OPEN, X_MODE, X_LEVEL, X_FAR, X_FIRST) = range(9)
 # The same by the outcome that led to it: that, clocks since its start, the program, ..., how
@@ -102,13 +104,21 @@ M_KEYS = 5
 (P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
 # the log's columns
 LOG_WIDTH = 6
-# An instruction of a block: what it is; ASIC clocks, or clocks that the SRAM needs to store the
-# results, or the clock until which the channels rest; clocks left after the last result it
-# waits for, or -1; what it spends beside its commands (see the meter).
-(I_KIND, I_CLOCKS, I_TAIL, I_SPENDS) = range(4)
+# An instruction of a block: what it is (REST: I_CLOCKS is the clock until which the channels
+# rest); the clocks for which it needs the ASIC's units, read port and write port.  If it
+# streams: clocks that are left after the last result (else -1); from which moment of a
+# program on (T_PARTIAL, T_COMPLETE); equal parts in which a program's results come; portions
+# of a part; where the programs that feed it start in `feeds`, and how many there are.  Last,
+# what it spends beside its commands (see the meter).
+(
+    I_KIND, I_CLOCKS, I_READ, I_WRITE, I_TAIL, I_FROM, I_PARTS, I_PORTIONS, I_FEED, I_FEEDS, I_SPENDS,
+) = range(11)  # fmt: skip
 ARITHMETIC, WORK, REST = range(3)
-# the clocks of a block
-(C_ACCOUNTED, C_ASIC, C_SERIAL) = range(3)
+# The moments of an instruction.  Of a program: its start, its marks, its end.
+(T_BEGIN, T_PARTIAL, T_COMPLETE, T_LAST, T_END, MOMENTS) = range(6)
+# the clocks of a block; C_TAKEN: stretches in the calendar of each part of the ASIC
+(C_ACCOUNTED, C_SERIAL, C_TAKEN) = range(3)
+UNITS, READ_PORT, WRITE_PORT, ASIC_PARTS = range(4)
 # The meter `m`: where the largest sum of any window of clocks is found.  What an instruction
 # spends is laid out evenly from its begin to its end, in buckets of 2^G_SHIFT clocks; a window is
 # G_FULL of them (0: nothing is metered) and G_PART clocks of one more, at its end or at its begin
@@ -166,6 +176,8 @@ def _charge(d, w, cause, t):
 @jit
 def _move_data(d, w, cmd, until):
     """A command's data crosses the pins until `until`: everything pending was needed."""
+    if w[W_WATCHED]:
+        w[W_WATCHED], w[W_ARRIVED] = ZERO, until
     if until > w[W_END]:
         w[W_END] = until
         w[W_TAIL] = cmd
@@ -697,8 +709,11 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
 
 
 @jit
-def _execute(d, s, w, log, program, first, last, base, memory, known):
+def _execute(d, s, w, log, program, first, last, base, memory, known, marks):
     for r in range(first, last):
+        row = r - first
+        if row == marks[0] or row == marks[1] or row == marks[2]:
+            w[W_WATCHED] = 1
         op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
         if op == RUN:
             shift = base if d[d[O_NEEDS_OPEN] + cmd] else 0
@@ -713,6 +728,9 @@ def _execute(d, s, w, log, program, first, last, base, memory, known):
             _close(d, s, w, log, bank)
         else:
             _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
+        for k in range(MARKS):
+            if row == marks[k]:
+                w[W_PARTIAL + k] = w[W_ARRIVED]
 
 
 @jit
@@ -754,6 +772,9 @@ def _start_work(d, w, start, account, channel, stepped, logged, low, high):
     w[W_CHANNEL] = channel
     w[W_LOW] = low
     w[W_HIGH] = high
+    w[W_WATCHED] = 0
+    for k in range(MARKS):
+        w[W_PARTIAL + k] = NEVER
     for k in range(W_COUNTS, len(w)):
         w[k] = 0
 
@@ -851,11 +872,19 @@ def _finish_charges(d, w):
 
 
 @jit
-def _note_end(d, w, charges):
-    """The charges of a finished program; return its data end."""
+def _note_end(d, w, charges, moments):
+    """The charges and marks of a finished program; return its data end."""
     for k in range(d[H_CAUSES]):
         charges[k] = w[d[O_CHARGED] + k]
+    for k in range(MARKS):
+        moments[T_PARTIAL + k] = max(moments[T_PARTIAL + k], _mark(w, k))
     return w[W_END]
+
+
+@jit
+def _mark(w, k):
+    """When the first data of the k-th mark was there; of a program without it: all data."""
+    return w[W_END] if w[W_PARTIAL + k] == NEVER else w[W_PARTIAL + k]
 
 
 @jit
@@ -1037,6 +1066,8 @@ def _remember(d, s, w, x, n, outcomes, program, first, last, base, start, since,
     outcomes[at + Y_REFRESHES] = refreshes
     outcomes[at + Y_WIDE] = wide
     outcomes[at + Y_DUE] = x[X_DUE]
+    for k in range(MARKS):
+        outcomes[at + Y_PARTIAL + k] = _mark(w, k) - start
     whole = outcomes[at + Y_LEVEL] != NEVER
     k = at + Y_FIRST
     for i in range(width + 1):
@@ -1105,8 +1136,10 @@ def _replay(d, s, outcomes, at, base, start):
 
 
 @jit
-def _count_replayed(d, s, outcomes, at, start, many, totals, charges):
+def _count_replayed(d, s, outcomes, at, start, many, totals, charges, moments):
     """Count on `many` channels what an outcome does from the state `s`; return the data end."""
+    for k in range(MARKS):
+        moments[T_PARTIAL + k] = max(moments[T_PARTIAL + k], start + outcomes[at + Y_PARTIAL + k])
     k = at + Y_FIRST
     for i in range(d[H_CMDS] + 1):
         totals[i] += many * outcomes[k + i]
@@ -1120,7 +1153,8 @@ def _count_replayed(d, s, outcomes, at, start, many, totals, charges):
 
 @jit
 def _run_channel(
-    d, s, channel, program, first, last, number, base, start, account, options, many, totals, charges, scratch
+    d, s, channel, program, first, last, marks, number, base, start, account, options, many, totals, charges, moments,
+    scratch,
 ):  # fmt: skip
     """Run a program on a channel, for `many` that are like it; return its data end.
 
@@ -1151,11 +1185,11 @@ def _run_channel(
         if at > 0:
             _keep_link(link, links, slot, at)
     if at > 0:
-        end = _count_replayed(d, s, outcomes, at, start, many, totals, charges)
+        end = _count_replayed(d, s, outcomes, at, start, many, totals, charges, moments)
         _replay(d, s, outcomes, at, base, start)
         return end
     since = s[R_SINCE]
-    _execute(d, s, w, None, program, first, last, base, memory, known)
+    _execute(d, s, w, None, program, first, last, base, memory, known, marks)
     _finish_charges(d, w)
     s[R_TRAIL] = 0
     if remembers:
@@ -1167,12 +1201,12 @@ def _run_channel(
             if outcomes[at + Y_WHOLE]:
                 s[R_TRAIL], s[R_ORIGIN], s[R_BASE] = at, start, base
     _count(d, w, many, totals)
-    return _note_end(d, w, charges)
+    return _note_end(d, w, charges, moments)
 
 
 @jit
 def _run_channels(
-    d, states, owners, program, spans, numbers, base, start, account, options, totals, ends, scratch
+    d, states, owners, program, spans, marks, numbers, base, start, account, options, totals, ends, moments, scratch
 ):  # fmt: skip
     """Run every channel, those with the same state and work once if they fold; return the one whose charges count."""
     charges, followers, own, _, _ = scratch
@@ -1191,8 +1225,8 @@ def _run_channels(
             ends[channel] = ends[owners[channel]]
         elif first < last:
             ends[channel] = _run_channel(
-                d, states[channel], channel, program, first, last, numbers[channel], base, start, account, options,
-                followers[channel], totals, charges[channel], own,
+                d, states[channel], channel, program, first, last, marks[channel], numbers[channel], base, start,
+                account, options, followers[channel], totals, charges[channel], moments, own,
             )  # fmt: skip
             if critical == NONE or ends[channel] > ends[critical]:
                 critical = channel
@@ -1202,7 +1236,9 @@ def _run_channels(
 
 
 @jit
-def _run_logged(d, states, program, spans, base, start, account, options, totals, ends, log, scratch):
+def _run_logged(
+    d, states, program, spans, marks, base, start, account, options, totals, ends, moments, log, scratch
+):  # fmt: skip
     """Run and log every channel; return the one whose charges count, and the log rows.
 
     If the log would overflow the rows come back negative, and nothing is changed.
@@ -1220,10 +1256,10 @@ def _run_logged(d, states, program, spans, base, start, account, options, totals
             continue
         _begin(d, s, w, log, start, account, channel, options, logged)
         _normalise(d, s, start)
-        _execute(d, s, w, log, program, first, last, base, memory, known)
+        _execute(d, s, w, log, program, first, last, base, memory, known, marks[channel])
         _finish_charges(d, w)
         _count(d, w, ONE, counts[channel])
-        ends[channel] = _note_end(d, w, charges[channel])
+        ends[channel] = _note_end(d, w, charges[channel], moments)
         logged = w[W_LOGGED]
         if critical == NONE or ends[channel] > ends[critical]:
             critical = channel
@@ -1267,26 +1303,190 @@ def _keep_fresh(d, states, fresh, counts, totals):
             totals[k] += counts[channel, k]
 
 
+# ---- the schedule
+# `sim.schedule` says the same in plain Python: when an instruction may start, and what the ASIC does when.
+
+
 @jit
-def _ready(after, times, i, which):
-    """When what instruction i waits for has made its first result (0), or is done (1)."""
+def _ready(after, times, i):
+    """When what instruction i waits for is done."""
     t = NEVER
     for k in range(len(after[i])):
         if after[i, k] != NONE:
-            t = max(t, times[after[i, k], which])
+            t = max(t, times[after[i, k], T_END])
     return t
 
 
 @jit
-def _arithmetic(step, after, times, clock, i, start):
-    """ASIC work from `start`; return when its first result is made, and when it ends."""
-    begin = max(start, clock[C_ASIC])
-    first, end = begin, begin + step[I_CLOCKS]
-    if step[I_TAIL] != NONE:  # the work began with the first results of what it waits for
-        first = _ready(after, times, i, ZERO)
-        end = max(begin + step[I_TAIL], first + step[I_CLOCKS])
-    clock[C_ASIC] = end
-    return first, end
+def _note_worked(worked, begin, end):
+    """Note a stretch of work for those who watch; worked[0, 0] counts them."""
+    if worked is None:
+        return
+    n = worked[0, 0]
+    if n > 0 and worked[n, 1] == begin:
+        worked[n, 1] = end
+    else:
+        worked[n + 1, 0], worked[n + 1, 1] = begin, end
+        worked[0, 0] = n + 1
+
+
+@jit
+def _first_place(calendar, clock, part, ready):
+    """The first stretch that a part of the ASIC works in at or after `ready`."""
+    at = clock[C_TAKEN + part]
+    while at > 0 and calendar[at - 1, 1] >= ready:
+        at -= 1
+    return at
+
+
+@jit
+def _take(calendar, clock, part, at, ready, clocks, worked):
+    """Take the first free clocks of a part of the ASIC from `ready` on; return where, the first one, and the end.
+
+    calendar (n, 2): the stretches that are taken, in order, with a free clock between any two.
+    at: no stretch before it ends at `ready` or later.  What is taken, and all between it, is
+    one stretch.
+    """
+    taken = clock[C_TAKEN + part]
+    while at < taken and calendar[at, 1] < ready:
+        at += 1
+    if at == taken:  # nothing is taken from there on
+        _note_worked(worked, ready, ready + clocks)
+        calendar[at, 0], calendar[at, 1] = ready, ready + clocks
+        clock[C_TAKEN + part] = taken + 1
+        return at, ready, ready + clocks
+    k, t, left = at, ready, clocks
+    begin: Any = NEVER
+    while True:
+        free = calendar[k, 0] - t if k < taken else left
+        if free > 0:
+            some = min(free, left)
+            begin = t if begin == NEVER else begin
+            _note_worked(worked, t, t + some)
+            left -= some
+            t += some
+        if left == 0:
+            break
+        t = calendar[k, 1]
+        k += 1
+    low, high = ready, t
+    if k > at:
+        low = min(low, calendar[at, 0])
+    if k < taken and calendar[k, 0] == t:
+        high = calendar[k, 1]
+        k += 1
+    if k == at:
+        for j in range(taken, at, -1):
+            calendar[j, 0], calendar[j, 1] = calendar[j - 1, 0], calendar[j - 1, 1]
+    elif k > at + 1:
+        for j in range(k, taken):
+            calendar[j - k + at + 1, 0], calendar[j - k + at + 1, 1] = calendar[j, 0], calendar[j, 1]
+    calendar[at, 0], calendar[at, 1] = low, high
+    clock[C_TAKEN + part] = taken + at + 1 - k
+    return at, begin, t
+
+
+@jit
+def _take_at_once(calendars, clock, part, ready, clocks, worked):
+    """Take the first free clocks from `ready` on; return the first one, and the end."""
+    if clocks == 0:
+        return ready, ready
+    calendar = calendars[part]
+    _, begin, end = _take(calendar, clock, part, _first_place(calendar, clock, part, ready), ready, clocks, worked)
+    return begin, end
+
+
+@jit
+def _forget(calendar, clock, part, before):
+    """Drop the stretches that end before a clock: nothing more can start there."""
+    first = _first_place(calendar, clock, part, before)
+    if first > 0:
+        for j in range(first, clock[C_TAKEN + part]):
+            calendar[j - first, 0], calendar[j - first, 1] = calendar[j, 0], calendar[j, 1]
+        clock[C_TAKEN + part] -= first
+
+
+@jit
+def _floor(steps, feeds, after, times, i):
+    """When what instruction i reads besides the results that it streams with is there."""
+    t = NEVER
+    last = feeds[steps[i, I_FEED] + steps[i, I_FEEDS] - 1]
+    for k in range(len(after[i])):
+        j = after[i, k]
+        if j == NONE:
+            break
+        if j == last:
+            continue
+        if j < len(steps) and steps[j, I_FEEDS] and feeds[steps[j, I_FEED] + steps[j, I_FEEDS] - 1] == last:
+            continue  # it streams with the same results, and goes first
+        t = max(t, times[j, T_END])
+    return t
+
+
+@jit
+def _stream(step, feeds, times, calendar, clock, floor, ready, worked):
+    """Take clocks for results as they arrive: portion by portion, each as soon as it is there and the units are free.
+
+    The results of a program come in equal parts: all but the last evenly from `step[I_FROM]` to
+    T_LAST, the last until T_END.  The last portion is what the last results need, and waits for all.
+    """
+    flow = step[I_CLOCKS] - step[I_TAIL]
+    early = (step[I_PARTS] - 1) * step[I_PORTIONS]
+    others = step[I_FEEDS] * (early + step[I_PORTIONS]) - 1
+    whole, rest = flow // max(others, 1), flow % max(others, 1)
+    n, done, over, arrived, at, begin, end = ZERO, ZERO, others - 1, NEVER, NONE, NEVER, ready
+    for f in range(step[I_FEED], step[I_FEED] + step[I_FEEDS]):
+        p = feeds[f]
+        for ramp in range(2):
+            there, span, count, gaps = times[p, T_LAST], times[p, T_END], step[I_PORTIONS], step[I_PORTIONS] - 1
+            if ramp == 0:
+                there, span, count, gaps = times[p, step[I_FROM]], times[p, T_LAST], early, early
+            elif gaps == 0:
+                there, gaps = span, ONE
+            span -= there
+            stride, odd, odds = span // max(gaps, 1), span % max(gaps, 1), ZERO
+            for _ in range(count):
+                arrived = max(arrived, floor, there)
+                there, odds = there + stride, odds + odd
+                if odds >= gaps:
+                    there, odds = there + 1, odds - gaps
+                n, over = n + 1, over + rest
+                some = whole
+                if n > others:
+                    arrived, some = max(arrived, ready), step[I_CLOCKS] - done
+                elif over >= others:
+                    over, some = over - others, whole + 1
+                if some == 0:
+                    continue
+                if at == NONE:
+                    at = _first_place(calendar, clock, UNITS, arrived)
+                at, start, end = _take(calendar, clock, UNITS, at, arrived, some, worked)
+                begin, done = start if begin == NEVER else begin, done + some
+    return begin, end
+
+
+@jit
+def _arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start):
+    """ASIC work that all is there for at `start`; return when it begins, and when it ends.
+
+    The units and both SRAM ports work side by side; it ends when all three are done.
+    """
+    step = steps[i]
+    if step[I_FEEDS] == 0:
+        begin, end = _take_at_once(calendars, clock, UNITS, start, step[I_CLOCKS], worked)
+        for part in range(READ_PORT, ASIC_PARTS):
+            _, moved = _take_at_once(calendars, clock, part, start, step[I_CLOCKS + part], None)
+            end = max(end, moved)
+        return begin, end
+    floor = _floor(steps, feeds, after, times, i)
+    begin, end = _stream(step, feeds, times, calendars[UNITS], clock, floor, start, worked)
+    since = max(floor, times[feeds[step[I_FEED]], step[I_FROM]])
+    for part in range(READ_PORT, ASIC_PARTS):
+        last = step[I_CLOCKS + part] * step[I_TAIL] // step[I_CLOCKS]
+        _take_at_once(calendars, clock, part, since, step[I_CLOCKS + part] - last, None)
+        _, moved = _take_at_once(calendars, clock, part, start, last, None)
+        end = max(end, moved)
+    return begin, end
 
 
 @jit
@@ -1355,8 +1555,8 @@ def _latest_command(states, owners, spans):
 
 @entry
 def run_block(
-    d, states, owners, program, spans, numbers, bases, steps, after, times, clock, options, totals, exposed, ends,
-    log, scratch, meter, part,
+    d, states, owners, program, spans, marks, numbers, bases, steps, after, feeds, times, clock, calendars, options,
+    totals, exposed, ends, log, worked, scratch, meter, part,
 ):  # fmt: skip
     """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
 
@@ -1365,55 +1565,66 @@ def run_block(
     rests), which are program numbers[i, channel] (0: one that is not remembered), every
     linear column of the array shifted by bases[i, copy]; or is ASIC work; or has all
     channels, none of them folded, refresh until a clock.
-    after (n, m) are the instructions it waits for (n: what came before; -1: no more), times
-    (n + 1, 2) their first results and ends; clock = (accounted, ASIC free, serial).
+    marks[i, channel] are the rows, counted from the first, whose first data are: the first
+    partial sums that there is something to add to, the first complete results, the first of
+    the last part (-1: none).
+    after (n, m) are the instructions it waits for (n: what came before; -1: no more), feeds
+    the programs whose results ASIC work streams with; times (n + 1, 5) their moments; clock =
+    (accounted, serial, stretches taken of each part of the ASIC), calendars those stretches.
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
     open clocks of all channels and the charges, of clocks from `accounted` on, of the channel
     that ends last; exposed (n,) the clocks that an instruction adds outside of the channels;
     ends (channels,) receives the data end of each channel.  meter: what is spent, and the largest
     sum of a window (complete once the channels have rested).  With a log a part must be one
-    instruction: if its rows do not fit, nothing is changed and their number comes back negative.
+    instruction: if its rows do not fit, nothing is changed and their number comes back
+    negative; `worked` then receives the stretches in which the ASIC's units worked for it.
     """
     return _run_block(
-        table(d), view(states), view(owners), table(program), table(spans), table(numbers), table(bases),
-        table(steps), table(after), view(times), view(clock), table(options), view(totals), view(exposed), view(ends),
-        view(log), view(scratch), view(meter), table(part),
+        table(d), view(states), view(owners), table(program), table(spans), table(marks), table(numbers),
+        table(bases), table(steps), table(after), table(feeds), view(times), view(clock), view(calendars),
+        table(options), view(totals), view(exposed), view(ends), view(log), view(worked), view(scratch), view(meter),
+        table(part),
     )  # fmt: skip
 
 
 @jit
 def _run_block(
-    d, states, owners, program, spans, numbers, bases, steps, after, times, clock, options, totals, exposed, ends,
-    log, scratch, meter, part,
+    d, states, owners, program, spans, marks, numbers, bases, steps, after, feeds, times, clock, calendars, options,
+    totals, exposed, ends, log, worked, scratch, meter, part,
 ):  # fmt: skip
     n = len(steps)
     charges, _, (_, _, _, outcomes, _, _, _, _, _), _, _ = scratch
     logged = ZERO
     for copy in range(part[0], part[1]):
+        if part[2] == 0:
+            for k in range(ASIC_PARTS):
+                _forget(calendars[k], clock, k, times[n, T_END])
         for i in range(part[2], part[3]):
             step = steps[i]
             accounted = clock[C_ACCOUNTED]
-            start = accounted if clock[C_SERIAL] else _ready(after, times, i, ONE)
+            start = accounted if clock[C_SERIAL] else _ready(after, times, i)
             if step[I_KIND] == REST:
                 logged = _rest(d, states, step[I_CLOCKS], options, totals[i], log, scratch)
                 if logged < 0:
                     return logged
                 _pass_all(meter)
                 continue
-            spent, since = step[I_SPENDS], clock[C_ASIC]
+            begin = end = start
+            spent, since = step[I_SPENDS], NEVER
             if step[I_KIND] == WORK:
-                first = end = start
+                for k in range(MOMENTS):
+                    times[i, k] = start
                 before = _spent(d, meter, totals[i])
                 since = NEVER if clock[C_SERIAL] else _latest_command(states, owners, spans[i])
                 if log is None:
                     critical = _run_channels(
-                        d, states, owners, program, spans[i], numbers[i], bases[i, copy], start,
-                        max(start, accounted), options, totals[i], ends, scratch,
+                        d, states, owners, program, spans[i], marks[i], numbers[i], bases[i, copy], start,
+                        max(start, accounted), options, totals[i], ends, times[i], scratch,
                     )  # fmt: skip
                 else:
                     critical, logged = _run_logged(
-                        d, states, program, spans[i], bases[i, copy], start, max(start, accounted), options,
-                        totals[i], ends, log, scratch,
+                        d, states, program, spans[i], marks[i], bases[i, copy], start, max(start, accounted), options,
+                        totals[i], ends, times[i], log, scratch,
                     )  # fmt: skip
                     if logged < 0:
                         return logged
@@ -1421,19 +1632,22 @@ def _run_block(
                     end = ends[critical]
                     for k in range(d[H_CAUSES]):
                         totals[i, d[H_CMDS] + 1 + k] += charges[critical, k]
-                if start + step[I_CLOCKS] > end:  # the SRAM takes longer to store the results
-                    exposed[i] += max(start + step[I_CLOCKS] - max(end, accounted), 0)
-                    end = start + step[I_CLOCKS]
+                for k in range(READ_PORT, ASIC_PARTS):
+                    _, moved = _take_at_once(calendars, clock, k, start, step[I_CLOCKS + k], None)
+                    if moved > end:  # the SRAM takes longer to supply the vector or to store the results
+                        exposed[i] += max(moved - max(end, accounted), 0)
+                        end = moved
                 spent += _spent(d, meter, totals[i]) - before
             else:
-                first, end = _arithmetic(step, after, times, clock, i, start)
+                begin, end = _arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start)
                 exposed[i] += max(end - accounted, 0)
             if spent > 0 and meter[G_FULL] > 0:
-                _lay_out(meter, spent, min(max(first, since), end), end)
+                _lay_out(meter, spent, min(max(begin, since), end), end)
             clock[C_ACCOUNTED] = max(accounted, end)
-            times[i, 0], times[i, 1] = first, end
+            times[i, T_BEGIN], times[i, T_END] = begin, end
         if part[3] == n:
-            times[n, 0], times[n, 1] = times[n - 1, 0], times[n - 1, 1]
+            for k in range(MOMENTS):
+                times[n, k] = times[n - 1, k]
     for channel in range(len(owners)):
         if owners[channel] == channel:
             _settle(d, states[channel], outcomes)

@@ -11,16 +11,33 @@ from pimsim.mapping.layout import Work
 START = "start"  # the step's input is there
 
 
+class Feed(NamedTuple):
+    """PIM instructions of the part, by place, whose results ASIC work can begin with as they arrive.
+
+    complete: the work is on complete results; else it adds up partial sums.
+    parts: equal parts in which the results of each come (see `layout.Work`).
+    """
+
+    places: tuple[int, ...]
+    complete: bool = True
+    parts: int = 1
+
+
+NO_FEED = Feed(())
+
+
 class Instruction(NamedTuple):
     """One instruction of a step.
 
     operator  row of the results it counts in
     key       its name for others to wait on; after: the names it waits for
     work      PIM work, with the linear column at which each block's copy starts (bases)
+    ports     DRAM clocks for which the SRAM's read port and write port are needed
     cause     what ASIC clocks are charged to ("" for PIM work)
-    clocks    DRAM clocks of ASIC work on the whole operand
-    tail      DRAM clocks left once the last result has arrived, if the work streams with
-              the results of the PIM instruction before it (None: it starts after them)
+    clocks    DRAM clocks of the ASIC's units, on the whole operand
+    tail      DRAM clocks of them that the last results need, if the work streams (None: it
+              starts when all that it waits for is done)
+    feed      the results that it streams with, and the portions in which it takes those of a part
     """
 
     operator: str
@@ -28,11 +45,13 @@ class Instruction(NamedTuple):
     after: tuple[str, ...]
     work: Work | None = None
     bases: tuple[int, ...] = ()
-    landing: int = 0  # DRAM clocks that the SRAM's write port needs for the results
+    ports: tuple[int, int] = (0, 0)
     cause: str = ""
     cost: Cost = Cost()
     clocks: int = 0
     tail: int | None = None
+    feed: Feed = NO_FEED
+    portions: int = 1
 
     @property
     def operations(self) -> tuple[int, int, int]:

@@ -93,16 +93,28 @@ class Work:
     """One PIM instruction: a program, the rows of it that each channel runs, and what it moves.
 
     payload counts elements (not bytes) that cross the pins and mean something; macs the
-    multiply-accumulates that mean something; results the elements that come back; buffered the
-    elements that the ASIC's SRAM gives or takes (what goes to many channels at once, once).
+    multiply-accumulates that mean something; sent the elements that the ASIC reads from its
+    SRAM for it (what goes to many channels at once, once), results the elements that come back.
+    marks (channels, 3): the rows of a channel's program, from 0, whose first data are the
+    first partial sums that there is something to add to, the first complete results, and the
+    first of the last part of the results (-1: there are none).  Partial sums arrive in `sums`
+    equal parts, complete results in `turns`, all but the last one evenly before the third mark.
     """
 
     program: Program
     spans: Spans
+    marks: Spans
     payload: int = 0
     macs: int = 0
+    sent: int = 0
     results: int = 0
-    buffered: int = 0
+    sums: int = 1
+    turns: int = 1
+
+    @property
+    def buffered(self) -> int:
+        """Elements that the ASIC's SRAM gives or takes."""
+        return self.sent + self.results
 
     @property
     def operations(self) -> tuple[int, int, int]:
@@ -120,17 +132,29 @@ def share(total: int, parts: int, part: int) -> int:
     return (total - part + parts - 1) // parts
 
 
-def assemble(requests: Sequence[Sequence[Request]], **moved: int) -> Work:
-    """Work from a list of requests per channel; channels with equal lists share rows."""
+@dataclass(frozen=True)
+class Requests:
+    """What one channel is asked for, and which of the requests are marked (see `Work.marks`)."""
+
+    rows: tuple[Request, ...] = ()
+    marks: tuple[int, int, int] = (-1, -1, -1)
+
+
+NOTHING = Requests()
+
+
+def assemble(requests: Sequence[Requests], **moved: int) -> Work:
+    """Work from the requests of each channel; channels with equal ones share rows."""
     rows: list[Request] = []
-    known: dict[tuple[Request, ...], tuple[int, int]] = {}
+    known: dict[Requests, tuple[int, int]] = {}
     spans = []
-    for wanted in map(tuple, requests):
+    for wanted in requests:
         if wanted not in known:
-            known[wanted] = (len(rows), len(rows) + len(wanted))
-            rows.extend(wanted)
+            known[wanted] = (len(rows), len(rows) + len(wanted.rows))
+            rows.extend(wanted.rows)
         spans.append(known[wanted])
-    return Work(program(rows), np.array(spans, np.int64), **moved)
+    marks = np.array([wanted.marks for wanted in requests], np.int64)
+    return Work(program(rows), np.array(spans, np.int64), marks, **moved)
 
 
 @dataclass(frozen=True)
@@ -176,17 +200,22 @@ class MatrixLayout:
         chunk, column = divmod(column, self.grid.buffer_columns)
         return self.grid.place(channel, bank, self._start(chunk) + slot * self.chunks[chunk] + column, lane)
 
-    def multiply(self) -> Work:
-        """y = W x: for each chunk fill the buffer, then multiply slot by slot."""
-        requests = [self._channel(channel) for channel in range(self.grid.channels)]
-        used = sum(1 for r in requests if r)
-        results = self.outputs * len(self.chunks)
+    def multiply(self, addend: bool = False) -> Work:
+        """y = W x: for each chunk fill the buffer, then multiply slot by slot.
+
+        addend: there is something to add to the first chunk's results (a bias).
+        """
+        requests = [self._channel(channel, addend) for channel in range(self.grid.channels)]
+        used = sum(1 for r in requests if r.rows)
+        chunks = len(self.chunks)
+        results = self.outputs * chunks
         return assemble(
             requests,
             payload=self.inputs * used + results,
             macs=self.inputs * self.outputs,
+            sent=self.inputs,
             results=results,
-            buffered=self.inputs + results,
+            sums=max(1, chunks if addend else chunks - 1),
         )
 
     def read(self, output: int) -> Work:
@@ -194,22 +223,24 @@ class MatrixLayout:
         read = self.grid.command("RD")
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
-        requests: list[list[Request]] = [[] for _ in range(self.grid.channels)]
-        for chunk, columns in enumerate(self.chunks):
-            requests[channel].append(run(read, bank, self._start(chunk) + slot * columns, columns))
-        requests[channel].append(close())
-        return assemble(requests, payload=self.inputs, buffered=self.inputs)
+        rows = [
+            run(read, bank, self._start(chunk) + slot * columns, columns) for chunk, columns in enumerate(self.chunks)
+        ]
+        requests = [NOTHING] * self.grid.channels
+        requests[channel] = Requests((*rows, close()), (0, 0, 0))
+        return assemble(requests, payload=self.inputs, results=self.inputs)
 
-    def _channel(self, channel: int) -> list[Request]:
+    def _channel(self, channel: int, addend: bool) -> Requests:
         slots = self.slots(channel)
         if slots == 0:
-            return []
+            return NOTHING
         fill, mac, read = map(self.grid.command, ("WRGB", "MACAB", "RDMAC"))
         requests = [open_row(self.base)]
         for chunk, columns in enumerate(self.chunks):
             requests.append(run(fill, -1, 0, columns, self.grid.broadcast_gap))
             requests.append(loop(mac, self._start(chunk), slots, columns, columns, read))
-        return [*requests, close()]
+        first, last = 2, 2 * len(self.chunks)
+        return Requests((*requests, close()), (first if addend else min(first + 2, last), last, last))
 
 
 @dataclass(frozen=True)
@@ -290,7 +321,10 @@ class KeyLayout:
 
     def score_groups(self, groups: int) -> Work:
         """The program of `score`, which is the same for all contexts of as many groups of tokens."""
-        return assemble([self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)])
+        requests = [self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)]
+        if self.cuts == 1:
+            return assemble(requests)
+        return assemble(requests, sums=self.kv_heads * (self.cuts - 1), turns=self.kv_heads)
 
     def score_of(self, groups: Work, context: int) -> Work:
         """`score` from its program."""
@@ -300,35 +334,39 @@ class KeyLayout:
             groups,
             payload=self.heads * self.head_dim * used + results,
             macs=self.heads * self.head_dim * context,
+            sent=self.heads * self.head_dim,
             results=results,
-            buffered=self.heads * self.head_dim + results,
         )
 
-    def _channel(self, slots: int) -> list[Request]:
+    def _channel(self, slots: int) -> Requests:
         if slots == 0:
-            return []
+            return NOTHING
         fill, mac, read = map(self.grid.command, ("WRGB", "MACAB", "RDMAC"))
         requests = [open_row(self.base)]
         for chunk, (pieces, columns) in enumerate(self.chunks):
             for _ in range(self.heads // self.kv_heads):  # query heads that share these keys
                 requests.append(run(fill, -1, 0, pieces * columns, self.grid.broadcast_gap))
                 requests.append(loop(mac, self._start(chunk), slots * pieces, columns, columns, read))
-        return [*requests, close()]
+        if self.cuts == 1:
+            return Requests((*requests, close()), (2, 2, 2))
+        rows = 2 * (self.heads // self.kv_heads)  # of a cut
+        marks = (2 + rows, 2 + (self.cuts - 1) * rows, 2 + (len(self.chunks) - 1) * rows)
+        return Requests((*requests, close()), marks)
 
     def append(self, token: int) -> Work:
         """Write one token's keys: a run of consecutive columns per chunk."""
         write = self.grid.command("WR")
-        requests: list[list[Request]] = [[] for _ in range(self.grid.channels)]
-        channel = self._home(token, 0)[0]
+        rows: list[Request] = []
         chunks = range(len(self.chunks))
         for first in range(0, len(self.chunks), self.grid.banks):
             some = chunks[first : first + self.grid.banks]
             homes = [(self._home(token, chunk), self._columns(chunk)) for chunk in some]
-            requests[channel] += [open_row(lin, bank) for (_, bank, lin), _ in homes]
-            requests[channel] += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
-        requests[channel].append(close())
-        moved = self.kv_heads * self.head_dim
-        return assemble(requests, payload=moved, buffered=moved)
+            rows += [open_row(lin, bank) for (_, bank, lin), _ in homes]
+            rows += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
+        requests = [NOTHING] * self.grid.channels
+        requests[self._home(token, 0)[0]] = Requests((*rows, close()))
+        elements = self.kv_heads * self.head_dim
+        return assemble(requests, payload=elements, sent=elements)
 
 
 @dataclass(frozen=True)
@@ -404,24 +442,25 @@ class ValueLayout:
     def weigh_columns(self, columns: int) -> Work:
         """The program of `weigh`, which is the same for all contexts of as many columns."""
         used = self.grid.buffers(columns)
-        return assemble([self._channel(channel, used) for channel in range(self.grid.channels)])
+        requests = [self._channel(channel, used) for channel in range(self.grid.channels)]
+        return assemble(requests, sums=max(1, len(used) - 1))
 
     def weigh_of(self, columns: Work, context: int) -> Work:
         """`weigh` from its program."""
         sent = self.heads // self.kv_heads * context * self._head_parts
         results = self.heads * self.head_dim * len(self.grid.buffers(self.grid.columns_of(context)))
-        macs, moved = self.heads * self.head_dim * context, sent + results
-        return replace(columns, payload=moved, macs=macs, results=results, buffered=moved)
+        macs = self.heads * self.head_dim * context
+        return replace(columns, payload=sent + results, macs=macs, sent=sent, results=results)
 
     @cached_property
     def _head_parts(self) -> int:
         """Heads that each channel holds a part of, summed over channels."""
         return sum(len(self._heads_of(c)) for c in range(self.grid.channels))
 
-    def _channel(self, channel: int, used: tuple[int, ...]) -> list[Request]:
+    def _channel(self, channel: int, used: tuple[int, ...]) -> Requests:
         parts = self._heads_of(channel)
         if not parts:
-            return []
+            return NOTHING
         fill, mac, read = map(self.grid.command, ("WRGB", "MACAB", "RDMAC"))
         requests = [open_row(self.base)]
         for chunk, columns in enumerate(used):
@@ -430,18 +469,20 @@ class ValueLayout:
                 for _ in range(self.heads // self.kv_heads):
                     requests.append(run(fill, -1, 0, columns, self.grid.private_gap))
                     requests.append(loop(mac, lin, units, self.chunks[chunk], columns, read))
-        return [*requests, close()]
+        rows = 2 * len(parts) * (self.heads // self.kv_heads)  # of a chunk
+        last = 2 + (len(used) - 1) * rows
+        return Requests((*requests, close()), (min(2 + rows, last), last, last))
 
     def append(self, token: int) -> Work:
         """Write one token's values: one element of one row per dimension."""
         chunk, column = divmod(token // self.grid.width, self.grid.buffer_columns)
-        requests: list[list[Request]] = []
+        requests: list[Requests] = []
         for channel in range(self.grid.channels):
             units = self._first(channel + 1) - self._first(channel)
             lin = self._start(chunk) + column
-            requests.append(self._write(units, lin, self.chunks[chunk]) if units else [])
-        moved = self.kv_heads * self.head_dim
-        return assemble(requests, payload=moved, buffered=moved)
+            requests.append(Requests(tuple(self._write(units, lin, self.chunks[chunk]))) if units else NOTHING)
+        elements = self.kv_heads * self.head_dim
+        return assemble(requests, payload=elements, sent=elements)
 
     def _write(self, units: int, lin: int, stride: int) -> list[Request]:
         write = self.grid.command("WR")
@@ -510,8 +551,15 @@ class VectorLayout:
         begin, end = first // self.grid.width, self.grid.columns_of(first + count)
         channels = range(self.grid.channels)
         spans = [(share(begin, len(channels), c), share(end, len(channels), c)) for c in channels]
-        runs = {span: self._runs(self.grid.command(command), *span) for span in dict.fromkeys(spans)}
-        return assemble([runs[span] for span in spans], payload=count, buffered=count)
+        marks = (0, 0, 0) if command == "RD" else NOTHING.marks
+        runs = {
+            span: Requests(tuple(self._runs(self.grid.command(command), *span)), marks)
+            if span[0] < span[1]
+            else NOTHING
+            for span in dict.fromkeys(spans)
+        }
+        moved = {"results": count} if command == "RD" else {"sent": count}
+        return assemble([runs[span] for span in spans], payload=count, **moved)
 
     def _runs(self, command: int, low: int, high: int) -> list[Request]:
         requests = []
@@ -520,7 +568,7 @@ class VectorLayout:
             bank, lin = self._home(low)
             requests.append(run(command, bank, lin, n, self.grid.private_gap))
             low += n
-        return [*requests, close()] if requests else []
+        return [*requests, close()]
 
 
 def interleaved_banks(device: Device) -> list[int]:

@@ -55,8 +55,14 @@ def supply_grid(config: Config, device: Device, units: Units) -> Grid:
     )
 
 
+# K and V of what is simulated, rounded up to so many tokens (source: assumed: a buffer of the shipped configuration)
+_RESERVE_TOKENS = 1024
+
+
 def reserve_tokens(config: Config, grid: Grid) -> int:
-    """Tokens that K and V have room for: as configured, or all tokens rounded up to a buffer of them.
+    """Tokens that K and V have room for: as configured, or all tokens rounded up to a buffer of them, at most 1,024.
+
+    (More than that would only keep the values of neighbouring dimensions in rows apart.)
 
     Raises InputError if the configured reserve is smaller than the tokens simulated.
     """
@@ -64,7 +70,8 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
     tokens = work.last_context
     reserve = config.mapping.reserve_tokens
     if reserve is None:
-        return ceil_div(tokens, grid.buffer_elements) * grid.buffer_elements
+        together = min(grid.buffer_elements, _RESERVE_TOKENS)
+        return ceil_div(tokens, together) * together
     if reserve < tokens:
         before = "context, " if work.context else ""
         raise InputError(

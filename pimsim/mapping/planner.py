@@ -8,12 +8,12 @@ the operators it depends on; the channels and the ASIC keep the order of the gra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
-from pimsim.mapping.instructions import START, Instruction, Step
+from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Step
 from pimsim.mapping.layout import Work, ceil_div
 from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
 from pimsim.mapping.supported import ARITHMETIC
@@ -23,12 +23,26 @@ if TYPE_CHECKING:
     from pimsim.mapping.plan import Plan
 
 
+class Flow(NamedTuple):
+    """How the results of an instruction arrive: of which PIM instructions they are, by place.
+
+    sums, turns: see `layout.Work`; summed: an addition has completed them.
+    """
+
+    places: tuple[int, ...]
+    sums: int = 1
+    turns: int = 1
+    summed: bool = False
+
+
 class Planner:
     """Plans one step.
 
     last: the keys that the next instruction waits for; done: those of each finished operator.
-    flowing: keys of instructions whose results arrive piece by piece.  routers: those of the scope so far.
+    flowing: instructions whose results arrive piece by piece, by key.  routers: those of the scope so far.
     """
+
+    PORTIONS = 8  # most that the results of one program are taken in
 
     def __init__(self, plan: Plan, context: int, tokens: int) -> None:
         self.plan = plan
@@ -40,14 +54,14 @@ class Planner:
         self.out: list[Instruction] = []
         self.last: tuple[str, ...] = (START,)
         self.done: dict[str, tuple[str, ...]] = {}
-        self.flowing: set[str] = set()
+        self.flowing: dict[str, Flow] = {}
         self.routers = 0
 
     def step(self, head: bool) -> Step:
         workload = self.plan.workload
         parts = []
         for scope in ("once_before", "block", "once_after"):
-            self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, set(), 0
+            self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, {}, 0
             if scope != "once_after" or head:
                 for operator in workload.select(scope):
                     self._operator(operator)
@@ -86,31 +100,50 @@ class Planner:
         """Append PIM work that waits for `after` (default: the instruction before)."""
         if len(bases) == 1:  # one copy for all blocks
             bases *= self.plan.workload.blocks
-        landing = self.plan.units.transfer_clocks(work.results * ELEMENT_BYTES, self.plan.device.tCK_ps)
+        tCK = self.plan.device.tCK_ps
+        ports = self.plan.units.port_clocks(work.sent * ELEMENT_BYTES, work.results * ELEMENT_BYTES, tCK)
         key = key or operator
-        self.out.append(Instruction(operator, key, after or self.last, work, bases, landing))
+        self.flowing[key] = Flow((len(self.out),), work.sums, work.turns)
+        self.out.append(Instruction(operator, key, after or self.last, work, bases, ports))
         self.last = (key,)
-        self.flowing.add(key)
+
+    def _gather(self, keys: Collection[str], begin: int) -> None:
+        """What streams with the latest instruction streams with all since place `begin` that have one of the keys."""
+        flow = self.flowing.get(self.last[0])
+        if flow is None or len(self.out) - begin < 2:
+            return
+        places = tuple(i for i in range(begin, len(self.out)) if self.out[i].key in keys)
+        self.flowing[self.last[0]] = flow._replace(places=places)
 
     def _asic(
         self, operator: str, kind: str, n: int, vectors: int, streams: bool = False, key: str = "", ways: int = 1
     ) -> None:
         """Append ASIC work on `vectors` vectors of `n` elements that waits for the instruction before."""
         units, tCK = self.plan.units, self.plan.device.tCK_ps
-        cost = units.cost(kind, n, vectors, ways)
-        tail = None
+        cost, clocks, ports = units.timed(kind, n, vectors, ways, tCK)
         key = key or operator
-        if streams and self.plan.config.asic.streaming and self._arrive():
-            tail = units.clocks(units.cost(kind, min(n * vectors, self.piece), 1, ways).cycles, tCK)
-            self.flowing.add(key)
-        clocks = units.clocks(cost.cycles, tCK)
-        self.out.append(Instruction(operator, key, self.last, cause=kind, cost=cost, clocks=clocks, tail=tail))
+        tail, feed, portions = None, NO_FEED, 1
+        flow = self._arriving() if streams and self.plan.config.asic.streaming else None
+        if flow is not None:
+            tail = units.timed(kind, min(n * vectors, self.piece), 1, ways, tCK).clocks
+            complete = kind != "sum" or flow.summed
+            feed = Feed(flow.places, complete, flow.turns if complete else flow.sums)
+            portions = self._portions(n * vectors, feed)
+            self.flowing[key] = Flow(flow.places, flow.sums, flow.turns, summed=True)
+        self.out.append(
+            Instruction(operator, key, self.last, None, (), ports, kind, cost, clocks, tail, feed, portions)
+        )
         self.last = (key,)
 
-    def _arrive(self) -> bool:
-        """True if the latest of what the next instruction waits for arrives piece by piece."""
+    def _portions(self, elements: int, feed: Feed) -> int:
+        """Portions in which the results of a part are taken: as many as arrive together, up to a limit."""
+        arrivals = ceil_div(elements, len(feed.places) * feed.parts * self.piece)
+        return max(1, min(arrivals, self.PORTIONS // feed.parts))
+
+    def _arriving(self) -> Flow | None:
+        """How the latest of what the next instruction waits for arrives, if it does so piece by piece."""
         latest = max(self.last, key=self._when) if len(self.last) > 1 else self.last[0]
-        return latest in self.flowing
+        return self.flowing.get(latest)
 
     def _when(self, key: str) -> int:
         return next((i for i in reversed(range(len(self.out))) if self.out[i].key == key), -1)
@@ -137,14 +170,16 @@ class Planner:
 
     def _linear(self, operator: Operator) -> None:
         layout = self.plan.memory.matrices[operator.name]
-        work = self.plan.cached(operator.name, 0, layout.multiply)
-        vectors = self._vectors(operator)
+        bias = operator.name in self.plan.memory.vectors
+        work = self.plan.cached(operator.name, 0, partial(layout.multiply, bias))
+        vectors, begin = self._vectors(operator), len(self.out)
         if operator.experts > 1:
             has_bias = self._multiply_experts(operator, work, vectors)
         else:
             has_bias = self._fetch_vectors(operator, self._bases)
             for _ in range(vectors):
                 self._pim(operator.name, work, self._bases(operator.name))
+        self._gather((operator.name,), begin)
         sums = operator.outputs * (len(layout.chunks) - 1 + (1 if has_bias else 0))
         if sums:
             self._asic("sum", "sum", sums, vectors * operator.active, streams=True, key=f"{operator.name}.sum")
@@ -180,8 +215,10 @@ class Planner:
 
     def _attention(self, operator: Operator) -> None:
         """Each token of the step, with its own context: K and V appended, then attended to."""
+        begin = len(self.out)
         for token in range(len(self.contexts)):
             self._attend(operator, token)
+        self._gather([f"values.{s}" for s in range(self.batch)], begin)
 
     def _attend(self, operator: Operator, token: int) -> None:
         """One token of every sequence; with a window, K and V are a ring of as many tokens."""
@@ -198,12 +235,14 @@ class Planner:
         append_value = cached("value_append", slot // grid.width, lambda: values.append(slot))
         score = keys.score_of(cached("scores", groups, lambda: keys.score_groups(groups)), seen)
         weigh = values.weigh_of(cached("values", columns, lambda: values.weigh_columns(columns)), seen)
+        begin = len(self.out)
         for s in range(self.batch):
             k, v = self._bases(cache_name("keys", operator, s)), self._bases(cache_name("values", operator, s))
             self._pim("key_append", append_key, k, after=made)
             self._pim("scores", score, k, after=made, key=f"scores.{s}")
             self._pim("value_append", append_value, v, after=made)
             self.last = (f"scores.{s}",)
+        self._gather([f"scores.{s}" for s in range(self.batch)], begin)
         if keys.cuts > 1:
             n = heads * seen * (keys.cuts - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum")
@@ -217,6 +256,7 @@ class Planner:
             self._pim("values", weigh, self._bases(cache_name("values", operator, s)), key=f"values.{s}")
         chunks = len(grid.buffers(columns))
         if chunks > 1:
+            self._gather([f"values.{s}" for s in range(self.batch)], begin)
             n = operator.outputs * (chunks - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")
 
@@ -226,7 +266,9 @@ class Planner:
         Which token it is does not matter to the time, so its row is the first.
         """
         plan, d = self.plan, operator.outputs
+        begin = len(self.out)
         for table, rows in enumerate(operator.tables):
+            begin = len(self.out) if table < 2 else begin  # the first sums are of a row of the second table
             layout = plan.memory.tables.get(table_name(operator, table))
             for token, context in enumerate(self.contexts):
                 row = (context - 1) % rows if table else 0
@@ -242,6 +284,7 @@ class Planner:
                     bases = self._bases(table_name(operator, table))
                 for _ in range(copies):
                     self._pim(operator.name, work, bases)
+        self._gather((operator.name,), begin)
         if len(operator.tables) > 1:
             vectors = self._vectors(operator) * (len(operator.tables) - 1)
             self._asic(operator.name, "sum", d, vectors, streams=True, key=f"{operator.name}.sum")

@@ -40,6 +40,7 @@ SYSTEM = (
     "non_vmm_fraction",
     "mac_utilization",
     "asic_busy_fraction",
+    "asic_busy_fraction",
 )
 WORKLOAD = (
     "context",

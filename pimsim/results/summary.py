@@ -83,6 +83,7 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
         "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload),
         "non_vmm_fraction": metrics.non_vmm_fraction(causes),
         "mac_utilization": metrics.mac_utilization(tally, config),
+        "asic_busy_fraction": metrics.ratio(tally.total("asic_busy_cycles"), tally.cycles),
     }
 
 

@@ -21,7 +21,8 @@ class Executed:
     unit      the kind of ASIC work, "" for work of the channels
     block     the block's number from 0, -1 outside of the blocks
     charged   (from, to): what it added to the latency; charges follow each other without a gap
-    busy      (from, to): when it ran; of ASIC work, from its first operand until its last result
+    busy      ((from, to), ...): when it ran; of ASIC work, the stretches in which the units worked for it
+    settled   nothing that comes later in the program does anything before this clock
     operations  additions, multiplications and bytes of the SRAM on the ASIC
     """
 
@@ -32,7 +33,8 @@ class Executed:
     unit: str
     block: int
     charged: tuple[int, int]
-    busy: tuple[int, int]
+    busy: tuple[tuple[int, int], ...]
+    settled: int
     operations: tuple[int, int, int] = (0, 0, 0)
 
 

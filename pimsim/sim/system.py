@@ -25,7 +25,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import simpy
 
-from pimsim.dram.engine import ARITHMETIC, WORK, Block, Engine, Ints
+from pimsim.dram.engine import (
+    ARITHMETIC,
+    BEGIN,
+    COMPLETE,
+    END,
+    MOMENTS,
+    PARTIAL,
+    WHOLE,
+    WORK,
+    Block,
+    Engine,
+    Ints,
+    Timetable,
+)  # fmt: skip
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.instructions import START, Instruction, Step
@@ -118,10 +131,9 @@ class System:
         self.env = simpy.Environment()
         self.counters: dict[tuple[str, str], Counter] = {}
         self.tokens = TokenTallies()
-        # clocks charged so far = end of the latest instruction; when the ASIC is free; one at a time?
-        self.clock = np.array([0, 0, plan.config.schedule == "paper"], np.int64)
+        self.timetable = Timetable(serial=plan.config.schedule == "paper")
         self.prefilled = 0
-        self.latest = np.zeros(2, np.int64)  # first results and end of the latest instruction
+        self.latest = np.zeros(MOMENTS, np.int64)  # of the latest instruction
         self.regions: dict[tuple[int, ...], Ints] = {}
         self.numbers: WeakKeyDictionary[Work, Ints] = WeakKeyDictionary()
         self.given = steps
@@ -129,7 +141,7 @@ class System:
     @property
     def accounted(self) -> int:
         """Clocks charged so far."""
-        return int(self.clock[0])
+        return self.timetable.accounted
 
     def run(self, progress: Progress | None = None) -> Tally:
         """Simulate prefill and decode; the counts of it."""
@@ -178,10 +190,10 @@ class System:
 
     def _part(self, phase: str, instructions: Sequence[Instruction], copies: int) -> None:
         """Carry out instructions `copies` times, and count what they did."""
-        times = np.zeros((len(instructions) + 1, 2), np.int64)
+        times = np.zeros((len(instructions) + 1, MOMENTS), np.int64)
         times[-1] = self.latest
         watch = None if self.observer is None else self._watch(phase, instructions, times, self.observer)
-        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.clock, watch)
+        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.timetable, watch)
         self.latest = times[-1]
         for instruction, total, clocks in zip(instructions, totals, exposed.tolist(), strict=True):
             self._counter(phase, instruction.operator).add(instruction, copies, total, clocks)
@@ -190,25 +202,29 @@ class System:
         self, phase: str, instructions: Sequence[Instruction], times: Ints, tell: Callable[[Executed], None]
     ) -> Callable[[int, int], None]:
         """What tells the observer of instruction i in copy c, when the engine has carried it out."""
-        before = self.clock.copy()
+        charged, settled = self.accounted, 0
 
         def watch(c: int, i: int) -> None:
-            instruction, (first, end), (charged, free, _) = instructions[i], times[i].tolist(), before.tolist()
-            unit = "" if instruction.work else instruction.cause
+            nonlocal charged, settled
+            instruction = instructions[i]
+            if i == 0:
+                settled = int(times[-1, END])
+            busy = [(int(times[i, BEGIN]), int(times[i, END]))] if instruction.work else self.engine.stretches()
             tell(
                 Executed(
                     phase,
                     self.context,
                     instruction.operator,
                     instruction.key,
-                    unit,
+                    "" if instruction.work else instruction.cause,
                     self.block + c,
                     (charged, self.accounted),
-                    (max(first, free) if unit else first, end),
+                    tuple(busy),
+                    settled,
                     instruction.operations,
                 )
             )
-            before[:] = self.clock
+            charged = self.accounted
 
         return watch
 
@@ -216,27 +232,50 @@ class System:
         """The instructions as the engine reads them; what it does not read of ASIC work is 0."""
         count, channels = len(instructions), self.plan.device.channels
         spans, numbers = np.zeros((count, channels, 2), np.int64), np.zeros((count, channels), np.int64)
+        marks = np.full((count, channels, 3), -1, np.int64)
         bases, steps = np.zeros((count, copies), np.int64), []
-        programs, rows = [NOTHING], 0
+        feeds: dict[tuple[int, ...], int] = {}
+        fed: list[int] = []
+        programs, rows, portions = [NOTHING], 0, 0
         for i, instruction in enumerate(instructions):
             work = instruction.work
             spends = self.spending.beside(instruction.operations) if self.spending else 0
             if work is None:
-                tail = -1 if instruction.tail is None else instruction.tail
-                steps.append((ARITHMETIC, instruction.clocks, tail, spends))
+                if instruction.tail is None:
+                    steps.append((ARITHMETIC, instruction.clocks, *instruction.ports, *WHOLE, spends))
+                    continue
+                places, complete, parts = instruction.feed
+                if places not in feeds:
+                    feeds[places] = len(fed)
+                    fed += places
+                moment = COMPLETE if complete else PARTIAL
+                stream = (instruction.tail, moment, parts, instruction.portions, feeds[places], len(places))
+                steps.append((ARITHMETIC, instruction.clocks, *instruction.ports, *stream, spends))
+                portions += len(places) * parts * instruction.portions
                 continue
-            steps.append((WORK, instruction.landing, -1, spends))
+            steps.append((WORK, 0, *instruction.ports, *WHOLE, spends))
             np.add(work.spans, rows, out=spans[i])
+            marks[i] = work.marks
             numbers[i], bases[i] = self._numbers(work), self._bases(instruction, copies)
             programs.append(work.program)
             rows += len(work.program)
         after = _dependencies(tuple((instruction.key, instruction.after) for instruction in instructions))
-        return Block(np.concatenate(programs), spans, numbers, bases, np.array(steps, np.int64), after)
+        return Block(
+            np.concatenate(programs),
+            spans,
+            marks,
+            numbers,
+            bases,
+            np.array(steps, np.int64),
+            after,
+            np.array(fed or [0], np.int64),
+            portions,
+        )
 
     def _numbers(self, work: Work) -> Ints:
         """The engine's numbers of the programs of a piece of work; those of a plan's matrices come again and again."""
         if (found := self.numbers.get(work)) is None:
-            found = self.numbers[work] = self.engine.numbers(work.program, work.spans)
+            found = self.numbers[work] = self.engine.numbers(work.program, work.spans, work.marks)
         return found
 
     def _bases(self, instruction: Instruction, copies: int) -> Ints:

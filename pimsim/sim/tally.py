@@ -46,7 +46,7 @@ class OperatorTally:
     causes           the same clocks by cause
     commands         DRAM commands by name, over all channels
     open_cycles      clocks with at least one bank open, summed over channels
-    asic_busy_cycles DRAM clocks with an ASIC unit at work (hidden or exposed)
+    asic_busy_cycles DRAM clocks that the ASIC's units are at work (hidden or exposed); never two at once
     adds, multiplies ASIC arithmetic actions
     sram_bytes       bytes that the ASIC's SRAM gave or took: operands, results, what the channels get and give
     pin_bytes        bytes on the DRAM pins of all channels (a broadcast counts per channel)
@@ -182,7 +182,7 @@ class Tally:
     def validate(self) -> Tally:
         """This tally; TallyError lists every contradiction if there is one."""
         found = [problem for row in self.rows for problem in row.problems()]
-        found += self._sum_problems() + self._token_problems()
+        found += self._sum_problems() + self._token_problems() + self._unit_problems()
         if found:
             raise TallyError("the simulation's counts contradict each other: " + "; ".join(found))
         return self
@@ -199,6 +199,11 @@ class Tally:
         kinds = Counter((row.phase, row.operator) for row in self.rows)
         found = [f"{what} sum to {left}, not {right}" for what, left, right in pairs if left != right]
         return found + [f"{phase} {kind} has {n} rows" for (phase, kind), n in kinds.items() if n > 1]
+
+    def _unit_problems(self) -> list[str]:
+        """The ASIC's units do one thing at a time: they cannot be at work for longer than the run takes."""
+        busy = self.total("asic_busy_cycles")
+        return [f"the ASIC works for {busy} clocks of a run of {self.cycles}"] if busy > self.cycles else []
 
     def _token_problems(self) -> list[str]:
         start, cycles = self.tokens.column("start_cycle"), self.tokens.column("cycles")

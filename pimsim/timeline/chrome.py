@@ -73,7 +73,8 @@ class ChromeTimeline(Recorder):
         about = {"phase": executed.phase, "context": executed.context, "block": executed.block, "key": executed.key}
         self._slice(CONTROLLER, INSTRUCTIONS, executed.charged, executed.operator, about)
         if executed.unit:
-            self._slice(CONTROLLER, self._unit(executed.unit), executed.busy, executed.operator, about)
+            for stretch in executed.busy:
+                self._slice(CONTROLLER, self._unit(executed.unit), stretch, executed.operator, about)
 
     def close(self) -> None:
         """Write what is still open, and the counters."""

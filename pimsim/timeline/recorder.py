@@ -24,7 +24,8 @@ class Recorder(Watcher):
     def execute(self, executed: Executed) -> None:
         """Count what an instruction does on the ASIC."""
         super().execute(executed)
-        self.activity.add_operations(*executed.busy, executed.operations)
+        stretches = executed.busy or (executed.charged,)
+        self.activity.add_operations(stretches[0][0], stretches[-1][1], executed.operations)
 
     def take(self, channel: int, clk: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Count a channel's commands."""

@@ -40,7 +40,7 @@ def writer_module(path: Path) -> Any:
 class VcdTimeline(Watcher):
     """Writes a VCD as the run goes on; `close` completes it.
 
-    Commands, instructions and ASIC units each come in order of time, but not together: a
+    Commands and instructions each come in order of time, but not together: a
     change is written once none of them can precede it any more.
     """
 
@@ -55,7 +55,7 @@ class VcdTimeline(Watcher):
         super().__init__(device, span, most)
         self._durations = durations(device)
         self._changes: list[_Change] = []
-        self._charged = self._free = 0  # no instruction, no unit begins before
+        self._charged = self._settled = 0  # no instruction is charged, no unit begins before
         self._written = 0  # the clock of the latest change in the file
         begin = span[0] * device.tCK_ps
         self._writer = module.VCDWriter(
@@ -85,7 +85,7 @@ class VcdTimeline(Watcher):
         """Take commands of all channels, and write what nothing can precede."""
         super().append(clk, channel, command, bank, row, column)
         if len(clk):
-            self._write(min(int(clk[-1]), self._charged, self._free))
+            self._write(min(int(clk[-1]), self._charged, self._settled))
 
     def take(self, channel: int, clk: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Take a channel's commands."""
@@ -109,8 +109,9 @@ class VcdTimeline(Watcher):
             self._change(begin, _BEGINS, self._context, executed.context)
         self._charged = end
         if executed.unit:
-            self._change_between(self._unit, *executed.busy, executed.unit, IDLE)
-            self._free = executed.busy[1]
+            for stretch in executed.busy:
+                self._change_between(self._unit, *stretch, executed.unit, IDLE)
+        self._settled = executed.settled
 
     def close(self) -> None:
         """Write the rest."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import run
-from pimsim.dram.engine import ARITHMETIC, WINDOW_BUCKETS, Block, Engine
+from pimsim.dram.engine import ARITHMETIC, MOMENTS, WINDOW_BUCKETS, Block, Engine, Timetable
 from pimsim.dram.log import read_log
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import resolve
@@ -30,15 +30,16 @@ def metered(spent: Spent, window: int) -> Fraction:
     engine = Engine(device_of(cycles_of(1), channels=1))
     engine.meter_windows(window, [0] * len(engine.device.standard.commands))
     for what, begin, length in spent:
-        block = Block(
+        block = Block.of(
             np.zeros((0, WIDTH), np.int64),
             np.zeros((1, 1, 2), np.int64),
             np.zeros((1, 1), np.int64),
             np.zeros((1, 1), np.int64),
-            np.array([[ARITHMETIC, length, -1, what]]),
             np.array([[1]]),
+            (ARITHMETIC, length),
+            what,
         )
-        engine.run_block(block, np.array([[0, 0], [begin, begin]]), np.zeros(3, np.int64))
+        engine.run_block(block, np.full((2, MOMENTS), begin, np.int64), Timetable(serial=False))
     engine.finish(0, engine.new_totals())
     return engine.largest_window
 

@@ -45,7 +45,8 @@ class Counts:
         self.experts, self.active = m.experts, m.active_experts if isinstance(m, ModelConfig) else m.active
         self.last, self.query = work.prompt_tokens + work.output_tokens, work.query_tokens
         self.window = m.window or self.last
-        whole = up(self.last, self.G * self.W) * self.G * self.W
+        together = min(self.G * self.W, 1024)  # K and V have room for so many tokens at a time
+        whole = up(self.last, together) * together
         self.room = min(whole, m.window or whole)
         self.n: Counter[str] = Counter()
 
