@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pimsim.asic.units import Cost
@@ -59,8 +58,7 @@ class Instruction(NamedTuple):
         return (self.work or self.cost).operations
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """The instructions of one token: once, then each copy of the block, then once."""
 
     before: tuple[Instruction, ...]

@@ -13,7 +13,7 @@ from pimsim.mapping.instructions import Step
 from pimsim.mapping.layout import Grid, Work
 from pimsim.mapping.memory import Memory, place, supply_grid
 from pimsim.mapping.operands import Operand, operands
-from pimsim.mapping.planner import Planner
+from pimsim.mapping.planner import Draft, Planner
 from pimsim.mapping.routing import Routing, routing_of
 from pimsim.mapping.supported import check_supported
 from pimsim.workload.graph import Workload
@@ -33,13 +33,20 @@ class Plan:
     operands: tuple[Operand, ...]
     routing: Routing
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
+    _drafts: dict[tuple[bool, int], Draft] = field(default_factory=dict)  # by head and tokens
 
     def step(self, context: int, head: bool, tokens: int = 1) -> Step:
         """The instructions that decode the `tokens` tokens up to `context` at once.
 
-        head adds the operators after the blocks.
+        head adds the operators after the blocks.  Steps that are alike but for their context are
+        planned once; of the others only what depends on the context is.
         """
-        return Planner(self, context, tokens).step(head)
+        draft = self._drafts.get((head, tokens))
+        step = Planner(self, context, tokens).step_like(draft) if draft else None
+        if step is None:
+            draft = self._drafts[head, tokens] = Planner(self, context, tokens).draft(head)
+            step = draft.step
+        return step
 
     def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
         """The work of `kind`, made again only when `key` changes."""

@@ -8,7 +8,7 @@ the operators it depends on; the channels and the ASIC keep the order of the gra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +35,36 @@ class Flow(NamedTuple):
     summed: bool = False
 
 
+class Known(NamedTuple):
+    """`Planner.done`, `flowing` and `routers` at one time."""
+
+    done: dict[str, tuple[str, ...]]
+    flowing: dict[str, Flow]
+    routers: int
+
+
+class Cut(NamedTuple):
+    """An operator whose instructions depend on the context, in a part of a step (by number) that was planned.
+
+    begin, end     places of its instructions in the part
+    before, after  what the planner knew of the operators of the part (`Planner.known`) before and after it
+    """
+
+    part: int
+    operator: Operator
+    begin: int
+    end: int
+    before: Known
+    after: Known
+
+
+class Draft(NamedTuple):
+    """A step that was planned, and what another context changes in it."""
+
+    step: Step
+    cuts: tuple[Cut, ...]
+
+
 class Planner:
     """Plans one step.
 
@@ -57,16 +87,49 @@ class Planner:
         self.flowing: dict[str, Flow] = {}
         self.routers = 0
 
-    def step(self, head: bool) -> Step:
+    def draft(self, head: bool) -> Draft:
+        """Plan every operator of the step."""
         workload = self.plan.workload
-        parts = []
-        for scope in ("once_before", "block", "once_after"):
+        parts, cuts = [], []
+        for part, scope in enumerate(("once_before", "block", "once_after")):
             self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, {}, 0
             if scope != "once_after" or head:
                 for operator in workload.select(scope):
+                    if not self._varies(operator):
+                        self._operator(operator)
+                        continue
+                    begin, before = len(self.out), self.known()
                     self._operator(operator)
+                    cuts.append(Cut(part, operator, begin, len(self.out), before, self.known()))
             parts.append(tuple(self.out))
-        return Step(*parts)
+        return Draft(Step(*parts), tuple(cuts))
+
+    def step_like(self, draft: Draft) -> Step | None:
+        """The step by that of another context, planning anew only what depends on it; None if it is not so alike.
+
+        Nothing else may tell the two apart: what comes after an operator has to find the same as it did there.
+        """
+        parts = [list(part) for part in draft.step]
+        for part, operator, begin, end, before, after in draft.cuts:
+            self.out = parts[part][:begin]
+            self.done, self.flowing, self.routers = before.done.copy(), before.flowing.copy(), before.routers
+            self._operator(operator)
+            made = self.out[begin:]
+            if self.known() != after or not _alike(made, parts[part][begin:end]):
+                return None
+            parts[part][begin:end] = made
+        return Step(*map(tuple, parts))
+
+    def known(self) -> Known:
+        """What operators that come later may ask for."""
+        return Known(self.done.copy(), self.flowing.copy(), self.routers)
+
+    def _varies(self, operator: Operator) -> bool:
+        """Whether the instructions of an operator depend on the context: of attention, positions, experts, spills."""
+        if operator.op in ("attention", "embedding") or operator.experts > 1:
+            return True
+        operand = self.operands.get(operator.name)
+        return operand is not None and not all(n is None or n.constant_only for n in (operand.alive, operand.before))
 
     def _operator(self, operator: Operator) -> None:
         waits = [key for dep in operator.deps or (INPUT,) for key in self.done[dep]]
@@ -313,3 +376,10 @@ class Planner:
             make = partial(scratch.move, command, 0, elements)
             work = self.plan.cached(f"spill.{operator.name}.{command}", elements, make)
             self._pim("spill", work, self._bases("scratch"), key=f"{operator.name}.{command}")
+
+
+def _alike(made: Sequence[Instruction], known: Sequence[Instruction]) -> bool:
+    """Whether instructions have the same names and wait for the same, so that others find no difference."""
+    return [(i.operator, i.key, i.after, i.work is None) for i in made] == [
+        (i.operator, i.key, i.after, i.work is None) for i in known
+    ]

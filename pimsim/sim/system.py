@@ -17,7 +17,7 @@ time already accounted for, so charges sum to the latency under either schedule.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -104,6 +104,36 @@ def _dependencies(waits: tuple[tuple[str, tuple[str, ...]], ...]) -> Ints:
     return np.array([row + [-1] * (width - len(row)) for row in rows], np.int64)
 
 
+@dataclass
+class Laid:
+    """A part of a step as the engine reads it.
+
+    rows   where the program of each instruction begins in the block's
+    feeds  where each set of instructions to stream with begins in `Block.feeds`
+    """
+
+    instructions: Sequence[Instruction]
+    block: Block
+    rows: list[int]
+    feeds: dict[tuple[int, ...], int]
+
+
+def _fits(old: Instruction, new: Instruction) -> bool:
+    """Whether an instruction takes the place of another without moving any other."""
+    if (old.key, old.after, old.feed, old.tail is None) != (new.key, new.after, new.feed, new.tail is None):
+        return False
+    if old.work is None or new.work is None:
+        return old.work is new.work
+    return len(old.work.program) == len(new.work.program)
+
+
+def _portions(instruction: Instruction) -> int:
+    """Portions in which an instruction takes its results, in one copy."""
+    if instruction.tail is None:
+        return 0
+    return len(instruction.feed.places) * instruction.feed.parts * instruction.portions
+
+
 class System:
     """One simulation of a plan.
 
@@ -135,6 +165,7 @@ class System:
         self.prefilled = 0
         self.latest = np.zeros(MOMENTS, np.int64)  # of the latest instruction
         self.regions: dict[tuple[int, ...], Ints] = {}
+        self.blocks: dict[int, Laid] = {}  # the latest of each part of a step, by number
         self.numbers: WeakKeyDictionary[Work, Ints] = WeakKeyDictionary()
         self.given = steps
 
@@ -181,19 +212,20 @@ class System:
 
     def _step(self, phase: str, step: Step) -> Generator[simpy.Event, Any, None]:
         blocks = self.plan.workload.blocks
-        for instructions, copies in ((step.before, 1), (step.block, blocks), (step.after, 1)):
+        for part, (instructions, copies) in enumerate(zip(step, (1, blocks, 1), strict=True)):
             if instructions:
                 self.block = 0 if instructions is step.block else -1
-                self._part(phase, instructions, copies)
+                self._part(phase, part, instructions, copies)
             if self.accounted > self.env.now:
                 yield self.env.timeout(self.accounted - self.env.now)
 
-    def _part(self, phase: str, instructions: Sequence[Instruction], copies: int) -> None:
+    def _part(self, phase: str, part: int, instructions: Sequence[Instruction], copies: int) -> None:
         """Carry out instructions `copies` times, and count what they did."""
         times = np.zeros((len(instructions) + 1, MOMENTS), np.int64)
         times[-1] = self.latest
         watch = None if self.observer is None else self._watch(phase, instructions, times, self.observer)
-        totals, exposed = self.engine.run_block(self._block(instructions, copies), times, self.timetable, watch)
+        block = self._block(part, instructions, copies)
+        totals, exposed = self.engine.run_block(block, times, self.timetable, watch)
         self.latest = times[-1]
         for instruction, total, clocks in zip(instructions, totals, exposed.tolist(), strict=True):
             self._counter(phase, instruction.operator).add(instruction, copies, total, clocks)
@@ -228,49 +260,89 @@ class System:
 
         return watch
 
-    def _block(self, instructions: Sequence[Instruction], copies: int) -> Block:
+    def _block(self, part: int, instructions: Sequence[Instruction], copies: int) -> Block:
+        """The instructions of a part of a step as the engine reads them.
+
+        Those of the step before are taken over, but for the ones that differ.
+        """
+        laid = self.blocks.get(part)
+        if laid is None or not self._changed(laid, instructions, copies):
+            laid = self.blocks[part] = self._laid(instructions, copies)
+        return laid.block
+
+    def _changed(self, laid: Laid, instructions: Sequence[Instruction], copies: int) -> bool:
+        """Change what differs in place; False, and nothing is changed, if it does not fit there."""
+        if len(laid.instructions) != len(instructions):
+            return False
+        pairs = enumerate(zip(laid.instructions, instructions, strict=True))
+        changes = [(i, old, new) for i, (old, new) in pairs if old is not new]
+        if not all(_fits(old, new) for _, old, new in changes):
+            return False
+        block = laid.block
+        for i, old, new in changes:
+            block.steps[i] = self._line(new, laid.feeds.get(new.feed.places, 0))
+            work = new.work
+            if work is None or old.work is None:
+                continue
+            if work.program is not old.work.program or work.spans is not old.work.spans:
+                row = laid.rows[i]
+                block.program[row : row + len(work.program)] = work.program
+                np.add(work.spans, row, out=block.spans[i])
+                block.numbers[i] = self._numbers(work)
+            block.marks[i] = work.marks
+            block.bases[i] = self._bases(new, copies)
+        more = sum(_portions(new) - _portions(old) for _, old, new in changes)
+        laid.block, laid.instructions = replace(block, portions=block.portions + more), instructions
+        return True
+
+    def _laid(self, instructions: Sequence[Instruction], copies: int) -> Laid:
         """The instructions as the engine reads them; what it does not read of ASIC work is 0."""
         count, channels = len(instructions), self.plan.device.channels
         spans, numbers = np.zeros((count, channels, 2), np.int64), np.zeros((count, channels), np.int64)
         marks = np.full((count, channels, 3), -1, np.int64)
-        bases, steps = np.zeros((count, copies), np.int64), []
+        bases = np.zeros((count, copies), np.int64)
         feeds: dict[tuple[int, ...], int] = {}
         fed: list[int] = []
-        programs, rows, portions = [NOTHING], 0, 0
+        programs, rows, row = [NOTHING], [], 0
         for i, instruction in enumerate(instructions):
+            rows.append(row)
+            places = instruction.feed.places
+            if places and places not in feeds:
+                feeds[places] = len(fed)
+                fed += places
             work = instruction.work
-            spends = self.spending.beside(instruction.operations) if self.spending else 0
-            if work is None:
-                if instruction.tail is None:
-                    steps.append((ARITHMETIC, instruction.clocks, *instruction.ports, *WHOLE, spends))
-                    continue
-                places, complete, parts = instruction.feed
-                if places not in feeds:
-                    feeds[places] = len(fed)
-                    fed += places
-                moment = COMPLETE if complete else PARTIAL
-                stream = (instruction.tail, moment, parts, instruction.portions, feeds[places], len(places))
-                steps.append((ARITHMETIC, instruction.clocks, *instruction.ports, *stream, spends))
-                portions += len(places) * parts * instruction.portions
-                continue
-            steps.append((WORK, 0, *instruction.ports, *WHOLE, spends))
-            np.add(work.spans, rows, out=spans[i])
-            marks[i] = work.marks
-            numbers[i], bases[i] = self._numbers(work), self._bases(instruction, copies)
-            programs.append(work.program)
-            rows += len(work.program)
+            if work is not None:
+                np.add(work.spans, row, out=spans[i])
+                marks[i] = work.marks
+                numbers[i], bases[i] = self._numbers(work), self._bases(instruction, copies)
+                programs.append(work.program)
+                row += len(work.program)
         after = _dependencies(tuple((instruction.key, instruction.after) for instruction in instructions))
-        return Block(
+        steps = np.array([self._line(i, feeds.get(i.feed.places, 0)) for i in instructions], np.int64)
+        block = Block(
             np.concatenate(programs),
             spans,
             marks,
             numbers,
             bases,
-            np.array(steps, np.int64),
+            steps,
             after,
             np.array(fed or [0], np.int64),
-            portions,
+            sum(map(_portions, instructions)),
         )
+        return Laid(instructions, block, rows, feeds)
+
+    def _line(self, instruction: Instruction, feed: int) -> tuple[int, ...]:
+        """A row of `Block.steps`; feed: where what it streams with stands in `Block.feeds`."""
+        spends = self.spending.beside(instruction.operations) if self.spending else 0
+        if instruction.work is not None:
+            return (WORK, 0, *instruction.ports, *WHOLE, spends)
+        if instruction.tail is None:
+            return (ARITHMETIC, instruction.clocks, *instruction.ports, *WHOLE, spends)
+        places, complete, parts = instruction.feed
+        moment = COMPLETE if complete else PARTIAL
+        stream = (instruction.tail, moment, parts, instruction.portions, feed, len(places))
+        return (ARITHMETIC, instruction.clocks, *instruction.ports, *stream, spends)
 
     def _numbers(self, work: Work) -> Ints:
         """The engine's numbers of the programs of a piece of work; those of a plan's matrices come again and again."""

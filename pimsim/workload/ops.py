@@ -102,6 +102,11 @@ class Affine:
         """The count at one context."""
         return self.constant + self.slope * context + sum(s * min(context, w) for w, s in self.windows)
 
+    @property
+    def constant_only(self) -> bool:
+        """Whether the count is the same at every context."""
+        return not self.slope and not self.windows
+
     def total(self, first: int, last: int) -> int:
         """The sum over contexts first..last, both included (0 if last < first)."""
         count = max(0, last - first + 1)
