@@ -36,10 +36,8 @@ Of models that the paper does not run (derived: the same methods):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
-from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pimsim.config.schema import AsicConfig
 from pimsim.dram.timing import ELEMENT_BYTES
@@ -106,6 +104,7 @@ class Units:
         """Clocks and actions of one operator; cached, since steps repeat them."""
         key = (kind, n, vectors, ways)
         if key not in self._known:
+            _make_room(self._known)
             self._known[key] = self._total(self._passes(*key))
         return self._known[key]
 
@@ -113,6 +112,7 @@ class Units:
         """The same with the DRAM clocks that it takes; cached as well."""
         key = (kind, n, vectors, ways, tCK_ps)
         if (found := self._timed.get(key)) is None:
+            _make_room(self._timed)
             cost = self.cost(kind, n, vectors, ways)
             ports = self.port_clocks(cost.sram_bytes - cost.written, cost.written, tCK_ps)
             found = self._timed[key] = Timed(cost, self.clocks(cost.cycles, tCK_ps), ports)
@@ -122,6 +122,7 @@ class Units:
         """DRAM clocks for which so many bytes need the SRAM's read port and its write port; cached."""
         key = (read, written, tCK_ps)
         if (found := self._moved.get(key)) is None:
+            _make_room(self._moved)
             found = self.transfer_clocks(read, tCK_ps), self.transfer_clocks(written, tCK_ps)
             self._moved[key] = found
         return found
@@ -154,12 +155,12 @@ class Units:
     def _clocks_with(self, p: Pass, adders: int, depth: int) -> int:
         c = self.config
         pace = max(
-            Fraction(p.adds, adders),
-            Fraction(p.multiplies, c.multipliers),
-            Fraction(p.reads, c.sram_port_bytes),
-            Fraction(p.writes, c.sram_port_bytes),
+            -(-p.adds // adders),
+            -(-p.multiplies // c.multipliers),
+            -(-p.reads // c.sram_port_bytes),
+            -(-p.writes // c.sram_port_bytes),
         )
-        return ceil(pace) + depth if pace else 0
+        return pace + depth if pace else 0
 
     def clocks(self, cycles: int, tCK_ps: int) -> int:
         """ASIC clocks as DRAM clocks, rounded up to the next edge."""
@@ -173,6 +174,14 @@ class Units:
     def _clock(self) -> tuple[int, int]:
         """The clock in GHz as an exact ratio."""
         return self.config.clock_GHz.as_integer_ratio()
+
+
+_MOST = 1 << 14  # prices that are kept: long runs meet a new size in each step
+
+
+def _make_room(known: dict[Any, Any]) -> None:
+    if len(known) >= _MOST:
+        known.clear()
 
 
 _WIDTHS = tuple(1 << k for k in range(_TREE.bit_length()))

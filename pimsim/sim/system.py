@@ -16,9 +16,9 @@ time already accounted for, so charges sum to the latency under either schedule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -137,7 +137,7 @@ def _portions(instruction: Instruction) -> int:
 class System:
     """One simulation of a plan.
 
-    steps     as the property of that name, if not the workload's own
+    steps     (phase, context of the last token, tokens) of each step, if not the workload's own
     observer  is told of every instruction
     spending  what actions spend, if the busiest window is to be found
     """
@@ -183,7 +183,8 @@ class System:
 
     def _controller(self, progress: Progress | None) -> Generator[simpy.Event, Any, None]:
         work = self.plan.config.workload
-        for number, (phase, context, tokens) in enumerate(self.steps, 1):
+        last = work.last_context if self.given is None else self.given[-1][1]
+        for number, (phase, context, tokens) in enumerate(self.given or self._steps(), 1):
             begin, self.context = self.accounted, context
             step = self.plan.step(context, head=context >= work.start, tokens=tokens)
             yield from self._step(phase, step)
@@ -192,16 +193,15 @@ class System:
             if phase == "prefill" and context == work.start:
                 self.prefilled = self.accounted
             if progress:
-                progress(context - work.context, self.steps[-1][1] - work.context)
+                progress(context - work.context, last - work.context)
 
-    @cached_property
-    def steps(self) -> list[tuple[str, int, int]]:
-        """(phase, context of the last token, tokens) of every step: a prompt goes token by token."""
-        if self.given is not None:
-            return self.given
+    def _steps(self) -> Iterator[tuple[str, int, int]]:
+        """The steps of the workload: a prompt goes token by token."""
         work = self.plan.config.workload
-        prefill = [("prefill", context, 1) for context in range(work.context + 1, work.start + 1)]
-        return prefill + [("decode", context, work.query_tokens) for context in work.decode_contexts]
+        for context in range(work.context + 1, work.start + 1):
+            yield "prefill", context, 1
+        for context in work.decode_contexts:
+            yield "decode", context, work.query_tokens
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
