@@ -1,8 +1,8 @@
 """The long mode of the random tests: python bench/agreement.py [TIMES].
 
 Kernel (fast, stepped, folded or not), plain-Python twin and log checker on random programs,
-timing tables and refresh phases: TIMES as many cases as `make test` tries, and new ones each
-time.  Prints each comparison with its time; the exit status is pytest's.
+timing tables and refresh phases, and relations between whole runs: TIMES as many cases as
+`make test` tries, and new ones each time.  Prints each comparison with its time; the exit status is pytest's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ TESTS = (
     "tests/aim/test_agreement.py",
     "tests/aim/test_host.py",
     "tests/formulas/test_host_traffic.py",
+    "tests/metamorphic",
 )
 
 
