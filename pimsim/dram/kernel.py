@@ -1425,8 +1425,9 @@ def _floor(steps, feeds, after, times, i):
 
 @jit
 def _stream(step, feeds, times, calendar, clock, floor, ready, worked):
-    """Take clocks for results as they arrive: portion by portion, each as soon as it is there and the units are free.
+    """Take clocks for results as they arrive; return when the first portion is there, the first clock, and the end.
 
+    Portion by portion, each as soon as it is there and the units are free.
     The results of a program come in equal parts: all but the last evenly from `step[I_FROM]` to
     T_LAST, the last until T_END.  The last portion is what the last results need, and waits for all.
     """
@@ -1434,7 +1435,7 @@ def _stream(step, feeds, times, calendar, clock, floor, ready, worked):
     early = (step[I_PARTS] - 1) * step[I_PORTIONS]
     others = step[I_FEEDS] * (early + step[I_PORTIONS]) - 1
     whole, rest = flow // max(others, 1), flow % max(others, 1)
-    n, done, over, arrived, at, begin, end = ZERO, ZERO, others - 1, NEVER, NONE, NEVER, ready
+    n, done, over, arrived, since, at, begin, end = ZERO, ZERO, others - 1, NEVER, NEVER, NONE, NEVER, ready
     for f in range(step[I_FEED], step[I_FEED] + step[I_FEEDS]):
         p = feeds[f]
         for ramp in range(2):
@@ -1447,6 +1448,7 @@ def _stream(step, feeds, times, calendar, clock, floor, ready, worked):
             stride, odd, odds = span // max(gaps, 1), span % max(gaps, 1), ZERO
             for _ in range(count):
                 arrived = max(arrived, floor, there)
+                since = arrived if n == 0 else since
                 there, odds = there + stride, odds + odd
                 if odds >= gaps:
                     there, odds = there + 1, odds - gaps
@@ -1462,7 +1464,7 @@ def _stream(step, feeds, times, calendar, clock, floor, ready, worked):
                     at = _first_place(calendar, clock, UNITS, arrived)
                 at, start, end = _take(calendar, clock, UNITS, at, arrived, some, worked)
                 begin, done = start if begin == NEVER else begin, done + some
-    return begin, end
+    return since, begin, end
 
 
 @jit
@@ -1479,8 +1481,7 @@ def _arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start):
             end = max(end, moved)
         return begin, end
     floor = _floor(steps, feeds, after, times, i)
-    begin, end = _stream(step, feeds, times, calendars[UNITS], clock, floor, start, worked)
-    since = max(floor, times[feeds[step[I_FEED]], step[I_FROM]])
+    since, begin, end = _stream(step, feeds, times, calendars[UNITS], clock, floor, start, worked)
     for part in range(READ_PORT, ASIC_PARTS):
         last = step[I_CLOCKS + part] * step[I_TAIL] // step[I_CLOCKS]
         _take_at_once(calendars, clock, part, since, step[I_CLOCKS + part] - last, None)

@@ -35,7 +35,7 @@ class Recorder(System):
         self.asic = Asic()
         self.before, self.accounted_by_twin = Moments(0, 0, 0, 0, 0), 0
 
-    def _part(self, phase: str, instructions: Sequence[Instruction], copies: int) -> None:
+    def _part(self, phase: str, part: int, instructions: Sequence[Instruction], copies: int) -> None:
         n = len(instructions)
         times = np.zeros((n + 1, MOMENTS), np.int64)
         times[-1] = self.latest
@@ -44,7 +44,7 @@ class Recorder(System):
         def watch(copy: int, i: int) -> None:
             seen.append((times[i].copy(), int(self.engine.ends.max()), self.engine.stretches()))
 
-        self.engine.run_block(self._block(instructions, copies), times, self.timetable, watch)
+        self.engine.run_block(self._block(part, instructions, copies), times, self.timetable, watch)
         self.latest = times[-1]
         for copy in range(copies):
             self._compare(instructions, seen[copy * n : (copy + 1) * n])
@@ -114,7 +114,7 @@ def graphs(draw: st.DrawFn) -> list[Instruction]:
 def test_random_graphs_are_carried_out_as_the_twin_says(graph: list[Instruction], schedule: str, copies: int) -> None:
     plan = compile_plan(config_of({**SMALL, "schedule": schedule}), PLAN.workload)
     twin = Recorder(plan)
-    twin._part("decode", graph, copies)
+    twin._part("decode", 1, graph, copies)
     assert twin.accounted == twin.accounted_by_twin
     busy = copies * sum(instruction.clocks for instruction in graph)
     assert len(twin.asic.units.taken) == busy <= twin.accounted
@@ -123,7 +123,7 @@ def test_random_graphs_are_carried_out_as_the_twin_says(graph: list[Instruction]
     # nobody watches, and the channels remember: the same
     plain = System(plan, Engine(plan.device))
     times = np.zeros((len(graph) + 1, MOMENTS), np.int64)
-    plain.engine.run_block(plain._block(graph, copies), times, plain.timetable)
+    plain.engine.run_block(plain._block(1, graph, copies), times, plain.timetable)
     assert plain.accounted == twin.accounted and times[-1].tolist() == twin.latest.tolist()
 
 
