@@ -84,16 +84,23 @@ class TorchMachine:
         with self._torch.device(self._device):
             return self._transformers.GPT2LMHeadModel(config).to(self._dtype).eval()
 
+    def _empty_cache(self, model: Any) -> dict[str, Any]:
+        """The argument that makes a model keep K and V."""
+        from pimsim.workload.export.cache import cache_argument
+
+        return {cache_argument(model): self._transformers.DynamicCache(config=model.config)}
+
     def _run(self, model: Any, shape: ModelShape, prompt: int, tokens: int) -> tuple[float, ...]:
         """Milliseconds of each token; the first few warm up and are not among them."""
         with self._torch.no_grad():
             ids = self._torch.randint(shape.vocabulary, (1, prompt), device=self._device)
-            output = model(ids, use_cache=True)
+            past = self._empty_cache(model)
+            output = model(ids, **past, use_cache=True)
             taken = []
             for _ in range(_WARM_UP_TOKENS + tokens):
                 next_id = output.logits[:, -1:].argmax(-1)
                 started = time.perf_counter()
-                output = model(next_id, past_key_values=output.past_key_values, use_cache=True)
+                output = model(next_id, **past, use_cache=True)
                 output.logits[0, -1].argmax().item()  # waits for the GPU, as generation does
                 taken.append((time.perf_counter() - started) * 1e3)
         return tuple(taken[_WARM_UP_TOKENS:])
@@ -102,11 +109,12 @@ class TorchMachine:
         """ATen operators of one step: of each operator kind of a block, and of all the step."""
         with self._torch.no_grad():
             ids = self._torch.zeros((1, 2), dtype=self._torch.long, device=self._device)
-            past = model(ids, use_cache=True).past_key_values
+            past = self._empty_cache(model)
+            model(ids, **past, use_cache=True)
             modules: Counter[str] = Counter()
             hooks, stack = _watch(model)
             with _dispatch_counter(lambda: modules.update([stack[-1]])):
-                model(ids[:, :1], past_key_values=past, use_cache=True)
+                model(ids[:, :1], **past, use_cache=True)
             for hook in hooks:
                 hook.remove()
         layer = "transformer.h.0"

@@ -18,7 +18,8 @@ from transformers.cache_utils import Cache  # noqa: E402
 
 from pimsim.errors import InputError  # noqa: E402
 from pimsim.workload.export import Exported, configs, export, verify, versions  # noqa: E402
-from pimsim.workload.export.model import Model, build_model, is_cache, record  # noqa: E402
+from pimsim.workload.export.cache import is_cache  # noqa: E402
+from pimsim.workload.export.model import Model, build_model, record  # noqa: E402
 from pimsim.workload.graph import Workload  # noqa: E402
 from tests.export.families import FAMILIES, REFUSED  # noqa: E402
 from tests.export.golden import write_config  # noqa: E402

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
-import typing
 import warnings
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -14,11 +12,12 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, DynamicCache
-from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from pimsim.errors import InputError
+from pimsim.workload.export.cache import cache_argument
 from pimsim.workload.export.recorder import Event, Recorder
 
 ATTENTION = "pimsim_recorded"
@@ -112,7 +111,7 @@ def build_model(config: Any) -> Model:
     if empty:
         raise InputError(f"parameter {empty}: has no elements")
     layers, count = _decoder_layers(module)
-    cache = _cache_argument(module)
+    cache = cache_argument(module)
     if not cache:
         _refuse_state("", module)
     for i, layer in enumerate(_new_cache(module).layers):
@@ -137,24 +136,6 @@ def _new_cache(module: Any) -> _RecordedCache:
         raise InputError(_cannot_build(error)) from error
 
 
-def _cache_argument(module: Any) -> str:
-    """The argument of a module's forward pass that takes a cache of transformers; "" if there is none.
-
-    It is known by its type: its name changes (`past_key_values` was `past_key_value`, and is `cache` since 5.24).
-    """
-    arguments = inspect.signature(module.forward).parameters.values()
-    return next((a.name for a in arguments if is_cache(a.annotation)), "")
-
-
-def is_cache(annotation: Any) -> bool:
-    """True for `Cache`, a kind of it, and a union with one of them."""
-    if isinstance(annotation, str):  # of a module that does not evaluate its annotations
-        return "Cache" in re.split(r"\W+", annotation)
-    if isinstance(annotation, type):
-        return issubclass(annotation, Cache)
-    return any(is_cache(part) for part in typing.get_args(annotation))
-
-
 def _refuse_state(layer: str, module: Any) -> NoReturn:
     """Models that keep something else than K and V have no recorder yet: the part that keeps it is named."""
     name, part = _keeper(layer, module)
@@ -168,7 +149,7 @@ def _refuse_state(layer: str, module: Any) -> NoReturn:
 def _keeper(layer: str, module: Any) -> tuple[str, Any]:
     """The innermost module of a layer ("": of the model) that takes the state: by type, else the first mixer."""
     parts = [(n, m) for n, m in module.named_modules() if n.startswith(f"{layer}." if layer else "") and n]
-    takers = [(n, m) for n, m in parts if _cache_argument(m)]
+    takers = [(n, m) for n, m in parts if cache_argument(m)]
     inner = [(n, m) for n, m in takers if not any(other.startswith(f"{n}.") for other, _ in takers)]
     mixers = [(n, m) for n, m in parts if "mixer" in n or "attn" in n or "attention" in n]
     return next(iter(inner or mixers), (layer or "of the whole model", module))
