@@ -39,13 +39,17 @@ def asic_causes(causes: Iterable[str]) -> list[str]:
 
 
 def row_hit_rate(commands: Mapping[str, int], banks: int) -> float:
-    """1 - bank activations / bank column accesses; an all-bank command counts once per bank."""
+    """Share of the banks' column accesses that no activation was made for; an all-bank command counts once per bank.
+
+    1 - activations / accesses.  A row that a refresh closes before anything is accessed in it is activated
+    twice for one access: with rows of a column or two activations can outnumber accesses, and none is a hit.
+    """
 
     def count(kinds: Mapping[str, str]) -> int:
         return sum(commands.get(name, 0) * (banks if how == "all" else 1) for name, how in kinds.items())
 
     accesses = count(_ACCESSES)
-    return 1 - count(_ACTIVATES) / accesses if accesses else 0.0
+    return 1 - min(count(_ACTIVATES), accesses) / accesses if accesses else 0.0
 
 
 def non_vmm_fraction(causes: Mapping[str, int]) -> float:

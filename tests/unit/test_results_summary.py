@@ -145,6 +145,10 @@ def test_row_hit_rate_counts_an_all_bank_command_once_per_bank() -> None:
     assert row_hit_rate({}, banks=16) == 0.0
 
 
+def test_row_hit_rate_is_a_share_where_refreshes_close_rows_that_nobody_used() -> None:
+    assert row_hit_rate({"ACTAB": 5, "MACAB": 4}, banks=16) == 0.0
+
+
 def test_causes_are_listed_in_one_order_whatever_order_they_occurred_in() -> None:
     counts = {"softmax": 1, "write": 2, "gelu": 3, "mac": 4, "sum": 0}
     again = dict(reversed(counts.items()))
