@@ -67,7 +67,7 @@ class Timetable:
     """
 
     def __init__(self, serial: bool, accounted: int = 0) -> None:
-        self.clock = np.array([accounted, serial] + [0] * k.ASIC_PARTS, np.int64)
+        self.clock = np.array([accounted, serial] + [0] * (1 + k.ASIC_PARTS), np.int64)
         self.calendars = np.zeros((k.ASIC_PARTS, 64, 2), np.int64)
 
     @property
@@ -75,9 +75,9 @@ class Timetable:
         """Clocks charged so far: the end of the latest instruction."""
         return int(self.clock[k.C_ACCOUNTED])
 
-    def make_room(self, block: Block) -> None:
-        """Room for all stretches that one copy of a block can add."""
-        need = max(self.clock.tolist()[k.C_TAKEN :]) + block.portions + 2 * len(block.steps) + 1
+    def make_room(self, stretches: int) -> None:
+        """Room for so many more stretches."""
+        need = max(self.clock.tolist()[k.C_TAKEN :]) + stretches
         room = self.calendars.shape[1]
         if need > room:
             more = np.zeros((k.ASIC_PARTS, 2 * need - room, 2), np.int64)
@@ -201,12 +201,15 @@ class Engine:
         parts = [(0, copies, 0, n)]
         if self.log is not None or watch:
             parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
-        for part in parts:
-            if part[2] == 0:
-                timetable.make_room(block)
-            self._run_part(block, times, timetable, totals, exposed, part)
+        stretches = block.portions + 2 * n + 1  # most that one copy can add
+        for copy, last, *which in parts:
+            timetable.clock[k.C_COPY] = copy
+            while timetable.clock[k.C_COPY] < last:
+                timetable.make_room(stretches if which[0] == 0 else 0)
+                part = (int(timetable.clock[k.C_COPY]), last, *which, stretches)
+                self._run_part(block, times, timetable, totals, exposed, part)
             if watch:
-                watch(part[0], part[2])
+                watch(copy, which[0])
         return totals, exposed
 
     def _run_part(
@@ -216,7 +219,7 @@ class Engine:
         timetable: Timetable,
         totals: Ints,
         exposed: Ints,
-        part: tuple[int, int, int, int],
+        part: tuple[int, ...],
     ) -> None:
         if self.worked is not None:
             self.worked = np.zeros((timetable.calendars.shape[1] + 2, 2), np.int64)
@@ -269,7 +272,7 @@ class Engine:
             (k.REST, stop),
         )
         times, exposed = np.zeros((2, k.MOMENTS), np.int64), np.zeros(1, np.int64)
-        self._run_part(rest, times, Timetable(serial=False), totals[np.newaxis], exposed, (0, 1, 0, 1))
+        self._run_part(rest, times, Timetable(serial=False), totals[np.newaxis], exposed, (0, 1, 0, 1, 0))
 
     def deliver(self, logged: int) -> bool:
         """Hand on the rows that a call logged; False if they did not fit: call again, there is room now."""

@@ -116,8 +116,9 @@ LOG_WIDTH = 6
 ARITHMETIC, WORK, REST = range(3)
 # The moments of an instruction.  Of a program: its start, its marks, its end.
 (T_BEGIN, T_PARTIAL, T_COMPLETE, T_LAST, T_END, MOMENTS) = range(6)
-# the clocks of a block; C_TAKEN: stretches in the calendar of each part of the ASIC
-(C_ACCOUNTED, C_SERIAL, C_TAKEN) = range(3)
+# the clocks of a block; C_COPY: the next copy; C_TAKEN: stretches in the calendar of each part
+# of the ASIC
+(C_ACCOUNTED, C_SERIAL, C_COPY, C_TAKEN) = range(4)
 UNITS, READ_PORT, WRITE_PORT, ASIC_PARTS = range(4)
 # The meter `m`: where the largest sum of any window of clocks is found.  What an instruction
 # spends is laid out evenly from its begin to its end, in buckets of 2^G_SHIFT clocks; a window is
@@ -1561,6 +1562,8 @@ def run_block(
 ):  # fmt: skip
     """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
 
+    It ends early at a copy for which a calendar has less than part[4] places.
+
     states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
     Instruction i has each channel run the rows spans[i, channel] of `program` (empty: it
     rests), which are program numbers[i, channel] (0: one that is not remembered), every
@@ -1571,7 +1574,7 @@ def run_block(
     the last part (-1: none).
     after (n, m) are the instructions it waits for (n: what came before; -1: no more), feeds
     the programs whose results ASIC work streams with; times (n + 1, 5) their moments; clock =
-    (accounted, serial, stretches taken of each part of the ASIC), calendars those stretches.
+    (accounted, serial, next copy, stretches taken of each part of the ASIC), calendars those.
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
     open clocks of all channels and the charges, of clocks from `accounted` on, of the channel
     that ends last; exposed (n,) the clocks that an instruction adds outside of the channels;
@@ -1598,8 +1601,13 @@ def _run_block(
     logged = ZERO
     for copy in range(part[0], part[1]):
         if part[2] == 0:
+            clock[C_COPY] = copy
+            room = len(calendars[0])
             for k in range(ASIC_PARTS):
                 _forget(calendars[k], clock, k, times[n, T_END])
+                room = min(room, len(calendars[0]) - clock[C_TAKEN + k])
+            if room < part[4]:
+                break
         for i in range(part[2], part[3]):
             step = steps[i]
             accounted = clock[C_ACCOUNTED]
@@ -1649,6 +1657,7 @@ def _run_block(
         if part[3] == n:
             for k in range(MOMENTS):
                 times[n, k] = times[n - 1, k]
+        clock[C_COPY] = copy + 1
     for channel in range(len(owners)):
         if owners[channel] == channel:
             _settle(d, states[channel], outcomes)
