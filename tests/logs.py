@@ -42,7 +42,7 @@ def log_of(device: Device, *channels: Sequence[Issued]) -> CommandLog:
 
 def with_row(log: CommandLog, row: int, /, **values: int) -> CommandLog:
     """The log with some values of one row changed."""
-    columns = {name: column.copy() for name, column in vars(log).items()}
+    columns = {name: column.astype(np.int64) for name, column in vars(log).items()}  # they are as narrow as they can be
     for name, value in values.items():
         columns[name][row] = value
     return CommandLog(**columns)
