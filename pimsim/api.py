@@ -102,7 +102,7 @@ def _preflight_run(config: Config) -> None:
         except InputError as error:
             problems += error.problems
     if problems:
-        raise InputError(dict.fromkeys(problems))  # of a trace, say, each check finds the same
+        raise InputError(problems)
 
 
 def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:

@@ -27,6 +27,7 @@ Named = str | os.PathLike[str]
 CANNOT_READ, CANNOT_WRITE = "cannot be read", "cannot be written"
 CHUNK = 1 << 16
 GZIP_LEVEL = 3  # logs and timelines repeat themselves: higher levels cost much and gain little
+_GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
 _KINDS = (
     (stat.S_ISDIR, os.strerror(errno.EISDIR)),
@@ -137,6 +138,18 @@ def inflated(stream: IO[bytes]) -> Iterator[bytes]:
         complete = inflater.eof
     if not complete:
         raise EOFError("the file is cut off")
+
+
+def pieces_of(stream: IO[bytes], packed: bool, size: int = CHUNK) -> Iterator[bytes]:
+    """The bytes of a file in pieces (of `size` bytes); of one that is packed with gzip, those `inflated`."""
+    return inflated(stream) if packed else iter(lambda: stream.read(size), b"")
+
+
+def is_gzip(stream: IO[bytes]) -> bool:
+    """True if the file, which is at its beginning and stays there, begins as gzip does."""
+    magic = stream.read(len(_GZIP_MAGIC))
+    stream.seek(0)
+    return magic == _GZIP_MAGIC
 
 
 # -- JSON -----------------------------------------------------------------------------

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pimsim.errors import InputError, Problem
-from pimsim.files import inflated, open_input
+from pimsim.files import is_gzip, open_input, pieces_of
 
 _HEAD = 1 << 16  # bytes of a file that are looked at
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -136,11 +135,8 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
 def _head(path: str | os.PathLike[str]) -> bytes:
     head = bytearray()
     with open_input(path) as file:
-        magic = file.read(len(_GZIP))
-        file.seek(0)
-        pieces = inflated(file) if magic == _GZIP else iter(lambda: file.read(_HEAD), b"")
         try:
-            for piece in pieces:
+            for piece in pieces_of(file, is_gzip(file)):
                 head += piece
                 if len(head) >= _HEAD:
                     break

@@ -121,5 +121,5 @@ def _show(
 ) -> None:
     """A warning as `FILE:LINE:COLUMN: key: warning: text`; of other packages, their name says whose it is."""
     text = " ".join(str(message).split())
-    problem = Problem("pimsim", 1, 1, category.__name__, f"warning: {text}")
-    sys.stderr.write(f"{problem}\n")
+    problem = Problem("pimsim", 1, 1, category.__name__, text)
+    sys.stderr.write(f"{problem.as_warning()}\n")

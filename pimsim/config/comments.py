@@ -8,10 +8,6 @@ from dataclasses import dataclass
 
 import yaml
 
-from pimsim.labels import LABELS
-
-__all__ = ["LABELS", "Source", "source_labels"]
-
 _COMMENT = re.compile(r"(?:^|\s)#(.*)")
 _SOURCE = re.compile(r"\s*source:\s*([^\s:]*)\s*(?::\s*(.*?))?\s*")
 _WRITTEN_BY_DUMP = re.compile(r"\s*\[[^\[\]]*:\d+\]$")  # where `dump_yaml` says that the value stood

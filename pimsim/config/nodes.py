@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from pimsim.config.comments import LABELS, Source, source_labels
+from pimsim.config.comments import Source, source_labels
 from pimsim.config.tree import Entry, Place, Scalar, Tree
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.labels import LABELS
 
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}

@@ -172,7 +172,7 @@ class TimingConfig(Gddr6Timings):
 
     DEFAULTS = {**Gddr6Timings.DEFAULTS, "tFAWAB": lambda *_: Decimal(0)}
 
-    tFAWAB_ns: Annotated[Number, Field(le=10_000)] | None = default(
+    tFAWAB_ns: LongTime | None = default(
         None,
         "All-bank activation to the next activation, ns: a limit of the supply.",
         "no limit (adjacent: GDDR6-AiM feeds it from capacitors)",
@@ -216,9 +216,7 @@ class CurrentReference(Section):
     tCCD_ns: Time = default(Decimal(1), "Column to column at which IDD4R and IDD4W are measured, ns.", "1 (recalled)")
     tRC_ns: Time = default(Decimal(40), "Row cycle at which IDD0 is measured, ns.", "40 (adjacent)")
     tRAS_ns: Time = default(Decimal(28), "Time of that cycle in which the row is open, ns.", "28 (adjacent)")
-    tRFC_ns: Annotated[Number, Field(le=10_000)] = default(
-        Decimal(455), "Refresh to refresh at which IDD5B is measured, ns.", "455 (recalled)"
-    )
+    tRFC_ns: LongTime = default(Decimal(455), "Refresh to refresh at which IDD5B is measured, ns.", "455 (recalled)")
 
 
 class PimPowerConfig(PowerConfig):

@@ -1598,7 +1598,7 @@ def _run_block(
 ):  # fmt: skip
     n = len(steps)
     charges, _, (_, _, _, outcomes, _, _, _, _, _), _, _ = scratch
-    logged = ZERO
+    logged, metered = ZERO, meter[G_FULL] > 0
     for copy in range(part[0], part[1]):
         if part[2] == 0:
             clock[C_COPY] = copy
@@ -1623,8 +1623,9 @@ def _run_block(
             if step[I_KIND] == WORK:
                 for k in range(MOMENTS):
                     times[i, k] = start
-                before = _spent(d, meter, totals[i])
-                since = NEVER if clock[C_SERIAL] else _latest_command(states, owners, spans[i])
+                if metered:
+                    spent -= _spent(d, meter, totals[i])
+                    since = NEVER if clock[C_SERIAL] else _latest_command(states, owners, spans[i])
                 if log is None:
                     critical = _run_channels(
                         d, states, owners, program, spans[i], marks[i], numbers[i], bases[i, copy], start,
@@ -1646,11 +1647,12 @@ def _run_block(
                     if moved > end:  # the SRAM takes longer to supply the vector or to store the results
                         exposed[i] += max(moved - max(end, accounted), 0)
                         end = moved
-                spent += _spent(d, meter, totals[i]) - before
+                if metered:
+                    spent += _spent(d, meter, totals[i])
             else:
                 begin, end = _arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start)
                 exposed[i] += max(end - accounted, 0)
-            if spent > 0 and meter[G_FULL] > 0:
+            if metered and spent > 0:
                 _lay_out(meter, spent, min(max(begin, since), end), end)
             clock[C_ACCOUNTED] = max(accounted, end)
             times[i, T_BEGIN], times[i, T_END] = begin, end

@@ -26,11 +26,12 @@ from pimsim.dram.log_csv import (
     format_block,
     locate_problems,
     parse_block,
+    too_many,
 )
 from pimsim.dram.log_parquet import ParquetSink, read_parquet
 from pimsim.dram.spec import Standard
 from pimsim.errors import InputError, Problem
-from pimsim.files import check_output, inflated, open_input, reason, whole_file
+from pimsim.files import check_output, open_input, pieces_of, reason, whole_file
 
 if TYPE_CHECKING:
     from pimsim.dram.timing import Device
@@ -99,7 +100,7 @@ def read_log(path: str | Path, standard: Standard) -> CommandLog:
 
 
 def _pieces(file: BinaryIO, suffix: str) -> Iterator[bytes]:
-    return inflated(file) if suffix == ".csv.gz" else iter(lambda: file.read(BLOCK_BYTES), b"")
+    return pieces_of(file, suffix == ".csv.gz", BLOCK_BYTES)
 
 
 def _may_be_too_long(file: BinaryIO, suffix: str) -> bool:
@@ -117,8 +118,7 @@ def _lines(pieces: Iterable[bytes]) -> int:
 
 
 def _too_many(name: str) -> Problem:
-    message = f"more than {MOST_ROWS:,} commands, too many to hold; check a shorter run"
-    return Problem(name, MOST_ROWS + HEADER_LINES + 1, 1, "", message)
+    return too_many(name, MOST_ROWS + HEADER_LINES + 1, MOST_ROWS)
 
 
 def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints]:

@@ -113,6 +113,11 @@ def _line_problems(file: str, line: int, text: str, names: list[str]) -> list[Pr
     return problems
 
 
+def too_many(file: str, line: int, most: int) -> Problem:
+    """A log of more commands than `most`."""
+    return Problem(file, line, 1, "", f"more than {most:,} commands, too many to hold; check a shorter run")
+
+
 def value_problem(column: str, value: str, names: list[str]) -> str:
     if column == "command":
         return "" if value in names else f"no command {_short(value)!r}{did_you_mean(_short(value), names)}"

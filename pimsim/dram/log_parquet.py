@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pimsim.dram.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, compact, value_problem
+from pimsim.dram.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, compact, too_many, value_problem
 from pimsim.errors import InputError, Problem
 
 
@@ -36,8 +36,7 @@ def _read(pyarrow: Any, parquet: Any, file: str, names: list[str], most_rows: in
     if tuple(schema.names) != COLUMNS:
         raise InputError(Problem(file, 1, 1, "", f"the columns must be {', '.join(COLUMNS)}"))
     if parquet.metadata.num_rows > most_rows:
-        message = f"more than {most_rows:,} commands, too many to hold; check a shorter run"
-        raise InputError(Problem(file, 1, 1, "", message))
+        raise InputError(too_many(file, 1, most_rows))
     for name in COLUMNS:
         kind = schema.field(name).type
         if not (_is_text(pyarrow.types, kind) if name == "command" else pyarrow.types.is_integer(kind)):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
-from typing import Any
+from operator import attrgetter
 
 from pimsim.config.schema import AsicReference, Config, CurrentReference, MacReference, Section
 from pimsim.errors import Problem
@@ -64,12 +63,12 @@ SOURCED: tuple[Sourced, ...] = (
 def reference_warnings(config: Config) -> Iterator[Problem]:
     """Figures that are not PIM-GPT's, at PIM-GPT's reference, on a device that differs from it."""
     for sourced in SOURCED:
-        reference = _value(config, sourced.reference)
-        others = [key for key, value in sourced.figures.items() if _value(config, key) != Decimal(value)]
+        reference = attrgetter(sourced.reference)(config)
+        others = [key for key, value in sourced.figures.items() if attrgetter(key)(config) != Decimal(value)]
         differ = [
-            f"{field} {getattr(reference, field)} (here {_value(config, key)}, {key})"
+            f"{field} {getattr(reference, field)} (here {attrgetter(key)(config)}, {key})"
             for field, key in sourced.device.items()
-            if getattr(reference, field) != _value(config, key)
+            if getattr(reference, field) != attrgetter(key)(config)
         ]
         if others and differ and reference == sourced.default:
             what = (
@@ -77,7 +76,3 @@ def reference_warnings(config: Config) -> Iterator[Problem]:
                 "say where they hold if that is not so"
             )
             yield Problem("", 0, 0, sourced.reference, what)
-
-
-def _value(config: Config, key: str) -> Any:
-    return reduce(getattr, key.split("."), config)

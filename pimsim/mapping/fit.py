@@ -6,6 +6,7 @@ Nothing is estimated: each value that is named has been tried, and is the neares
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from pimsim.asic.units import Units
@@ -67,7 +68,7 @@ def remedies(config: Config, workload: Workload, rows: int) -> Iterator[tuple[st
     if config.workload.trace is None:  # the schedule of a trace is not the configuration's to change
         for key in _FEWER:
             lowest = _LOWEST.get(key, config.workload.query_tokens)
-            yield from _largest(key, lowest, _value(config, key), fits)
+            yield from _largest(key, lowest, attrgetter(key)(config), fits)
 
 
 def _largest(key: str, low: int, high: int, fits: Callable[[str, int], bool]) -> Iterator[tuple[str, int]]:
@@ -89,11 +90,6 @@ def _rows(config: Config, workload: Workload) -> tuple[int, int] | None:
     except InputError:
         return None
     return memory.rows, device.rows
-
-
-def _value(config: Config, key: str) -> int:
-    section, _, name = key.partition(".")
-    return int(getattr(getattr(config, section), name))
 
 
 def with_value(config: Config, key: str, value: int) -> Config:

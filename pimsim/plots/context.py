@@ -24,7 +24,7 @@ def latency_vs_context(summary: Mapping[str, Any], tokens: Mapping[str, Any], ax
 
     mean = summary["system"]["latency_per_step_ns"]
     steps = len(tokens["context"])
-    shown = slice(None) if steps <= _MOST else slice(None, None, -(-steps // _MOST))
+    shown = slice(None, None, -(-steps // _MOST))
     contexts, latencies = tokens["context"][shown].tolist(), tokens["latency_ns"][shown].tolist()
     factor, unit = time_scale(max(latencies))
     with style.drawing():

@@ -163,7 +163,7 @@ def _speedups(found: Reproduction) -> Sheet:
     picks = [(name, model) for model in _BOUNDS for name in (T4, XEON)]
     rows = [(m, *(number(run.speedup(*pick)) for pick in picks)) for m, run in found.models.items()]
     t4, xeon = ([run.speedup(name, "roofline") for run in found.models.values()] for name in (T4, XEON))
-    paper = (f"{paper_of(published()[f'speedup_{name}.{end}'])}" for name in ("t4", "xeon") for end in _ENDS)
+    paper = (paper_of(published()[f"speedup_{name}.{end}"]) for name in ("t4", "xeon") for end in _ENDS)
     note = (
         "Roofline: the bound of the machine, which no software on it beats: "
         f"{span(min(t4), max(t4), 'x')} over the T4 (fp16), {span(min(xeon), max(xeon), 'x')} over the Xeon (fp32). "

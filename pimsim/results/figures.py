@@ -40,7 +40,6 @@ SYSTEM = (
     "non_vmm_fraction",
     "mac_utilization",
     "asic_busy_fraction",
-    "asic_busy_fraction",
 )
 WORKLOAD = (
     "context",

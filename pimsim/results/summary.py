@@ -32,7 +32,7 @@ def summarise_workload(config: Config, workload: Workload) -> dict[str, Any]:
         "prompt_tokens": config.workload.prompt_tokens,
         "output_tokens": config.workload.output_tokens,
         "batch": config.workload.batch,
-        "lm_head": bool(workload.lm_head),
+        "lm_head": workload.lm_head,
         "tokens_run": config.workload.output_tokens * config.workload.batch,
         "tokens_kept": config.workload.output_tokens * config.workload.batch,  # every token that is run
         "parameters": workload.parameters,

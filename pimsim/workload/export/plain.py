@@ -129,7 +129,7 @@ def shape_of_config(name: str, kind: str, values: Mapping[str, Any], prefix: str
     except ValueError as error:  # of the shape, which names what does not fit
         raise InputError(read.problems or f"sizes that a trace cannot hold: {error}") from error
     if read.problems:
-        raise InputError(dict.fromkeys(read.problems))
+        raise InputError(read.problems)
     return shape
 
 

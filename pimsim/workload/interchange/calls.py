@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pimsim.errors import InputError, Problem
-from pimsim.files import CHUNK, JsonError, inflated, json_value, open_input, parse_json, reason
+from pimsim.files import JsonError, is_gzip, json_value, open_input, parse_json, pieces_of, reason
 
 Shape = tuple[int, ...]
 MAX_BYTES = 1 << 26  # unpacked; lists of lists take 24 times as much memory
-_GZIP_MAGIC = b"\x1f\x8b"
 # PyTorch's names of data types as traces call them.
 _DATA_TYPES = {
     "float": "fp32",
@@ -60,11 +59,8 @@ def read_bytes(path: str) -> bytes:
     """A file's content, unpacked if it is gzip; InputError if it cannot be read."""
     try:
         with open_input(path) as file:
-            magic = file.read(len(_GZIP_MAGIC))
-            file.seek(0)
-            pieces = inflated(file) if magic == _GZIP_MAGIC else iter(lambda: file.read(CHUNK), b"")
             data = bytearray()
-            for piece in pieces:
+            for piece in pieces_of(file, is_gzip(file)):
                 data += piece
                 if len(data) > MAX_BYTES:
                     raise InputError(

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pimsim.errors import did_you_mean
 from pimsim.workload.ops import INPUT
 from pimsim.workload.trace.expr import Expr
-from pimsim.workload.trace.records import OpRecord
+from pimsim.workload.trace.records import Line, OpRecord
 
 _MOST_CYCLES = 100  # looked for in one template; more problems than that are not listed anyway
-
-
-class Line(Protocol):
-    """Where problems of a record are noted."""
-
-    def problem(self, path: str, message: str) -> None:
-        """Note what is wrong with the value of a key (dots between keys)."""
 
 
 @dataclass(frozen=True)

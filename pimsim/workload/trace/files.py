@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pimsim.files import CHUNK, inflated, open_input
+from pimsim.files import open_input, pieces_of
 
 LONGEST_LINE = 1 << 20  # bytes; an operator has a few hundred
 MOST_LINES = 500_000  # a record has about 2 kB in memory
@@ -28,9 +28,8 @@ def lines_of_file(path: Path) -> Iterator[bytes]:
     """
     number, rest = 0, b""
     with open_input(path) as stream:
-        chunks = inflated(stream) if path.suffix == ".gz" else iter(lambda: stream.read(CHUNK), b"")
         try:
-            for chunk in chunks:
+            for chunk in pieces_of(stream, path.suffix == ".gz"):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     number += 1

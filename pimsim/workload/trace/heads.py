@@ -9,21 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import Flow, Part, givers, total
-from pimsim.workload.trace.records import ModelInfo, OpRecord
+from pimsim.workload.trace.records import Line, ModelInfo, OpRecord
 
 Wrong = tuple[str, str]  # key and message
 _T = TypeVar("_T")
-
-
-class Line(Protocol):
-    """Where problems of a record are noted."""
-
-    def problem(self, path: str, message: str) -> None:
-        """Note what is wrong with the value of a key (dots between keys)."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pimsim.errors import Problem
 from pimsim.workload.trace.expr import Expr
@@ -35,6 +35,13 @@ DATA_TYPE_BITS = {"bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4
 STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
 
 Extra = Mapping[str, Any]
+
+
+class Line(Protocol):
+    """Where problems of a record are noted."""
+
+    def problem(self, path: str, message: str) -> None:
+        """Note what is wrong with the value of a key (dots between keys)."""
 
 
 @dataclass(frozen=True)

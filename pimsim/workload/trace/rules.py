@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pimsim.errors import did_you_mean
 from pimsim.workload.ops import Operator
@@ -25,6 +24,7 @@ from pimsim.workload.trace.records import (
     SYMBOLS,
     Check,
     Header,
+    Line,
     OpRecord,
     Record,
     Schedule,
@@ -54,13 +54,6 @@ _KEYS = {
     "experts": "experts",
     "tables": "tables",
 }
-
-
-class Line(Protocol):
-    """Where problems of a record are noted."""
-
-    def problem(self, path: str, message: str) -> None:
-        """Note what is wrong with the value of a key (dots between keys)."""
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pimsim.errors import did_you_mean
 from pimsim.workload.ops import INPUT
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import ACTIVATIONS, NORMS, TRANSPARENT, Flow, Part, givers, is_router, size_of, total
-from pimsim.workload.trace.heads import Mixers
-from pimsim.workload.trace.records import Header, OpRecord, Template
+from pimsim.workload.trace.heads import Mixers, Wrong
+from pimsim.workload.trace.records import Header, Line, OpRecord, Template
 
 _CHECKED = ("linear", "softmax", "topk", *ACTIVATIONS, *TRANSPARENT)  # take all, one after another
 _TAKERS = ("linear", "attention", "rope", "add", *NORMS, *ACTIVATIONS)  # never of a router's choice alone
@@ -27,15 +26,6 @@ _AS_WIDE = ("softmax", "mul", "add", *ACTIVATIONS, *TRANSPARENT)
 _WIDE = "ffn_up"  # role of what is never one factor of a product, however small; a gate may be one for all
 EACH_TOKEN = "token"  # value of `per`
 MODEL = "model"  # key of a template that is of another model than the header's (1.1)
-
-Wrong = tuple[str, str]  # key and message
-
-
-class Line(Protocol):
-    """Where problems of a record are noted."""
-
-    def problem(self, path: str, message: str) -> None:
-        """Note what is wrong with the value of a key (dots between keys)."""
 
 
 @dataclass(frozen=True)
