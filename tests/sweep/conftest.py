@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pimsim.cli import cli
+from pimsim.sweep import backends
 from tests.conftest import SHIPPED
 
 Pimsim = Callable[..., Result]
@@ -32,6 +33,20 @@ def pimsim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pimsim:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PIMSIM_DEBUG", raising=False)
     return lambda *arguments: CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The requests that are evaluated in this process, as they come."""
+    requests: list[Any] = []
+    evaluate = backends.evaluate_request
+
+    def evaluated(request: Any) -> Any:
+        requests.append(request)
+        return evaluate(request)
+
+    monkeypatch.setattr(backends, "evaluate_request", evaluated)
+    return requests
 
 
 @pytest.fixture

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-_FILE = Path(__file__).parents[2] / "bench" / "fuzz_sweeps.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT: dict[str, Any] = runpy.run_path(str(ROOT / "bench" / "fuzz_sweeps.py"))
 
 
-@pytest.fixture(scope="module")
-def fuzz_sweeps() -> Any:
-    spec = importlib.util.spec_from_file_location("fuzz_sweeps", _FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_mutated_sweep_files_are_read_or_refused(fuzz_sweeps: Any, tmp_path: Path) -> None:
-    counts, crashes = fuzz_sweeps.fuzz_files(120, 3, tmp_path)
+def test_mutated_sweep_files_are_read_or_refused(tmp_path: Path) -> None:
+    counts, crashes = SCRIPT["fuzz_files"](120, 3, tmp_path)
     assert not crashes, crashes[0]
     assert counts["accepted"] and counts["refused"] > 50
 
 
-def test_damaged_folders_are_gone_on_with_or_refused(fuzz_sweeps: Any, tmp_path: Path) -> None:
-    counts, crashes = fuzz_sweeps.fuzz_folders(25, 3, tmp_path)
+def test_damaged_folders_are_gone_on_with_or_refused(tmp_path: Path) -> None:
+    counts, crashes = SCRIPT["fuzz_folders"](25, 3, tmp_path)
     assert not crashes, crashes[0]
     assert counts["gone on with"] and counts["refused"]
 
@@ -45,17 +37,17 @@ def test_damaged_folders_are_gone_on_with_or_refused(fuzz_sweeps: Any, tmp_path:
         "axes: {dram.channels: [1]}\nconstraints: [dram.channels < 1e99999]",
     ],
 )
-def test_numbers_beyond_all_use_are_refused_at_once(fuzz_sweeps: Any, text: str, tmp_path: Path) -> None:
+def test_numbers_beyond_all_use_are_refused_at_once(text: str, tmp_path: Path) -> None:
     path = tmp_path / "huge.yaml"
-    path.write_text(f"base: {_FILE.parents[1] / 'configs' / 'pim-gpt.yaml'}\n{text}\n")
-    assert fuzz_sweeps.outcome(path) == "refused"
+    path.write_text(f"base: {ROOT / 'configs' / 'pim-gpt.yaml'}\n{text}\n")
+    assert SCRIPT["outcome"](path) == "refused"
 
 
-def test_constraints_on_large_numbers_have_answers(fuzz_sweeps: Any, tmp_path: Path) -> None:
+def test_constraints_on_large_numbers_have_answers(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     product = " * ".join(["1e999"] * 20)
     path.write_text(
-        f"base: {_FILE.parents[1] / 'configs' / 'pim-gpt.yaml'}\naxes: {{dram.channels: [1, 2]}}\n"
+        f"base: {ROOT / 'configs' / 'pim-gpt.yaml'}\naxes: {{dram.channels: [1, 2]}}\n"
         f"constraints: ['dram.channels < {product}', '({product}) ** 0.5 > 1 or true', '{'9' * 90} > 1']\n"
     )
-    assert fuzz_sweeps.outcome(path) == "accepted"
+    assert SCRIPT["outcome"](path) == "accepted"

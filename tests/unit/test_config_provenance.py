@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pimsim.config.comments import LABELS
 from pimsim.config.loader import Origin, load, load_config
 from pimsim.config.resolved import config_sha256, dump_yaml, resolved_dict
 from pimsim.errors import InputError
+from pimsim.labels import LABELS
 from tests.conftest import Write
 
 

@@ -15,7 +15,6 @@ import yaml
 
 from pimsim import InputError, load_config, run
 from pimsim.api import load, preflight
-from pimsim.config.comments import LABELS
 from pimsim.config.json_schema import json_schema
 from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import Config, DeviceConfig
@@ -24,6 +23,7 @@ from pimsim.config.validate import subsection
 from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import STANDARDS, bits_per_clock, device_of
+from pimsim.labels import LABELS
 from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent

@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from pimsim import api
 from pimsim.baselines import devices
 from pimsim.cli import cli
-from pimsim.config.comments import LABELS
 from pimsim.config.loader import load
 from pimsim.config.schema import Config
 from pimsim.config.validate import all_keys
 from pimsim.errors import InputError
+from pimsim.labels import LABELS
 from pimsim.plots import sweep as sweep_plots
 from pimsim.results import figures
 from pimsim.sweep.axes import BLOCKS
