@@ -38,14 +38,34 @@ class Effect(Enum):
     CLOSE = "close"
 
 
+class Column(Enum):
+    """What a command does with one column of each bank that it addresses."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+# (price, how often a command counts in it): a number, or a share of the banks of the channel ("B", "1/B", "B/4").
+Actions = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Command:
-    """One command of the bus.
+    """One command of the bus: when it may issue, and what it means.
 
     `completion` is an expression over timing names: clocks from issue until the
     command's data has crossed the pins (empty: the command moves no data that
     anyone waits for).  `shows_column` says whether the log carries a column.  `mode` is
     the mode that the channel must be in (empty: any).
+
+    column      what it does with a column of each bank that it addresses
+    moves       bytes over the pins: an expression of `column` (bytes of one), `banks` and `element` (empty: none)
+    on_pins     clocks that they take there, an expression over timing names
+    multiplies  the MAC units take the columns that it reads
+    lasts       clocks that it keeps the MAC units, or the banks that it refreshes, busy (empty: none)
+    energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
+                the pins count besides
     """
 
     name: str
@@ -55,6 +75,12 @@ class Command:
     shows_column: bool = False
     completion: str = ""
     mode: str = ""
+    column: Column = Column.NONE
+    moves: str = ""
+    on_pins: str = ""
+    multiplies: bool = False
+    lasts: str = ""
+    energy: Actions | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +105,7 @@ class TimingConstraint:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which commands a controller uses to open, close and refresh (None: has none).
+    """Which commands a controller uses to open, close, refresh, read and write (None: has none).
 
     open_rest: what issues when all banks shall be open at a row and some are, the others
     closed: opens one closed bank (None: open_bank does), opens all banks over, or closes all.
@@ -94,6 +120,13 @@ class Roles:
     refresh_bank: str | None = None
     open_rest: str | None = None
     switch_mode: str | None = None
+    read: str | None = "RD"
+    write: str | None = "WR"
+
+    @property
+    def refreshes(self) -> tuple[str, ...]:
+        """The commands that refresh."""
+        return tuple(name for name in (self.refresh_all, self.refresh_bank) if name is not None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ an integer number of DRAM clocks.  Rounding happens here and nowhere else, throu
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -16,7 +16,7 @@ from math import ceil, log2
 
 from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
 from pimsim.dram import aim, gddr6, gddr6_pim
-from pimsim.dram.spec import Command, Standard, TimingConstraint
+from pimsim.dram.spec import Column, Command, Effect, Scope, Standard, TimingConstraint
 from pimsim.units import to_cycles
 
 STANDARDS: Mapping[str, Standard] = {
@@ -70,6 +70,43 @@ class Device:
     def completion(self, command: Command) -> int:
         """Clocks from issue to the end of the command's data on the pins (0: moves none)."""
         return evaluate(command.completion, self.cycles) if command.completion else 0
+
+    def pin_clocks(self, command: Command) -> int:
+        """Clocks that the command's data occupies the pins."""
+        return evaluate(command.on_pins, self.cycles) if command.on_pins else 0
+
+    def pin_bytes(self, command: Command) -> int:
+        """Bytes that the command moves over the pins of its channel."""
+        sizes = {"column": self.column_bytes, "banks": self.banks, "element": ELEMENT_BYTES}
+        return evaluate(command.moves, sizes) if command.moves else 0
+
+    def busy_clocks(self, command: Command) -> int:
+        """Clocks that the command keeps the MAC units, or the banks that it refreshes, busy."""
+        return evaluate(command.lasts, self.cycles) if command.lasts else 0
+
+    def addressed(self, command: Command) -> int:
+        """Banks that the command addresses."""
+        return {Scope.CHANNEL: 0, Scope.BANK: 1, Scope.ALL_BANKS: self.banks}[command.scope]
+
+    def banks_activated(self, counts: Mapping[str, int]) -> int:
+        """Banks in which commands, counted by name, open a row."""
+        return self._banks(counts, lambda command: command.effect is Effect.OPEN)
+
+    def columns_accessed(self, counts: Mapping[str, int]) -> int:
+        """Columns that commands, counted by name, read or write in the banks."""
+        return self._banks(counts, lambda command: command.column is not Column.NONE)
+
+    def columns_multiplied(self, counts: Mapping[str, int]) -> int:
+        """Columns that commands, counted by name, have the MAC units take."""
+        return self._banks(counts, lambda command: command.multiplies)
+
+    def bytes_on_pins(self, counts: Mapping[str, int]) -> int:
+        """Bytes that commands, counted by name, move over the pins."""
+        return sum(counts.get(command.name, 0) * self.pin_bytes(command) for command in self.standard.commands)
+
+    def _banks(self, counts: Mapping[str, int], which: Callable[[Command], bool]) -> int:
+        commands = filter(which, self.standard.commands)
+        return sum(counts.get(command.name, 0) * self.addressed(command) for command in commands)
 
     @cached_property
     def command_names(self) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from pimsim.energy.model import EnergyBreakdown, action_costs, command_costs
 from pimsim.sim.spending import FINE, Spending
 from pimsim.sim.tally import Tally
 
-_REFRESHES = ("REFAB", "REFPB")
 _MOST = 1 << 56  # units x clocks that a window holds at most: far from the end of an int64
 _FINEST = Fraction(1, 1000)  # pJ of a unit, if the device is small enough
 
@@ -59,8 +58,8 @@ def background_mW(config: Config, costs: Mapping[str, Fraction]) -> Fraction:
 
 def _command_pJ(config: Config, device: Device) -> dict[str, Fraction]:
     """pJ of each command; refreshes count as drawn all the time."""
-    prices = command_costs(config)
-    return {name: Fraction(0) if name in _REFRESHES else prices[name] for name in device.command_names}
+    prices, refreshes = command_costs(config), device.standard.roles.refreshes
+    return {name: Fraction(0) if name in refreshes else prices[name] for name in device.command_names}
 
 
 def _unit_pJ(device: Device, commands: Mapping[str, Fraction]) -> Fraction:

@@ -44,7 +44,7 @@ def operator_points(result: Result, device: Device) -> list[Point]:
     """The decode operators that the MAC units run: 2 operations per MAC, over the columns read and over the latency."""
     points = []
     for row in result.tally.phase_rows("decode"):
-        read = row.commands.get("MACAB", 0) * device.banks * device.column_bytes
+        read = device.columns_multiplied(row.commands) * device.column_bytes
         if row.macs and read and row.cycles:
             points.append(Point(row.operator, 2 * row.macs / read, 2000 * row.macs / (row.cycles * device.tCK_ps)))
     return points

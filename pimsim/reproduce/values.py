@@ -75,7 +75,8 @@ class Outcome:
 def evaluate_job(job: Job) -> Outcome:
     """Simulate a job (or know it from a job that differs in prices only) and measure it."""
     config, tally = configure(job), simulate_job(job.simulated)
-    workload = compile_plan(config).workload
+    plan = compile_plan(config)
+    workload = plan.workload
     contexts = list(job.contexts or range(1, job.tokens + 1))
     payload = sum(row.payload_bytes for row in tally.rows)
     causes = metrics.in_order(tally.causes())
@@ -86,7 +87,7 @@ def evaluate_job(job: Job) -> Outcome:
         energy_pJ={name: price(tally, config, with_rows(load_table(name), rows)).total_pJ() for name in TABLES},
         baselines=dict(_baselines(workload, contexts, job.others(BASELINE))),
         causes_ns={cause: metrics.nanoseconds(clocks, tally.tCK_ps) for cause, clocks in causes.items()},
-        row_hit_rate=metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),
+        row_hit_rate=metrics.row_hit_rate(tally.commands, plan.device),
         non_vmm=metrics.non_vmm_fraction(causes),
         data_movement=metrics.ratio(metrics.moved_without_pim(workload, contexts), payload),
         operations_per_parameter=workload.operations_per_parameter(contexts),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pimsim.config.schema import Config
+from pimsim.dram.timing import device_of
 from pimsim.energy.model import EnergyBreakdown
 from pimsim.energy.power import peak_power_mW
 from pimsim.results import metrics
@@ -77,7 +78,7 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
         "asic_energy_pJ": energy.asic_pJ(),
         "activation_usual_pJ": energy.activation_usual_pJ,
         "commands": {name: count for name, count in sorted(tally.commands.items()) if count},
-        "row_hit_rate": metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),
+        "row_hit_rate": metrics.row_hit_rate(tally.commands, device_of(config)),
         "external_bytes": tally.total("pin_bytes"),
         "payload_bytes": tally.total("payload_bytes"),
         "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload),

@@ -52,15 +52,18 @@ class TrafficResult:
 
     @property
     def row_hit_rate(self) -> float:
-        """Requests that opened no row, over all; an ACT repeated because a refresh closed its row counts too."""
-        return max(0.0, 1 - self.commands["ACT"] / self.requests)
+        """Requests that opened no row, over all; a row opened again because a refresh closed it counts too."""
+        return max(0.0, 1 - self.device.banks_activated(self.commands) / self.requests)
 
     @property
     def refresh_duty(self) -> float:
-        """Share of the time that refreshes take: tRFC of a channel per REFAB, tRFCpb of one of its banks per REFPB."""
-        n, banks = self.device.cycles, self.device.banks
-        clocks = self.commands.get("REFAB", 0) * n["nRFC"] + self.commands.get("REFPB", 0) * n.get("nRFCpb", 0) / banks
-        return clocks / (self.clocks * self.device.channels)
+        """Share of the banks' time that refreshes take: tRFC of all of a channel, tRFCpb of one."""
+        device = self.device
+        commands = map(device.standard.command, device.standard.roles.refreshes)
+        busy = sum(
+            self.commands.get(c.name, 0) * device.busy_clocks(c) * device.addressed(c) / device.banks for c in commands
+        )
+        return busy / (self.clocks * device.channels)
 
     def summary(self) -> dict[str, Any]:
         """The figures, units in their names."""
