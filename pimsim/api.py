@@ -15,11 +15,11 @@ from pimsim.config import loader
 from pimsim.config.loader import Loaded, Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
+from pimsim.devices.plan import compile_plan
 from pimsim.energy.model import action_costs
 from pimsim.energy.power import spending
 from pimsim.energy.reference import reference_warnings
 from pimsim.errors import InputError, Problem
-from pimsim.mapping.plan import compile_plan
 from pimsim.mapping.routing import routing_of
 from pimsim.plots import Plots
 from pimsim.results.result import Result

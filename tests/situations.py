@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pimsim.dram import aim, gddr6
+from pimsim.devices.aim import table as aim
+from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import CLOSED, NONE, Channel
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.strategies import cycles_of, device_of

@@ -68,8 +68,8 @@ def gaps(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     import json
 
     from pimsim import api
+    from pimsim.devices.registry import device_of
     from pimsim.dram.gaps import gaps as gaps_of
-    from pimsim.dram.timing import device_of
 
     found = gaps_of(device_of(api.load(config, overrides).config))
     if as_json:

@@ -120,8 +120,8 @@ class Roles:
     refresh_bank: str | None = None
     open_rest: str | None = None
     switch_mode: str | None = None
-    read: str | None = "RD"
-    write: str | None = "WR"
+    read: str = "RD"
+    write: str = "WR"
 
     @property
     def refreshes(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """From nanoseconds and tables to integer clocks.
 
-`resolve` turns a config into a `Device`: the standard's tables with every timing as
+`resolve_as` turns a config into a `Device`: the standard's tables with every timing as
 an integer number of DRAM clocks.  Rounding happens here and nowhere else, through
 `units.to_cycles` (exact decimals, rounded up).
 """
@@ -14,14 +14,9 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import ceil, log2
 
-from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
-from pimsim.dram import aim, gddr6, gddr6_pim
+from pimsim.config.schema import MemoryConfig, PimConfig
 from pimsim.dram.spec import Column, Command, Effect, Scope, Standard, TimingConstraint
 from pimsim.units import to_cycles
-
-STANDARDS: Mapping[str, Standard] = {
-    standard.name: standard for standard in (gddr6_pim.STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)
-}
 
 ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
 _ROUNDING = Fraction(15, 1000)  # a clock of 0.57 ns in place of 0.5714 is off by 0.25 %
@@ -114,19 +109,22 @@ class Device:
         return tuple(command.name for command in self.standard.commands)
 
 
-def device_of(config: AnyConfig) -> Device:
-    """The device of a whole configuration, of any standard."""
-    return resolve(config.dram, config.pim if isinstance(config, Config) else None)
+# More timing names in clocks, from the memory, its MAC units and the names so far.
+MoreCycles = Callable[[MemoryConfig, PimConfig, Mapping[str, int]], Mapping[str, int]]
 
 
-def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
-    """The device of a config, every timing in clocks of tCK_ps; `pim` if it has MAC units that are configured."""
-    standard = STANDARDS[dram.standard]
+def resolve_as(
+    standard: Standard, dram: MemoryConfig, pim: PimConfig | None = None, more: MoreCycles | None = None
+) -> Device:
+    """The device of a configuration by the tables of `standard`, every timing in clocks of tCK_ps.
+
+    more: what MAC units that are configured (`pim`) add.
+    """
     times = dram.timing.times(dram.tCK_ps)
     cycles = {"n" + name[1:]: to_cycles(time, dram.tCK_ps) for name, time in times.items()}
-    cycles["nBL"] = _clocks_on_pins(dram, dram.column_bytes)
-    if pim is not None:
-        cycles |= _mac_cycles(dram, pim, cycles["nCCDL"])
+    cycles["nBL"] = clocks_on_pins(dram, dram.column_bytes)
+    if pim is not None and more is not None:
+        cycles |= more(dram, pim, cycles)
     for name, expression in standard.derived.items():
         cycles[name] = evaluate(expression, cycles)
     return Device(
@@ -143,7 +141,7 @@ def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
     )
 
 
-def _clocks_on_pins(dram: MemoryConfig, transfer_bytes: int) -> int:
+def clocks_on_pins(dram: MemoryConfig, transfer_bytes: int) -> int:
     """Clocks that a transfer takes all pins: bits / (pins x bits of a pin per clock), rounded up."""
     return ceil(transfer_bytes * 8 / (dram.io.pins * bits_per_clock(dram)))
 
@@ -158,26 +156,6 @@ def bits_per_clock(dram: MemoryConfig) -> Fraction:
     exact = Fraction(dram.io.data_rate_Gbps) * dram.tCK_ps / 1000
     whole = Fraction(2) ** round(log2(exact))
     return whole if dram.WHOLE_BITS and abs(exact / whole - 1) <= _ROUNDING else exact
-
-
-def _mac_cycles(dram: MemoryConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
-    """Clocks per column, drain of the MAC unit, and clocks that the accumulators of all banks take the pins.
-
-    A column of e elements takes e / lanes MAC cycles, its beats, and never less than tCCD.  Its
-    last beat enters the pipeline beats - 1 MAC cycles after the first, and its sum comes a
-    pipeline later.  Unless configured, the pipeline is one multiplier stage, log2(lanes) adder
-    stages and one accumulator stage at one MAC cycle each (assumed from the adder tree the
-    paper names).
-    """
-    clocks_per_mac = Fraction(1000) / (Fraction(pim.clock_GHz) * dram.tCK_ps)
-    beats = -(-(dram.column_bytes // ELEMENT_BYTES) // pim.lanes)
-    stages = pim.pipeline_stages or 2 + (pim.lanes - 1).bit_length()
-    results = dram.bank_groups * dram.banks_per_group * ELEMENT_BYTES
-    return {
-        "nBLRES": _clocks_on_pins(dram, results),
-        "nMAC": max(ccd, ceil(beats * clocks_per_mac)),
-        "nDRAIN": ceil((beats - 1 + stages) * clocks_per_mac),
-    }
 
 
 def evaluate(expression: str, names: Mapping[str, int]) -> int:

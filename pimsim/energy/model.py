@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pimsim.config.schema import AsicConfig, Config
-from pimsim.dram.timing import ELEMENT_BYTES, Device, resolve
+from pimsim.devices.registry import resolve
+from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, parts_of
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
@@ -127,7 +128,7 @@ def _memory_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
 
 
 def _unit_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
-    """The MAC units, for one all-bank MAC: an energy per multiply-accumulate, for each element of a column in every bank."""
+    """The MAC units, for a column in every bank: an energy per multiply-accumulate, for each of its elements."""
     dram, pim, ref = config.dram, config.pim, config.pim.mac_power_reference
     routing = Fraction(pim.routing_factor) if table.value("mac_routing_applied") else Fraction(1)
     each = Fraction(pim.mac_power_mW) * routing / (ref.units * ref.lanes * Fraction(ref.clock_GHz))

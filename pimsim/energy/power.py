@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, resolve
+from pimsim.devices.registry import resolve
+from pimsim.dram.timing import Device
 from pimsim.energy.model import EnergyBreakdown, action_costs, command_costs
 from pimsim.sim.spending import FINE, Spending
 from pimsim.sim.tally import Tally

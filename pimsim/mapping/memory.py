@@ -9,8 +9,10 @@ from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.errors import InputError
-from pimsim.mapping.layout import Grid, KeyLayout, MatrixLayout, ValueLayout, VectorLayout, ceil_div, make_grid
+from pimsim.mapping.grid import Grid, ceil_div, make_grid
+from pimsim.mapping.layouts import Keys, Layouts, Matrix, Values
 from pimsim.mapping.operands import operands
+from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 
@@ -34,10 +36,10 @@ class Memory:
     """
 
     grid: Grid
-    matrices: dict[str, MatrixLayout]
+    matrices: dict[str, Matrix]
     vectors: dict[str, VectorLayout]
-    keys: dict[str, KeyLayout]
-    values: dict[str, ValueLayout]
+    keys: dict[str, Keys]
+    values: dict[str, Values]
     tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
     regions: dict[str, Region]
@@ -82,17 +84,17 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
     return reserve
 
 
-def place(config: Config, workload: Workload, grid: Grid) -> Memory:
+def place(config: Config, workload: Workload, grid: Grid, layouts: Layouts) -> Memory:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
     tokens = reserve_tokens(config, grid)
-    matrices = {o.name: MatrixLayout(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
+    matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
     vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
     keys, values = {}, {}
     for o in workload.operators:
         if o.op == "attention":
             shape = (o.heads, o.kv_heads, o.head_dim, min(tokens, o.window or tokens))
-            keys[o.name] = KeyLayout(grid, *shape)
-            values[o.name] = ValueLayout(grid, *shape, all_bank_append=config.mapping.value_append == "all_bank")
+            keys[o.name] = layouts.keys(grid, *shape)
+            values[o.name] = layouts.values(grid, *shape)
     tables = dict(_tables(grid, workload))
     most = max(_spilled(config, workload), default=0)
     scratch = VectorLayout(grid, most) if most else None

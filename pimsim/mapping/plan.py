@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, resolve
-from pimsim.mapping.fit import check_fits
+from pimsim.dram.timing import Device
+from pimsim.mapping.grid import Grid
 from pimsim.mapping.instructions import Step
-from pimsim.mapping.layout import Grid, Work
-from pimsim.mapping.memory import Memory, place, supply_grid
-from pimsim.mapping.operands import Operand, operands
+from pimsim.mapping.memory import Memory
+from pimsim.mapping.operands import Operand
 from pimsim.mapping.planner import Draft, Planner
-from pimsim.mapping.routing import Routing, routing_of
-from pimsim.mapping.supported import check_supported
+from pimsim.mapping.routing import Routing
+from pimsim.mapping.work import Work
 from pimsim.workload.graph import Workload
-from pimsim.workload.source import requested_workload
 
 
 @dataclass
@@ -54,18 +52,3 @@ class Plan:
         if known is None or known[0] != key:
             known = self._works[kind] = (key, make())
         return known[1]
-
-
-def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
-    """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
-
-    workload: a graph to run in the place of the one that the config names.
-    """
-    device = resolve(config.dram, config.pim)
-    units = Units(config.asic)
-    workload = workload or requested_workload(config)
-    check_supported(workload)
-    grid = supply_grid(config, device, units)
-    memory = place(config, workload, grid)
-    check_fits(config, workload, memory)
-    return Plan(config, device, workload, units, grid, memory, operands(workload), routing_of(config, workload))

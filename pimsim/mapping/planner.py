@@ -13,10 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Step
-from pimsim.mapping.layout import Work, ceil_div
 from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
 from pimsim.mapping.supported import ARITHMETIC
+from pimsim.mapping.work import Work
 from pimsim.workload.ops import INPUT, Operator
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Flow(NamedTuple):
     """How the results of an instruction arrive: of which PIM instructions they are, by place.
 
-    sums, turns: see `layout.Work`; summed: an addition has completed them.
+    sums, turns: see `work.Work`; summed: an addition has completed them.
     """
 
     places: tuple[int, ...]
@@ -243,7 +244,7 @@ class Planner:
             for _ in range(vectors):
                 self._pim(operator.name, work, self._bases(operator.name))
         self._gather((operator.name,), begin)
-        sums = operator.outputs * (len(layout.chunks) - 1 + (1 if has_bias else 0))
+        sums = operator.outputs * (layout.partial_sums - 1 + (1 if has_bias else 0))
         if sums:
             self._asic("sum", "sum", sums, vectors * operator.active, streams=True, key=f"{operator.name}.sum")
         self._spill(operator)
@@ -306,8 +307,8 @@ class Planner:
             self._pim("value_append", append_value, v, after=made)
             self.last = (f"scores.{s}",)
         self._gather([f"scores.{s}" for s in range(self.batch)], begin)
-        if keys.cuts > 1:
-            n = heads * seen * (keys.cuts - 1)
+        if keys.partial_sums > 1:
+            n = heads * seen * (keys.partial_sums - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum")
         if operator.softcap:
             self._asic("softcap", "tanh", heads * seen, self.batch, streams=True)
@@ -317,10 +318,9 @@ class Planner:
             self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate
             self._asic("softmax", "softmax", seen, heads, key=f"softmax.{s}")
             self._pim("values", weigh, self._bases(cache_name("values", operator, s)), key=f"values.{s}")
-        chunks = len(grid.buffers(columns))
-        if chunks > 1:
+        if values.partial_sums(seen) > 1:
             self._gather([f"values.{s}" for s in range(self.batch)], begin)
-            n = operator.outputs * (chunks - 1)
+            n = operator.outputs * (values.partial_sums(seen) - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")
 
     def _embed(self, operator: Operator) -> None:
@@ -342,7 +342,7 @@ class Planner:
                     work = plan.cached(f"{operator.name}.0", 0, partial(plan.memory.matrices[tied].read, 0))
                     bases = self._bases(tied)
                 else:
-                    make = partial(layout.move, "RD", row * d, d)
+                    make = partial(layout.read, row * d, d)
                     work = plan.cached(f"{operator.name}.{table}.{token}", row, make)
                     bases = self._bases(table_name(operator, table))
                 for _ in range(copies):
@@ -358,7 +358,7 @@ class Planner:
         if layout is None:
             return False
         name = vector_name(operator)
-        work = self.plan.cached(name, 0, lambda: layout.move("RD"))
+        work = self.plan.cached(name, 0, layout.read)
         self._pim("vectors", work, bases(name), key=name)
         return True
 
@@ -372,10 +372,11 @@ class Planner:
             return
         scratch = self.plan.memory.scratch
         assert scratch is not None
-        for command in ("WR", "RD"):
-            make = partial(scratch.move, command, 0, elements)
-            work = self.plan.cached(f"spill.{operator.name}.{command}", elements, make)
-            self._pim("spill", work, self._bases("scratch"), key=f"{operator.name}.{command}")
+        roles = self.plan.device.standard.roles
+        for command, move in ((roles.write, scratch.write), (roles.read, scratch.read)):
+            what = f"{operator.name}.{command}"
+            work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
+            self._pim("spill", work, self._bases("scratch"), key=what)
 
 
 def _alike(made: Sequence[Instruction], known: Sequence[Instruction]) -> bool:

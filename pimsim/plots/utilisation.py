@@ -69,7 +69,7 @@ def of_step(result: Result, context: int | None = None, ax: Axes | None = None) 
 
     context  of the token (default: the last one); ValueError if it is beyond the run's
     """
-    from pimsim.dram.timing import device_of
+    from pimsim.devices.registry import device_of
     from pimsim.sim.run import simulate_step
     from pimsim.timeline.recorder import Recorder
 

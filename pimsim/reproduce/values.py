@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from pimsim.baselines import devices, evaluate
+from pimsim.devices.plan import compile_plan
 from pimsim.energy.model import price
 from pimsim.energy.table import TABLES, EnergyTable, load_table
-from pimsim.mapping.plan import compile_plan
 from pimsim.reproduce.runs import BASELINE, TABLE, Job, configure, simulate_job
 from pimsim.results import metrics
 from pimsim.sim.tally import Tally

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import device_of
+from pimsim.devices.registry import device_of
 from pimsim.energy.model import EnergyBreakdown
 from pimsim.energy.power import peak_power_mW
 from pimsim.results import metrics

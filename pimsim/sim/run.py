@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pimsim.config.schema import Config
+from pimsim.devices.plan import compile_plan
 from pimsim.dram.engine import FOREVER, Engine, Ints
 from pimsim.dram.log import LogWriter, log_target
 from pimsim.dram.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
-from pimsim.mapping.plan import Plan, compile_plan
+from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spending
 from pimsim.sim.system import Progress, System

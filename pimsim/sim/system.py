@@ -42,8 +42,8 @@ from pimsim.dram.engine import (
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.instructions import START, Instruction, Step
-from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import Plan
+from pimsim.mapping.work import Work
 from pimsim.sim.observer import Executed
 from pimsim.sim.spending import Spending
 from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, device_of
+from pimsim.devices.plan import compile_plan
+from pimsim.devices.registry import device_of
+from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.files import check_output
-from pimsim.mapping.plan import compile_plan
 from pimsim.sim.run import peek, window_clocks
 from pimsim.timeline.activity import Prices
 from pimsim.timeline.chrome import ChromeTimeline

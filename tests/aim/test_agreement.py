@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pimsim.aim.engines import TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import Instruction, parse
-from pimsim.aim.replay import EngineName, commands_of, costs, replay
-from pimsim.dram import aim
+from pimsim.devices.aim import table as aim
+from pimsim.devices.aim.engines import TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import Instruction, parse
+from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay
 from pimsim.dram.checker import check
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import NONE, Channel, ProtocolError

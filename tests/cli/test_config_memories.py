@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pimsim.api import load_config
+from pimsim.devices.registry import device_of
 from pimsim.dram.gaps import gaps
-from pimsim.dram.timing import device_of
 from tests.cli.conftest import Pimsim
 from tests.conftest import SHIPPED, Write
 

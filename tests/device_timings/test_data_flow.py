@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pimsim.dram import aim, gddr6, gddr6_pim
+from pimsim.devices.aim import table as aim
+from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.pim_gpt import table as gddr6_pim
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device, evaluate

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import ProtocolError
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Scope, Standard
 from pimsim.dram.timing import Device
 from tests.logs import run_twin

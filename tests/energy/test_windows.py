@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import run
+from pimsim.devices.registry import resolve
 from pimsim.dram.engine import ARITHMETIC, MOMENTS, WINDOW_BUCKETS, Block, Engine, Timetable
 from pimsim.dram.log import read_log
 from pimsim.dram.program import WIDTH
-from pimsim.dram.timing import resolve
 from pimsim.energy.model import action_costs, command_costs
 from pimsim.energy.power import background_mW, spending
 from pimsim.sim.run import simulate

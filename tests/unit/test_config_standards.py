@@ -20,9 +20,10 @@ from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import Config, DeviceConfig
 from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import subsection
+from pimsim.devices.registry import STANDARDS, device_of
 from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Standard
-from pimsim.dram.timing import STANDARDS, bits_per_clock, device_of
+from pimsim.dram.timing import bits_per_clock
 from pimsim.labels import LABELS
 from tests.conftest import SHIPPED, Write
 

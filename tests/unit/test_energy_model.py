@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import resolve
+from pimsim.devices.registry import resolve
 from pimsim.energy.formulas import COMPONENTS, FORMULAS
 from pimsim.energy.model import action_costs, price, usual_activation_pJ
 from pimsim.energy.table import load_table

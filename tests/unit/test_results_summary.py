@@ -8,7 +8,7 @@ from math import fsum, nan
 
 import pytest
 
-from pimsim.dram.timing import device_of
+from pimsim.devices.registry import device_of
 from pimsim.errors import Problem
 from pimsim.results.metrics import bytes_without_pim, in_order, row_hit_rate
 from pimsim.results.summary import to_json

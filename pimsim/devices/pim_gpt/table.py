@@ -48,6 +48,8 @@ COMMANDS = (
             moves="banks * element", on_pins="nBLRES", energy=()),
 )  # fmt: skip
 
+MULTIPLY = ("WRGB", "MACAB", "RDMAC")  # a vector into the buffer, its products, their sums
+
 _C = TimingConstraint
 
 CONSTRAINTS = (

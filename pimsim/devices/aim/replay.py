@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from pimsim.aim import gemv
-from pimsim.aim.engines import KernelChannels, TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import Instruction
-from pimsim.dram.aim import DIFFERENCES, Difference
-from pimsim.dram.aim import STANDARD as CORRECT
+from pimsim.devices.aim import gemv
+from pimsim.devices.aim.engines import KernelChannels, TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import Instruction
+from pimsim.devices.aim.table import DIFFERENCES, Difference
+from pimsim.devices.aim.table import STANDARD as CORRECT
 from pimsim.dram.log import CommandLog, LogWriter
 from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
