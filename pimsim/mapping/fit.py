@@ -5,7 +5,7 @@ Nothing is estimated: each value that is named has been tried, and is the neares
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -16,6 +16,7 @@ from pimsim.config.validate import check_rules
 from pimsim.dram.timing import resolve
 from pimsim.errors import InputError
 from pimsim.mapping.memory import Memory, place, supply_grid
+from pimsim.mapping.operands import Operand
 from pimsim.workload.graph import Workload
 
 _NAMES: Names = {}  # names that exist have been checked before
@@ -25,7 +26,7 @@ _FEWER = ("workload.batch", "workload.output_tokens", "workload.prompt_tokens", 
 _LOWEST = {"workload.batch": 1, "workload.prompt_tokens": 0, "workload.context": 0}
 
 
-def check_fits(config: Config, workload: Workload, memory: Memory) -> None:
+def check_fits(config: Config, workload: Workload, operands: Sequence[Operand], memory: Memory) -> None:
     """InputError if the rows that were dealt out are more than a bank has."""
     device = memory.grid.device
     rows, there = memory.rows, device.rows
@@ -38,19 +39,19 @@ def check_fits(config: Config, workload: Workload, memory: Memory) -> None:
         f"of which K and V {cache:,} rows), the device has {there:,} ({there * row_bytes / 2**30:.2f} "
         f"GiB): {rows - there:,} rows ({(rows - there) * row_bytes / 2**30:.2f} GiB) too many"
     )
-    found = [f"{key}={value}" for key, value in remedies(config, workload, rows)]
+    found = [f"{key}={value}" for key, value in remedies(config, workload, operands, rows)]
     fits = f"it would fit with {' or '.join(found)}" if found else "no number of rows or channels makes it fit"
     raise InputError(f"{what}; {fits}", key=_ROWS)
 
 
-def remedies(config: Config, workload: Workload, rows: int) -> Iterator[tuple[str, int]]:
+def remedies(config: Config, workload: Workload, operands: Sequence[Operand], rows: int) -> Iterator[tuple[str, int]]:
     """Keys, each with the value nearest to the configured one with which everything fits; `rows` are needed now.
 
     More rows or more channels keep the work as it is; a smaller batch, a smaller reserve or fewer tokens do not.
     """
 
     def fits(key: str, value: int) -> bool:
-        needed = _rows(with_value(config, key, value), workload)
+        needed = _rows(with_value(config, key, value), workload, operands)
         return needed is not None and needed[0] <= needed[1]
 
     def nearest(key: str, values: Iterable[int]) -> Iterator[tuple[str, int]]:
@@ -81,12 +82,12 @@ def _largest(key: str, low: int, high: int, fits: Callable[[str, int], bool]) ->
     yield key, low
 
 
-def _rows(config: Config, workload: Workload) -> tuple[int, int] | None:
+def _rows(config: Config, workload: Workload, operands: Sequence[Operand]) -> tuple[int, int] | None:
     """Rows that are needed and that are there; None for a configuration that is refused."""
     try:
         check_rules(config, _NAMES)
         device = resolve(config.dram, config.pim)
-        memory = place(config, workload, supply_grid(config, device, Units(config.asic)))
+        memory = place(config, workload, operands, supply_grid(config, device, Units(config.asic)))
     except InputError:
         return None
     return memory.rows, device.rows

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
@@ -48,6 +49,13 @@ class Plan:
             step = draft.step
         return step
 
+    def under(self, **changes: Any) -> Plan:
+        """The same plan under another `schedule` or `engine`, on which nothing in it depends.
+
+        changes: to these keys of its config.  What one of the two plans, the other knows.
+        """
+        return replace(self, config=self.config.model_copy(update=changes))
+
     def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
         """The work of `kind`, made again only when `key` changes."""
         known = self._works.get(kind)
@@ -56,16 +64,21 @@ class Plan:
         return known[1]
 
 
-def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
+def compile_plan(config: Config, workload: Workload | None = None, device: Device | None = None) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
 
-    workload: a graph to run in the place of the one that the config names.
+    workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known.
     """
-    device = resolve(config.dram, config.pim)
+    device = device or resolve(config.dram, config.pim)
     units = Units(config.asic)
     workload = workload or requested_workload(config)
     check_supported(workload)
-    grid = supply_grid(config, device, units)
-    memory = place(config, workload, grid)
-    check_fits(config, workload, memory)
-    return Plan(config, device, workload, units, grid, memory, operands(workload), routing_of(config, workload))
+    grid, made = supply_grid(config, device, units), operands(workload)
+    memory = place(config, workload, made, grid)
+    check_fits(config, workload, made, memory)
+    return Plan(config, device, workload, units, grid, memory, made, routing_of(config, workload))
+
+
+def compiled(config: Config | Plan) -> Plan:
+    """The plan of a config, if it is not that already; InputError as `compile_plan`."""
+    return config if isinstance(config, Plan) else compile_plan(config)
