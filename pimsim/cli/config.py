@@ -37,7 +37,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
 
     loaded = api.load(config, overrides)
     with located_in(loaded):
-        api.preflight(loaded.config)
+        api.preflight(loaded)
     say(f"{config}: valid")
 
 

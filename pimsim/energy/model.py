@@ -26,6 +26,28 @@ _PRICES = tuple(formula.name for formula in FORMULAS)
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What everything on the device of a config costs, pJ.
+
+    actions  of one count of each price, see `action_costs`; commands: of one command of each kind, see `command_costs`
+    """
+
+    config: Config
+    device: Device
+    actions: Energies
+    commands: Energies
+
+    @classmethod
+    def of(cls, config: Config, device: Device | None = None, table: EnergyTable | None = None) -> Prices:
+        """The prices of a config, by default with its own table; device: its own, if it is known.
+
+        InputError with every term that is negative, before anything is simulated.
+        """
+        device, costs = device or resolve(config.dram, config.pim), action_costs(config, table)
+        return cls(config, device, costs, command_costs(device, costs))
+
+
+@dataclass(frozen=True)
 class RowEnergy:
     """The energy of one operator kind in one phase, pJ by price."""
 
@@ -74,27 +96,24 @@ class EnergyBreakdown:
         return float(sum(self.exact(phase).values()))
 
 
-def price(tally: Tally, config: Config, table: EnergyTable | None = None) -> EnergyBreakdown:
-    """The energy of `tally` on the device of `config`, by default with its own table.
+def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
+    """The energy of `tally` at `prices`.
 
     A row pays for its own commands, bits and ASIC operations; standby and the idle power
     of the ASIC, which nobody in particular causes, are shared out over the rows by their latency.
-    Raises InputError with every term that is missing or negative, and for a command
-    that has no price.
+    Raises InputError for a command that has no price.
     """
-    device = resolve(config.dram, config.pim)
-    costs = action_costs(config, table)
+    device, costs = prices.device, prices.actions
     share = _open_share(tally, device.channels)
     rows = tuple(RowEnergy(row.phase, row.operator, _price_row(row, device, costs, share)) for row in tally.rows)
-    usual = usual_activation_pJ(config)
+    usual = usual_activation_pJ(prices.config)
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
 
 def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
     """pJ of one count of each price; standby and the idle ASIC are per DRAM clock.
 
-    Needs no simulation, so a config can be refused before a long one: raises
-    InputError with every term that is negative.
+    table: the config's own by default.  Raises InputError with every term that is missing or negative.
     """
     table = table or load_table(config.energy.table)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
@@ -163,10 +182,8 @@ def _asic_size(asic: AsicConfig, table: EnergyTable) -> Fraction:
     )
 
 
-def command_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
+def command_costs(device: Device, costs: Energies) -> dict[str, Fraction]:
     """pJ of one command of each kind, its bits on the pins included; standby and the ASIC are nobody's."""
-    device = resolve(config.dram, config.pim)
-    costs = action_costs(config, table)
     prices = {}
     for command in device.standard.commands:
         counts = _command_counts({command.name: 1}, device)

@@ -11,7 +11,7 @@ from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Values
-from pimsim.mapping.operands import operands
+from pimsim.mapping.operands import Operand
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -84,7 +84,7 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
     return reserve
 
 
-def place(config: Config, workload: Workload, grid: Grid, layouts: Layouts) -> Memory:
+def place(config: Config, workload: Workload, operands: Sequence[Operand], grid: Grid, layouts: Layouts) -> Memory:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
     tokens = reserve_tokens(config, grid)
     matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
@@ -96,7 +96,7 @@ def place(config: Config, workload: Workload, grid: Grid, layouts: Layouts) -> M
             keys[o.name] = layouts.keys(grid, *shape)
             values[o.name] = layouts.values(grid, *shape)
     tables = dict(_tables(grid, workload))
-    most = max(_spilled(config, workload), default=0)
+    most = max(_spilled(config, operands), default=0)
     scratch = VectorLayout(grid, most) if most else None
     vectors = vectors if config.workload.biases else {}
     memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, {}, 0)
@@ -156,10 +156,10 @@ def sram_room(config: Config) -> int:
     return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
 
 
-def _spilled(config: Config, workload: Workload) -> list[int]:
+def _spilled(config: Config, operands: Sequence[Operand]) -> list[int]:
     """Elements of each operand that the SRAM cannot hold at the last context."""
     work, room = config.workload, sram_room(config)
-    return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands(workload)]
+    return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands]
 
 
 def _allocate(wanted: Sequence[tuple[str, int, int]], columns: int) -> tuple[dict[str, Region], int]:

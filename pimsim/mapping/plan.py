@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
@@ -45,6 +46,13 @@ class Plan:
             draft = self._drafts[head, tokens] = Planner(self, context, tokens).draft(head)
             step = draft.step
         return step
+
+    def under(self, **changes: Any) -> Plan:
+        """The same plan under another `schedule` or `engine`, on which nothing in it depends.
+
+        changes: to these keys of its config.  What one of the two plans, the other knows.
+        """
+        return replace(self, config=self.config.model_copy(update=changes))
 
     def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
         """The work of `kind`, made again only when `key` changes."""

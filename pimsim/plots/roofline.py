@@ -59,9 +59,7 @@ def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
 
 def roofline(result: Result, ax: Axes | None = None) -> Axes:
     """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
-    from pimsim.devices.registry import device_of
-
-    device = device_of(result.config)
+    device = result.prices.device
     with style.drawing():
         ax = style.axes_or_new(ax)
         pim = device_roof(device, result.config.pim.lanes, float(result.config.pim.clock_GHz))

@@ -14,8 +14,8 @@ import numpy as np
 
 from pimsim.dram.engine import FOREVER, Ints
 from pimsim.dram.timing import Device
+from pimsim.energy.model import Prices
 from pimsim.sim.observer import Executed
-from pimsim.timeline.activity import Prices
 from pimsim.timeline.banks import Turned
 from pimsim.timeline.durations import durations
 from pimsim.timeline.recorder import Recorder

@@ -114,6 +114,6 @@ def test_one_step_from_rest_is_the_first_of_a_run() -> None:
 
 
 def simulate_device(config: Any) -> Any:
-    from pimsim.dram.timing import device_of
+    from pimsim.devices.registry import device_of
 
     return device_of(config)
