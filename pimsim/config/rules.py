@@ -262,10 +262,10 @@ def show(value: Any) -> str:
     return f"{value:f}" if isinstance(value, Decimal) and abs(value.adjusted()) < 20 else str(value)
 
 
-def workload_source(given: Collection[str], wrong: AbstractSet[str]) -> Iterator[tuple[str, str]]:
-    """Exactly one source of work; `given` are the sources that are not null, in the order of the file."""
+def workload_source(given: Collection[str], wrong: AbstractSet[str], needed: bool) -> Iterator[tuple[str, str]]:
+    """Exactly one source of work, or at most one; `given` are those that are not null, in the order of the file."""
     sources = [source for source in given if source in WORKLOAD_SOURCES]
-    if not sources and not wrong & {"workload", *(f"workload.{source}" for source in WORKLOAD_SOURCES)}:
+    if needed and not sources and not wrong & {"workload", *(f"workload.{source}" for source in WORKLOAD_SOURCES)}:
         yield "workload", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is needed"
     for extra in sources[1:]:
         yield f"workload.{extra}", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is allowed, and {sources[0]} is given"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
+from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
 from pimsim.devices import aim, gddr6, pim_gpt
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard
@@ -21,7 +21,7 @@ def device_of(config: AnyConfig) -> Device:
     return resolve(config.dram, config.pim if isinstance(config, Config) else None)
 
 
-def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
+def resolve(dram: MemoryConfig, pim: MacUnits | None = None) -> Device:
     """The device of a configuration, every timing in clocks; `pim` if it has MAC units that are configured."""
     hardware = HARDWARE[dram.standard]
     return resolve_as(hardware.table, dram, pim, hardware.cycles)

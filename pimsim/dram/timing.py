@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import ceil, log2
+from typing import Any
 
-from pimsim.config.schema import MemoryConfig, PimConfig
+from pimsim.config.schema import MacUnits, MemoryConfig
 from pimsim.dram.spec import Column, Command, Effect, Scope, Standard, TimingConstraint
 from pimsim.units import to_cycles
 
@@ -110,11 +111,11 @@ class Device:
 
 
 # More timing names in clocks, from the memory, its MAC units and the names so far.
-MoreCycles = Callable[[MemoryConfig, PimConfig, Mapping[str, int]], Mapping[str, int]]
+MoreCycles = Callable[[MemoryConfig, Any, Mapping[str, int]], Mapping[str, int]]
 
 
 def resolve_as(
-    standard: Standard, dram: MemoryConfig, pim: PimConfig | None = None, more: MoreCycles | None = None
+    standard: Standard, dram: MemoryConfig, pim: MacUnits | None = None, more: MoreCycles | None = None
 ) -> Device:
     """The device of a configuration by the tables of `standard`, every timing in clocks of tCK_ps.
 
