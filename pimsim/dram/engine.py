@@ -372,6 +372,8 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
     return np.concatenate([header, *(part.ravel() for _, part in parts)])
 
 
+NO_FUNCTIONS = 1 << 40  # no row has this number
+
 _SCOPES = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
 
 
@@ -438,6 +440,7 @@ def _describe(header: Ints, device: Device, causes: int, windows: list[int]) -> 
         k.H_COLUMNS: device.columns, k.H_MODE: mode, k.H_INTERVAL: device.refresh_interval, k.H_CAUSES: causes,
         k.H_WINDOWS: len(windows), k.H_DEPTH: max(windows, default=0), k.H_TIMES: (1 + banks + groups) * c,
         k.H_LOGS_REQUEST: device.standard.logs_request,
+        k.H_FUNCTIONS: device.standard.function_rows[0] or NO_FUNCTIONS,
         k.O_ROW: k.REGISTERS,
         k.O_TIMES: k.REGISTERS + banks,
         k.O_BANK: k.REGISTERS + banks + c,

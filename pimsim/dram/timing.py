@@ -80,6 +80,12 @@ class Device:
         """Clocks that the command keeps the MAC units, or the banks that it refreshes, busy."""
         return evaluate(command.lasts, self.cycles) if command.lasts else 0
 
+    @cached_property
+    def mac_clocks(self) -> int:
+        """Clocks between two columns that all MAC units of a channel take."""
+        units = [c for c in self.standard.commands if c.multiplies and c.scope is Scope.ALL_BANKS]
+        return max(map(self.busy_clocks, units))
+
     def addressed(self, command: Command) -> int:
         """Banks that the command addresses."""
         return {Scope.CHANNEL: 0, Scope.BANK: 1, Scope.ALL_BANKS: self.banks}[command.scope]

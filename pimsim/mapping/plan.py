@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ class Plan:
     memory: Memory
     operands: tuple[Operand, ...]
     routing: Routing
+    functions: Mapping[str, str]
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _drafts: dict[tuple[bool, int], Draft] = field(default_factory=dict)  # by head and tokens
 

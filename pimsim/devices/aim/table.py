@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ARRAY, REGISTER = "array", "register"
 AF_ROW = 1 << 29  # the first of the rows that stand for the activation functions' tables
 AF_FUNCTIONS = 8
+# The functions of the look-up tables, by the operator that they carry out (source: assumed: which there are).
+FUNCTIONS = ("gelu", "silu", "relu", "tanh")
 
 
 def _bank(name: str, completion: str, column: Column, **meaning: Any) -> Command:
