@@ -111,8 +111,8 @@ def simulate_traffic(
     rng = np.random.default_rng(seed)
     channel, bank, row, column = decode(addresses(pattern, requests, device, rng), device)
     reads = rng.random(requests) < read_fraction
-    index = device.standard.index
-    command = np.where(reads, index("RD"), index("WR"))
+    index, roles = device.standard.index, device.standard.roles
+    command = np.where(reads, index(roles.read), index(roles.write))
     rows = np.stack([arrivals(requests, device, rate_GBps), command, bank, row, column], axis=1)
     engine = Engine(device)
     totals = engine.new_totals()

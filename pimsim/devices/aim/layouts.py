@@ -52,6 +52,6 @@ def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""
     units = config.pim
     assert isinstance(units, AimUnits)
-    functions = FUNCTIONS if units.activation == "banks" and units.sums == "banks" else ()
+    functions = FUNCTIONS if units.activation == "banks" else ()
     all_bank = config.mapping.value_append == "all_bank"
     return Layouts(units.sums == "banks", functions, all_bank, units.softmax == "banks")
