@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,29 +10,20 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import Device, resolve
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.instructions import Step
-from pimsim.mapping.layout import Grid, Work
-from pimsim.mapping.memory import Memory, place, supply_grid
-from pimsim.mapping.operands import Operand, operands
+from pimsim.mapping.memory import place, supply_grid
+from pimsim.mapping.operands import operands
+from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Draft, Planner
-from pimsim.mapping.routing import Routing, routing_of
+from pimsim.mapping.routing import routing_of
 from pimsim.mapping.supported import check_supported
 from pimsim.workload.graph import Workload
 from pimsim.workload.source import requested_workload
 
 
 @dataclass
-class Plan:
+class Plan(Placed):
     """A config, compiled: the device, the memory map, and the instructions of any step."""
 
-    config: Config
-    device: Device
-    workload: Workload
-    units: Units
-    grid: Grid
-    memory: Memory
-    operands: tuple[Operand, ...]
-    routing: Routing
-    _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _drafts: dict[tuple[bool, int], Draft] = field(default_factory=dict)  # by head and tokens
 
     def step(self, context: int, head: bool, tokens: int = 1) -> Step:
@@ -55,13 +45,6 @@ class Plan:
         changes: to these keys of its config.  What one of the two plans, the other knows.
         """
         return replace(self, config=self.config.model_copy(update=changes))
-
-    def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
-        """The work of `kind`, made again only when `key` changes."""
-        known = self._works.get(kind)
-        if known is None or known[0] != key:
-            known = self._works[kind] = (key, make())
-        return known[1]
 
 
 def compile_plan(config: Config, workload: Workload | None = None, device: Device | None = None) -> Plan:
