@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Step
 from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.placed import Placed
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.work import Work
 from pimsim.workload.ops import INPUT, Operator
-
-if TYPE_CHECKING:
-    from pimsim.mapping.plan import Plan
 
 
 class Flow(NamedTuple):
@@ -75,7 +73,7 @@ class Planner:
 
     PORTIONS = 8  # most that the results of one program are taken in
 
-    def __init__(self, plan: Plan, context: int, tokens: int) -> None:
+    def __init__(self, plan: Placed, context: int, tokens: int) -> None:
         self.plan = plan
         self.contexts = range(context - tokens + 1, context + 1)
         self.batch = plan.config.workload.batch

@@ -349,7 +349,7 @@ def test_pim_gpt_s_standard_loads_as_a_whole_system() -> None:
 def test_aim_s_functions_need_whole_sums_in_the_banks(write: Write) -> None:
     path = write(f"extends: {path_of('aim')}\npim:\n  sums: asic\n")
     assert problems(path) == [
-        f"{path_of('aim')}:41:3: pim.activation: must be asic, not banks: a function runs on whole sums, and the "
+        f"{path_of('aim')}:36:3: pim.activation: must be asic, not banks: a function runs on whole sums, and the "
         "ASIC adds them up (pim.sums asic)"
     ]
     load(write(f"extends: {path_of('aim')}\npim:\n  sums: asic\n  activation: asic\n"))
