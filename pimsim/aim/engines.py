@@ -108,7 +108,7 @@ class KernelChannels:
 
     def __init__(self, device: Device, stepped: bool = False, logged: bool = False) -> None:
         from pimsim.dram.engine import Engine  # compiles: only when it is used
-        from pimsim.dram.kernel import R_CLK
+        from pimsim.dram.kernel.layout import R_CLK
 
         self.device = device
         self._last = R_CLK

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.dram import kernel as k
+from pimsim.dram.kernel import layout as k
+from pimsim.dram.kernel import schedule
 from pimsim.dram.program import WIDTH
 from pimsim.dram.spec import Effect, Needs, Scope
 from pimsim.dram.timing import Device
@@ -25,7 +26,7 @@ WHOLE = (-1, COMPLETE, 1, 1, 0, 0)  # what a step that does not stream has from 
 
 @dataclass(frozen=True)
 class Block:
-    """Instructions that are carried out `copies` times; the arrays are explained at `kernel.run_block`.
+    """Instructions that are carried out `copies` times; the arrays are explained at `kernel.schedule.run_block`.
 
     program (rows, 8); spans (n, channels, 2); marks (n, channels, 3); numbers (n, channels), see
     `Engine.numbers`; bases (n, copies); steps (n, 11); after (n, m); feeds (k,).
@@ -53,7 +54,7 @@ class Block:
         kind: tuple[int, int],
         spends: int = 0,
     ) -> Block:
-        """Instructions that are alike and stream with nothing; kind: what they are, and their clocks (see `kernel`)."""
+        """Instructions that are alike and stream with nothing; kind: what they are, and their clocks."""
         count, channels, _ = spans.shape
         marks = np.full((count, channels, k.MARKS), -1, np.int64)
         steps = np.tile(np.array([*kind, 0, 0, *WHOLE, spends], np.int64), (count, 1))
@@ -224,7 +225,7 @@ class Engine:
         if self.worked is not None:
             self.worked = np.zeros((timetable.calendars.shape[1] + 2, 2), np.int64)
         while not self.deliver(
-            k.run_block(
+            schedule.run_block(
                 self.table,
                 self._states,
                 self._owners,

@@ -1,6 +1,6 @@
 """When an instruction may start, and what the ASIC does when, in plain Python.
 
-The readable twin of the last part of `dram.kernel`, which is what runs; `tests/agreement`
+The readable twin of `dram.kernel.schedule`, which is what runs; `tests/agreement`
 compares the two on random graphs.  What a program of the channels does is not its
 business: `carry_out` says when its results are there.
 
