@@ -137,20 +137,14 @@ class KernelChannels:
 
     def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
         """As `Channels.run_each`."""
-        from pimsim.dram.engine import END, MOMENTS, WORK, Block, Timetable
-
         rows = np.arange(len(program))
         spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
         unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
-        bases = np.zeros((len(rows), 1), np.int64)
-        # an instruction of a block waits for what `after` names: here for itself, and `times` says when
-        times = np.zeros((len(rows) + 1, MOMENTS), np.int64)
-        times[:-1, END] = starts
-        block = Block.of(program, spans, unnumbered, bases, rows[:, np.newaxis], (WORK, 0))
-        counted, _ = self._engine.run_block(block, times, Timetable(serial=False))
+        counted = np.zeros((len(rows), len(self._totals)), np.int64)
+        ends = self._engine.run_each(program, spans, unnumbered, np.zeros(len(rows), np.int64), starts, counted)
         self._totals += counted.sum(axis=0)
         self._engine.options[FOLD] = False  # the channels of a row share a state now; no others will be alike
-        return times[:-1, END]
+        return ends
 
     def last(self, channels: Sequence[int]) -> int:
         """As `Channels.last`."""

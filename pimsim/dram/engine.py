@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Iterable
 from itertools import count, product
 from typing import Any
 
@@ -12,77 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram.kernel import layout as k
-from pimsim.dram.kernel import schedule
-from pimsim.dram.program import WIDTH
+from pimsim.dram.kernel.entries import rest, run_programs
 from pimsim.dram.spec import Effect, Needs, Scope
 from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
-FOREVER, ARITHMETIC, WORK = k.FOREVER, k.ARITHMETIC, k.WORK
-PARTIAL, COMPLETE = k.T_PARTIAL, k.T_COMPLETE
-MOMENTS, BEGIN, END = k.MOMENTS, k.T_BEGIN, k.T_END
-WHOLE = (-1, COMPLETE, 1, 1, 0, 0)  # what a step that does not stream has from I_TAIL to I_FEEDS
-
-
-@dataclass(frozen=True)
-class Block:
-    """Instructions that are carried out `copies` times; the arrays are explained at `kernel.schedule.run_block`.
-
-    program (rows, 8); spans (n, channels, 2); marks (n, channels, 3); numbers (n, channels), see
-    `Engine.numbers`; bases (n, copies); steps (n, 11); after (n, m); feeds (k,).
-    portions: those in which all that streams takes its results, in one copy.
-    """
-
-    program: Ints
-    spans: Ints
-    marks: Ints
-    numbers: Ints
-    bases: Ints
-    steps: Ints
-    after: Ints
-    feeds: Ints
-    portions: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        program: Ints,
-        spans: Ints,
-        numbers: Ints,
-        bases: Ints,
-        after: Ints,
-        kind: tuple[int, int],
-        spends: int = 0,
-    ) -> Block:
-        """Instructions that are alike and stream with nothing; kind: what they are, and their clocks."""
-        count, channels, _ = spans.shape
-        marks = np.full((count, channels, k.MARKS), -1, np.int64)
-        steps = np.tile(np.array([*kind, 0, 0, *WHOLE, spends], np.int64), (count, 1))
-        return cls(program, spans, marks, numbers, bases, steps, after, np.zeros(1, np.int64))
-
-
-class Timetable:
-    """Where a run stands: clocks accounted for, and what the parts of the ASIC are taken for.
-
-    serial: one instruction waits for the other.
-    """
-
-    def __init__(self, serial: bool, accounted: int = 0) -> None:
-        self.clock = np.array([accounted, serial] + [0] * (1 + k.ASIC_PARTS), np.int64)
-        self.calendars = np.zeros((k.ASIC_PARTS, 64, 2), np.int64)
-
-    @property
-    def accounted(self) -> int:
-        """Clocks charged so far: the end of the latest instruction."""
-        return int(self.clock[k.C_ACCOUNTED])
-
-    def make_room(self, stretches: int) -> None:
-        """Room for so many more stretches."""
-        need = max(self.clock.tolist()[k.C_TAKEN :]) + stretches
-        room = self.calendars.shape[1]
-        if need > room:
-            more = np.zeros((k.ASIC_PARTS, 2 * need - room, 2), np.int64)
-            self.calendars = np.concatenate([self.calendars, more], axis=1)
+FOREVER = k.FOREVER
 
 
 class Engine:
@@ -97,29 +30,28 @@ class Engine:
         self.device = device
         self.causes = tuple(dict.fromkeys(cause for _, _, cause in device.standard.causes))
         self.table = build_table(device, self.causes)
-        self._states = initial_states(device, self.table)
-        self._owners = np.arange(device.channels)  # channels that are equal share the state of the first
+        self.shared_states = initial_states(device, self.table)
+        self.owners = np.arange(device.channels)  # channels that are equal share the state of the first
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, k.FOREVER], np.int64)
-        self.scratch = new_scratch(self.table, self._states, len(device.standard.commands), len(self.causes))
-        self.meter = new_meter(len(device.standard.commands))
+        self.scratch = new_scratch(self.table, self.shared_states, len(device.standard.commands), len(self.causes))
         self._numbers: dict[bytes, int] = {}
         self._new_numbers = count(1)
         self._numbered = 0  # bytes
         self.log: Ints | None = None
-        self.worked: Ints | None = None
         self._sink: Callable[[Ints], None] | None = None
 
     @property
     def states(self) -> Ints:
         """The state of each channel (channels, n), to read or to change in place."""
-        self._unfold()
-        return self._states
+        self.unfold()
+        return self.shared_states
 
-    def _unfold(self) -> None:
-        self._states[:] = self._states[self._owners]
-        self._states[:, k.R_TRAIL] = 0  # they may be changed
-        self._owners[:] = np.arange(self.device.channels)
+    def unfold(self) -> None:
+        """Give each channel a state of its own."""
+        self.shared_states[:] = self.shared_states[self.owners]
+        self.shared_states[:, k.R_TRAIL] = 0  # they may be changed
+        self.owners[:] = np.arange(self.device.channels)
 
     def numbers(self, program: Ints, spans: Ints, marks: Ints) -> Ints:
         """(channels,): equal numbers for equal programs, by which the engine knows them again; 0 for none.
@@ -142,30 +74,20 @@ class Engine:
             self._numbers[key] = next(self._new_numbers)  # one that no other program ever has
         return self._numbers[key]
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Forget all outcomes if there are too many of them."""
         _, _, _, outcomes, index, links, *_ = self.scratch[2]
         if outcomes[0] > 0.9 * len(outcomes):
             outcomes[0] = 1
             index[:] = 0
             links[:] = 0
-            self._states[:, k.R_TRAIL] = 0
-
-    def meter_windows(self, window: int, costs: Sequence[int]) -> None:
-        """Find the largest sum of any `window` clocks; costs: what each command of the table spends."""
-        self.meter = new_meter(len(costs), window, costs)
-
-    @property
-    def largest_window(self) -> Fraction:
-        """The largest sum of a window so far: of all of the run once it is finished."""
-        return Fraction(int(self.meter[k.G_MOST]), 1 << int(self.meter[k.G_SHIFT]))
+            self.shared_states[:, k.R_TRAIL] = 0
 
     def log_to(self, sink: Callable[[Ints], None], low: int = 0, high: int = k.FOREVER) -> None:
         """Send every command with low <= clk < high to `sink`, unsorted between channels."""
         self._sink = sink
-        self._unfold()  # a log has every channel
+        self.unfold()  # a log has every channel
         self.log = np.empty((1 << 16, k.LOG_WIDTH), np.int64)
-        self.worked = np.zeros((1, 2), np.int64)
         self.options[2], self.options[3] = low, high
 
     def new_totals(self) -> Ints:
@@ -179,101 +101,55 @@ class Engine:
         else's and are not charged to causes again.  `ends` then has each channel's data end.
         """
         unmarked = np.full((len(spans), k.MARKS), -1, np.int64)
-        numbers = self.numbers(program, spans, unmarked)[np.newaxis]
-        one = Block.of(program, spans[np.newaxis], numbers, np.array([[base]]), np.array([[1]]), (k.WORK, 0))
-        times = np.full((2, k.MOMENTS), start, np.int64)
-        counted, _ = self.run_block(one, times, Timetable(serial=False, accounted=max(start, account)))
-        totals += counted[0]
-        return int(times[0, k.T_END])
+        numbers = self.numbers(program, spans, unmarked)
+        each = (spans[np.newaxis], numbers[np.newaxis], np.array([base]), np.array([start]))
+        return int(self.run_each(program, *each, totals[np.newaxis], account)[0])
 
-    def run_block(
-        self, block: Block, times: Ints, timetable: Timetable, watch: Callable[[int, int], None] | None = None
-    ) -> tuple[Ints, Ints]:
-        """Carry out a block of instructions; its totals (n, ...) by instruction, and clocks (n,) outside the channels.
+    def run_each(
+        self, program: Ints, spans: Ints, numbers: Ints, bases: Ints, starts: Ints, totals: Ints, account: int = 0
+    ) -> Ints:
+        """Run programs one after the other, i-th as `run` does at bases[i] from starts[i]; the last data end of each.
 
-        times (n + 1, 5): the moments of each instruction, the last row those of what came
-        before; both it and the timetable are updated.  watch(copy, instruction) is called
-        after each one.
+        spans (n, channels, 2); numbers (n, channels), see `numbers`; totals (n, ...).
         """
-        self._make_room()
-        n, copies = block.bases.shape
-        totals = np.zeros((n, self.new_totals().size), np.int64)
-        exposed = np.zeros(n, np.int64)
-        parts = [(0, copies, 0, n)]
-        if self.log is not None or watch:
-            parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
-        stretches = block.portions + 2 * n + 1  # most that one copy can add
-        for copy, last, *which in parts:
-            timetable.clock[k.C_COPY] = copy
-            while timetable.clock[k.C_COPY] < last:
-                timetable.make_room(stretches if which[0] == 0 else 0)
-                part = (int(timetable.clock[k.C_COPY]), last, *which, stretches)
-                self._run_part(block, times, timetable, totals, exposed, part)
-            if watch:
-                watch(copy, which[0])
-        return totals, exposed
-
-    def _run_part(
-        self,
-        block: Block,
-        times: Ints,
-        timetable: Timetable,
-        totals: Ints,
-        exposed: Ints,
-        part: tuple[int, ...],
-    ) -> None:
-        if self.worked is not None:
-            self.worked = np.zeros((timetable.calendars.shape[1] + 2, 2), np.int64)
-        while not self.deliver(
-            schedule.run_block(
-                self.table,
-                self._states,
-                self._owners,
-                block.program,
-                block.spans,
-                block.marks,
-                block.numbers,
-                block.bases,
-                block.steps,
-                block.after,
-                block.feeds,
-                times,
-                timetable.clock,
-                timetable.calendars,
-                self.options,
-                totals,
-                exposed,
-                self.ends,
-                self.log,
-                self.worked,
-                self.scratch,
-                self.meter,
-                np.array(part, np.int64),
-            )  # fmt: skip
-        ):
-            pass
-
-    def stretches(self) -> list[tuple[int, int]]:
-        """The clocks (from, to) in which the ASIC's units worked for the latest instruction, if a log is kept."""
-        if self.worked is None:
-            return []
-        count = self.worked[0, 0]
-        return [(begin, end) for begin, end in self.worked[1 : count + 1].tolist()]
+        self.make_room()
+        n = len(starts)
+        marks = np.full((*numbers.shape, k.MARKS), -1, np.int64)
+        moments = np.repeat(starts[:, np.newaxis], k.MOMENTS, axis=1)
+        parts = [(0, n)] if self.log is None else [(i, i + 1) for i in range(n)]
+        for first, last in parts:
+            while not self.deliver(
+                run_programs(
+                    self.table,
+                    self.shared_states,
+                    self.owners,
+                    program,
+                    spans,
+                    marks,
+                    numbers,
+                    bases,
+                    moments,
+                    account,
+                    self.options,
+                    totals,
+                    self.ends,
+                    self.log,
+                    self.scratch,
+                    first,
+                    last,
+                )  # fmt: skip
+            ):
+                pass
+            account = max(account, int(moments[first:last, k.T_END].max()))
+        return moments[:, k.T_END]
 
     def finish(self, stop: int, totals: Ints) -> None:
         """Refresh all channels up to clock `stop`."""
-        self._unfold()
-        channels = self.device.channels
-        rest = Block.of(
-            np.zeros((0, WIDTH), np.int64),
-            np.zeros((1, channels, 2), np.int64),
-            np.zeros((1, channels), np.int64),
-            np.zeros((1, 1), np.int64),
-            np.array([[1]]),
-            (k.REST, stop),
-        )
-        times, exposed = np.zeros((2, k.MOMENTS), np.int64), np.zeros(1, np.int64)
-        self._run_part(rest, times, Timetable(serial=False), totals[np.newaxis], exposed, (0, 1, 0, 1, 0))
+        self.unfold()
+        while not self.deliver(
+            rest(self.table, self.shared_states, stop, self.options, totals, self.log, self.scratch)
+        ):
+            pass
 
     def deliver(self, logged: int) -> bool:
         """Hand on the rows that a call logged; False if they did not fit: call again, there is room now."""
@@ -287,7 +163,7 @@ class Engine:
     @property
     def watermark(self) -> int:
         """No channel will issue a command before this clock any more."""
-        return int(self._states[self._owners, k.R_CLK].min())
+        return int(self.shared_states[self.owners, k.R_CLK].min())
 
 
 # how much is remembered from one program to the next; powers of 2 but for the periods, a prime
@@ -295,22 +171,6 @@ KNOWN_PERIODS, KNOWN_PROGRAMS, KNOWN_LINKS, KNOWN_STARTS = 251, 1 << 14, 1 << 16
 KNOWN_BYTES = 1 << 24  # of programs that have a number
 LONGEST_KNOWN = 4096  # requests of one
 OUTCOMES = 1 << 22  # words: 32 MiB, as far as they are used
-
-
-# Buckets of the meter: a window has at least so many, and it keeps so many, a power of 2.
-WINDOW_BUCKETS, METER_BUCKETS = 4, 1 << 12
-
-
-def new_meter(commands: int, window: int = 0, costs: Sequence[int] = ()) -> Ints:
-    """The meter as the kernel documents it; without a window nothing is metered."""
-    buckets = k.G_COSTS + commands
-    meter = np.zeros(buckets + (METER_BUCKETS if window else 1), np.int64)
-    meter[k.G_BUCKETS] = buckets
-    if window:
-        shift = max(window // WINDOW_BUCKETS, 1).bit_length() - 1
-        meter[[k.G_SHIFT, k.G_FULL, k.G_PART]] = shift, window >> shift, window & ((1 << shift) - 1)
-        meter[k.G_COSTS : buckets] = costs
-    return meter
 
 
 def new_scratch(table: Ints, states: Ints, commands: int, causes: int) -> tuple[Any, ...]:

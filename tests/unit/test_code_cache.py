@@ -121,6 +121,7 @@ def test_no_memory_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 ROOT = Path(__file__).parents[2]
 KERNEL = sorted((ROOT / "pimsim/dram/kernel").glob("*.py"))
+SCHEDULE = sorted((ROOT / "pimsim/sim/schedule/compiled").glob("*.py"))
 COMPILED_BY = [ROOT / "pimsim/dram" / name for name in ("compiler.py", "views.py", "code_cache.py")]
 TINY = """
 from pimsim.dram.compiler import entry, view
@@ -134,7 +135,7 @@ WATCH = """
 import sys
 import numpy as np
 from pimsim.dram.compiler import entry
-from pimsim.dram.kernel.tiny import tiny
+from pimsim.sim.schedule.compiled.tiny import tiny
 
 def compiles():
     again = entry(tiny.py_func)
@@ -152,16 +153,17 @@ for path in sys.argv[1:]:
 def test_a_change_of_any_file_that_it_is_made_of_makes_it_anew(tmp_path: Path) -> None:
     copy = tmp_path / "pimsim"
     shutil.copytree(ROOT / "pimsim", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "dram/kernel/tiny.py").write_text(TINY)
-    paths = [str(tmp_path / path.relative_to(ROOT)) for path in [*KERNEL, *COMPILED_BY]]
+    (copy / "sim/schedule/compiled/tiny.py").write_text(TINY)
+    paths = [str(tmp_path / path.relative_to(ROOT)) for path in [*KERNEL, *SCHEDULE, *COMPILED_BY]]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     run = [sys.executable, "-c", WATCH, *paths]
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{path} True False" for path in paths]
 
 
-@pytest.mark.parametrize("path", KERNEL, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", KERNEL + SCHEDULE, ids=lambda path: path.stem)
 def test_compiled_code_takes_nothing_from_files_that_the_cache_does_not_watch(path: Path) -> None:
     modules = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-    ours = [module for module in modules if module and module.startswith("pimsim")]
-    assert [m for m in ours if not m.startswith("pimsim.dram.kernel.") and m != "pimsim.dram.compiler"] == []
+    ours = {module for module in modules if module and module.startswith("pimsim")} - {"pimsim.dram.compiler"}
+    watched = ("pimsim.dram.kernel.", f"{'.'.join(path.relative_to(ROOT).parts[:-1])}.")
+    assert [module for module in ours if not module.startswith(watched)] == []

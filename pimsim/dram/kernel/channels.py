@@ -11,7 +11,9 @@ from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.arrays import clear, copy
 from pimsim.dram.kernel.charges import count_commands, finish_charges
 from pimsim.dram.kernel.layout import (
+    FAR_AWAY,
     H_BANKS,
+    H_CAUSES,
     H_CMDS,
     H_DEPTH,
     H_WINDOWS,
@@ -166,7 +168,7 @@ def _run_channel(
 
 
 @jit
-def run_channels(
+def _run_channels(
     d, states, owners, program, spans, marks, numbers, base, start, account, options, totals, ends, moments, scratch
 ):  # fmt: skip
     """Run every channel, those with the same state and work once if they fold; return the one whose charges count."""
@@ -197,7 +199,7 @@ def run_channels(
 
 
 @jit
-def run_logged(
+def _run_logged(
     d, states, program, spans, marks, base, start, account, options, totals, ends, moments, log, scratch
 ):  # fmt: skip
     """Run and log every channel; return the one whose charges count, and the log rows.
@@ -262,3 +264,49 @@ def _keep_fresh(d, states, fresh, counts, totals):
         copy(states[channel], fresh[channel])
         for k in range(d[H_CMDS] + 1):
             totals[k] += counts[channel, k]
+
+
+@jit
+def run_program(
+    d, states, owners, program, spans, marks, numbers, base, start, account, options, totals, ends, moments, log,
+    scratch,
+):  # fmt: skip
+    """Run a program on all channels, and charge as the one that ends last; return its data end, and the log rows.
+
+    If the log would overflow the rows come back negative, and nothing is changed.
+    """
+    charges, _, _, _, _ = scratch
+    logged = ZERO
+    if log is None:
+        critical = _run_channels(
+            d, states, owners, program, spans, marks, numbers, base, start, account, options, totals, ends, moments,
+            scratch,
+        )  # fmt: skip
+    else:
+        critical, logged = _run_logged(
+            d, states, program, spans, marks, base, start, account, options, totals, ends, moments, log, scratch
+        )
+    if critical < 0:
+        return start, logged
+    for k in range(d[H_CAUSES]):
+        totals[d[H_CMDS] + 1 + k] += charges[critical, k]
+    return ends[critical], logged
+
+
+@jit
+def settle_all(d, states, owners, scratch):
+    """Write what replays left for later of every state that is in use."""
+    _, _, (_, _, _, outcomes, _, _, _, _, _), _, _ = scratch
+    for channel in range(len(owners)):
+        if owners[channel] == channel:
+            settle(d, states[channel], outcomes)
+
+
+@jit
+def latest_command(states, owners, spans):
+    """When the first of the channels that have something to do next issued its latest command."""
+    clk = FAR_AWAY
+    for channel in range(len(owners)):
+        if spans[channel, 0] < spans[channel, 1]:
+            clk = min(clk, states[owners[channel], R_CLK])
+    return clk
