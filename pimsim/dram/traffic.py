@@ -60,7 +60,6 @@ class HostTraffic:
         state = self.engine.states[channel]
         done = np.zeros((len(requests), 2), np.int64)
         before = state.copy()
-        w, *_ = self.engine.scratch[2]
         marks = np.zeros(self.engine.device.banks, np.int64)
         queue = np.zeros((self.depth, QUEUE_WIDTH), np.int64)
         while not self.engine.deliver(
@@ -76,7 +75,7 @@ class HostTraffic:
                 done,
                 queue,
                 marks,
-                w,
+                self.engine.scratch.work,
                 self.engine.log,
             )  # fmt: skip
         ):

@@ -1,9 +1,13 @@
 """The compiled channel engine: runs request programs, command by command or faster.
 
-Everything it knows about a device comes in one int64 vector (`engine` builds it from the
-constraint rows), so that a change of timing never needs a recompile.  From the command up:
+It works on records (`dram.records`), vectors of int64 whose parts have names:
 
-    layout    what stands where in the vectors
+    table     a device (`d`), which `dram.build` makes of the constraint rows
+    state     what a channel remembers (`s`)
+    work      what is counted while a program runs on it (`w`)
+
+From the command up:
+
     timing    when a command may issue, and what it holds back
     charges   which cause each clock is charged to
     log       the commands that are kept
@@ -12,12 +16,14 @@ constraint rows), so that a change of timing never needs a recompile.  From the 
     requests  a command, after whatever it needs
     periods   loops that are moved ahead
     programs  requests one after the other
-    work      a program on a channel: before it, and after it
+    bounds    where a program begins and ends
     outcomes  programs that are replayed
     channels  all channels of a device
+    entries   what Python calls
+    traffic   a queue of requests instead of programs
 
-`traffic` serves a queue of requests instead of programs.  The functions are compiled
-(`compiler`, `views`); numba's disk cache sees a change in any of these files.
+The functions are compiled (`compiler`, `views`); numba's disk cache sees a change in any of
+these files (`code_cache`).
 
 Shortcuts, all exact and all off in `stepped` mode:
 - a run of equal commands inside a row is issued as one step, split where a refresh is due;

@@ -5,39 +5,16 @@ Channels with equal state and equal program are computed once (`fold`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from pimsim.dram.compiler import jit
+from pimsim.dram.compiler import flat, jit
 from pimsim.dram.kernel.arrays import clear, copy
+from pimsim.dram.kernel.bounds import begin_program, normalise, note_end, start_work
 from pimsim.dram.kernel.charges import count_commands, finish_charges
-from pimsim.dram.kernel.layout import (
-    FAR_AWAY,
-    H_BANKS,
-    H_CAUSES,
-    H_CMDS,
-    H_DEPTH,
-    H_WINDOWS,
-    NONE,
-    O_RECENT,
-    O_ROW,
-    ONE,
-    P_REACH,
-    R_BASE,
-    R_CLK,
-    R_FAR,
-    R_LATE,
-    R_OPEN,
-    R_ORIGIN,
-    R_SINCE,
-    R_TRAIL,
-    W_COUNTS,
-    W_LOGGED,
-    W_PREV,
-    W_REFRESHES,
-    Y_WHOLE,
-    ZERO,
-)  # fmt: skip
+from pimsim.dram.kernel.numbers import FAR_AWAY, FOLD, LOG_HIGH, LOG_LOW, NONE, ONE, STEPPED, ZERO
 from pimsim.dram.kernel.outcomes import (
+    P_REACH,
+    Y_WHOLE,
     count_replayed,
     describe_link,
     describe_start,
@@ -51,29 +28,64 @@ from pimsim.dram.kernel.outcomes import (
     replay,
     settle,
     slot_of,
-)  # fmt: skip
+)
+from pimsim.dram.kernel.periods import period_of
 from pimsim.dram.kernel.programs import execute
 from pimsim.dram.kernel.refresh import catch_up, refresh_due
+from pimsim.dram.kernel.state import R_BASE, R_CLK, R_FAR, R_LATE, R_OPEN, R_ORIGIN, R_SINCE, R_TRAIL, state_of
 from pimsim.dram.kernel.timing import times_bound
-from pimsim.dram.kernel.work import begin_program, normalise, note_end, start_work
+from pimsim.dram.kernel.work import W_LOGGED, W_PREV, W_REFRESHES, work_of
+
+
+class Scratch(NamedTuple):
+    """What a call works on, and what it remembers for later ones; shapes in commands (c) and causes."""
+
+    charges: Any  # (channels, causes) of the latest program
+    followers: Any  # (channels,) how many have the state of each
+    fresh: Any  # (channels, ...) states that are taken over if the log fits
+    counts: Any  # (channels, c + 1) what is then counted
+    work: Any  # of `Work`
+    period: Any  # of `Period`, of the loop under way
+    periods: Any  # (places, ...) of those that are known
+    outcomes: Any  # words of `Outcome`s, one behind the other
+    starts: Any  # where they are, by the hash of the state
+    links: Any  # (places, LINK_WIDTH) and by the outcome before
+    programs: Any  # (places, PROGRAM_WIDTH)
+    start: Any  # the description of a start
+    link: Any  # (LINK_WIDTH,)
+
+
+@jit
+def scratch_of(scratch):
+    """The parts of a scratch."""
+    charges, followers, fresh, counts, work, period, periods, outcomes, starts, links, programs, start, link = scratch
+    return Scratch(
+        charges, followers, fresh, counts, work_of(work), period_of(period), periods, outcomes, starts, links,
+        programs, start, link,
+    )  # fmt: skip
 
 
 @jit
 def _same(d, a, b):
     """Whether two states after the same program have the same future."""
     for k in range(R_FAR):
-        if a[k] != b[k]:
+        if a.reg[k] != b.reg[k]:
             return False
-    if a[R_TRAIL] > 0 and a[R_TRAIL] == b[R_TRAIL]:
-        return a[R_ORIGIN] == b[R_ORIGIN] and a[R_BASE] == b[R_BASE]
-    far = times_bound(d, a, a[R_CLK])
-    if a[R_LATE] or b[R_LATE] or far != times_bound(d, b, b[R_CLK]):
+    if a.reg[R_TRAIL] > 0 and a.reg[R_TRAIL] == b.reg[R_TRAIL]:
+        return a.reg[R_ORIGIN] == b.reg[R_ORIGIN] and a.reg[R_BASE] == b.reg[R_BASE]
+    far = times_bound(d, a, a.reg[R_CLK])
+    if a.reg[R_LATE] or b.reg[R_LATE] or far != times_bound(d, b, b.reg[R_CLK]):
         return False
-    for k in range(d[H_BANKS] + far):  # the open rows, then the clocks
-        if a[d[O_ROW] + k] != b[d[O_ROW] + k]:
+    for k in range(d.banks):
+        if a.rows[k] != b.rows[k]:
             return False
-    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
-        if a[d[O_RECENT] + k] != b[d[O_RECENT] + k]:
+    times, others = flat(a.clocks), flat(b.clocks)
+    for k in range(far):
+        if times[k] != others[k]:
+            return False
+    recent, others = flat(a.recent), flat(b.recent)
+    for k in range(len(recent)):
+        if recent[k] != others[k]:
             return False
     return True
 
@@ -108,7 +120,7 @@ def _join(d, states, owners, spans):
             if (
                 owners[other] == other
                 and _same_work(spans, other, channel)
-                and _same(d, states[other], states[channel])
+                and _same(d, state_of(states[other]), state_of(states[channel]))
             ):
                 owners[channel] = other
                 break
@@ -125,44 +137,44 @@ def _run_channel(
     the outcome that led here (`follow`) or by the state (`recall`): the same, but the
     first looks at seven numbers.
     """
-    w, memory, known, outcomes, index, links, programs, x, link = scratch
-    remembers = number > 0 and options[1] and not options[0]
-    met = meet(programs, number if remembers else ZERO)
+    w, outcomes, links, link = scratch.work, scratch.outcomes, scratch.links, scratch.link
+    remembers = number > 0 and options[FOLD] and not options[STEPPED]
+    met = meet(scratch.programs, number if remembers else ZERO)
     due = next_due(d, s, start, met[P_REACH])
     at, mixed, n, slot = ZERO, ZERO, ZERO, NONE
-    if remembers and s[R_TRAIL] > 0 and not refresh_due(d, s, start - 1):
+    if remembers and s.reg[R_TRAIL] > 0 and not refresh_due(d, s, start - 1):
         slot = slot_of(links, describe_link(d, s, link, number, base, start, account, due))
         at = if_it_holds(d, s, outcomes, follow(link, links, slot), start)
     if at == 0:
         settle(d, s, outcomes)
         begin_program(d, s, w, None, start, account, channel, options, ZERO)
-        if w[W_REFRESHES]:
+        if w.reg[W_REFRESHES]:
             count_commands(d, w, many, totals)
-            w[W_REFRESHES] = 0
+            w.reg[W_REFRESHES] = 0
             due = next_due(d, s, start, met[P_REACH])
-            remembers &= w[W_PREV] == NONE  # else one came so late that clocks of the program are charged to it
+            remembers &= w.reg[W_PREV] == NONE  # else one came so late that clocks of the program are charged to it
         normalise(d, s, start)
         if remembers:
-            mixed, n = describe_start(d, s, w, x, program, first, last, number, base, start, due)
-            at = if_it_holds(d, s, outcomes, recall(x, n, outcomes, index, mixed), start)
+            mixed, n = describe_start(d, s, w, scratch.start, program, first, last, number, base, start, due)
+            at = if_it_holds(d, s, outcomes, recall(scratch.start, n, outcomes, scratch.starts, mixed), start)
         if at > 0:
             keep_link(link, links, slot, at)
     if at > 0:
         end = count_replayed(d, s, outcomes, at, start, many, totals, charges, moments)
         replay(d, s, outcomes, at, base, start)
         return end
-    since = s[R_SINCE]
-    execute(d, s, w, None, program, first, last, base, memory, known, marks)
+    since = s.reg[R_SINCE]
+    execute(d, s, w, None, program, first, last, base, scratch.period, scratch.periods, marks)
     finish_charges(d, w)
-    s[R_TRAIL] = 0
+    s.reg[R_TRAIL] = 0
     if remembers:
-        met[P_REACH] = max(met[P_REACH], s[R_CLK] - start)
-        at = remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, w[W_REFRESHES])
+        met[P_REACH] = max(met[P_REACH], s.reg[R_CLK] - start)
+        at = remember(d, s, w, scratch.start, n, outcomes, program, first, last, base, start, since, w.reg[W_REFRESHES])
         if at > 0:
-            index[slot_of(index, mixed)] = at
+            scratch.starts[slot_of(scratch.starts, mixed)] = at
             keep_link(link, links, slot, at)
             if outcomes[at + Y_WHOLE]:
-                s[R_TRAIL], s[R_ORIGIN], s[R_BASE] = at, start, base
+                s.reg[R_TRAIL], s.reg[R_ORIGIN], s.reg[R_BASE] = at, start, base
     count_commands(d, w, many, totals)
     return note_end(d, w, charges, moments)
 
@@ -172,7 +184,7 @@ def _run_channels(
     d, states, owners, program, spans, marks, numbers, base, start, account, options, totals, ends, moments, scratch
 ):  # fmt: skip
     """Run every channel, those with the same state and work once if they fold; return the one whose charges count."""
-    charges, followers, own, _, _ = scratch
+    charges, followers = scratch.charges, scratch.followers
     _part(states, owners, followers, spans)
     for channel in range(len(owners)):
         followers[channel] = 0
@@ -188,12 +200,12 @@ def _run_channels(
             ends[channel] = ends[owners[channel]]
         elif first < last:
             ends[channel] = _run_channel(
-                d, states[channel], channel, program, first, last, marks[channel], numbers[channel], base, start,
-                account, options, followers[channel], totals, charges[channel], moments, own,
+                d, state_of(states[channel]), channel, program, first, last, marks[channel], numbers[channel], base,
+                start, account, options, followers[channel], totals, charges[channel], moments, scratch,
             )  # fmt: skip
             if critical == NONE or ends[channel] > ends[critical]:
                 critical = channel
-    if leaders > 1 and options[1]:
+    if leaders > 1 and options[FOLD]:
         _join(d, states, owners, spans)
     return critical
 
@@ -206,24 +218,24 @@ def _run_logged(
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    charges, _, (w, memory, known, _, _, _, _, _, _), fresh, counts = scratch
+    charges, counts, fresh, w = scratch.charges, scratch.counts, scratch.fresh, scratch.work
     logged = ZERO
     critical: Any = NONE
     for channel in range(len(states)):
         ends[channel] = start
-        s = fresh[channel]
-        copy(s, states[channel])
+        copy(fresh[channel], states[channel])
+        s = state_of(fresh[channel])
         clear(counts[channel])
         first, last = spans[channel, 0], spans[channel, 1]
         if first == last:
             continue
         begin_program(d, s, w, log, start, account, channel, options, logged)
         normalise(d, s, start)
-        execute(d, s, w, log, program, first, last, base, memory, known, marks[channel])
+        execute(d, s, w, log, program, first, last, base, scratch.period, scratch.periods, marks[channel])
         finish_charges(d, w)
         count_commands(d, w, ONE, counts[channel])
         ends[channel] = note_end(d, w, charges[channel], moments)
-        logged = w[W_LOGGED]
+        logged = w.reg[W_LOGGED]
         if critical == NONE or ends[channel] > ends[critical]:
             critical = channel
     if log is not None and logged > len(log):
@@ -238,18 +250,18 @@ def rest_channels(d, states, stop, options, totals, log, scratch):
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    _, _, (w, _, _, _, _, _, _, _, _), fresh, counts = scratch
+    counts, fresh, w = scratch.counts, scratch.fresh, scratch.work
     logged = ZERO
     for channel in range(len(states)):
-        s = fresh[channel]
-        copy(s, states[channel])
+        copy(fresh[channel], states[channel])
+        s = state_of(fresh[channel])
         clear(counts[channel])
-        start_work(d, w, stop, stop, channel, ONE, logged, options[2], options[3])
+        start_work(w, stop, stop, channel, ONE, logged, options[LOG_LOW], options[LOG_HIGH])
         catch_up(d, s, w, log, stop)
-        logged = w[W_LOGGED]
-        if s[R_OPEN] > 0:
-            w[W_COUNTS + d[H_CMDS]] += stop - s[R_SINCE]
-            s[R_SINCE] = stop
+        logged = w.reg[W_LOGGED]
+        if s.reg[R_OPEN] > 0:
+            w.counts[d.commands] += stop - s.reg[R_SINCE]
+            s.reg[R_SINCE] = stop
         count_commands(d, w, ONE, counts[channel])
     if log is not None and logged > len(log):
         return -logged
@@ -262,7 +274,7 @@ def _keep_fresh(d, states, fresh, counts, totals):
     """Take over what every channel did, now that its log fits."""
     for channel in range(len(states)):
         copy(states[channel], fresh[channel])
-        for k in range(d[H_CMDS] + 1):
+        for k in range(d.commands + 1):
             totals[k] += counts[channel, k]
 
 
@@ -275,7 +287,6 @@ def run_program(
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    charges, _, _, _, _ = scratch
     logged = ZERO
     if log is None:
         critical = _run_channels(
@@ -288,18 +299,17 @@ def run_program(
         )
     if critical < 0:
         return start, logged
-    for k in range(d[H_CAUSES]):
-        totals[d[H_CMDS] + 1 + k] += charges[critical, k]
+    for k in range(d.causes):
+        totals[d.commands + 1 + k] += scratch.charges[critical, k]
     return ends[critical], logged
 
 
 @jit
 def settle_all(d, states, owners, scratch):
     """Write what replays left for later of every state that is in use."""
-    _, _, (_, _, _, outcomes, _, _, _, _, _), _, _ = scratch
     for channel in range(len(owners)):
         if owners[channel] == channel:
-            settle(d, states[channel], outcomes)
+            settle(d, state_of(states[channel]), scratch.outcomes)
 
 
 @jit
@@ -308,5 +318,5 @@ def latest_command(states, owners, spans):
     clk = FAR_AWAY
     for channel in range(len(owners)):
         if spans[channel, 0] < spans[channel, 1]:
-            clk = min(clk, states[owners[channel], R_CLK])
+            clk = min(clk, state_of(states[owners[channel]]).reg[R_CLK])
     return clk

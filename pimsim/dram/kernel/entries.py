@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pimsim.dram.compiler import entry, jit, table, view
-from pimsim.dram.kernel.channels import rest_channels, run_program, settle_all
-from pimsim.dram.kernel.layout import T_BEGIN, T_END, ZERO
+from pimsim.dram.compiler import constant, entry, jit, view
+from pimsim.dram.kernel.channels import rest_channels, run_program, scratch_of, settle_all
+from pimsim.dram.kernel.numbers import ZERO
+from pimsim.dram.kernel.table import table_of
+from pimsim.dram.kernel.work import T_BEGIN, T_END
 
 
 @entry
@@ -27,18 +29,18 @@ def run_programs(
     not fit, nothing is changed and their number comes back negative.
     """
     return _run_programs(
-        table(d), view(states), view(owners), table(program), table(spans), table(marks), table(numbers),
-        table(bases), view(moments), account, table(options), view(totals), view(ends), view(log), view(scratch),
-        first, last,
+        table_of(constant(d)), view(states), view(owners), constant(program), constant(spans), constant(marks),
+        constant(numbers), constant(bases), view(moments), account, constant(options), view(totals), view(ends),
+        view(log), view(scratch), first, last,
     )  # fmt: skip
 
 
 @jit
 def _run_programs(
-    d, states, owners, program, spans, marks, numbers, bases, moments, account, options, totals, ends, log, scratch,
+    d, states, owners, program, spans, marks, numbers, bases, moments, account, options, totals, ends, log, room,
     first, last,
 ):  # fmt: skip
-    logged = ZERO
+    logged, scratch = ZERO, scratch_of(room)
     for i in range(first, last):
         start = moments[i, T_BEGIN]
         end, logged = run_program(
@@ -59,4 +61,9 @@ def rest(d, states, stop, options, totals, log, scratch):
 
     If the log would overflow the rows come back negative, and nothing is changed.
     """
-    return rest_channels(table(d), view(states), stop, table(options), view(totals), view(log), view(scratch))
+    return _rest(table_of(constant(d)), view(states), stop, constant(options), view(totals), view(log), view(scratch))
+
+
+@jit
+def _rest(d, states, stop, options, totals, log, room):
+    return rest_channels(d, states, stop, options, totals, log, scratch_of(room))

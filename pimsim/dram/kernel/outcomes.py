@@ -4,42 +4,14 @@ next refresh, is replayed: known by its state, or, without a look at that, by th
 
 from __future__ import annotations
 
-from pimsim.dram.compiler import jit
+from typing import Any, NamedTuple
+
+from pimsim.dram.compiler import carve, flat, jit
 from pimsim.dram.kernel.arrays import copy
-from pimsim.dram.kernel.layout import (
-    ALL_BANK,
-    CLOSE,
-    FAR_AWAY,
-    H_BANKS,
-    H_CAUSES,
-    H_CMDS,
-    H_COLUMNS,
-    H_DEPTH,
-    H_INTERVAL,
-    H_MODE,
-    H_TIMES,
-    H_WINDOWS,
-    HASH,
-    L_AFTER,
-    L_COLUMN,
-    L_CURSOR,
-    L_DUE,
-    L_MOVE,
-    L_OUTCOME,
-    L_PROGRAM,
-    L_TRAIL,
-    LOOP,
-    MARKS,
-    NEVER,
-    NONE,
-    O_CHARGED,
-    O_NEEDS_OPEN,
-    O_RECENT,
-    O_ROW,
-    O_TIMES,
-    ONE,
-    P_NUMBER,
-    P_REACH,
+from pimsim.dram.kernel.bounds import marked_at
+from pimsim.dram.kernel.numbers import ALL_BANK, CLOSE, FAR_AWAY, HASH, LOOP, NEVER, NONE, ONE, RUN, SCATTER, ZERO
+from pimsim.dram.kernel.refresh import refresh_due
+from pimsim.dram.kernel.state import (
     R_BASE,
     R_CLK,
     R_DUE,
@@ -51,41 +23,82 @@ from pimsim.dram.kernel.layout import (
     R_ORIGIN,
     R_SINCE,
     R_TRAIL,
-    RUN,
-    SCATTER,
-    T_PARTIAL,
-    W_COUNTS,
-    W_CURSOR,
-    W_END,
+)
+from pimsim.dram.kernel.timing import times_bound
+from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
+
+# An outcome: what a program did from a state.  Clocks are relative to the start, rows to the base.
+(
+    Y_START,  # where the description of that state is
+    Y_CLK,
+    Y_END,
+    Y_OPEN,
+    Y_SINCE,
+    Y_CLOSED,  # whether the banks that were open were closed
+    Y_LEVEL,
+    Y_FAR,
+    Y_MODE,
+    Y_REFRESHES,
+    Y_WIDE,  # whether not all banks are alike afterwards
+    Y_WHOLE,  # whether it left nothing as it was of what is behind the registers of the state
+    Y_DUE,
+    Y_PARTIAL,
+    Y_COMPLETE,
+    Y_LAST,
+    OUTCOME_REGISTERS,
+) = range(17)
+# The description of a start: registers, then latest commands of windows, clocks and, unless all banks are alike, rows.
+(
+    X_PROGRAM,
     X_COLUMN,
     X_CURSOR,
-    X_DUE,
-    X_FAR,
-    X_FIRST,
-    X_LEVEL,
-    X_MODE,
+    X_DUE,  # clocks until the next refresh is due, or FAR_AWAY
     X_OPEN,
-    X_PROGRAM,
-    Y_CLK,
-    Y_CLOSED,
-    Y_DUE,
-    Y_END,
-    Y_FAR,
-    Y_FIRST,
-    Y_LEVEL,
-    Y_MODE,
-    Y_OPEN,
-    Y_PARTIAL,
-    Y_REFRESHES,
-    Y_SINCE,
-    Y_START,
-    Y_WHOLE,
-    Y_WIDE,
-    ZERO,
-)  # fmt: skip
-from pimsim.dram.kernel.refresh import refresh_due
-from pimsim.dram.kernel.timing import times_bound
-from pimsim.dram.kernel.work import marked_at
+    X_MODE,
+    X_LEVEL,
+    X_FAR,
+    START_REGISTERS,
+) = range(9)
+# The same by the outcome that led to it.
+(
+    L_TRAIL,  # that
+    L_AFTER,  # clocks since its start
+    L_PROGRAM,
+    L_COLUMN,
+    L_CURSOR,
+    L_DUE,
+    L_MOVE,  # how far the base moved, if a row is open
+    L_OUTCOME,  # what follows
+    LINK_WIDTH,
+) = range(9)
+# A program that may be met again: its number, and its longest time until the last command.
+(P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
+NEXT_FREE = 0  # the word of `outcomes` that says where the next one goes
+
+
+class Outcome(NamedTuple):
+    """What is kept of one, in words of `outcomes`; shapes in commands (c), causes, banks, windows (x)."""
+
+    reg: Any  # (OUTCOME_REGISTERS,)
+    counts: Any  # (c + 1,) as of `Work`
+    charged: Any  # (causes,)
+    recent: Any  # (x * depth,) of the state afterwards
+    times: Any  # its clocks: of the channel, or, if it is wide, of all nodes
+    rows: Any  # (banks,), or none
+
+
+@jit
+def _outcome_of(d, outcomes, at, wide):
+    """The parts of the outcome at a place."""
+    nodes, rows = (1 + d.banks + d.groups, d.banks) if wide else (ONE, ZERO)
+    lists = ((d.windows * d.depth,), (nodes * d.commands,), (rows,))
+    return Outcome(*carve(outcomes, at, ((OUTCOME_REGISTERS,), (d.commands + 1,), (d.causes,)) + lists))
+
+
+@jit
+def _known(d, outcomes, at):
+    """The parts of an outcome that is there."""
+    return _outcome_of(d, outcomes, at, outcomes[at + Y_WIDE] != 0)
 
 
 @jit
@@ -96,7 +109,7 @@ def _rows_touched(d, program, first, last, column):
         op, cmd, lin, n = program[r, 0], program[r, 1], program[r, 3] + column, program[r, 4]
         end = lin
         if op == RUN:
-            if not d[d[O_NEEDS_OPEN] + cmd]:
+            if not d.needs_open[cmd]:
                 continue
             end = lin + n - 1
         elif op == LOOP:
@@ -105,7 +118,7 @@ def _rows_touched(d, program, first, last, column):
             end = lin + (n - 1) * program[r, 5]
         elif op == CLOSE:
             continue
-        low, high = min(low, lin // d[H_COLUMNS]), max(high, end // d[H_COLUMNS])
+        low, high = min(low, lin // d.columns), max(high, end // d.columns)
     return low, high
 
 
@@ -122,7 +135,7 @@ def _relative(row, base_row, low, high):
 @jit
 def _uniform(d, s, clk):
     """Whether a state is that of all banks alike: nothing of a single bank binds from `clk` on, one row for all."""
-    return s[R_FAR] <= clk and (s[R_OPEN] == 0 or s[R_LEVEL] >= 0)
+    return s.reg[R_FAR] <= clk and (s.reg[R_OPEN] == 0 or s.reg[R_LEVEL] >= 0)
 
 
 @jit
@@ -137,8 +150,8 @@ def meet(programs, number):
 @jit
 def next_due(d, s, start, reach):
     """Clocks until the next refresh is due, if a program that never took longer than `reach` may meet it."""
-    due = s[R_DUE] - start
-    return due if d[H_MODE] == ALL_BANK and due <= reach else FAR_AWAY
+    due = s.reg[R_DUE] - start
+    return due if d.refresh == ALL_BANK and due <= reach else FAR_AWAY
 
 
 @jit
@@ -155,13 +168,13 @@ def slot_of(table, mixed):
 @jit
 def describe_link(d, s, link, number, base, start, account, due):
     """Write to `link` how the coming program follows the outcome that led here; return its hash."""
-    link[L_TRAIL] = s[R_TRAIL]
-    link[L_AFTER] = start - s[R_ORIGIN]
+    link[L_TRAIL] = s.reg[R_TRAIL]
+    link[L_AFTER] = start - s.reg[R_ORIGIN]
     link[L_PROGRAM] = number
-    link[L_COLUMN] = base % d[H_COLUMNS]
+    link[L_COLUMN] = base % d.columns
     link[L_CURSOR] = account - start
     link[L_DUE] = due
-    link[L_MOVE] = base - s[R_BASE] if s[R_OPEN] > 0 else 0
+    link[L_MOVE] = base - s.reg[R_BASE] if s.reg[R_OPEN] > 0 else 0
     mixed = ZERO
     for k in range(L_OUTCOME):
         mixed = _mix(mixed, link[k])
@@ -189,27 +202,28 @@ def keep_link(link, links, slot, at):
 def describe_start(d, s, w, x, program, first, last, number, base, start, due):
     """Write to `x` everything that decides what a program does; return its hash, and its length."""
     low, high = FAR_AWAY, NONE
-    if s[R_OPEN] > 0:
-        low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
-    base_row = base // d[H_COLUMNS]
+    if s.reg[R_OPEN] > 0:
+        low, high = _rows_touched(d, program, first, last, base % d.columns)
+    base_row = base // d.columns
     x[X_PROGRAM] = number
-    x[X_COLUMN] = base % d[H_COLUMNS]
-    x[X_CURSOR] = w[W_CURSOR] - start
+    x[X_COLUMN] = base % d.columns
+    x[X_CURSOR] = w.reg[W_CURSOR] - start
     x[X_DUE] = due
-    x[X_OPEN] = s[R_OPEN]
-    x[X_MODE] = s[R_MODE]
-    x[X_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
+    x[X_OPEN] = s.reg[R_OPEN]
+    x[X_MODE] = s.reg[R_MODE]
+    x[X_LEVEL] = _relative(s.reg[R_LEVEL], base_row, low, high)
     x[X_FAR] = times_bound(d, s, start)
-    n = X_FIRST
-    for k in range(d[H_WINDOWS] * d[H_DEPTH]):
-        x[n] = s[d[O_RECENT] + k] - start
+    n = START_REGISTERS
+    recent, times = flat(s.recent), flat(s.clocks)
+    for k in range(len(recent)):
+        x[n] = recent[k] - start
         n += 1
     for k in range(x[X_FAR]):
-        x[n] = s[d[O_TIMES] + k] - start
+        x[n] = times[k] - start
         n += 1
-    if s[R_LEVEL] < 0 and s[R_OPEN] > 0:
-        for k in range(d[H_BANKS]):
-            x[n] = _relative(s[d[O_ROW] + k], base_row, low, high)
+    if s.reg[R_LEVEL] < 0 and s.reg[R_OPEN] > 0:
+        for k in range(d.banks):
+            x[n] = _relative(s.rows[k], base_row, low, high)
             n += 1
     mixed = ZERO
     for k in range(n):
@@ -244,109 +258,99 @@ def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, 
 
     `since`: the clock since which a bank was open when it started.
     """
-    width, recent = d[H_CMDS], d[H_WINDOWS] * d[H_DEPTH]
-    wide = not _uniform(d, s, s[R_CLK])
-    times = d[H_TIMES] if wide else width
-    at = outcomes[0]
-    behind = at + Y_FIRST + width + 1 + d[H_CAUSES]
-    begin = behind + recent + times + (d[H_BANKS] if wide else ZERO)
+    recent, times = flat(s.recent), flat(s.clocks)
+    wide = not _uniform(d, s, s.reg[R_CLK])
+    at = outcomes[NEXT_FREE]
+    begin = at + OUTCOME_REGISTERS + d.commands + 1 + d.causes + len(recent)
+    begin += len(times) + d.banks if wide else d.commands
     if begin + n > len(outcomes) or (refreshes > 0 and x[X_DUE] == FAR_AWAY):
         return ZERO  # no room; or it took longer than it ever did, or one bank after the other is refreshed
-    low, high = _rows_touched(d, program, first, last, base % d[H_COLUMNS])
-    base_row = base // d[H_COLUMNS]
-    stayed = x[X_OPEN] > 0 and s[R_OPEN] > 0 and s[R_SINCE] == since
-    outcomes[at + Y_START] = begin
-    outcomes[at + Y_CLK] = s[R_CLK] - start
-    outcomes[at + Y_END] = w[W_END] - start
-    outcomes[at + Y_OPEN] = s[R_OPEN]
-    outcomes[at + Y_SINCE] = NEVER if stayed else s[R_SINCE] - start
-    outcomes[at + Y_CLOSED] = x[X_OPEN] > 0 and not stayed
-    outcomes[at + Y_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
-    outcomes[at + Y_FAR] = s[R_FAR] - start
-    outcomes[at + Y_MODE] = s[R_MODE]
-    outcomes[at + Y_REFRESHES] = refreshes
-    outcomes[at + Y_WIDE] = wide
-    outcomes[at + Y_DUE] = x[X_DUE]
+    low, high = _rows_touched(d, program, first, last, base % d.columns)
+    base_row = base // d.columns
+    stayed = x[X_OPEN] > 0 and s.reg[R_OPEN] > 0 and s.reg[R_SINCE] == since
+    y = _outcome_of(d, outcomes, at, wide)
+    y.reg[Y_START] = begin
+    y.reg[Y_CLK] = s.reg[R_CLK] - start
+    y.reg[Y_END] = w.reg[W_END] - start
+    y.reg[Y_OPEN] = s.reg[R_OPEN]
+    y.reg[Y_SINCE] = NEVER if stayed else s.reg[R_SINCE] - start
+    y.reg[Y_CLOSED] = x[X_OPEN] > 0 and not stayed
+    y.reg[Y_LEVEL] = _relative(s.reg[R_LEVEL], base_row, low, high)
+    y.reg[Y_FAR] = s.reg[R_FAR] - start
+    y.reg[Y_MODE] = s.reg[R_MODE]
+    y.reg[Y_REFRESHES] = refreshes
+    y.reg[Y_WIDE] = wide
+    y.reg[Y_DUE] = x[X_DUE]
     for k in range(MARKS):
-        outcomes[at + Y_PARTIAL + k] = marked_at(w, k) - start
-    whole = outcomes[at + Y_LEVEL] != NEVER
-    k = at + Y_FIRST
-    for i in range(width + 1):
-        outcomes[k + i] = w[W_COUNTS + i]
-    if outcomes[at + Y_CLOSED]:
-        outcomes[k + width] -= start - since
-    for i in range(d[H_CAUSES]):
-        outcomes[k + width + 1 + i] = w[d[O_CHARGED] + i]
-    for i in range(recent):
-        outcomes[behind + i] = s[d[O_RECENT] + i] - start
-    for i in range(times):
-        outcomes[behind + recent + i] = s[d[O_TIMES] + i] - start
-    if wide:
-        for i in range(d[H_BANKS]):
-            row = _relative(s[d[O_ROW] + i], base_row, low, high)
-            outcomes[behind + recent + times + i] = row
-            whole &= row != NEVER
-    outcomes[at + Y_WHOLE] = whole
-    for i in range(n):
-        outcomes[begin + i] = x[i]
-    outcomes[0] = begin + n
+        y.reg[Y_PARTIAL + k] = marked_at(w, k) - start
+    copy(y.counts, w.counts)
+    if y.reg[Y_CLOSED]:
+        y.counts[d.commands] -= start - since
+    copy(y.charged, w.charged)
+    for k in range(len(y.recent)):
+        y.recent[k] = recent[k] - start
+    for k in range(len(y.times)):
+        y.times[k] = times[k] - start
+    whole = y.reg[Y_LEVEL] != NEVER
+    for k in range(len(y.rows)):
+        y.rows[k] = _relative(s.rows[k], base_row, low, high)
+        whole &= y.rows[k] != NEVER
+    y.reg[Y_WHOLE] = whole
+    for k in range(n):
+        outcomes[begin + k] = x[k]
+    outcomes[NEXT_FREE] = begin + n
     return at
 
 
 @jit
 def settle(d, s, outcomes):
     """Write what is behind the registers of a state, if the latest replay left that for later."""
-    if not s[R_LATE]:
+    if not s.reg[R_LATE]:
         return
-    s[R_LATE] = 0
-    at, start, base_row = s[R_TRAIL], s[R_ORIGIN], s[R_BASE] // d[H_COLUMNS]
-    wide = outcomes[at + Y_WIDE]
-    k = at + Y_FIRST + d[H_CMDS] + 1 + d[H_CAUSES]
-    for i in range(d[H_WINDOWS] * d[H_DEPTH]):
-        s[d[O_RECENT] + i] = start + outcomes[k + i]
-    k += d[H_WINDOWS] * d[H_DEPTH]
-    times = d[H_TIMES] if wide else d[H_CMDS]
-    for i in range(times):
-        s[d[O_TIMES] + i] = start + outcomes[k + i]
-    k += times
-    for i in range(d[H_BANKS]):
-        row = outcomes[k + i] if wide else outcomes[at + Y_LEVEL]
+    s.reg[R_LATE] = 0
+    y, start, base_row = _known(d, outcomes, s.reg[R_TRAIL]), s.reg[R_ORIGIN], s.reg[R_BASE] // d.columns
+    recent, times = flat(s.recent), flat(s.clocks)
+    for k in range(len(y.recent)):
+        recent[k] = start + y.recent[k]
+    for k in range(len(y.times)):
+        times[k] = start + y.times[k]
+    for k in range(d.banks):
+        row = y.rows[k] if y.reg[Y_WIDE] else y.reg[Y_LEVEL]
         if row != NEVER:
-            s[d[O_ROW] + i] = row + base_row if row >= 0 else NONE
+            s.rows[k] = row + base_row if row >= 0 else NONE
 
 
 @jit
 def replay(d, s, outcomes, at, base, start):
     """Do what a program did, from clock `start` and in the rows of `base`."""
-    if not outcomes[at + Y_WHOLE]:
+    y = _known(d, outcomes, at)
+    if not y.reg[Y_WHOLE]:
         settle(d, s, outcomes)
-    s[R_DUE] += outcomes[at + Y_REFRESHES] * d[H_INTERVAL]
-    s[R_CLK] = start + outcomes[at + Y_CLK]
-    s[R_OPEN] = outcomes[at + Y_OPEN]
-    if outcomes[at + Y_SINCE] != NEVER:
-        s[R_SINCE] = start + outcomes[at + Y_SINCE]
-    level = outcomes[at + Y_LEVEL]
+    s.reg[R_DUE] += y.reg[Y_REFRESHES] * d.interval
+    s.reg[R_CLK] = start + y.reg[Y_CLK]
+    s.reg[R_OPEN] = y.reg[Y_OPEN]
+    if y.reg[Y_SINCE] != NEVER:
+        s.reg[R_SINCE] = start + y.reg[Y_SINCE]
+    level = y.reg[Y_LEVEL]
     if level != NEVER:
-        s[R_LEVEL] = level + base // d[H_COLUMNS] if level >= 0 else NONE
-    s[R_MODE] = outcomes[at + Y_MODE]
-    s[R_FAR] = start + outcomes[at + Y_FAR]
-    s[R_TRAIL], s[R_ORIGIN], s[R_BASE], s[R_LATE] = at, start, base, ONE
-    if not outcomes[at + Y_WHOLE]:
+        s.reg[R_LEVEL] = level + base // d.columns if level >= 0 else NONE
+    s.reg[R_MODE] = y.reg[Y_MODE]
+    s.reg[R_FAR] = start + y.reg[Y_FAR]
+    s.reg[R_TRAIL], s.reg[R_ORIGIN], s.reg[R_BASE], s.reg[R_LATE] = at, start, base, ONE
+    if not y.reg[Y_WHOLE]:
         settle(d, s, outcomes)
-        s[R_TRAIL] = 0
+        s.reg[R_TRAIL] = 0
 
 
 @jit
 def count_replayed(d, s, outcomes, at, start, many, totals, charges, moments):
     """Count on `many` channels what an outcome does from the state `s`; return the data end."""
+    y = _known(d, outcomes, at)
     for k in range(MARKS):
-        moments[T_PARTIAL + k] = max(moments[T_PARTIAL + k], start + outcomes[at + Y_PARTIAL + k])
-    k = at + Y_FIRST
-    for i in range(d[H_CMDS] + 1):
-        totals[i] += many * outcomes[k + i]
-    if outcomes[at + Y_CLOSED]:
-        totals[d[H_CMDS]] += many * (start - s[R_SINCE])
-    k += d[H_CMDS] + 1
-    for i in range(d[H_CAUSES]):
-        charges[i] = outcomes[k + i]
-    return start + outcomes[at + Y_END]
+        moments[T_PARTIAL + k] = max(moments[T_PARTIAL + k], start + y.reg[Y_PARTIAL + k])
+    for k in range(d.commands + 1):
+        totals[k] += many * y.counts[k]
+    if y.reg[Y_CLOSED]:
+        totals[d.commands] += many * (start - s.reg[R_SINCE])
+    copy(charges, y.charged)
+    return start + y.reg[Y_END]

@@ -4,51 +4,35 @@ from __future__ import annotations
 
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.issue import issue
-from pimsim.dram.kernel.layout import (
-    CLOSE_ALL,
-    CLOSE_BANK,
-    H_BANKS,
-    H_INTERVAL,
-    H_MODE,
-    NO_REFRESH,
-    NONE,
-    O_CLOSES,
-    O_ROLE,
-    O_ROW,
-    PER_BANK,
-    R_DUE,
-    R_OPEN,
-    R_TURN,
-    REFRESH_ALL,
-    REFRESH_BANK,
-    W_REFRESHES,
-)  # fmt: skip
+from pimsim.dram.kernel.numbers import NO_REFRESH, NONE, PER_BANK
+from pimsim.dram.kernel.state import R_DUE, R_OPEN, R_TURN
 from pimsim.dram.kernel.timing import earliest
+from pimsim.dram.kernel.work import W_REFRESHES
 
 
 @jit
 def next_refresh_step(d, s):
     """The next command of the refresh that is due, its bank, and when it may issue: what is open closes first."""
-    bank, cmd = NONE, d[d[O_ROLE] + REFRESH_ALL]
-    if d[H_MODE] == PER_BANK:
-        bank, cmd = s[R_TURN], d[d[O_ROLE] + REFRESH_BANK]
-        if s[d[O_ROW] + bank] >= 0:
-            cmd = d[d[O_ROLE] + CLOSE_BANK]
-    elif s[R_OPEN] > 0:
-        cmd = d[d[O_ROLE] + CLOSE_ALL]
-    return cmd, bank, max(s[R_DUE], earliest(d, s, cmd, bank))
+    bank, cmd = NONE, d.refresh_all
+    if d.refresh == PER_BANK:
+        bank, cmd = s.reg[R_TURN], d.refresh_bank
+        if s.rows[bank] >= 0:
+            cmd = d.close_bank
+    elif s.reg[R_OPEN] > 0:
+        cmd = d.close_all
+    return cmd, bank, max(s.reg[R_DUE], earliest(d, s, cmd, bank))
 
 
 @jit
 def step_refresh(d, s, w, log, cmd, bank, t):
     """Issue a command of `next_refresh_step`; return whether the refresh is under way."""
     issue(d, s, w, log, cmd, bank, NONE, NONE, t)
-    if d[d[O_CLOSES] + cmd]:
+    if d.closes[cmd]:
         return False
-    w[W_REFRESHES] += 1
-    s[R_DUE] += d[H_INTERVAL]
-    if d[H_MODE] == PER_BANK:
-        s[R_TURN] = (bank + 1) % d[H_BANKS]
+    w.reg[W_REFRESHES] += 1
+    s.reg[R_DUE] += d.interval
+    if d.refresh == PER_BANK:
+        s.reg[R_TURN] = (bank + 1) % d.banks
     return True
 
 
@@ -63,7 +47,7 @@ def refresh(d, s, w, log):
 
 @jit
 def refresh_due(d, s, t):
-    return d[H_MODE] != NO_REFRESH and t >= s[R_DUE]
+    return d.refresh != NO_REFRESH and t >= s.reg[R_DUE]
 
 
 @jit

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pimsim.dram.compiler import entry, jit, table, view
+from pimsim.dram.compiler import constant, entry, jit, view
 from pimsim.dram.kernel.arrays import copy
+from pimsim.dram.kernel.bounds import begin_program
 from pimsim.dram.kernel.charges import count_commands, finish_charges
 from pimsim.dram.kernel.issue import issue
-from pimsim.dram.kernel.layout import (
-    CLOSE_BANK,
-    FAR_AWAY,
-    H_BANKS,
-    H_CAUSES,
-    H_CMDS,
-    H_MODE,
-    NONE,
-    O_CHARGED,
-    O_COMPLETION,
-    O_ROLE,
-    O_ROW,
-    ONE,
-    OPEN_BANK,
-    PER_BANK,
-    W_FLOOR,
-    W_LOGGED,
-    ZERO,
-)  # fmt: skip
+from pimsim.dram.kernel.numbers import FAR_AWAY, NONE, ONE, PER_BANK, ZERO
 from pimsim.dram.kernel.refresh import catch_up, next_refresh_step, refresh_due, step_refresh
+from pimsim.dram.kernel.state import state_of
+from pimsim.dram.kernel.table import table_of
 from pimsim.dram.kernel.timing import earliest
-from pimsim.dram.kernel.work import begin_program
+from pimsim.dram.kernel.work import W_FLOOR, W_LOGGED, work_of
 
 # A request: arrival clock, command, bank, row, column; its place in the queue: its number,
 # and how many younger ones went first.
@@ -46,11 +31,11 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
     Once `patience` younger requests went before the oldest, its bank is its own and no data
     but its own moves.  The bank `refreshing` takes none; the place is -1 if nothing is left.
     """
-    for bank in range(d[H_BANKS]):
+    for bank in range(d.banks):
         marks[bank] = 0
     for k in range(waiting):
         bank = requests[queue[k, Q_NUMBER], Q_BANK]
-        if s[d[O_ROW] + bank] == requests[queue[k, Q_NUMBER], Q_ROW]:
+        if s.rows[bank] == requests[queue[k, Q_NUMBER], Q_ROW]:
             marks[bank] = 1
     own = requests[queue[0, Q_NUMBER], Q_BANK]
     urgent = queue[0, Q_OVERTAKEN] >= patience and own != refreshing
@@ -59,7 +44,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
     for k in range(waiting):
         r = queue[k, Q_NUMBER]
         bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
-        hit = s[d[O_ROW] + bank] == row
+        hit = s.rows[bank] == row
         first = urgent and k == 0
         if bank == refreshing or (not hit and marks[bank] and not first):
             continue
@@ -68,8 +53,8 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
             continue
         cmd = requests[r, Q_COMMAND]
         if not hit:
-            cmd = d[d[O_ROLE] + OPEN_BANK] if s[d[O_ROW] + bank] < 0 else d[d[O_ROLE] + CLOSE_BANK]
-        t = max(earliest(d, s, cmd, bank), requests[r, Q_ARRIVAL], w[W_FLOOR])
+            cmd = d.open_bank if s.rows[bank] < 0 else d.close_bank
+        t = max(earliest(d, s, cmd, bank), requests[r, Q_ARRIVAL], w.reg[W_FLOOR])
         if t < best_t or (t == best_t and hit and not best_hit):
             best, chosen, best_hit, best_t = k, cmd, hit, t
     return best, chosen, best_t
@@ -94,13 +79,14 @@ def serve_channel(d, s, requests, start, channel, options, patience, totals, don
     caller has to restore the state.
     """
     return _serve_channel(
-        table(d), view(s), table(requests), start, channel, table(options), patience, view(totals), view(done),
-        view(queue), view(marks), view(w), view(log),
+        table_of(constant(d)), view(s), constant(requests), start, channel, constant(options), patience, view(totals),
+        view(done), view(queue), view(marks), view(w), view(log),
     )  # fmt: skip
 
 
 @jit
-def _serve_channel(d, s, requests, start, channel, options, patience, totals, done, queue, marks, w, log):
+def _serve_channel(d, state, requests, start, channel, options, patience, totals, done, queue, marks, room, log):
+    s, w = state_of(state), work_of(room)
     begin_program(d, s, w, log, start, start, channel, options, ZERO)
     waiting, coming = ZERO, ZERO
     n = len(requests)
@@ -114,7 +100,7 @@ def _serve_channel(d, s, requests, start, channel, options, patience, totals, do
         if waiting > 0 and refresh_due(d, s, t):
             step, turn, ready = next_refresh_step(d, s)
             t = FAR_AWAY
-            if d[H_MODE] == PER_BANK:
+            if d.refresh == PER_BANK:
                 best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, turn, patience)
             refreshes = ready <= t
             t = min(t, ready)
@@ -128,16 +114,16 @@ def _serve_channel(d, s, requests, start, channel, options, patience, totals, do
         r = queue[best, Q_NUMBER]
         row, column = requests[r, Q_ROW], requests[r, Q_COLUMN]
         served = cmd == requests[r, Q_COMMAND]
-        issue(d, s, w, log, cmd, requests[r, Q_BANK], row if cmd != d[d[O_ROLE] + CLOSE_BANK] else NONE,
+        issue(d, s, w, log, cmd, requests[r, Q_BANK], row if cmd != d.close_bank else NONE,
                column if served else NONE, t)  # fmt: skip
         if served:
-            done[r, 0], done[r, 1] = t, t + d[d[O_COMPLETION] + cmd]
+            done[r, 0], done[r, 1] = t, t + d.completion[cmd]
             _leave(queue, best, waiting)
             waiting -= 1
     finish_charges(d, w)
-    if log is not None and w[W_LOGGED] > len(log):
-        return -w[W_LOGGED]
+    if log is not None and w.reg[W_LOGGED] > len(log):
+        return -w.reg[W_LOGGED]
     count_commands(d, w, ONE, totals)
-    for k in range(d[H_CAUSES]):
-        totals[d[H_CMDS] + 1 + k] += w[d[O_CHARGED] + k]
-    return w[W_LOGGED]
+    for k in range(d.causes):
+        totals[d.commands + 1 + k] += w.charged[k]
+    return w.reg[W_LOGGED]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pimsim.dram.engine import Ints
-from pimsim.dram.kernel.layout import MARKS, T_BEGIN, T_COMPLETE, T_END, T_PARTIAL
-from pimsim.dram.kernel.layout import MOMENTS as MOMENTS
+from pimsim.dram.kernel.work import MARKS, T_BEGIN, T_COMPLETE, T_END, T_PARTIAL
+from pimsim.dram.kernel.work import MOMENTS as MOMENTS
 from pimsim.sim.schedule.compiled import layout as k
 
 ARITHMETIC, WORK, REST = k.ARITHMETIC, k.WORK, k.REST

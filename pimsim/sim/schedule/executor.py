@@ -93,7 +93,7 @@ class Executor:
                 engine.ends,
                 engine.log,
                 self.worked,
-                engine.scratch,
+                tuple(engine.scratch),
                 self.meter,
                 np.array(part, np.int64),
             )  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pimsim.dram.compiler import jit
-from pimsim.dram.kernel.layout import NEVER, NONE, ONE, T_END, T_LAST, ZERO
+from pimsim.dram.kernel.numbers import NEVER, NONE, ONE, ZERO
+from pimsim.dram.kernel.work import T_END, T_LAST
 from pimsim.sim.schedule.compiled.calendar import first_place, take, take_at_once
 from pimsim.sim.schedule.compiled.layout import (
     ASIC_PARTS,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pimsim.dram.compiler import entry, jit, table, view
-from pimsim.dram.kernel.channels import latest_command, rest_channels, run_program, settle_all
-from pimsim.dram.kernel.layout import H_CMDS, MOMENTS, NEVER, NONE, T_BEGIN, T_END, ZERO
+from pimsim.dram.compiler import constant, entry, jit, view
+from pimsim.dram.kernel.channels import latest_command, rest_channels, run_program, scratch_of, settle_all
+from pimsim.dram.kernel.numbers import NEVER, NONE, ZERO
+from pimsim.dram.kernel.table import table_of
+from pimsim.dram.kernel.work import MOMENTS, T_BEGIN, T_END
 from pimsim.sim.schedule.compiled.asic import arithmetic
 from pimsim.sim.schedule.compiled.calendar import forget, take_at_once
 from pimsim.sim.schedule.compiled.layout import (
@@ -13,8 +15,6 @@ from pimsim.sim.schedule.compiled.layout import (
     C_COPY,
     C_SERIAL,
     C_TAKEN,
-    G_COSTS,
-    G_FULL,
     I_CLOCKS,
     I_KIND,
     I_SPENDS,
@@ -22,7 +22,7 @@ from pimsim.sim.schedule.compiled.layout import (
     REST,
     WORK,
 )
-from pimsim.sim.schedule.compiled.meter import lay_out, pass_all
+from pimsim.sim.schedule.compiled.meter import G_FULL, lay_out, meter_of, pass_all
 
 
 @jit
@@ -39,8 +39,8 @@ def _ready(after, times, i):
 def _spent(d, m, totals):
     """What the commands that are counted in `totals` spend."""
     spent = ZERO
-    for k in range(d[H_CMDS]):
-        spent += totals[k] * m[G_COSTS + k]
+    for k in range(d.commands):
+        spent += totals[k] * m.costs[k]
     return spent
 
 
@@ -73,20 +73,21 @@ def run_block(
     negative; `worked` then receives the stretches in which the ASIC's units worked for it.
     """
     return _run_block(
-        table(d), view(states), view(owners), table(program), table(spans), table(marks), table(numbers),
-        table(bases), table(steps), table(after), table(feeds), view(times), view(clock), view(calendars),
-        table(options), view(totals), view(exposed), view(ends), view(log), view(worked), view(scratch), view(meter),
-        table(part),
+        table_of(constant(d)), view(states), view(owners), constant(program), constant(spans), constant(marks),
+        constant(numbers), constant(bases), constant(steps), constant(after), constant(feeds), view(times),
+        view(clock), view(calendars), constant(options), view(totals), view(exposed), view(ends), view(log),
+        view(worked), view(scratch), view(meter), constant(part),
     )  # fmt: skip
 
 
 @jit
 def _run_block(
     d, states, owners, program, spans, marks, numbers, bases, steps, after, feeds, times, clock, calendars, options,
-    totals, exposed, ends, log, worked, scratch, meter, part,
+    totals, exposed, ends, log, worked, room, counter, part,
 ):  # fmt: skip
     n = len(steps)
-    logged, metered = ZERO, meter[G_FULL] > 0
+    scratch, meter = scratch_of(room), meter_of(counter)
+    logged, metered = ZERO, meter.reg[G_FULL] > 0
     for copy in range(part[0], part[1]):
         if part[2] == 0:
             clock[C_COPY] = copy

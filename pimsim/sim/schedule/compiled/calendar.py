@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pimsim.dram.compiler import jit
-from pimsim.dram.kernel.layout import NEVER
+from pimsim.dram.kernel.numbers import NEVER
 from pimsim.sim.schedule.compiled.layout import C_TAKEN
 
 

@@ -14,11 +14,3 @@ ARITHMETIC, WORK, REST = range(3)
 # of the ASIC
 (C_ACCOUNTED, C_SERIAL, C_COPY, C_TAKEN) = range(4)
 UNITS, READ_PORT, WRITE_PORT, ASIC_PARTS = range(4)
-# The meter `m`: where the largest sum of any window of clocks is found.  What an instruction
-# spends is laid out evenly from its begin to its end, in buckets of 2^G_SHIFT clocks; a window is
-# G_FULL of them (0: nothing is metered) and G_PART clocks of one more, at its end or at its begin
-# (the sum is linear in between).  G_FIRST: the oldest bucket that may still grow; G_LAST: the
-# latest that has; G_SUM: of the G_FULL buckets before G_FIRST; G_MOST: the largest sum of a
-# window, in parts of 2^G_SHIFT; G_BUCKETS: where the buckets start.  Behind these, what each
-# command spends, and the buckets.
-(G_SHIFT, G_FULL, G_PART, G_FIRST, G_LAST, G_SUM, G_MOST, G_BUCKETS, G_COSTS) = range(9)

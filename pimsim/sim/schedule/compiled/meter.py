@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-from pimsim.dram.compiler import jit
-from pimsim.dram.kernel.layout import ZERO
-from pimsim.sim.schedule.compiled.layout import G_BUCKETS, G_FIRST, G_FULL, G_LAST, G_MOST, G_PART, G_SHIFT, G_SUM
+from pimsim.dram.compiler import jit, parts_of
+from pimsim.dram.kernel.numbers import ZERO
+from pimsim.dram.records import Record
+
+# What an instruction spends is laid out evenly from its begin to its end, in buckets of 2^G_SHIFT
+# clocks; a window is G_FULL of them and G_PART clocks of one more, at its end or at its begin (the
+# sum is linear in between).
+(
+    G_SHIFT,
+    G_FULL,  # 0: nothing is metered
+    G_PART,
+    G_FIRST,  # the oldest bucket that may still grow
+    G_LAST,  # the latest that has
+    G_SUM,  # of the G_FULL buckets before G_FIRST
+    G_MOST,  # the largest sum of a window, in parts of 2^G_SHIFT
+    METER_REGISTERS,
+) = range(8)
+
+
+class Meter(Record):
+    """Where the largest sum of any window of clocks is found."""
+
+    reg = (METER_REGISTERS,)
+    costs = ("commands",)  # what each command spends
+    buckets = ("buckets",)  # a power of 2, used round and round
+
+
+meter_of = parts_of(Meter)
 
 
 @jit
 def _pass_buckets(m, until):
     """Nothing more is laid out before bucket `until`: look at the windows that are complete."""
-    ring, full, part, shift, mask = m[G_BUCKETS], m[G_FULL], m[G_PART], m[G_SHIFT], len(m) - m[G_BUCKETS] - 1
-    most, total = m[G_MOST], m[G_SUM]
-    for k in range(m[G_FIRST], until):
-        gone = ring + ((k - full) & mask)
-        new, old = m[ring + (k & mask)], m[gone]
+    ring, full, part, shift, mask = m.buckets, m.reg[G_FULL], m.reg[G_PART], m.reg[G_SHIFT], len(m.buckets) - 1
+    most, total = m.reg[G_MOST], m.reg[G_SUM]
+    for k in range(m.reg[G_FIRST], until):
+        gone = (k - full) & mask
+        new, old = ring[k & mask], ring[gone]
         most = max(most, (total << shift) + part * new)  # begins where a bucket does
         total += new - old
         most = max(most, (total << shift) + part * old)  # ends where a bucket does
-        m[gone] = 0
-    m[G_FIRST], m[G_SUM], m[G_MOST] = max(m[G_FIRST], until), total, most
+        ring[gone] = 0
+    m.reg[G_FIRST], m.reg[G_SUM], m.reg[G_MOST] = max(m.reg[G_FIRST], until), total, most
 
 
 @jit
 def lay_out(m, spent, begin, end):
     """Lay `spent` out evenly from `begin` to `end`; what lies before the oldest bucket goes there."""
-    ring, shift, mask = m[G_BUCKETS], m[G_SHIFT], len(m) - m[G_BUCKETS] - 1
-    begin = max(begin, m[G_FIRST] << shift)
+    ring, shift, mask = m.buckets, m.reg[G_SHIFT], len(m.buckets) - 1
+    begin = max(begin, m.reg[G_FIRST] << shift)
     end = max(end, begin + 1)
     k, last = begin >> shift, (end - 1) >> shift
-    m[G_LAST] = max(m[G_LAST], last)
+    m.reg[G_LAST] = max(m.reg[G_LAST], last)
     each, left = ZERO, spent
     if k < last:
         each = spent // (end - begin)
         left = spent - each * (end - begin)
     while True:
-        if k - m[G_FIRST] > mask - m[G_FULL]:
-            _pass_buckets(m, k - (mask - m[G_FULL]) // 2)
+        if k - m.reg[G_FIRST] > mask - m.reg[G_FULL]:
+            _pass_buckets(m, k - (mask - m.reg[G_FULL]) // 2)
         stop = min((k + 1) << shift, end)
-        m[ring + (k & mask)] += each * (stop - begin) + left
+        ring[k & mask] += each * (stop - begin) + left
         if k == last:
             return
         begin, left = stop, ZERO
@@ -48,5 +73,5 @@ def lay_out(m, spent, begin, end):
 @jit
 def pass_all(m):
     """The run is over: no bucket grows any more."""
-    if m[G_FULL] > 0:
-        _pass_buckets(m, m[G_LAST] + m[G_FULL] + 2)
+    if m.reg[G_FULL] > 0:
+        _pass_buckets(m, m.reg[G_LAST] + m.reg[G_FULL] + 2)
