@@ -14,11 +14,11 @@ from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import Instruction, parse
 from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay, without
-from pimsim.dram.checker import check
-from pimsim.dram.controller import Issued
-from pimsim.dram.device import NONE, Channel, ProtocolError
-from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import NONE, Channel, ProtocolError
+from pimsim.dram.twin.controller import Issued
+from pimsim.logs.checker import check
+from pimsim.logs.log import CommandLog
 from tests.aim.devices import any_channels, correct_device, devices, programs, reference_device
 from tests.examples import examples
 from tests.logs import log_of, with_row

@@ -16,9 +16,9 @@ from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import Instruction
 from pimsim.devices.aim.table import DIFFERENCES, Difference
 from pimsim.devices.aim.table import STANDARD as CORRECT
-from pimsim.dram.log import CommandLog, LogWriter
-from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
+from pimsim.logs.log import CommandLog, LogWriter
+from pimsim.logs.log_size import check_room
 
 EngineName = Literal["fast", "stepped", "twin"]
 
