@@ -14,8 +14,10 @@ from decimal import Decimal
 from typing import Any
 
 from pimsim.config.schema import REFRESH_GAP_NS
+from pimsim.config.standards import is_of_a_grade, serves_host_alone
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
+from pimsim.registry import not_loaded
 
 Values = Mapping[str, Any]
 Names = Mapping[str, Collection[str]]
@@ -72,17 +74,12 @@ def _at_least(larger: str, *smaller: str) -> Rule:
     return Rule(keys, lambda limit, *parts: limit >= sum(parts), f"must be at least {total}, not {{0}}")
 
 
-# The times of these are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above the tRC of
-# the same table, and then binds in its place.
-_OF_A_GRADE = ("gddr6", "aim", "aim-reference")
-
-
 def _row_cycle(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> bool:
-    return bool(tRC >= tRAS + (0 if standard in _OF_A_GRADE else tRP))
+    return bool(tRC >= tRAS + (0 if is_of_a_grade(standard) else tRP))
 
 
 def _row_cycle_complaint(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> str:
-    closing = "" if standard in _OF_A_GRADE else f" + tRP ({show(tRP)} ns)"
+    closing = "" if is_of_a_grade(standard) else f" + tRP ({show(tRP)} ns)"
     return f"must be at least tRAS ({show(tRAS)} ns){closing}, not {show(tRC)}"
 
 
@@ -138,7 +135,7 @@ def _per_bank_refresh_complaint(
 def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:
     """What keeps a row from being opened after a per-bank refresh for longest, and for how long."""
     others = ("tRREFD", REFRESH_GAP_NS if tRREFD is None else tRREFD)
-    if standard == "gddr6":  # host traffic alone goes on in the other banks; a program needs all
+    if serves_host_alone(standard):  # which goes on in the other banks; a program needs all
         return others
     return max(("tRFCpb", _per_bank_duration(tRFC, tRFCpb)), others, key=lambda block: block[1])
 
@@ -279,7 +276,7 @@ def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:
         for path, item in items.items():
             if isinstance(item, str) and item not in known:
                 hint = did_you_mean(item, known) or f"; known: {', '.join(known) or 'none'}"
-                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}"
+                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}{not_loaded()}"
 
 
 def repeated(values: Values) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pimsim.config.schema import (
+    AnyConfig,
     AsicConfig,
     Clock,
     ColumnTimings,
@@ -34,6 +35,7 @@ from pimsim.config.schema import (
     WorkloadConfig,
     default,
 )
+from pimsim.registry import Registry
 
 # A time that a device may not have: 0 asks for nothing.
 TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
@@ -42,6 +44,8 @@ LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_
 
 class Gddr6Memory(MemoryConfig):
     """Plain GDDR6."""
+
+    OF_A_GRADE = True
 
     standard: Literal["gddr6"] = Field(description="Table of commands and timing constraints.")
     timing: Gddr6Timings = Field(description="Timing parameters, ns.")
@@ -119,6 +123,8 @@ class AimPower(PimPowerConfig):
 class AimMemory(PimMemory):
     """GDDR6-AiM, right by default."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimTimings = Field(description="Timing parameters, ns.")
@@ -166,6 +172,8 @@ def _asic() -> AsicConfig:
 class AimReferenceMemory(MemoryConfig):
     """GDDR6-AiM as the reference simulator has it."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim-reference"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimReferenceTimings = Field(description="Timing parameters, ns.")
@@ -192,12 +200,27 @@ class AimReferenceConfig(DeviceConfig):
     dram: AimReferenceMemory = Field(description="The memory.")
 
 
-CONFIGS: Mapping[str, type[Config] | type[DeviceConfig]] = {
+_SHIPPED: Mapping[str, type[AnyConfig]] = {
     "gddr6-pim": PimGptConfig,
     "gddr6": Gddr6Config,
     "aim": AimConfig,
     "aim-reference": AimReferenceConfig,
 }
+
+
+CONFIGS: Registry[type[AnyConfig]] = Registry("standard", _SHIPPED)
+
+
+def is_of_a_grade(standard: str) -> bool:
+    """Whether the times of a memory of this standard are those of a speed grade, see `MemoryConfig`."""
+    memory: Any = CONFIGS[standard].model_fields["dram"].annotation
+    return bool(memory.OF_A_GRADE)
+
+
+def serves_host_alone(standard: str) -> bool:
+    """Whether host traffic is all that a memory of this standard carries."""
+    kind = CONFIGS[standard]
+    return issubclass(kind, DeviceConfig) and kind.COMMAND == Gddr6Config.COMMAND
 
 
 def standard_of(values: Mapping[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from pimsim.config.schema import AnyConfig, Config, exact_numbers
 from pimsim.config.standards import CONFIGS, standard_of
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.registry import not_loaded
 
 # pydantic's error types in this program's words; {0} is what was given.
 _WORDS = {
@@ -127,7 +128,7 @@ def _message(details: ErrorDetails, kind: type[AnyConfig]) -> str:
         return _unknown_key(loc, kind)
     if loc == ("dram", "standard") and error == "literal_error":
         *others, last = map(repr, CONFIGS)
-        return _choice_message(given, f"{', '.join(others)} or {last}")
+        return _choice_message(given, f"{', '.join(others)} or {last}") + not_loaded()
     if error == "literal_error":
         return _choice_message(given, context["expected"])
     words = _WORDS[error].format(_show(given), **context) if error in _WORDS else details["msg"]
