@@ -36,7 +36,7 @@ from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import Trace
 
 if TYPE_CHECKING:
-    from pimsim.dram.log_size import Forecast
+    from pimsim.logs.log_size import Forecast
     from pimsim.sim.observer import Observer
 
 Progress = Callable[[int, int], None]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.pim_gpt.table import STANDARD
-from pimsim.dram.controller import Issued
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
+from pimsim.dram.twin.controller import Issued
 from tests.strategies import cycles_of, device_of
 
 STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)

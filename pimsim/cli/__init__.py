@@ -49,4 +49,7 @@ def main() -> None:
     """The entry point of the `pimsim` command."""
     prepare()
     gc.set_threshold(20_000, 50, 100)  # imports and compilation make many objects and few cycles: a tenth of the time
-    cli.main(prog_name="pimsim")
+    try:
+        cli.main(prog_name="pimsim")
+    finally:
+        gc.freeze()  # all memory goes at once: looking for cycles at the end is another tenth

@@ -88,7 +88,7 @@ def _collected(problems: list[Problem]) -> Iterator[None]:
 
 def _check_log(commands: str, program: str) -> None:
     """InputError if no log can be written there, or if it would replace the program."""
-    from pimsim.dram.log import log_target
+    from pimsim.logs.log import log_target
 
     log_target(Path(commands))
     if os.path.exists(commands) and os.path.exists(program) and os.path.samefile(commands, program):

@@ -242,12 +242,20 @@ def _steps() -> Iterator[Rule]:
     )
 
 
-RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_supply(), *_currents(), *_model(), *_steps())
+RULES: tuple[Rule, ...] = (
+    *_organisation(),
+    *_timing(),
+    *_refresh(),
+    *_supply(),
+    *_currents(),
+    *_model(),
+    *_steps(),
+)
 
 
-def broken(values: Values) -> Iterator[tuple[str, str]]:
-    """(key, message) of every rule that `values`, by dotted key, break."""
-    for rule in RULES:
+def broken(values: Values, own: Sequence[Rule] = ()) -> Iterator[tuple[str, str]]:
+    """(key, message) of every rule that `values`, by dotted key, break; own: rules of their standard."""
+    for rule in (*RULES, *own):
         if all(key in values for key in rule.keys):
             given = [values[key] for key in rule.keys]
             if not rule.holds(*given):

@@ -497,7 +497,12 @@ class EngineConfig(Section):
 
 
 class Common(Section):
-    """The keys at the top that every configuration has."""
+    """The keys at the top that every configuration has.
+
+    RULES: rules between keys that are its standard's own (`rules.Rule`).
+    """
+
+    RULES: ClassVar[tuple[Any, ...]] = ()
 
     schema_: Literal["pimsim.config/1"] = Field(alias="schema", description="Version of this format.")
     name: Text = Field(description="Name of the configuration.")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pimsim.config.rules import Rule
 from pimsim.config.schema import (
     AnyConfig,
     AsicConfig,
@@ -183,6 +184,13 @@ class AimConfig(Config):
     """GDDR6-AiM: language models, with an ASIC beside it as PIM-GPT has one, and instruction programs."""
 
     NEEDS_WORK = False  # a program may be replayed
+    RULES = (
+        Rule(
+            ("pim.activation", "pim.sums"),
+            lambda activation, sums: activation == "asic" or sums == "banks",
+            "must be asic, not {0}: a function runs on whole sums, and the ASIC adds them up (pim.sums {1})",
+        ),
+    )
 
     dram: AimMemory = Field(description="The memory.")
     pim: AimUnits = Field(default_factory=lambda: AimUnits(), description="Multiply-accumulate units in the memory.")

@@ -10,6 +10,7 @@ from pimsim.config.schema import Config
 from pimsim.devices.registry import HARDWARE, resolve
 from pimsim.dram.timing import Device
 from pimsim.mapping.fit import check_fits
+from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
 from pimsim.mapping.operands import Operand, operands
 from pimsim.mapping.plan import Plan
@@ -30,7 +31,8 @@ def compile_plan(config: Config, workload: Workload | None = None, device: Devic
     memory = place_in(config, workload, made, device)
     check_fits(config, memory, partial(place_in, workload=workload, made=made))
     device, routing = memory.grid.device, routing_of(config, workload)
-    return Plan(config, device, workload, Units(config.asic), memory.grid, memory, made, routing)
+    functions = functions_in_banks(workload, memory.matrices, config.workload.biases)
+    return Plan(config, device, workload, Units(config.asic), memory.grid, memory, made, routing, functions)
 
 
 def compiled(config: Config | Plan) -> Plan:

@@ -2,7 +2,7 @@
 
 A program says which data commands to issue, in order; opening, closing and refreshing
 rows follows from the state of the banks and is the channel controller's business
-(`device.Controller` in plain Python, `kernel` compiled).  Rows are int64, so that one
+(`twin.controller` in plain Python, `kernel` compiled).  Rows are int64, so that one
 array is both the notation and what the kernel reads:
 
   RUN      op cmd bank  lin n gap    hold  0       n commands at consecutive columns

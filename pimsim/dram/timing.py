@@ -7,16 +7,18 @@ an integer number of DRAM clocks.  Rounding happens here and nowhere else, throu
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import ceil, log2
+from operator import add, itemgetter, mul, sub
 from typing import Any
 
 from pimsim.config.schema import MacUnits, MemoryConfig
 from pimsim.dram.spec import Column, Command, Effect, Scope, Standard, TimingConstraint
+from pimsim.expr import Reader, Token, tokens
 from pimsim.units import to_cycles
 
 ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
@@ -79,6 +81,12 @@ class Device:
     def busy_clocks(self, command: Command) -> int:
         """Clocks that the command keeps the MAC units, or the banks that it refreshes, busy."""
         return evaluate(command.lasts, self.cycles) if command.lasts else 0
+
+    @cached_property
+    def mac_clocks(self) -> int:
+        """Clocks between two columns that all MAC units of a channel take."""
+        units = [c for c in self.standard.commands if c.multiplies and c.scope is Scope.ALL_BANKS]
+        return max(map(self.busy_clocks, units))
 
     def addressed(self, command: Command) -> int:
         """Banks that the command addresses."""
@@ -164,28 +172,62 @@ def evaluate(expression: str, names: Mapping[str, int]) -> int:
 
     Raises KeyError for an unknown name and ValueError for anything else.
     """
-    return _value(_parsed(expression), names)
+    return _parsed(expression)(names)
+
+
+_Clocks = Callable[[Mapping[str, int]], int]
 
 
 @lru_cache(maxsize=1024)
-def _parsed(expression: str) -> ast.expr:
-    return ast.parse(expression, mode="eval").body
+def _parsed(expression: str) -> _Clocks:
+    reader = _Timing(expression)
+    found = reader.expression()
+    if reader.token.kind != "end":
+        raise reader.wrong
+    return found
 
 
-def _value(node: ast.expr, names: Mapping[str, int]) -> int:
-    match node:
-        case ast.Constant(value=int(number)):
-            return number
-        case ast.Name(id=name):
-            return names[name]
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _value(left, names) + _value(right, names)
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return _value(left, names) - _value(right, names)
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _value(left, names) * _value(right, names)
-        case ast.Call(func=ast.Name(id="max"), args=arguments):
-            return max(_value(argument, names) for argument in arguments)
-        case ast.Call(func=ast.Name(id="min"), args=arguments):
-            return min(_value(argument, names) for argument in arguments)
-    raise ValueError(f"not a timing expression: {ast.unparse(node)}")
+_WORDS = re.compile(r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z]\w*)|(?P<sign>[-+*(),]))", re.ASCII)
+
+
+class _Timing(Reader[_Clocks]):
+    """Expressions of the tables: what each makes is its value, given those of the names."""
+
+    BINDS = {"+": 1, "-": 1, "*": 2}
+    OPERATORS = {"+": add, "-": sub, "*": mul}
+    FUNCTIONS = {"max": max, "min": min}
+
+    def __init__(self, text: str) -> None:
+        self.wrong = ValueError(f"not a timing expression: {text}")
+        super().__init__(tokens(text, _WORDS, lambda at: self.wrong))
+
+    def expect(self, *signs: str) -> Token:
+        """Take one of these signs; ValueError for anything else."""
+        if self.token.text not in signs:
+            raise self.wrong
+        return self.take()
+
+    def operand(self, least: int) -> _Clocks:
+        token = self.take()
+        if token.kind == "number":
+            number = int(token.text)
+            return lambda names: number
+        if token.kind == "name":
+            return self.call(self.FUNCTIONS[token.text]) if token.text in self.FUNCTIONS else itemgetter(token.text)
+        if token.text != "(":
+            raise self.wrong
+        inner = self.expression()
+        self.expect(")")
+        return inner
+
+    def call(self, function: Callable[[Iterable[int]], int]) -> _Clocks:
+        self.expect("(")
+        arguments = [self.expression()]
+        while self.expect(",", ")").text == ",":
+            arguments.append(self.expression())
+        return lambda names: function([argument(names) for argument in arguments])
+
+    def applied(self, left: _Clocks, binds: int) -> _Clocks:
+        apply = self.OPERATORS[self.take().text]
+        right = self.expression(binds + 1)
+        return lambda names: apply(left(names), right(names))

@@ -163,8 +163,9 @@ FORMULAS: tuple[Formula, ...] = (
         "asic_idle",
         "latency",
         "P_ASIC (leakage + clocked scale of the clock)",
-        "3/10 adders + 3/10 multipliers + 4/10 SRAM, each over [ref]; clocked: x clock / clock[ref]",
-        "leakage asic_leakage_share, clocked what all shares leave of 1 [1, energy table], P_ASIC [mW], latency [ns]",
+        "a adders + m multipliers + (1 - a - m) SRAM, each over [ref]; clocked: x clock / clock[ref]",
+        "leakage asic_leakage_share, clocked what all shares leave of 1, a asic_idle_adders, m asic_idle_multipliers "
+        "[1, energy table], P_ASIC [mW], latency [ns]",
         "assumed",
         "No clock gating is assumed: clock tree and registers of every unit draw their power all the time. It grows "
         "with the units as the area does (see `proxy.area_mm2`).",

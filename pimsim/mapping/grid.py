@@ -8,6 +8,7 @@ column) that every bank reserves; it starts on a row boundary.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pimsim.dram.program import bank_order
 from pimsim.dram.timing import Device
@@ -71,6 +72,18 @@ class Grid:
     def rows_of(self, columns: int) -> int:
         """Rows of a bank that hold `columns`."""
         return ceil_div(columns, self.device.columns)
+
+    @cached_property
+    def lead(self) -> tuple[int, int]:
+        """How many banks ahead of a write to each to open, and behind it to close, so that activations set the pace.
+
+        A bank closes before its turn comes again, so that no element's row is closed before it is written.
+        """
+        cycles = self.device.cycles
+        pace = max(cycles["nRRDS"], ceil_div(cycles["nFAW"], 4), 1)
+        ahead = min(ceil_div(cycles["nRCDWR"], pace), self.banks - 1)
+        recover = cycles["nCWL"] + cycles["nBL"] + cycles["nWR"]
+        return ahead, min(ahead + ceil_div(recover, pace), self.banks - 1)
 
     def place(self, channel: int, bank: int, lin: int, lane: int) -> Place:
         """The address of a linear column."""

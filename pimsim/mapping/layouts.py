@@ -5,6 +5,7 @@ A layout lies at linear column 0; `Instruction.bases` says where each copy of it
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from pimsim.mapping.grid import Grid, Place
@@ -22,11 +23,19 @@ class Matrix(Protocol):
     def partial_sums(self) -> int:
         """Partial sums of one output that come back: the ASIC adds them up (1: there is nothing to add)."""
 
+    @property
+    def takes_addend(self) -> bool:
+        """Whether the banks add the bias; else the ASIC does."""
+
+    @property
+    def functions(self) -> Collection[str]:
+        """Operators that the banks run themselves on the outputs, by name (`Operator.op`)."""
+
     def locate(self, output: int, element: int) -> Place:
         """The address of W[output, element]."""
 
-    def multiply(self, addend: bool = False) -> Work:
-        """y = W x; addend: there is something to add to the first partial sums (a bias)."""
+    def multiply(self, addend: bool = False, function: str = "") -> Work:
+        """y = W x, or one of `functions` of it; addend: there is a bias to add to the first partial sums."""
 
     def read(self, output: int) -> Work:
         """W[output, :] over the pins."""
@@ -79,6 +88,20 @@ class Values(Protocol):
         """p V over the first `context` tokens, from its program."""
 
 
+class Products(Protocol):
+    """Room in the banks for products element by element."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that are reserved in every bank."""
+
+    def scale_columns(self, vectors: int, columns: int) -> Work:
+        """The program of a scale, which is the same for all vectors of as many columns."""
+
+    def scale_of(self, columns: Work, vectors: int, elements: int) -> Work:
+        """Multiply `vectors` vectors of `elements`, each by a number of its own, and read them back."""
+
+
 class Layouts(Protocol):
     """Makes the layouts of a device as it is configured."""
 
@@ -90,3 +113,6 @@ class Layouts(Protocol):
 
     def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> Values:
         """V with room for `tokens`."""
+
+    def products(self, grid: Grid, elements: int) -> Products | None:
+        """Room for `elements`, by which a softmax is scaled in the banks; None: the ASIC does that."""

@@ -10,7 +10,7 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div, make_grid
-from pimsim.mapping.layouts import Keys, Layouts, Matrix, Values
+from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
 from pimsim.mapping.operands import Operand
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
@@ -32,6 +32,7 @@ class Memory:
     Layouts are by the name of their operator and have base 0; `regions[name].bases` says
     where each copy starts: one for each block, or one for each expert of each block, block by
     block.  K and V of sequence s of a batch have regions of their own: `cache_name`.
+    products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
     """
 
@@ -42,6 +43,7 @@ class Memory:
     values: dict[str, Values]
     tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
+    products: Products | None
     regions: dict[str, Region]
     rows: int
 
@@ -99,7 +101,9 @@ def place(config: Config, workload: Workload, operands: Sequence[Operand], grid:
     most = max(_spilled(config, operands), default=0)
     scratch = VectorLayout(grid, most) if most else None
     vectors = vectors if config.workload.biases else {}
-    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, {}, 0)
+    scores = [o.heads * min(tokens, o.window or tokens) for o in workload.operators if o.op == "attention"]
+    products = layouts.products(grid, max(scores)) if scores else None
+    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, {}, 0)
     regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
     return replace(memory, regions=regions, rows=rows)
 
@@ -122,6 +126,8 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
         yield name, table.rows, 1
     if memory.scratch:
         yield "scratch", memory.scratch.rows, 1
+    if memory.products:
+        yield "products", memory.products.rows, 1
 
 
 def vector_name(operator: Operator) -> str:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pimsim.asic.units import Units
-from pimsim.config.schema import Config
-from pimsim.dram.timing import Device
-from pimsim.mapping.grid import Grid
 from pimsim.mapping.instructions import Step
-from pimsim.mapping.memory import Memory
-from pimsim.mapping.operands import Operand
+from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Draft, Planner
-from pimsim.mapping.routing import Routing
-from pimsim.mapping.work import Work
-from pimsim.workload.graph import Workload
 
 
 @dataclass
-class Plan:
+class Plan(Placed):
     """A config, compiled: the device, the memory map, and the instructions of any step."""
 
-    config: Config
-    device: Device
-    workload: Workload
-    units: Units
-    grid: Grid
-    memory: Memory
-    operands: tuple[Operand, ...]
-    routing: Routing
-    _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _drafts: dict[tuple[bool, int], Draft] = field(default_factory=dict)  # by head and tokens
 
     def step(self, context: int, head: bool, tokens: int = 1) -> Step:
@@ -53,10 +35,3 @@ class Plan:
         changes: to these keys of its config.  What one of the two plans, the other knows.
         """
         return replace(self, config=self.config.model_copy(update=changes))
-
-    def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
-        """The work of `kind`, made again only when `key` changes."""
-        known = self._works.get(kind)
-        if known is None or known[0] != key:
-            known = self._works[kind] = (key, make())
-        return known[1]

@@ -36,7 +36,7 @@ def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, fl
     A column of every bank each nMAC clocks; two operations per lane and MAC clock.
     """
     banks = device.channels * device.banks
-    bandwidth = banks * device.column_bytes * 1000 / (device.cycles["nMAC"] * device.tCK_ps)
+    bandwidth = banks * device.column_bytes * 1000 / (device.mac_clocks * device.tCK_ps)
     return bandwidth, 2 * banks * lanes * clock_GHz
 
 

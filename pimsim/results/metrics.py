@@ -8,7 +8,7 @@ from fractions import Fraction
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.mapping.routing import Routing, experts_read, routing_of
-from pimsim.sim.tally import DEVICE_CAUSES, Tally
+from pimsim.sim.tally import COMMON_CAUSES, DEVICE_CAUSES, Tally
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine
 
@@ -24,8 +24,11 @@ def ratio(numerator: Fraction | float | int, denominator: Fraction | float | int
 
 
 def in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """Clocks by cause in the order of the summary: the device's causes, then the ASIC's that occur, by name."""
-    device = {cause: counts.get(cause, 0) for cause in DEVICE_CAUSES}
+    """Clocks by cause in the order of the summary: the device's causes, then the ASIC's that occur, by name.
+
+    Of the device's, those that not every device has are left out where they do not occur.
+    """
+    device = {cause: counts.get(cause, 0) for cause in DEVICE_CAUSES if cause in COMMON_CAUSES or counts.get(cause)}
     return device | {cause: counts[cause] for cause in asic_causes(counts) if counts[cause]}
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from pimsim.config.schema import Config
 from pimsim.devices.plan import compiled
 from pimsim.dram.engine import FOREVER, Engine, Ints
-from pimsim.dram.log import LogWriter, log_target
-from pimsim.dram.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
+from pimsim.logs.log import LogWriter, log_target
+from pimsim.logs.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
 from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spending

@@ -220,8 +220,9 @@ class _Reader:
 
     def broken(self, values: Mapping[str, Any], varied: Mapping[str, Place]) -> Iterator[tuple[str, str]]:
         """Rules between keys of which none varies, and which are broken: no point can mend them."""
-        flat = dict(flat_values(values, class_of(values)))
-        for rule in RULES:
+        kind = class_of(values)
+        flat = dict(flat_values(values, kind))
+        for rule in (*RULES, *kind.RULES):
             if all(key in flat for key in rule.keys) and not any(_concerns(key, varied) for key in rule.keys):
                 given = [flat[key] for key in rule.keys]
                 try:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pimsim.dram.engine import Engine, Ints
-from pimsim.dram.log import LogWriter
-from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic
+from pimsim.logs.log import LogWriter
+from pimsim.logs.log_size import check_room
 from pimsim.traffic.patterns import addresses, arrivals, decode
 
 RATES = (1e-3, 1e6)  # GB/s; outside, the clocks of arrivals do not fit or are all the same
@@ -111,8 +111,8 @@ def simulate_traffic(
     rng = np.random.default_rng(seed)
     channel, bank, row, column = decode(addresses(pattern, requests, device, rng), device)
     reads = rng.random(requests) < read_fraction
-    index = device.standard.index
-    command = np.where(reads, index("RD"), index("WR"))
+    index, roles = device.standard.index, device.standard.roles
+    command = np.where(reads, index(roles.read), index(roles.write))
     rows = np.stack([arrivals(requests, device, rate_GBps), command, bank, row, column], axis=1)
     engine = Engine(device)
     totals = engine.new_totals()

@@ -13,12 +13,12 @@ from pimsim.devices.aim import table as aim
 from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import Instruction, parse
-from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay
-from pimsim.dram.checker import check
-from pimsim.dram.controller import Issued
-from pimsim.dram.device import NONE, Channel, ProtocolError
-from pimsim.dram.log import CommandLog
+from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay, without
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import NONE, Channel, ProtocolError
+from pimsim.dram.twin.controller import Issued
+from pimsim.logs.checker import check
+from pimsim.logs.log import CommandLog
 from tests.aim.devices import any_channels, correct_device, devices, programs, reference_device
 from tests.examples import examples
 from tests.logs import log_of, with_row
@@ -190,7 +190,7 @@ def test_each_difference_costs_something_in_its_own_case_alone(difference: aim.D
 def test_with_all_differences_undone_the_cycles_are_the_references() -> None:
     device = correct_device(2)
     for difference in aim.DIFFERENCES:
-        device = difference.without(device)
+        device = without(device, difference)
     for text in CASES.values():
         assert run(text, device)[0] == run(text, reference_device(2))[0]
 

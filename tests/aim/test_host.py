@@ -13,10 +13,10 @@ from pimsim.devices.aim.engines import Flags, Ints, KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import Instruction
 from pimsim.devices.aim.table import AF_ROW
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 from tests.aim.devices import any_channels, programs, reference_device
 from tests.examples import examples
 

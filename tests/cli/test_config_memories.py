@@ -15,7 +15,7 @@ from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
-MEMORIES = ["gddr6.yaml", "aim.yaml", "aim-reference.yaml"]
+MEMORIES = ["gddr6.yaml", "aim-reference.yaml"]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -18,9 +18,9 @@ import pytest
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.pim_gpt import table as gddr6_pim
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device, evaluate
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 from tests.situations import address
 from tests.strategies import cycles_of, device_of
 

@@ -21,16 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pimsim.dram.spec import Column, Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
-
-if TYPE_CHECKING:
-    from pimsim.dram.timing import Device
 
 ARRAY, REGISTER = "array", "register"
 AF_ROW = 1 << 29  # the first of the rows that stand for the activation functions' tables
 AF_FUNCTIONS = 8
+# The functions of the look-up tables, by the operator that they carry out (source: assumed: which there are).
+FUNCTIONS = ("gelu", "silu", "relu", "tanh")
 
 
 def _bank(name: str, completion: str, column: Column, **meaning: Any) -> Command:
@@ -315,19 +314,17 @@ class Difference:
     commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     rows: tuple[TimingConstraint, ...] = ()
 
-    def without(self, device: Device) -> Device:
-        """The device with this difference undone."""
-        commands = device.standard.commands
+    def undone(self, standard: Standard) -> Standard:
+        """The tables with this difference undone."""
+        commands = standard.commands
         for name, fields in self.commands.items():
             commands = _changed(commands, name, **fields)
-        standard = replace(
-            device.standard,
+        return replace(
+            standard,
             commands=commands,
-            constraints=tuple(row for row in device.standard.constraints if row not in self.rows),
-            roles=replace(device.standard.roles, **self.roles),
+            constraints=tuple(row for row in standard.constraints if row not in self.rows),
+            roles=replace(standard.roles, **self.roles),
         )
-        cycles = {**device.cycles, **self.cycles}
-        return replace(device, standard=standard, cycles=cycles, refresh=self.refresh or device.refresh)
 
 
 DIFFERENCES = (

@@ -29,6 +29,9 @@ class Layouts:
         """As `mapping.layouts.Layouts`."""
         return ValueLayout(grid, heads, kv_heads, head_dim, tokens, all_bank_append=self.all_bank_append)
 
+    def products(self, grid: Grid, elements: int) -> None:
+        """The ASIC does all that is no matrix product."""
+
 
 def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""

@@ -8,80 +8,32 @@ from functools import cached_property
 from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import Request, close, loop, open_row, run, scatter
 from pimsim.mapping.grid import Grid, Place, ceil_div, interleaved_banks, share
+from pimsim.mapping.keys import KeyPlaces
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
-class KeyLayout:
-    """K, row-major: one token's keys of all heads lie in one bank, in space for `tokens`.
-
-    Tokens in sets of one per bank are dealt to channels round robin.  A chunk holds as
-    many whole heads as the buffer does (a head larger than the buffer is cut).  Chunks of
-    one token go to different banks, so that appending it overlaps their activations.
-    """
-
-    grid: Grid
-    heads: int
-    kv_heads: int
-    head_dim: int
-    tokens: int
-    base: int = 0
-
-    @cached_property
-    def chunks(self) -> tuple[tuple[int, int], ...]:
-        """(pieces, columns of a piece) of each chunk; a piece is a head or a part of one."""
-        head = self.grid.columns_of(self.head_dim)
-        room = self.grid.buffer_columns
-        if head > room:
-            return tuple((1, columns) for columns in self.grid.buffers(head)) * self.kv_heads
-        full, rest = divmod(self.kv_heads, room // head)
-        return ((room // head, head),) * full + (((rest, head),) if rest else ())
+class KeyLayout(KeyPlaces):
+    """K with no gap between the keys of a bank's tokens, chunk by chunk."""
 
     @property
     def partial_sums(self) -> int:
         """Pieces that one head is cut into."""
-        return len(self.grid.buffers(self.grid.columns_of(self.head_dim)))
-
-    def _columns(self, chunk: int) -> int:
-        pieces, columns = self.chunks[chunk]
-        return pieces * columns
-
-    @property
-    def slots(self) -> int:
-        """Tokens that each bank of the fullest channel has room for."""
-        return ceil_div(ceil_div(self.tokens, self.grid.banks), self.grid.channels)
+        return self.cuts
 
     @property
     def token_columns(self) -> int:
         """Columns that one token's keys take."""
-        return sum(self._columns(chunk) for chunk in range(len(self.chunks)))
+        return sum(map(self.columns_of, range(len(self.chunks))))
 
     @property
     def rows(self) -> int:
         """Rows that the keys reserve in every bank."""
         return self.grid.rows_of(self.slots * self.token_columns)
 
-    def _start(self, chunk: int) -> int:
-        return self.base + self.slots * sum(self._columns(c) for c in range(chunk))
-
-    def _home(self, token: int, chunk: int) -> tuple[int, int, int]:
-        """(channel, bank, linear column) where `token`'s keys of `chunk` start."""
-        group, member = divmod(token, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
-        return channel, (member + chunk) % self.grid.banks, self._start(chunk) + slot * self._columns(chunk)
-
-    def locate(self, token: int, head: int, element: int) -> Place:
-        """The address of K[token, head, element]; heads are counted among the K heads."""
-        column, lane = divmod(element, self.grid.width)
-        if self.partial_sums > 1:
-            cut, column = divmod(column, self.grid.buffer_columns)
-            chunk, offset = head * self.partial_sums + cut, column
-        else:
-            per_chunk, columns = self.chunks[0]
-            chunk, piece = divmod(head, per_chunk)
-            offset = piece * columns + column
-        channel, bank, lin = self._home(token, chunk)
-        return self.grid.place(channel, bank, lin + offset, lane)
+    def start(self, chunk: int, slot: int) -> int:
+        """As `KeyPlaces`."""
+        return self.base + self.slots * sum(map(self.columns_of, range(chunk))) + slot * self.columns_of(chunk)
 
     def score(self, context: int) -> Work:
         """q K^T over the first `context` tokens: one result per token, head and cut."""
@@ -112,29 +64,14 @@ class KeyLayout:
         fill, mac, read = map(self.grid.command, MULTIPLY)
         requests = [open_row(self.base)]
         for chunk, (pieces, columns) in enumerate(self.chunks):
-            for _ in range(self.heads // self.kv_heads):  # query heads that share these keys
+            for _ in range(self.sharing):  # query heads that share these keys
                 requests.append(run(fill, -1, 0, pieces * columns, self.grid.broadcast_gap))
-                requests.append(loop(mac, self._start(chunk), slots * pieces, columns, columns, read))
+                requests.append(loop(mac, self.start(chunk, 0), slots * pieces, columns, columns, read))
         if self.partial_sums == 1:
             return Requests((*requests, close()), (2, 2, 2))
-        rows = 2 * (self.heads // self.kv_heads)  # of a cut
+        rows = 2 * self.sharing  # of a cut
         marks = (2 + rows, 2 + (self.partial_sums - 1) * rows, 2 + (len(self.chunks) - 1) * rows)
         return Requests((*requests, close()), marks)
-
-    def append(self, token: int) -> Work:
-        """Write one token's keys: a run of consecutive columns per chunk."""
-        write = self.grid.command("WR")
-        rows: list[Request] = []
-        chunks = range(len(self.chunks))
-        for first in range(0, len(self.chunks), self.grid.banks):
-            some = chunks[first : first + self.grid.banks]
-            homes = [(self._home(token, chunk), self._columns(chunk)) for chunk in some]
-            rows += [open_row(lin, bank) for (_, bank, lin), _ in homes]
-            rows += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
-        requests = [NOTHING] * self.grid.channels
-        requests[self._home(token, 0)[0]] = Requests((*rows, close()))
-        elements = self.kv_heads * self.head_dim
-        return assemble(requests, payload=elements, sent=elements)
 
 
 @dataclass(frozen=True)
@@ -259,7 +196,7 @@ class ValueLayout:
     def _write(self, units: int, lin: int, stride: int) -> list[Request]:
         write = self.grid.command("WR")
         if not self.all_bank_append:
-            return [scatter(write, lin, units, stride, *self._lead())]
+            return [scatter(write, lin, units, stride, *self.grid.lead)]
         requests = []
         for unit in range(units):
             at = lin + unit * stride
@@ -267,14 +204,3 @@ class ValueLayout:
             requests += [run(write, bank, at, 1) for bank in interleaved_banks(self.grid.device)]
             requests.append(close())
         return requests
-
-    def _lead(self) -> tuple[int, int]:
-        """How many banks ahead to open, and behind to close, so that activations set the pace.
-
-        A bank closes before its turn comes again, so that no element's row is closed before it is written.
-        """
-        cycles = self.grid.device.cycles
-        pace = max(cycles["nRRDS"], ceil_div(cycles["nFAW"], 4), 1)
-        ahead = min(ceil_div(cycles["nRCDWR"], pace), self.grid.banks - 1)
-        recover = cycles["nCWL"] + cycles["nBL"] + cycles["nWR"]
-        return ahead, min(ahead + ceil_div(recover, pace), self.grid.banks - 1)

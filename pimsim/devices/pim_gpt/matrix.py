@@ -52,6 +52,16 @@ class MatrixLayout:
         return len(self.chunks)
 
     @property
+    def takes_addend(self) -> bool:
+        """The ASIC adds the bias."""
+        return False
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """No activation function runs in the banks."""
+        return ()
+
+    @property
     def rows(self) -> int:
         """Rows that the matrix reserves in every bank."""
         return self.grid.rows_of(self.slots(0) * sum(self.chunks))
@@ -64,11 +74,12 @@ class MatrixLayout:
         chunk, column = divmod(column, self.grid.buffer_columns)
         return self.grid.place(channel, bank, self._start(chunk) + slot * self.chunks[chunk] + column, lane)
 
-    def multiply(self, addend: bool = False) -> Work:
+    def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x: for each chunk fill the buffer, then multiply slot by slot.
 
         addend: there is something to add to the first chunk's results (a bias).
         """
+        assert not function  # of `functions`
         requests = [self._channel(channel, addend) for channel in range(self.grid.channels)]
         used = sum(1 for r in requests if r.rows)
         chunks = len(self.chunks)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pimsim.dram import program as requests
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program, bank_order
 from pimsim.dram.spec import Effect, Needs, Scope
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 
 
 class Issued(NamedTuple):
@@ -156,7 +156,8 @@ class Controller:
     ) -> int:
         """Issue prerequisites until there is none, then `own`; refreshes that fall due go first.
 
-        If `own` needs the other mode, the switch goes out as soon as it and the command behind it may.
+        If `own`, or without one a prerequisite, needs the other mode, the switch goes out as soon as it and the
+        command behind it may.
         """
         while True:
             needed = prerequisite()
@@ -164,7 +165,7 @@ class Controller:
             if step is None:
                 return self._floor
             clk = max(self.channel.earliest(step.command, step.bank), self._floor, 0 if needed else not_before)
-            switch = self._switching_step(own)
+            switch = self._switching_step(own or step)
             if switch is not None:
                 clk = max(clk, self.channel.earliest(switch.command))
             if self.refresh_due(clk):
@@ -174,9 +175,9 @@ class Controller:
             if switch is None and needed is None:
                 return clk
 
-    def _switching_step(self, own: Step | None) -> Step | None:
-        """The command that brings the channel to the mode that `own` needs; None if it is in it."""
-        mode = self.device.standard.command(own.command).mode if own is not None else ""
+    def _switching_step(self, step: Step) -> Step | None:
+        """The command that brings the channel to the mode that `step` needs; None if it is in it."""
+        mode = self.device.standard.command(step.command).mode
         return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
 
     def issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
