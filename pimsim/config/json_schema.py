@@ -77,8 +77,9 @@ def _sections() -> dict[str, Any]:
 
 
 def _standard(name: str | None = None) -> dict[str, Any]:
-    """A file that gives the standard `name`, or any standard."""
-    standard = {"enum": list(CONFIGS)} if name is None else {"const": name}
+    """A file that gives the standard `name`, or any standard, or the file of one."""
+    either: dict[str, Any] = {"anyOf": [{"enum": list(CONFIGS)}, {"type": "string", "pattern": r"\.ya?ml$"}]}
+    standard = either if name is None else {"const": name}
     dram = {"type": "object", "required": ["standard"], "properties": {"standard": standard}}
     return {"required": ["dram"], "properties": {"dram": dram}}
 

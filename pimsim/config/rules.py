@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from pimsim.config.classes import is_of_a_grade, serves_host_alone
 from pimsim.config.schema import REFRESH_GAP_NS
-from pimsim.config.standards import is_of_a_grade, serves_host_alone
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
 from pimsim.registry import not_loaded

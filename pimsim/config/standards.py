@@ -1,6 +1,6 @@
 """The DRAM standards that a configuration may name, and the keys of each.
 
-A standard is a row of `CONFIGS`: a class whose `dram.timing` has exactly the times that
+A standard is a row of `SHIPPED`: a class whose `dram.timing` has exactly the times that
 the standard's tables in `pimsim.dram` use (a test compares them), and which has the
 sections that its command reads.  The loader picks the class by `dram.standard`.
 """
@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pimsim.config.classes import CONFIGS as CONFIGS  # for those who ask for the shipped ones too
+from pimsim.config.classes import SHIPPED
 from pimsim.config.rules import Rule
 from pimsim.config.schema import (
-    AnyConfig,
     AsicConfig,
     Clock,
     ColumnTimings,
@@ -36,7 +37,6 @@ from pimsim.config.schema import (
     WorkloadConfig,
     default,
 )
-from pimsim.registry import Registry
 
 # A time that a device may not have: 0 asks for nothing.
 TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
@@ -208,27 +208,12 @@ class AimReferenceConfig(DeviceConfig):
     dram: AimReferenceMemory = Field(description="The memory.")
 
 
-_SHIPPED: Mapping[str, type[AnyConfig]] = {
+SHIPPED |= {
     "gddr6-pim": PimGptConfig,
     "gddr6": Gddr6Config,
     "aim": AimConfig,
     "aim-reference": AimReferenceConfig,
 }
-
-
-CONFIGS: Registry[type[AnyConfig]] = Registry("standard", _SHIPPED)
-
-
-def is_of_a_grade(standard: str) -> bool:
-    """Whether the times of a memory of this standard are those of a speed grade, see `MemoryConfig`."""
-    memory: Any = CONFIGS[standard].model_fields["dram"].annotation
-    return bool(memory.OF_A_GRADE)
-
-
-def serves_host_alone(standard: str) -> bool:
-    """Whether host traffic is all that a memory of this standard carries."""
-    kind = CONFIGS[standard]
-    return issubclass(kind, DeviceConfig) and kind.COMMAND == Gddr6Config.COMMAND
 
 
 def standard_of(values: Mapping[str, Any]) -> str | None:

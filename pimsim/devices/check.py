@@ -201,7 +201,8 @@ def _wrong_causes(table: Standard, causes: Collection[str]) -> Iterator[str]:
         where = f"causes ({before}, {after})"
         yield from _unknown(table, [name for name in (before, after) if name != _ANY], where)
         if causes and cause not in causes:
-            yield f"{where}: unknown cause {cause!r}{did_you_mean(cause, causes)}; known: {', '.join(causes)}"
+            hint = did_you_mean(cause, causes) or f"; known: {', '.join(causes)}"
+            yield f"{where}: unknown cause {cause!r}{hint}"
     names = [command.name for command in table.commands]
     pairs = [pair for pair in product(names, names) if not any(_matches(row, pair) for row in table.causes)]
     if pairs:
