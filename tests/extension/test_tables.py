@@ -21,6 +21,7 @@ from pimsim.config.standards import CONFIGS
 from pimsim.devices.registry import HARDWARE, device_of
 from pimsim.devices.written import json_schema
 from pimsim.dram.gaps import gaps
+from pimsim.sweep import map_points
 from pimsim.sweep.reader import load_sweep
 from tests.extension.page import files, pimsim, python, write
 
@@ -258,6 +259,12 @@ def test_a_sweep_may_compare_tables(folder: Path) -> None:
     fixed = "set: {dram.standard: tables/half-pace.yaml, dram.timing.tHOLD_ns: 9, workload.model: gpt2-small, "
     Path("sweep.yaml").write_text(f"base: pim-gpt\n{fixed}workload.output_tokens: 1}}\naxes: {{dram.channels: [8]}}\n")
     assert load_sweep("sweep.yaml").request({"dram.channels": 8}).values["dram"]["standard"] == "half-pace"
+
+
+def test_other_processes_are_given_configurations_of_a_table(folder: Path) -> None:
+    changes = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": []}
+    configs = [load_config(path, changes) for path in ("pim-gpt", "tables/half.yaml")]
+    assert map_points(configs, workers=1) == map_points(configs, workers=0)
 
 
 def test_the_script_of_the_page_runs(folder: Path) -> None:
