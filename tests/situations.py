@@ -120,7 +120,7 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     stage = _Stage(device)
     first, then = device.standard.command(situation.preceding), device.standard.command(situation.following)
     if then.needs is Needs.OPEN:
-        stage.open_banks(set(stage.channel.addressed(then, situation.bank)) - stage.closed_for(first))
+        stage.open_banks(set(device.addressed(then, situation.bank)) - stage.closed_for(first))
     if first.name == situation.standard.roles.switch_mode:
         stage.prepare(then, situation.bank)
         stage.leave_mode(then.mode)
@@ -128,7 +128,7 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
         stage.enter_mode(then.mode)
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
-        stage.open_banks(set(stage.channel.addressed(first, 0)))
+        stage.open_banks(set(device.addressed(first, 0)))
     stage.clk += SETTLED
     counts_from = stage.issue(first, 0)
     for bank in range(1, situation.constraint.window):
@@ -176,7 +176,7 @@ class _Stage:
         return clk
 
     def closed_for(self, command: Command) -> set[int]:
-        return set(self.channel.addressed(command, 0)) if command.needs is Needs.CLOSED else set()
+        return set(self.channel.device.addressed(command, 0)) if command.needs is Needs.CLOSED else set()
 
     def open_banks(self, banks: set[int]) -> None:
         for bank in sorted(banks):
@@ -185,7 +185,7 @@ class _Stage:
 
     def prepare(self, command: Command, bank: int) -> None:
         """Open or close the banks that `command` addresses, as it needs them."""
-        banks = set(self.channel.addressed(command, address(command, bank)[0]))
+        banks = set(self.channel.device.addressed(command, address(command, bank)[0]))
         if command.needs is Needs.OPEN:
             self.open_banks(banks)
         elif command.needs is Needs.CLOSED:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pimsim.dram import program as requests
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program, bank_order
-from pimsim.dram.spec import Effect, Needs, Scope
+from pimsim.dram.spec import Effect, Needs
 from pimsim.dram.timing import Device
 
 
@@ -57,7 +57,7 @@ class Controller:
         self._roles = device.standard.roles
         self._floor = 0  # no request arrives before
         self._ref_due = device.refresh_interval
-        self._ref_bank = 0
+        self._ref_turn = 0
 
     def run(self, program: Program, t0: int, account: int = 0) -> int:
         """Carry out `program`, no command of it before `t0`; the clock at which its data has arrived.
@@ -163,10 +163,10 @@ class Controller:
             step = needed or own
             if step is None:
                 return self._floor
-            clk = max(self.channel.earliest(step.command, step.bank), self._floor, 0 if needed else not_before)
+            clk = max(self.earliest(step), self._floor, 0 if needed else not_before)
             switch = self._switching_step(own)
             if switch is not None:
-                clk = max(clk, self.channel.earliest(switch.command))
+                clk = max(clk, self.earliest(switch))
             if self.refresh_due(clk):
                 self.refresh()
                 continue
@@ -178,6 +178,10 @@ class Controller:
         """The command that brings the channel to the mode that `own` needs; None if it is in it."""
         mode = self.device.standard.command(own.command).mode if own is not None else ""
         return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
+
+    def earliest(self, step: Step) -> int:
+        """First clock at which `step` may issue, not before the latest command, which another bus may have carried."""
+        return max(self.channel.earliest(step.command, step.bank), self.channel.latest)
 
     def issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
         """Put a command on the bus; the log of some devices shows the address of the request it serves."""
@@ -210,14 +214,24 @@ class Controller:
     def _rest_step(self, closed: int, row: int) -> Step:
         """The next command when some banks are open at `row` and the others, `closed` the lowest, closed."""
         command = self.device.standard.command(self._roles.open_rest or self._role("open_bank"))
-        bank = closed if command.scope is Scope.BANK else NONE
+        bank = closed if command.has_bank else NONE
         return Step(command.name, bank, row if command.effect is Effect.OPEN else NONE)
 
     def _closing_step(self, bank: int) -> Step | None:
-        """The command that closes `bank` (-1: all banks) if it is open."""
+        """The command that closes `bank` (-1: the next one on the way to all banks closed) if it is open."""
         if bank == NONE:
-            return Step(self._role("close_all")) if self.channel.any_open() else None
+            return self._closing_step_of(range(self.device.banks), self._role("close_all"))
         return self._bank_step("close_bank", bank) if self.channel.open_rows[bank] != CLOSED else None
+
+    def _closing_step_of(self, banks: Sequence[int], name: str) -> Step | None:
+        """The command `name` for the lowest of `banks` that is open; None if all are closed."""
+        is_open = [bank for bank in banks if self.channel.open_rows[bank] != CLOSED]
+        return self._node_step(name, is_open[0]) if is_open else None
+
+    def _node_step(self, name: str, bank: int) -> Step:
+        """A command without a row that addresses `bank`; of those that it addresses, the lowest names them."""
+        command = self.device.standard.command(name)
+        return Step(name, self.device.addressed(command, bank)[0] if command.has_bank else NONE)
 
     def _bank_step(self, role: str, bank: int, row: int = NONE) -> Step:
         return Step(self._role(role), bank, row)
@@ -242,10 +256,24 @@ class Controller:
 
     def next_refresh_step(self) -> tuple[Step, int]:
         """The next command of the refresh that is due, and the clock from which it may issue."""
-        per_bank = self.device.refresh == "per_bank"
-        bank = self._ref_bank if per_bank else NONE
-        step = self._closing_step(bank) or Step(self._role("refresh_bank" if per_bank else "refresh_all"), bank)
-        return step, max(self.channel.earliest(step.command, step.bank), self._ref_due)
+        name = self._roles.refresh(self.device.refresh)
+        if name is None:
+            raise ValueError(f"{self.device.standard.name} has no command to refresh {self.device.refresh}")
+        banks = self.refreshed_next
+        step = self._closing_step_of(banks, self._closing_command(name)) or self._node_step(name, banks[0])
+        return step, max(self.earliest(step), self._ref_due)
+
+    @property
+    def refreshed_next(self) -> tuple[int, ...]:
+        """The banks of the next refresh."""
+        return self.device.turns[self._ref_turn]
+
+    def _closing_command(self, refresh: str) -> str:
+        """What closes the banks of a refresh: at once if a command has the same scope, else one by one."""
+        scope = self.device.standard.command(refresh).scope
+        at_once = (self._roles.close_all, self._roles.close_same)
+        fitting = [name for name in at_once if name and self.device.standard.command(name).scope == scope]
+        return fitting[0] if fitting else self._role("close_bank")
 
     def step_refresh(self, step: Step, clk: int) -> bool:
         """Issue a command of `next_refresh_step`; whether the refresh is under way."""
@@ -253,8 +281,7 @@ class Controller:
         if self.device.standard.command(step.command).effect is Effect.CLOSE:
             return False
         self._ref_due += self.device.refresh_interval
-        if step.bank != NONE:
-            self._ref_bank = (step.bank + 1) % self.device.banks
+        self._ref_turn = (self._ref_turn + 1) % len(self.device.turns)
         return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count, product
@@ -372,7 +372,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
     return np.concatenate([header, *(part.ravel() for _, part in parts)])
 
 
-_SCOPES = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
+_SCOPES: Mapping[str, int] = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
 
 
 def _vector(values: Iterable[int]) -> Ints:
@@ -397,7 +397,7 @@ def _gaps(device: Device) -> Ints:
     return gaps
 
 
-def _level(level: str, before: Scope, after: Scope) -> int | None:
+def _level(level: str, before: str, after: str) -> int | None:
     """Which gap matrix a constraint goes to: 0 channel, 1 bank group, 2 bank; None: never binds."""
     if level == "channel":
         return 0

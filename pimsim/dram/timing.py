@@ -8,7 +8,7 @@ an integer number of DRAM clocks.  Rounding happens here and nowhere else, throu
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -16,7 +16,7 @@ from math import ceil, log2
 
 from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
 from pimsim.dram import aim, gddr6, gddr6_pim
-from pimsim.dram.spec import Command, Standard, TimingConstraint
+from pimsim.dram.spec import Command, Level, Scope, Standard, TimingConstraint
 from pimsim.units import to_cycles
 
 STANDARDS: Mapping[str, Standard] = {
@@ -57,11 +57,45 @@ class Device:
         """BF16 elements in one column."""
         return self.column_bytes // ELEMENT_BYTES
 
+    @cached_property
+    def nodes(self) -> Mapping[str, tuple[int, ...]]:
+        """For each level, the node that each bank is in; nodes count from 0 in the order of their lowest banks."""
+        return {level.name: nodes(level, self.bank_groups, self.banks_per_group) for level in self.standard.levels}
+
+    def addressed(self, command: Command, bank: int) -> Sequence[int]:
+        """The banks that a command addresses, in order, if it is given `bank`."""
+        if command.scope == Scope.BANK:
+            return (bank,)
+        if not command.has_bank:
+            return range(self.banks) if command.scope == Scope.ALL_BANKS else ()
+        return self._members[command.scope][bank]
+
+    @cached_property
+    def _members(self) -> Mapping[str, tuple[tuple[int, ...], ...]]:
+        """For each level and bank, the banks of its node."""
+        return {
+            level: tuple(tuple(b for b, other in enumerate(of) if other == mine) for mine in of)
+            for level, of in self.nodes.items()
+        }
+
+    @cached_property
+    def turns(self) -> tuple[tuple[int, ...], ...]:
+        """The banks of each refresh, in turn, until every bank has had one; none without refreshes."""
+        name = self.standard.roles.refresh(self.refresh)
+        if name is None:
+            return ()
+        command = self.standard.command(name)
+        return tuple(dict.fromkeys(tuple(self.addressed(command, bank)) for bank in range(self.banks)))
+
     @property
     def refresh_interval(self) -> int:
-        """Clocks between two refreshes of a channel: tREFI, shared out over the banks if per bank."""
-        interval = self.cycles["nREFI"]
-        return interval // self.banks if self.refresh == "per_bank" else interval
+        """Clocks between two refreshes of a channel: tREFI, shared out over the turns."""
+        return self.cycles["nREFI"] // max(1, len(self.turns))
+
+    @property
+    def data_buses(self) -> int:
+        """Sets of data pins in a channel, each of which carries a column of its own."""
+        return data_buses(self.standard, self.bank_groups, self.banks_per_group)
 
     def latency(self, constraint: TimingConstraint) -> int:
         """Clocks that `constraint` asks for; 0 or less asks for nothing."""
@@ -75,6 +109,20 @@ class Device:
     def command_names(self) -> tuple[str, ...]:
         """Command names in table order, the order of command numbers."""
         return tuple(command.name for command in self.standard.commands)
+
+
+def nodes(level: Level, bank_groups: int, banks_per_group: int) -> tuple[int, ...]:
+    """For each bank of a channel, its node of `level`; nodes count from 0 in the order of their lowest banks."""
+    banks = bank_groups * banks_per_group
+    shape = {"banks": banks, "bank_groups": bank_groups, "banks_per_group": banks_per_group}
+    found = [evaluate(level.node, {**shape, "bank": bank}) for bank in range(banks)]
+    order = {node: number for number, node in enumerate(dict.fromkeys(found))}
+    return tuple(order[node] for node in found)
+
+
+def data_buses(standard: Standard, bank_groups: int, banks_per_group: int) -> int:
+    """Sets of data pins in a channel."""
+    return max(nodes(standard.level(standard.pins), bank_groups, banks_per_group)) + 1
 
 
 def device_of(config: AnyConfig) -> Device:
@@ -107,8 +155,9 @@ def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
 
 
 def _clocks_on_pins(dram: MemoryConfig, transfer_bytes: int) -> int:
-    """Clocks that a transfer takes all pins: bits / (pins x bits of a pin per clock), rounded up."""
-    return ceil(transfer_bytes * 8 / (dram.io.pins * bits_per_clock(dram)))
+    """Clocks that a transfer takes its data bus: bits / (pins of it x bits of a pin per clock), rounded up."""
+    buses = data_buses(STANDARDS[dram.standard], dram.bank_groups, dram.banks_per_group)
+    return ceil(transfer_bytes * 8 * buses / (dram.io.pins * bits_per_clock(dram)))
 
 
 def bits_per_clock(dram: MemoryConfig) -> Fraction:
@@ -144,7 +193,7 @@ def _mac_cycles(dram: MemoryConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
 
 
 def evaluate(expression: str, names: Mapping[str, int]) -> int:
-    """The value of an integer expression of timing names, + - *, max() and min().
+    """The value of an integer expression of names, + - * // %, max() and min().
 
     Raises KeyError for an unknown name and ValueError for anything else.
     """
@@ -168,6 +217,10 @@ def _value(node: ast.expr, names: Mapping[str, int]) -> int:
             return _value(left, names) - _value(right, names)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             return _value(left, names) * _value(right, names)
+        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+            return _value(left, names) // _value(right, names)
+        case ast.BinOp(left=left, op=ast.Mod(), right=right):
+            return _value(left, names) % _value(right, names)
         case ast.Call(func=ast.Name(id="max"), args=arguments):
             return max(_value(argument, names) for argument in arguments)
         case ast.Call(func=ast.Name(id="min"), args=arguments):

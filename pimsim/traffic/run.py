@@ -46,9 +46,9 @@ class TrafficResult:
 
     @property
     def peak_GBps(self) -> float:
-        """One column after another on the pins of every channel: column_bytes / (nBL tCK), 1e9 bytes/s."""
-        per_channel = self.device.column_bytes * 1000 / (self.device.cycles["nBL"] * self.device.tCK_ps)
-        return per_channel * self.device.channels
+        """One column after another on every data bus: column_bytes / (nBL tCK), 1e9 bytes/s."""
+        per_bus = self.device.column_bytes * 1000 / (self.device.cycles["nBL"] * self.device.tCK_ps)
+        return per_bus * self.device.channels * self.device.data_buses
 
     @property
     def row_hit_rate(self) -> float:
@@ -57,10 +57,14 @@ class TrafficResult:
 
     @property
     def refresh_duty(self) -> float:
-        """Share of the time that refreshes take: tRFC of a channel per REFAB, tRFCpb of one of its banks per REFPB."""
-        n, banks = self.device.cycles, self.device.banks
-        clocks = self.commands.get("REFAB", 0) * n["nRFC"] + self.commands.get("REFPB", 0) * n.get("nRFCpb", 0) / banks
-        return clocks / (self.clocks * self.device.channels)
+        """Share of the banks' time that refreshes take: tRFC, tRFCpb or tRFCsb of the banks that one addresses."""
+        device, roles = self.device, self.device.standard.roles
+        times = {roles.refresh_all: "nRFC", roles.refresh_bank: "nRFCpb", roles.refresh_same: "nRFCsb"}
+        busy = sum(
+            self.commands[name] * device.cycles[times[name]] * len(device.addressed(device.standard.command(name), 0))
+            for name in roles.refreshes
+        )
+        return busy / (self.clocks * device.channels * device.banks)
 
     def summary(self) -> dict[str, Any]:
         """The figures, units in their names."""

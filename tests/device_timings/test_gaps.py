@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pimsim import load_config
 from pimsim.dram.device import Channel, ProtocolError
-from pimsim.dram.gaps import SCOPES, bank_of, force, gaps, scope_banks
+from pimsim.dram.gaps import bank_of, force, gaps, scope_banks, scopes
 from pimsim.dram.spec import Scope
 from pimsim.dram.timing import Device, device_of
 from tests.conftest import SHIPPED
@@ -143,7 +143,7 @@ def test_a_command_is_blocked_one_clock_early_and_ready_at_the_gap(name: str) ->
     start = 10_000  # the window before the first clock is not the table's business
     for key, gap in gaps(tested).items():
         pair, _, scope = key.rpartition(" ")
-        if scope not in SCOPES:
+        if scope not in scopes(tested.standard):
             continue
         first, second = (tested.standard.command(part) for part in pair.split("->"))
         channel = Channel(tested)
@@ -160,7 +160,7 @@ def test_every_pair_has_a_distance_in_every_scope(name: str) -> None:
     tested = device(name)
     names = tested.command_names
     found = gaps(tested)
-    pairs = [f"{first}->{second} {scope}" for first in names for second in names for scope in SCOPES]
+    pairs = [f"{first}->{second} {scope}" for first in names for second in names for scope in scopes(tested.standard)]
     assert list(found)[: len(pairs)] == pairs
     assert set(found) - set(pairs) <= {"5th ACT after 1st", "5th REFPB after 1st"}
     assert min(found.values()) >= 1
@@ -173,7 +173,7 @@ def test_a_command_of_all_banks_or_none_has_one_distance_to_each_other_command(n
     for first in tested.standard.commands:
         for second in tested.standard.commands:
             if Scope.BANK not in (first.scope, second.scope):
-                assert len({found[f"{first.name}->{second.name} {scope}"] for scope in SCOPES}) == 1
+                assert len({found[f"{first.name}->{second.name} {scope}"] for scope in scopes(tested.standard)}) == 1
 
 
 def test_scopes_that_a_device_has_no_banks_for_are_left_out() -> None:
