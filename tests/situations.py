@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pimsim.dram import aim, gddr6
+from pimsim.dram import aim, gddr6, hbm3, lpddr5x
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import CLOSED, NONE, Channel
+from pimsim.dram.gaps import scope_banks
 from pimsim.dram.gddr6_pim import STANDARD
-from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
 from pimsim.dram.timing import Device
+from tests.levels import DDR5
 from tests.strategies import cycles_of, device_of
 
-STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)
+STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, hbm3.STANDARD, DDR5)
 
 LONG = 40
 SETTLED = 1000  # clocks after which nothing earlier binds
 ROW = 3
-SAME_BANK, SAME_GROUP, OTHER_GROUP = 0, 1, 4  # the held-back command's bank; the other's is 0
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Situation:
     standard: Standard = STANDARD
 
     def __str__(self) -> str:
-        where = {SAME_BANK: "same_bank", SAME_GROUP: "same_group", OTHER_GROUP: "other_group"}[self.bank]
+        where = next(scope for scope, bank in banks_of(self.standard).items() if bank == self.bank)
         return f"{self.standard.name}-{self.constraint.latency}-{self.preceding}-{self.following}-{where}".replace(
             " ", ""
         )
@@ -46,25 +47,49 @@ class Situation:
 def situations(shared: bool = True, standard: Standard = STANDARD) -> list[Situation]:
     """Every way in which each constraint binds; with shared=False, every near miss: a level too far."""
     found = []
-    reach = {
-        "bank": [SAME_BANK],
-        "bank_group": [SAME_BANK, SAME_GROUP],
-        "channel": [SAME_BANK, SAME_GROUP, OTHER_GROUP],
-    }
     for constraint in standard.constraints:
         for preceding in constraint.preceding:
             for following in constraint.following:
-                scopes = {standard.command(preceding).scope, standard.command(following).scope}
-                binding = reach[constraint.level] if scopes == {Scope.BANK} else [SAME_BANK]
-                others = [bank for bank in reach["channel"] if bank not in binding and scopes == {Scope.BANK}]
-                chosen = binding if shared else others
-                found += [Situation(constraint, preceding, following, bank, standard) for bank in chosen]
+                for bank in banks_of(standard).values():
+                    situation = Situation(constraint, preceding, following, bank, standard)
+                    if _binds(situation) == shared and _possible(situation):
+                        found.append(situation)
     return found
+
+
+def banks_of(standard: Standard) -> dict[str, int]:
+    """The held-back command's bank in each scope; the other's is 0."""
+    return scope_banks(replace(device_of(cycles_of(1)), standard=standard))
+
+
+def _binds(situation: Situation) -> bool:
+    """Whether the two commands share a node of the constraint's level."""
+    first, then = _banks(situation)
+    node = replace(device_of({}), standard=situation.standard).nodes[situation.constraint.level]
+    return situation.constraint.level == "channel" or bool({node[b] for b in first} & {node[b] for b in then})
+
+
+def _banks(situation: Situation) -> tuple[set[int], set[int]]:
+    """The banks that the two commands address."""
+    device, command = replace(device_of({}), standard=situation.standard), situation.standard.command
+    return (
+        set(device.addressed(command(situation.preceding), 0)),
+        set(device.addressed(command(situation.following), situation.bank)),
+    )
+
+
+def _possible(situation: Situation) -> bool:
+    """Whether the situation is one of its own: the bank says something, and nothing need come in between on a bus."""
+    first, then = map(situation.standard.command, (situation.preceding, situation.following))
+    banks = _banks(situation)
+    between = first.effect is Effect.OPEN and then.needs is Needs.CLOSED and bool(banks[0] & banks[1])
+    alone = is_bus(situation) and not holds_all(situation)
+    return (situation.bank == 0 or (first.has_bank and then.has_bank)) and not (alone and between)
 
 
 def stretched(situation: Situation) -> Device:
     """A device in which the situation's constraint asks for many clocks and all others for few."""
-    if holds_all(situation):
+    if is_bus(situation):
         return _nothing_but_the_bus(situation)
     device = replace(device_of(cycles_of(1)), standard=situation.standard)
     short = device.latency(situation.constraint)
@@ -94,13 +119,18 @@ def _relaxed(device: Device, situation: Situation) -> Device:
     return device
 
 
+def is_bus(situation: Situation) -> bool:
+    """Whether a constraint is that of a command bus: so many clocks, whatever the device."""
+    return situation.constraint.latency.isdigit()
+
+
 def holds_all(situation: Situation) -> bool:
     """Whether a constraint is the command bus: any command waits for any other."""
     return len(situation.constraint.preceding) == len(situation.standard.commands)
 
 
 def _nothing_but_the_bus(situation: Situation) -> Device:
-    """A device in which the command bus alone keeps the situation's two commands apart."""
+    """A device in which a command bus alone keeps the situation's two commands apart."""
     pair = (situation.preceding, situation.following)
     others = [
         c
@@ -108,7 +138,8 @@ def _nothing_but_the_bus(situation: Situation) -> Device:
         if c != situation.constraint and pair[0] in c.preceding and pair[1] in c.following
     ]
     late_writes = {"nCWL": 50, "nCWLGB": 50, "nCWLREG": 50}
-    for bias in ({}, {"nCL": 50}, late_writes, late_writes | {"nCL": -1}):  # gddr6: RD to WR is nCL + 1 or more
+    no_recovery = {"nWR": -1}  # lpddr5x: WR to PRE has a clock more
+    for bias in ({}, {"nCL": 50}, late_writes, late_writes | {"nCL": -1}, no_recovery):  # gddr6: RD to WR is nCL + 1
         device = replace(device_of(cycles_of(0) | bias), standard=situation.standard)
         if all(device.latency(constraint) <= 0 for constraint in others):
             return device
@@ -129,9 +160,12 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
         stage.open_banks(set(device.addressed(first, 0)))
+    window = window_banks(device, situation.constraint)
+    if first.needs is Needs.OPEN:
+        stage.open_banks({b for bank in window for b in device.addressed(first, bank)})
     stage.clk += SETTLED
     counts_from = stage.issue(first, 0)
-    for bank in range(1, situation.constraint.window):
+    for bank in window[1:]:
         stage.issue(first, bank)
     stage.prepare(then, situation.bank)
     if holds_all(situation):
@@ -139,11 +173,18 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     return stage.channel, stage.issued, counts_from
 
 
+def window_banks(device: Device, constraint: TimingConstraint) -> list[int]:
+    """Banks of as many commands as a row counts back, in one node, each another one while there are any."""
+    node = device.nodes[constraint.level]
+    banks = [bank for bank in range(device.banks) if node[bank] == node[0]]
+    return [banks[k % len(banks)] for k in range(constraint.window)]
+
+
 def address(command: Command, bank: int) -> tuple[int, int, int]:
     """Bank, row and column of a command, where it has them."""
     has_row = command.needs is Needs.OPEN or command.effect is Effect.OPEN
     return (
-        bank if command.scope is Scope.BANK else NONE,
+        bank if command.has_bank else NONE,
         ROW if has_row else NONE,
         0 if command.shows_column else NONE,
     )

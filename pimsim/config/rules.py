@@ -96,6 +96,8 @@ def _timing() -> Iterator[Rule]:
     yield _at_least("tCCDL", "tCCDS")
     yield _at_least("tRRDL", "tRRDS")
     yield _at_least("tFAW", "tRRDS")
+    yield _at_least("tFAW", "tRRD")
+    yield _at_least("tRPab", "tRP")
     yield _at_least("tWTRL", "tWTRS")
     yield Rule(
         ("dram.timing.tRFCpb_ns", "dram.timing.tRFC_ns"),
@@ -135,16 +137,29 @@ def _per_bank_refresh_complaint(
     )
 
 
+# Memories of host traffic alone, which goes on in the other banks; a program needs all of them.
+_HOST_ALONE = ("gddr6", "hbm3")
+
+
 def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:
     """What keeps a row from being opened after a per-bank refresh for longest, and for how long."""
     others = ("tRREFD", REFRESH_GAP_NS if tRREFD is None else tRREFD)
-    if standard == "gddr6":  # host traffic alone goes on in the other banks; a program needs all
+    if standard in _HOST_ALONE:
         return others
     return max(("tRFCpb", _per_bank_duration(tRFC, tRFCpb)), others, key=lambda block: block[1])
 
 
 def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
     return tRFC / 2 if tRFCpb is None else tRFCpb
+
+
+def _pair_refresh_leaves_time(
+    tREFI: Any, refresh: str, tRFCpb: Any, tpbR2act: Any, tpbR2pbR: Any, groups: Any, banks: Any, *reopen: Any
+) -> bool:
+    interval = 2 * tREFI / (groups * banks)
+    return refresh != "per_bank" or bool(
+        interval >= tpbR2pbR and min(interval - tpbR2act, tREFI - tRFCpb) > _reopen(*reopen)
+    )
 
 
 def _refresh() -> Iterator[Rule]:
@@ -172,6 +187,21 @@ def _refresh() -> Iterator[Rule]:
         ),
         _per_bank_refresh_leaves_time,
         _per_bank_refresh_complaint,
+    )
+    yield Rule(
+        (
+            "dram.timing.tREFI_ns",
+            "dram.refresh",
+            "dram.timing.tRFCpb_ns",
+            "dram.timing.tpbR2act_ns",
+            "dram.timing.tpbR2pbR_ns",
+            "dram.bank_groups",
+            "dram.banks_per_group",
+            *_REOPEN,
+        ),
+        _pair_refresh_leaves_time,
+        "{0} ns over {5} x {6} banks in pairs leaves no time for tpbR2pbR ({4} ns), or after tpbR2act ({3} ns) "
+        "to open a row and use it before the next pair's refresh",
     )
 
 

@@ -145,7 +145,8 @@ class Controller:
         row, column = divmod(lin, self.device.columns)
         own = Step(command, bank, row, column if spec.shows_column else NONE)
         request = Step(command, bank, row, column)
-        return self._pursue(lambda: self._opening_step(bank, row), own, request, not_before)
+        banks = self.device.addressed(spec, bank) if spec.has_bank else (NONE,)
+        return self._pursue(lambda: self._first_opening_step(banks, row), own, request, not_before)
 
     def _pursue(
         self,
@@ -200,6 +201,11 @@ class Controller:
         if rows[bank] == row:
             return None
         return self._bank_step("open_bank", bank, row) if rows[bank] == CLOSED else self._bank_step("close_bank", bank)
+
+    def _first_opening_step(self, banks: Sequence[int], row: int) -> Step | None:
+        """The next command on the way to `row` open in all of `banks`, one after the other; None once it is."""
+        steps = (self._opening_step(bank, row) for bank in banks)
+        return next((step for step in steps if step is not None), None)
 
     def _opening_step_of_all(self, rows: list[int], row: int) -> Step | None:
         states = set(rows)

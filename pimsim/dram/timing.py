@@ -15,13 +15,16 @@ from functools import cached_property, lru_cache
 from math import ceil, log2
 
 from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
-from pimsim.dram import aim, gddr6, gddr6_pim
+from pimsim.dram import aim, gddr6, gddr6_pim, hbm3, lpddr5x
 from pimsim.dram.spec import Command, Level, Scope, Standard, TimingConstraint
 from pimsim.units import to_cycles
 
 STANDARDS: Mapping[str, Standard] = {
-    standard.name: standard for standard in (gddr6_pim.STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)
-}
+    standard.name: standard
+    for standard in (
+        gddr6_pim.STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, hbm3.STANDARD,
+    )
+}  # fmt: skip
 
 ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
 _ROUNDING = Fraction(15, 1000)  # a clock of 0.57 ns in place of 0.5714 is off by 0.25 %
