@@ -22,7 +22,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pimsim.dram import aim, gddr6, gddr6_pim  # noqa: E402
+from pimsim.dram import aim, gddr6, gddr6_pim, hbm3, lpddr5x  # noqa: E402
 from pimsim.dram.spec import Standard  # noqa: E402
 
 TABLES = {
@@ -33,6 +33,8 @@ TABLES = {
     "gddr6": (gddr6.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("gddr6_gaps", "gaps"))),
     "aim": (aim.STANDARD, ("tests/aim/test_tables.py",)),
     "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
+    "lpddr5x": (lpddr5x.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("lpddr5x_gaps", "gaps"))),
+    "hbm3": (hbm3.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("hbm3_gaps", "gaps"))),
 }
 
 

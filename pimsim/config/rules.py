@@ -122,6 +122,7 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
 def _per_bank_refresh_leaves_time(
     tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
 ) -> bool:
+    groups //= _PARTS.get(standard, 1)
     interval, (_, blocked) = tREFI / (groups * banks), _longest_block(standard, tRFC, tRFCpb, tRREFD)
     time = min(interval - blocked, tREFI - _per_bank_duration(tRFC, tRFCpb))
     return refresh != "per_bank" or bool(time > _reopen(*reopen))
@@ -132,13 +133,15 @@ def _per_bank_refresh_complaint(
 ) -> str:
     name, blocked = _longest_block(standard, tRFC, tRFCpb, tRREFD)
     return (
-        f"{show(tREFI)} ns over {groups} x {banks} banks less {name} ({show(blocked)} ns) "
+        f"{show(tREFI)} ns over {groups // _PARTS.get(standard, 1)} x {banks} banks less {name} ({show(blocked)} ns) "
         "leaves no time to open a row and use it before the next bank's refresh"
     )
 
 
 # Memories of host traffic alone, which goes on in the other banks; a program needs all of them.
 _HOST_ALONE = ("gddr6", "hbm3")
+# Parts of a channel that refresh by themselves.
+_PARTS = {"hbm3": 2}
 
 
 def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:

@@ -359,8 +359,11 @@ def _check_refresh(report: _Report, view: _View, device: Device) -> None:
 
 
 def _turns(view: _View, refresh: int) -> Ints:
-    """The rows of `sets` that a refresh addresses, in turn: in the order of their lowest banks."""
-    return np.array(list(dict.fromkeys(view.table[refresh].tolist())), np.int64)
+    """The rows of `sets` that a refresh addresses, in turn: by their lowest banks, the sets of pins alternating."""
+    pins, seen = view.device.nodes[view.device.standard.pins], dict.fromkeys(view.table[refresh].tolist())
+    of_pins = [pins[int(np.argmax(view.sets[where]))] for where in seen]
+    order = [(of_pins[:k].count(own), own) for k, own in enumerate(of_pins)]
+    return np.array([where for _, where in sorted(zip(order, seen, strict=True))], np.int64)
 
 
 def _check_overdue(report: _Report, view: _View, wanted: str, turns: Ints, refreshes: Ints, due: Ints) -> None:

@@ -266,20 +266,14 @@ class Controller:
         if name is None:
             raise ValueError(f"{self.device.standard.name} has no command to refresh {self.device.refresh}")
         banks = self.refreshed_next
-        step = self._closing_step_of(banks, self._closing_command(name)) or self._node_step(name, banks[0])
+        closing = self.device.standard.closing(name) or self._role("close_bank")
+        step = self._closing_step_of(banks, closing) or self._node_step(name, banks[0])
         return step, max(self.earliest(step), self._ref_due)
 
     @property
     def refreshed_next(self) -> tuple[int, ...]:
         """The banks of the next refresh."""
         return self.device.turns[self._ref_turn]
-
-    def _closing_command(self, refresh: str) -> str:
-        """What closes the banks of a refresh: at once if a command has the same scope, else one by one."""
-        scope = self.device.standard.command(refresh).scope
-        at_once = (self._roles.close_all, self._roles.close_same)
-        fitting = [name for name in at_once if name and self.device.standard.command(name).scope == scope]
-        return fitting[0] if fitting else self._role("close_bank")
 
     def step_refresh(self, step: Step, clk: int) -> bool:
         """Issue a command of `next_refresh_step`; whether the refresh is under way."""

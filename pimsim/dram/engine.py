@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pimsim.dram import kernel as k
 from pimsim.dram.program import WIDTH
-from pimsim.dram.spec import Effect, Needs, Scope
+from pimsim.dram.spec import CHANNEL, Command, Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
@@ -342,13 +342,15 @@ def _zeros(shapes: Iterable[tuple[int, ...]]) -> list[Ints]:
 def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
     """The device's tables as the vector that the kernel reads (its layout is documented there)."""
     commands = device.standard.commands
-    windows = [(x, device.latency(x)) for x in device.standard.constraints if x.window > 1 and device.latency(x) > 0]
-    gaps = _gaps(device)
+    windows = _windows(device)
+    levels = _levels(device)
+    gaps = _gaps(device, levels)
+    turns = device.turns or (tuple(range(device.banks)),)
     parts: list[tuple[int, Ints]] = [
         (k.O_CHANNEL, gaps[0]),
-        (k.O_GROUP_GAP, gaps[1]),
-        (k.O_BANK_GAP, gaps[2]),
-        (k.O_SCOPE, _vector(_SCOPES[x.scope] for x in commands)),
+        (k.O_LEVEL_GAP, gaps[1:]),
+        (k.O_NODE, _nodes(device, levels)),
+        (k.O_SCOPE, _vector(_SCOPES.get(x.scope, k.NODE) for x in commands)),
         (k.O_NEEDS_OPEN, _vector(x.needs is Needs.OPEN for x in commands)),
         (k.O_OPENS, _vector(x.effect is Effect.OPEN for x in commands)),
         (k.O_CLOSES, _vector(x.effect is Effect.CLOSE for x in commands)),
@@ -357,10 +359,15 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
         (k.O_ROLE, _roles(device)),
         (k.O_CAUSE, _cause_matrix(device, causes)),
         (k.O_DEPTH, _vector(x.window for x, _ in windows)),
-        (k.O_LATENCY, _vector(latency for _, latency in windows)),
+        (k.O_LATENCY, _vector(device.latency(x) for x, _ in windows)),
         (k.O_BEFORE, _vector(name in x.preceding for x, _ in windows for name in device.command_names)),
         (k.O_AFTER, _vector(name in x.following for x, _ in windows for name in device.command_names)),
-        (k.O_REACH, gaps[1:].max(axis=(0, 2))),
+        (k.O_WITHIN, _vector(node == own for x, own in windows for node in device.nodes[x.level])),
+        (k.O_WIDE, _vector(x.level == CHANNEL.name for x, _ in windows)),
+        (k.O_REACH, gaps[1:].max(axis=(0, 2), initial=k.NEVER)),
+        (k.O_HOME, _vector(_lowest(device, x, bank) for x in commands for bank in range(device.banks))),
+        (k.O_TURN, _vector(banks[0] for banks in turns)),
+        (k.O_TURN_OF, _vector(next(k for k, banks in enumerate(turns) if b in banks) for b in range(device.banks))),
         (k.O_MODE, _vector(device.standard.modes.index(x.mode) if x.mode else -1 for x in commands)),
     ]
     header = np.zeros(k.HEADER, np.int64)
@@ -368,7 +375,7 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
     for offset, part in parts:
         header[offset] = at
         at += part.size
-    _describe(header, device, len(causes), [x.window for x, _ in windows])
+    _describe(header, device, len(causes), [x.window for x, _ in windows], levels, len(turns))
     return np.concatenate([header, *(part.ravel() for _, part in parts)])
 
 
@@ -379,33 +386,50 @@ def _vector(values: Iterable[int]) -> Ints:
     return np.array(list(values), np.int64)
 
 
-def _gaps(device: Device) -> Ints:
-    """(3, c, c): clocks from one command to another in the channel, in a bank group, in a bank."""
+def _levels(device: Device) -> list[str]:
+    """The levels below the channel that rows of the table name, the narrowest first."""
+    named = {x.level for x in device.standard.constraints if x.window == 1}
+    return [x.name for x in reversed(device.standard.levels) if x.name in named - {CHANNEL.name}]
+
+
+def _windows(device: Device) -> list[tuple[TimingConstraint, int]]:
+    """The rows with a window that ask for anything, each once for every node of its level."""
+    rows = [x for x in device.standard.constraints if x.window > 1 and device.latency(x) > 0]
+    return [(x, node) for x in rows for node in range(max(device.nodes[x.level]) + 1)]
+
+
+def _nodes(device: Device, levels: Sequence[str]) -> Ints:
+    """(levels, banks): the node of each bank, numbered on from the channel, which is node 0, through all levels."""
+    nodes, first = np.zeros((len(levels), device.banks), np.int64), 1
+    for number, level in enumerate(levels):
+        nodes[number] = first + np.array(device.nodes[level])
+        first = int(nodes[number].max()) + 1
+    return nodes
+
+
+def _lowest(device: Device, command: Command, bank: int) -> int:
+    """The lowest bank that a command addresses if it is given `bank` (of none: 0)."""
+    return min(device.addressed(command, bank), default=0)
+
+
+def _gaps(device: Device, levels: Sequence[str]) -> Ints:
+    """(1 + levels, c, c): clocks from one command to another in the channel, where time goes on, and in a node."""
     commands = device.standard.commands
-    gaps = np.full((3, len(commands), len(commands)), k.NEVER, np.int64)
+    gaps = np.full((1 + len(levels), len(commands), len(commands)), k.NEVER, np.int64)
+    gaps[0] = 0
     for constraint in device.standard.constraints:
         latency = device.latency(constraint)
-        if constraint.window > 1:
-            if constraint.level != "channel":
-                raise ValueError(f"a window needs level channel, not {constraint.level!r}")
+        if constraint.window > 1 or latency <= 0:
             continue
         for before, after in product(constraint.preceding, constraint.following):
             a, b = device.standard.index(before), device.standard.index(after)
-            level = _level(constraint.level, commands[a].scope, commands[b].scope)
-            if latency > 0 and level is not None:
-                gaps[level, a, b] = max(gaps[level, a, b], latency)
+            scopes = {commands[a].scope, commands[b].scope}
+            if constraint.level != CHANNEL.name and Scope.CHANNEL in scopes:
+                continue  # it shares no node
+            shared = constraint.level == CHANNEL.name or Scope.ALL_BANKS in scopes
+            place = 0 if shared else 1 + levels.index(constraint.level)
+            gaps[place, a, b] = max(gaps[place, a, b], latency)
     return gaps
-
-
-def _level(level: str, before: str, after: str) -> int | None:
-    """Which gap matrix a constraint goes to: 0 channel, 1 bank group, 2 bank; None: never binds."""
-    if level == "channel":
-        return 0
-    if Scope.CHANNEL in (before, after):
-        return None
-    if Scope.ALL_BANKS in (before, after):
-        return 0  # every bank is shared
-    return 1 if level == "bank_group" else 2
 
 
 def _cause_matrix(device: Device, causes: tuple[str, ...]) -> Ints:
@@ -422,27 +446,27 @@ def _cause(device: Device, previous: str | None, name: str) -> str:
 
 def _roles(device: Device) -> Ints:
     roles = device.standard.roles
+    refresh = roles.refresh(device.refresh)
     names = (
-        roles.open_bank, roles.open_all, roles.close_bank, roles.close_all, roles.refresh_all, roles.refresh_bank,
-        roles.switch_mode, roles.open_rest or roles.open_bank,
+        roles.open_bank, roles.open_all, roles.close_bank, roles.close_all, refresh,
+        device.standard.closing(refresh) if refresh else None, roles.switch_mode, roles.open_rest or roles.open_bank,
     )  # fmt: skip
     return _vector(-1 if name is None else device.standard.index(name) for name in names)
 
 
-def _describe(header: Ints, device: Device, causes: int, windows: list[int]) -> None:
+def _describe(header: Ints, device: Device, causes: int, windows: list[int], levels: Sequence[str], turns: int) -> None:
     """Fill in the numbers, and where the parts of a state and of the scratch start."""
     c, banks, groups = len(device.standard.commands), device.banks, device.bank_groups
-    mode = {"none": k.NO_REFRESH, "all_bank": k.ALL_BANK, "per_bank": k.PER_BANK}[device.refresh]
+    times = (1 + sum(max(device.nodes[level]) + 1 for level in levels)) * c
+    mode = k.NO_REFRESH if device.refresh == "none" else k.ALL_BANK if turns == 1 else k.IN_TURN
     numbers = {
         k.H_CMDS: c, k.H_GROUPS: groups, k.H_PER_GROUP: device.banks_per_group, k.H_BANKS: banks,
         k.H_COLUMNS: device.columns, k.H_MODE: mode, k.H_INTERVAL: device.refresh_interval, k.H_CAUSES: causes,
-        k.H_WINDOWS: len(windows), k.H_DEPTH: max(windows, default=0), k.H_TIMES: (1 + banks + groups) * c,
-        k.H_LOGS_REQUEST: device.standard.logs_request,
+        k.H_WINDOWS: len(windows), k.H_DEPTH: max(windows, default=0), k.H_TIMES: times,
+        k.H_LOGS_REQUEST: device.standard.logs_request, k.H_LEVELS: len(levels), k.H_TURNS: turns,
         k.O_ROW: k.REGISTERS,
         k.O_TIMES: k.REGISTERS + banks,
-        k.O_BANK: k.REGISTERS + banks + c,
-        k.O_GROUP: k.REGISTERS + banks + (1 + banks) * c,
-        k.O_RECENT: k.REGISTERS + banks + (1 + banks + groups) * c,
+        k.O_RECENT: k.REGISTERS + banks + times,
         k.O_CHARGED: k.W_COUNTS + c + 1,
         k.O_PENDING: k.W_COUNTS + c + 1 + causes,
     }  # fmt: skip

@@ -5,7 +5,7 @@ changes in no other.  Everything it knows about a device comes in one int64 vect
 builds it from the constraint rows), so that a change of timing never needs a recompile.
 
 A constraint whose preceding or following command addresses all banks always binds, so
-it is a channel-level gap; only single-bank pairs need state per bank and bank group.
+it is a channel-level gap; other pairs need state per node of the levels that their rows name.
 State is next-allowed times: issuing `prev` at t raises next[cmd] to t + gap[prev, cmd].
 
 Shortcuts, all exact and all off in `stepped` mode:
@@ -35,27 +35,27 @@ FAR_AWAY = np.int64(1 << 60)
 HASH = np.int64((1 << 40) - 1)  # bits of a hash: no product overflows
 
 # scopes
-CHANNEL, BANK, ALL = 0, 1, 2
+CHANNEL, BANK, ALL, NODE = 0, 1, 2, 3
 # roles
-OPEN_BANK, OPEN_ALL, CLOSE_BANK, CLOSE_ALL, REFRESH_ALL, REFRESH_BANK, SWITCH_MODE, OPEN_REST = range(8)
+OPEN_BANK, OPEN_ALL, CLOSE_BANK, CLOSE_ALL, REFRESH, CLOSE_FOR_REFRESH, SWITCH_MODE, OPEN_REST = range(8)
 # requests (program.py)
 RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
 # refresh modes
-NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
+NO_REFRESH, ALL_BANK, IN_TURN = 0, 1, 2
 # The device table `d`: numbers, then where each table of it starts, then the tables.
 # Shapes in commands (c), windows (x): gaps (c, c), cause (c + 1, c) by previous command
 # (0: none), flags (c), windows (x) and (x, c).
 (
     H_CMDS, H_GROUPS, H_PER_GROUP, H_BANKS, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH, H_TIMES,
-    H_LOGS_REQUEST,
-) = range(12)  # fmt: skip
+    H_LOGS_REQUEST, H_LEVELS, H_TURNS,
+) = range(14)  # fmt: skip
 (
-    O_CHANNEL, O_GROUP_GAP, O_BANK_GAP, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
-    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER, O_REACH, O_MODE,
-) = range(16, 33)  # fmt: skip
+    O_CHANNEL, O_LEVEL_GAP, O_NODE, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
+    O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER, O_REACH, O_MODE, O_HOME, O_TURN, O_TURN_OF, O_WITHIN, O_WIDE,
+) = range(16, 38)  # fmt: skip
 # where the parts of a channel's state `s` and of the scratch `w` start
-(O_ROW, O_TIMES, O_BANK, O_GROUP, O_RECENT, O_CHARGED, O_PENDING) = range(33, 40)
-HEADER = 40
+(O_ROW, O_TIMES, O_RECENT, O_CHARGED, O_PENDING) = range(38, 43)
+HEADER = 43
 # A channel's state `s`: registers (R_LEVEL: the row that all banks are known to have open,
 # or -1; R_FAR: no clock of a single bank or bank group binds from here on; R_TRAIL: the
 # outcome whose replay or first execution led here, 0 if something else did; R_ORIGIN and
@@ -131,15 +131,57 @@ UNITS, READ_PORT, WRITE_PORT, ASIC_PARTS = range(4)
 
 
 @jit
+def _addresses(d, cmd, bank, other):
+    """Whether a command of a node addresses another bank than the one that it is given."""
+    home = d[O_HOME] + cmd * d[H_BANKS]
+    return d[home + other] == d[home + bank]
+
+
+@jit
+def _named(d, cmd, bank):
+    """The bank that the log shows for a command that addresses `bank`: the lowest of them, or none for all."""
+    return NONE if d[d[O_SCOPE] + cmd] == ALL else d[d[O_HOME] + cmd * d[H_BANKS] + bank]
+
+
+@jit
+def _node(d, level, bank):
+    """Where the clocks of a bank's node start among those of the channel."""
+    return d[d[O_NODE] + level * d[H_BANKS] + bank] * d[H_CMDS]
+
+
+@jit
 def _earliest(d, s, cmd, bank):
     """The first clock at which `cmd` may issue."""
     t = s[d[O_TIMES] + cmd]
-    if d[d[O_SCOPE] + cmd] == BANK:
-        t = max(t, s[d[O_BANK] + bank * d[H_CMDS] + cmd], s[d[O_GROUP] + (bank // d[H_PER_GROUP]) * d[H_CMDS] + cmd])
+    scope = d[d[O_SCOPE] + cmd]
+    if scope == BANK:
+        for level in range(d[H_LEVELS]):
+            t = max(t, s[d[O_TIMES] + _node(d, level, bank) + cmd])
+    elif scope == NODE:
+        for other in range(d[H_BANKS]):
+            if _addresses(d, cmd, bank, other):
+                for level in range(d[H_LEVELS]):
+                    t = max(t, s[d[O_TIMES] + _node(d, level, other) + cmd])
     for x in range(d[H_WINDOWS]):
-        if d[d[O_AFTER] + x * d[H_CMDS] + cmd]:
+        if d[d[O_AFTER] + x * d[H_CMDS] + cmd] and _counts(d, x, cmd, bank):
             t = max(t, s[d[O_RECENT] + x * d[H_DEPTH] + 0] + d[d[O_LATENCY] + x])
     return t
+
+
+@jit
+def _counts(d, x, cmd, bank):
+    """Whether a command takes part in the node of a window."""
+    scope = d[d[O_SCOPE] + cmd]
+    if d[d[O_WIDE] + x] or scope == ALL:
+        return True
+    within = d[O_WITHIN] + x * d[H_BANKS]
+    if scope == BANK:
+        return d[within + bank] != 0
+    if scope == NODE:
+        for other in range(d[H_BANKS]):
+            if d[within + other] and _addresses(d, cmd, bank, other):
+                return True
+    return False
 
 
 @jit
@@ -199,17 +241,38 @@ def _block(d, s, cmd, bank, t):
     """Raise the next-allowed clocks that `cmd` at clock t holds back."""
     width = d[H_CMDS]
     _raise(d, s, d[O_TIMES], d[O_CHANNEL] + cmd * width, t)
-    if d[d[O_SCOPE] + cmd] == BANK:
-        group = bank // d[H_PER_GROUP]
-        _raise(d, s, d[O_BANK] + bank * width, d[O_BANK_GAP] + cmd * width, t)
-        _raise(d, s, d[O_GROUP] + group * width, d[O_GROUP_GAP] + cmd * width, t)
-        s[R_FAR] = max(s[R_FAR], t + d[d[O_REACH] + cmd])
+    scope = d[d[O_SCOPE] + cmd]
+    if scope == BANK:
+        _block_bank(d, s, cmd, bank, t)
+    elif scope == NODE:
+        for other in range(d[H_BANKS]):
+            if _addresses(d, cmd, bank, other):
+                _block_bank(d, s, cmd, other, t)
     for x in range(d[H_WINDOWS]):
-        if d[d[O_BEFORE] + x * width + cmd]:
+        if d[d[O_BEFORE] + x * width + cmd] and _counts(d, x, cmd, bank):
             depth, at = d[d[O_DEPTH] + x], d[O_RECENT] + x * d[H_DEPTH]
             for k in range(depth - 1):
                 s[at + k] = s[at + k + 1]
             s[at + depth - 1] = t
+
+
+@jit
+def _block_bank(d, s, cmd, bank, t):
+    """The same of the nodes that one bank is in."""
+    width = d[H_CMDS]
+    for level in range(d[H_LEVELS]):
+        _raise(d, s, d[O_TIMES] + _node(d, level, bank), d[O_LEVEL_GAP] + (level * width + cmd) * width, t)
+    s[R_FAR] = max(s[R_FAR], t + d[d[O_REACH] + cmd])
+
+
+@jit
+def _turn_bank(d, s, cmd, bank, row):
+    if d[d[O_OPENS] + cmd]:
+        s[R_OPEN] += s[d[O_ROW] + bank] < 0
+        s[d[O_ROW] + bank] = row
+    elif s[d[O_ROW] + bank] >= 0:
+        s[d[O_ROW] + bank] = -1
+        s[R_OPEN] -= 1
 
 
 @jit
@@ -221,12 +284,12 @@ def _turn_banks(d, s, w, log, cmd, bank, row, t):
         for b in range(d[H_BANKS]):
             s[d[O_ROW] + b] = row if d[d[O_OPENS] + cmd] else NONE
         s[R_OPEN] = d[H_BANKS] if d[d[O_OPENS] + cmd] else 0
-    elif d[d[O_OPENS] + cmd]:
-        s[d[O_ROW] + bank] = row
-        s[R_OPEN] += 1
-    elif s[d[O_ROW] + bank] >= 0:
-        s[d[O_ROW] + bank] = -1
-        s[R_OPEN] -= 1
+    elif d[d[O_SCOPE] + cmd] == NODE:
+        for b in range(d[H_BANKS]):
+            if _addresses(d, cmd, bank, b):
+                _turn_bank(d, s, cmd, b, row)
+    else:
+        _turn_bank(d, s, cmd, bank, row)
     if was == 0 and s[R_OPEN] > 0:
         s[R_SINCE] = t
     elif was > 0 and s[R_OPEN] == 0:
@@ -251,15 +314,23 @@ def _issue(d, s, w, log, cmd, bank, row, column, t):
 
 
 @jit
+def _first_open(d, s, cmd, bank):
+    """The lowest open bank of those that `cmd` addresses if it is given `bank`, or -1."""
+    if s[R_OPEN] > 0:
+        for other in range(d[H_BANKS]):
+            if s[d[O_ROW] + other] >= 0 and _addresses(d, cmd, bank, other):
+                return other
+    return NONE
+
+
+@jit
 def _refresh_step(d, s):
     """The next command of the refresh that is due, its bank, and when it may issue: what is open closes first."""
-    bank, cmd = NONE, d[d[O_ROLE] + REFRESH_ALL]
-    if d[H_MODE] == PER_BANK:
-        bank, cmd = s[R_TURN], d[d[O_ROLE] + REFRESH_BANK]
-        if s[d[O_ROW] + bank] >= 0:
-            cmd = d[d[O_ROLE] + CLOSE_BANK]
-    elif s[R_OPEN] > 0:
-        cmd = d[d[O_ROLE] + CLOSE_ALL]
+    cmd, bank = d[d[O_ROLE] + REFRESH], d[d[O_TURN] + s[R_TURN]]
+    to_close = _first_open(d, s, cmd, bank)
+    if to_close >= 0:
+        cmd, bank = d[d[O_ROLE] + CLOSE_FOR_REFRESH], to_close
+    bank = _named(d, cmd, bank)
     return cmd, bank, max(s[R_DUE], _earliest(d, s, cmd, bank))
 
 
@@ -271,8 +342,7 @@ def _step_refresh(d, s, w, log, cmd, bank, t):
         return False
     w[W_REFRESHES] += 1
     s[R_DUE] += d[H_INTERVAL]
-    if d[H_MODE] == PER_BANK:
-        s[R_TURN] = (bank + 1) % d[H_BANKS]
+    s[R_TURN] = (s[R_TURN] + 1) % d[H_TURNS]
     return True
 
 
@@ -286,9 +356,14 @@ def _refresh(d, s, w, log):
 
 
 @jit
-def _prepare(d, s, bank, row):
-    """The next command that opening `row` needs, as (command, bank); (-1, -1) if it is open."""
+def _prepare(d, s, cmd, bank, row):
+    """The next command that opening `row` for `cmd` needs, as (command, bank); (-1, -1) if it is open."""
     if bank >= 0:
+        if cmd >= 0 and d[d[O_SCOPE] + cmd] == NODE:
+            for other in range(d[H_BANKS]):
+                if _addresses(d, cmd, bank, other) and s[d[O_ROW] + other] != row:
+                    bank = other
+                    break
         if s[d[O_ROW] + bank] == row:
             return NONE, NONE
         if s[d[O_ROW] + bank] >= 0:
@@ -334,7 +409,7 @@ def _request(d, s, w, log, cmd, bank, row, column, not_before):
     while True:
         first, target = NONE, bank
         if needs:
-            first, target = _prepare(d, s, bank, row)
+            first, target = _prepare(d, s, cmd, bank, row)
         if first < 0 and cmd < 0:
             return
         if first >= 0:
@@ -360,11 +435,16 @@ def _close(d, s, w, log, bank):
     floor = w[W_FLOOR]
     cmd = d[d[O_ROLE] + CLOSE_BANK] if bank >= 0 else d[d[O_ROLE] + CLOSE_ALL]
     while s[R_OPEN] > 0 and (bank < 0 or s[d[O_ROW] + bank] >= 0):
-        t = max(floor, _earliest(d, s, cmd, bank))
+        target = bank
+        if bank < 0 and d[d[O_SCOPE] + cmd] == NODE:
+            for other in range(d[H_BANKS]):
+                if target < 0 and s[d[O_ROW] + other] >= 0:
+                    target = _named(d, cmd, other)
+        t = max(floor, _earliest(d, s, cmd, target))
         if _due(d, s, t):
             _refresh(d, s, w, log)
         else:
-            _issue(d, s, w, log, cmd, bank, NONE, NONE, t)
+            _issue(d, s, w, log, cmd, target, NONE, NONE, t)
 
 
 @jit
@@ -401,8 +481,9 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d[H_COLUMNS]
     stepped = w[W_STEPPED]
     spacing = max(1, gap, d[d[O_CHANNEL] + cmd * d[H_CMDS] + cmd])
-    if d[d[O_SCOPE] + cmd] == BANK:
-        spacing = max(spacing, d[d[O_BANK_GAP] + cmd * d[H_CMDS] + cmd], d[d[O_GROUP_GAP] + cmd * d[H_CMDS] + cmd])
+    if bank >= 0:
+        for level in range(d[H_LEVELS]):
+            spacing = max(spacing, d[d[O_LEVEL_GAP] + (level * d[H_CMDS] + cmd) * d[H_CMDS] + cmd])
     i = ZERO
     not_before = NEVER
     while i < n:
@@ -540,7 +621,7 @@ def _advance(d, s, w, memory, rows, periods):
     if s[R_LEVEL] >= 0:
         s[R_LEVEL] += periods * rows
     for k in range(_times_bound(d, s, clk)):
-        if s[d[O_TIMES] + k] > clk:
+        if s[d[O_TIMES] + k] >= clk:  # at the clock itself another bus may carry a command
             s[d[O_TIMES] + k] += ahead
     for x in range(d[H_WINDOWS]):
         for k in range(d[d[O_DEPTH] + x]):
@@ -1681,7 +1762,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
     Row hits keep their row open; in a bank without one, the oldest request says which row
     comes next.  Of those that can move at the same clock a hit goes first, then the oldest.
     Once `patience` younger requests went before the oldest, its bank is its own and no data
-    but its own moves.  The bank `refreshing` takes none; the place is -1 if nothing is left.
+    but its own moves.  The banks of the turn `refreshing` take none; the place is -1 if nothing is left.
     """
     for bank in range(d[H_BANKS]):
         marks[bank] = 0
@@ -1690,7 +1771,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
         if s[d[O_ROW] + bank] == requests[queue[k, Q_NUMBER], Q_ROW]:
             marks[bank] = 1
     own = requests[queue[0, Q_NUMBER], Q_BANK]
-    urgent = queue[0, Q_OVERTAKEN] >= patience and own != refreshing
+    urgent = queue[0, Q_OVERTAKEN] >= patience and d[d[O_TURN_OF] + own] != refreshing
     best: Any = NONE
     chosen, best_hit, best_t = NONE, False, FAR_AWAY
     for k in range(waiting):
@@ -1698,7 +1779,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
         bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
         hit = s[d[O_ROW] + bank] == row
         first = urgent and k == 0
-        if bank == refreshing or (not hit and marks[bank] and not first):
+        if d[d[O_TURN_OF] + bank] == refreshing or (not hit and marks[bank] and not first):
             continue
         marks[bank] = 1
         if urgent and not first and (hit or bank == own):
@@ -1751,8 +1832,8 @@ def _serve_channel(d, s, requests, start, channel, options, patience, totals, do
         if waiting > 0 and _due(d, s, t):
             step, turn, ready = _refresh_step(d, s)
             t = FAR_AWAY
-            if d[H_MODE] == PER_BANK:
-                best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, turn, patience)
+            if d[H_MODE] == IN_TURN:
+                best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, s[R_TURN], patience)
             refreshes = ready <= t
             t = min(t, ready)
         if coming < n and waiting < len(queue) and requests[coming, Q_ARRIVAL] <= t:

@@ -173,6 +173,13 @@ class Standard:
                 return level
         raise KeyError(f"{self.name} has no level {name!r}; it has {', '.join(level.name for level in self.levels)}")
 
+    def closing(self, refresh: str) -> str | None:
+        """What closes the banks that a refresh addresses: all at once if a command has its scope, else each."""
+        for name in (self.roles.close_all, self.roles.close_same):
+            if name is not None and self.command(name).scope == self.command(refresh).scope:
+                return name
+        return self.roles.close_bank
+
     def command(self, name: str) -> Command:
         """The command called `name`; KeyError names the device's commands if unknown."""
         return self.commands[self.index(name)]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import zip_longest
 from math import ceil, log2
 
 from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
@@ -83,12 +84,17 @@ class Device:
 
     @cached_property
     def turns(self) -> tuple[tuple[int, ...], ...]:
-        """The banks of each refresh, in turn, until every bank has had one; none without refreshes."""
+        """The banks of each refresh, in turn, until every bank has had one; none without refreshes.
+
+        The lowest banks first; where parts of a channel have data pins of their own, one part after the other.
+        """
         name = self.standard.roles.refresh(self.refresh)
         if name is None:
             return ()
-        command = self.standard.command(name)
-        return tuple(dict.fromkeys(tuple(self.addressed(command, bank)) for bank in range(self.banks)))
+        command, part = self.standard.command(name), self.nodes[self.standard.pins]
+        found = list(dict.fromkeys(tuple(self.addressed(command, bank)) for bank in range(self.banks)))
+        of_part = [[banks for banks in found if part[banks[0]] == number] for number in range(max(part) + 1)]
+        return tuple(banks for turn in zip_longest(*of_part) for banks in turn if banks)
 
     @property
     def refresh_interval(self) -> int:

@@ -16,6 +16,7 @@ from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.examples import examples
+from tests.levels import levelled_devices
 from tests.logs import log_of, run_twin, with_row, without_row
 from tests.situations import STANDARDS, Situation, address, enact, situations, stretched
 from tests.strategies import devices, workloads
@@ -26,7 +27,7 @@ INDEX = STANDARD.index
 @settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_what_the_twin_issues_breaks_no_rule(data: st.DataObject) -> None:
-    device = data.draw(devices(channels=2))
+    device = data.draw(devices(channels=2) | levelled_devices(channels=2))
     channels = []
     for _ in range(device.channels):
         controller = run_twin(device, data.draw(workloads(device, max_programs=3)))
@@ -38,7 +39,7 @@ def test_what_the_twin_issues_breaks_no_rule(data: st.DataObject) -> None:
 @settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_any_tight_command_one_clock_earlier_is_found(data: st.DataObject) -> None:
-    device = data.draw(devices())
+    device = data.draw(devices() | levelled_devices())
     commands = run_twin(device, data.draw(workloads(device, max_programs=2))).commands
     tight = tight_commands(device, commands)
     assume(tight)
