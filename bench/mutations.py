@@ -22,7 +22,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pimsim.dram import aim, gddr6, gddr6_pim, hbm3, lpddr5x  # noqa: E402
+from pimsim.devices.aim import table as aim  # noqa: E402
+from pimsim.devices.gddr6 import table as gddr6  # noqa: E402
+from pimsim.devices.hbm3 import table as hbm3  # noqa: E402
+from pimsim.devices.lpddr5x import table as lpddr5x  # noqa: E402
+from pimsim.devices.pim_gpt import table as gddr6_pim  # noqa: E402
 from pimsim.dram.spec import Standard  # noqa: E402
 
 TABLES = {

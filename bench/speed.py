@@ -22,11 +22,12 @@ from typing import Any
 import simpy
 
 import pimsim
-from pimsim.aim.replay import Machine
+from pimsim.devices.aim.replay import Machine
+from pimsim.devices.plan import compile_plan
+from pimsim.devices.registry import device_of
 from pimsim.dram.controller import Controller
 from pimsim.dram.engine import Engine
-from pimsim.dram.timing import device_of
-from pimsim.mapping.plan import Plan, compile_plan
+from pimsim.mapping.plan import Plan
 from pimsim.sim.system import System
 
 CONFIGS = Path(__file__).parent.parent / "configs"

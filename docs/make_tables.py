@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pimsim.api import language_model, load
 from pimsim.config.resolved import resolved_dict
-from pimsim.dram.gddr6_pim import CAUSES, CONSTRAINTS
-from pimsim.dram.timing import resolve
+from pimsim.devices.pim_gpt.table import CAUSES, CONSTRAINTS
+from pimsim.devices.registry import resolve
 from pimsim.energy.formulas import FORMULAS
 from pimsim.energy.model import action_costs
 from pimsim.energy.table import TABLES, load_table

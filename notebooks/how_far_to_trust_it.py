@@ -36,9 +36,9 @@ CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 import csv
 import tempfile
 
+from pimsim.devices.registry import device_of
 from pimsim.dram.checker import check
 from pimsim.dram.log import read_log
-from pimsim.dram.timing import device_of
 
 SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()}
 config = pimsim.load_config(CONFIG, SMALL)
@@ -70,7 +70,7 @@ print(f"fast and stepped: the same {fast.summary['system']['cycles']:,} clocks, 
 # to the cycle. Their cycles are in `tests/golden/aim`.
 
 # %%
-from pimsim.aim.replay import Machine
+from pimsim.devices.aim.replay import Machine
 
 machine = Machine(device_of(pimsim.load_config(ROOT / "configs" / "aim-reference.yaml")))
 golden = list(csv.DictReader((ROOT / "tests" / "golden" / "aim" / "gemv.csv").open()))

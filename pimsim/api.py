@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pimsim
 from pimsim.baselines import BaselineDevice, devices, evaluate
 from pimsim.config import loader
-from pimsim.config.loader import Loaded, Origin, Overrides
+from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
-from pimsim.energy.model import action_costs
+from pimsim.devices.plan import compile_plan
+from pimsim.devices.registry import resolve
+from pimsim.energy.model import Prices
 from pimsim.energy.power import spending
 from pimsim.energy.reference import reference_warnings
 from pimsim.errors import InputError, Problem
-from pimsim.mapping.plan import compile_plan
+from pimsim.mapping.plan import Plan
 from pimsim.mapping.routing import routing_of
 from pimsim.plots import Plots
 from pimsim.results.result import Result
-from pimsim.workload.models import MODELS
+from pimsim.workload.models import MODELS, Workload
 from pimsim.workload.positions import check_positions, position_warnings
 from pimsim.workload.scheduled import scheduled, trace_warnings
-from pimsim.workload.source import requested_workload
+from pimsim.workload.source import requested_trace, requested_workload
+from pimsim.workload.trace.reader import load_trace
+from pimsim.workload.trace.records import Trace
 
 if TYPE_CHECKING:
     from pimsim.dram.log_size import Forecast
@@ -53,9 +58,23 @@ def known_names() -> dict[str, Collection[str]]:
     return {"workload.model": tuple(MODELS), "baselines": _Baselines()}
 
 
+@dataclass(frozen=True)
+class Loaded(loader.Loaded):
+    """A valid configuration, with where each value came from, and the trace that it names."""
+
+    trace: Trace | None
+
+
 def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Loaded:
     """The configuration in a file, with where each value came from; InputError has every problem in it."""
-    return loader.load(path, overrides, known_names(), scheduled)
+    traces: list[Trace] = []
+
+    def said(trace_file: str, given: Mapping[str, Any]) -> tuple[Mapping[str, int | None], int]:
+        traces.append(load_trace(trace_file))
+        return scheduled(traces[-1], given)
+
+    loaded = loader.load(path, overrides, known_names(), said)
+    return Loaded(**vars(loaded), trace=traces[-1] if traces else None)
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
@@ -67,15 +86,18 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     return load(path, overrides).config
 
 
-# Each says what it finds odd before a simulation; `results.warnings` has those that need its figures.
-_WARNERS: tuple[Callable[[Config], Iterable[Problem]], ...] = (trace_warnings, position_warnings, reference_warnings)
-
-
 def warnings(config: AnyConfig) -> tuple[Problem, ...]:
     """What is odd about a configuration that loads, but no error: all that is known before it is simulated."""
     if not isinstance(config, Config):
         return ()
-    return tuple(problem for warner in _WARNERS for problem in warner(config))
+    trace = requested_trace(config)
+    return _odd(config, trace, requested_workload(config, trace))
+
+
+def _odd(config: Config, trace: Trace | None, workload: Workload) -> tuple[Problem, ...]:
+    """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
+    of_trace = trace_warnings(config, trace) if trace else ()
+    return (*of_trace, *position_warnings(config, workload), *reference_warnings(config))
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -86,29 +108,72 @@ def language_model(config: AnyConfig) -> Config:
     raise InputError(what, key="dram.standard")
 
 
-def preflight(config: AnyConfig) -> None:
+def preflight(given: AnyConfig | Loaded) -> None:
     """Everything that a simulation would refuse, before anything is simulated: InputError has all of it."""
-    check_rules(config, known_names())
+    config = given.config if isinstance(given, Loaded) else given
     if isinstance(config, Config):
-        _preflight_run(config)
+        prepare(given)
+    elif config is given:
+        check_rules(config, known_names())
 
 
-def _preflight_run(config: Config) -> None:
+@dataclass(frozen=True)
+class Prepared:
+    """A run that nothing refuses, with all that is known of it before it is simulated; each part is made once.
+
+    prices     what its actions cost
+    baselines  by name, as `pimsim.baselines` evaluates them
+    odd        what is odd about the input, but no error
+    """
+
+    plan: Plan
+    prices: Prices
+    baselines: Mapping[str, Mapping[str, Any]]
+    odd: tuple[Problem, ...]
+
+
+def prepare(given: AnyConfig | Loaded, tell: Callable[[tuple[Problem, ...]], object] | None = None) -> Prepared:
+    """Make what a simulation needs; InputError has everything that it would refuse.
+
+    given  a configuration, or what `load` gave, whose rules it has checked and whose trace it has read
+    tell   called with what is odd about the input, also where it is refused
+    """
+    config = language_model(given.config if isinstance(given, Loaded) else given)
+    if not isinstance(given, Loaded):
+        check_rules(config, known_names())
     problems: list[Problem] = []
-    checks: tuple[Callable[[Config], object], ...] = (action_costs, compile_plan, check_positions, _evaluate_baselines)
-    for check in checks:
-        try:
-            check(config)
-        except InputError as error:
-            problems += error.problems
+    device = resolve(config.dram, config.pim)
+    with _collected(problems):
+        prices = Prices.of(config, device)
+    with _collected(problems):
+        trace = given.trace if isinstance(given, Loaded) else requested_trace(config)
+        workload = requested_workload(config, trace)
+        odd = _odd(config, trace, workload)
+        if tell:
+            tell(odd)
+        with _collected(problems):
+            plan = compile_plan(config, workload, device)
+        with _collected(problems):
+            check_positions(config, workload)
+        with _collected(problems):
+            baselines = _evaluate_baselines(config, workload)
     if problems:
         raise InputError(problems)
+    return Prepared(plan, prices, baselines, odd)
 
 
-def _evaluate_baselines(config: Config) -> dict[str, dict[str, Any]]:
-    asked, workload = config.workload, requested_workload(config)
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """Go on after an InputError, and keep its problems."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems
+
+
+def _evaluate_baselines(config: Config, workload: Workload) -> dict[str, dict[str, Any]]:
+    asked, routing = config.workload, routing_of(config, workload)
     prompt, tokens, contexts = asked.prompt_tokens, asked.query_tokens, asked.decode_contexts
-    routing = routing_of(config, workload)
     return {
         device.name: evaluate(device, workload, contexts, asked.batch, prompt, tokens, routing, asked.context)
         for device in _machines(config)
@@ -136,7 +201,7 @@ def _machines(config: Config) -> list[BaselineDevice]:
 
 @contextmanager
 def _observers(
-    config: Config, path: str | os.PathLike[str] | None, window_ns: tuple[float, float] | None
+    prepared: Prepared, path: str | os.PathLike[str] | None, window_ns: tuple[float, float] | None
 ) -> Iterator[list[Observer]]:
     """Who watches a run: its timeline, if it has one."""
     if path is None:
@@ -144,7 +209,7 @@ def _observers(
         return
     from pimsim.timeline.files import timeline
 
-    with timeline(Path(path), config, window_ns) as watcher:
+    with timeline(Path(path), prepared.plan, prepared.prices, window_ns) as watcher:
         yield [watcher]
 
 
@@ -155,7 +220,7 @@ def _report(result: Result) -> str:
 
 
 def run(
-    config: AnyConfig,
+    config: AnyConfig | Prepared,
     provenance: Mapping[str, Origin] | None = None,
     *,
     log: str | os.PathLike[str] | None = None,
@@ -164,7 +229,7 @@ def run(
     progress: Progress | None = None,
     announce: Callable[[Forecast], object] | None = None,
 ) -> Result:
-    """Simulate a configuration and price what happened.
+    """Simulate a configuration, or what was prepared of it, and price what happened.
 
     provenance  where each value came from, for `config.resolved.yaml`
     log         write every DRAM command to this file (.csv, .csv.gz or .parquet)
@@ -174,15 +239,25 @@ def run(
     announce    called with how large the log will be, before it is written
     InputError if the configuration cannot be simulated, before anything is.
     """
-    config = language_model(config)
-    preflight(config)
+    prepared = config if isinstance(config, Prepared) else prepare(config)
     from pimsim.sim.run import simulate  # numba: not for those who only load or check
 
+    plan, prices = prepared.plan, prepared.prices
     started = time.perf_counter()
-    with _observers(config, timeline, window_ns) as observers:
+    with _observers(prepared, timeline, window_ns) as observers:
         path = None if log is None else Path(log)
-        tally = simulate(config, progress, path, window_ns, observers, announce, spending(config)).validate()
-    wall_s = time.perf_counter() - started
-    baselines = _evaluate_baselines(config)
-    workload, odd = requested_workload(config), warnings(config)
-    return Result(config, tally, workload, pimsim.__version__, wall_s, baselines, provenance, Plots, _report, odd)
+        tally = simulate(plan, progress, path, window_ns, observers, announce, spending(prices)).validate()
+    return Result(
+        plan.config,
+        tally,
+        plan.workload,
+        pimsim.__version__,
+        time.perf_counter() - started,
+        prepared.baselines,
+        provenance,
+        Plots,
+        _report,
+        prepared.odd,
+        plan,
+        prices,
+    )

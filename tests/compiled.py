@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the clone's own, whatever is installed
 
 import pimsim  # noqa: E402
-from pimsim.dram.timing import device_of  # noqa: E402
+from pimsim.devices.registry import device_of  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
 
 TINY = {

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from pimsim.dram import hbm3, lpddr5x
-from pimsim.dram.gddr6 import CAUSES
+from pimsim.devices.gddr6.table import CAUSES
+from pimsim.devices.hbm3 import table as hbm3
+from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.dram.spec import (
     BANK,
     BANK_GROUP,
@@ -45,8 +46,8 @@ DDR5 = Standard(
         Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
         Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL"),
         Command("RDP", PAIR.name, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
-        Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
-        Command("REFSB", ADDRESS.name, Needs.CLOSED),
+        Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC"),
+        Command("REFSB", ADDRESS.name, Needs.CLOSED, lasts="nRFCsb"),
     ),
     constraints=(
         _C("channel", _ALL, _ALL, "1", source="one command per clock"),

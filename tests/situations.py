@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pimsim.dram import aim, gddr6, hbm3, lpddr5x
+from pimsim.devices.aim import table as aim
+from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.hbm3 import table as hbm3
+from pimsim.devices.lpddr5x import table as lpddr5x
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.gaps import scope_banks
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.levels import DDR5
@@ -38,7 +41,7 @@ class Situation:
     standard: Standard = STANDARD
 
     def __str__(self) -> str:
-        where = next(scope for scope, bank in banks_of(self.standard).items() if bank == self.bank)
+        where = next(scope for scope, bank in scoped_banks(self.standard).items() if bank == self.bank)
         return f"{self.standard.name}-{self.constraint.latency}-{self.preceding}-{self.following}-{where}".replace(
             " ", ""
         )
@@ -50,14 +53,14 @@ def situations(shared: bool = True, standard: Standard = STANDARD) -> list[Situa
     for constraint in standard.constraints:
         for preceding in constraint.preceding:
             for following in constraint.following:
-                for bank in banks_of(standard).values():
+                for bank in scoped_banks(standard).values():
                     situation = Situation(constraint, preceding, following, bank, standard)
                     if _binds(situation) == shared and _possible(situation):
                         found.append(situation)
     return found
 
 
-def banks_of(standard: Standard) -> dict[str, int]:
+def scoped_banks(standard: Standard) -> dict[str, int]:
     """The held-back command's bank in each scope; the other's is 0."""
     return scope_banks(replace(device_of(cycles_of(1)), standard=standard))
 
@@ -73,8 +76,8 @@ def _banks(situation: Situation) -> tuple[set[int], set[int]]:
     """The banks that the two commands address."""
     device, command = replace(device_of({}), standard=situation.standard), situation.standard.command
     return (
-        set(device.addressed(command(situation.preceding), 0)),
-        set(device.addressed(command(situation.following), situation.bank)),
+        set(device.banks_of(command(situation.preceding), 0)),
+        set(device.banks_of(command(situation.following), situation.bank)),
     )
 
 
@@ -151,7 +154,7 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     stage = _Stage(device)
     first, then = device.standard.command(situation.preceding), device.standard.command(situation.following)
     if then.needs is Needs.OPEN:
-        stage.open_banks(set(device.addressed(then, situation.bank)) - stage.closed_for(first))
+        stage.open_banks(set(device.banks_of(then, situation.bank)) - stage.closed_for(first))
     if first.name == situation.standard.roles.switch_mode:
         stage.prepare(then, situation.bank)
         stage.leave_mode(then.mode)
@@ -159,10 +162,10 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
         stage.enter_mode(then.mode)
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
-        stage.open_banks(set(device.addressed(first, 0)))
+        stage.open_banks(set(device.banks_of(first, 0)))
     window = window_banks(device, situation.constraint)
     if first.needs is Needs.OPEN:
-        stage.open_banks({b for bank in window for b in device.addressed(first, bank)})
+        stage.open_banks({b for bank in window for b in device.banks_of(first, bank)})
     stage.clk += SETTLED
     counts_from = stage.issue(first, 0)
     for bank in window[1:]:
@@ -217,7 +220,7 @@ class _Stage:
         return clk
 
     def closed_for(self, command: Command) -> set[int]:
-        return set(self.channel.device.addressed(command, 0)) if command.needs is Needs.CLOSED else set()
+        return set(self.channel.device.banks_of(command, 0)) if command.needs is Needs.CLOSED else set()
 
     def open_banks(self, banks: set[int]) -> None:
         for bank in sorted(banks):
@@ -226,7 +229,7 @@ class _Stage:
 
     def prepare(self, command: Command, bank: int) -> None:
         """Open or close the banks that `command` addresses, as it needs them."""
-        banks = set(self.channel.device.addressed(command, address(command, bank)[0]))
+        banks = set(self.channel.device.banks_of(command, address(command, bank)[0]))
         if command.needs is Needs.OPEN:
             self.open_banks(banks)
         elif command.needs is Needs.CLOSED:

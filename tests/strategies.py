@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import Program, Request
 from pimsim.dram.spec import Needs, TimingConstraint
 from pimsim.dram.timing import Device

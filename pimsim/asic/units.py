@@ -17,6 +17,7 @@ Functions (source: paper names the methods, the counts follow from them):
   layernorm  mean; deviations, squares and their sum; 1/sqrt; scale, gain and bias
   softmax    maximum; exp(x - max) and its sum; reciprocal; scale.  The 1/sqrt(head_dim)
              of attention is folded into the query weights
+  exponentials  a softmax without its scale, which the banks carry out
 
 Of models that the paper does not run (derived: the same methods):
   rmsnorm    squares and their sum; 1/sqrt of the mean; scale and gain
@@ -220,6 +221,10 @@ def _softmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     ]
 
 
+def _exponentials(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    return _softmax(c, n, vectors)[:-1]
+
+
 def _gelu(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     terms = c.taylor_terms
     return [_sweep(n * vectors, terms, terms + 2, 2 * terms + 2)]
@@ -289,6 +294,7 @@ KINDS = {
     "layernorm": _layernorm,
     "rmsnorm": _rmsnorm,
     "softmax": _softmax,
+    "exponentials": _exponentials,
     "gelu": _gelu,
     "silu": _silu,
     "relu": _compare,

@@ -22,9 +22,9 @@ def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     cannot know.  Exit status 1 if a command breaks a rule.
     """
     from pimsim import api
+    from pimsim.devices.registry import device_of
     from pimsim.dram import checker
     from pimsim.dram.log import read_log
-    from pimsim.dram.timing import device_of
     from pimsim.kinds import LOG, expecting
 
     loaded = api.load(config, overrides)

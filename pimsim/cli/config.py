@@ -37,7 +37,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
 
     loaded = api.load(config, overrides)
     with located_in(loaded):
-        api.preflight(loaded.config)
+        api.preflight(loaded)
     say(f"{config}: valid")
 
 
@@ -69,9 +69,9 @@ def gaps(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     import json
 
     from pimsim import api
+    from pimsim.devices.registry import device_of
     from pimsim.dram.gaps import gaps as gaps_of
     from pimsim.dram.gaps import scopes
-    from pimsim.dram.timing import device_of
 
     device = device_of(api.load(config, overrides).config)
     found = gaps_of(device)

@@ -47,6 +47,20 @@ def terminable() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM, as a batch system sends it, is Ctrl-C for those who stop at that in good order; within `terminable`."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def die_of(number: int) -> None:
     """End as the signal would have ended this process, so that a shell, or whoever waits, sees it."""
     os.kill(os.getpid(), number)

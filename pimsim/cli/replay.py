@@ -19,9 +19,9 @@ from pimsim.files import open_input
 from pimsim.kinds import PROGRAM, expecting
 
 if TYPE_CHECKING:
-    from pimsim.aim.isa import Instruction
-    from pimsim.aim.replay import Replay
-    from pimsim.dram.aim import Difference
+    from pimsim.devices.aim.isa import Instruction
+    from pimsim.devices.aim.replay import Replay
+    from pimsim.devices.aim.table import Difference
     from pimsim.dram.timing import Device
 
 WIDTH = 80
@@ -44,10 +44,10 @@ def replay(
 ) -> None:
     """Run the AiM instructions in PROGRAM."""
     from pimsim import api
-    from pimsim.aim.replay import costs
-    from pimsim.aim.replay import replay as run
-    from pimsim.dram.aim import REFERENCE, STANDARD
-    from pimsim.dram.timing import device_of
+    from pimsim.devices.aim.replay import costs
+    from pimsim.devices.aim.replay import replay as run
+    from pimsim.devices.aim.table import REFERENCE, STANDARD
+    from pimsim.devices.registry import device_of
 
     loaded = api.load(config, list(overrides))
     with located_in(loaded), patience():
@@ -96,7 +96,7 @@ def _check_log(commands: str, program: str) -> None:
 
 
 def _parsed(path: str, device: Device) -> list[Instruction]:
-    from pimsim.aim.isa import lines_of, parse
+    from pimsim.devices.aim.isa import lines_of, parse
 
     if not path:
         raise InputError(option_problem("PROGRAM", "needs the name of a file, but it is empty"))

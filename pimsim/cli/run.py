@@ -44,16 +44,16 @@ def run(
 
     window_ns = _check_options(commands, timeline, window)
     loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
-    odd = api.warnings(loaded.config)
-    print_warnings(odd, loaded.locate)
+    with located_in(loaded):
+        prepared = api.prepare(loaded, lambda odd: print_warnings(odd, loaded.locate))
     with located_in(loaded), progress_bar(console(stderr=True)) as progress:
         result = api.run(
-            loaded.config, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress,
+            prepared, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress,
             announce=_announce,
         )  # fmt: skip
         if out is not None:
             result.save(out)
-    print_warnings([warning for warning in result.warnings if warning not in odd], loaded.locate)
+    print_warnings([warning for warning in result.warnings if warning not in prepared.odd], loaded.locate)
     if as_json:
         from pimsim.results.summary import to_json
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pimsim.cli.options import options_located
 from pimsim.cli.problems import Exit, option_problem
+from pimsim.cli.process import interruptible
 from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError
 
@@ -60,7 +59,7 @@ def sweep(
 
     loaded = api.load_sweep(sweep)
     directory = out or f"results/{loaded.name}"
-    with options_located(), _terminable():
+    with options_located(), interruptible():
         if shards:
             result = api.merge(loaded, shards, directory, kind)
         else:
@@ -115,20 +114,6 @@ def _missing(result: SweepResult, rows: int) -> Iterator[str]:
             yield f"warning: no point has a figure for {objective}: the front is empty"
         else:
             yield f"warning: {objective} is {_text(value)} at every point: as an objective it decides nothing"
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """A batch system's SIGTERM stops a sweep as Ctrl-C does."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say_how_to_go_on(stopped: Stopped, sweep: str, out: str | None, shard: str | None, scheduler: str | None) -> int:

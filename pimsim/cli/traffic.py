@@ -51,7 +51,7 @@ def traffic(
 ) -> None:
     """Serve reads and writes of a host on the memory of CONFIG (FR-FCFS, open rows)."""
     from pimsim import api
-    from pimsim.dram.timing import device_of
+    from pimsim.devices.registry import device_of
     from pimsim.traffic.run import RATES, simulate_traffic
 
     loaded = api.load(config, overrides)

@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
 from pimsim.config.rules import Names
-from pimsim.config.schema import LATER, REASON
+from pimsim.config.schema import LATER, REASON, Config
 from pimsim.config.standards import CONFIGS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -96,12 +96,14 @@ def _by_standard(prefix: str) -> dict[str, Any]:
 def _offer(sections: Mapping[str, Any], key: str, known: Collection[str]) -> None:
     """Put `known` in the place of free text at `key`."""
     section, _, name = key.rpartition(".")
-    target = sections[f"{section.capitalize()}Config"]["properties"][name]
-    for text in target.get("anyOf", ()):
-        if text.get("type") == "string":
-            text["enum"] = list(known)
-    if "items" in target:
-        target["items"]["examples"] = list(known)  # files may be named as well
+    tops = [kind.__name__ for kind in CONFIGS.values() if issubclass(kind, Config)]
+    for owner in [f"{section.capitalize()}Config"] if section else tops:
+        target = sections[owner]["properties"][name]
+        for text in target.get("anyOf", ()):
+            if text.get("type") == "string":
+                text["enum"] = list(known)
+        if "items" in target:
+            target["items"]["examples"] = list(known)  # files may be named as well
 
 
 def _partial(section: Any) -> Any:

@@ -66,7 +66,8 @@ def _organisation() -> Iterator[Rule]:
     )
 
 
-def _at_least(larger: str, *smaller: str) -> Rule:
+def at_least(larger: str, *smaller: str) -> Rule:
+    """That a time is as long as others together."""
     keys = tuple(f"dram.timing.{name}_ns" for name in (larger, *smaller))
     total = " + ".join(f"{name} ({{{i}}} ns)" for i, name in enumerate(smaller, 1))
     return Rule(keys, lambda limit, *parts: limit >= sum(parts), f"must be at least {total}, not {{0}}")
@@ -87,18 +88,16 @@ def _row_cycle_complaint(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> str:
 
 
 def _timing() -> Iterator[Rule]:
-    yield _at_least("tRAS", "tRCDRD")
+    yield at_least("tRAS", "tRCDRD")
     yield Rule(
         ("dram.timing.tRC_ns", "dram.timing.tRAS_ns", "dram.timing.tRP_ns", "dram.standard"),
         _row_cycle,
         _row_cycle_complaint,
     )
-    yield _at_least("tCCDL", "tCCDS")
-    yield _at_least("tRRDL", "tRRDS")
-    yield _at_least("tFAW", "tRRDS")
-    yield _at_least("tFAW", "tRRD")
-    yield _at_least("tRPab", "tRP")
-    yield _at_least("tWTRL", "tWTRS")
+    yield at_least("tCCDL", "tCCDS")
+    yield at_least("tRRDL", "tRRDS")
+    yield at_least("tFAW", "tRRDS")
+    yield at_least("tWTRL", "tWTRS")
     yield Rule(
         ("dram.timing.tRFCpb_ns", "dram.timing.tRFC_ns"),
         lambda bank, all_banks: bank is None or bank <= all_banks,
@@ -108,15 +107,16 @@ def _timing() -> Iterator[Rule]:
 
 # What a refresh takes from the banks before a row is open again and used: the wait to
 # close (recovery of a write, or tRC after an activation) and the activation after it.
-_REOPEN = tuple(f"dram.timing.{name}_ns" for name in ("tRC", "tRCDRD", "tRCDWR", "tCWL", "tWR"))
+REOPEN = tuple(f"dram.timing.{name}_ns" for name in ("tRC", "tRCDRD", "tRCDWR", "tCWL", "tWR"))
 
 
-def _reopen(tRC: Any, tRCDRD: Any, tRCDWR: Any, tCWL: Any, tWR: Any) -> Any:
+def reopening(tRC: Any, tRCDRD: Any, tRCDWR: Any, tCWL: Any, tWR: Any) -> Any:
+    """How long that is, of the times of REOPEN."""
     return tRC + max(tRCDRD, tRCDWR) + tCWL + tWR
 
 
 def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: Any) -> bool:
-    return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + _reopen(*reopen)
+    return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + reopening(*reopen)
 
 
 def _per_bank_refresh_leaves_time(
@@ -125,7 +125,7 @@ def _per_bank_refresh_leaves_time(
     groups //= _PARTS.get(standard, 1)
     interval, (_, blocked) = tREFI / (groups * banks), _longest_block(standard, tRFC, tRFCpb, tRREFD)
     time = min(interval - blocked, tREFI - _per_bank_duration(tRFC, tRFCpb))
-    return refresh != "per_bank" or bool(time > _reopen(*reopen))
+    return refresh != "per_bank" or bool(time > reopening(*reopen))
 
 
 def _per_bank_refresh_complaint(
@@ -156,15 +156,6 @@ def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
     return tRFC / 2 if tRFCpb is None else tRFCpb
 
 
-def _pair_refresh_leaves_time(
-    tREFI: Any, refresh: str, tRFCpb: Any, tpbR2act: Any, tpbR2pbR: Any, groups: Any, banks: Any, *reopen: Any
-) -> bool:
-    interval = 2 * tREFI / (groups * banks)
-    return refresh != "per_bank" or bool(
-        interval >= tpbR2pbR and min(interval - tpbR2act, tREFI - tRFCpb) > _reopen(*reopen)
-    )
-
-
 def _refresh() -> Iterator[Rule]:
     yield Rule(
         ("dram.timing.tREFI_ns", "dram.timing.tRFC_ns"),
@@ -172,7 +163,7 @@ def _refresh() -> Iterator[Rule]:
         "must be longer than tRFC ({1} ns), not {0}: the banks would do nothing but refresh",
     )
     yield Rule(
-        ("dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFC_ns", *_REOPEN),
+        ("dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFC_ns", *REOPEN),
         _all_bank_refresh_leaves_time,
         "{0} ns less tRFC ({2} ns) leaves no time to open a row and use it before the next refresh",
     )
@@ -186,25 +177,10 @@ def _refresh() -> Iterator[Rule]:
             "dram.standard",
             "dram.bank_groups",
             "dram.banks_per_group",
-            *_REOPEN,
+            *REOPEN,
         ),
         _per_bank_refresh_leaves_time,
         _per_bank_refresh_complaint,
-    )
-    yield Rule(
-        (
-            "dram.timing.tREFI_ns",
-            "dram.refresh",
-            "dram.timing.tRFCpb_ns",
-            "dram.timing.tpbR2act_ns",
-            "dram.timing.tpbR2pbR_ns",
-            "dram.bank_groups",
-            "dram.banks_per_group",
-            *_REOPEN,
-        ),
-        _pair_refresh_leaves_time,
-        "{0} ns over {5} x {6} banks in pairs leaves no time for tpbR2pbR ({4} ns), or after tpbR2act ({3} ns) "
-        "to open a row and use it before the next pair's refresh",
     )
 
 
@@ -216,14 +192,14 @@ def _between_refreshes(refresh: str, tREFI: Any, tRFC: Any, tRFCpb: Any, groups:
     """Time from the end of a refresh in which a row can still be opened and used before the next one, ns."""
     per_bank = refresh == "per_bank"
     interval, refreshing = (tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)) if per_bank else (tREFI, tRFC)
-    return interval - refreshing - _reopen(*reopen)
+    return interval - refreshing - reopening(*reopen)
 
 
 def _supply() -> Iterator[Rule]:
     """An activation that is due after the next refresh would wait for one refresh after the other."""
     timing = tuple(f"dram.timing.{name}_ns" for name in ("tREFI", "tRFC", "tRFCpb"))
     yield Rule(
-        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, "dram.bank_groups", "dram.banks_per_group", *_REOPEN),
+        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, "dram.bank_groups", "dram.banks_per_group", *REOPEN),
         _supply_leaves_time,
         lambda tFAWAB, *rest: (
             f"must be at most {show(_between_refreshes(*rest))} ns, not {show(tFAWAB)}: "
@@ -278,12 +254,20 @@ def _steps() -> Iterator[Rule]:
     )
 
 
-RULES: tuple[Rule, ...] = (*_organisation(), *_timing(), *_refresh(), *_supply(), *_currents(), *_model(), *_steps())
+RULES: tuple[Rule, ...] = (
+    *_organisation(),
+    *_timing(),
+    *_refresh(),
+    *_supply(),
+    *_currents(),
+    *_model(),
+    *_steps(),
+)
 
 
-def broken(values: Values) -> Iterator[tuple[str, str]]:
-    """(key, message) of every rule that `values`, by dotted key, break."""
-    for rule in RULES:
+def broken(values: Values, own: Sequence[Rule] = ()) -> Iterator[tuple[str, str]]:
+    """(key, message) of every rule that `values`, by dotted key, break; own: rules of their standard."""
+    for rule in (*RULES, *own):
         if all(key in values for key in rule.keys):
             given = [values[key] for key in rule.keys]
             if not rule.holds(*given):
@@ -295,10 +279,10 @@ def show(value: Any) -> str:
     return f"{value:f}" if isinstance(value, Decimal) and abs(value.adjusted()) < 20 else str(value)
 
 
-def workload_source(given: Collection[str], wrong: AbstractSet[str]) -> Iterator[tuple[str, str]]:
-    """Exactly one source of work; `given` are the sources that are not null, in the order of the file."""
+def workload_source(given: Collection[str], wrong: AbstractSet[str], needed: bool) -> Iterator[tuple[str, str]]:
+    """Exactly one source of work, or at most one; `given` are those that are not null, in the order of the file."""
     sources = [source for source in given if source in WORKLOAD_SOURCES]
-    if not sources and not wrong & {"workload", *(f"workload.{source}" for source in WORKLOAD_SOURCES)}:
+    if needed and not sources and not wrong & {"workload", *(f"workload.{source}" for source in WORKLOAD_SOURCES)}:
         yield "workload", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is needed"
     for extra in sources[1:]:
         yield f"workload.{extra}", f"exactly one of {', '.join(WORKLOAD_SOURCES)} is allowed, and {sources[0]} is given"

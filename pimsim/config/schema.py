@@ -263,7 +263,13 @@ class MemoryConfig(Section):
     )
 
 
-class DramConfig(MemoryConfig):
+class PimMemory(MemoryConfig):
+    """A memory that multiplies: its commands have a price."""
+
+    power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
+
+
+class DramConfig(PimMemory):
     """PIM-GPT's memory."""
 
     WHOLE_BITS = False  # its data rate and its clock are from different sources
@@ -271,7 +277,6 @@ class DramConfig(MemoryConfig):
     standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
     timing: TimingConfig = Field(description="Timing parameters, ns.")
-    power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
 
 
 class MacReference(Section):
@@ -282,17 +287,17 @@ class MacReference(Section):
     clock_GHz: Clock = default(Decimal(1), "Clock, GHz.", "1 (paper)")
 
 
-class PimConfig(Section):
-    """Multiply-accumulate units in the memory, one per bank."""
+class MacShape(Section):
+    """What the MAC units of a memory are made of."""
 
     lanes: int = Field(ge=1, le=512, description="BF16 multipliers per MAC unit.")
     clock_GHz: Clock = Field(description="Clock of the MAC units, GHz.")
     global_buffer_bytes: int = Field(ge=2, le=1 << 20, description="Input buffer per channel, bytes; whole columns.")
-    pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
-        None,
-        "MAC clocks from the last operands that enter a unit, a column's last beat, until its sum can be read.",
-        "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
-    )
+
+
+class MacPower(Section):
+    """What the MAC units draw."""
+
     mac_power_mW: Power = Field(description="Power of the MAC units of `mac_power_reference` when busy, mW.")
     mac_power_reference: MacReference = Field(
         default_factory=MacReference, description="The MAC units whose power is given."
@@ -300,6 +305,24 @@ class PimConfig(Section):
     routing_factor: Number = default(
         Decimal("1.5"), "Factor on the MAC units' power for the DRAM process's routing.", "1.5 (paper)", le=10
     )
+
+
+class MacUnits(MacPower, MacShape):
+    """Multiply-accumulate units in the memory, one per bank: what every memory that multiplies has."""
+
+
+class MacPipeline(Section):
+    """How deep a MAC unit is."""
+
+    pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
+        None,
+        "MAC clocks from the last operands that enter a unit, a column's last beat, until its sum can be read.",
+        "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
+    )
+
+
+class PimConfig(MacUnits, MacPower, MacPipeline, MacShape):  # pydantic takes the fields of the last base first
+    """Multiply-accumulate units in the memory, one per bank."""
 
 
 class AsicReference(Section):
@@ -477,7 +500,12 @@ class EngineConfig(Section):
 
 
 class Common(Section):
-    """The keys at the top that every configuration has."""
+    """The keys at the top that every configuration has.
+
+    RULES: rules between keys that are its standard's own (`rules.Rule`).
+    """
+
+    RULES: ClassVar[tuple[Any, ...]] = ()
 
     schema_: Literal["pimsim.config/1"] = Field(alias="schema", description="Version of this format.")
     name: Text = Field(description="Name of the configuration.")
@@ -485,12 +513,18 @@ class Common(Section):
 
 
 class Config(Common):
-    """A whole system that runs a language model: hardware, mapping, workload and how to simulate it."""
+    """A whole system that runs a language model: hardware, mapping, workload and how to simulate it.
+
+    Each memory that multiplies narrows `dram` and `pim`.
+    NEEDS_WORK: a configuration without a model or a trace is of no use.
+    """
+
+    NEEDS_WORK: ClassVar[bool] = True
 
     _baseline_files: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
-    dram: DramConfig = Field(description="The memory.")
-    pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
+    dram: PimMemory = Field(description="The memory.")
+    pim: MacUnits = Field(description="Multiply-accumulate units in the memory.")
     asic: AsicConfig = Field(description="The chip beside the memory.")
     energy: EnergyConfig = Field(default_factory=EnergyConfig, description="What prices the counts.")
     mapping: MappingConfig = Field(default_factory=MappingConfig, description="Placement of weights, K and V.")
@@ -514,6 +548,13 @@ class Config(Common):
     def found_at(self, baseline_files: Mapping[str, str]) -> None:
         """Say where the baselines that are files are, for a configuration that stands elsewhere."""
         self._baseline_files = dict(baseline_files)
+
+
+class PimGptConfig(Config):
+    """PIM-GPT."""
+
+    dram: DramConfig = Field(description="The memory.")
+    pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
 
 
 class DeviceConfig(Common):

@@ -13,18 +13,30 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pimsim.config.rules import REOPEN, Rule, at_least, reopening
 from pimsim.config.schema import (
+    AsicConfig,
     BankTimings,
+    Clock,
     ColumnTimings,
     Config,
+    CurrentReference,
     DeviceConfig,
     Gddr6Timings,
     IoConfig,
     JedecTimings,
     LongTime,
+    MacUnits,
     MemoryConfig,
+    Number,
+    PimGptConfig,
+    PimMemory,
+    PimPowerConfig,
+    Power,
     RowTimings,
     Time,
+    WorkloadConfig,
+    default,
 )
 
 # A time that a device may not have: 0 asks for nothing.
@@ -70,10 +82,32 @@ class Lpddr5xMemory(MemoryConfig):
     timing: Lpddr5xTimings = Field(description="Timing parameters, ns.")
 
 
+def _pairs_leave_time(
+    tREFI: Any, refresh: str, tRFCpb: Any, tpbR2act: Any, tpbR2pbR: Any, groups: Any, banks: Any, *times: Any
+) -> bool:
+    """Whether there is time to open a row and use it between the refreshes of two pairs of banks."""
+    interval = 2 * tREFI / (groups * banks)
+    left = min(interval - tpbR2act, tREFI - tRFCpb)
+    return refresh != "per_bank" or bool(interval >= tpbR2pbR and left > reopening(*times))
+
+
 class Lpddr5xConfig(DeviceConfig):
     """Plain LPDDR5X: host traffic alone."""
 
     COMMAND = "pimsim traffic"
+    RULES = (
+        at_least("tFAW", "tRRD"),
+        at_least("tRPab", "tRP"),
+        Rule(
+            (
+                "dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFCpb_ns", "dram.timing.tpbR2act_ns",
+                "dram.timing.tpbR2pbR_ns", "dram.bank_groups", "dram.banks_per_group", *REOPEN,
+            ),
+            _pairs_leave_time,
+            "{0} ns over {5} x {6} banks in pairs leaves no time for tpbR2pbR ({4} ns), or after tpbR2act ({3} ns) "
+            "to open a row and use it before the next pair's refresh",
+        ),
+    )  # fmt: skip
 
     dram: Lpddr5xMemory = Field(description="The memory.")
 
@@ -137,12 +171,86 @@ class AimTimings(AimReferenceTimings):
     tAF_ns: Time = Field(description="Activation function to the next one, ns.")
 
 
-class AimMemory(MemoryConfig):
+class AimPowerReference(CurrentReference):
+    """The channel of GDDR6-AiM in which its currents hold."""
+
+    tCCD_ns: Time = default(
+        Decimal("1.25"), "Column to column at which IDD4R and IDD4W are measured, ns.", "1.25 (adjacent: CENT)"
+    )
+    tRC_ns: Time = default(Decimal("44.5"), "Row cycle at which IDD0 is measured, ns.", "44.5 (adjacent: CENT)")
+    tRAS_ns: Time = default(Decimal(27), "Time of that cycle in which the row is open, ns.", "27 (adjacent)")
+    tRFC_ns: LongTime = default(Decimal(210), "Refresh to refresh at which IDD5B is measured, ns.", "210 (adjacent)")
+
+
+def _mA(value: str, description: str, power: str) -> Any:
+    return default(Decimal(value), description, f"{value} (adjacent: CENT has {power})", le=5000)
+
+
+class AimPower(PimPowerConfig):
+    """GDDR6-AiM: the powers that CENT gives for a channel, as currents at 1.25 V."""
+
+    VDD_V: Number = default(Decimal("1.25"), "Supply voltage, V.", "1.25 (adjacent: GDDR6)", le=5)
+    IDD0_mA: Number = _mA("199.56", "One bank activating and precharging at tRC, mA.", "66.3 mW over precharge standby")
+    IDD2N_mA: Number = _mA("146.52", "Precharge standby: all banks closed, mA.", "183.15 mW")
+    IDD3N_mA: Number = _mA("211", "Active standby: a bank open, mA.", "263.75 mW")
+    IDD4R_mA: Number = _mA("561.52", "Reading without gaps, mA.", "438.15 mW over active standby")
+    IDD4W_mA: Number = _mA("653.52", "Writing without gaps, mA.", "553.15 mW over active standby")
+    IDD5B_mA: Number = default(
+        Decimal("331.52"),
+        "Refreshing all banks without gaps, mA.",
+        "331.52 (assumed: as much over precharge standby as PIM-GPT's, 185 mA)",
+        le=5000,
+    )
+    reference: AimPowerReference = Field(
+        default_factory=AimPowerReference, description="The channel in which the currents hold."
+    )
+
+
+class AimMemory(PimMemory):
     """GDDR6-AiM, right by default."""
 
     standard: Literal["aim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimTimings = Field(description="Timing parameters, ns.")
+    power: AimPower = Field(
+        default_factory=lambda: AimPower(), description="Supply voltage and currents of one channel's device."
+    )
+
+
+class AimUnits(MacUnits):
+    """Multiply-accumulate units of GDDR6-AiM, one per bank; how deep they are says `dram.timing.tMACDRAIN_ns`."""
+
+    lanes: int = default(16, "BF16 multipliers per MAC unit.", "16 (adjacent: AiM)", ge=1, le=512)
+    clock_GHz: Clock = default(Decimal(1), "Clock of the MAC units, GHz.", "1 (adjacent: AiM)")
+    global_buffer_bytes: int = default(
+        2048, "Input buffer per channel, bytes; whole columns.", "2048 (adjacent: AiM)", ge=2, le=1 << 20
+    )
+    mac_power_mW: Power = default(
+        Decimal("149.29"),
+        "Power of the MAC units of `mac_power_reference` when busy, mW.",
+        "149.29 (adjacent: PIM-GPT's synthesis; AiM's is not published)",
+    )
+    sums: Literal["asic", "banks"] = default(
+        "banks",
+        "Who adds up partial sums and biases: the ASIC, or the accumulators, which WR_BIAS writes.",
+        "banks (adjacent: AiM)",
+    )
+    activation: Literal["asic", "banks"] = default(
+        "banks",
+        "Who runs the activation function behind a matrix product: the ASIC, or the table look-up of the banks (AF).",
+        "banks (adjacent: AiM)",
+    )
+    softmax: Literal["asic", "banks"] = default(
+        "asic",
+        "Who scales the exponentials of a softmax: the ASIC, or the banks, element by element (EWMUL).",
+        "asic (assumed: the scores need not go to the banks and back)",
+    )
+
+
+def _asic() -> AsicConfig:
+    return AsicConfig(
+        clock_GHz=Decimal(1), sram_KiB=Decimal(128), adders=256, multipliers=128, power_mW=Decimal("304.59")
+    )
 
 
 class AimReferenceMemory(MemoryConfig):
@@ -153,12 +261,24 @@ class AimReferenceMemory(MemoryConfig):
     timing: AimReferenceTimings = Field(description="Timing parameters, ns.")
 
 
-class AimConfig(DeviceConfig):
-    """GDDR6-AiM: instruction programs."""
+class AimConfig(Config):
+    """GDDR6-AiM: language models, with an ASIC beside it as PIM-GPT has one, and instruction programs."""
 
-    COMMAND = "pimsim replay"
+    NEEDS_WORK = False  # a program may be replayed
+    RULES = (
+        Rule(
+            ("pim.activation", "pim.sums"),
+            lambda activation, sums: activation == "asic" or sums == "banks",
+            "must be asic, not {0}: a function runs on whole sums, and the ASIC adds them up (pim.sums {1})",
+        ),
+    )
 
     dram: AimMemory = Field(description="The memory.")
+    pim: AimUnits = Field(default_factory=lambda: AimUnits(), description="Multiply-accumulate units in the memory.")
+    asic: AsicConfig = Field(default_factory=_asic, description="The chip beside the memory.")
+    workload: WorkloadConfig = Field(
+        default_factory=lambda: WorkloadConfig(output_tokens=1024), description="What is simulated."
+    )
 
 
 class AimReferenceConfig(DeviceConfig):
@@ -170,7 +290,7 @@ class AimReferenceConfig(DeviceConfig):
 
 
 CONFIGS: Mapping[str, type[Config] | type[DeviceConfig]] = {
-    "gddr6-pim": Config,
+    "gddr6-pim": PimGptConfig,
     "gddr6": Gddr6Config,
     "aim": AimConfig,
     "aim-reference": AimReferenceConfig,

@@ -44,7 +44,7 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
     """
     found: list[tuple[str, str]] = []
     config: AnyConfig | None = None
-    kind = _kind(values)
+    kind = class_of(values)
     try:
         config = kind.model_validate(dict(values))
         flat = flatten(config)
@@ -53,9 +53,9 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
         flat = dict(flat_values(values, kind))
     wrong = {key for key, _ in found}
     usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
-    found += [*rules.broken(usable), *rules.unknown_names(usable, names), *rules.repeated(usable)]
-    if "workload" in kind.model_fields:
-        found += rules.workload_source(_given(values), wrong)
+    found += [*rules.broken(usable, kind.RULES), *rules.unknown_names(usable, names), *rules.repeated(usable)]
+    if issubclass(kind, Config):
+        found += rules.workload_source(_given(values), wrong, kind.NEEDS_WORK)
     if found or config is None:
         raise InputError(Problem("", 0, 0, key, message) for key, message in found)
     return config
@@ -63,7 +63,7 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
 
 def value_problems(values: Mapping[str, Any], names: rules.Names) -> list[tuple[str, str]]:
     """(key, message) of each value that is wrong by itself, whatever the others are."""
-    kind = _kind(values)
+    kind = class_of(values)
     try:
         return list(rules.unknown_names(flatten(kind.model_validate(dict(values))), names))
     except ValidationError as error:
@@ -71,7 +71,7 @@ def value_problems(values: Mapping[str, Any], names: rules.Names) -> list[tuple[
         return [*_field_problems(error, kind), *rules.unknown_names(flat, names)]
 
 
-def _kind(values: Mapping[str, Any]) -> type[AnyConfig]:
+def class_of(values: Mapping[str, Any]) -> type[AnyConfig]:
     """The class for `values`: that of their standard, or without one the class that they are nearest to."""
     standard = standard_of(values)
     return CONFIGS[standard] if standard else min(CONFIGS.values(), key=lambda kind: _error_count(values, kind))
@@ -93,10 +93,10 @@ def standard_name(kind: type[AnyConfig]) -> str:
 def check_rules(config: AnyConfig, names: rules.Names) -> None:
     """InputError if a configuration made in Python breaks a rule between keys, or names what is not."""
     flat = flatten(config)
-    found = [*rules.broken(flat), *rules.unknown_names(flat, names), *rules.repeated(flat)]
+    found = [*rules.broken(flat, config.RULES), *rules.unknown_names(flat, names), *rules.repeated(flat)]
     if isinstance(config, Config):
         sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
-        found += rules.workload_source(sources, set())
+        found += rules.workload_source(sources, set(), config.NEEDS_WORK)
     if found:
         raise InputError(Problem("", 0, 0, key, message) for key, message in found)
 

@@ -145,7 +145,7 @@ class Controller:
         row, column = divmod(lin, self.device.columns)
         own = Step(command, bank, row, column if spec.shows_column else NONE)
         request = Step(command, bank, row, column)
-        banks = self.device.addressed(spec, bank) if spec.has_bank else (NONE,)
+        banks = self.device.banks_of(spec, bank) if spec.has_bank else (NONE,)
         return self._pursue(lambda: self._first_opening_step(banks, row), own, request, not_before)
 
     def _pursue(
@@ -157,7 +157,8 @@ class Controller:
     ) -> int:
         """Issue prerequisites until there is none, then `own`; refreshes that fall due go first.
 
-        If `own` needs the other mode, the switch goes out as soon as it and the command behind it may.
+        If `own`, or without one a prerequisite, needs the other mode, the switch goes out as soon as it and the
+        command behind it may.
         """
         while True:
             needed = prerequisite()
@@ -165,7 +166,7 @@ class Controller:
             if step is None:
                 return self._floor
             clk = max(self.earliest(step), self._floor, 0 if needed else not_before)
-            switch = self._switching_step(own)
+            switch = self._switching_step(own or step)
             if switch is not None:
                 clk = max(clk, self.earliest(switch))
             if self.refresh_due(clk):
@@ -175,9 +176,9 @@ class Controller:
             if switch is None and needed is None:
                 return clk
 
-    def _switching_step(self, own: Step | None) -> Step | None:
-        """The command that brings the channel to the mode that `own` needs; None if it is in it."""
-        mode = self.device.standard.command(own.command).mode if own is not None else ""
+    def _switching_step(self, step: Step) -> Step | None:
+        """The command that brings the channel to the mode that `step` needs; None if it is in it."""
+        mode = self.device.standard.command(step.command).mode
         return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
 
     def earliest(self, step: Step) -> int:
@@ -237,7 +238,7 @@ class Controller:
     def _node_step(self, name: str, bank: int) -> Step:
         """A command without a row that addresses `bank`; of those that it addresses, the lowest names them."""
         command = self.device.standard.command(name)
-        return Step(name, self.device.addressed(command, bank)[0] if command.has_bank else NONE)
+        return Step(name, self.device.banks_of(command, bank)[0] if command.has_bank else NONE)
 
     def _bank_step(self, role: str, bank: int, row: int = NONE) -> Step:
         return Step(self._role(role), bank, row)

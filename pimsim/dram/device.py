@@ -47,7 +47,7 @@ class Rule:
         """The histories of the nodes of the row's level that `command` takes part in; of a channel every command."""
         if self.constraint.level == CHANNEL.name:
             return self._recent
-        return [self._recent[node] for node in {self._node[b] for b in self._device.addressed(command, bank)}]
+        return [self._recent[node] for node in {self._node[b] for b in self._device.banks_of(command, bank)}]
 
 
 class Channel:
@@ -110,7 +110,7 @@ class Channel:
         if command.needs is Needs.ANY:
             return
         needed = row if command.needs is Needs.OPEN else CLOSED
-        for b in self.device.addressed(command, bank):
+        for b in self.device.banks_of(command, bank):
             if self.open_rows[b] != needed:
                 is_now = state(self.open_rows[b])
                 raise ProtocolError(f"{command.name} at clock {clk} needs bank {b} {state(needed)}, but it is {is_now}")
@@ -121,7 +121,7 @@ class Channel:
         if command.effect is Effect.NONE:
             return
         was_open = self.any_open()
-        for b in self.device.addressed(command, bank):
+        for b in self.device.banks_of(command, bank):
             self.open_rows[b] = row if command.effect is Effect.OPEN else CLOSED
         if not was_open:
             self._open_since = clk

@@ -379,6 +379,8 @@ def build_table(device: Device, causes: tuple[str, ...]) -> Ints:
     return np.concatenate([header, *(part.ravel() for _, part in parts)])
 
 
+NO_FUNCTIONS = 1 << 40  # no row has this number
+
 _SCOPES: Mapping[str, int] = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
 
 
@@ -409,7 +411,7 @@ def _nodes(device: Device, levels: Sequence[str]) -> Ints:
 
 def _lowest(device: Device, command: Command, bank: int) -> int:
     """The lowest bank that a command addresses if it is given `bank` (of none: 0)."""
-    return min(device.addressed(command, bank), default=0)
+    return min(device.banks_of(command, bank), default=0)
 
 
 def _gaps(device: Device, levels: Sequence[str]) -> Ints:
@@ -464,6 +466,7 @@ def _describe(header: Ints, device: Device, causes: int, windows: list[int], lev
         k.H_COLUMNS: device.columns, k.H_MODE: mode, k.H_INTERVAL: device.refresh_interval, k.H_CAUSES: causes,
         k.H_WINDOWS: len(windows), k.H_DEPTH: max(windows, default=0), k.H_TIMES: times,
         k.H_LOGS_REQUEST: device.standard.logs_request, k.H_LEVELS: len(levels), k.H_TURNS: turns,
+        k.H_FUNCTIONS: device.standard.function_rows[0] or NO_FUNCTIONS,
         k.O_ROW: k.REGISTERS,
         k.O_TIMES: k.REGISTERS + banks,
         k.O_RECENT: k.REGISTERS + banks + times,

@@ -47,8 +47,8 @@ NO_REFRESH, ALL_BANK, IN_TURN = 0, 1, 2
 # (0: none), flags (c), windows (x) and (x, c).
 (
     H_CMDS, H_GROUPS, H_PER_GROUP, H_BANKS, H_COLUMNS, H_MODE, H_INTERVAL, H_CAUSES, H_WINDOWS, H_DEPTH, H_TIMES,
-    H_LOGS_REQUEST, H_LEVELS, H_TURNS,
-) = range(14)  # fmt: skip
+    H_LOGS_REQUEST, H_LEVELS, H_TURNS, H_FUNCTIONS,
+) = range(15)  # fmt: skip
 (
     O_CHANNEL, O_LEVEL_GAP, O_NODE, O_SCOPE, O_NEEDS_OPEN, O_OPENS, O_CLOSES, O_SHOWS, O_COMPLETION, O_ROLE,
     O_CAUSE, O_DEPTH, O_LATENCY, O_BEFORE, O_AFTER, O_REACH, O_MODE, O_HOME, O_TURN, O_TURN_OF, O_WITHIN, O_WIDE,
@@ -416,7 +416,8 @@ def _request(d, s, w, log, cmd, bank, row, column, not_before):
             t = max(floor, _earliest(d, s, first, target))
         else:
             t = max(floor, not_before, _earliest(d, s, cmd, bank))
-        wrong_mode = cmd >= 0 and d[d[O_MODE] + cmd] >= 0 and d[d[O_MODE] + cmd] != s[R_MODE]
+        mode = d[d[O_MODE] + (cmd if cmd >= 0 else first)]
+        wrong_mode = mode >= 0 and mode != s[R_MODE]
         if wrong_mode:
             t = max(t, _earliest(d, s, switch, NONE))
         if _due(d, s, t):
@@ -798,7 +799,7 @@ def _execute(d, s, w, log, program, first, last, base, memory, known, marks):
             w[W_WATCHED] = 1
         op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
         if op == RUN:
-            shift = base if d[d[O_NEEDS_OPEN] + cmd] else 0
+            shift = base if d[d[O_NEEDS_OPEN] + cmd] and lin < d[H_FUNCTIONS] * d[H_COLUMNS] else 0
             _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5], program[r, 6])
         elif op == LOOP:
             _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
@@ -977,7 +978,7 @@ def _rows_touched(d, program, first, last, column):
         op, cmd, lin, n = program[r, 0], program[r, 1], program[r, 3] + column, program[r, 4]
         end = lin
         if op == RUN:
-            if not d[d[O_NEEDS_OPEN] + cmd]:
+            if not d[d[O_NEEDS_OPEN] + cmd] or program[r, 3] >= d[H_FUNCTIONS] * d[H_COLUMNS]:
                 continue
             end = lin + n - 1
         elif op == LOOP:
@@ -991,13 +992,21 @@ def _rows_touched(d, program, first, last, column):
 
 
 @jit
-def _relative(row, base_row, low, high):
-    """A row as a program sees it: closed (-1), one that it does not work in (NEVER), or relative to its base."""
+def _relative(d, row, base_row, low, high):
+    """A row as a program sees it: closed (-1), a function's, one it does not work in (NEVER), or from its base."""
     if row < 0:
         return NONE
+    if row >= d[H_FUNCTIONS]:
+        return row
     if row - base_row < low or row - base_row > high:
         return NEVER
     return row - base_row
+
+
+@jit
+def _absolute(d, row, base_row):
+    """The row that `_relative` made `row` of; not of one that the program does not work in."""
+    return NONE if row < 0 else row if row >= d[H_FUNCTIONS] else row + base_row
 
 
 @jit
@@ -1079,7 +1088,7 @@ def _describe_start(d, s, w, x, program, first, last, number, base, start, due):
     x[X_DUE] = due
     x[X_OPEN] = s[R_OPEN]
     x[X_MODE] = s[R_MODE]
-    x[X_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
+    x[X_LEVEL] = _relative(d, s[R_LEVEL], base_row, low, high)
     x[X_FAR] = _times_bound(d, s, start)
     n = X_FIRST
     for k in range(d[H_WINDOWS] * d[H_DEPTH]):
@@ -1090,7 +1099,7 @@ def _describe_start(d, s, w, x, program, first, last, number, base, start, due):
         n += 1
     if s[R_LEVEL] < 0 and s[R_OPEN] > 0:
         for k in range(d[H_BANKS]):
-            x[n] = _relative(s[d[O_ROW] + k], base_row, low, high)
+            x[n] = _relative(d, s[d[O_ROW] + k], base_row, low, high)
             n += 1
     mixed = ZERO
     for k in range(n):
@@ -1142,7 +1151,7 @@ def _remember(d, s, w, x, n, outcomes, program, first, last, base, start, since,
     outcomes[at + Y_OPEN] = s[R_OPEN]
     outcomes[at + Y_SINCE] = NEVER if stayed else s[R_SINCE] - start
     outcomes[at + Y_CLOSED] = x[X_OPEN] > 0 and not stayed
-    outcomes[at + Y_LEVEL] = _relative(s[R_LEVEL], base_row, low, high)
+    outcomes[at + Y_LEVEL] = _relative(d, s[R_LEVEL], base_row, low, high)
     outcomes[at + Y_FAR] = s[R_FAR] - start
     outcomes[at + Y_MODE] = s[R_MODE]
     outcomes[at + Y_REFRESHES] = refreshes
@@ -1164,7 +1173,7 @@ def _remember(d, s, w, x, n, outcomes, program, first, last, base, start, since,
         outcomes[behind + recent + i] = s[d[O_TIMES] + i] - start
     if wide:
         for i in range(d[H_BANKS]):
-            row = _relative(s[d[O_ROW] + i], base_row, low, high)
+            row = _relative(d, s[d[O_ROW] + i], base_row, low, high)
             outcomes[behind + recent + times + i] = row
             whole &= row != NEVER
     outcomes[at + Y_WHOLE] = whole
@@ -1193,7 +1202,7 @@ def _settle(d, s, outcomes):
     for i in range(d[H_BANKS]):
         row = outcomes[k + i] if wide else outcomes[at + Y_LEVEL]
         if row != NEVER:
-            s[d[O_ROW] + i] = row + base_row if row >= 0 else NONE
+            s[d[O_ROW] + i] = _absolute(d, row, base_row)
 
 
 @jit
@@ -1208,7 +1217,7 @@ def _replay(d, s, outcomes, at, base, start):
         s[R_SINCE] = start + outcomes[at + Y_SINCE]
     level = outcomes[at + Y_LEVEL]
     if level != NEVER:
-        s[R_LEVEL] = level + base // d[H_COLUMNS] if level >= 0 else NONE
+        s[R_LEVEL] = _absolute(d, level, base // d[H_COLUMNS])
     s[R_MODE] = outcomes[at + Y_MODE]
     s[R_FAR] = start + outcomes[at + Y_FAR]
     s[R_TRAIL], s[R_ORIGIN], s[R_BASE], s[R_LATE] = at, start, base, ONE

@@ -55,9 +55,21 @@ class Effect(Enum):
     CLOSE = "close"
 
 
+class Column(Enum):
+    """What a command does with one column of each bank that it addresses."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+# (price, how often a command counts in it): a number, or a share of the banks of the channel ("B", "1/B", "B/4").
+Actions = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Command:
-    """One command of a bus.
+    """One command of a bus: when it may issue, and what it means.
 
     `scope` is one of `Scope`, or the name of a level: the command then addresses all banks of a
     node in lock step, and any bank of it says which.  `completion` is an expression over timing
@@ -65,6 +77,14 @@ class Command:
     moves no data that anyone waits for).  `shows_column` says whether the log carries a column.
     `mode` is the mode that the channel must be in (empty: any).  `bus` is the command bus that
     carries it: of two buses, commands may issue in one clock.
+
+    column      what it does with a column of each bank that it addresses
+    moves       bytes over the pins: an expression of `column` (bytes of one), `banks` and `element` (empty: none)
+    on_pins     clocks that they take there, an expression over timing names
+    multiplies  the MAC units take the columns that it reads
+    lasts       clocks that it keeps the MAC units, or the banks that it refreshes, busy (empty: none)
+    energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
+                the pins count besides
     """
 
     name: str
@@ -74,6 +94,12 @@ class Command:
     shows_column: bool = False
     completion: str = ""
     mode: str = ""
+    column: Column = Column.NONE
+    moves: str = ""
+    on_pins: str = ""
+    multiplies: bool = False
+    lasts: str = ""
+    energy: Actions | None = None
     bus: str = ""
 
     @property
@@ -104,7 +130,7 @@ class TimingConstraint:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which commands a controller uses to open, close and refresh (None: has none).
+    """Which commands a controller uses to open, close, refresh, read and write (None: has none).
 
     refresh_*: the command of each refresh scheme.  It goes round the nodes that its scope
     addresses.  What closes them before is the close_* command of the same scope, else close_bank
@@ -124,6 +150,8 @@ class Roles:
     close_same: str | None = None
     open_rest: str | None = None
     switch_mode: str | None = None
+    read: str = "RD"
+    write: str = "WR"
 
     def refresh(self, scheme: str) -> str | None:
         """The command of a refresh scheme (all_bank, per_bank, same_bank); None if there is none."""

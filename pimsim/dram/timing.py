@@ -1,31 +1,26 @@
 """From nanoseconds and tables to integer clocks.
 
-`resolve` turns a config into a `Device`: the standard's tables with every timing as
+`resolve_as` turns a config into a `Device`: the standard's tables with every timing as
 an integer number of DRAM clocks.  Rounding happens here and nowhere else, through
 `units.to_cycles` (exact decimals, rounded up).
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import zip_longest
 from math import ceil, log2
+from operator import add, floordiv, itemgetter, mod, mul, sub
+from typing import Any
 
-from pimsim.config.schema import AnyConfig, Config, MemoryConfig, PimConfig
-from pimsim.dram import aim, gddr6, gddr6_pim, hbm3, lpddr5x
-from pimsim.dram.spec import Command, Level, Scope, Standard, TimingConstraint
+from pimsim.config.schema import MacUnits, MemoryConfig
+from pimsim.dram.spec import Column, Command, Effect, Level, Scope, Standard, TimingConstraint
+from pimsim.expr import Reader, Token, tokens
 from pimsim.units import to_cycles
-
-STANDARDS: Mapping[str, Standard] = {
-    standard.name: standard
-    for standard in (
-        gddr6_pim.STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, hbm3.STANDARD,
-    )
-}  # fmt: skip
 
 ELEMENT_BYTES = 2  # BF16 throughout (source: paper)
 _ROUNDING = Fraction(15, 1000)  # a clock of 0.57 ns in place of 0.5714 is off by 0.25 %
@@ -66,7 +61,7 @@ class Device:
         """For each level, the node that each bank is in; nodes count from 0 in the order of their lowest banks."""
         return {level.name: nodes(level, self.bank_groups, self.banks_per_group) for level in self.standard.levels}
 
-    def addressed(self, command: Command, bank: int) -> Sequence[int]:
+    def banks_of(self, command: Command, bank: int) -> Sequence[int]:
         """The banks that a command addresses, in order, if it is given `bank`."""
         if command.scope == Scope.BANK:
             return (bank,)
@@ -92,7 +87,7 @@ class Device:
         if name is None:
             return ()
         command, part = self.standard.command(name), self.nodes[self.standard.pins]
-        found = list(dict.fromkeys(tuple(self.addressed(command, bank)) for bank in range(self.banks)))
+        found = list(dict.fromkeys(tuple(self.banks_of(command, bank)) for bank in range(self.banks)))
         of_part = [[banks for banks in found if part[banks[0]] == number] for number in range(max(part) + 1)]
         return tuple(banks for turn in zip_longest(*of_part) for banks in turn if banks)
 
@@ -114,6 +109,49 @@ class Device:
         """Clocks from issue to the end of the command's data on the pins (0: moves none)."""
         return evaluate(command.completion, self.cycles) if command.completion else 0
 
+    def pin_clocks(self, command: Command) -> int:
+        """Clocks that the command's data occupies the pins."""
+        return evaluate(command.on_pins, self.cycles) if command.on_pins else 0
+
+    def pin_bytes(self, command: Command) -> int:
+        """Bytes that the command moves over the pins of its channel."""
+        sizes = {"column": self.column_bytes, "banks": self.banks, "element": ELEMENT_BYTES}
+        return evaluate(command.moves, sizes) if command.moves else 0
+
+    def busy_clocks(self, command: Command) -> int:
+        """Clocks that the command keeps the MAC units, or the banks that it refreshes, busy."""
+        return evaluate(command.lasts, self.cycles) if command.lasts else 0
+
+    @cached_property
+    def mac_clocks(self) -> int:
+        """Clocks between two columns that all MAC units of a channel take."""
+        units = [c for c in self.standard.commands if c.multiplies and c.scope == Scope.ALL_BANKS]
+        return max(map(self.busy_clocks, units))
+
+    def addressed(self, command: Command) -> int:
+        """Banks that the command addresses."""
+        return len(self.banks_of(command, 0))
+
+    def banks_activated(self, counts: Mapping[str, int]) -> int:
+        """Banks in which commands, counted by name, open a row."""
+        return self._banks(counts, lambda command: command.effect is Effect.OPEN)
+
+    def columns_accessed(self, counts: Mapping[str, int]) -> int:
+        """Columns that commands, counted by name, read or write in the banks."""
+        return self._banks(counts, lambda command: command.column is not Column.NONE)
+
+    def columns_multiplied(self, counts: Mapping[str, int]) -> int:
+        """Columns that commands, counted by name, have the MAC units take."""
+        return self._banks(counts, lambda command: command.multiplies)
+
+    def bytes_on_pins(self, counts: Mapping[str, int]) -> int:
+        """Bytes that commands, counted by name, move over the pins."""
+        return sum(counts.get(command.name, 0) * self.pin_bytes(command) for command in self.standard.commands)
+
+    def _banks(self, counts: Mapping[str, int], which: Callable[[Command], bool]) -> int:
+        commands = filter(which, self.standard.commands)
+        return sum(counts.get(command.name, 0) * self.addressed(command) for command in commands)
+
     @cached_property
     def command_names(self) -> tuple[str, ...]:
         """Command names in table order, the order of command numbers."""
@@ -134,19 +172,23 @@ def data_buses(standard: Standard, bank_groups: int, banks_per_group: int) -> in
     return max(nodes(standard.level(standard.pins), bank_groups, banks_per_group)) + 1
 
 
-def device_of(config: AnyConfig) -> Device:
-    """The device of a whole configuration, of any standard."""
-    return resolve(config.dram, config.pim if isinstance(config, Config) else None)
+# More timing names in clocks, from the memory, its MAC units and the names so far.
+MoreCycles = Callable[[MemoryConfig, Any, Mapping[str, int]], Mapping[str, int]]
 
 
-def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
-    """The device of a config, every timing in clocks of tCK_ps; `pim` if it has MAC units that are configured."""
-    standard = STANDARDS[dram.standard]
+def resolve_as(
+    standard: Standard, dram: MemoryConfig, pim: MacUnits | None = None, more: MoreCycles | None = None
+) -> Device:
+    """The device of a configuration by the tables of `standard`, every timing in clocks of tCK_ps.
+
+    more: what MAC units that are configured (`pim`) add.
+    """
     times = dram.timing.times(dram.tCK_ps)
     cycles = {"n" + name[1:]: to_cycles(time, dram.tCK_ps) for name, time in times.items()}
-    cycles["nBL"] = _clocks_on_pins(dram, dram.column_bytes)
-    if pim is not None:
-        cycles |= _mac_cycles(dram, pim, cycles["nCCDL"])
+    buses = data_buses(standard, dram.bank_groups, dram.banks_per_group)
+    cycles["nBL"] = clocks_on_pins(dram, dram.column_bytes, buses)
+    if pim is not None and more is not None:
+        cycles |= more(dram, pim, cycles)
     for name, expression in standard.derived.items():
         cycles[name] = evaluate(expression, cycles)
     return Device(
@@ -163,9 +205,8 @@ def resolve(dram: MemoryConfig, pim: PimConfig | None = None) -> Device:
     )
 
 
-def _clocks_on_pins(dram: MemoryConfig, transfer_bytes: int) -> int:
-    """Clocks that a transfer takes its data bus: bits / (pins of it x bits of a pin per clock), rounded up."""
-    buses = data_buses(STANDARDS[dram.standard], dram.bank_groups, dram.banks_per_group)
+def clocks_on_pins(dram: MemoryConfig, transfer_bytes: int, buses: int = 1) -> int:
+    """Clocks that a transfer takes the pins of one of `buses`: bits / (pins x bits of a pin per clock), rounded up."""
     return ceil(transfer_bytes * 8 * buses / (dram.io.pins * bits_per_clock(dram)))
 
 
@@ -181,57 +222,67 @@ def bits_per_clock(dram: MemoryConfig) -> Fraction:
     return whole if dram.WHOLE_BITS and abs(exact / whole - 1) <= _ROUNDING else exact
 
 
-def _mac_cycles(dram: MemoryConfig, pim: PimConfig, ccd: int) -> dict[str, int]:
-    """Clocks per column, drain of the MAC unit, and clocks that the accumulators of all banks take the pins.
-
-    A column of e elements takes e / lanes MAC cycles, its beats, and never less than tCCD.  Its
-    last beat enters the pipeline beats - 1 MAC cycles after the first, and its sum comes a
-    pipeline later.  Unless configured, the pipeline is one multiplier stage, log2(lanes) adder
-    stages and one accumulator stage at one MAC cycle each (assumed from the adder tree the
-    paper names).
-    """
-    clocks_per_mac = Fraction(1000) / (Fraction(pim.clock_GHz) * dram.tCK_ps)
-    beats = -(-(dram.column_bytes // ELEMENT_BYTES) // pim.lanes)
-    stages = pim.pipeline_stages or 2 + (pim.lanes - 1).bit_length()
-    results = dram.bank_groups * dram.banks_per_group * ELEMENT_BYTES
-    return {
-        "nBLRES": _clocks_on_pins(dram, results),
-        "nMAC": max(ccd, ceil(beats * clocks_per_mac)),
-        "nDRAIN": ceil((beats - 1 + stages) * clocks_per_mac),
-    }
-
-
 def evaluate(expression: str, names: Mapping[str, int]) -> int:
     """The value of an integer expression of names, + - * // %, max() and min().
 
     Raises KeyError for an unknown name and ValueError for anything else.
     """
-    return _value(_parsed(expression), names)
+    return _parsed(expression)(names)
+
+
+_Clocks = Callable[[Mapping[str, int]], int]
 
 
 @lru_cache(maxsize=1024)
-def _parsed(expression: str) -> ast.expr:
-    return ast.parse(expression, mode="eval").body
+def _parsed(expression: str) -> _Clocks:
+    reader = _Timing(expression)
+    found = reader.expression()
+    if reader.token.kind != "end":
+        raise reader.wrong
+    return found
 
 
-def _value(node: ast.expr, names: Mapping[str, int]) -> int:
-    match node:
-        case ast.Constant(value=int(number)):
-            return number
-        case ast.Name(id=name):
-            return names[name]
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _value(left, names) + _value(right, names)
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return _value(left, names) - _value(right, names)
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _value(left, names) * _value(right, names)
-        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
-            return _value(left, names) // _value(right, names)
-        case ast.BinOp(left=left, op=ast.Mod(), right=right):
-            return _value(left, names) % _value(right, names)
-        case ast.Call(func=ast.Name(id="max"), args=arguments):
-            return max(_value(argument, names) for argument in arguments)
-        case ast.Call(func=ast.Name(id="min"), args=arguments):
-            return min(_value(argument, names) for argument in arguments)
-    raise ValueError(f"not a timing expression: {ast.unparse(node)}")
+_WORDS = re.compile(r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z]\w*)|(?P<sign>//|[-+*%(),]))", re.ASCII)
+
+
+class _Timing(Reader[_Clocks]):
+    """Expressions of the tables: what each makes is its value, given those of the names."""
+
+    BINDS = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2}
+    OPERATORS = {"+": add, "-": sub, "*": mul, "//": floordiv, "%": mod}
+    FUNCTIONS = {"max": max, "min": min}
+
+    def __init__(self, text: str) -> None:
+        self.wrong = ValueError(f"not a timing expression: {text}")
+        super().__init__(tokens(text, _WORDS, lambda at: self.wrong))
+
+    def expect(self, *signs: str) -> Token:
+        """Take one of these signs; ValueError for anything else."""
+        if self.token.text not in signs:
+            raise self.wrong
+        return self.take()
+
+    def operand(self, least: int) -> _Clocks:
+        token = self.take()
+        if token.kind == "number":
+            number = int(token.text)
+            return lambda names: number
+        if token.kind == "name":
+            return self.call(self.FUNCTIONS[token.text]) if token.text in self.FUNCTIONS else itemgetter(token.text)
+        if token.text != "(":
+            raise self.wrong
+        inner = self.expression()
+        self.expect(")")
+        return inner
+
+    def call(self, function: Callable[[Iterable[int]], int]) -> _Clocks:
+        self.expect("(")
+        arguments = [self.expression()]
+        while self.expect(",", ")").text == ",":
+            arguments.append(self.expression())
+        return lambda names: function([argument(names) for argument in arguments])
+
+    def applied(self, left: _Clocks, binds: int) -> _Clocks:
+        apply = self.OPERATORS[self.take().text]
+        right = self.expression(binds + 1)
+        return lambda names: apply(left(names), right(names))

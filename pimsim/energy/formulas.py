@@ -44,7 +44,7 @@ class Formula:
 FORMULAS: tuple[Formula, ...] = (
     Formula(
         "activation",
-        "banks activated (ACT: 1, ACTAB: all banks of the channel)",
+        "banks activated",
         "VDD (IDD0 - IDD2N) tRC[ref]",
         "row_bytes / row_bytes[ref]",
         "VDD [V], IDD0 current of one bank cycling at tRC [mA], IDD2N precharged standby [mA], tRC [ns]",
@@ -57,7 +57,7 @@ FORMULAS: tuple[Formula, ...] = (
     ),
     Formula(
         "mac_read",
-        "MACAB commands",
+        "columns that all MAC units of a channel take at once",
         "all_bank_read_factor VDD (IDD4R - IDD3N) tCCD[ref]",
         "banks / banks[ref] x column_bytes / column_bytes[ref]",
         "all_bank_read_factor [1, energy table], VDD [V], IDD4R, IDD3N [mA], tCCD [ns]",
@@ -67,7 +67,7 @@ FORMULAS: tuple[Formula, ...] = (
     ),
     Formula(
         "mac_units",
-        "MACAB commands",
+        "columns that all MAC units of a channel take at once",
         "P_MAC routing / (units[ref] lanes[ref] clock[ref])",
         "banks x elements of a column",
         "P_MAC power of the MAC units of the reference [mW], routing [1; 1 unless the table applies "
@@ -78,7 +78,7 @@ FORMULAS: tuple[Formula, ...] = (
     ),
     Formula(
         "column_read",
-        "RD commands",
+        "columns read for the pins",
         "VDD (IDD4R - IDD3N) tCCD[ref]",
         "column_bytes / column_bytes[ref]",
         "VDD [V], IDD4R reading without gaps, IDD3N active standby [mA], tCCD [ns]",
@@ -87,7 +87,7 @@ FORMULAS: tuple[Formula, ...] = (
     ),
     Formula(
         "column_write",
-        "WR commands",
+        "columns written",
         "VDD (IDD4W - IDD3N) tCCD[ref]",
         "column_bytes / column_bytes[ref]",
         "VDD [V], IDD4W writing without gaps, IDD3N active standby [mA], tCCD [ns]",
@@ -104,13 +104,13 @@ FORMULAS: tuple[Formula, ...] = (
     ),
     Formula(
         "refresh",
-        "REFAB commands (REFPB: 1 / banks of one)",
+        "refreshes of all banks (of one bank: 1 / banks of one)",
         "VDD (IDD5B - IDD2N) tRFC[ref]",
         "banks x rows x row_bytes / the same [ref]",
         "VDD [V], IDD5B refreshing all banks without gaps [mA], IDD2N [mA], tRFC [ns]",
         "adjacent",
         "A refresh restores its share of the channel's rows, however long it takes. No per-bank refresh current is "
-        "given: one REFPB restores one bank's share of the rows of a REFAB, so it is charged that share of its "
+        "given: a refresh of one bank restores that bank's share of the rows, so it is charged that share of the "
         "energy, whatever tRFCpb is.",
     ),
     Formula(
@@ -163,8 +163,9 @@ FORMULAS: tuple[Formula, ...] = (
         "asic_idle",
         "latency",
         "P_ASIC (leakage + clocked scale of the clock)",
-        "3/10 adders + 3/10 multipliers + 4/10 SRAM, each over [ref]; clocked: x clock / clock[ref]",
-        "leakage asic_leakage_share, clocked what all shares leave of 1 [1, energy table], P_ASIC [mW], latency [ns]",
+        "a adders + m multipliers + (1 - a - m) SRAM, each over [ref]; clocked: x clock / clock[ref]",
+        "leakage asic_leakage_share, clocked what all shares leave of 1, a asic_idle_adders, m asic_idle_multipliers "
+        "[1, energy table], P_ASIC [mW], latency [ns]",
         "assumed",
         "No clock gating is assumed: clock tree and registers of every unit draw their power all the time. It grows "
         "with the units as the area does (see `proxy.area_mm2`).",

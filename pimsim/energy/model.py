@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pimsim.config.schema import AsicConfig, Config
-from pimsim.dram.timing import ELEMENT_BYTES, Device, resolve
+from pimsim.devices.registry import resolve
+from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, parts_of
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
@@ -23,21 +24,27 @@ Energies = Mapping[str, Fraction]
 
 _PRICES = tuple(formula.name for formula in FORMULAS)
 
-# How often a command counts in a price; B stands for all banks of the channel.
-# Precharge is part of the activation's row cycle; WRGB and RDMAC cost their pins only.
-_ACTIONS: Mapping[str, Mapping[str, str]] = {
-    "ACT": {"activation": "1"},
-    "ACTAB": {"activation": "B"},
-    "PRE": {},
-    "PREAB": {},
-    "RD": {"column_read": "1"},
-    "WR": {"column_write": "1"},
-    "REFAB": {"refresh": "1"},
-    "REFPB": {"refresh": "1/B"},
-    "WRGB": {},
-    "MACAB": {"mac_read": "1", "mac_units": "1"},
-    "RDMAC": {},
-}
+
+@dataclass(frozen=True)
+class Prices:
+    """What everything on the device of a config costs, pJ.
+
+    actions  of one count of each price, see `action_costs`; commands: of one command of each kind, see `command_costs`
+    """
+
+    config: Config
+    device: Device
+    actions: Energies
+    commands: Energies
+
+    @classmethod
+    def of(cls, config: Config, device: Device | None = None, table: EnergyTable | None = None) -> Prices:
+        """The prices of a config, by default with its own table; device: its own, if it is known.
+
+        InputError with every term that is negative, before anything is simulated.
+        """
+        device, costs = device or resolve(config.dram, config.pim), action_costs(config, table)
+        return cls(config, device, costs, command_costs(device, costs))
 
 
 @dataclass(frozen=True)
@@ -89,27 +96,24 @@ class EnergyBreakdown:
         return float(sum(self.exact(phase).values()))
 
 
-def price(tally: Tally, config: Config, table: EnergyTable | None = None) -> EnergyBreakdown:
-    """The energy of `tally` on the device of `config`, by default with its own table.
+def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
+    """The energy of `tally` at `prices`.
 
     A row pays for its own commands, bits and ASIC operations; standby and the idle power
     of the ASIC, which nobody in particular causes, are shared out over the rows by their latency.
-    Raises InputError with every term that is missing or negative, and for a command
-    that has no price.
+    Raises InputError for a command that has no price.
     """
-    device = resolve(config.dram, config.pim)
-    costs = action_costs(config, table)
+    device, costs = prices.device, prices.actions
     share = _open_share(tally, device.channels)
     rows = tuple(RowEnergy(row.phase, row.operator, _price_row(row, device, costs, share)) for row in tally.rows)
-    usual = usual_activation_pJ(config)
+    usual = usual_activation_pJ(prices.config)
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
 
 def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
     """pJ of one count of each price; standby and the idle ASIC are per DRAM clock.
 
-    Needs no simulation, so a config can be refused before a long one: raises
-    InputError with every term that is negative.
+    table: the config's own by default.  Raises InputError with every term that is missing or negative.
     """
     table = table or load_table(config.energy.table)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
@@ -143,7 +147,7 @@ def _memory_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
 
 
 def _unit_costs(config: Config, table: EnergyTable) -> dict[str, Fraction]:
-    """The MAC units, for one MACAB: an energy per multiply-accumulate, for each element of a column in every bank."""
+    """The MAC units, for a column in every bank: an energy per multiply-accumulate, for each of its elements."""
     dram, pim, ref = config.dram, config.pim, config.pim.mac_power_reference
     routing = Fraction(pim.routing_factor) if table.value("mac_routing_applied") else Fraction(1)
     each = Fraction(pim.mac_power_mW) * routing / (ref.units * ref.lanes * Fraction(ref.clock_GHz))
@@ -178,16 +182,13 @@ def _asic_size(asic: AsicConfig, table: EnergyTable) -> Fraction:
     )
 
 
-def command_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
+def command_costs(device: Device, costs: Energies) -> dict[str, Fraction]:
     """pJ of one command of each kind, its bits on the pins included; standby and the ASIC are nobody's."""
-    device = resolve(config.dram, config.pim)
-    costs = action_costs(config, table)
-    bits = dict.fromkeys(("RD", "WR", "WRGB"), 8 * device.column_bytes) | {"RDMAC": 8 * device.banks * ELEMENT_BYTES}
     prices = {}
-    for name in device.command_names:
-        counts = _command_counts({name: 1}, device.banks)
-        counts["io"] = Fraction(bits.get(name, 0))
-        prices[name] = sum((counts[price] * costs[price] for price in _PRICES), Fraction(0))
+    for command in device.standard.commands:
+        counts = _command_counts({command.name: 1}, device)
+        counts["io"] = Fraction(8 * device.pin_bytes(command))
+        prices[command.name] = sum((counts[price] * costs[price] for price in _PRICES), Fraction(0))
     return prices
 
 
@@ -226,7 +227,7 @@ def usual_activation_pJ(config: Config) -> Fraction:
 
 def _price_row(row: OperatorTally, device: Device, costs: Energies, open_share: Fraction) -> Energies:
     channel_clocks = Fraction(device.channels * row.cycles)
-    counts = _command_counts(row.commands, device.banks)
+    counts = _command_counts(row.commands, device)
     counts["io"] = Fraction(8 * row.pin_bytes)
     counts["standby_active"] = channel_clocks * open_share
     counts["standby_precharged"] = channel_clocks * (1 - open_share)
@@ -250,12 +251,21 @@ def _open_share(tally: Tally, channels: int) -> Fraction:
     return share
 
 
-def _command_counts(commands: Mapping[str, int], banks: int) -> dict[str, Fraction]:
-    weights: Mapping[str, Fraction] = {"1": Fraction(1), "B": Fraction(banks), "1/B": Fraction(1, banks)}
+def _command_counts(commands: Mapping[str, int], device: Device) -> dict[str, Fraction]:
+    """How often commands, counted by name, count in each price."""
     counts = dict.fromkeys(_PRICES, Fraction(0))
-    for command, number in commands.items():
-        if command not in _ACTIONS:
-            raise InputError(f"command {command} has no price", key="energy.table")
-        for component, weight in _ACTIONS[command].items():
-            counts[component] += number * weights[weight]
+    known = {command.name: command.energy for command in device.standard.commands}
+    for name, number in commands.items():
+        actions = known.get(name)
+        if actions is None:
+            raise InputError(f"command {name} has no price", key="energy.table")
+        for price, share in actions:
+            counts[price] += number * _of_banks(share, device.banks)
     return counts
+
+
+def _of_banks(share: str, banks: int) -> Fraction:
+    """A number, or a share of the banks of the channel: "1", "B", "1/B", "B/4"."""
+    top, _, bottom = share.partition("/")
+    number, divisor = (banks if part == "B" else int(part or 1) for part in (top, bottom))
+    return Fraction(number, divisor)

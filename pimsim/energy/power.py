@@ -18,49 +18,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, resolve
-from pimsim.energy.model import EnergyBreakdown, action_costs, command_costs
+from pimsim.dram.timing import Device
+from pimsim.energy.model import EnergyBreakdown, Prices
 from pimsim.sim.spending import FINE, Spending
 from pimsim.sim.tally import Tally
 
-_REFRESHES = ("REFAB", "REFPB")
 _MOST = 1 << 56  # units x clocks that a window holds at most: far from the end of an int64
 _FINEST = Fraction(1, 1000)  # pJ of a unit, if the device is small enough
 
 
-def spending(config: Config) -> Spending:
+def spending(prices: Prices) -> Spending:
     """What the actions of a run spend, in units of `_unit_pJ`."""
-    device, costs = resolve(config.dram, config.pim), action_costs(config)
-    commands = _command_pJ(config, device)
+    device, costs, commands = prices.device, prices.actions, _command_pJ(prices)
     unit = _unit_pJ(device, commands)
     add, multiply, byte = (round(FINE * costs[f"asic_{name}"] / unit) for name in ("add", "multiply", "sram"))
     return Spending(device.cycles["nREFI"], tuple(round(pJ / unit) for pJ in commands.values()), add, multiply, byte)
 
 
-def peak_power_mW(config: Config, tally: Tally, energy: EnergyBreakdown) -> float:
+def peak_power_mW(prices: Prices, tally: Tally, energy: EnergyBreakdown) -> float:
     """The largest mean power over one refresh interval, or over the whole run if that is more; mW."""
-    device = resolve(config.dram, config.pim)
+    device = prices.device
     ns, window = Fraction(device.tCK_ps, 1000), device.cycles["nREFI"]
     mean = sum(energy.exact().values()) / (tally.cycles * ns) if tally.cycles else Fraction(0)
     if tally.cycles <= window:
         return float(mean)
-    laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(config, device))
-    return float(max(laid_out / (window * ns) + background_mW(config, energy.action_pJ), mean))
+    laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(prices))
+    return float(max(laid_out / (window * ns) + background_mW(prices), mean))
 
 
-def background_mW(config: Config, costs: Mapping[str, Fraction]) -> Fraction:
+def background_mW(prices: Prices) -> Fraction:
     """What is drawn all the time: the idle ASIC, open banks everywhere, refresh; mW."""
-    device = resolve(config.dram, config.pim)
+    device, costs = prices.device, prices.actions
     ns = Fraction(device.tCK_ps, 1000)
     refresh = costs["refresh"] / (device.cycles["nREFI"] * ns) if device.refresh != "none" else 0
     return costs["asic_idle"] / ns + device.channels * (costs["standby_active"] / ns + refresh)
 
 
-def _command_pJ(config: Config, device: Device) -> dict[str, Fraction]:
+def _command_pJ(prices: Prices) -> dict[str, Fraction]:
     """pJ of each command; refreshes count as drawn all the time."""
-    prices = command_costs(config)
-    return {name: Fraction(0) if name in _REFRESHES else prices[name] for name in device.command_names}
+    refreshes = prices.device.standard.roles.refreshes
+    return {name: Fraction(0) if name in refreshes else pJ for name, pJ in prices.commands.items()}
 
 
 def _unit_pJ(device: Device, commands: Mapping[str, Fraction]) -> Fraction:

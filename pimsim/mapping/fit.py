@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
-from pimsim.asic.units import Units
 from pimsim.config.rules import Names
 from pimsim.config.schema import Config
 from pimsim.config.validate import check_rules
-from pimsim.dram.timing import resolve
 from pimsim.errors import InputError
-from pimsim.mapping.memory import Memory, place, supply_grid
-from pimsim.workload.graph import Workload
+from pimsim.mapping.memory import Memory
+
+# Where everything lies in a device that is configured like this; InputError if that cannot be.
+Placed = Callable[[Config], Memory]
 
 _NAMES: Names = {}  # names that exist have been checked before
 _ROWS, _CHANNELS = "dram.rows", "dram.channels"
@@ -25,8 +25,8 @@ _FEWER = ("workload.batch", "workload.output_tokens", "workload.prompt_tokens", 
 _LOWEST = {"workload.batch": 1, "workload.prompt_tokens": 0, "workload.context": 0}
 
 
-def check_fits(config: Config, workload: Workload, memory: Memory) -> None:
-    """InputError if the rows that were dealt out are more than a bank has."""
+def check_fits(config: Config, memory: Memory, placed: Placed) -> None:
+    """InputError if the rows that were dealt out are more than a bank has; placed: as of other configurations."""
     device = memory.grid.device
     rows, there = memory.rows, device.rows
     if rows <= there:
@@ -38,19 +38,19 @@ def check_fits(config: Config, workload: Workload, memory: Memory) -> None:
         f"of which K and V {cache:,} rows), the device has {there:,} ({there * row_bytes / 2**30:.2f} "
         f"GiB): {rows - there:,} rows ({(rows - there) * row_bytes / 2**30:.2f} GiB) too many"
     )
-    found = [f"{key}={value}" for key, value in remedies(config, workload, rows)]
+    found = [f"{key}={value}" for key, value in remedies(config, placed, rows)]
     fits = f"it would fit with {' or '.join(found)}" if found else "no number of rows or channels makes it fit"
     raise InputError(f"{what}; {fits}", key=_ROWS)
 
 
-def remedies(config: Config, workload: Workload, rows: int) -> Iterator[tuple[str, int]]:
+def remedies(config: Config, placed: Placed, rows: int) -> Iterator[tuple[str, int]]:
     """Keys, each with the value nearest to the configured one with which everything fits; `rows` are needed now.
 
     More rows or more channels keep the work as it is; a smaller batch, a smaller reserve or fewer tokens do not.
     """
 
     def fits(key: str, value: int) -> bool:
-        needed = _rows(with_value(config, key, value), workload)
+        needed = _rows(with_value(config, key, value), placed)
         return needed is not None and needed[0] <= needed[1]
 
     def nearest(key: str, values: Iterable[int]) -> Iterator[tuple[str, int]]:
@@ -81,15 +81,14 @@ def _largest(key: str, low: int, high: int, fits: Callable[[str, int], bool]) ->
     yield key, low
 
 
-def _rows(config: Config, workload: Workload) -> tuple[int, int] | None:
+def _rows(config: Config, placed: Placed) -> tuple[int, int] | None:
     """Rows that are needed and that are there; None for a configuration that is refused."""
     try:
         check_rules(config, _NAMES)
-        device = resolve(config.dram, config.pim)
-        memory = place(config, workload, supply_grid(config, device, Units(config.asic)))
+        memory = placed(config)
     except InputError:
         return None
-    return memory.rows, device.rows
+    return memory.rows, memory.grid.device.rows
 
 
 def with_value(config: Config, key: str, value: int) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pimsim.asic.units import Cost
-from pimsim.mapping.layout import Work
+from pimsim.mapping.work import Work
 
 START = "start"  # the step's input is there
 
@@ -14,7 +14,7 @@ class Feed(NamedTuple):
     """PIM instructions of the part, by place, whose results ASIC work can begin with as they arrive.
 
     complete: the work is on complete results; else it adds up partial sums.
-    parts: equal parts in which the results of each come (see `layout.Work`).
+    parts: equal parts in which the results of each come (see `work.Work`).
     """
 
     places: tuple[int, ...]

@@ -9,8 +9,10 @@ from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.errors import InputError
-from pimsim.mapping.layout import Grid, KeyLayout, MatrixLayout, ValueLayout, VectorLayout, ceil_div, make_grid
-from pimsim.mapping.operands import operands
+from pimsim.mapping.grid import Grid, ceil_div, make_grid
+from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
+from pimsim.mapping.operands import Operand
+from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 
@@ -30,16 +32,18 @@ class Memory:
     Layouts are by the name of their operator and have base 0; `regions[name].bases` says
     where each copy starts: one for each block, or one for each expert of each block, block by
     block.  K and V of sequence s of a batch have regions of their own: `cache_name`.
+    products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
     """
 
     grid: Grid
-    matrices: dict[str, MatrixLayout]
+    matrices: dict[str, Matrix]
     vectors: dict[str, VectorLayout]
-    keys: dict[str, KeyLayout]
-    values: dict[str, ValueLayout]
+    keys: dict[str, Keys]
+    values: dict[str, Values]
     tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
+    products: Products | None
     regions: dict[str, Region]
     rows: int
 
@@ -82,22 +86,24 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
     return reserve
 
 
-def place(config: Config, workload: Workload, grid: Grid) -> Memory:
+def place(config: Config, workload: Workload, operands: Sequence[Operand], grid: Grid, layouts: Layouts) -> Memory:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
     tokens = reserve_tokens(config, grid)
-    matrices = {o.name: MatrixLayout(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
+    matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
     vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
     keys, values = {}, {}
     for o in workload.operators:
         if o.op == "attention":
             shape = (o.heads, o.kv_heads, o.head_dim, min(tokens, o.window or tokens))
-            keys[o.name] = KeyLayout(grid, *shape)
-            values[o.name] = ValueLayout(grid, *shape, all_bank_append=config.mapping.value_append == "all_bank")
+            keys[o.name] = layouts.keys(grid, *shape)
+            values[o.name] = layouts.values(grid, *shape)
     tables = dict(_tables(grid, workload))
-    most = max(_spilled(config, workload), default=0)
+    most = max(_spilled(config, operands), default=0)
     scratch = VectorLayout(grid, most) if most else None
     vectors = vectors if config.workload.biases else {}
-    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, {}, 0)
+    scores = [o.heads * min(tokens, o.window or tokens) for o in workload.operators if o.op == "attention"]
+    products = layouts.products(grid, max(scores)) if scores else None
+    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, {}, 0)
     regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
     return replace(memory, regions=regions, rows=rows)
 
@@ -120,6 +126,8 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
         yield name, table.rows, 1
     if memory.scratch:
         yield "scratch", memory.scratch.rows, 1
+    if memory.products:
+        yield "products", memory.products.rows, 1
 
 
 def vector_name(operator: Operator) -> str:
@@ -154,10 +162,10 @@ def sram_room(config: Config) -> int:
     return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
 
 
-def _spilled(config: Config, workload: Workload) -> list[int]:
+def _spilled(config: Config, operands: Sequence[Operand]) -> list[int]:
     """Elements of each operand that the SRAM cannot hold at the last context."""
     work, room = config.workload, sram_room(config)
-    return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands(workload)]
+    return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands]
 
 
 def _allocate(wanted: Sequence[tuple[str, int, int]], columns: int) -> tuple[dict[str, Region], int]:

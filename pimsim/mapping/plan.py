@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from pimsim.asic.units import Units
-from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, resolve
-from pimsim.mapping.fit import check_fits
 from pimsim.mapping.instructions import Step
-from pimsim.mapping.layout import Grid, Work
-from pimsim.mapping.memory import Memory, place, supply_grid
-from pimsim.mapping.operands import Operand, operands
+from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Draft, Planner
-from pimsim.mapping.routing import Routing, routing_of
-from pimsim.mapping.supported import check_supported
-from pimsim.workload.graph import Workload
-from pimsim.workload.source import requested_workload
 
 
 @dataclass
-class Plan:
+class Plan(Placed):
     """A config, compiled: the device, the memory map, and the instructions of any step."""
 
-    config: Config
-    device: Device
-    workload: Workload
-    units: Units
-    grid: Grid
-    memory: Memory
-    operands: tuple[Operand, ...]
-    routing: Routing
-    _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _drafts: dict[tuple[bool, int], Draft] = field(default_factory=dict)  # by head and tokens
 
     def step(self, context: int, head: bool, tokens: int = 1) -> Step:
@@ -48,24 +29,9 @@ class Plan:
             step = draft.step
         return step
 
-    def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
-        """The work of `kind`, made again only when `key` changes."""
-        known = self._works.get(kind)
-        if known is None or known[0] != key:
-            known = self._works[kind] = (key, make())
-        return known[1]
+    def under(self, **changes: Any) -> Plan:
+        """The same plan under another `schedule` or `engine`, on which nothing in it depends.
 
-
-def compile_plan(config: Config, workload: Workload | None = None) -> Plan:
-    """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
-
-    workload: a graph to run in the place of the one that the config names.
-    """
-    device = resolve(config.dram, config.pim)
-    units = Units(config.asic)
-    workload = workload or requested_workload(config)
-    check_supported(workload)
-    grid = supply_grid(config, device, units)
-    memory = place(config, workload, grid)
-    check_fits(config, workload, memory)
-    return Plan(config, device, workload, units, grid, memory, operands(workload), routing_of(config, workload))
+        changes: to these keys of its config.  What one of the two plans, the other knows.
+        """
+        return replace(self, config=self.config.model_copy(update=changes))

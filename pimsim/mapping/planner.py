@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Step
-from pimsim.mapping.layout import Work, ceil_div
 from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.placed import Placed
 from pimsim.mapping.supported import ARITHMETIC
+from pimsim.mapping.work import Work
 from pimsim.workload.ops import INPUT, Operator
-
-if TYPE_CHECKING:
-    from pimsim.mapping.plan import Plan
 
 
 class Flow(NamedTuple):
     """How the results of an instruction arrive: of which PIM instructions they are, by place.
 
-    sums, turns: see `layout.Work`; summed: an addition has completed them.
+    sums, turns: see `work.Work`; summed: an addition has completed them.
     """
 
     places: tuple[int, ...]
@@ -74,7 +73,7 @@ class Planner:
 
     PORTIONS = 8  # most that the results of one program are taken in
 
-    def __init__(self, plan: Plan, context: int, tokens: int) -> None:
+    def __init__(self, plan: Placed, context: int, tokens: int) -> None:
         self.plan = plan
         self.contexts = range(context - tokens + 1, context + 1)
         self.batch = plan.config.workload.batch
@@ -218,6 +217,8 @@ class Planner:
 
     def _arithmetic(self, operator: Operator) -> None:
         """What the ASIC does alone; a weighted sum of experts is an addition with several ways."""
+        if operator.deps[:1] and self.plan.functions.get(operator.deps[0]) == operator.op:
+            return  # the banks have done it
         kind, streams = ARITHMETIC[operator.op]
         n, vectors, ways = operator.outputs, self._vectors(operator), 1
         if operator.op == "add" and operator.experts > 1:
@@ -233,8 +234,8 @@ class Planner:
 
     def _linear(self, operator: Operator) -> None:
         layout = self.plan.memory.matrices[operator.name]
-        bias = operator.name in self.plan.memory.vectors
-        work = self.plan.cached(operator.name, 0, partial(layout.multiply, bias))
+        bias, function = operator.name in self.plan.memory.vectors, self.plan.functions.get(operator.name, "")
+        work = self.plan.cached(operator.name, 0, partial(layout.multiply, bias, function))
         vectors, begin = self._vectors(operator), len(self.out)
         if operator.experts > 1:
             has_bias = self._multiply_experts(operator, work, vectors)
@@ -243,7 +244,7 @@ class Planner:
             for _ in range(vectors):
                 self._pim(operator.name, work, self._bases(operator.name))
         self._gather((operator.name,), begin)
-        sums = operator.outputs * (len(layout.chunks) - 1 + (1 if has_bias else 0))
+        sums = operator.outputs * (layout.partial_sums - 1 + (has_bias and not layout.takes_addend))
         if sums:
             self._asic("sum", "sum", sums, vectors * operator.active, streams=True, key=f"{operator.name}.sum")
         self._spill(operator)
@@ -306,8 +307,8 @@ class Planner:
             self._pim("value_append", append_value, v, after=made)
             self.last = (f"scores.{s}",)
         self._gather([f"scores.{s}" for s in range(self.batch)], begin)
-        if keys.cuts > 1:
-            n = heads * seen * (keys.cuts - 1)
+        if keys.partial_sums > 1:
+            n = heads * seen * (keys.partial_sums - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum")
         if operator.softcap:
             self._asic("softcap", "tanh", heads * seen, self.batch, streams=True)
@@ -315,13 +316,24 @@ class Planner:
         gate = self.last
         for s in range(self.batch):
             self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate
-            self._asic("softmax", "softmax", seen, heads, key=f"softmax.{s}")
+            self._softmax(operator, seen, f"softmax.{s}")
             self._pim("values", weigh, self._bases(cache_name("values", operator, s)), key=f"values.{s}")
-        chunks = len(grid.buffers(columns))
-        if chunks > 1:
+        if values.partial_sums(seen) > 1:
             self._gather([f"values.{s}" for s in range(self.batch)], begin)
-            n = operator.outputs * (chunks - 1)
+            n = operator.outputs * (values.partial_sums(seen) - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")
+
+    def _softmax(self, operator: Operator, seen: int, key: str) -> None:
+        """The softmax of one token's scores: on the ASIC, but for the scale if the banks carry it out."""
+        products, heads = self.plan.memory.products, operator.heads
+        if products is None:
+            self._asic("softmax", "softmax", seen, heads, key=key)
+            return
+        self._asic("softmax", "exponentials", seen, heads, key=f"{key}.exponentials")
+        columns = self.plan.grid.columns_of(seen)
+        make = partial(products.scale_columns, heads, columns)
+        program = self.plan.cached(f"{operator.name}.softmax", columns, make)
+        self._pim("softmax", products.scale_of(program, heads, seen), self._bases("products"), key=key)
 
     def _embed(self, operator: Operator) -> None:
         """A row of each table: the token's for every sequence, the position's for every token of the step.
@@ -342,7 +354,7 @@ class Planner:
                     work = plan.cached(f"{operator.name}.0", 0, partial(plan.memory.matrices[tied].read, 0))
                     bases = self._bases(tied)
                 else:
-                    make = partial(layout.move, "RD", row * d, d)
+                    make = partial(layout.read, row * d, d)
                     work = plan.cached(f"{operator.name}.{table}.{token}", row, make)
                     bases = self._bases(table_name(operator, table))
                 for _ in range(copies):
@@ -358,7 +370,7 @@ class Planner:
         if layout is None:
             return False
         name = vector_name(operator)
-        work = self.plan.cached(name, 0, lambda: layout.move("RD"))
+        work = self.plan.cached(name, 0, layout.read)
         self._pim("vectors", work, bases(name), key=name)
         return True
 
@@ -372,10 +384,11 @@ class Planner:
             return
         scratch = self.plan.memory.scratch
         assert scratch is not None
-        for command in ("WR", "RD"):
-            make = partial(scratch.move, command, 0, elements)
-            work = self.plan.cached(f"spill.{operator.name}.{command}", elements, make)
-            self._pim("spill", work, self._bases("scratch"), key=f"{operator.name}.{command}")
+        roles = self.plan.device.standard.roles
+        for command, move in ((roles.write, scratch.write), (roles.read, scratch.read)):
+            what = f"{operator.name}.{command}"
+            work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
+            self._pim("spill", work, self._bases("scratch"), key=what)
 
 
 def _alike(made: Sequence[Instruction], known: Sequence[Instruction]) -> bool:

@@ -36,7 +36,7 @@ def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, fl
     A column of every bank each nMAC clocks; two operations per lane and MAC clock.
     """
     banks = device.channels * device.banks
-    bandwidth = banks * device.column_bytes * 1000 / (device.cycles["nMAC"] * device.tCK_ps)
+    bandwidth = banks * device.column_bytes * 1000 / (device.mac_clocks * device.tCK_ps)
     return bandwidth, 2 * banks * lanes * clock_GHz
 
 
@@ -44,7 +44,7 @@ def operator_points(result: Result, device: Device) -> list[Point]:
     """The decode operators that the MAC units run: 2 operations per MAC, over the columns read and over the latency."""
     points = []
     for row in result.tally.phase_rows("decode"):
-        read = row.commands.get("MACAB", 0) * device.banks * device.column_bytes
+        read = device.columns_multiplied(row.commands) * device.column_bytes
         if row.macs and read and row.cycles:
             points.append(Point(row.operator, 2 * row.macs / read, 2000 * row.macs / (row.cycles * device.tCK_ps)))
     return points
@@ -59,9 +59,7 @@ def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
 
 def roofline(result: Result, ax: Axes | None = None) -> Axes:
     """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
-    from pimsim.dram.timing import device_of
-
-    device = device_of(result.config)
+    device = result.prices.device
     with style.drawing():
         ax = style.axes_or_new(ax)
         pim = device_roof(device, result.config.pim.lanes, float(result.config.pim.clock_GHz))

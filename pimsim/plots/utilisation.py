@@ -69,7 +69,6 @@ def of_step(result: Result, context: int | None = None, ax: Axes | None = None) 
 
     context  of the token (default: the last one); ValueError if it is beyond the run's
     """
-    from pimsim.dram.timing import device_of
     from pimsim.sim.run import simulate_step
     from pimsim.timeline.recorder import Recorder
 
@@ -77,8 +76,8 @@ def of_step(result: Result, context: int | None = None, ax: Axes | None = None) 
     context = last if context is None else context
     if not 1 <= context <= last:
         raise ValueError(f"the context must be from 1 to {last}, not {context}")
-    recorder = Recorder(device_of(result.config))
-    simulate_step(result.config, context, [recorder])
+    recorder = Recorder(result.prices.device)
+    simulate_step(result.plan or result.config, context, [recorder])
     recorder.close()
     model = result.summary["workload"]["model"]
     return utilisation(recorder.activity, ax, f"Utilisation while a token is decoded: {model}, context {context:,}")

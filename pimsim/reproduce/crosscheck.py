@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from pimsim.energy.model import EnergyBreakdown, price, usual_activation_pJ
+from pimsim.energy.model import EnergyBreakdown, Prices, price, usual_activation_pJ
 from pimsim.energy.table import TABLES, load_table
 from pimsim.reproduce.data import published
 from pimsim.reproduce.runs import Job, configure
@@ -67,7 +67,7 @@ def priced(job: Job, tally: Tally, tokens: int) -> list[Priced]:
     found = [_with_table(name, job, tally, tokens) for name in TABLES]
     for entry in _literature():
         config = configure(Job(job.model, (*job.changes, *entry["config"].items()), job.contexts))
-        energy = price(tally, config)
+        energy = price(tally, Prices.of(config))
         usual = usual_activation_pJ(config)
         own = {name: Fraction(str(value)) for name, value in entry["action_pJ"].items()}
         components = {name: float(pJ / tokens) for name, pJ in _repriced(energy, own).items()}
@@ -80,7 +80,7 @@ def priced(job: Job, tally: Tally, tokens: int) -> list[Priced]:
 def _with_table(name: str, job: Job, tally: Tally, tokens: int) -> Priced:
     config = configure(job)
     table = load_table(name)
-    energy = price(tally, config, table)
+    energy = price(tally, Prices.of(config, table=table))
     components = {component: float(pJ / tokens) for component, pJ in energy.exact().items()}
     return Priced(f"table {name}", "recalled currents, IDD formulas", "", components, energy.activation_usual_pJ)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pimsim.devices.plan import compile_plan
 from pimsim.errors import InputError
-from pimsim.mapping.plan import compile_plan
 from pimsim.reproduce.figures import PROBED, stand_in
 from pimsim.reproduce.runs import MIDDLES, Bench, Changes, Job, configure
 from pimsim.reproduce.values import Outcome

@@ -109,9 +109,8 @@ def simulate_job(job: Job) -> Tally:
     """The counts of a job; InputError if it is refused."""
     from pimsim.sim.run import simulate, simulate_contexts
 
-    config = configure(job)
-    api.preflight(config)
-    return simulate_contexts(config, job.contexts) if job.contexts else simulate(config)
+    plan = api.prepare(configure(job)).plan
+    return simulate_contexts(plan, job.contexts) if job.contexts else simulate(plan)
 
 
 @dataclass

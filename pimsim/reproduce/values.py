@@ -14,13 +14,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from pimsim.baselines import devices, evaluate
-from pimsim.energy.model import price
+from pimsim.config.schema import Config
+from pimsim.devices.registry import device_of
+from pimsim.energy.model import Prices, price
 from pimsim.energy.table import TABLES, EnergyTable, load_table
-from pimsim.mapping.plan import compile_plan
 from pimsim.reproduce.runs import BASELINE, TABLE, Job, configure, simulate_job
 from pimsim.results import metrics
 from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
+from pimsim.workload.source import requested_workload
 
 T4, XEON = "gpu-t4", "cpu-xeon-6154"
 BASELINES = (T4, XEON)
@@ -75,7 +77,7 @@ class Outcome:
 def evaluate_job(job: Job) -> Outcome:
     """Simulate a job (or know it from a job that differs in prices only) and measure it."""
     config, tally = configure(job), simulate_job(job.simulated)
-    workload = compile_plan(config).workload
+    workload = requested_workload(config)
     contexts = list(job.contexts or range(1, job.tokens + 1))
     payload = sum(row.payload_bytes for row in tally.rows)
     causes = metrics.in_order(tally.causes())
@@ -83,15 +85,19 @@ def evaluate_job(job: Job) -> Outcome:
     values = Values(
         tokens=len(contexts),
         latency_ns=metrics.nanoseconds(tally.cycles, tally.tCK_ps),
-        energy_pJ={name: price(tally, config, with_rows(load_table(name), rows)).total_pJ() for name in TABLES},
+        energy_pJ={name: _priced(tally, config, with_rows(load_table(name), rows)) for name in TABLES},
         baselines=dict(_baselines(workload, contexts, job.others(BASELINE))),
         causes_ns={cause: metrics.nanoseconds(clocks, tally.tCK_ps) for cause, clocks in causes.items()},
-        row_hit_rate=metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),
+        row_hit_rate=metrics.row_hit_rate(tally.commands, device_of(config)),
         non_vmm=metrics.non_vmm_fraction(causes),
         data_movement=metrics.ratio(metrics.moved_without_pim(workload, contexts), payload),
         operations_per_parameter=workload.operations_per_parameter(contexts),
     )
     return Outcome(values, tally)
+
+
+def _priced(tally: Tally, config: Config, table: EnergyTable) -> float:
+    return price(tally, Prices.of(config, table=table)).total_pJ()
 
 
 def with_rows(table: EnergyTable, values: Mapping[str, Any]) -> EnergyTable:

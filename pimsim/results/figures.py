@@ -13,7 +13,7 @@ from functools import cache
 from pimsim.asic import units
 from pimsim.config.schema import Config
 from pimsim.config.standards import CONFIGS
-from pimsim.dram.timing import STANDARDS
+from pimsim.devices.registry import STANDARDS
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.sim.tally import DEVICE_CAUSES

@@ -6,15 +6,11 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.mapping.routing import Routing, experts_read, routing_of
-from pimsim.sim.tally import DEVICE_CAUSES, Tally
+from pimsim.sim.tally import COMMON_CAUSES, DEVICE_CAUSES, Tally
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine
-
-# Banks that a command activates, and banks whose column it accesses ("all": every bank).
-_ACTIVATES: Mapping[str, str] = {"ACT": "one", "ACTAB": "all"}
-_ACCESSES: Mapping[str, str] = {"RD": "one", "WR": "one", "MACAB": "all"}
 
 
 def nanoseconds(cycles: int, tCK_ps: int) -> float:
@@ -28,8 +24,11 @@ def ratio(numerator: Fraction | float | int, denominator: Fraction | float | int
 
 
 def in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """Clocks by cause in the order of the summary: the device's causes, then the ASIC's that occur, by name."""
-    device = {cause: counts.get(cause, 0) for cause in DEVICE_CAUSES}
+    """Clocks by cause in the order of the summary: the device's causes, then the ASIC's that occur, by name.
+
+    Of the device's, those that not every device has are left out where they do not occur.
+    """
+    device = {cause: counts.get(cause, 0) for cause in DEVICE_CAUSES if cause in COMMON_CAUSES or counts.get(cause)}
     return device | {cause: counts[cause] for cause in asic_causes(counts) if counts[cause]}
 
 
@@ -38,18 +37,14 @@ def asic_causes(causes: Iterable[str]) -> list[str]:
     return sorted(cause for cause in causes if cause not in DEVICE_CAUSES)
 
 
-def row_hit_rate(commands: Mapping[str, int], banks: int) -> float:
+def row_hit_rate(commands: Mapping[str, int], device: Device) -> float:
     """Share of the banks' column accesses that no activation was made for; an all-bank command counts once per bank.
 
     1 - activations / accesses.  A row that a refresh closes before anything is accessed in it is activated
     twice for one access: with rows of a column or two activations can outnumber accesses, and none is a hit.
     """
-
-    def count(kinds: Mapping[str, str]) -> int:
-        return sum(commands.get(name, 0) * (banks if how == "all" else 1) for name, how in kinds.items())
-
-    accesses = count(_ACCESSES)
-    return 1 - min(count(_ACTIVATES), accesses) / accesses if accesses else 0.0
+    accesses = device.columns_accessed(commands)
+    return 1 - min(device.banks_activated(commands), accesses) / accesses if accesses else 0.0
 
 
 def non_vmm_fraction(causes: Mapping[str, int]) -> float:

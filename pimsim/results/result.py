@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pimsim.config.loader import Origin
 from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import Config
-from pimsim.energy.model import EnergyBreakdown, price
+from pimsim.energy.model import EnergyBreakdown, Prices, price
 from pimsim.errors import Problem, did_you_mean
+from pimsim.mapping.plan import Plan
 from pimsim.results import tables
 from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
@@ -71,6 +72,7 @@ class Result:
     plots       injected, so that results do not depend on matplotlib or on `plots`
     report      makes report.html; injected for the same reason
     odd         what was odd about the input, before it was simulated
+    plan        what ran; priced_at: what its actions cost, if that is known
     """
 
     config: Config
@@ -83,11 +85,18 @@ class Result:
     plots: PlotFactory | None = None
     report: Callable[[Result], str] | None = None
     odd: tuple[Problem, ...] = ()
+    plan: Plan | None = None
+    priced_at: Prices | None = None
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What everything costs, with the config's energy table."""
+        return self.priced_at or Prices.of(self.config)
 
     @cached_property
     def energy(self) -> EnergyBreakdown:
         """The tally priced with the config's energy table."""
-        return price(self.tally, self.config)
+        return price(self.tally, self.prices)
 
     @cached_property
     def warnings(self) -> tuple[Problem, ...]:
@@ -100,7 +109,7 @@ class Result:
         decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
         return {
             "workload": summarise_workload(self.config, self.workload),
-            "system": summarise_system(self.config, self.tally, self.energy, self.workload),
+            "system": summarise_system(self.prices, self.tally, self.energy, self.workload),
             "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pimsim.config.schema import Config
-from pimsim.energy.model import EnergyBreakdown
+from pimsim.energy.model import EnergyBreakdown, Prices
 from pimsim.energy.power import peak_power_mW
 from pimsim.results import metrics
 from pimsim.results.metrics import nanoseconds
@@ -40,7 +40,7 @@ def summarise_workload(config: Config, workload: Workload) -> dict[str, Any]:
     }
 
 
-def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, workload: Workload) -> dict[str, Any]:
+def summarise_system(prices: Prices, tally: Tally, energy: EnergyBreakdown, workload: Workload) -> dict[str, Any]:
     """The figures of the simulated system.
 
     latency_ns and energy_pJ are totals, the prefill included; the figures per step and
@@ -52,6 +52,7 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
     is what the breakdown's `asic` is made of.
     """
     causes = metrics.in_order(tally.causes())
+    config = prices.config
     work = config.workload
     tokens = work.output_tokens
     decode_ns = nanoseconds(tally.decode_cycles, tally.tCK_ps)
@@ -71,13 +72,13 @@ def summarise_system(config: Config, tally: Tally, energy: EnergyBreakdown, work
         "prefill_energy_pJ": energy.total_pJ("prefill"),
         "energy_per_token_pJ": energy.total_pJ("decode") / (tokens * work.batch),
         "average_power_mW": metrics.ratio(total * 1000, tally.cycles * tally.tCK_ps),
-        "peak_power_mW": peak_power_mW(config, tally, energy),
+        "peak_power_mW": peak_power_mW(prices, tally, energy),
         "latency_breakdown_ns": {cause: nanoseconds(cycles, tally.tCK_ps) for cause, cycles in causes.items()},
         "energy_breakdown_pJ": energy.components_pJ(),
         "asic_energy_pJ": energy.asic_pJ(),
         "activation_usual_pJ": energy.activation_usual_pJ,
         "commands": {name: count for name, count in sorted(tally.commands.items()) if count},
-        "row_hit_rate": metrics.row_hit_rate(tally.commands, config.dram.bank_groups * config.dram.banks_per_group),
+        "row_hit_rate": metrics.row_hit_rate(tally.commands, prices.device),
         "external_bytes": tally.total("pin_bytes"),
         "payload_bytes": tally.total("payload_bytes"),
         "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload),

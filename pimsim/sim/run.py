@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pimsim.config.schema import Config
+from pimsim.devices.plan import compiled
 from pimsim.dram.engine import FOREVER, Engine, Ints
 from pimsim.dram.log import LogWriter, log_target
 from pimsim.dram.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
-from pimsim.mapping.plan import Plan, compile_plan
+from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spending
 from pimsim.sim.system import Progress, System
@@ -21,7 +22,7 @@ from pimsim.sim.tally import Tally
 
 
 def simulate(
-    config: Config,
+    config: Config | Plan,
     progress: Progress | None = None,
     log: str | Path | None = None,
     window_ns: tuple[float, float] | None = None,
@@ -29,7 +30,7 @@ def simulate(
     announce: Callable[[Forecast], object] | None = None,
     spending: Spending | None = None,
 ) -> Tally:
-    """Run a config's workload and count everything.
+    """Run the workload of a config, or of its plan, and count everything.
 
     progress(done, total) is called after each token; log: write every DRAM command to this
     file, those issued in window_ns = (start, end) if given; observers: who else watches;
@@ -37,17 +38,14 @@ def simulate(
     spends most.
     Raises InputError if the workload does not fit the device, or the log the disk.
     """
-    candidates = _candidates(config)
+    candidates = _candidates(compiled(config))
     if log is None and not observers:
-        return min((_run(candidate, progress, spending) for candidate in candidates), key=lambda tally: tally.cycles)
+        return min((_run(plan, progress, spending) for plan in candidates), key=lambda tally: tally.cycles)
     if log is None:
-        if len(candidates) > 1:
-            candidates.sort(key=lambda candidate: _run(candidate, progress).cycles)
-        return _watched(compile_plan(candidates[0]), progress, observers, spending)
+        plan = candidates[0] if len(candidates) == 1 else _fastest(candidates)[0]
+        return _watched(plan, progress, observers, spending)
     log_target(Path(log))
-    counted = [(_run(_fast(candidate), None), candidate) for candidate in candidates]
-    tally, chosen = min(counted, key=lambda pair: pair[0].cycles)
-    plan = compile_plan(chosen)
+    plan, tally = _fastest(candidates)
     span = window_clocks(window_ns, plan.device.tCK_ps)
     with LogWriter(log, plan.device, span) as writer:
         expected = forecast_of(plan, tally, Path(log), span)
@@ -94,15 +92,19 @@ class _Until:
             raise EnoughError
 
 
-def _fast(config: Config) -> Config:
-    """The same run in the fast mode, which counts the same."""
-    return config.model_copy(update={"engine": config.engine.model_copy(update={"mode": "fast", "fold": True})})
+def _fastest(candidates: Sequence[Plan]) -> tuple[Plan, Tally]:
+    """The first of those that take the fewest clocks, and its counts: found in the fast mode, which counts the same."""
+
+    def counts(plan: Plan) -> Tally:
+        fast = plan.config.engine.model_copy(update={"mode": "fast", "fold": True})
+        return _run(plan.under(engine=fast), None)
+
+    return min(((plan, counts(plan)) for plan in candidates), key=lambda pair: pair[1].cycles)
 
 
-def simulate_step(config: Config, context: int, observers: Sequence[Observer]) -> int:
+def simulate_step(config: Config | Plan, context: int, observers: Sequence[Observer]) -> int:
     """Decode one token at a context, from rest, for those who watch; the clocks it took."""
-    plan = compile_plan(config)
-    system, buffer = _watch(plan, observers)
+    system, buffer = _watch(compiled(config), observers)
     clocks = system.decode(context)
     buffer.flush(FOREVER)
     return clocks
@@ -122,21 +124,17 @@ def _watch(plan: Plan, observers: Sequence[Observer], spending: Spending | None 
     return System(plan, engine, observer=buffer.execute, spending=spending), buffer
 
 
-def simulate_contexts(config: Config, contexts: Sequence[int]) -> Tally:
+def simulate_contexts(config: Config | Plan, contexts: Sequence[int]) -> Tally:
     """Decode one token at each of `contexts`, one after another, and nothing in between; the counts of that.
 
     The workload's own tokens still say how much room K and V have.  InputError as `simulate`.
     """
-
-    def run(candidate: Config) -> Tally:
-        plan = compile_plan(candidate)
-        return System(plan, _engine(plan), [("decode", context, 1) for context in contexts]).run()
-
-    return min((run(candidate) for candidate in _candidates(config)), key=lambda tally: tally.cycles)
+    steps = [("decode", context, 1) for context in contexts]
+    runs = (System(plan, _engine(plan), steps).run() for plan in _candidates(compiled(config)))
+    return min(runs, key=lambda tally: tally.cycles)
 
 
-def _run(config: Config, progress: Progress | None, spending: Spending | None = None) -> Tally:
-    plan = compile_plan(config)
+def _run(plan: Plan, progress: Progress | None, spending: Spending | None = None) -> Tally:
     return System(plan, _engine(plan), spending=spending).run(progress)
 
 
@@ -145,16 +143,16 @@ def _engine(plan: Plan) -> Engine:
     return Engine(plan.device, stepped=engine.mode == "stepped", fold=engine.fold)
 
 
-def _candidates(config: Config) -> list[Config]:
+def _candidates(plan: Plan) -> list[Plan]:
     """The schedules to choose the fastest from, the configured one first.
 
     Overlap only removes waiting, but what starts earlier may meet a refresh that the serial
     order hides in a pause.  A compiler that may overlap may also not, so `overlap` is never
     slower than `paper`.
     """
-    if config.schedule != "overlap" or config.dram.refresh == "none":
-        return [config]
-    return [config, config.model_copy(update={"schedule": "paper"})]
+    if plan.config.schedule != "overlap" or plan.config.dram.refresh == "none":
+        return [plan]
+    return [plan, plan.under(schedule="paper")]
 
 
 def window_clocks(window_ns: tuple[float, float] | None, tCK_ps: int) -> tuple[int, int]:

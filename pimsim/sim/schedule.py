@@ -17,7 +17,7 @@ it leave free, and none after it changes that.
 - Work that streams takes the results of the channels portion by portion: the first when the
   first complete results are there (or the first partial sums that there is something to add
   to), the last when all are and all else that it waits for is done.  In between, results
-  arrive evenly, in the equal parts that `layout.Work` explains.
+  arrive evenly, in the equal parts that `work.Work` explains.
 - The results of a program are stored, and the vectors that it is sent are read, by the
   ports; it is done when they are, too.
 """

@@ -42,8 +42,8 @@ from pimsim.dram.engine import (
 from pimsim.dram.program import WIDTH
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.instructions import START, Instruction, Step
-from pimsim.mapping.layout import Work
 from pimsim.mapping.plan import Plan
+from pimsim.mapping.work import Work
 from pimsim.sim.observer import Executed
 from pimsim.sim.spending import Spending
 from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally
@@ -400,14 +400,8 @@ class System:
             asic_busy_cycles=counter.busy,
             adds=counter.adds,
             multiplies=counter.multiplies,
-            pin_bytes=self._pin_bytes(commands),
+            pin_bytes=self.plan.device.bytes_on_pins(commands),
             payload_bytes=counter.payload * ELEMENT_BYTES,
             macs=counter.macs,
             sram_bytes=counter.sram,
         )
-
-    def _pin_bytes(self, commands: dict[str, int]) -> int:
-        """Bytes on the pins: a column per WRGB, RD and WR, one result per bank per RDMAC."""
-        device = self.plan.device
-        columns = commands["WRGB"] + commands["RD"] + commands["WR"]
-        return columns * device.column_bytes + commands["RDMAC"] * device.banks * ELEMENT_BYTES

@@ -22,7 +22,9 @@ Ints = NDArray[np.int64]
 PHASES = ("prefill", "decode")
 
 # What the PIM device and its pins do; every other cause is exposed ASIC arithmetic.
-DEVICE_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "write", "read", "refresh")
+# Some only some devices have.
+COMMON_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "write", "read", "refresh")
+DEVICE_CAUSES = (*COMMON_CAUSES, "mode_switch", "copy")
 
 _FEW = 3  # contradictions of a kind that are told
 _COUNTS = (

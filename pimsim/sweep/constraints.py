@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pimsim.config.schema import Config
-from pimsim.config.validate import flat_values, flatten, validate
+from pimsim.config.validate import class_of, flat_values, flatten, validate
 from pimsim.errors import InputError, nearest
 from pimsim.results.figures import known as figure_names
 from pimsim.sweep.expressions import Expression, ExpressionError
@@ -74,11 +73,15 @@ def make_filter(expressions: Sequence[Expression], base: Base, keys: Sequence[st
     used = {key for expression in expressions for key in expression.keys}
     whole = any(name.startswith(f"{key}.") for name in used for key in keys)
     direct = not whole and not any(key.startswith(_COMPUTED) for key in used)
-    return Filter(tuple(expressions), base, dict(flat_values(base.values(first), Config)), direct)
+    return Filter(tuple(expressions), base, _flat(base.values(first)), direct)
 
 
 def _resolved(values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return flatten(validate(values, {}))
     except InputError:
-        return dict(flat_values(values, Config))
+        return _flat(values)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(flat_values(values, class_of(values)))

@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from pimsim.errors import did_you_mean
+from pimsim.expr import Reader, Token, tokens
 
 NUMBER, TEXT, TRUTH = "a number", "text", "true or false"
 
@@ -46,8 +47,7 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "//": operator.floordiv,
     "%": operator.mod,
 }
-_BINDS = {"+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6}
-_UNARY = 7
+_COMPARES, _UNARY, _POWER = 4, 7, 8
 
 
 class ExpressionError(ValueError):
@@ -89,13 +89,6 @@ class _Node:
     text: str | None = None
 
 
-@dataclass(frozen=True)
-class _Token:
-    column: int
-    kind: str
-    text: str
-
-
 def parse(
     text: str, kinds: Callable[[str, int], str | None], choices: Callable[[str], Collection[str]] = lambda key: ()
 ) -> Expression:
@@ -106,109 +99,94 @@ def parse(
     choices  the texts that a key path may hold; none: any
     ExpressionError has the column of what is wrong.
     """
-    parser = _Parser(text, kinds, choices)
-    node = parser.expression(1)
+    parser = _Constraint(text, kinds, choices)
+    node = parser.expression()
     parser.expect_end()
     if node.kind not in (TRUTH, None):
         raise ExpressionError(node.column, f"is {node.kind}, not a condition; compare it, say with <=")
     return Expression(text, parser.keys, _truth(node))
 
 
-class _Parser:
+class _Constraint(Reader[_Node]):
+    BINDS = {
+        "or": 1,
+        "and": 2,
+        **dict.fromkeys(_COMPARISONS, _COMPARES),
+        **{"+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6},
+        "**": _POWER,
+    }
+
     def __init__(
         self, text: str, kinds: Callable[[str, int], str | None], choices: Callable[[str], Collection[str]]
     ) -> None:
-        self.tokens = _tokens(text)
-        self.at = 0
+        super().__init__(iter(_tokens(text)))
         self.kinds = kinds
         self.choices = choices
         self.keys: dict[str, int] = {}
         self.depth = 0
 
-    @property
-    def token(self) -> _Token:
-        return self.tokens[self.at]
-
-    def take(self) -> _Token:
-        self.at += 1
-        return self.tokens[self.at - 1]
-
     def expect_end(self) -> None:
         if self.token.kind != "end":
-            raise ExpressionError(self.token.column, f"unexpected {self.token.text!r}{_advice(self.token.text)}")
+            raise ExpressionError(_column(self.token), f"unexpected {self.token.text!r}{_advice(self.token.text)}")
 
-    def expression(self, binds: int) -> _Node:
-        """What stands here, with every operator that binds at least so."""
-        left = self.operand()
-        while (level := self.level()) >= binds:
-            left = self.comparison(left) if level == 4 else self.binary(left, level)
-        return left
-
-    def level(self) -> int:
-        """How tightly the operator that stands here binds; 0 if none does."""
-        token = self.token
-        if token.kind == "name":
-            return {"or": 1, "and": 2}.get(token.text, 0)
-        if token.kind != "sign":
-            return 0
-        return 4 if token.text in _COMPARISONS else 8 if token.text == "**" else _BINDS.get(token.text, 0)
-
-    def operand(self) -> _Node:
+    def operand(self, least: int) -> _Node:
         token = self.take()
-        if token.text == "not" and token.kind == "name":
+        column = _column(token)
+        if token.text == "not":
             inner = _truth(self.expression(3))
-            return _Node(token.column, TRUTH, lambda values: not inner(values))
-        if token.kind == "sign" and token.text in "+-":
+            return _Node(column, TRUTH, lambda values: not inner(values))
+        if token.text in ("+", "-"):
             number = _typed(self.expression(_UNARY), NUMBER)
-            return _Node(token.column, NUMBER, (lambda values: -number(values)) if token.text == "-" else number)
-        if token.text == "(" and token.kind == "sign":
-            return self.parenthesis(token)
-        return self.leaf(token)
+            return _Node(column, NUMBER, (lambda values: -number(values)) if token.text == "-" else number)
+        if token.text == "(":
+            return self.parenthesis(column)
+        return self.leaf(token, column)
 
-    def parenthesis(self, token: _Token) -> _Node:
+    def parenthesis(self, column: int) -> _Node:
         self.depth += 1
         if self.depth > _DEPTH:
-            raise ExpressionError(token.column, "is nested too deeply")
-        inner = self.expression(1)
-        if self.token.text != ")" or self.token.kind != "sign":
-            raise ExpressionError(self.token.column, f"')' is missing for the '(' in column {token.column}")
+            raise ExpressionError(column, "is nested too deeply")
+        inner = self.expression()
+        if self.token.text != ")":
+            raise ExpressionError(_column(self.token), f"')' is missing for the '(' in column {column}")
         self.take()
         self.depth -= 1
-        return replace(inner, column=token.column)
+        return replace(inner, column=column)
 
-    def leaf(self, token: _Token) -> _Node:
+    def leaf(self, token: Token, column: int) -> _Node:
         if token.kind == "number":
             number = _number(token)
-            return _Node(token.column, NUMBER, lambda values: number)
+            return _Node(column, NUMBER, lambda values: number)
         if token.kind == "text":
             text = token.text[1:-1]
-            return _Node(token.column, TEXT, lambda values: text, text=text)
-        if token.kind == "name" and token.text in ("true", "false"):
+            return _Node(column, TEXT, lambda values: text, text=text)
+        if token.text in ("true", "false"):
             truth = token.text == "true"
-            return _Node(token.column, TRUTH, lambda values: truth)
-        if token.kind == "name" and token.text not in ("and", "or", "not"):
-            return self.key(token)
+            return _Node(column, TRUTH, lambda values: truth)
+        if token.kind == "name" and token.text not in ("and", "or"):
+            return self.key(token.text, column)
         what = "the end" if token.kind == "end" else repr(token.text)
-        raise ExpressionError(token.column, f"expected a number, a key path, 'text' or '(', found {what}")
+        raise ExpressionError(column, f"expected a number, a key path, 'text' or '(', found {what}")
 
-    def key(self, token: _Token) -> _Node:
-        if self.token.text == "(" and self.token.kind == "sign":
-            raise ExpressionError(token.column, f"there are no functions; {token.text!r} is followed by '('")
-        self.keys.setdefault(token.text, token.column)
-        kind = self.kinds(token.text, token.column)
-        return _Node(token.column, kind, lambda values: _exact(token.text, values), key=token.text)
+    def key(self, path: str, column: int) -> _Node:
+        if self.token.text == "(":
+            raise ExpressionError(column, f"there are no functions; {path!r} is followed by '('")
+        self.keys.setdefault(path, column)
+        return _Node(column, self.kinds(path, column), lambda values: _exact(path, values), key=path)
 
-    def binary(self, left: _Node, level: int) -> _Node:
+    def applied(self, left: _Node, binds: int) -> _Node:
+        if binds == _COMPARES:
+            return self.comparison(left)
         token = self.take()
         if token.kind == "name":
-            return self.junction(token, left, level)
-        right = self.expression(_UNARY if level == 8 else level + 1)  # ** is of the right: 2 ** -1, 2 ** 3 ** 2
+            return self.junction(token, left, binds)
+        right = self.expression(_UNARY if binds == _POWER else binds + 1)  # of the right: 2 ** -1, 2 ** 3 ** 2
         a, b = _typed(left, NUMBER), _typed(right, NUMBER)
         apply = _power if token.text == "**" else _ARITHMETIC[token.text]
         return _Node(left.column, NUMBER, lambda values: _arithmetic(apply, a(values), b(values)))
 
-    def junction(self, token: _Token, left: _Node, level: int) -> _Node:
-        a, b = _truth(left), _truth(self.expression(level + 1))
+    def junction(self, token: Token, left: _Node, binds: int) -> _Node:
+        a, b = _truth(left), _truth(self.expression(binds + 1))
         if token.text == "and":
             return _Node(left.column, TRUTH, lambda values: a(values) and b(values))
         return _Node(left.column, TRUTH, lambda values: a(values) or b(values))
@@ -217,9 +195,9 @@ class _Parser:
         """A chain: every neighbouring pair must hold."""
         links: list[Callable[[Mapping[str, Any]], bool]] = []
         first = left
-        while self.level() == 4:
+        while self.binds == _COMPARES:
             sign = self.take()
-            right = self.expression(5)
+            right = self.expression(_COMPARES + 1)
             self.check_choice(left, right)
             self.check_choice(right, left)
             links.append(_link(left, sign, right))
@@ -234,20 +212,22 @@ class _Parser:
             raise ExpressionError(text.column, f"{key.key} is never {text.text!r}{hint}")
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens, at = [], 0
-    end = len(text.rstrip())
-    while at < end:
-        match = _TOKEN.match(text, at)
-        if match is None:
-            column = at + len(text[at:]) - len(text[at:].lstrip()) + 1
-            raise ExpressionError(column, f"unexpected {text[column - 1]!r}{_advice(text[column - 1])}")
-        kind = str(match.lastgroup)
-        tokens.append(_Token(match.start(kind) + 1, kind, match[kind]))
-        at = match.end()
-        if len(tokens) > _TOKENS:
-            raise ExpressionError(tokens[-1].column, f"is longer than {_TOKENS} words and signs")
-    return [*tokens, _Token(end + 1, "end", "")]
+def _tokens(text: str) -> list[Token]:
+    """All words, before the first is read: what is no word is wrong whatever comes before it."""
+
+    def stray(at: int) -> ExpressionError:
+        return ExpressionError(at + 1, f"unexpected {text[at]!r}{_advice(text[at])}")
+
+    found: list[Token] = []
+    for token in tokens(text.rstrip(), _TOKEN, stray):
+        if len(found) == _TOKENS and token.kind != "end":
+            raise ExpressionError(_column(token), f"is longer than {_TOKENS} words and signs")
+        found.append(token)
+    return found
+
+
+def _column(token: Token) -> int:
+    return token.at + 1
 
 
 def _advice(text: str) -> str:
@@ -273,17 +253,17 @@ def _truth(node: _Node) -> Callable[[Mapping[str, Any]], Any]:
     return _typed(node, TRUTH)
 
 
-def _link(left: _Node, sign: _Token, right: _Node) -> Callable[[Mapping[str, Any]], bool]:
+def _link(left: _Node, sign: Token, right: _Node) -> Callable[[Mapping[str, Any]], bool]:
     if left.kind is not None and right.kind is not None and left.kind != right.kind:
-        raise ExpressionError(sign.column, f"compares {left.kind} with {right.kind}")
+        raise ExpressionError(_column(sign), f"compares {left.kind} with {right.kind}")
     if sign.text not in ("==", "!=") and TRUTH in (left.kind, right.kind):
-        raise ExpressionError(sign.column, f"{TRUTH} is neither less nor more")
+        raise ExpressionError(_column(sign), f"{TRUTH} is neither less nor more")
     compare = _COMPARISONS[sign.text]
 
     def holds(values: Mapping[str, Any]) -> bool:
         a, b = left.value(values), right.value(values)
         if _kind(a) != _kind(b):
-            raise TypeError(f"column {sign.column} compares {_kind(a)} with {_kind(b)}")
+            raise TypeError(f"column {_column(sign)} compares {_kind(a)} with {_kind(b)}")
         return bool(compare(a, b))
 
     return holds
@@ -293,11 +273,11 @@ def _kind(value: Any) -> str:
     return TRUTH if isinstance(value, bool) else NUMBER if isinstance(value, Fraction) else TEXT
 
 
-def _number(token: _Token) -> Fraction:
+def _number(token: Token) -> Fraction:
     """A number that is written; of more digits than any key has, or beyond 1e999, none is."""
     digits, _, exponent = token.text.lower().partition("e")
     if len(digits) > _DIGITS or len(exponent.lstrip("+-0")) > 3:
-        raise ExpressionError(token.column, f"is a number of more than {_DIGITS} digits or beyond 1e999")
+        raise ExpressionError(_column(token), f"is a number of more than {_DIGITS} digits or beyond 1e999")
     return Fraction(token.text)
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pimsim import api
 from pimsim.config.schema import Config
+from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import all_keys, keys, section_at
 from pimsim.errors import did_you_mean
 from pimsim.sweep.expressions import NUMBER, TEXT, TRUTH
@@ -20,7 +21,12 @@ _KINDS = {bool: TRUTH, int: NUMBER, Decimal: NUMBER, str: TEXT}
 @cache
 def known_keys() -> tuple[str, ...]:
     """Every dotted key of a configuration that runs a language model."""
-    return tuple(all_keys(Config))
+    return tuple(dict.fromkeys(key for kind in _kinds() for key in all_keys(kind)))
+
+
+def _kinds() -> tuple[type[Config], ...]:
+    """The classes of configurations that run a language model."""
+    return tuple(kind for kind in CONFIGS.values() if issubclass(kind, Config))
 
 
 def unknown(key: str, others: Collection[str] = ()) -> str | None:
@@ -41,7 +47,8 @@ def kind_of(key: str) -> str | None:
 def choices(key: str) -> tuple[str, ...]:
     """The texts that the key may hold; empty if any will do."""
     named = tuple(api.known_names().get(key, ())) if key in _NAMED else ()
-    return named or tuple(value for value in _leaf_values(_annotation(key)) if isinstance(value, str))
+    values = (value for annotation in _annotations(key) for value in _leaf_values(annotation))
+    return named or tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
 def is_whole(key: str) -> bool:
@@ -51,13 +58,16 @@ def is_whole(key: str) -> bool:
 
 @cache
 def _types(key: str) -> frozenset[Any]:
-    return frozenset(_leaf_types(_annotation(key))) - {type(None)}
+    return frozenset(kind for annotation in _annotations(key) for kind in _leaf_types(annotation)) - {type(None)}
 
 
-def _annotation(key: str) -> Any:
+def _annotations(key: str) -> Iterator[Any]:
+    """The annotation of a key in each class that has it."""
     *path, last = key.split(".")
-    section = section_at(tuple(path), Config)
-    return section.model_fields[keys(section)[last]].annotation
+    for kind in _kinds():
+        if key in all_keys(kind):
+            section = section_at(tuple(path), kind)
+            yield section.model_fields[keys(section)[last]].annotation
 
 
 def _leaf_values(annotation: Any) -> Iterator[Any]:

@@ -14,9 +14,8 @@ from pimsim.baselines.devices import name_of
 from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
-from pimsim.config.schema import Config
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Place, Tree, locate, merge, plain
-from pimsim.config.validate import flat_values, value_problems
+from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.files import open_input
 from pimsim.held import keeping
@@ -190,8 +189,9 @@ class _Reader:
 
     def broken(self, values: Mapping[str, Any], varied: Mapping[str, Place]) -> Iterator[tuple[str, str]]:
         """Rules between keys of which none varies, and which are broken: no point can mend them."""
-        flat = dict(flat_values(values, Config))
-        for rule in RULES:
+        kind = class_of(values)
+        flat = dict(flat_values(values, kind))
+        for rule in (*RULES, *kind.RULES):
             if all(key in flat for key in rule.keys) and not any(_concerns(key, varied) for key in rule.keys):
                 given = [flat[key] for key in rule.keys]
                 try:
@@ -203,7 +203,7 @@ class _Reader:
         if not any(_concerns(f"workload.{source}", varied) for source in WORKLOAD_SOURCES):
             workload = values.get("workload")
             given = [key for key, value in workload.items() if value is not None] if isinstance(workload, dict) else []
-            yield from workload_source(given, set())
+            yield from workload_source(given, set(), needed=True)
 
     # -- the points -------------------------------------------------------------------
 

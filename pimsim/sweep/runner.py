@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,11 @@ from pimsim.sweep.backends import Backend, backend
 from pimsim.sweep.constraints import ConstraintError
 from pimsim.sweep.definition import SCHEMA, Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
+from pimsim.sweep.job import WHOLE, Job, Progress
 from pimsim.sweep.point import refused_row
 from pimsim.sweep.result import SweepResult, finish
 from pimsim.sweep.rows import with_inputs
 from pimsim.sweep.table import check_format, default_format
-
-Progress = Callable[[int, int], None]
-WHOLE = (1, 1)
 
 
 class Stopped(KeyboardInterrupt):
@@ -34,25 +31,6 @@ class Stopped(KeyboardInterrupt):
         self.directory = directory
         self.done = done
         self.total = total
-
-
-@dataclass
-class Job:
-    """A sweep that is being run: where, which part of it, and what it needs to go on."""
-
-    sweep: Sweep
-    directory: Path
-    shard: tuple[int, int] = WHOLE
-    resume: bool = False
-    kind: str = field(default_factory=default_format)
-    progress: Progress | None = None
-    total: int = 0
-
-    def report(self, done: int, total: int) -> None:
-        """Tell how far it is."""
-        self.total = total
-        if self.progress is not None:
-            self.progress(done, total)
 
 
 def run_sweep(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pimsim.sweep.backends import Backend
     from pimsim.sweep.definition import Search
     from pimsim.sweep.folder import Journal
-    from pimsim.sweep.runner import Job
+    from pimsim.sweep.job import Job
 
 OPTUNA_JOURNAL = "optuna.journal"  # for optuna's own tools; rebuilt at each start
 _TRIES = 10  # points in a row of a sampler that the constraints drop

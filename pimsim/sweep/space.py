@@ -12,6 +12,7 @@ from pimsim.config.loader import baseline_files, complete, entry_of, put, trace_
 from pimsim.config.tree import Place, Tree, merge, plain
 from pimsim.errors import Problem
 from pimsim.workload.scheduled import scheduled
+from pimsim.workload.trace.reader import load_trace
 
 Values = Mapping[str, Any]  # by dotted key
 
@@ -109,5 +110,5 @@ class Base:
         problems: list[Problem] = []
         trace = trace_file(tree)
         if trace:
-            tree, problems = complete(tree, trace, scheduled)
+            tree, problems = complete(tree, trace, lambda path, given: scheduled(load_trace(path), given))
         return Request(plain(tree.entries), trace, baseline_files(tree)), problems

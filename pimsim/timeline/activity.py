@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
-
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.config.schema import Config
 from pimsim.dram.engine import Ints
 from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
-from pimsim.energy.model import action_costs, command_costs
+from pimsim.energy.model import Prices
 from pimsim.timeline.banks import Turned
 from pimsim.timeline.durations import durations
 
@@ -24,28 +19,7 @@ BUCKET_NS = 100
 # What is counted of each channel, before the clocks of each command.
 TRACKS = ("command bus", "data bus", "MAC units", "refresh", "banks open", "any bank open", "accesses", "misses")
 
-
-@dataclass(frozen=True)
-class Prices:
-    """pJ of one command by name, per DRAM clock of a channel with and without a bank open, and of the ASIC.
-
-    operations  an addition, a multiplication, a byte of the SRAM; idle: the ASIC per DRAM clock
-    """
-
-    commands: Mapping[str, Fraction]
-    active: Fraction
-    precharged: Fraction
-    operations: tuple[Fraction, Fraction, Fraction]
-    idle: Fraction
-
-    @classmethod
-    def of(cls, config: Config) -> Prices:
-        """The prices of a config's energy table."""
-        costs = action_costs(config)
-        operations = (costs["asic_add"], costs["asic_multiply"], costs["asic_sram"])
-        return cls(
-            command_costs(config), costs["standby_active"], costs["standby_precharged"], operations, costs["asic_idle"]
-        )
+_OPERATIONS = ("asic_add", "asic_multiply", "asic_sram")  # prices of `Executed.operations`
 
 
 class Activity:
@@ -64,7 +38,7 @@ class Activity:
         self._last = self.low
         self._durations = durations(device)
         commands = device.standard.commands
-        weights = [len(device.addressed(c, 0)) if c.needs is Needs.OPEN else 0 for c in commands]
+        weights = [device.addressed(c) if c.needs is Needs.OPEN else 0 for c in commands]
         self._accessed = np.array(weights, np.int64)
         shape = (device.channels, len(TRACKS) + len(commands), 0)
         self._part, self._level = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -123,15 +97,16 @@ class Activity:
             each = float(prices.commands[name] / self._durations.length(number))
             energy = energy + each * self.clocks(channel, number)
         any_open = self.clocks(channel, "any bank open")
-        standby: Floats = float(prices.active) * any_open + float(prices.precharged) * (self._lasted() - any_open)
+        active, precharged = (float(prices.actions[f"standby_{state}"]) for state in ("active", "precharged"))
+        standby: Floats = active * any_open + precharged * (self._lasted() - any_open)
         energy = energy + standby
         return self._in_watts(energy)
 
     def asic_W(self, prices: Prices) -> Floats:
         """Mean power of the ASIC in each bucket."""
-        operations: Floats = np.array([float(price) for price in prices.operations])
+        operations: Floats = np.array([float(prices.actions[name]) for name in _OPERATIONS])
         energy: Floats = operations @ self._operations[:, : len(self.edges) - 1]
-        return self._in_watts(energy + float(prices.idle) * self._lasted())
+        return self._in_watts(energy + float(prices.actions["asic_idle"]) * self._lasted())
 
     def _in_watts(self, energy_pJ: Floats) -> Floats:
         """pJ in each bucket as W: pJ / ns / 1000."""

@@ -74,7 +74,7 @@ class Banks:
         return turned
 
     def _addressed(self, command: int, bank: int) -> Sequence[int]:
-        return self._device.addressed(self._device.standard.commands[command], bank)
+        return self._device.banks_of(self._device.standard.commands[command], bank)
 
     def _note_misses(
         self, turned: Turned, accesses: Ints, begin: int, end: int, clk: Ints, command: Ints, bank: Ints

@@ -14,8 +14,8 @@ import numpy as np
 
 from pimsim.dram.engine import FOREVER, Ints
 from pimsim.dram.timing import Device
+from pimsim.energy.model import Prices
 from pimsim.sim.observer import Executed
-from pimsim.timeline.activity import Prices
 from pimsim.timeline.banks import Turned
 from pimsim.timeline.durations import durations
 from pimsim.timeline.recorder import Recorder
@@ -95,7 +95,7 @@ class ChromeTimeline(Recorder):
             self._slice(CHANNEL + channel, DATA, (clk + begin, clk + end), name)
         if number in self._durations.refreshes:
             busy = (clk, clk + self._durations.refreshes[number])
-            for b in device.addressed(device.standard.commands[number], bank):
+            for b in device.banks_of(device.standard.commands[number], bank):
                 self._slice(CHANNEL + channel, BANKS + b, busy, "refresh")
         if clk < self.span[0]:
             return

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 
 from pimsim.dram.timing import Device
 
-_PINS = {"RD": "nBL", "WR": "nBL", "WRGB": "nBL", "RDMAC": "nBLRES"}  # clocks of the data on the pins
-_MACS = {"MACAB": "nMAC"}
-_REFRESHES = {"REFAB": "nRFC", "REFPB": "nRFCpb"}
-
 
 @dataclass(frozen=True)
 class Durations:
@@ -33,12 +29,13 @@ class Durations:
 
 def durations(device: Device) -> Durations:
     """The durations of a device's commands."""
-
-    def known(names: Mapping[str, str]) -> dict[int, int]:
-        index, cycles = device.standard.index, device.cycles
-        return {index(name): cycles[n] for name, n in names.items() if name in device.command_names and n in cycles}
-
-    commands = device.standard.commands
-    ends = {number: device.completion(commands[number]) for number in known(_PINS)}
-    pins = {number: (ends[number] - length, ends[number]) for number, length in known(_PINS).items()}
-    return Durations(pins, known(_MACS), known(_REFRESHES))
+    pins: dict[int, tuple[int, int]] = {}
+    macs: dict[int, int] = {}
+    refreshes: dict[int, int] = {}
+    for number, command in enumerate(device.standard.commands):
+        if moved := device.pin_clocks(command):
+            end = device.completion(command)
+            pins[number] = (end - moved, end)
+        if busy := device.busy_clocks(command):
+            (refreshes if command.name in device.standard.roles.refreshes else macs)[number] = busy
+    return Durations(pins, macs, refreshes)

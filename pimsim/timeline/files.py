@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pimsim.config.schema import Config
-from pimsim.dram.timing import Device, device_of
+from pimsim.energy.model import Prices
 from pimsim.errors import InputError, Problem
 from pimsim.files import check_output
-from pimsim.mapping.plan import compile_plan
+from pimsim.mapping.plan import Plan
 from pimsim.sim.run import peek, window_clocks
-from pimsim.timeline.activity import Prices
 from pimsim.timeline.chrome import ChromeTimeline
 from pimsim.timeline.output import CANNOT_WRITE, whole_text
 from pimsim.timeline.vcd import VcdTimeline, writer_module
@@ -28,33 +26,37 @@ def check_name(path: str | Path) -> None:
         raise InputError(Problem(str(path), 1, 1, "", f"a timeline's name ends in {', '.join(SUFFIXES)}"))
 
 
-def _check_count(config: Config, device: Device, span: tuple[int, int], most: int) -> None:
+def _check_count(plan: Plan, span: tuple[int, int], most: int) -> None:
     """InputError if a run has more than `most` commands in the window: counting them is a hundredth of the work."""
-    counting = Counting(device, span, most)
-    peek(compile_plan(config), counting, until=span[1])
+    counting = Counting(plan.device, span, most)
+    peek(plan, counting, until=span[1])
     counting.check_shown()
 
 
 @contextmanager
 def timeline(
-    path: str | Path, config: Config, window_ns: tuple[float, float] | None = None, most: int = MOST_COMMANDS
+    path: str | Path,
+    plan: Plan,
+    prices: Prices,
+    window_ns: tuple[float, float] | None = None,
+    most: int = MOST_COMMANDS,
 ) -> Iterator[Watcher]:
     """The observer that writes a run's timeline to `path`, complete when the block ends, absent if it raises.
 
-    window_ns  (start, end) of what is shown; InputError if it holds more than `most` commands
+    plan, prices  of the run
+    window_ns     (start, end) of what is shown; InputError if it holds more than `most` commands
     """
-    path = Path(path)
+    path, device = Path(path), plan.device
     check_name(path)
-    device = device_of(config)
     span = window_clocks(window_ns, device.tCK_ps)
     module = writer_module(path) if path.name.endswith(VCD_SUFFIXES) else None
     check_output(path, CANNOT_WRITE)
-    _check_count(config, device, span, most)
+    _check_count(plan, span, most)
     with whole_text(path) as file:
         watcher: ChromeTimeline | VcdTimeline
         if module:
             watcher = VcdTimeline(file, module, device, span, most)
         else:
-            watcher = ChromeTimeline(file, device, Prices.of(config), span, most)
+            watcher = ChromeTimeline(file, device, prices, span, most)
         yield watcher
         watcher.close()

@@ -134,7 +134,7 @@ class VcdTimeline(Watcher):
         if command.effect is Effect.NONE:
             return
         opens = command.effect is Effect.OPEN
-        for b in self.device.addressed(command, bank):
+        for b in self.device.banks_of(command, bank):
             self._change(clk, _BEGINS if opens else _ENDS, signals[f"open {b}"], row if opens else NOTHING)
 
     def _change_between(self, signal: Any, begin: int, end: int, value: Any, after: Any) -> None:

@@ -52,19 +52,18 @@ class TrafficResult:
 
     @property
     def row_hit_rate(self) -> float:
-        """Requests that opened no row, over all; an ACT repeated because a refresh closed its row counts too."""
-        return max(0.0, 1 - self.commands["ACT"] / self.requests)
+        """Requests that opened no row, over all; a row opened again because a refresh closed it counts too."""
+        return max(0.0, 1 - self.device.banks_activated(self.commands) / self.requests)
 
     @property
     def refresh_duty(self) -> float:
-        """Share of the banks' time that refreshes take: tRFC, tRFCpb or tRFCsb of the banks that one addresses."""
-        device, roles = self.device, self.device.standard.roles
-        times = {roles.refresh_all: "nRFC", roles.refresh_bank: "nRFCpb", roles.refresh_same: "nRFCsb"}
+        """Share of the banks' time that refreshes take: tRFC of all of a channel, tRFCpb of one."""
+        device = self.device
+        commands = map(device.standard.command, device.standard.roles.refreshes)
         busy = sum(
-            self.commands[name] * device.cycles[times[name]] * len(device.addressed(device.standard.command(name), 0))
-            for name in roles.refreshes
+            self.commands.get(c.name, 0) * device.busy_clocks(c) * device.addressed(c) / device.banks for c in commands
         )
-        return busy / (self.clocks * device.channels * device.banks)
+        return busy / (self.clocks * device.channels)
 
     def summary(self) -> dict[str, Any]:
         """The figures, units in their names."""
@@ -112,8 +111,8 @@ def simulate_traffic(
     rng = np.random.default_rng(seed)
     channel, bank, row, column = decode(addresses(pattern, requests, device, rng), device)
     reads = rng.random(requests) < read_fraction
-    index = device.standard.index
-    command = np.where(reads, index("RD"), index("WR"))
+    index, roles = device.standard.index, device.standard.roles
+    command = np.where(reads, index(roles.read), index(roles.write))
     rows = np.stack([arrivals(requests, device, rate_GBps), command, bank, row, column], axis=1)
     engine = Engine(device)
     totals = engine.new_totals()

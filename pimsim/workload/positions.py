@@ -7,23 +7,20 @@ from collections.abc import Iterator
 from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
 from pimsim.workload.graph import Workload
-from pimsim.workload.source import requested_workload
 
 # Keys of the workload whose sum is the last context, in the order of their tokens.
 _TOKENS = ("context", "prompt_tokens", "output_tokens")
 
 
-def check_positions(config: Config) -> None:
+def check_positions(config: Config, workload: Workload) -> None:
     """InputError if a step would read a row of the table of positions that is not there."""
-    workload = requested_workload(config)
     if (problem := _beyond(config, workload)) and _reads_positions(workload):
         told = f"{problem.message}, and its table of positions is read (workload.lm_head: true)"
         raise InputError(told, key=problem.key)
 
 
-def position_warnings(config: Config) -> Iterator[Problem]:
+def position_warnings(config: Config, workload: Workload) -> Iterator[Problem]:
     """That contexts are beyond the model's positions, where nothing reads a table of them."""
-    workload = requested_workload(config)
     if (problem := _beyond(config, workload)) and not _reads_positions(workload):
         message = f"{problem.message}: beyond them no such model exists"
         yield Problem("", 0, 0, problem.key, message)

@@ -14,7 +14,6 @@ from typing import Any
 from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
 from pimsim.workload.trace.bind import Run, computed_otherwise, runs_of
-from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import QUERY, Schedule, Trace
 
 # Keys of the workload that a schedule says; all but `context` had to be given, before there was that key,
@@ -62,14 +61,14 @@ def said(trace: Trace) -> Said | None:
     return Said(values, first.line, rich, ())
 
 
-def scheduled(path: str, given: Mapping[str, Any]) -> tuple[dict[str, int | None], int]:
+def scheduled(trace: Trace, given: Mapping[str, Any]) -> tuple[dict[str, int | None], int]:
     """Values of keys that are not `given` but that the schedule of a trace says, and its line.
 
     given: keys that may win, with their values; the others never do.  None stands for a key that is left to
     its default, since another one of `given` says from where decoding goes on.  InputError for a
-    trace that is wrong, a schedule that no run can follow, or a key that cannot change it.
+    schedule that no run can follow, or a key that cannot change it.
     """
-    found = said(load_trace(path))
+    found = said(trace)
     if found is None:
         return {}, 1
     own = {key: value for key, value in given.items() if key in KEYS}
@@ -82,7 +81,7 @@ def scheduled(path: str, given: Mapping[str, Any]) -> tuple[dict[str, int | None
         return {}, found.line  # nothing of the schedule is needed; `schedule_warnings` says so
     elif not problems and "output_tokens" not in {**found.values, **own}:
         message = "has no decode step; a run needs one: give workload.output_tokens"
-        problems.append(Problem(path, found.line, 1, "schedule", message))
+        problems.append(Problem(trace.file, found.line, 1, "schedule", message))
     if problems:
         raise InputError(problems)
     values: dict[str, int | None] = {key: value for key, value in found.values.items() if key not in own}
@@ -91,11 +90,8 @@ def scheduled(path: str, given: Mapping[str, Any]) -> tuple[dict[str, int | None
     return values, found.line
 
 
-def trace_warnings(config: Config) -> Iterator[Problem]:
+def trace_warnings(config: Config, trace: Trace) -> Iterator[Problem]:
     """What is odd about a trace: unknown keys, other data types, keys of the workload that won over its schedule."""
-    if config.workload.trace is None:
-        return
-    trace = load_trace(config.workload.trace_file)
     for odd in (*trace.warnings, *computed_otherwise(trace)):
         # a summary has the text alone: it says by itself what is meant
         yield replace(odd, message=f"{odd.message} ({odd.key}, line {odd.line} of the trace)")

@@ -8,27 +8,36 @@ from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.shapes import ModelShape, llama
 from pimsim.workload.trace.bind import workload_of
 from pimsim.workload.trace.reader import load_trace
+from pimsim.workload.trace.records import Trace
 
 
-def requested_workload(config: Config) -> Workload:
-    """The decode step of the model that `config` names, or of its trace; InputError if it has none."""
+def requested_trace(config: Config) -> Trace | None:
+    """The trace that `config` names, checked; None if it names none, InputError if it is wrong."""
+    return None if config.workload.trace is None else load_trace(config.workload.trace_file)
+
+
+def requested_workload(config: Config, trace: Trace | None = None) -> Workload:
+    """The decode step of the model that `config` names, or of its trace; InputError if it has none.
+
+    trace: that of the config, if it has been read.
+    """
     work = config.workload
     if work.model_config_ is not None:
         return build(_custom(work.model_config_), work.lm_head)
-    if work.trace is not None:
-        return _recorded(work.trace_file, work.lm_head)
+    if trace := trace or requested_trace(config):
+        return _recorded(trace, work.lm_head)
     if work.model is None:
         raise InputError("a model, a model_config or a trace is needed", key="workload")
     return build(MODELS[work.model], work.lm_head)
 
 
-def _recorded(path: str, lm_head: bool) -> Workload:
+def _recorded(trace: Trace, lm_head: bool) -> Workload:
     """The decode step of a trace, with or without what is around its blocks."""
-    whole = workload_of(load_trace(path))
+    whole = workload_of(trace)
     if not whole.select("block"):
-        raise InputError(f"{path} has no operators in its blocks", key="workload.trace")
+        raise InputError(f"{trace.file} has no operators in its blocks", key="workload.trace")
     if lm_head and not whole.lm_head:
-        raise InputError(f"{path} has no LM head", key="workload.lm_head")
+        raise InputError(f"{trace.file} has no LM head", key="workload.lm_head")
     return whole if lm_head else whole.blocks_only()
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
 from pimsim.dram.checker import Violation, check
 from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.device import Channel
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 from tests.examples import examples

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import log as log_module
 from pimsim.dram.controller import Issued
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.log import CommandLog, LogWriter, read_log
 from pimsim.errors import InputError
 from tests.logs import log_of, run_twin

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pimsim.config.schema import Config
-from pimsim.dram.gddr6_pim import STANDARD
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.log import CommandLog, read_log
 from pimsim.sim.run import simulate
 from tests.agreement.functional import functional_problems

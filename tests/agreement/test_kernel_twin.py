@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pimsim
+from pimsim.devices.pim_gpt.table import STANDARD
+from pimsim.devices.registry import device_of
 from pimsim.dram import kernel
 from pimsim.dram import program as requests
 from pimsim.dram.checker import check
 from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.engine import FOREVER, Engine
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
-from pimsim.dram.timing import Device, device_of
+from pimsim.dram.timing import Device
 from tests.examples import examples
 from tests.levels import levelled_devices
 from tests.logs import log_of

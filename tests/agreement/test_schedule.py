@@ -9,10 +9,14 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt.attention import ValueLayout
+from pimsim.devices.pim_gpt.matrix import MatrixLayout
+from pimsim.devices.plan import compile_plan
 from pimsim.dram.engine import END, MOMENTS, Engine, Ints
 from pimsim.mapping.instructions import START, Feed, Instruction
-from pimsim.mapping.layout import MatrixLayout, ValueLayout, VectorLayout, Work
-from pimsim.mapping.plan import Plan, compile_plan
+from pimsim.mapping.plan import Plan
+from pimsim.mapping.vectors import VectorLayout
+from pimsim.mapping.work import Work
 from pimsim.sim.run import simulate
 from pimsim.sim.schedule import Asic, Moments, carry_out_part
 from pimsim.sim.system import System
@@ -76,8 +80,8 @@ WORKS: tuple[Work, ...] = (
     MatrixLayout(PLAN.grid, 100, 30).multiply(addend=True),
     ValueLayout(PLAN.grid, 2, 1, 5, 300).weigh(200),
     ValueLayout(PLAN.grid, 2, 1, 5, 300).append(7),
-    VectorLayout(PLAN.grid, 900).move("RD"),
-    VectorLayout(PLAN.grid, 900).move("WR"),
+    VectorLayout(PLAN.grid, 900).read(),
+    VectorLayout(PLAN.grid, 900).write(),
 )
 
 

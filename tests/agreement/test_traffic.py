@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pimsim.dram import checker, gddr6, gddr6_pim
+from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.pim_gpt import table as gddr6_pim
+from pimsim.dram import checker
 from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.engine import Engine
 from pimsim.dram.log import CommandLog

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
 from pimsim.dram.controller import Controller, Issued, charge
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.program import Request
 from pimsim.dram.timing import Device
 from tests.examples import examples

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from pimsim.aim.isa import Instruction
-from pimsim.dram import aim
+from pimsim.devices.aim import table as aim
+from pimsim.devices.aim.isa import Instruction
 from pimsim.dram.timing import Device
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aim"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pimsim.aim.engines import TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import Instruction, parse
-from pimsim.aim.replay import EngineName, commands_of, costs, replay
-from pimsim.dram import aim
+from pimsim.devices.aim import table as aim
+from pimsim.devices.aim.engines import TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import Instruction, parse
+from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay, without
 from pimsim.dram.checker import check
 from pimsim.dram.controller import Issued
 from pimsim.dram.device import NONE, Channel, ProtocolError
@@ -190,7 +190,7 @@ def test_each_difference_costs_something_in_its_own_case_alone(difference: aim.D
 def test_with_all_differences_undone_the_cycles_are_the_references() -> None:
     device = correct_device(2)
     for difference in aim.DIFFERENCES:
-        device = difference.without(device)
+        device = without(device, difference)
     for text in CASES.values():
         assert run(text, device)[0] == run(text, reference_device(2))[0]
 

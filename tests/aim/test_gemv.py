@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 
-from pimsim.aim import gemv
-from pimsim.aim.engines import TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import parse
-from pimsim.aim.replay import Machine, replay
+from pimsim.devices.aim import gemv
+from pimsim.devices.aim.engines import TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import parse
+from pimsim.devices.aim.replay import Machine, replay
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from tests.aim.devices import correct_device, reference_device

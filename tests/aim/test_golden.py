@@ -10,11 +10,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pimsim.aim import gemv
-from pimsim.aim.engines import Channels, KernelChannels, TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import parse
-from pimsim.aim.replay import Machine
+from pimsim.devices.aim import gemv
+from pimsim.devices.aim.engines import Channels, KernelChannels, TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import parse
+from pimsim.devices.aim.replay import Machine
 from pimsim.dram.checker import check
 from pimsim.dram.log import CommandLog, read_log
 from pimsim.dram.timing import Device

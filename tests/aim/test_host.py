@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.aim.engines import Flags, Ints, KernelChannels, TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import Instruction
-from pimsim.dram.aim import AF_ROW
+from pimsim.devices.aim.engines import Flags, Ints, KernelChannels, TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import Instruction
+from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program
 from pimsim.dram.spec import Needs, Scope

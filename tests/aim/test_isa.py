@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pimsim.aim.isa import AIM_OPERATIONS, HOST_OPERATIONS, Instruction, channels_of, mask_of, parse
+from pimsim.devices.aim.isa import AIM_OPERATIONS, HOST_OPERATIONS, Instruction, channels_of, mask_of, parse
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from tests.aim.devices import reference_device

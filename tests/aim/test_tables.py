@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from pimsim.dram import aim
+from pimsim.devices.aim import table as aim
 from pimsim.dram.device import Channel
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from pimsim.api import load_config
+from pimsim.devices.registry import device_of
 from pimsim.dram.gaps import gaps
-from pimsim.dram.timing import device_of
 from tests.cli.conftest import Pimsim
 from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
-MEMORIES = ["gddr6.yaml", "aim.yaml", "aim-reference.yaml", "lpddr5x.yaml", "hbm3.yaml"]
+MEMORIES = ["gddr6.yaml", "aim-reference.yaml", "lpddr5x.yaml", "hbm3.yaml"]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -140,7 +140,7 @@ def test_a_log_of_too_many_commands_is_refused(shipped: Path, monkeypatch: pytes
 
 
 def test_a_program_of_too_many_instructions_is_refused(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pimsim.aim.isa.MOST_INSTRUCTIONS", 100)
+    monkeypatch.setattr("pimsim.devices.aim.isa.MOST_INSTRUCTIONS", 100)
     Path("p.aim").write_text("# comment\n" * 1000 + "AiM SYNC\n" * 101 + "AiM EOC\n")
     assert refused("replay", "p.aim", "--config", shipped.parent / "aim.yaml") == (
         "p.aim:1101:1: more than 100 instructions, too many to hold; split the program at its SYNCs\n"

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pimsim.cli.replay import replay
-from pimsim.dram import aim
+from pimsim.devices.aim import table as aim
 from pimsim.dram.log import read_log
 from tests.aim.devices import GOLDEN
 
@@ -114,7 +114,7 @@ def test_number_of_thousands_of_digits_is_no_internal_error(run: Replay, tmp_pat
 def test_log_cannot_replace_a_folder_or_the_program(
     run: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pimsim.aim.replay.execute", lambda *_: pytest.fail("simulated"))
+    monkeypatch.setattr("pimsim.devices.aim.replay.execute", lambda *_: pytest.fail("simulated"))
     folder = tmp_path / "d.csv"
     folder.mkdir()
     found = refused(run(PROGRAM, "--config", REFERENCE, "--commands", folder))

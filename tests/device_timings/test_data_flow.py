@@ -15,7 +15,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pimsim.dram import aim, gddr6, gddr6_pim, hbm3, lpddr5x
+from pimsim.devices.aim import table as aim
+from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.hbm3 import table as hbm3
+from pimsim.devices.lpddr5x import table as lpddr5x
+from pimsim.devices.pim_gpt import table as gddr6_pim
 from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.gaps import bank_of
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint

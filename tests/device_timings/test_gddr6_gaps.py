@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pimsim.dram import gddr6
+from pimsim.devices.gddr6 import table as gddr6
 from pimsim.dram.gaps import gaps, scopes
 from pimsim.dram.timing import Device
 from tests.device_timings.test_gddr6_pim_timings import CYCLES

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.gaps import gaps, scopes
-from pimsim.dram.gddr6_pim import STANDARD
 from tests.device_timings.test_gddr6_pim_timings import CYCLES
 from tests.strategies import device_of
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.device import Channel, ProtocolError
-from pimsim.dram.gddr6_pim import STANDARD
 from pimsim.dram.spec import TimingConstraint
 from pimsim.dram.timing import Device
 from tests.strategies import device_of

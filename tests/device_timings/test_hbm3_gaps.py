@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pimsim.dram import hbm3
+from pimsim.devices.hbm3 import table as hbm3
 from pimsim.dram.device import Channel
 from pimsim.dram.gaps import gaps, scopes
 from pimsim.dram.timing import Device

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pimsim.dram import lpddr5x
+from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.dram.device import Channel
 from pimsim.dram.gaps import gaps, scopes
 from pimsim.dram.timing import Device

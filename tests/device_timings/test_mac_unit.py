@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pimsim.devices.registry import device_of
 from pimsim.dram.device import Channel, ProtocolError
-from pimsim.dram.timing import Device, device_of
+from pimsim.dram.timing import Device
 from pimsim.sim.run import simulate
 from tests.configs import config_of
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim.energy.formulas import ASIC_PARTS
-from pimsim.energy.model import action_costs, command_costs
+from pimsim.energy.model import Prices, action_costs
 from pimsim.energy.table import TABLES
 from tests.configs import config_of, organisations, timings
 from tests.examples import examples
@@ -126,7 +126,7 @@ def test_standby_grows_with_the_banks_that_are_open_and_not_with_those_that_are_
 
 def test_a_command_s_price_is_that_of_its_actions_and_bits() -> None:
     config = config_of({"dram.banks_per_group": 2, "dram.column_bytes": 64, "pim.lanes": 32})
-    costs, prices = action_costs(config), command_costs(config)
+    costs, prices = action_costs(config), Prices.of(config).commands
     assert prices["MACAB"] == costs["mac_read"] + costs["mac_units"]
     assert prices["ACTAB"] == 8 * prices["ACT"] == 8 * costs["activation"]
     assert prices["WRGB"] == 512 * costs["io"]

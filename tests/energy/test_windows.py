@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import run
+from pimsim.devices.registry import resolve
 from pimsim.dram.engine import ARITHMETIC, MOMENTS, WINDOW_BUCKETS, Block, Engine, Timetable
 from pimsim.dram.log import read_log
 from pimsim.dram.program import WIDTH
-from pimsim.dram.timing import resolve
-from pimsim.energy.model import action_costs, command_costs
+from pimsim.energy.model import Prices
 from pimsim.energy.power import background_mW, spending
 from pimsim.sim.run import simulate
 from tests.configs import config_of, systems
@@ -80,11 +80,11 @@ def test_the_meter_passes_what_is_long_over() -> None:
 @given(systems())
 def test_every_engine_finds_the_same_window(overrides: dict[str, object]) -> None:
     config = config_of(overrides)
-    wanted = simulate(config, spending=spending(config)).busiest_window
+    wanted = simulate(config, spending=spending(Prices.of(config))).busiest_window
     assert wanted > 0
     for mode, fold in (("fast", False), ("stepped", True), ("stepped", False)):
         other = config_of({**overrides, "engine.mode": mode, "engine.fold": fold})
-        assert simulate(other, spending=spending(other)).busiest_window == wanted
+        assert simulate(other, spending=spending(Prices.of(other))).busiest_window == wanted
 
 
 @pytest.mark.parametrize("refresh", ["all_bank", "none"])
@@ -101,7 +101,7 @@ def test_the_peak_is_that_of_the_commands_but_for_their_bursts(tmp_path: Path, r
     )
     peak = run(config, log=tmp_path / "log.csv").summary["system"]["peak_power_mW"]
     assert peak == run(config).summary["system"]["peak_power_mW"]
-    device, prices = resolve(config.dram, config.pim), command_costs(config)
+    device, prices = resolve(config.dram, config.pim), Prices.of(config).commands
     log = read_log(tmp_path / "log.csv", device.standard)
     each = np.array([0 if name.startswith("REF") else float(prices[name]) for name in device.command_names])
     window = device.cycles["nREFI"]
@@ -109,7 +109,7 @@ def test_the_peak_is_that_of_the_commands_but_for_their_bursts(tmp_path: Path, r
     np.add.at(energy, log.clk, each[log.command])
     sums = np.cumsum(energy)
     busiest = float((sums[window:] - sums[:-window]).max()) / window
-    assert peak == pytest.approx(busiest + float(background_mW(config, action_costs(config))), rel=0.04)
+    assert peak == pytest.approx(busiest + float(background_mW(Prices.of(config))), rel=0.04)
 
 
 def test_a_run_that_is_shorter_than_a_window_peaks_at_its_average() -> None:
@@ -122,6 +122,6 @@ def test_a_run_that_is_shorter_than_a_window_peaks_at_its_average() -> None:
 
 def test_units_are_coarser_where_a_window_would_not_fit() -> None:
     small, large = config_of(), config_of({"dram.channels": 64, "dram.timing.tREFI_ns": 100_000, "dram.tCK_ps": 100})
-    costs = command_costs(small)
-    assert spending(small).commands[5 + 4] == round(1000 * costs["MACAB"])
-    assert max(spending(large).commands) * 64 * spending(large).window ** 2 <= 1 << 57
+    costs = Prices.of(small).commands
+    assert spending(Prices.of(small)).commands[5 + 4] == round(1000 * costs["MACAB"])
+    assert max(spending(Prices.of(large)).commands) * 64 * spending(Prices.of(large)).window ** 2 <= 1 << 57

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pimsim import api
+from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
-from pimsim.dram.timing import Device, device_of
+from pimsim.dram.timing import Device
 from pimsim.dram.traffic import HostTraffic, Request
 
 N = 20_000

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import pimsim
+from pimsim.devices.registry import device_of
 from pimsim.dram.checker import check
 from pimsim.dram.engine import Engine
 from pimsim.dram.log import read_log
-from pimsim.dram.timing import Device, device_of
+from pimsim.dram.timing import Device
 from pimsim.dram.traffic import HostTraffic, Request
 from pimsim.traffic.run import TrafficResult, simulate_traffic
 from tests.levels import DDR5

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.dram.gddr6_pim import STANDARD
+from pimsim.devices.pim_gpt.table import STANDARD
+from pimsim.devices.plan import compile_plan
 from pimsim.mapping.memory import reserve_tokens
-from pimsim.mapping.plan import compile_plan
 from pimsim.sim.run import simulate, simulate_contexts
 from pimsim.sim.tally import Tally
 from pimsim.workload.graph import Workload

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from pimsim.devices.plan import compile_plan
 from pimsim.mapping.instructions import START
-from pimsim.mapping.plan import Plan, compile_plan
+from pimsim.mapping.plan import Plan
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import OperatorTally, Tally
 from pimsim.workload.models import MODELS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pimsim.baselines.cost import decode_demands
 from pimsim.config.schema import Config
-from pimsim.mapping.plan import compile_plan
+from pimsim.devices.plan import compile_plan
 from pimsim.mapping.routing import Routing, expected_experts, experts_read, routing_of
 from pimsim.results.metrics import bytes_without_pim
 from tests.configs import config_of

@@ -13,11 +13,11 @@ import pytest
 
 from pimsim import InputError
 from pimsim.config.schema import Config
+from pimsim.devices.plan import compile_plan
+from pimsim.devices.registry import resolve
 from pimsim.dram.checker import check
 from pimsim.dram.engine import Engine
 from pimsim.dram.log import read_log
-from pimsim.dram.timing import resolve
-from pimsim.mapping.plan import compile_plan
 from pimsim.results.metrics import bytes_without_pim
 from pimsim.sim.run import simulate
 from pimsim.sim.system import System

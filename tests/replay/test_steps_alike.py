@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from pimsim.devices.plan import compile_plan
 from pimsim.mapping.instructions import Instruction, Step
-from pimsim.mapping.plan import compile_plan
 from pimsim.mapping.planner import Planner
 from tests.configs import config_of, systems
 from tests.examples import examples

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pimsim import api
 from pimsim.cli import cli
-from pimsim.energy.model import price
+from pimsim.energy.model import Prices, price
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS
 from pimsim.reproduce import curves, data, reproduction, uncertainty
@@ -212,7 +212,7 @@ def test_an_energy_input_is_priced_as_a_simulation_with_it_would_be() -> None:
     job = Job("gpt2-small", change, MIDDLES[:2])
     assert job.simulated == Job("gpt2-small", (), MIDDLES[:2])
     again = simulate_job(job)  # with the changed configuration itself
-    energy = price(again, configure(job), load_table("v2")).total_pJ()
+    energy = price(again, Prices.of(configure(job), table=load_table("v2"))).total_pJ()
     assert evaluate_job(job).values.energy_pJ["v2"] == energy
     assert energy < evaluate_job(Job("gpt2-small", (), MIDDLES[:2])).values.energy_pJ["v2"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pimsim.devices.registry import device_of
 from pimsim.dram.log import read_log
-from pimsim.dram.timing import device_of
 from pimsim.sim.run import simulate, simulate_step
 from pimsim.timeline.activity import TRACKS, Activity
 from pimsim.timeline.recorder import Recorder, activity_of
@@ -114,6 +114,6 @@ def test_one_step_from_rest_is_the_first_of_a_run() -> None:
 
 
 def simulate_device(config: Any) -> Any:
-    from pimsim.dram.timing import device_of
+    from pimsim.devices.registry import device_of
 
     return device_of(config)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pimsim import api
+from pimsim.devices.plan import compile_plan
+from pimsim.energy.model import Prices
 from pimsim.errors import InputError
 from pimsim.timeline.files import timeline
 from tests.configs import config_of
@@ -181,14 +183,14 @@ def test_too_many_commands_are_refused_with_a_window_that_fits(tmp_path: Path) -
     from pimsim.sim.run import simulate
 
     config = config_of(SMALL)
-    path = tmp_path / "a.json"
-    with pytest.raises(InputError) as error, timeline(path, config, most=500) as watcher:
+    plan, prices, path = compile_plan(config), Prices.of(config), tmp_path / "a.json"
+    with pytest.raises(InputError) as error, timeline(path, plan, prices, most=500) as watcher:
         simulate(config, observers=[watcher])
     (problem,) = error.value.problems
     assert problem.key == "--timeline" and "more than 500 commands" in problem.message
     assert not list(tmp_path.iterdir())
     start, end = map(float, problem.message.split("--window ")[1].split(":"))
-    with timeline(path, config, (start, end), most=500) as watcher:
+    with timeline(path, plan, prices, (start, end), most=500) as watcher:
         simulate(config, observers=[watcher])
     shown = len(Trace(path.read_text(), 570).commands())
     assert 490 < shown <= 500

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pimsim import api
+from pimsim.devices.registry import device_of
 from pimsim.dram.log import read_log
-from pimsim.dram.timing import device_of
 from pimsim.plots import roofline
 from pimsim.plots.utilisation import busy_shares, utilisation
 from pimsim.timeline.recorder import activity_of

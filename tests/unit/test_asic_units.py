@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS, Cost, Units
+from pimsim.devices.plan import compile_plan
+from pimsim.devices.registry import resolve
 from pimsim.dram.engine import Engine
-from pimsim.dram.timing import resolve
-from pimsim.mapping.plan import compile_plan
 from pimsim.sim.run import simulate
 from pimsim.sim.system import System
 from pimsim.sim.tally import OperatorTally, Tally

@@ -17,18 +17,21 @@ from pimsim import InputError, load_config, run
 from pimsim.api import load, preflight
 from pimsim.config.json_schema import json_schema
 from pimsim.config.resolved import config_sha256, dump_yaml
-from pimsim.config.schema import Config, DeviceConfig
+from pimsim.config.schema import DeviceConfig, PimGptConfig
 from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import subsection
+from pimsim.devices.registry import STANDARDS, device_of
 from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Standard
-from pimsim.dram.timing import STANDARDS, bits_per_clock, device_of
+from pimsim.dram.timing import bits_per_clock
 from pimsim.labels import LABELS
 from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
-MEMORIES = ("gddr6", "aim", "aim-reference", "lpddr5x", "hbm3")  # without a language model
-FILES = {"gddr6-pim": "pim-gpt.yaml", **{name: f"{name}.yaml" for name in MEMORIES}}
+FILES = {name: f"{name}.yaml" for name in ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "hbm3")} | {
+    "gddr6-pim": "pim-gpt.yaml"
+}
+MEMORIES = ("gddr6", "aim-reference", "lpddr5x", "hbm3")  # without a language model
 # in clocks, from the organisation, the pins and the MAC units
 COMPUTED = {"gddr6-pim": {"nBL", "nBLRES", "nMAC", "nDRAIN"}}
 
@@ -176,7 +179,8 @@ def test_the_correct_profile_differs_from_the_reference_where_it_says() -> None:
     }
     assert changed == {
         "dram.standard", "dram.refresh", "dram.timing.tRFC_ns", "dram.timing.tREFI_ns", "dram.timing.tFAW_ns",
-        "dram.timing.tMACDRAIN_ns", "dram.timing.tAF_ns",
+        "dram.timing.tMACDRAIN_ns", "dram.timing.tAF_ns", "dram.power.VDD_V",
+        *(f"dram.power.IDD{name}_mA" for name in ("0", "2N", "3N", "4R", "4W", "5B")),
     }  # fmt: skip
 
 
@@ -200,10 +204,10 @@ def test_a_time_that_the_standard_does_not_use_is_refused(write: Write) -> None:
 
 
 def test_a_section_that_the_standard_does_not_use_is_refused(write: Write) -> None:
-    path = write(f"extends: {path_of('aim')}\npim:\n  lanes: 16\nworkload: {{model: gpt2-small}}\n")
+    path = write(f"extends: {path_of('aim-reference')}\npim:\n  lanes: 16\nworkload: {{model: gpt2-small}}\n")
     assert problems(path) == [
-        "config.yaml:2:1: pim: not used by dram.standard aim; used by gddr6-pim",
-        "config.yaml:4:1: workload: not used by dram.standard aim; used by gddr6-pim",
+        "config.yaml:2:1: pim: not used by dram.standard aim-reference; used by gddr6-pim, aim",
+        "config.yaml:4:1: workload: not used by dram.standard aim-reference; used by gddr6-pim, aim",
     ]
 
 
@@ -362,13 +366,7 @@ def test_other_names_of_a_time_lead_to_it(wrong: str, right: str) -> None:
 
 @pytest.mark.parametrize(
     ("standard", "command"),
-    [
-        ("gddr6", "traffic"),
-        ("aim", "replay"),
-        ("aim-reference", "replay"),
-        ("lpddr5x", "traffic"),
-        ("hbm3", "traffic"),
-    ],
+    [("gddr6", "traffic"), ("aim-reference", "replay"), ("lpddr5x", "traffic"), ("hbm3", "traffic")],
 )
 def test_no_language_model_runs_on_a_memory(standard: str, command: str) -> None:
     with pytest.raises(
@@ -378,7 +376,16 @@ def test_no_language_model_runs_on_a_memory(standard: str, command: str) -> None
 
 
 def test_pim_gpt_s_standard_loads_as_a_whole_system() -> None:
-    assert type(config_of("gddr6-pim")) is Config
+    assert type(config_of("gddr6-pim")) is PimGptConfig
+
+
+def test_aim_s_functions_need_whole_sums_in_the_banks(write: Write) -> None:
+    path = write(f"extends: {path_of('aim')}\npim:\n  sums: asic\n")
+    assert problems(path) == [
+        f"{path_of('aim')}:36:3: pim.activation: must be asic, not banks: a function runs on whole sums, and the "
+        "ASIC adds them up (pim.sums asic)"
+    ]
+    load(write(f"extends: {path_of('aim')}\npim:\n  sums: asic\n  activation: asic\n"))
 
 
 # -- JSON Schema ---------------------------------------------------------------------------
@@ -404,7 +411,10 @@ def test_the_json_schema_refuses_a_standard_s_configuration_without_a_time(stand
 
 @pytest.mark.parametrize(
     "change",
-    [{"dram": {"standard": "gddr6", "timing": {"tMODCH_ns": 1}}}, {"dram": {"standard": "aim"}, "pim": {"lanes": 1}}],
+    [
+        {"dram": {"standard": "gddr6", "timing": {"tMODCH_ns": 1}}},
+        {"dram": {"standard": "aim-reference"}, "pim": {"lanes": 1}},
+    ],
 )
 def test_the_json_schema_refuses_what_a_standard_does_not_use(change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):

@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from pimsim.config.schema import Config
-from pimsim.dram.timing import resolve
+from pimsim.devices.registry import resolve
 from pimsim.energy.formulas import COMPONENTS, FORMULAS
-from pimsim.energy.model import action_costs, price, usual_activation_pJ
+from pimsim.energy.model import Prices, action_costs, price, usual_activation_pJ
 from pimsim.energy.table import load_table
 from pimsim.errors import InputError
 from pimsim.sim.tally import OperatorTally, Tally, TallyError
@@ -68,26 +68,26 @@ TOTALS = {
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_tally_costs_its_counts_times_the_price_of_one(component: str) -> None:
-    breakdown = price(small_tally(), small_config())
+    breakdown = price(small_tally(), Prices.of(small_config()))
     assert breakdown.components_pJ()[component] == pytest.approx(TOTALS[component], rel=1e-12)
 
 
 def test_rows_sum_to_the_total_exactly() -> None:
-    breakdown = price(small_tally(prefill=True), small_config())
+    breakdown = price(small_tally(prefill=True), Prices.of(small_config()))
     rows = sum(sum(row.components.values()) for row in breakdown.rows)
     assert rows == sum(breakdown.exact().values())
     assert breakdown.total_pJ() == float(rows)
 
 
 def test_phases_sum_to_the_total_exactly() -> None:
-    breakdown = price(small_tally(prefill=True), small_config())
+    breakdown = price(small_tally(prefill=True), Prices.of(small_config()))
     parts = [sum(breakdown.exact(phase).values()) for phase in ("prefill", "decode")]
     assert min(parts) > 0
     assert sum(parts) == sum(breakdown.exact().values())
 
 
 def test_a_row_pays_for_its_own_commands_and_a_share_of_standby_by_its_latency() -> None:
-    rows = {row.operator: row.components for row in price(small_tally(), small_config()).rows}
+    rows = {row.operator: row.components for row in price(small_tally(), Prices.of(small_config())).rows}
     assert rows["kv_write"]["column_write"] == 32 * 410
     assert rows["qkv"]["column_write"] == 0
     assert rows["softmax"]["standby_active"] == Fraction(4, 100) * 5300 * Fraction("177.5")
@@ -99,7 +99,7 @@ def test_a_row_pays_for_its_own_commands_and_a_share_of_standby_by_its_latency()
 def test_banks_that_stay_open_past_their_operator_make_no_energy_negative() -> None:
     tally = small_tally()
     longer = replace(tally.rows[1], open_cycles=8 * tally.rows[1].cycles + 7)
-    breakdown = price(replace(tally, rows=[tally.rows[0], longer, tally.rows[2]]), small_config())
+    breakdown = price(replace(tally, rows=[tally.rows[0], longer, tally.rows[2]]), Prices.of(small_config()))
     assert all(value >= 0 for row in breakdown.rows for value in row.components.values())
 
 
@@ -107,13 +107,13 @@ def test_banks_open_for_longer_than_the_run_are_refused() -> None:
     tally = small_tally()
     rows = [replace(tally.rows[0], open_cycles=8001), *tally.rows[1:]]
     with pytest.raises(TallyError, match="open for"):
-        price(replace(tally, rows=rows), small_config())
+        price(replace(tally, rows=rows), Prices.of(small_config()))
 
 
 def test_a_per_bank_refresh_costs_a_bank_s_share_of_an_all_bank_refresh() -> None:
     def refresh_pJ(command: str) -> float:
         row = OperatorTally("decode", "qkv", 1, 10, {"refresh": 10}, {command: 16}, 0)
-        return price(Tally(10, 0, 1000, {command: 16}, [row], []), small_config()).components_pJ()["refresh"]
+        return price(Tally(10, 0, 1000, {command: 16}, [row], []), Prices.of(small_config())).components_pJ()["refresh"]
 
     assert refresh_pJ("REFPB") == 105_218.75
     assert refresh_pJ("REFAB") == 16 * 105_218.75
@@ -122,14 +122,14 @@ def test_a_per_bank_refresh_costs_a_bank_s_share_of_an_all_bank_refresh() -> Non
 def test_precharge_buffer_write_and_result_read_cost_nothing_of_their_own() -> None:
     commands = {"PRE": 5, "PREAB": 5, "WRGB": 5, "RDMAC": 5}
     row = OperatorTally("decode", "qkv", 1, 10, {"mac": 10}, commands, 0)
-    energy = price(Tally(10, 0, 1000, commands, [row], []), small_config()).components_pJ()
+    energy = price(Tally(10, 0, 1000, commands, [row], []), Prices.of(small_config())).components_pJ()
     assert {name for name, value in energy.items() if value} == {"standby_precharged", "asic"}
 
 
 def test_a_command_without_a_price_is_refused() -> None:
     row = OperatorTally("decode", "qkv", 1, 10, {"mac": 10}, {"MAGIC": 1}, 0)
     with pytest.raises(InputError, match="MAGIC"):
-        price(Tally(10, 0, 1000, {"MAGIC": 1}, [row], []), small_config())
+        price(Tally(10, 0, 1000, {"MAGIC": 1}, [row], []), Prices.of(small_config()))
 
 
 def test_usual_activation_formula_is_negative_for_the_shipped_currents_and_not_reported() -> None:
@@ -137,14 +137,14 @@ def test_usual_activation_formula_is_negative_for_the_shipped_currents_and_not_r
     by_hand = 1.25 * (122 * 40 - 142 * 28 - 92 * 12)
     assert by_hand == -250
     assert usual_activation_pJ(config) == by_hand
-    assert price(small_tally(), config).activation_usual_pJ is None
+    assert price(small_tally(), Prices.of(config)).activation_usual_pJ is None
 
 
 def test_usual_activation_formula_is_reported_where_it_is_positive() -> None:
     # DRAMsim3's GDDR6_8Gb_x16: IDD0 71, IDD2N 60, IDD3N 61 mA
     config = small_config(dram__power__IDD0_mA=71, dram__power__IDD2N_mA=60, dram__power__IDD3N_mA=61)
     by_hand = 1.25 * (71 * 40 - 61 * 28 - 60 * 12)
-    assert price(small_tally(), config).activation_usual_pJ == by_hand == 515
+    assert price(small_tally(), Prices.of(config)).activation_usual_pJ == by_hand == 515
 
 
 def with_power(config: Config, **currents: int) -> Config:

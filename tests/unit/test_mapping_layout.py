@@ -12,18 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import load_config
+from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
+from pimsim.devices.pim_gpt.matrix import MatrixLayout
+from pimsim.devices.plan import compile_plan
 from pimsim.dram.engine import Engine
-from pimsim.mapping.layout import (
-    Grid,
-    KeyLayout,
-    MatrixLayout,
-    Place,
-    ValueLayout,
-    VectorLayout,
-    Work,
-    make_grid,
-)
-from pimsim.mapping.plan import compile_plan
+from pimsim.mapping.grid import Grid, Place, make_grid
+from pimsim.mapping.vectors import VectorLayout
+from pimsim.mapping.work import Work
 from tests.conftest import SHIPPED
 from tests.strategies import cycles_of, device_of
 
@@ -340,7 +335,7 @@ def test_moving_a_part_of_a_vector(grid: Grid, elements: int, command: str, data
     first = data.draw(st.integers(0, elements - 1), label="first")
     count = data.draw(st.integers(1, elements - first), label="count")
     places = [vector.locate(i) for i in range(first, first + count)]
-    for channel, did in enumerate(touched(grid, vector.move(command, first, count))):
+    for channel, did in enumerate(touched(grid, (vector.read if command == "RD" else vector.write)(first, count))):
         wanted = {(p.bank, p.row, p.column) for p in places if p.channel == channel}
         assert Counter(did.cells[command]) == Counter(wanted)
 

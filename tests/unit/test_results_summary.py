@@ -8,10 +8,13 @@ from math import fsum, nan
 
 import pytest
 
+from pimsim.devices.registry import device_of
 from pimsim.errors import Problem
 from pimsim.results.metrics import bytes_without_pim, in_order, row_hit_rate
 from pimsim.results.summary import to_json
 from tests.result_samples import small_config, small_result, small_tally, workload
+
+DEVICE = device_of(small_config())
 
 KEYS = [
     "schema", "pimsim_version", "config_sha256", "trace_sha256", "workload", "system", "baselines", "warnings",
@@ -140,13 +143,13 @@ def test_data_movement_starts_after_the_prompt_and_reads_k_and_v_of_every_sequen
 
 
 def test_row_hit_rate_counts_an_all_bank_command_once_per_bank() -> None:
-    assert row_hit_rate({"ACTAB": 1, "MACAB": 64}, banks=16) == 1 - 1 / 64
-    assert row_hit_rate({"ACT": 4, "RD": 6, "WR": 2}, banks=16) == 0.5
-    assert row_hit_rate({}, banks=16) == 0.0
+    assert row_hit_rate({"ACTAB": 1, "MACAB": 64}, DEVICE) == 1 - 1 / 64
+    assert row_hit_rate({"ACT": 4, "RD": 6, "WR": 2}, DEVICE) == 0.5
+    assert row_hit_rate({}, DEVICE) == 0.0
 
 
 def test_row_hit_rate_is_a_share_where_refreshes_close_rows_that_nobody_used() -> None:
-    assert row_hit_rate({"ACTAB": 5, "MACAB": 4}, banks=16) == 0.0
+    assert row_hit_rate({"ACTAB": 5, "MACAB": 4}, DEVICE) == 0.0
 
 
 def test_causes_are_listed_in_one_order_whatever_order_they_occurred_in() -> None:

@@ -8,12 +8,12 @@ something is exported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 
 from pimsim.errors import InputError, Problem
 from pimsim.workload.export import configs, plain, versions
-from pimsim.workload.graph import Workload
+from pimsim.workload.export.exported import Exported
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import build
 from pimsim.workload.trace.bind import trace_of
@@ -23,22 +23,6 @@ __all__ = ["Exported", "export", "export_trace"]
 
 PACKAGES = ("torch", "transformers")
 _QUANTIZED = "quantization_config"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A model's steps.
-
-    prefill: None without a prompt.  parameters: of the whole model, a tied matrix once.
-    producer: what made them: versions, and which part of a model they are.
-    warnings: what a user should know of them.
-    """
-
-    decode: Workload
-    prefill: Workload | None
-    parameters: int
-    producer: dict[str, str]
-    warnings: tuple[Problem, ...] = ()
 
 
 def export(source: str, prompt: int = 0, query: int = 1, batch: int = 1) -> Exported:

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from pimsim.errors import InputError
-from pimsim.workload.export import Exported
+from pimsim.workload.export.exported import Exported
 from pimsim.workload.export.fold import Folded
 from pimsim.workload.export.graph import steps_of
 from pimsim.workload.export.model import build_model

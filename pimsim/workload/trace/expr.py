@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pimsim.expr import Reader, Token, tokens
+
 _TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[-+*()]))")
 _DIGITS = 18  # of a number; larger ones are typing errors, and results stay small
 _DEPTH = 20  # of parentheses
@@ -90,72 +92,61 @@ def parse(text: str) -> Expr:
     """The expression that `text` is; ExprError if it is none, or not affine."""
     if len(text) > LONGEST:
         raise ExprError(f"an expression of {len(text)} characters; {LONGEST} are allowed", 0)
-    parser = _Parser(text)
-    result = parser.expression(0)
-    if parser.token:
-        raise ExprError(f"{parser.token!r} is not expected here", parser.offset)
+    reader = _Affine(text)
+    result = reader.expression()
+    if reader.token.kind != "end":
+        raise ExprError(f"{reader.token.text!r} is not expected here", reader.token.at)
     return result
 
 
-class _Parser:
-    """Recursive descent; `token` is the next token, "" at the end, and `offset` where it starts."""
+class _Affine(Reader[Expr]):
+    """Sums of products; only the first term of a sum has a sign of its own."""
+
+    BINDS = {"+": 1, "-": 1, "*": 2}
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.end = 0
-        self.token, self.offset, self.kind = "", 0, ""
-        self.advance()
+        def stray(at: int) -> ExprError:
+            return ExprError(f"{text[at]!r} is not allowed in an expression", at)
 
-    def advance(self) -> None:
-        found = _TOKEN.match(self.text, self.end)
-        if found is None:
-            rest = self.text[self.end :].lstrip()
-            self.offset, self.token, self.kind = len(self.text) - len(rest), "", ""
-            if rest:
-                raise ExprError(f"{rest[0]!r} is not allowed in an expression", self.offset)
-            return
-        self.kind = found.lastgroup or ""
-        self.token, self.offset, self.end = found[self.kind], found.start(self.kind), found.end()
+        super().__init__(tokens(text, _TOKEN, stray))
+        self.depth = 0
 
-    def expression(self, depth: int) -> Expr:
-        if depth > _DEPTH:
-            raise ExprError("is nested too deeply", self.offset)
-        sign = self.sign() if self.token in ("+", "-") else 1
-        result = self.term(depth).scaled(sign)
-        while self.token in ("+", "-"):
-            sign = self.sign()
-            result = result.plus(self.term(depth).scaled(sign))
-        return result
-
-    def sign(self) -> int:
-        negative = self.token == "-"
-        self.advance()
-        return -1 if negative else 1
-
-    def term(self, depth: int) -> Expr:
-        result = self.factor(depth)
-        while self.token == "*":
-            self.advance()
-            offset, other = self.offset, self.factor(depth)
-            if result.terms and other.terms:
-                raise ExprError("is not affine: a product of two symbols", offset)
-            result = result.scaled(other.constant) if not other.terms else other.scaled(result.constant)
-        return result
-
-    def factor(self, depth: int) -> Expr:
-        token, offset, kind = self.token, self.offset, self.kind
-        if kind == "number" and len(token) > _DIGITS:
-            raise ExprError(f"a number of {len(token)} digits", offset)
-        if token == "(":
-            self.advance()
-            result = self.expression(depth + 1)
-            if self.token != ")":
-                raise ExprError("a closing parenthesis is missing", self.offset)
-        elif kind == "number":
-            result = Expr(int(token))
-        elif kind == "name":
-            result = Expr(0, ((token, 1),))
+    def operand(self, least: int) -> Expr:
+        token = self.token
+        if least == 1 and token.text in ("+", "-"):
+            return self.signed(self.take())
+        if token.text == "(":
+            result = self.inside()
+        elif token.kind == "number":
+            if len(token.text) > _DIGITS:
+                raise ExprError(f"a number of {len(token.text)} digits", token.at)
+            result = Expr(int(token.text))
+        elif token.kind == "name":
+            result = Expr(0, ((token.text, 1),))
         else:
-            raise ExprError("a number or a symbol is missing", offset)
-        self.advance()
+            raise ExprError("a number or a symbol is missing", token.at)
+        self.take()
         return result
+
+    def inside(self) -> Expr:
+        self.take()
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise ExprError("is nested too deeply", self.token.at)
+        result = self.expression()
+        if self.token.text != ")":
+            raise ExprError("a closing parenthesis is missing", self.token.at)
+        self.depth -= 1
+        return result
+
+    def signed(self, sign: Token) -> Expr:
+        return self.expression(2).scaled(-1 if sign.text == "-" else 1)
+
+    def applied(self, left: Expr, binds: int) -> Expr:
+        sign = self.take()
+        if sign.text != "*":
+            return left.plus(self.signed(sign))
+        at, right = self.token.at, self.expression(3)
+        if left.terms and right.terms:
+            raise ExprError("is not affine: a product of two symbols", at)
+        return left.scaled(right.constant) if not right.terms else right.scaled(left.constant)

@@ -19,7 +19,7 @@ the bus: no command, and no data of a command before.
 
 from __future__ import annotations
 
-from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import Column, Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
 
 _ALL = ("ACT", "ACTAB", "PRE", "PREAB", "RD", "WR", "REFAB", "REFPB", "WRGB", "MACAB", "RDMAC")
 _ACTS = ("ACT", "ACTAB")
@@ -29,18 +29,26 @@ _READS = ("RD", "MACAB")  # both read a column of the array
 _ROW_OPENS = ("ACT", "REFPB")  # JEDEC: a per-bank refresh counts as an activation
 
 COMMANDS = (
-    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
-    Command("ACTAB", Scope.ALL_BANKS, Needs.CLOSED, Effect.OPEN),
-    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
-    Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
-    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
-    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL"),
-    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
-    Command("REFPB", Scope.BANK, Needs.CLOSED),
-    Command("WRGB", Scope.CHANNEL, shows_column=True, completion="nCWL + nBL"),
-    Command("MACAB", Scope.ALL_BANKS, Needs.OPEN, shows_column=True),
-    Command("RDMAC", Scope.CHANNEL, completion="nCL + nBLRES"),
-)
+    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN, energy=(("activation", "1"),)),
+    Command("ACTAB", Scope.ALL_BANKS, Needs.CLOSED, Effect.OPEN, energy=(("activation", "B"),)),
+    # a precharge is part of the activation's row cycle; WRGB and RDMAC cost their pins only
+    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE, energy=()),
+    Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE, energy=()),
+    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL",
+            column=Column.READ, moves="column", on_pins="nBL", energy=(("column_read", "1"),)),
+    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL",
+            column=Column.WRITE, moves="column", on_pins="nBL", energy=(("column_write", "1"),)),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC", energy=(("refresh", "1"),)),
+    Command("REFPB", Scope.BANK, Needs.CLOSED, lasts="nRFCpb", energy=(("refresh", "1/B"),)),
+    Command("WRGB", Scope.CHANNEL, shows_column=True, completion="nCWL + nBL",
+            moves="column", on_pins="nBL", energy=()),
+    Command("MACAB", Scope.ALL_BANKS, Needs.OPEN, shows_column=True,
+            column=Column.READ, multiplies=True, lasts="nMAC", energy=(("mac_read", "1"), ("mac_units", "1"))),
+    Command("RDMAC", Scope.CHANNEL, completion="nCL + nBLRES",
+            moves="banks * element", on_pins="nBLRES", energy=()),
+)  # fmt: skip
+
+MULTIPLY = ("WRGB", "MACAB", "RDMAC")  # a vector into the buffer, its products, their sums
 
 _C = TimingConstraint
 

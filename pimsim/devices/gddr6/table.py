@@ -10,7 +10,7 @@ nPPD    clocks between two precharges
 
 from __future__ import annotations
 
-from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import Column, Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
 
 _ALL = ("ACT", "PRE", "PREAB", "RD", "WR", "REFAB", "REFPB")
 _PRES = ("PRE", "PREAB")
@@ -21,11 +21,13 @@ COMMANDS = (
     Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
     Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
     Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
-    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
-    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL"),
-    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
-    Command("REFPB", Scope.BANK, Needs.CLOSED),
-)
+    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL",
+            column=Column.READ, moves="column", on_pins="nBL"),
+    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL",
+            column=Column.WRITE, moves="column", on_pins="nBL"),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC"),
+    Command("REFPB", Scope.BANK, Needs.CLOSED, lasts="nRFCpb"),
+)  # fmt: skip
 
 _C = TimingConstraint
 

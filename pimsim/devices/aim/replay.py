@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from pimsim.aim import gemv
-from pimsim.aim.engines import KernelChannels, TwinChannels
-from pimsim.aim.frontend import execute
-from pimsim.aim.isa import Instruction
-from pimsim.dram.aim import DIFFERENCES, Difference
-from pimsim.dram.aim import STANDARD as CORRECT
+from pimsim.devices.aim import gemv
+from pimsim.devices.aim.engines import KernelChannels, TwinChannels
+from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.isa import Instruction
+from pimsim.devices.aim.table import DIFFERENCES, Difference
+from pimsim.devices.aim.table import STANDARD as CORRECT
 from pimsim.dram.log import CommandLog, LogWriter
 from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
@@ -84,7 +84,17 @@ def costs(program: Sequence[Instruction], device: Device, engine: EngineName = "
     if device.standard.name != CORRECT.name:
         return []
     cycles = replay(program, device, engine=engine).cycles
-    return [(x, cycles - replay(program, x.without(device), engine=engine).cycles) for x in DIFFERENCES]
+    return [(x, cycles - replay(program, without(device, x), engine=engine).cycles) for x in DIFFERENCES]
+
+
+def without(device: Device, difference: Difference) -> Device:
+    """The device with one of the ways of being right undone."""
+    return replace(
+        device,
+        standard=difference.undone(device.standard),
+        cycles={**device.cycles, **difference.cycles},
+        refresh=difference.refresh or device.refresh,
+    )
 
 
 class Machine:

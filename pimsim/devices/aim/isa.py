@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import BinaryIO
 
-from pimsim.dram.aim import AF_FUNCTIONS
+from pimsim.devices.aim.table import AF_FUNCTIONS
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem, did_you_mean
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pimsim.aim.engines import Channels, Flags, Ints
-from pimsim.aim.isa import CFR_AF_FUNCTION, OPERATIONS, Instruction
+from pimsim.devices.aim.engines import Channels, Flags, Ints
+from pimsim.devices.aim.isa import CFR_AF_FUNCTION, OPERATIONS, Instruction
+from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram import program as requests
-from pimsim.dram.aim import AF_ROW
 from pimsim.dram.program import Program, Request
 from pimsim.dram.timing import Device
 

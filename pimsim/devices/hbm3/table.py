@@ -10,11 +10,12 @@ nRREFD  clocks from a per-bank refresh to an activation or a refresh of another 
 
 from __future__ import annotations
 
-from pimsim.dram.gddr6 import CAUSES
+from pimsim.devices.gddr6.table import CAUSES
 from pimsim.dram.spec import (
     BANK,
     BANK_GROUP,
     CHANNEL,
+    Column,
     Command,
     Effect,
     Level,
@@ -37,11 +38,13 @@ COMMANDS = (
     Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN, bus="row"),
     Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE, bus="row"),
     Command("PREAB", PSEUDO.name, Needs.ANY, Effect.CLOSE, bus="row"),
-    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL", bus="column"),
-    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL", bus="column"),
-    Command("REFAB", PSEUDO.name, Needs.CLOSED, bus="row"),
-    Command("REFPB", Scope.BANK, Needs.CLOSED, bus="row"),
-)
+    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL",
+            column=Column.READ, moves="column", on_pins="nBL", bus="column"),
+    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL",
+            column=Column.WRITE, moves="column", on_pins="nBL", bus="column"),
+    Command("REFAB", PSEUDO.name, Needs.CLOSED, lasts="nRFC", bus="row"),
+    Command("REFPB", Scope.BANK, Needs.CLOSED, lasts="nRFCpb", bus="row"),
+)  # fmt: skip
 
 _C = TimingConstraint
 

@@ -21,51 +21,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
-from pimsim.dram.spec import Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
-
-if TYPE_CHECKING:
-    from pimsim.dram.timing import Device
+from pimsim.dram.spec import Column, Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
 
 ARRAY, REGISTER = "array", "register"
 AF_ROW = 1 << 29  # the first of the rows that stand for the activation functions' tables
 AF_FUNCTIONS = 8
+# The functions of the look-up tables, by the operator that they carry out (source: assumed: which there are).
+FUNCTIONS = ("gelu", "silu", "relu", "tanh")
 
 
-def _bank(name: str, completion: str) -> Command:
-    return Command(name, Scope.BANK, Needs.OPEN, shows_column=True, completion=completion, mode=ARRAY)
+def _bank(name: str, completion: str, column: Column, **meaning: Any) -> Command:
+    return Command(
+        name, Scope.BANK, Needs.OPEN, shows_column=True, completion=completion, mode=ARRAY, column=column, **meaning
+    )
 
 
-def _lockstep(name: str, completion: str = "1", effect: Effect = Effect.NONE) -> Command:
-    return Command(name, Scope.ALL_BANKS, Needs.OPEN, effect, shows_column=True, completion=completion, mode=ARRAY)
+def _lockstep(
+    name: str, column: Column, completion: str = "1", effect: Effect = Effect.NONE, **meaning: Any
+) -> Command:
+    return Command(
+        name, Scope.ALL_BANKS, Needs.OPEN, effect, shows_column=True, completion=completion, mode=ARRAY, column=column,
+        **meaning,
+    )  # fmt: skip
 
 
-def _register(name: str, completion: str) -> Command:
-    return Command(name, Scope.CHANNEL, shows_column=True, completion=completion, mode=REGISTER)
+def _register(name: str, completion: str, moves: str) -> Command:
+    return Command(
+        name, Scope.CHANNEL, shows_column=True, completion=completion, mode=REGISTER, moves=moves, on_pins="nBL",
+        energy=(),
+    )  # fmt: skip
 
+
+READ, WRITE = Column.READ, Column.WRITE
+_MULTIPLY = ("mac_read", "mac_units")
+_RESULTS = "banks * element"
 
 COMMANDS = (
-    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN, mode=ARRAY),
-    Command("ACT16", Scope.ALL_BANKS, Needs.CLOSED, Effect.OPEN, mode=ARRAY),
-    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
-    Command("PREA", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
-    _bank("RD", "nCL + nBL"),
-    _bank("WR", "nCWL + nBL"),
-    _bank("MAC", "1"),
-    _bank("RDCP", "1"),
-    _bank("WRCP", "1"),
-    _lockstep("MAC16"),
-    _lockstep("AF16"),
-    _lockstep("EWMUL16"),
-    _lockstep("WRA16", "nCWL + nBL + nRP", Effect.CLOSE),  # a write that precharges
-    _register("WRGB", "nCWLGB + nBL"),
-    _register("WRMAC16", "nCWLREG + nBL"),
-    _register("RDMAC16", "nCLREG + nBL"),
-    _register("RDAF16", "nCLREG + nBL"),
-    Command("TMOD", Scope.CHANNEL),
-    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
-)
+    Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN, mode=ARRAY, energy=(("activation", "1"),)),
+    Command("ACT16", Scope.ALL_BANKS, Needs.CLOSED, Effect.OPEN, mode=ARRAY, energy=(("activation", "B"),)),
+    # a precharge is part of the activation's row cycle; commands of registers cost their pins only
+    Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE, energy=()),
+    Command("PREA", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE, energy=()),
+    _bank("RD", "nCL + nBL", READ, moves="column", on_pins="nBL", energy=(("column_read", "1"),)),
+    _bank("WR", "nCWL + nBL", WRITE, moves="column", on_pins="nBL", energy=(("column_write", "1"),)),
+    _bank("MAC", "1", READ, multiplies=True, lasts="nCCDL", energy=tuple((price, "1/B") for price in _MULTIPLY)),
+    _bank("RDCP", "1", READ, energy=(("column_read", "1"),)),
+    _bank("WRCP", "1", WRITE, energy=(("column_write", "1"),)),
+    _lockstep("MAC16", READ, multiplies=True, lasts="nCCDL", energy=tuple((price, "1") for price in _MULTIPLY)),
+    _lockstep("AF16", READ, energy=(("column_read", "B"),)),  # the look-up of a table in every bank
+    # the first two banks of a group are read and multiplied, and the third is written
+    _lockstep("EWMUL16", READ, lasts="nCCDL", energy=(("column_read", "B/2"), ("column_write", "B/4"),
+                                                        ("mac_units", "1/4"))),
+    # a write that precharges
+    _lockstep("WRA16", WRITE, "nCWL + nBL + nRP", Effect.CLOSE, moves="column", on_pins="nBL",
+              energy=(("column_write", "B"),)),
+    _register("WRGB", "nCWLGB + nBL", "column"),
+    _register("WRMAC16", "nCWLREG + nBL", _RESULTS),
+    _register("RDMAC16", "nCLREG + nBL", _RESULTS),
+    _register("RDAF16", "nCLREG + nBL", _RESULTS),
+    Command("TMOD", Scope.CHANNEL, energy=()),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC", energy=(("refresh", "1"),)),
+)  # fmt: skip
 
 _ALL = tuple(command.name for command in COMMANDS)
 _REGS_OUT = ("RDMAC16", "RDAF16")
@@ -296,19 +314,17 @@ class Difference:
     commands: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     rows: tuple[TimingConstraint, ...] = ()
 
-    def without(self, device: Device) -> Device:
-        """The device with this difference undone."""
-        commands = device.standard.commands
+    def undone(self, standard: Standard) -> Standard:
+        """The tables with this difference undone."""
+        commands = standard.commands
         for name, fields in self.commands.items():
             commands = _changed(commands, name, **fields)
-        standard = replace(
-            device.standard,
+        return replace(
+            standard,
             commands=commands,
-            constraints=tuple(row for row in device.standard.constraints if row not in self.rows),
-            roles=replace(device.standard.roles, **self.roles),
+            constraints=tuple(row for row in standard.constraints if row not in self.rows),
+            roles=replace(standard.roles, **self.roles),
         )
-        cycles = {**device.cycles, **self.cycles}
-        return replace(device, standard=standard, cycles=cycles, refresh=self.refresh or device.refresh)
 
 
 DIFFERENCES = (

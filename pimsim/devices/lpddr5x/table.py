@@ -13,11 +13,12 @@ bit less of the bank group.
 
 from __future__ import annotations
 
-from pimsim.dram.gddr6 import CAUSES
+from pimsim.devices.gddr6.table import CAUSES
 from pimsim.dram.spec import (
     BANK,
     BANK_GROUP,
     CHANNEL,
+    Column,
     Command,
     Effect,
     Level,
@@ -39,11 +40,13 @@ COMMANDS = (
     Command("ACT", Scope.BANK, Needs.CLOSED, Effect.OPEN),
     Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE),
     Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE),
-    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL"),
-    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL"),
-    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED),
-    Command("REFPB", PAIR.name, Needs.CLOSED),
-)
+    Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL",
+            column=Column.READ, moves="column", on_pins="nBL"),
+    Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL",
+            column=Column.WRITE, moves="column", on_pins="nBL"),
+    Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC"),
+    Command("REFPB", PAIR.name, Needs.CLOSED, lasts="nRFCpb"),
+)  # fmt: skip
 
 _C = TimingConstraint
 

@@ -1,0 +1,1 @@
+"""Devices: each says what its commands mean and how it multiplies."""

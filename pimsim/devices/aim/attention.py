@@ -1,0 +1,205 @@
+"""K and V on GDDR6-AiM: where they lie, and the programs that append to them and multiply with them.
+
+Rows are not shared: a bank's keys of one chunk of heads of one token, and its values of one
+dimension of a head over as many tokens as the buffer holds, have a row each.  One instruction
+drives all channels that hold something, so that they run the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from pimsim.devices.aim.products import Product, marked
+from pimsim.dram.program import Request, close, run, scatter
+from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+
+
+@dataclass(frozen=True)
+class KeyLayout(KeyPlaces):
+    """K, a row for each chunk of a token.
+
+    in_banks: the accumulators add up the scores of a head that is cut.
+    """
+
+    in_banks: bool = True
+
+    @property
+    def partial_sums(self) -> int:
+        """Partial sums of one score that the ASIC adds up."""
+        return 1 if self.in_banks else self.cuts
+
+    @property
+    def rows(self) -> int:
+        """Rows that the keys reserve in every bank."""
+        return self.slots * len(self.chunks)
+
+    def start(self, chunk: int, slot: int) -> int:
+        """As `KeyPlaces`."""
+        return self.base + (chunk * self.slots + slot) * self.grid.device.columns
+
+    def score_groups(self, groups: int) -> Work:
+        """The program of q K^T, which is the same for all contexts of as many groups of tokens.
+
+        The buffer is filled once for each chunk and each query head that shares it, and all tokens' rows follow.
+        """
+        slots, product = ceil_div(groups, self.grid.channels), Product(self.grid)
+        rows: list[Request] = []
+        for chunk, (pieces, columns) in enumerate(self.chunks):
+            for _ in range(self.sharing):
+                rows.append(product.fill(pieces * columns, self.grid.broadcast_gap))
+                for slot in range(slots):
+                    for piece in range(pieces):
+                        rows += product.sum(self.start(chunk, slot) + piece * columns, columns)
+        one, first, cuts = len(rows) // len(self.chunks), product.FIRST_RESULT, self.cuts
+        used = min(self.grid.channels, groups)
+        if cuts == 1:
+            return _lockstep(self.grid, used, rows, (first, first, first))
+        complete = (cuts - 1) * one + first
+        partial = complete if self.in_banks else one + first
+        marks = (partial, complete, (len(self.chunks) - 1) * one + first)
+        sums = 1 if self.in_banks else self.kv_heads * (cuts - 1)
+        return _lockstep(self.grid, used, rows, marks, sums, turns=self.kv_heads)
+
+    def score_of(self, groups: Work, context: int) -> Work:
+        """q K^T over the first `context` tokens, from its program."""
+        used = min(self.grid.channels, ceil_div(context, self.grid.banks))
+        results = self.heads * self.cuts * context
+        sums = self.heads * (self.cuts - 1) * context if self.in_banks else 0
+        sent = self.heads * self.head_dim
+        return replace(
+            groups,
+            payload=sent * used + sums + results,
+            macs=sent * context,
+            sent=sent + sums,
+            results=results,
+        )
+
+
+@dataclass(frozen=True)
+class ValueLayout:
+    """V, column-major: each (head, dimension) is a run of tokens in one bank.
+
+    A unit is one dimension per bank, all of one head.  `ways` channels share a head, or a channel
+    holds several.  Tokens are cut into segments of one global buffer; each unit has a row for each.
+    """
+
+    grid: Grid
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tokens: int
+    base: int = 0
+    in_banks: bool = True
+    all_bank_append: bool = True
+
+    @property
+    def units(self) -> int:
+        """Units of a head in one channel."""
+        return ceil_div(self._parts, max(1, min(self.grid.channels // self.kv_heads, self._parts)))
+
+    @property
+    def ways(self) -> int:
+        """Channels that a head is dealt to."""
+        return ceil_div(self._parts, self.units)
+
+    @property
+    def _parts(self) -> int:
+        """Units of a head."""
+        return ceil_div(self.head_dim, self.grid.banks)
+
+    @property
+    def slots(self) -> int:
+        """Heads of one channel."""
+        return ceil_div(self.kv_heads, self.grid.channels // self.ways)
+
+    @cached_property
+    def used(self) -> int:
+        """Channels that hold something, the first ones."""
+        return ceil_div(self.kv_heads, self.slots) * self.ways
+
+    @cached_property
+    def segments(self) -> int:
+        """Rows of a unit."""
+        return len(self.grid.buffers(self.grid.columns_of(self.tokens)))
+
+    @property
+    def rows(self) -> int:
+        """Rows that the values reserve in every bank."""
+        return self.slots * self.units * self.segments
+
+    def _start(self, slot: int, unit: int, segment: int) -> int:
+        return self.base + ((slot * self.units + unit) * self.segments + segment) * self.grid.device.columns
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of V[token, head, element]; heads are counted among the V heads."""
+        part, bank = divmod(element, self.grid.banks)
+        way, unit = divmod(part, self.units)
+        owner, slot = divmod(head, self.slots)
+        column, lane = divmod(token, self.grid.width)
+        segment, column = divmod(column, self.grid.buffer_columns)
+        return self.grid.place(owner * self.ways + way, bank, self._start(slot, unit, segment) + column, lane)
+
+    def partial_sums(self, context: int) -> int:
+        """Partial sums of one result over `context` tokens that the ASIC adds up."""
+        return 1 if self.in_banks else self._cuts(context)
+
+    def _cuts(self, context: int) -> int:
+        return len(self.grid.buffers(self.grid.columns_of(context)))
+
+    def weigh_columns(self, columns: int) -> Work:
+        """The program of p V, which is the same for all contexts of as many columns."""
+        cuts, product = self.grid.buffers(columns), Product(self.grid)
+        rows: list[Request] = []
+        for segment, some in enumerate(cuts):
+            for slot in range(self.slots):
+                for _ in range(self.heads // self.kv_heads):
+                    rows.append(product.fill(some, self.grid.private_gap))
+                    for unit in range(self.units):
+                        rows += product.sum(self._start(slot, unit, segment), some)
+        one, first = len(rows) // len(cuts), product.FIRST_RESULT
+        complete = (len(cuts) - 1) * one + first
+        partial = complete if self.in_banks else min(one + first, complete)
+        sums = 1 if self.in_banks else max(1, len(cuts) - 1)
+        return _lockstep(self.grid, self.used, rows, (partial, complete, complete), sums)
+
+    def weigh_of(self, columns: Work, context: int) -> Work:
+        """p V over the first `context` tokens, from its program."""
+        cuts, results = self._cuts(context), self.heads * self.head_dim
+        sums = results * (cuts - 1) if self.in_banks else 0
+        sent = self.heads * context * self.ways + sums
+        return replace(
+            columns,
+            payload=sent + results * cuts,
+            macs=results * context,
+            sent=sent,
+            results=results * cuts,
+        )
+
+    def append(self, token: int) -> Work:
+        """Write one token's values: one element of one row per dimension."""
+        segment, column = divmod(token // self.grid.width, self.grid.buffer_columns)
+        lin, count = self._start(0, 0, segment) + column, self.slots * self.units
+        stride = self.segments * self.grid.device.columns
+        rows = [self._write_all(lin + k * stride) for k in range(count)] if self.all_bank_append else [
+            scatter(self.grid.command("WR"), lin, count, stride, *self.grid.lead), close(),
+        ]  # fmt: skip
+        elements = self.kv_heads * self.head_dim
+        return assemble(_of_channels(self.grid, self.used, Requests(tuple(rows))), payload=elements, sent=elements)
+
+    def _write_all(self, lin: int) -> Request:
+        """WR_ABK: a burst has an element for each bank."""
+        return run(self.grid.command("WRA16"), -1, lin, 1)
+
+
+def _of_channels(grid: Grid, used: int, requests: Requests) -> list[Requests]:
+    """The same for the first `used` channels, nothing for the others."""
+    return [requests] * used + [NOTHING] * (grid.channels - used)
+
+
+def _lockstep(
+    grid: Grid, used: int, rows: list[Request], marks: tuple[int, int, int], sums: int = 1, turns: int = 1
+) -> Work:
+    return assemble(_of_channels(grid, used, marked(rows, marks)), sums=sums, turns=turns)

@@ -1,0 +1,63 @@
+"""Products element by element on GDDR6-AiM: EWMUL multiplies the first two banks of a group into the third."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pimsim.dram.program import Request, close, run
+from pimsim.mapping.grid import Grid, ceil_div, share
+from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+
+FACTORS, RESULT = (0, 1), 2  # banks of a group
+
+
+@dataclass(frozen=True)
+class Products:
+    """Room for two vectors of `elements` and their product, from linear column 0 on.
+
+    Columns are dealt to channels round robin, and inside a channel to bank groups.
+    """
+
+    grid: Grid
+    elements: int
+
+    @property
+    def rows(self) -> int:
+        """Rows that are reserved in every bank."""
+        return self.grid.rows_of(ceil_div(self.grid.columns_of(self.elements), self._groups * self.grid.channels))
+
+    @property
+    def _groups(self) -> int:
+        return self.grid.device.bank_groups
+
+    def scale_columns(self, vectors: int, columns: int) -> Work:
+        """The program of a scale, which is the same for all vectors of as many columns.
+
+        The numbers are written as vectors: a column of the second bank has one of them in every lane.
+        """
+        all_columns, channels = vectors * columns, self.grid.channels
+        counts = [share(all_columns, channels, channel) for channel in range(channels)]
+        made = {count: self._channel(count) for count in set(counts)}
+        return assemble([made[count] for count in counts])
+
+    def scale_of(self, columns: Work, vectors: int, elements: int) -> Work:
+        """Multiply `vectors` vectors of `elements`, each by a number of its own, and read them back."""
+        moved = vectors * elements
+        return replace(columns, payload=2 * moved + vectors, sent=moved + vectors, results=moved)
+
+    def _channel(self, columns: int) -> Requests:
+        if not columns:
+            return NOTHING
+        standard, device = self.grid.device.standard, self.grid.device
+        write, multiply, read = map(standard.index, (standard.roles.write, "EWMUL16", standard.roles.read))
+        of_groups = [share(columns, self._groups, group) for group in range(self._groups)]
+        rows: list[Request] = []
+        for group, count in enumerate(of_groups):
+            banks = [group * device.banks_per_group + bank for bank in FACTORS]
+            rows += [run(write, bank, 0, count, self.grid.private_gap) for bank in banks if count]
+        rows.append(run(multiply, -1, 0, of_groups[0]))
+        first = len(rows)
+        for group, count in enumerate(of_groups):
+            if count:
+                rows.append(run(read, group * device.banks_per_group + RESULT, 0, count, self.grid.private_gap))
+        return Requests((*rows, close()), (first, first, first))

@@ -1,0 +1,57 @@
+"""The layouts of GDDR6-AiM, as it is configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pimsim.config.schema import Config
+from pimsim.config.standards import AimUnits
+from pimsim.devices.aim.attention import KeyLayout, ValueLayout
+from pimsim.devices.aim.elementwise import Products
+from pimsim.devices.aim.matrix import MatrixLayout
+from pimsim.devices.aim.table import FUNCTIONS
+from pimsim.mapping.grid import Grid
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """in_banks, functions: see `MatrixLayout`; all_bank_append: V is appended in all banks at once.
+
+    scales_softmax: in the banks, see `Products`.
+    """
+
+    in_banks: bool
+    functions: tuple[str, ...]
+    all_bank_append: bool
+    scales_softmax: bool
+
+    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
+        """As `mapping.layouts.Layouts`."""
+        return MatrixLayout(_by_rows(grid), inputs, outputs, 0, self.in_banks, self.functions)
+
+    def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> KeyLayout:
+        """As `mapping.layouts.Layouts`."""
+        return KeyLayout(_by_rows(grid), heads, kv_heads, head_dim, tokens, 0, self.in_banks)
+
+    def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> ValueLayout:
+        """As `mapping.layouts.Layouts`."""
+        shape = (heads, kv_heads, head_dim, tokens)
+        return ValueLayout(_by_rows(grid), *shape, 0, self.in_banks, self.all_bank_append)
+
+    def products(self, grid: Grid, elements: int) -> Products | None:
+        """As `mapping.layouts.Layouts`."""
+        return Products(grid, elements) if self.scales_softmax else None
+
+
+def _by_rows(grid: Grid) -> Grid:
+    """The grid with no more of the buffer in use than a row has columns: a product does not leave its row."""
+    return replace(grid, buffer_columns=min(grid.buffer_columns, grid.device.columns))
+
+
+def layouts(config: Config) -> Layouts:
+    """The layouts of a configuration."""
+    units = config.pim
+    assert isinstance(units, AimUnits)
+    functions = FUNCTIONS if units.activation == "banks" else ()
+    all_bank = config.mapping.value_append == "all_bank"
+    return Layouts(units.sums == "banks", functions, all_bank, units.softmax == "banks")

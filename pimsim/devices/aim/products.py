@@ -1,0 +1,42 @@
+"""The requests of a product on GDDR6-AiM: what WR_GB, WR_BIAS, MAC_ABK, AF, RD_MAC and RD_AF make of a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pimsim.devices.aim.table import AF_ROW
+from pimsim.dram.program import Request, run
+from pimsim.mapping.grid import Grid
+from pimsim.mapping.work import Requests
+
+
+class Product:
+    """Makes the requests; the host goes on once it has what RD_MAC or RD_AF reads."""
+
+    FIRST_RESULT = 3  # place of the first results behind a `fill`
+
+    def __init__(self, grid: Grid) -> None:
+        standard, device = grid.device.standard, grid.device
+        names = ("WRGB", "WRMAC16", "MAC16", "RDMAC16", "AF16", "RDAF16")
+        self._fill, self._bias, self._mac, self._read, self._function, self._read_function = map(standard.index, names)
+        self._columns = device.columns
+        self._hold, self._hold_function = (
+            device.completion(standard.command(name)) + 1 for name in ("RDMAC16", "RDAF16")
+        )
+
+    def fill(self, columns: int, gap: int) -> Request:
+        """Write `columns` of a vector into the buffer, `gap` clocks apart or more."""
+        return run(self._fill, -1, 0, columns, gap)
+
+    def sum(self, lin: int, columns: int, table: int | None = None) -> list[Request]:
+        """Multiply the buffer with the columns from `lin` on, and read the sums, or what a table makes of them."""
+        product = [run(self._bias, -1, 0, 1), run(self._mac, -1, lin, columns)]
+        if table is None:
+            return [*product, run(self._read, -1, 0, 1, hold=self._hold)]
+        looked_up = run(self._function, -1, (AF_ROW + table) * self._columns, 1)
+        return [*product, looked_up, run(self._read_function, -1, 0, 1, hold=self._hold_function)]
+
+
+def marked(rows: Sequence[Request], marks: tuple[int, int, int]) -> Requests:
+    """What one channel is asked for; its rows stay open, as the host does not close them."""
+    return Requests(tuple(rows), marks)

@@ -1,0 +1,41 @@
+"""PIM-GPT: GDDR6 with a MAC unit in every bank, which multiply in lock step."""
+
+from dataclasses import dataclass
+
+from pimsim.config.schema import Config
+from pimsim.devices.device import Hardware
+from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
+from pimsim.devices.pim_gpt.matrix import MatrixLayout
+from pimsim.devices.pim_gpt.table import STANDARD
+from pimsim.devices.pim_gpt.units import mac_cycles
+from pimsim.mapping.grid import Grid
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """all_bank_append: V is appended in all banks of a channel at once."""
+
+    all_bank_append: bool
+
+    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
+        """As `mapping.layouts.Layouts`."""
+        return MatrixLayout(grid, inputs, outputs)
+
+    def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> KeyLayout:
+        """As `mapping.layouts.Layouts`."""
+        return KeyLayout(grid, heads, kv_heads, head_dim, tokens)
+
+    def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> ValueLayout:
+        """As `mapping.layouts.Layouts`."""
+        return ValueLayout(grid, heads, kv_heads, head_dim, tokens, all_bank_append=self.all_bank_append)
+
+    def products(self, grid: Grid, elements: int) -> None:
+        """The ASIC does all that is no matrix product."""
+
+
+def layouts(config: Config) -> Layouts:
+    """The layouts of a configuration."""
+    return Layouts(config.mapping.value_append == "all_bank")
+
+
+HARDWARE = Hardware(STANDARD, mac_cycles, layouts)

@@ -1,0 +1,206 @@
+"""K and V on PIM-GPT: where they lie, and the programs that append to them and multiply with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from pimsim.devices.pim_gpt.table import MULTIPLY
+from pimsim.dram.program import Request, close, loop, open_row, run, scatter
+from pimsim.mapping.grid import Grid, Place, ceil_div, interleaved_banks, share
+from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+
+
+@dataclass(frozen=True)
+class KeyLayout(KeyPlaces):
+    """K with no gap between the keys of a bank's tokens, chunk by chunk."""
+
+    @property
+    def partial_sums(self) -> int:
+        """Pieces that one head is cut into."""
+        return self.cuts
+
+    @property
+    def token_columns(self) -> int:
+        """Columns that one token's keys take."""
+        return sum(map(self.columns_of, range(len(self.chunks))))
+
+    @property
+    def rows(self) -> int:
+        """Rows that the keys reserve in every bank."""
+        return self.grid.rows_of(self.slots * self.token_columns)
+
+    def start(self, chunk: int, slot: int) -> int:
+        """As `KeyPlaces`."""
+        return self.base + self.slots * sum(map(self.columns_of, range(chunk))) + slot * self.columns_of(chunk)
+
+    def score(self, context: int) -> Work:
+        """q K^T over the first `context` tokens: one result per token, head and cut."""
+        return self.score_of(self.score_groups(ceil_div(context, self.grid.banks)), context)
+
+    def score_groups(self, groups: int) -> Work:
+        """The program of `score`, which is the same for all contexts of as many groups of tokens."""
+        requests = [self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)]
+        if self.partial_sums == 1:
+            return assemble(requests)
+        return assemble(requests, sums=self.kv_heads * (self.partial_sums - 1), turns=self.kv_heads)
+
+    def score_of(self, groups: Work, context: int) -> Work:
+        """`score` from its program."""
+        results = self.heads * self.partial_sums * context
+        used = min(self.grid.channels, ceil_div(context, self.grid.banks))
+        return replace(
+            groups,
+            payload=self.heads * self.head_dim * used + results,
+            macs=self.heads * self.head_dim * context,
+            sent=self.heads * self.head_dim,
+            results=results,
+        )
+
+    def _channel(self, slots: int) -> Requests:
+        if slots == 0:
+            return NOTHING
+        fill, mac, read = map(self.grid.command, MULTIPLY)
+        requests = [open_row(self.base)]
+        for chunk, (pieces, columns) in enumerate(self.chunks):
+            for _ in range(self.sharing):  # query heads that share these keys
+                requests.append(run(fill, -1, 0, pieces * columns, self.grid.broadcast_gap))
+                requests.append(loop(mac, self.start(chunk, 0), slots * pieces, columns, columns, read))
+        if self.partial_sums == 1:
+            return Requests((*requests, close()), (2, 2, 2))
+        rows = 2 * self.sharing  # of a cut
+        marks = (2 + rows, 2 + (self.partial_sums - 1) * rows, 2 + (len(self.chunks) - 1) * rows)
+        return Requests((*requests, close()), marks)
+
+
+@dataclass(frozen=True)
+class ValueLayout:
+    """V, column-major: each (head, dimension) is a run of tokens in one bank.
+
+    A unit is one dimension per bank, all of one head, since a channel multiplies with the
+    probabilities of one head at a time.  Units go to channels in contiguous shares, so that
+    a channel meets few heads.  Tokens are cut into chunks of one global buffer.
+    """
+
+    grid: Grid
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tokens: int
+    base: int = 0
+    all_bank_append: bool = False
+
+    @property
+    def units_per_head(self) -> int:
+        return ceil_div(self.head_dim, self.grid.banks)
+
+    @property
+    def units(self) -> int:
+        return self.kv_heads * self.units_per_head
+
+    def _first(self, channel: int) -> int:
+        return self.units * channel // self.grid.channels
+
+    @cached_property
+    def slots(self) -> int:
+        """Units of the fullest channel."""
+        return max(self._first(c + 1) - self._first(c) for c in range(self.grid.channels))
+
+    @cached_property
+    def chunks(self) -> tuple[int, ...]:
+        """Columns that a unit reserves in each chunk of tokens."""
+        return self.grid.buffers(self.grid.columns_of(self.tokens))
+
+    @property
+    def rows(self) -> int:
+        """Rows that the values reserve in every bank."""
+        return self.grid.rows_of(self.slots * sum(self.chunks))
+
+    def _start(self, chunk: int) -> int:
+        return self.base + self.slots * sum(self.chunks[:chunk])
+
+    def partial_sums(self, context: int) -> int:
+        """Partial sums of one result over `context` tokens: one per chunk."""
+        return len(self.grid.buffers(self.grid.columns_of(context)))
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of V[token, head, element]; heads are counted among the V heads."""
+        part, bank = divmod(element, self.grid.banks)
+        unit = head * self.units_per_head + part
+        channel = next(c for c in range(self.grid.channels) if unit < self._first(c + 1))
+        column, lane = divmod(token, self.grid.width)
+        chunk, column = divmod(column, self.grid.buffer_columns)
+        lin = self._start(chunk) + (unit - self._first(channel)) * self.chunks[chunk] + column
+        return self.grid.place(channel, bank, lin, lane)
+
+    def _heads_of(self, channel: int) -> list[tuple[int, int]]:
+        """(first slot, units) of each head that `channel` holds a part of."""
+        first, last = self._first(channel), self._first(channel + 1)
+        parts = []
+        while first < last:
+            stop = min(last, (first // self.units_per_head + 1) * self.units_per_head)
+            parts.append((first - self._first(channel), stop - first))
+            first = stop
+        return parts
+
+    def weigh(self, context: int) -> Work:
+        """p V over the first `context` tokens: one result per dimension and chunk of tokens."""
+        return self.weigh_of(self.weigh_columns(self.grid.columns_of(context)), context)
+
+    def weigh_columns(self, columns: int) -> Work:
+        """The program of `weigh`, which is the same for all contexts of as many columns."""
+        used = self.grid.buffers(columns)
+        requests = [self._channel(channel, used) for channel in range(self.grid.channels)]
+        return assemble(requests, sums=max(1, len(used) - 1))
+
+    def weigh_of(self, columns: Work, context: int) -> Work:
+        """`weigh` from its program."""
+        sent = self.heads // self.kv_heads * context * self._head_parts
+        results = self.heads * self.head_dim * self.partial_sums(context)
+        macs = self.heads * self.head_dim * context
+        return replace(columns, payload=sent + results, macs=macs, sent=sent, results=results)
+
+    @cached_property
+    def _head_parts(self) -> int:
+        """Heads that each channel holds a part of, summed over channels."""
+        return sum(len(self._heads_of(c)) for c in range(self.grid.channels))
+
+    def _channel(self, channel: int, used: tuple[int, ...]) -> Requests:
+        parts = self._heads_of(channel)
+        if not parts:
+            return NOTHING
+        fill, mac, read = map(self.grid.command, MULTIPLY)
+        requests = [open_row(self.base)]
+        for chunk, columns in enumerate(used):
+            for slot, units in parts:
+                lin = self._start(chunk) + slot * self.chunks[chunk]
+                for _ in range(self.heads // self.kv_heads):
+                    requests.append(run(fill, -1, 0, columns, self.grid.private_gap))
+                    requests.append(loop(mac, lin, units, self.chunks[chunk], columns, read))
+        rows = 2 * len(parts) * (self.heads // self.kv_heads)  # of a chunk
+        last = 2 + (len(used) - 1) * rows
+        return Requests((*requests, close()), (min(2 + rows, last), last, last))
+
+    def append(self, token: int) -> Work:
+        """Write one token's values: one element of one row per dimension."""
+        chunk, column = divmod(token // self.grid.width, self.grid.buffer_columns)
+        requests: list[Requests] = []
+        for channel in range(self.grid.channels):
+            units = self._first(channel + 1) - self._first(channel)
+            lin = self._start(chunk) + column
+            requests.append(Requests(tuple(self._write(units, lin, self.chunks[chunk]))) if units else NOTHING)
+        elements = self.kv_heads * self.head_dim
+        return assemble(requests, payload=elements, sent=elements)
+
+    def _write(self, units: int, lin: int, stride: int) -> list[Request]:
+        write = self.grid.command("WR")
+        if not self.all_bank_append:
+            return [scatter(write, lin, units, stride, *self.grid.lead)]
+        requests = []
+        for unit in range(units):
+            at = lin + unit * stride
+            requests.append(open_row(at))
+            requests += [run(write, bank, at, 1) for bank in interleaved_banks(self.grid.device)]
+            requests.append(close())
+        return requests

@@ -1,0 +1,96 @@
+"""Where K lies on devices that keep one token's keys in one bank, and how it is written there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+from pimsim.dram.program import Request, close, open_row, run
+from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+
+
+@dataclass(frozen=True)
+class KeyPlaces(ABC):
+    """K, row-major: one token's keys of all heads lie in one bank, in space for `tokens`.
+
+    Tokens in sets of one per bank are dealt to channels round robin.  A chunk holds as
+    many whole heads as the buffer does (a head larger than the buffer is cut).  Chunks of
+    one token go to different banks, so that appending it overlaps their activations.
+    """
+
+    grid: Grid
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tokens: int
+    base: int = 0
+
+    @abstractmethod
+    def start(self, chunk: int, slot: int) -> int:
+        """The linear column where the keys of a chunk start that a bank holds of its `slot`-th token."""
+
+    @cached_property
+    def chunks(self) -> tuple[tuple[int, int], ...]:
+        """(pieces, columns of a piece) of each chunk; a piece is a head or a part of one."""
+        head = self.grid.columns_of(self.head_dim)
+        room = self.grid.buffer_columns
+        if head > room:
+            return tuple((1, columns) for columns in self.grid.buffers(head)) * self.kv_heads
+        full, rest = divmod(self.kv_heads, room // head)
+        return ((room // head, head),) * full + (((rest, head),) if rest else ())
+
+    @property
+    def cuts(self) -> int:
+        """Pieces that one head is cut into."""
+        return len(self.grid.buffers(self.grid.columns_of(self.head_dim)))
+
+    @property
+    def sharing(self) -> int:
+        """Query heads that share the keys of one head."""
+        return self.heads // self.kv_heads
+
+    def columns_of(self, chunk: int) -> int:
+        """Columns of one token's keys of a chunk."""
+        pieces, columns = self.chunks[chunk]
+        return pieces * columns
+
+    @property
+    def slots(self) -> int:
+        """Tokens that each bank of the fullest channel has room for."""
+        return ceil_div(ceil_div(self.tokens, self.grid.banks), self.grid.channels)
+
+    def _home(self, token: int, chunk: int) -> tuple[int, int, int]:
+        """(channel, bank, linear column) where `token`'s keys of `chunk` start."""
+        group, member = divmod(token, self.grid.banks)
+        slot, channel = divmod(group, self.grid.channels)
+        return channel, (member + chunk) % self.grid.banks, self.start(chunk, slot)
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of K[token, head, element]; heads are counted among the K heads."""
+        column, lane = divmod(element, self.grid.width)
+        if self.cuts > 1:
+            cut, column = divmod(column, self.grid.buffer_columns)
+            chunk, offset = head * self.cuts + cut, column
+        else:
+            per_chunk, columns = self.chunks[0]
+            chunk, piece = divmod(head, per_chunk)
+            offset = piece * columns + column
+        channel, bank, lin = self._home(token, chunk)
+        return self.grid.place(channel, bank, lin + offset, lane)
+
+    def append(self, token: int) -> Work:
+        """Write one token's keys: a run of consecutive columns per chunk."""
+        write = self.grid.command(self.grid.device.standard.roles.write)
+        rows: list[Request] = []
+        chunks = range(len(self.chunks))
+        for first in range(0, len(self.chunks), self.grid.banks):
+            some = chunks[first : first + self.grid.banks]
+            homes = [(self._home(token, chunk), self.columns_of(chunk)) for chunk in some]
+            rows += [open_row(lin, bank) for (_, bank, lin), _ in homes]
+            rows += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
+        requests = [NOTHING] * self.grid.channels
+        requests[self._home(token, 0)[0]] = Requests((*rows, close()))
+        elements = self.kv_heads * self.head_dim
+        return assemble(requests, payload=elements, sent=elements)

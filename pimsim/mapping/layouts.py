@@ -1,0 +1,118 @@
+"""What the mapping asks of a device: where matrices, keys and values lie, and the work that uses them.
+
+A layout lies at linear column 0; `Instruction.bases` says where each copy of it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from pimsim.mapping.grid import Grid, Place
+from pimsim.mapping.work import Work
+
+
+class Matrix(Protocol):
+    """Weights of y = W x."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that the matrix reserves in every bank."""
+
+    @property
+    def partial_sums(self) -> int:
+        """Partial sums of one output that come back: the ASIC adds them up (1: there is nothing to add)."""
+
+    @property
+    def takes_addend(self) -> bool:
+        """Whether the banks add the bias; else the ASIC does."""
+
+    @property
+    def functions(self) -> Collection[str]:
+        """Operators that the banks run themselves on the outputs, by name (`Operator.op`)."""
+
+    def locate(self, output: int, element: int) -> Place:
+        """The address of W[output, element]."""
+
+    def multiply(self, addend: bool = False, function: str = "") -> Work:
+        """y = W x, or one of `functions` of it; addend: there is a bias to add to the first partial sums."""
+
+    def read(self, output: int) -> Work:
+        """W[output, :] over the pins."""
+
+
+class Keys(Protocol):
+    """K of one sequence and layer."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that the keys reserve in every bank."""
+
+    @property
+    def partial_sums(self) -> int:
+        """Partial sums of one score that come back."""
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of K[token, head, element]; heads are counted among the K heads."""
+
+    def append(self, token: int) -> Work:
+        """Write one token's keys."""
+
+    def score_groups(self, groups: int) -> Work:
+        """The program of q K^T, which is the same for all contexts of as many groups of one token per bank."""
+
+    def score_of(self, groups: Work, context: int) -> Work:
+        """q K^T over the first `context` tokens, from its program."""
+
+
+class Values(Protocol):
+    """V of one sequence and layer."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that the values reserve in every bank."""
+
+    def partial_sums(self, context: int) -> int:
+        """Partial sums of one result over `context` tokens that come back."""
+
+    def locate(self, token: int, head: int, element: int) -> Place:
+        """The address of V[token, head, element]; heads are counted among the V heads."""
+
+    def append(self, token: int) -> Work:
+        """Write one token's values; the program is the same for all tokens of a column."""
+
+    def weigh_columns(self, columns: int) -> Work:
+        """The program of p V, which is the same for all contexts of as many columns."""
+
+    def weigh_of(self, columns: Work, context: int) -> Work:
+        """p V over the first `context` tokens, from its program."""
+
+
+class Products(Protocol):
+    """Room in the banks for products element by element."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that are reserved in every bank."""
+
+    def scale_columns(self, vectors: int, columns: int) -> Work:
+        """The program of a scale, which is the same for all vectors of as many columns."""
+
+    def scale_of(self, columns: Work, vectors: int, elements: int) -> Work:
+        """Multiply `vectors` vectors of `elements`, each by a number of its own, and read them back."""
+
+
+class Layouts(Protocol):
+    """Makes the layouts of a device as it is configured."""
+
+    def matrix(self, grid: Grid, inputs: int, outputs: int) -> Matrix:
+        """Weights: `outputs` rows of `inputs` elements."""
+
+    def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> Keys:
+        """K with room for `tokens`."""
+
+    def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> Values:
+        """V with room for `tokens`."""
+
+    def products(self, grid: Grid, elements: int) -> Products | None:
+        """Room for `elements`, by which a softmax is scaled in the banks; None: the ASIC does that."""

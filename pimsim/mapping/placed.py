@@ -1,0 +1,39 @@
+"""A configuration with everything in its place: what the instructions of any step are planned from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pimsim.asic.units import Units
+from pimsim.config.schema import Config
+from pimsim.dram.timing import Device
+from pimsim.mapping.grid import Grid
+from pimsim.mapping.memory import Memory
+from pimsim.mapping.operands import Operand
+from pimsim.mapping.routing import Routing
+from pimsim.mapping.work import Work
+from pimsim.workload.graph import Workload
+
+
+@dataclass
+class Placed:
+    """The device, the workload and where it lies, and the work of which steps are made."""
+
+    config: Config
+    device: Device
+    workload: Workload
+    units: Units
+    grid: Grid
+    memory: Memory
+    operands: tuple[Operand, ...]
+    routing: Routing
+    functions: Mapping[str, str]
+    _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
+
+    def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
+        """The work of `kind`, made again only when `key` changes."""
+        known = self._works.get(kind)
+        if known is None or known[0] != key:
+            known = self._works[kind] = (key, make())
+        return known[1]

@@ -1,0 +1,73 @@
+"""Work of the channels: the requests of each, and what they move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.dram.program import Program, Request, program
+from pimsim.dram.timing import ELEMENT_BYTES
+
+Spans = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One PIM instruction: a program, the rows of it that each channel runs, and what it moves.
+
+    payload counts elements (not bytes) that cross the pins and mean something; macs the
+    multiply-accumulates that mean something; sent the elements that the ASIC reads from its
+    SRAM for it (what goes to many channels at once, once), results the elements that come back.
+    marks (channels, 3): the rows of a channel's program, from 0, whose first data are the
+    first partial sums that there is something to add to, the first complete results, and the
+    first of the last part of the results (-1: there are none).  Partial sums arrive in `sums`
+    equal parts, complete results in `turns`, all but the last one evenly before the third mark.
+    """
+
+    program: Program
+    spans: Spans
+    marks: Spans
+    payload: int = 0
+    macs: int = 0
+    sent: int = 0
+    results: int = 0
+    sums: int = 1
+    turns: int = 1
+
+    @property
+    def buffered(self) -> int:
+        """Elements that the ASIC's SRAM gives or takes."""
+        return self.sent + self.results
+
+    @property
+    def operations(self) -> tuple[int, int, int]:
+        """On the ASIC, as `Cost.operations`: its SRAM gives what is sent and takes what comes back."""
+        return 0, 0, self.buffered * ELEMENT_BYTES
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What one channel is asked for, and which of the requests are marked (see `Work.marks`)."""
+
+    rows: tuple[Request, ...] = ()
+    marks: tuple[int, int, int] = (-1, -1, -1)
+
+
+NOTHING = Requests()
+
+
+def assemble(requests: Sequence[Requests], **moved: int) -> Work:
+    """Work from the requests of each channel; channels with equal ones share rows."""
+    rows: list[Request] = []
+    known: dict[Requests, tuple[int, int]] = {}
+    spans = []
+    for wanted in requests:
+        if wanted not in known:
+            known[wanted] = (len(rows), len(rows) + len(wanted.rows))
+            rows.extend(wanted.rows)
+        spans.append(known[wanted])
+    marks = np.array([wanted.marks for wanted in requests], np.int64)
+    return Work(program(rows), np.array(spans, np.int64), marks, **moved)
