@@ -2,6 +2,7 @@
 
 A run with plots and report, one with a command log that is checked, a sweep into Parquet, and the
 trace of a model: what needs the data that a wheel has to bring, and every library that writes a file.
+Configurations are given by their names, as they are shipped in the wheel.
 """
 
 from __future__ import annotations
@@ -13,39 +14,36 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
 MODEL = ("--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=2")
-SWEEP = """base: {base}
-set: {{workload.model: gpt2-small, workload.output_tokens: 1, baselines: []}}
-axes: {{dram.channels: [4, 8]}}
+SWEEP = """base: pim-gpt
+set: {workload.model: gpt2-small, workload.output_tokens: 1, baselines: []}
+axes: {dram.channels: [4, 8]}
 """
-
-
-def commands(config: str) -> tuple[tuple[str, ...], ...]:
-    """What is run, and each must end with 0."""
-    return (
-        ("run", config, *MODEL, "--out", "out"),
-        ("run", config, *MODEL, "--commands", "log.parquet", "--timeline", "t.vcd", "--window", "0:2000"),
-        ("check", "log.parquet", "--config", config),
-        ("sweep", "sweep.yaml", "--out", "swept", "--workers", "2"),
-        ("trace", "export", "--model", "gpt2-small", "--out", "gpt2.jsonl"),
-        ("run", config, "--set", "workload.trace=gpt2.jsonl", "--set", "workload.output_tokens=2"),
-        ("models",),
-    )
+# Each must end with 0.
+COMMANDS = (
+    ("run", "pim-gpt", *MODEL, "--out", "out"),
+    ("run", "pim-gpt", *MODEL, "--commands", "log.parquet", "--timeline", "t.vcd", "--window", "0:2000"),
+    ("check", "log.parquet", "--config", "pim-gpt"),
+    ("config", "gaps", "aim"),
+    ("traffic", "gddr6", "--requests", "1000"),
+    ("sweep", "sweep.yaml", "--out", "swept", "--workers", "2"),
+    ("trace", "export", "--model", "gpt2-small", "--out", "gpt2.jsonl"),
+    ("run", "pim-gpt", "--set", "workload.trace=gpt2.jsonl", "--set", "workload.output_tokens=2"),
+    ("models",),
+)
 
 
 def main() -> int:
     """Run everything; the exit status."""
-    config = str(ROOT / "configs" / "pim-gpt.yaml")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
-        Path(folder, "sweep.yaml").write_text(SWEEP.format(base=config), encoding="utf-8")
+        Path(folder, "sweep.yaml").write_text(SWEEP, encoding="utf-8")
         where = [sys.executable, "-c", "import pimsim; print(pimsim.__file__)"]
         found = subprocess.run(where, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
         if not Path(found).is_relative_to(sysconfig.get_path("purelib")):
             print(f"pimsim is not the installed one: {found}", file=sys.stderr)
             return 1
-        for command in commands(config):
+        for command in COMMANDS:
             done = subprocess.run([sys.executable, "-m", "pimsim", *command], cwd=folder, env=environment, check=False)
             if done.returncode:
                 print(f"pimsim {' '.join(command)}: exit {done.returncode}", file=sys.stderr)

@@ -98,9 +98,9 @@ def first_run_seconds() -> float:
 
 def run_system(plan: Plan, fast: bool) -> tuple[int, float, float]:
     """Commands of the whole simulation, seconds that it took, and those inside the channel engine."""
-    engine = Engine(plan.device, stepped=not fast, fold=fast)
+    system = System(plan, Engine(plan.device, stepped=not fast, fold=fast))
     inside = 0.0
-    run_block = engine.run_block
+    run_block = system.executor.run_block
 
     def measured(*arguments: Any) -> Any:
         nonlocal inside
@@ -109,9 +109,9 @@ def run_system(plan: Plan, fast: bool) -> tuple[int, float, float]:
         inside += time.perf_counter() - begin
         return result
 
-    engine.run_block = measured  # type: ignore[method-assign]
+    system.executor.run_block = measured  # type: ignore[method-assign]
     start = time.perf_counter()
-    tally = System(plan, engine).run()
+    tally = system.run()
     return sum(tally.commands.values()), time.perf_counter() - start, inside
 
 

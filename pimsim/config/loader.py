@@ -14,6 +14,7 @@ from pimsim import files, kinds
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
+from pimsim.config.shipped import find
 from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.errors import InputError, Problem
@@ -73,7 +74,7 @@ def load(
     names: Names | None = None,
     scheduled: Scheduled | None = None,
 ) -> Loaded:
-    """The configuration in the file `path`, with `overrides` on top.
+    """The configuration in the file `path`, or the shipped one of that name, with `overrides` on top.
 
     overrides  {"dram.channels": 4} or ["dram.channels=4"], the values of the latter in YAML
     names      names that exist by key, say {"workload.model": [...], "baselines": [...]};
@@ -81,14 +82,16 @@ def load(
     scheduled  reads what a trace says of the workload, for keys that are not given
     InputError has every problem that was found, each with file, line, column and key.
     """
-    with kinds.expecting(kinds.CONFIGURATION, path):
-        return _load(path, overrides, names, scheduled)
+    over = override_tree(overrides or {})
+    try:
+        main = find(os.fspath(path))
+    except InputError as error:
+        raise InputError([*error.problems, *over.problems]) from None
+    with kinds.expecting(kinds.CONFIGURATION, main):
+        return _load(main, over, names, scheduled)
 
 
-def _load(
-    path: str | os.PathLike[str], overrides: Overrides | None, names: Names | None, scheduled: Scheduled | None
-) -> Loaded:
-    over, main = override_tree(overrides or {}), os.fspath(path)
+def _load(main: str, over: Tree, names: Names | None, scheduled: Scheduled | None) -> Loaded:
     try:
         tree = _stack(_read_chain(main, ()), over)
     except InputError as error:
@@ -156,7 +159,11 @@ def _extends_target(extends: Entry, path: str, chain: tuple[str, ...]) -> str:
     place = extends.place
     if not isinstance(extends.value, str) or not extends.value or "\0" in extends.value:
         raise InputError(Problem(place.file, place.line, place.column, "extends", "must be the name of one file"))
-    target = os.path.join(os.path.dirname(path), extends.value)
+    try:
+        target = find(extends.value, os.path.dirname(path))
+    except InputError as error:
+        (missing,) = error.problems
+        raise InputError(_unreadable(missing, extends, missing.file)) from None
     if other := kinds.misplaced(kinds.CONFIGURATION, target):
         raise InputError(Problem(place.file, place.line, place.column, "extends", f"{target} {other.message}"))
     if os.path.realpath(target) in chain:

@@ -20,7 +20,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 SET_ASIDE = ".damaged"  # at the end of the new name
 _DIGEST = hashlib.sha256().digest_size
 _HERE = Path(__file__).parent
-_COMPILED_BY = ("compiler.py", "views.py", "code_cache.py")  # beside the kernel's own file, which numba watches
+_COMPILED_BY = ("compiler.py", "records.py", "views.py", "code_cache.py")
 
 
 class DamagedError(Exception):
@@ -91,7 +91,7 @@ class CodeCache(FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        stamp = (self._impl.locator.get_source_stamp(), *(_digest(name) for name in _COMPILED_BY))
+        stamp = tuple((path.name, _digest(path)) for path in sources(function))
         base = f"{self._impl.filename_base}.sha256"  # numba's own files have the name without it
         self._cache_file = _Files(cache_path=self._cache_path, filename_base=base, source_stamp=stamp)
 
@@ -114,8 +114,17 @@ class CodeCache(FunctionCache):
             _warn(f"compiled code cannot be kept in {self._cache_path} ({why}), so the next run compiles it again")
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256((_HERE / name).read_bytes()).hexdigest()
+def sources(function: Callable[..., Any]) -> list[Path]:
+    """All that a function may be compiled of: the files of its own folder and of the kernel, and what compiles them.
+
+    numba by itself sees the function's own file alone.
+    """
+    folders = dict.fromkeys([Path(function.__code__.co_filename).parent, _HERE / "kernel"])
+    return [_HERE / name for name in _COMPILED_BY] + [path for each in folders for path in sorted(each.glob("*.py"))]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _set_aside(damaged: DamagedError) -> None:

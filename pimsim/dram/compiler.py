@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from itertools import accumulate, pairwise
+from math import prod
 from typing import Any
+
+from pimsim.dram.records import Record, named
 
 COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
 UNKEPT = "no folder for compiled code, so each run compiles it again; set NUMBA_CACHE_DIR to one that can be written to"
 
 if COMPILES:
-    from pimsim.dram.views import table as table
+    from pimsim.dram.views import carve as carve
+    from pimsim.dram.views import constant as constant
+    from pimsim.dram.views import flat as flat
+    from pimsim.dram.views import parts_of as parts_of
     from pimsim.dram.views import view as view
 else:
 
@@ -21,7 +28,20 @@ else:
         """Interpreted, an array is its own view."""
         return array
 
-    table = view
+    constant = view
+
+    def parts_of(record: type[Record]) -> Any:
+        """What gives the parts of a record by their names."""
+        return partial(named, record)
+
+    def carve(array: Any, first: int, shapes: tuple[tuple[int, ...], ...]) -> tuple[Any, ...]:
+        """What lies one behind the other in a vector from `first` on: arrays of these shapes."""
+        places = pairwise(accumulate(map(prod, shapes), initial=first))
+        return tuple(array[start:stop].reshape(shape) for (start, stop), shape in zip(places, shapes, strict=True))
+
+    def flat(array: Any) -> Any:
+        """All of an array, one behind the other."""
+        return array.reshape(-1)
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:

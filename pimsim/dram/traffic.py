@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pimsim.dram import kernel as k
 from pimsim.dram.controller import Controller, Step
 from pimsim.dram.device import CLOSED
 from pimsim.dram.engine import Engine, Ints
+from pimsim.dram.kernel.traffic import QUEUE_WIDTH, serve_channel
 
 DEPTH = 32  # places in a channel's queue
 PATIENCE = 128  # younger requests that may go before the oldest
@@ -60,11 +60,10 @@ class HostTraffic:
         state = self.engine.states[channel]
         done = np.zeros((len(requests), 2), np.int64)
         before = state.copy()
-        w, *_ = self.engine.scratch[2]
         marks = np.zeros(self.engine.device.banks, np.int64)
-        queue = np.zeros((self.depth, k.QUEUE_WIDTH), np.int64)
+        queue = np.zeros((self.depth, QUEUE_WIDTH), np.int64)
         while not self.engine.deliver(
-            k.serve_channel(
+            serve_channel(
                 self.engine.table,
                 state,
                 requests,
@@ -76,7 +75,7 @@ class HostTraffic:
                 done,
                 queue,
                 marks,
-                w,
+                self.engine.scratch.work,
                 self.engine.log,
             )  # fmt: skip
         ):

@@ -1,32 +1,48 @@
 """Arrays of int64 inside of compiled code: a pointer and the extents, nothing else.
 
 numba carries an array as seven numbers and makes some thirty instructions of an access.
-The kernel needs little of that: `view` and `table` take an array (or a tuple of arrays; or
+The kernel needs little of that: `view` and `constant` take an array (or a tuple of arrays; or
 None) apart once, where Python calls, and `a[i]`, `a[i, j]`, a row `a[i]` and `len(a)` of
-the result are the few instructions that one would expect.  A `table` must not be written
+the result are the few instructions that one would expect.  A `constant` must not be written
 to while a call runs, which lets LLVM keep what it has read from it.  Indices are not
 checked, and do not count from the end.
+
+`parts_of` a record (`records`) gives its parts by their names.  A part is found by the header,
+so that a function is given one pointer; as a named tuple of views, with a pointer and extents
+for each part in every call, the stepped engine took twice as long.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.typing import signature
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    infer_getattr,
+    intrinsic,
+    lower_builtin,
+    lower_getattr_generic,
+    models,
+    register_model,
+    type_callable,
+)  # fmt: skip
+
+from pimsim.dram.records import Record
 
 
 class View(types.Type):
-    """The type of a view of `ndim` dimensions; `constant`: a table."""
+    """The type of a view of `ndim` dimensions; `constant`: nothing writes to it."""
 
     def __init__(self, ndim: int, constant: bool) -> None:
         self.ndim, self.constant = ndim, constant
-        super().__init__(f"{'Table' if constant else 'View'}{ndim}")
+        super().__init__(f"{'Constant' if constant else 'View'}{ndim}")
 
     def item(self, index: Any) -> Any:
         """The type of what is at an index; None if there can be nothing."""
@@ -78,10 +94,7 @@ def _get(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     place, extents = _find(builder, kind, *args)
     if extents:
         return _make(context, builder, sig.return_type, place, extents)
-    item = builder.load(place)
-    if kind.constant:
-        item.set_metadata("invariant.load", builder.module.add_metadata([]))
-    return item
+    return _invariant(builder, place) if kind.constant else builder.load(place)
 
 
 @lower_builtin(operator.setitem, View, types.Any, types.Any)
@@ -148,4 +161,102 @@ def _converter(constant: bool) -> Any:
     return intrinsic(convert)
 
 
-view, table = _converter(constant=False), _converter(constant=True)
+view, constant = _converter(constant=False), _converter(constant=True)
+
+
+@intrinsic
+def carve(context: Any, array: Any, first: Any, shapes: Any) -> Any:
+    """Views of what lies one behind the other in a view of one dimension, from `first` on, by their shapes."""
+    if not isinstance(array, View) or array.ndim != 1 or not isinstance(shapes, types.BaseTuple):
+        raise TypingError(f"parts of shapes are of a view of one dimension, not {shapes} of {array}")
+    parts = types.Tuple([View(len(shape), array.constant) for shape in shapes])
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data, made = builder.gep(builder.extract_value(args[0], 0), [args[1]], inbounds=True), []
+        for part, shape, value in zip(parts, shapes, cgutils.unpack_tuple(builder, args[2]), strict=True):
+            items = zip(shape, cgutils.unpack_tuple(builder, value), strict=True)
+            extents = [context.cast(builder, extent, number, types.int64) for number, extent in items]
+            made.append(_make(context, builder, part, data, extents))
+            data = builder.gep(data, [reduce(builder.mul, extents)], inbounds=True)
+        return context.make_tuple(builder, sig.return_type, made)
+
+    return signature(parts, array, types.int64, shapes), codegen
+
+
+@intrinsic
+def flat(context: Any, array: Any) -> Any:
+    """A view of all that a view shows, one behind the other."""
+    if not isinstance(array, View):
+        raise TypingError(f"{array} is no view")
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data, *extents = cgutils.unpack_tuple(builder, args[0])
+        return _make(context, builder, sig.return_type, data, [reduce(builder.mul, extents)])
+
+    return signature(View(1, array.constant), array), codegen
+
+
+class Parts(types.Type):
+    """The type of the parts of a record: a pointer to it."""
+
+    def __init__(self, record: type[Record], constant: bool) -> None:
+        self.record, self.constant = record, constant
+        super().__init__(f"{'Constant' if constant else ''}{record.__qualname__}")
+
+
+@register_model(Parts)
+class _PartsModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Parts) -> None:
+        super().__init__(manager, kind, ir.IntType(64).as_pointer())
+
+
+def parts_of(record: type[Record]) -> Any:
+    """What gives the parts of a record by their names.
+
+    The header of a record must not change while a call runs.
+    """
+
+    def parts(context: Any, array: Any) -> Any:
+        if not isinstance(array, View) or array.ndim != 1:
+            raise TypingError(f"a record is a view of one dimension, not {array}")
+
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.extract_value(args[0], 0)
+
+        return signature(Parts(record, array.constant), array), codegen
+
+    return intrinsic(parts)
+
+
+@infer_getattr
+class _Names(AttributeTemplate):
+    key = Parts
+
+    def generic_resolve(self, kind: Parts, name: str) -> Any:
+        """The type of a part."""
+        shape = kind.record.parts().get(name)
+        return None if shape is None else View(len(shape), kind.constant) if shape else types.int64
+
+
+@lower_getattr_generic(Parts)
+def _part(context: Any, builder: Any, kind: Parts, data: Any, name: str) -> Any:
+    slot, shape = kind.record.slots()[name], kind.record.parts()[name]
+    known = [kind.record.fixed().get(name), *(extent if isinstance(extent, int) else None for extent in shape)]
+    start, *extents = [
+        _invariant(builder, builder.gep(data, [_number(at)], inbounds=True)) if value is None else _number(value)
+        for at, value in enumerate(known, slot)
+    ]
+    if not shape:
+        return start
+    return _make(context, builder, View(len(shape), kind.constant), builder.gep(data, [start], inbounds=True), extents)
+
+
+def _number(value: int) -> Any:
+    return ir.Constant(ir.IntType(64), value)
+
+
+def _invariant(builder: Any, place: Any) -> Any:
+    """Read what does not change while a call runs."""
+    item = builder.load(place)
+    item.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return item

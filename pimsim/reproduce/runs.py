@@ -20,6 +20,7 @@ from typing import Any
 
 import pimsim
 from pimsim import api
+from pimsim.config import shipped
 from pimsim.config.schema import Config
 from pimsim.errors import InputError
 from pimsim.sim.tally import Tally
@@ -76,13 +77,11 @@ def only_prices(key: str) -> bool:
 
 
 def shipped_config() -> Path:
-    """The configuration of the paper's system: in the package when installed, else in the source tree."""
-    package = Path(pimsim.__file__).parent
-    places = (package / "configs" / "pim-gpt.yaml", package.parent / "configs" / "pim-gpt.yaml")
-    for place in places:
-        if place.exists():
-            return place
-    raise InputError(f"{places[0]} is not there: the installation is incomplete")
+    """The configuration of the paper's system."""
+    found = shipped.available()
+    if "pim-gpt" not in found:
+        raise InputError("the configuration pim-gpt is not there: the installation is incomplete")
+    return Path(found["pim-gpt"])
 
 
 @cache

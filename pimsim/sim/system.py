@@ -1,8 +1,8 @@
 """The system: a controller that issues instructions to the PIM channels and the ASIC.
 
 SimPy carries the time of the controller, which wakes once a step for each part of it (what
-comes before the blocks, the blocks, what comes after): a part is one call of the channel
-engine, which issues every DRAM command of every instruction and carries its state on.
+comes before the blocks, the blocks, what comes after): a part is one call of the
+schedule, whose channels issue every DRAM command of every instruction and carry their state on.
 
 `paper`: an instruction starts when the ASIC and all channels are idle.
 `overlap`: an instruction starts when the instructions it waits for are done; the channel
@@ -25,7 +25,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import simpy
 
-from pimsim.dram.engine import (
+from pimsim.dram.engine import Engine, Ints
+from pimsim.dram.program import WIDTH
+from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.instructions import START, Instruction, Step
+from pimsim.mapping.plan import Plan
+from pimsim.mapping.work import Work
+from pimsim.sim.observer import Executed
+from pimsim.sim.schedule.block import (
     ARITHMETIC,
     BEGIN,
     COMPLETE,
@@ -35,16 +42,9 @@ from pimsim.dram.engine import (
     WHOLE,
     WORK,
     Block,
-    Engine,
-    Ints,
     Timetable,
 )  # fmt: skip
-from pimsim.dram.program import WIDTH
-from pimsim.dram.timing import ELEMENT_BYTES
-from pimsim.mapping.instructions import START, Instruction, Step
-from pimsim.mapping.plan import Plan
-from pimsim.mapping.work import Work
-from pimsim.sim.observer import Executed
+from pimsim.sim.schedule.executor import Executor
 from pimsim.sim.spending import Spending
 from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally
 
@@ -152,9 +152,10 @@ class System:
     ) -> None:
         self.plan = plan
         self.spending = spending
-        if spending:
-            engine.meter_windows(spending.window, spending.commands)
         self.engine = engine
+        self.executor = Executor(engine)
+        if spending:
+            self.executor.meter_windows(spending.window, spending.commands)
         self.observer = observer
         self.context = 0  # of the step under way
         self.block = -1  # number of the first copy of the part under way; -1: outside of the blocks
@@ -225,7 +226,7 @@ class System:
         times[-1] = self.latest
         watch = None if self.observer is None else self._watch(phase, instructions, times, self.observer)
         block = self._block(part, instructions, copies)
-        totals, exposed = self.engine.run_block(block, times, self.timetable, watch)
+        totals, exposed = self.executor.run_block(block, times, self.timetable, watch)
         self.latest = times[-1]
         for instruction, total, clocks in zip(instructions, totals, exposed.tolist(), strict=True):
             self._counter(phase, instruction.operator).add(instruction, copies, total, clocks)
@@ -241,7 +242,7 @@ class System:
             instruction = instructions[i]
             if i == 0:
                 settled = int(times[-1, END])
-            busy = [(int(times[i, BEGIN]), int(times[i, END]))] if instruction.work else self.engine.stretches()
+            busy = [(int(times[i, BEGIN]), int(times[i, END]))] if instruction.work else self.executor.stretches()
             tell(
                 Executed(
                     phase,
@@ -367,7 +368,7 @@ class System:
     def _settle(self) -> None:
         """Refreshes that fall due before the end, on channels that already rest."""
         last = next(reversed(self.counters.values()))
-        self.engine.finish(self.accounted, last.totals)
+        self.executor.finish(self.accounted, last.totals)
 
     def _tally(self) -> Tally:
         rows = [self._row(phase, operator, counter) for (phase, operator), counter in self.counters.items()]
@@ -379,7 +380,7 @@ class System:
             commands,
             tuple(rows),
             self.tokens,
-            self.engine.largest_window,
+            self.executor.largest_window,
         ).validate()
 
     def _row(self, phase: str, operator: str, counter: Counter) -> OperatorTally:

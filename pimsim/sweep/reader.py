@@ -14,6 +14,7 @@ from pimsim.baselines.devices import name_of
 from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
+from pimsim.config.shipped import find
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Place, Tree, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
@@ -139,7 +140,7 @@ class _Reader:
             return Tree(self.place("base"))
         path = os.path.join(os.path.dirname(self.path), entry.value)
         try:
-            tree = read_tree(path)
+            tree = read_tree(find(entry.value, os.path.dirname(self.path)))
         except InputError as error:
             for problem in error.problems:
                 missing = problem.file == path and problem.line == 1 and "cannot be read" in problem.message

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import pimsim
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.devices.registry import device_of
-from pimsim.dram import kernel
 from pimsim.dram import program as requests
 from pimsim.dram.checker import check
 from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.engine import FOREVER, Engine
+from pimsim.dram.kernel.outcomes import OUTCOME_REGISTERS, Y_DUE
 from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
@@ -317,7 +317,7 @@ def test_a_program_that_meets_a_refresh_is_replayed_when_it_is_due_at_the_same_d
     mac, result = device.standard.index("MACAB"), device.standard.index("RDMAC")
     work = requests.program([requests.loop(mac, 0, 400, device.columns, device.columns, result), requests.close()])
     engine = Engine(device)
-    interval, outcomes = device.refresh_interval, engine.scratch[2][3]
+    interval, outcomes = device.refresh_interval, engine.scratch.outcomes
 
     def run(n: int, phase: int) -> tuple[int, int]:
         """Clocks and MACs of the n-th interval's run."""
@@ -327,8 +327,8 @@ def test_a_program_that_meets_a_refresh_is_replayed_when_it_is_due_at_the_same_d
     first = run(1, 1000)
     assert first[0] > interval  # one refresh at least falls into it
     assert [run(n, 1000) for n in (2, 3, 4)] == [first] * 3
-    assert outcomes[1 + kernel.Y_DUE] == interval - 1000
-    outcomes[1 + kernel.Y_FIRST + mac] += 1  # what is wrong here comes out if it is replayed, and only then
+    assert outcomes[1 + Y_DUE] == interval - 1000
+    outcomes[1 + OUTCOME_REGISTERS + mac] += 1  # what is wrong here comes out if it is replayed, and only then
     assert run(5, 1000) == (first[0], first[1] + 1)
     assert run(6, 1001)[1] == first[1]
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from pimsim.devices.pim_gpt.attention import ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.plan import compile_plan
-from pimsim.dram.engine import END, MOMENTS, Engine, Ints
+from pimsim.dram.engine import Engine, Ints
 from pimsim.mapping.instructions import START, Feed, Instruction
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.mapping.work import Work
 from pimsim.sim.run import simulate
-from pimsim.sim.schedule import Asic, Moments, carry_out_part
+from pimsim.sim.schedule.block import END, MOMENTS
+from pimsim.sim.schedule.readable import Asic, Moments, carry_out_part
 from pimsim.sim.system import System
 from tests.configs import SCHEDULES, config_of, systems
 from tests.examples import examples
@@ -46,9 +47,9 @@ class Recorder(System):
         seen: list[tuple[Ints, int, list[tuple[int, int]]]] = []
 
         def watch(copy: int, i: int) -> None:
-            seen.append((times[i].copy(), int(self.engine.ends.max()), self.engine.stretches()))
+            seen.append((times[i].copy(), int(self.engine.ends.max()), self.executor.stretches()))
 
-        self.engine.run_block(self._block(part, instructions, copies), times, self.timetable, watch)
+        self.executor.run_block(self._block(part, instructions, copies), times, self.timetable, watch)
         self.latest = times[-1]
         for copy in range(copies):
             self._compare(instructions, seen[copy * n : (copy + 1) * n])
@@ -127,7 +128,7 @@ def test_random_graphs_are_carried_out_as_the_twin_says(graph: list[Instruction]
     # nobody watches, and the channels remember: the same
     plain = System(plan, Engine(plan.device))
     times = np.zeros((len(graph) + 1, MOMENTS), np.int64)
-    plain.engine.run_block(plain._block(1, graph, copies), times, plain.timetable)
+    plain.executor.run_block(plain._block(1, graph, copies), times, plain.timetable)
     assert plain.accounted == twin.accounted and times[-1].tolist() == twin.latest.tolist()
 
 

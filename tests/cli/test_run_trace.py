@@ -51,6 +51,14 @@ def test_unknown_keys_are_kept_and_warned_about(pimsim: Pimsim, config: Path, tm
     assert json.loads(result.stdout)["trace_sha256"] == before["trace_sha256"]
 
 
+def test_what_the_trace_lacks_is_refused_where_it_is_asked_for(pimsim: Pimsim, config: Path, tmp_path: Path) -> None:
+    write_trace(trace_of(build(SHAPE, lm_head=False), steps=2), tmp_path / "mine.jsonl")
+    for command in (("run",), ("config", "validate")):
+        result = pimsim(*command, config, "--set", "workload.lm_head=true")
+        assert result.exit_code == 2
+        assert result.stderr == f"--set:1:1: workload.lm_head: {tmp_path}/mine.jsonl has no LM head\n"
+
+
 def test_all_that_is_wrong_is_refused_and_nothing_written(pimsim: Pimsim, config: Path, tmp_path: Path) -> None:
     edit(tmp_path, '"op":"rope"', '"op":"rop"')
     result = pimsim("run", config, "--out", "results", "--set", "dram.channels=0")

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from pimsim import run
 from pimsim.devices.registry import resolve
-from pimsim.dram.engine import ARITHMETIC, MOMENTS, WINDOW_BUCKETS, Block, Engine, Timetable
+from pimsim.dram.engine import Engine
 from pimsim.dram.log import read_log
 from pimsim.dram.program import WIDTH
 from pimsim.energy.model import Prices
 from pimsim.energy.power import background_mW, spending
 from pimsim.sim.run import simulate
+from pimsim.sim.schedule.block import ARITHMETIC, MOMENTS, Block, Timetable
+from pimsim.sim.schedule.executor import Executor
+from pimsim.sim.schedule.meter import WINDOW_BUCKETS
 from tests.configs import config_of, systems
 from tests.examples import examples
 from tests.strategies import cycles_of, device_of
@@ -28,7 +31,8 @@ Spent = list[tuple[int, int, int]]  # (what, begin, length)
 def metered(spent: Spent, window: int) -> Fraction:
     """What the engine finds for instructions of the ASIC alone."""
     engine = Engine(device_of(cycles_of(1), channels=1))
-    engine.meter_windows(window, [0] * len(engine.device.standard.commands))
+    executor = Executor(engine)
+    executor.meter_windows(window, [0] * len(engine.device.standard.commands))
     for what, begin, length in spent:
         block = Block.of(
             np.zeros((0, WIDTH), np.int64),
@@ -39,9 +43,9 @@ def metered(spent: Spent, window: int) -> Fraction:
             (ARITHMETIC, length),
             what,
         )
-        engine.run_block(block, np.full((2, MOMENTS), begin, np.int64), Timetable(serial=False))
-    engine.finish(0, engine.new_totals())
-    return engine.largest_window
+        executor.run_block(block, np.full((2, MOMENTS), begin, np.int64), Timetable(serial=False))
+    executor.finish(0, engine.new_totals())
+    return executor.largest_window
 
 
 def brute_force(spent: Spent, window: int) -> Fraction:

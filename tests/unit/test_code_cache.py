@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +119,52 @@ def test_no_memory_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(files(folder, ".nbi")) == len(files(folder, ".nbc")) == 1
 
 
-def test_a_change_of_how_it_is_compiled_makes_it_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run()
-    monkeypatch.setattr("pimsim.dram.code_cache._digest", lambda name: f"another {name}")
-    assert run() == (42, True)
+ROOT = Path(__file__).parents[2]
+KERNEL = sorted((ROOT / "pimsim/dram/kernel").glob("*.py"))
+SCHEDULE = sorted((ROOT / "pimsim/sim/schedule/compiled").glob("*.py"))
+COMPILED_BY = [ROOT / "pimsim/dram" / name for name in ("compiler.py", "records.py", "views.py", "code_cache.py")]
+TINY = """
+from pimsim.dram.compiler import entry, view
+from pimsim.dram.kernel.arrays import clear
+
+@entry
+def tiny(a):
+    clear(view(a))
+"""
+WATCH = """
+import sys
+import numpy as np
+from pimsim.dram.compiler import entry
+from pimsim.sim.schedule.compiled.tiny import tiny
+
+def compiles():
+    again = entry(tiny.py_func)
+    again(np.ones(1, np.int64))
+    return not again.stats.cache_hits
+
+assert compiles() and not compiles()
+for path in sys.argv[1:]:
+    with open(path, "a") as file:
+        file.write("# changed\\n")
+    print(path, compiles(), compiles())
+"""
+
+
+def test_a_change_of_any_file_that_it_is_made_of_makes_it_anew(tmp_path: Path) -> None:
+    copy = tmp_path / "pimsim"
+    shutil.copytree(ROOT / "pimsim", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "sim/schedule/compiled/tiny.py").write_text(TINY)
+    paths = [str(tmp_path / path.relative_to(ROOT)) for path in [*KERNEL, *SCHEDULE, *COMPILED_BY]]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    run = [sys.executable, "-c", WATCH, *paths]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{path} True False" for path in paths]
+
+
+@pytest.mark.parametrize("path", KERNEL + SCHEDULE, ids=lambda path: path.stem)
+def test_compiled_code_takes_nothing_from_files_that_the_cache_does_not_watch(path: Path) -> None:
+    modules = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    ours = {module for module in modules if module and module.startswith("pimsim")}
+    own = ".".join(path.relative_to(ROOT).parts[:-1])
+    watched = ("pimsim.dram.compiler", "pimsim.dram.records", "pimsim.dram.kernel.", f"{own}.")
+    assert [module for module in ours if not module.startswith(watched)] == []

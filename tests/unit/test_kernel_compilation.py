@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pimsim.dram import compiler
-from pimsim.dram.compiler import table, view
+from pimsim.dram.compiler import carve, constant, flat, parts_of, view
+from pimsim.dram.records import Record, named
 
 pytestmark = pytest.mark.skipif(not compiler.COMPILES, reason="the kernel is interpreted")
 
@@ -47,7 +48,7 @@ def test_without_a_folder_for_compiled_code_each_run_compiles(monkeypatch: pytes
 def test_a_view_reads_and_writes_where_the_array_does() -> None:
     @compiler.entry
     def fill(a, b, c, other):  # type: ignore[no-untyped-def]
-        a, b, (c, nothing), other = view(a), table(b), view((c, None)), view(other)
+        a, b, (c, nothing), other = view(a), constant(b), view((c, None)), view(other)
         for i in range(len(a)):
             for j in range(len(a[i])):
                 a[i, j] = 100 * i + 10 * j + b[0, 1, 2] + b[1][1][0] + len(b[0, 0])
@@ -65,7 +66,7 @@ def test_a_view_reads_and_writes_where_the_array_does() -> None:
 def test_a_table_is_not_written_to() -> None:
     @compiler.entry
     def fill(a):  # type: ignore[no-untyped-def]
-        b = table(a)
+        b = constant(a)
         b[0] = 1
 
     with pytest.raises(numba.TypingError, match="setitem"):
@@ -80,3 +81,76 @@ def test_what_a_view_cannot_be_of_is_refused(array: np.ndarray) -> None:
 
     with pytest.raises(numba.TypingError, match="without gaps"):
         first(array)
+
+
+class Sample(Record):
+    """Two numbers, and parts of both kinds of extents."""
+
+    reg = (2,)
+    scale = ()
+    rows = ("rows",)
+    pairs = ("rows", "columns")
+    offset = ()
+
+
+def sample() -> np.ndarray:
+    record = Sample.new({"rows": 3, "columns": 2}, scale=10, offset=7)
+    parts = named(Sample, record)
+    parts.reg[:], parts.rows[:], parts.pairs[:] = [1, 2], [3, 4, 5], [[6, 7], [8, 9], [10, 11]]
+    return record
+
+
+def test_a_record_has_its_parts_one_behind_the_other_and_says_where() -> None:
+    record = sample()
+    assert record.tolist()[Sample.header() :] == list(range(1, 12))
+    parts = named(Sample, record)
+    assert (parts.scale, parts.offset, parts.pairs.tolist()) == (10, 7, [[6, 7], [8, 9], [10, 11]])
+    several = named(Sample, np.tile(record, (4, 1)))
+    assert several.pairs.shape == (4, 3, 2) and several.reg[3].tolist() == [1, 2]
+    several.rows[:, 1] = 0
+    assert several.rows.tolist() == [[3, 0, 5]] * 4
+
+
+def test_compiled_code_reads_and_writes_the_parts_of_a_record_by_name() -> None:
+    sample_of = parts_of(Sample)
+
+    @compiler.jit
+    def total(a, rows):  # type: ignore[no-untyped-def]
+        found = a.reg[1] + len(flat(a.pairs)) + len(a.pairs[0])
+        for k in range(rows):
+            found += a.rows[k] * a.scale + a.pairs[k, 1]
+        return found
+
+    @compiler.entry
+    def fill(a, b):  # type: ignore[no-untyped-def]
+        a, b = sample_of(view(a)), sample_of(constant(b)[1])
+        a.pairs[2, 0] = 100
+        flat(a.pairs)[1] += b.rows[0] * b.offset
+        return total(a, len(a.rows))
+
+    record = sample()
+    assert fill(record, np.tile(record, (2, 1))) == 2 + 6 + 2 + 120 + (7 + 21) + 9 + 11
+    assert named(Sample, record).pairs.tolist() == [[6, 28], [8, 9], [100, 11]]
+
+
+def test_compiled_code_carves_a_view() -> None:
+    @compiler.entry
+    def fill(a, columns):  # type: ignore[no-untyped-def]
+        left, right = carve(view(a), 1, ((2,), (2, columns)))
+        left[1], right[1, 0] = 20, 30
+        return len(left), len(right), len(right[1])
+
+    array = np.zeros(10, np.int64)
+    assert fill(array, 3) == (2, 2, 3)
+    assert np.flatnonzero(array).tolist() == [2, 6] and array[6] == 30
+
+
+def test_what_a_record_does_not_name_is_no_part_of_it() -> None:
+    sample_of = parts_of(Sample)
+
+    @compiler.entry
+    def first(a):  # type: ignore[no-untyped-def]
+        return sample_of(view(a)).other
+
+    with pytest.raises(numba.TypingError, match="other"):
+        first(sample())

@@ -17,8 +17,6 @@ from pimsim.dram.timing import Device
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-FOLD = 1  # of the engine's options: whether it looks for channels that have become alike
-
 
 class Channels(Protocol):
     """All channels of a device, and the commands that they issued."""
@@ -108,10 +106,10 @@ class KernelChannels:
 
     def __init__(self, device: Device, stepped: bool = False, logged: bool = False) -> None:
         from pimsim.dram.engine import Engine  # compiles: only when it is used
-        from pimsim.dram.kernel import R_CLK
+        from pimsim.dram.kernel.numbers import FOLD
 
         self.device = device
-        self._last = R_CLK
+        self._fold = FOLD
         self._engine = Engine(device, stepped=stepped)
         self._totals = self._engine.new_totals()
         self._blocks: list[Ints] = []
@@ -122,7 +120,7 @@ class KernelChannels:
     def reset(self) -> None:
         """Forget all commands: as new, without building the tables again."""
         self._engine.states[:] = self._start
-        self._engine.options[FOLD] = True
+        self._engine.options[self._fold] = True
         self._totals[:] = 0
         self._blocks = []
 
@@ -137,24 +135,18 @@ class KernelChannels:
 
     def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
         """As `Channels.run_each`."""
-        from pimsim.dram.engine import END, MOMENTS, WORK, Block, Timetable
-
         rows = np.arange(len(program))
         spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
         unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
-        bases = np.zeros((len(rows), 1), np.int64)
-        # an instruction of a block waits for what `after` names: here for itself, and `times` says when
-        times = np.zeros((len(rows) + 1, MOMENTS), np.int64)
-        times[:-1, END] = starts
-        block = Block.of(program, spans, unnumbered, bases, rows[:, np.newaxis], (WORK, 0))
-        counted, _ = self._engine.run_block(block, times, Timetable(serial=False))
+        counted = np.zeros((len(rows), len(self._totals)), np.int64)
+        ends = self._engine.run_each(program, spans, unnumbered, np.zeros(len(rows), np.int64), starts, counted)
         self._totals += counted.sum(axis=0)
-        self._engine.options[FOLD] = False  # the channels of a row share a state now; no others will be alike
-        return times[:-1, END]
+        self._engine.options[self._fold] = False  # the channels of a row share a state now; no others will be alike
+        return ends
 
     def last(self, channels: Sequence[int]) -> int:
         """As `Channels.last`."""
-        return int(self._engine.states[list(channels), self._last].max())
+        return int(self._engine.latest[list(channels)].max())
 
     def counts(self) -> dict[str, int]:
         """As `Channels.counts`."""

@@ -81,10 +81,9 @@ class MatrixLayout:
             for slot in range(self.slots):
                 table = self.functions.index(function) if function and segment == last else None
                 rows += product.sum(self._start(segment, slot), columns, table)
-        one = len(rows) // len(self.segments)  # requests of a segment
-        first = product.FIRST_RESULT
-        segments = len(self.segments)
-        complete = (segments - 1) * one + first
+        segments, first = len(self.segments), product.FIRST_RESULT
+        one = 1 + self.slots * product.OF_A_SUM  # requests of a segment
+        complete = (segments - 1) * one + first + bool(function)
         partial = complete if self.in_banks else first if addend else min(one + first, complete)
         results = self.outputs * segments
         biases = self.outputs * (addend + segments - 1) if self.in_banks else 0

@@ -13,7 +13,8 @@ from pimsim.mapping.work import Requests
 class Product:
     """Makes the requests; the host goes on once it has what RD_MAC or RD_AF reads."""
 
-    FIRST_RESULT = 3  # place of the first results behind a `fill`
+    OF_A_SUM = 3  # requests
+    FIRST_RESULT = 3  # place of the first results from a `fill` on; behind a look-up one more
 
     def __init__(self, grid: Grid) -> None:
         standard, device = grid.device.standard, grid.device

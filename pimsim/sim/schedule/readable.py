@@ -1,8 +1,8 @@
 """When an instruction may start, and what the ASIC does when, in plain Python.
 
-The readable twin of the last part of `dram.kernel`, which is what runs; `tests/agreement`
-compares the two on random graphs.  What a program of the channels does is not its
-business: `carry_out` says when its results are there.
+The readable twin of `compiled`, which is what runs; `tests/agreement` compares the two on
+random graphs.  What a program of the channels does is not its business: `carry_out` says
+when its results are there.
 
 `paper`: an instruction starts when all before it are done.  `overlap`: when those that it
 waits for are.

@@ -1,0 +1,175 @@
+"""The requests of a program (`dram.program`), carried out on one channel.
+
+A run of equal commands inside a row is issued as one step, split where a refresh is due.
+"""
+
+from __future__ import annotations
+
+from pimsim.dram.compiler import jit
+from pimsim.dram.kernel.charges import charge, move_data
+from pimsim.dram.kernel.log import write_log
+from pimsim.dram.kernel.numbers import CLOSE, LOOP, NEVER, NO_REFRESH, NONE, ONE, OPEN, RUN, ZERO
+from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, skip, snapshot
+from pimsim.dram.kernel.requests import close_rows, request
+from pimsim.dram.kernel.state import R_CLK, R_DUE
+from pimsim.dram.kernel.timing import hold_back
+from pimsim.dram.kernel.work import MARKS, W_ARRIVED, W_FLOOR, W_HIGH, W_LOW, W_STEPPED, W_WATCHED
+
+
+@jit
+def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
+    """The rest of a run: up to n more `cmd`, `spacing` apart, all before the next refresh.
+
+    Returns how many were issued.  Every other constraint on `cmd` was met when the run's
+    first command issued, and only the command itself holds back its successor.
+    """
+    clk = s.reg[R_CLK]
+    if d.refresh != NO_REFRESH:
+        n = min(n, (s.reg[R_DUE] - 1 - clk) // spacing)
+    if n <= 0 or d.opens[cmd] or d.closes[cmd]:
+        return 0
+    last = clk + n * spacing
+    for x in range(d.windows):
+        if d.before[x, cmd]:  # windows remember single commands
+            return 0
+    charge(d, w, d.cause[cmd + 1, cmd], last)
+    s.reg[R_CLK] = last
+    w.counts[cmd] += n
+    hold_back(d, s, cmd, bank, last)
+    if d.completion[cmd] > 0:
+        move_data(d, w, cmd, last + d.completion[cmd])
+    if log is not None and clk < w.reg[W_HIGH] and last >= w.reg[W_LOW]:
+        for k in range(n):
+            shown = column + k if d.shows[cmd] else NONE
+            write_log(d, w, log, cmd, bank, row, shown, clk + (k + 1) * spacing)
+    return n
+
+
+@jit
+def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
+    columns = d.columns
+    stepped = w.reg[W_STEPPED]
+    spacing = max(1, gap)
+    for level in range(d.levels if bank >= 0 else ONE):
+        spacing = max(spacing, d.gap[level, cmd, cmd])
+    i = ZERO
+    not_before = NEVER
+    while i < n:
+        row, column, room = NONE, lin + i, n - i
+        if d.needs_open[cmd]:
+            row, column = (lin + i) // columns, (lin + i) % columns
+            room = min(room, columns - column)
+        shown = column if d.shows[cmd] else NONE
+        request(d, s, w, log, cmd, bank, row, shown, not_before)
+        i += 1
+        if not stepped and room > 1:
+            i += _repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
+        not_before = s.reg[R_CLK] + gap
+    if hold > 0 and n > 0:
+        w.reg[W_FLOOR] = max(w.reg[W_FLOOR], s.reg[R_CLK] + hold)
+
+
+@jit
+def _gcd(a, b):
+    while b:
+        a, b = b, a % b
+    return a
+
+
+@jit
+def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
+    columns = d.columns
+    period = columns // _gcd(columns, stride)  # turns until a turn starts at the same column again
+    rows = period * stride // columns
+    may_skip = not w.reg[W_STEPPED] and n > period and d.needs_open[cmd]
+    memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, used, res
+    seen = NONE
+    v = ZERO
+    while v < n:
+        at = lin + v * stride
+        if may_skip and v > 0:
+            memory.reg[M_COLUMN] = at % columns
+            again = seen >= 0 and v == seen + period
+            skipped = skip(d, s, w, log, memory, known, again, rows, at // columns, (n - v) // period)
+            if skipped > 0:
+                v += period * skipped
+                seen = NONE
+                if v >= n:
+                    break
+                at = lin + v * stride
+            elif seen < 0 or again:
+                snapshot(d, s, w, memory, at // columns)
+                seen = v
+        _run(d, s, w, log, cmd, NONE, at, used, ZERO, ZERO)
+        if (at + used - 1) // columns != (at + stride) // columns:
+            close_rows(d, s, w, log, NONE)  # the row is used up: close it while the sums drain
+        _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO, ZERO)
+        v += 1
+
+
+@jit
+def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
+    columns = d.columns
+    groups, per_group = d.groups, d.per_group
+    banks = groups * per_group
+    total = n * banks
+    period = columns // _gcd(columns, stride)  # rounds over all banks until a column comes again
+    rows = period * stride // columns
+    length = period * banks
+    may_skip = not w.reg[W_STEPPED] and n > period
+    memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, ahead, NONE - behind
+    seen = NONE
+    i = ZERO
+    while i < total + behind:
+        if may_skip and i >= behind and i < total and i % banks == 0:
+            at = lin + (i // banks) * stride
+            memory.reg[M_COLUMN] = at % columns
+            again = seen >= 0 and i == seen + length
+            skipped = skip(d, s, w, log, memory, known, again, rows, at // columns, (total - i) // length)
+            if skipped > 0:
+                i += length * skipped
+                seen = NONE
+            elif seen < 0 or again:
+                snapshot(d, s, w, memory, at // columns)
+                seen = i
+        for stage in range(3):
+            k = i - (ZERO if stage == 0 else ahead if stage == 1 else behind)
+            if k < 0 or k >= total:
+                continue
+            order = k % banks
+            bank = (order % groups) * per_group + order // groups
+            at = lin + (k // banks) * stride
+            if stage == 0:
+                shown = at % columns if d.logs_request else NONE
+                request(d, s, w, log, NONE, bank, at // columns, shown, NEVER)
+            elif stage == 1:
+                shown = at % columns if d.shows[cmd] else NONE
+                request(d, s, w, log, cmd, bank, at // columns, shown, NEVER)
+            else:
+                close_rows(d, s, w, log, bank)
+        i += 1
+
+
+@jit
+def execute(d, s, w, log, program, first, last, base, memory, known, marks):
+    for r in range(first, last):
+        row = r - first
+        if row == marks[0] or row == marks[1] or row == marks[2]:
+            w.reg[W_WATCHED] = 1
+        op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
+        if op == RUN:
+            shift = base if d.needs_open[cmd] and lin < d.functions * d.columns else 0
+            _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5], program[r, 6])
+        elif op == LOOP:
+            _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
+        elif op == OPEN:
+            at = lin + base
+            shown = at % d.columns if d.logs_request else NONE
+            request(d, s, w, log, NONE, bank, at // d.columns, shown, NEVER)
+        elif op == CLOSE:
+            close_rows(d, s, w, log, bank)
+        else:
+            _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
+        for k in range(MARKS):
+            if row == marks[k]:
+                w.marks[k] = w.reg[W_ARRIVED]

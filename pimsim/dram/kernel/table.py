@@ -1,0 +1,58 @@
+"""A device as compiled code reads it."""
+
+from __future__ import annotations
+
+from pimsim.dram.compiler import parts_of
+from pimsim.dram.records import Record
+
+
+class Table(Record):
+    """Numbers and tables.  A change of timing is a change of data, which needs no recompile."""
+
+    commands = ()
+    windows = ()
+    depth = ()  # of the longest window
+    causes = ()
+    levels = ()  # the channel, and those below it that rows name
+    nodes = ()  # of all these levels
+    turns = ()  # refreshes until every bank has had one
+    groups = ()
+    per_group = ()  # banks of a group
+    banks = ()
+    columns = ()
+    functions = ()  # the first row beyond the array, of a function: a program's base does not move it
+    refresh = ()  # NO_REFRESH, ALL_BANK or IN_TURN
+    interval = ()  # clocks between two refreshes
+    logs_request = ()  # whether the log shows a request's address for what it needs first
+    # what each role is played by, or -1
+    open_bank = ()
+    open_all = ()
+    close_bank = ()
+    close_all = ()
+    refresh_next = ()  # the command of the refresh scheme
+    refresh_close = ()  # what closes the banks that it addresses
+    switch_mode = ()
+    open_rest = ()
+    gap = ("levels", "commands", "commands")  # clocks from one command to another in the same node
+    node = ("levels", "banks")  # the node that a bank is in: 0 is the channel
+    turn_bank = ("turns",)  # the bank that is named for a refresh
+    turn_of = ("banks",)  # in which turn it is refreshed
+    scope = ("commands",)  # CHANNEL, BANK, ALL or NODE
+    home = ("commands", "banks")  # the lowest of those that it addresses if it is given a bank
+    needs_open = ("commands",)
+    opens = ("commands",)
+    closes = ("commands",)
+    shows = ("commands",)  # whether the log shows its column
+    completion = ("commands",)  # clocks until its data has crossed the pins, 0 if it has none
+    cause = ("previous", "commands")  # by previous command + 1 (0: none) and command
+    length = ("windows",)  # commands of a window
+    latency = ("windows",)  # clocks of it
+    whole = ("windows",)  # whether it counts all commands of the channel
+    within = ("windows", "banks")  # else, whether a bank is in its node
+    before = ("windows", "commands")  # whether it is of those that a window counts
+    after = ("windows", "commands")  # whether it is of those that wait
+    reach = ("commands",)  # the longest time for which it holds anything back that is not all of the channel
+    mode = ("commands",)  # the mode that it needs, or -1
+
+
+table_of = parts_of(Table)
