@@ -66,7 +66,8 @@ def _organisation() -> Iterator[Rule]:
     )
 
 
-def _at_least(larger: str, *smaller: str) -> Rule:
+def at_least(larger: str, *smaller: str) -> Rule:
+    """That a time is as long as others together."""
     keys = tuple(f"dram.timing.{name}_ns" for name in (larger, *smaller))
     total = " + ".join(f"{name} ({{{i}}} ns)" for i, name in enumerate(smaller, 1))
     return Rule(keys, lambda limit, *parts: limit >= sum(parts), f"must be at least {total}, not {{0}}")
@@ -87,16 +88,16 @@ def _row_cycle_complaint(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> str:
 
 
 def _timing() -> Iterator[Rule]:
-    yield _at_least("tRAS", "tRCDRD")
+    yield at_least("tRAS", "tRCDRD")
     yield Rule(
         ("dram.timing.tRC_ns", "dram.timing.tRAS_ns", "dram.timing.tRP_ns", "dram.standard"),
         _row_cycle,
         _row_cycle_complaint,
     )
-    yield _at_least("tCCDL", "tCCDS")
-    yield _at_least("tRRDL", "tRRDS")
-    yield _at_least("tFAW", "tRRDS")
-    yield _at_least("tWTRL", "tWTRS")
+    yield at_least("tCCDL", "tCCDS")
+    yield at_least("tRRDL", "tRRDS")
+    yield at_least("tFAW", "tRRDS")
+    yield at_least("tWTRL", "tWTRS")
     yield Rule(
         ("dram.timing.tRFCpb_ns", "dram.timing.tRFC_ns"),
         lambda bank, all_banks: bank is None or bank <= all_banks,
@@ -106,23 +107,25 @@ def _timing() -> Iterator[Rule]:
 
 # What a refresh takes from the banks before a row is open again and used: the wait to
 # close (recovery of a write, or tRC after an activation) and the activation after it.
-_REOPEN = tuple(f"dram.timing.{name}_ns" for name in ("tRC", "tRCDRD", "tRCDWR", "tCWL", "tWR"))
+REOPEN = tuple(f"dram.timing.{name}_ns" for name in ("tRC", "tRCDRD", "tRCDWR", "tCWL", "tWR"))
 
 
-def _reopen(tRC: Any, tRCDRD: Any, tRCDWR: Any, tCWL: Any, tWR: Any) -> Any:
+def reopening(tRC: Any, tRCDRD: Any, tRCDWR: Any, tCWL: Any, tWR: Any) -> Any:
+    """How long that is, of the times of REOPEN."""
     return tRC + max(tRCDRD, tRCDWR) + tCWL + tWR
 
 
 def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: Any) -> bool:
-    return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + _reopen(*reopen)
+    return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + reopening(*reopen)
 
 
 def _per_bank_refresh_leaves_time(
     tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
 ) -> bool:
+    groups //= _PARTS.get(standard, 1)
     interval, (_, blocked) = tREFI / (groups * banks), _longest_block(standard, tRFC, tRFCpb, tRREFD)
     time = min(interval - blocked, tREFI - _per_bank_duration(tRFC, tRFCpb))
-    return refresh != "per_bank" or bool(time > _reopen(*reopen))
+    return refresh != "per_bank" or bool(time > reopening(*reopen))
 
 
 def _per_bank_refresh_complaint(
@@ -130,15 +133,21 @@ def _per_bank_refresh_complaint(
 ) -> str:
     name, blocked = _longest_block(standard, tRFC, tRFCpb, tRREFD)
     return (
-        f"{show(tREFI)} ns over {groups} x {banks} banks less {name} ({show(blocked)} ns) "
+        f"{show(tREFI)} ns over {groups // _PARTS.get(standard, 1)} x {banks} banks less {name} ({show(blocked)} ns) "
         "leaves no time to open a row and use it before the next bank's refresh"
     )
+
+
+# Memories of host traffic alone, which goes on in the other banks; a program needs all of them.
+_HOST_ALONE = ("gddr6", "hbm3")
+# Parts of a channel that refresh by themselves.
+_PARTS = {"hbm3": 2}
 
 
 def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:
     """What keeps a row from being opened after a per-bank refresh for longest, and for how long."""
     others = ("tRREFD", REFRESH_GAP_NS if tRREFD is None else tRREFD)
-    if standard == "gddr6":  # host traffic alone goes on in the other banks; a program needs all
+    if standard in _HOST_ALONE:
         return others
     return max(("tRFCpb", _per_bank_duration(tRFC, tRFCpb)), others, key=lambda block: block[1])
 
@@ -154,7 +163,7 @@ def _refresh() -> Iterator[Rule]:
         "must be longer than tRFC ({1} ns), not {0}: the banks would do nothing but refresh",
     )
     yield Rule(
-        ("dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFC_ns", *_REOPEN),
+        ("dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFC_ns", *REOPEN),
         _all_bank_refresh_leaves_time,
         "{0} ns less tRFC ({2} ns) leaves no time to open a row and use it before the next refresh",
     )
@@ -168,7 +177,7 @@ def _refresh() -> Iterator[Rule]:
             "dram.standard",
             "dram.bank_groups",
             "dram.banks_per_group",
-            *_REOPEN,
+            *REOPEN,
         ),
         _per_bank_refresh_leaves_time,
         _per_bank_refresh_complaint,
@@ -183,14 +192,14 @@ def _between_refreshes(refresh: str, tREFI: Any, tRFC: Any, tRFCpb: Any, groups:
     """Time from the end of a refresh in which a row can still be opened and used before the next one, ns."""
     per_bank = refresh == "per_bank"
     interval, refreshing = (tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)) if per_bank else (tREFI, tRFC)
-    return interval - refreshing - _reopen(*reopen)
+    return interval - refreshing - reopening(*reopen)
 
 
 def _supply() -> Iterator[Rule]:
     """An activation that is due after the next refresh would wait for one refresh after the other."""
     timing = tuple(f"dram.timing.{name}_ns" for name in ("tREFI", "tRFC", "tRFCpb"))
     yield Rule(
-        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, "dram.bank_groups", "dram.banks_per_group", *_REOPEN),
+        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, "dram.bank_groups", "dram.banks_per_group", *REOPEN),
         _supply_leaves_time,
         lambda tFAWAB, *rest: (
             f"must be at most {show(_between_refreshes(*rest))} ns, not {show(tFAWAB)}: "

@@ -32,6 +32,7 @@ _WORDS = {
     "greater_than": "must be more than {gt}, not {0}",
     "greater_than_equal": "must be at least {ge}, not {0}",
     "less_than_equal": "must be at most {le}, not {0}; is the unit right?",
+    "multiple_of": "must be a multiple of {multiple_of}, not {0}",
 }
 
 

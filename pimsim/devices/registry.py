@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
-from pimsim.devices import aim, gddr6, pim_gpt
+from pimsim.devices import aim, gddr6, hbm3, lpddr5x, pim_gpt
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device, resolve_as
 
 HARDWARE: dict[str, Hardware] = {
-    hardware.table.name: hardware for hardware in (pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE)
-}
+    hardware.table.name: hardware
+    for hardware in (
+        pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE, lpddr5x.HARDWARE, hbm3.HARDWARE,
+    )
+}  # fmt: skip
 STANDARDS: Mapping[str, Standard] = {name: hardware.table for name, hardware in HARDWARE.items()}
 
 
