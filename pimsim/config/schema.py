@@ -243,9 +243,14 @@ class MemoryConfig(Section):
 
     WHOLE_BITS: the command clock is the data rate divided by a power of two, so that the bits
     of a pin per clock are one although `tCK_ps` is a rounded figure.
+    OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
+    the tRC of the same table, and then binds in its place.
+    REFRESH_PARTS: parts of a channel that refresh by themselves.
     """
 
     WHOLE_BITS: ClassVar[bool] = True
+    OF_A_GRADE: ClassVar[bool] = False
+    REFRESH_PARTS: ClassVar[int] = 1
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")

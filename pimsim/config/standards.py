@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pimsim.config.rules import REOPEN, Rule, at_least, reopening
+from pimsim.config.rule import REOPEN, Rule, at_least, reopening
 from pimsim.config.schema import (
+    AnyConfig,
     AsicConfig,
     BankTimings,
     Clock,
@@ -38,6 +39,7 @@ from pimsim.config.schema import (
     WorkloadConfig,
     default,
 )
+from pimsim.registry import Registry
 
 # A time that a device may not have: 0 asks for nothing.
 TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
@@ -46,6 +48,8 @@ LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_
 
 class Gddr6Memory(MemoryConfig):
     """Plain GDDR6."""
+
+    OF_A_GRADE = True
 
     standard: Literal["gddr6"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
@@ -128,6 +132,8 @@ class Hbm3Io(IoConfig):
 class Hbm3Memory(MemoryConfig):
     """Plain HBM3."""
 
+    REFRESH_PARTS = 2  # pseudo-channels
+
     standard: Literal["hbm3"] = Field(description="Table of commands and timing constraints.")
     bank_groups: int = Field(
         ge=2, le=16, multiple_of=2, description="Bank groups per channel, of both pseudo-channels."
@@ -209,6 +215,8 @@ class AimPower(PimPowerConfig):
 class AimMemory(PimMemory):
     """GDDR6-AiM, right by default."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimTimings = Field(description="Timing parameters, ns.")
@@ -256,6 +264,8 @@ def _asic() -> AsicConfig:
 class AimReferenceMemory(MemoryConfig):
     """GDDR6-AiM as the reference simulator has it."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim-reference"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimReferenceTimings = Field(description="Timing parameters, ns.")
@@ -289,7 +299,7 @@ class AimReferenceConfig(DeviceConfig):
     dram: AimReferenceMemory = Field(description="The memory.")
 
 
-CONFIGS: Mapping[str, type[Config] | type[DeviceConfig]] = {
+_SHIPPED: Mapping[str, type[AnyConfig]] = {
     "gddr6-pim": PimGptConfig,
     "gddr6": Gddr6Config,
     "aim": AimConfig,
@@ -297,6 +307,30 @@ CONFIGS: Mapping[str, type[Config] | type[DeviceConfig]] = {
     "lpddr5x": Lpddr5xConfig,
     "hbm3": Hbm3Config,
 }
+
+
+CONFIGS: Registry[type[AnyConfig]] = Registry("standard", _SHIPPED)
+
+
+def _memory(standard: str) -> type[MemoryConfig]:
+    memory: Any = CONFIGS[standard].model_fields["dram"].annotation
+    return memory  # type: ignore[no-any-return]
+
+
+def is_of_a_grade(standard: str) -> bool:
+    """Whether the times of a memory of this standard are those of a speed grade, see `MemoryConfig`."""
+    return _memory(standard).OF_A_GRADE
+
+
+def refresh_parts(standard: str) -> int:
+    """Parts of a channel that refresh by themselves, see `MemoryConfig`."""
+    return _memory(standard).REFRESH_PARTS
+
+
+def serves_host_alone(standard: str) -> bool:
+    """Whether host traffic is all that a memory of this standard carries."""
+    kind = CONFIGS[standard]
+    return issubclass(kind, DeviceConfig) and kind.COMMAND == Gddr6Config.COMMAND
 
 
 def standard_of(values: Mapping[str, Any]) -> str | None:

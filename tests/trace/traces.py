@@ -80,7 +80,7 @@ def sizes(draw: st.DrawFn) -> Expr:
 def _operators(weights: str) -> st.SearchStrategy[OpRecord]:
     @st.composite
     def one(draw: st.DrawFn) -> OpRecord:
-        op = draw(st.sampled_from(OPS))
+        op = draw(st.sampled_from(list(OPS)))
         bits = st.just(default_bits(op, weights)) | _COUNTS
         weight = st.builds(
             Weight, st.just("") | _NAMES, st.sampled_from(LAYOUTS), bits, st.integers(0, 64), st.booleans(),
