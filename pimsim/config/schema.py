@@ -107,8 +107,8 @@ class Timings(Section):
         return {name: value(given, clock) for name, value in self.DEFAULTS.items()} | given
 
 
-class RowTimings(Timings):
-    """Times of rows, and between columns, that every device has, under their JEDEC names."""
+class BankTimings(Timings):
+    """Times of a bank, and between columns, that every device has, under their JEDEC names."""
 
     tRCDRD_ns: Time = Field(description="Activation of a row to a read or MAC in it, ns.")
     tRCDWR_ns: Time = Field(description="Activation of a row to a write in it, ns.")
@@ -117,6 +117,11 @@ class RowTimings(Timings):
     tRC_ns: Time = Field(description="Activation to activation of the same bank, ns; at least tRAS + tRP.")
     tCCDS_ns: Time = Field(description="Column command to column command, different bank groups, ns.")
     tCCDL_ns: Time = Field(description="Column command to column command, same bank group, ns.")
+
+
+class RowTimings(BankTimings):
+    """And between rows of a device whose bank groups activate by themselves."""
+
     tRRDS_ns: Time = Field(description="Activation to activation, different bank groups, ns.")
     tRRDL_ns: Time = Field(description="Activation to activation, same bank group, ns.")
 
@@ -240,10 +245,12 @@ class MemoryConfig(Section):
     of a pin per clock are one although `tCK_ps` is a rounded figure.
     OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
     the tRC of the same table, and then binds in its place.
+    REFRESH_PARTS: parts of a channel that refresh by themselves.
     """
 
     WHOLE_BITS: ClassVar[bool] = True
     OF_A_GRADE: ClassVar[bool] = False
+    REFRESH_PARTS: ClassVar[int] = 1
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
@@ -253,7 +260,7 @@ class MemoryConfig(Section):
     row_bytes: int = Field(ge=2, le=1 << 16, description="Bytes per row of one bank; whole columns.")
     column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
     tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
+    refresh: Literal["all_bank", "per_bank", "same_bank", "none"] = Field(description="Refresh scheme.")
     timing: Timings = Field(description="Timing parameters, ns.")
     io: IoConfig = Field(description="Pins of one channel.")
     power: PowerConfig | None = default(
@@ -273,6 +280,7 @@ class DramConfig(PimMemory):
     WHOLE_BITS = False  # its data rate and its clock are from different sources
 
     standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
+    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
     timing: TimingConfig = Field(description="Timing parameters, ns.")
 
 

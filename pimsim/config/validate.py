@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from pimsim.config import rules
+from pimsim.config.rule import show
 from pimsim.config.schema import AnyConfig, Config, exact_numbers
 from pimsim.config.standards import CONFIGS, standard_of
 from pimsim.config.tree import WORKLOAD_SOURCES
@@ -33,6 +34,7 @@ _WORDS = {
     "greater_than": "must be more than {gt}, not {0}",
     "greater_than_equal": "must be at least {ge}, not {0}",
     "less_than_equal": "must be at most {le}, not {0}; is the unit right?",
+    "multiple_of": "must be a multiple of {multiple_of}, not {0}",
 }
 
 
@@ -173,7 +175,7 @@ def _show(value: Any) -> str:
         return "a mapping"
     if isinstance(value, tuple | list):
         return "a list"
-    text = repr(value) if isinstance(value, str) else rules.show(value)
+    text = repr(value) if isinstance(value, str) else show(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

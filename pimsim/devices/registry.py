@@ -7,14 +7,16 @@ from typing import Any
 
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
 from pimsim.config.standards import CONFIGS
-from pimsim.devices import aim, gddr6, pim_gpt
+from pimsim.devices import aim, gddr6, hbm3, lpddr5x, pim_gpt
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device, resolve_as
 from pimsim.errors import InputError
 from pimsim.registry import Registry
 
-_SHIPPED = (pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE)
+_SHIPPED = (
+    pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE, lpddr5x.HARDWARE, hbm3.HARDWARE,
+)  # fmt: skip
 HARDWARE: Registry[Hardware] = Registry("standard", {hardware.table.name: hardware for hardware in _SHIPPED})
 
 
