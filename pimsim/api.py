@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pimsim
 from pimsim.baselines import BaselineDevice, devices, evaluate
 from pimsim.config import loader
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
-from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import check_rules
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import resolve

@@ -19,10 +19,10 @@ import yaml
 from pimsim.asic.function import Function
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.baselines import devices as baselines
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import read_text
 from pimsim.config.schema import AnyConfig
 from pimsim.config.shipped import CONFIGURATIONS, SUFFIXES
-from pimsim.config.standards import CONFIGS
 from pimsim.devices import check, written
 from pimsim.devices.device import Hardware
 from pimsim.devices.registry import HARDWARE

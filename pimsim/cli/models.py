@@ -99,8 +99,8 @@ def devices(as_json: bool, table_schema: bool) -> None:
 
 def _devices() -> Iterator[dict[str, Any]]:
     """A row per standard."""
+    from pimsim.config.devices import CONFIGS
     from pimsim.config.schema import DeviceConfig
-    from pimsim.config.standards import CONFIGS
     from pimsim.devices.registry import HARDWARE
 
     named = _configurations()

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.rules import Names
 from pimsim.config.schema import LATER, REASON, Config
-from pimsim.config.standards import CONFIGS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARTIAL = "Partial"

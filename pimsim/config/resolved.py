@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import DEFAULT, Origin
 from pimsim.config.schema import LATER, AnyConfig
-from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import keys
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from pimsim.config.devices import is_of_a_grade, refresh_parts, serves_host_alone
 from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
-from pimsim.config.standards import is_of_a_grade, refresh_parts, serves_host_alone
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
 from pimsim.registry import not_loaded

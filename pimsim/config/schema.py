@@ -3,8 +3,7 @@
 Bounds are wide: they catch a wrong unit, not an unusual device.  Rules between keys
 are in `pimsim.config.rules`.  A field outside the paper's own parameters has a
 default, and its description says where the default comes from.  What every DRAM
-standard has in common is here, with PIM-GPT's own sections; the keys of the other
-standards are in `pimsim.config.standards`.
+standard has in common is here; what is one standard's own is in `pimsim.config.devices`.
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ LongTime = Annotated[Number, Field(le=10_000)]
 Current = Annotated[Number, Field(le=5000)]
 Clock = Annotated[Number, Field(ge=Decimal("0.001"), le=10)]
 Power = Annotated[Number, Field(le=100_000)]
+# A time that a device may not have: 0 asks for nothing.
+TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
+LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_inf_nan=False)]
 
 
 def _is_text(value: str) -> str:
@@ -152,38 +154,6 @@ class JedecTimings(ColumnTimings, WindowTimings):
 REFRESH_GAP_NS = Decimal(16)  # at least 2 clocks: none is slower than 10 ns
 
 
-class Gddr6Timings(JedecTimings):
-    """Timing parameters of GDDR6 in ns, under their JEDEC names."""
-
-    DEFAULTS = {
-        "tRFCpb": lambda times, _: times["tRFC"] / 2,
-        "tRREFD": lambda *_: REFRESH_GAP_NS,
-        "tPPD": lambda _, clock: clock,
-    }
-
-    tRFCpb_ns: LongTime | None = default(
-        None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
-    )
-    tRREFD_ns: Time | None = default(
-        None,
-        "Per-bank refresh to a refresh or an activation of another bank, ns.",
-        "16 ns, 2 clocks or more (assumed: above the 8.55 ns of a grade of 14 Gb/s)",
-    )
-    tPPD_ns: Time | None = default(None, "Precharge to precharge, ns.", "1 clock (adjacent: GDDR6)")
-
-
-class TimingConfig(Gddr6Timings):
-    """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
-
-    DEFAULTS = {**Gddr6Timings.DEFAULTS, "tFAWAB": lambda *_: Decimal(0)}
-
-    tFAWAB_ns: LongTime | None = default(
-        None,
-        "All-bank activation to the next activation, ns: a limit of the supply.",
-        "no limit (adjacent: GDDR6-AiM feeds it from capacitors)",
-    )
-
-
 class IoConfig(Section):
     """The pins of one channel."""
 
@@ -274,16 +244,6 @@ class PimMemory(MemoryConfig):
     power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
 
 
-class DramConfig(PimMemory):
-    """PIM-GPT's memory."""
-
-    WHOLE_BITS = False  # its data rate and its clock are from different sources
-
-    standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
-    timing: TimingConfig = Field(description="Timing parameters, ns.")
-
-
 class MacReference(Section):
     """The MAC units whose power is `pim.mac_power_mW`."""
 
@@ -314,20 +274,6 @@ class MacPower(Section):
 
 class MacUnits(MacPower, MacShape):
     """Multiply-accumulate units in the memory, one per bank: what every memory that multiplies has."""
-
-
-class MacPipeline(Section):
-    """How deep a MAC unit is."""
-
-    pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
-        None,
-        "MAC clocks from the last operands that enter a unit, a column's last beat, until its sum can be read.",
-        "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
-    )
-
-
-class PimConfig(MacUnits, MacPower, MacPipeline, MacShape):  # pydantic takes the fields of the last base first
-    """Multiply-accumulate units in the memory, one per bank."""
 
 
 class AsicReference(Section):
@@ -553,13 +499,6 @@ class Config(Common):
     def found_at(self, baseline_files: Mapping[str, str]) -> None:
         """Say where the baselines that are files are, for a configuration that stands elsewhere."""
         self._baseline_files = dict(baseline_files)
-
-
-class PimGptConfig(Config):
-    """PIM-GPT."""
-
-    dram: DramConfig = Field(description="The memory.")
-    pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
 
 
 class DeviceConfig(Common):

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from pimsim.config import rules
+from pimsim.config.devices import CONFIGS, standard_of
 from pimsim.config.rule import show
 from pimsim.config.schema import AnyConfig, Config, exact_numbers
-from pimsim.config.standards import CONFIGS, standard_of
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.registry import not_loaded

@@ -14,9 +14,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import default_reasons
 from pimsim.config.schema import AnyConfig, Config, DeviceConfig, Timings
-from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import subsection
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard

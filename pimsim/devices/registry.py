@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
-from pimsim.config.standards import CONFIGS
 from pimsim.devices import aim, gddr6, hbm3, lpddr5x, pim_gpt
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard

@@ -18,10 +18,10 @@ from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, cr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import read_text
 from pimsim.config.nodes import parse_with_problems
-from pimsim.config.schema import AnyConfig, Section, default
-from pimsim.config.standards import CONFIGS, LongTimeOrNone
+from pimsim.config.schema import AnyConfig, LongTimeOrNone, Section, default
 from pimsim.config.tree import Tree, locate, plain
 from pimsim.config.validate import subsection
 from pimsim.devices.check import LEVELS, describe, problems, timing_class

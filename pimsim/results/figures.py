@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
 from pimsim.asic import units
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
-from pimsim.config.standards import CONFIGS
 from pimsim.devices.registry import STANDARDS
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any, get_args
 
 from pimsim import api
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
-from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import all_keys, keys, section_at
 from pimsim.errors import did_you_mean
 from pimsim.registry import derived

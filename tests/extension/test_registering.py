@@ -17,8 +17,10 @@ from pimsim import Function, Hardware, InputError, ModelShape, Pass, register
 from pimsim.asic.units import Units
 from pimsim.baselines import devices as baselines
 from pimsim.cli import cli
-from pimsim.config.schema import Config, DramConfig, Gddr6Timings, PimGptConfig, Time, default
-from pimsim.config.standards import CONFIGS, Gddr6Config, Gddr6Memory
+from pimsim.config.devices import CONFIGS
+from pimsim.config.devices.gddr6 import Gddr6Config, Gddr6Memory, Gddr6Timings
+from pimsim.config.devices.pim_gpt import DramConfig, PimGptConfig
+from pimsim.config.schema import Config, Time, default
 from pimsim.devices import check, gddr6, pim_gpt
 from pimsim.devices.registry import HARDWARE
 from pimsim.dram.spec import Roles, TimingConstraint

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from pimsim import InputError, load_config, register, run
 from pimsim.api import load
 from pimsim.cli import cli
+from pimsim.config.devices import CONFIGS
 from pimsim.config.resolved import config_sha256
-from pimsim.config.standards import CONFIGS
 from pimsim.devices.registry import HARDWARE, device_of
 from pimsim.devices.written import json_schema
 from pimsim.dram.gaps import gaps
