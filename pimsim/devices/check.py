@@ -19,15 +19,15 @@ from pimsim.config.loader import default_reasons
 from pimsim.config.schema import AnyConfig, Config, DeviceConfig, Timings
 from pimsim.config.validate import subsection
 from pimsim.devices.device import Hardware
-from pimsim.dram.spec import Standard
+from pimsim.dram.spec import Scope, Standard
 from pimsim.dram.timing import evaluate
 from pimsim.errors import did_you_mean
 from pimsim.labels import LABELS
 
-LEVELS = ("channel", "bank_group", "bank")
 _ANY = "*"  # in a row of causes
 _COUNT = re.compile(r"([1-9][0-9]*|B)(/([1-9][0-9]*|B))?")  # how often a command counts in a price
 _MOVED = ("column", "banks", "element")  # names in what a command moves
+_PLACED = ("bank", "banks", "bank_groups", "banks_per_group")  # names in the node of a level
 _COMPUTED = ("nBL",)  # from column and pins, of every device
 _LABEL = re.compile(r"\((\w+)\b")  # in the reason of a default: "16 (adjacent: AiM)"
 
@@ -41,6 +41,7 @@ def problems(
     """
     table = hardware.table
     yield from _wrong_commands(table, prices if hardware.layouts else ())
+    yield from _wrong_levels(table)
     yield from _wrong_roles(table)
     yield from _wrong_rows(table)
     yield from _wrong_causes(table, causes if hardware.layouts else ())
@@ -91,11 +92,11 @@ def timing_class(kind: type[BaseModel]) -> type[Timings] | None:
 
 
 class _Asked(dict[str, int]):
-    """Remembers the names that an expression asks for; each is 1."""
+    """Remembers the names that an expression asks for; each is 64, which may be halved."""
 
     def __missing__(self, name: str) -> int:
-        self[name] = 1
-        return 1
+        self[name] = 64
+        return 64
 
 
 def _names(expression: str) -> tuple[str, ...] | None:
@@ -174,6 +175,25 @@ def _wrong_commands(table: Standard, prices: Collection[str]) -> Iterator[str]:
                 yield f"{command.name}.energy: {count!r} is no number and no share of the banks (B, 1/B, B/4)"
 
 
+def levels(table: Standard) -> tuple[str, ...]:
+    """The names of a table's levels."""
+    return tuple(level.name for level in table.levels)
+
+
+def _wrong_levels(table: Standard) -> Iterator[str]:
+    known = levels(table)
+    for level in table.levels:
+        names = _names(level.node)
+        if names is None or set(names) - set(_PLACED):
+            yield f"level {level.name}: {level.node!r} is no expression of {', '.join(_PLACED)}"
+    if table.pins not in known:
+        yield f"pins: unknown level {table.pins!r}{did_you_mean(table.pins, known)}"
+    for command in table.commands:
+        if command.scope not in (*Scope, *known):
+            near = did_you_mean(command.scope, (*Scope, *known))
+            yield f"{command.name}.scope: unknown scope or level {str(command.scope)!r}{near}"
+
+
 def _wrong_roles(table: Standard) -> Iterator[str]:
     for field in fields(table.roles):
         name = getattr(table.roles, field.name)
@@ -184,10 +204,10 @@ def _wrong_roles(table: Standard) -> Iterator[str]:
 def _wrong_rows(table: Standard) -> Iterator[str]:
     for row in table.constraints:
         where = describe(row.level, row.preceding, row.following, row.window)
-        if row.level not in LEVELS:
-            yield f"{where}: unknown level {row.level!r}{did_you_mean(row.level, LEVELS)}"
-        if row.window < 1 or (row.window > 1 and row.level != "channel"):
-            yield f"{where}: a window is 1, or more at level channel"
+        if row.level not in levels(table):
+            yield f"{where}: unknown level {row.level!r}{did_you_mean(row.level, levels(table))}"
+        if row.window < 1:
+            yield f"{where}: a window counts back, 1 or more"
         if not row.source.strip():
             yield f"{where}: has no source"
         if not row.preceding or not row.following:

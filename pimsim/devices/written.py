@@ -24,7 +24,7 @@ from pimsim.config.nodes import parse_with_problems
 from pimsim.config.schema import AnyConfig, LongTimeOrNone, Section, default
 from pimsim.config.tree import Tree, locate, plain
 from pimsim.config.validate import subsection
-from pimsim.devices.check import LEVELS, describe, problems, timing_class
+from pimsim.devices.check import describe, levels, problems, timing_class
 from pimsim.devices.device import Hardware
 from pimsim.devices.registry import HARDWARE
 from pimsim.dram.spec import Standard, TimingConstraint
@@ -58,7 +58,7 @@ Source = Annotated[str, Field(min_length=1, description="LABEL: reason; LABEL as
 class Pairs(Section):
     """Pairs of commands, and where two commands must meet to be one."""
 
-    level: Literal["channel", "bank_group", "bank"] = Field(description="What both commands share.")
+    level: str = Field(description="What both commands share: channel, bank_group, bank, or another of the table's.")
     preceding: Commands = Field(description="Commands, any of which comes first.")
     following: Commands = Field(description="Commands, any of which comes after it.")
     window: int = Field(1, ge=1, description="Counts back: with 4 the fourth most recent preceding command binds.")
@@ -193,6 +193,9 @@ class _Reader:
                 self.complain(f"derived.{name}", "a name in clocks is nXXX")
         if parent is None:
             return
+        for section in ("constraints", "remove"):
+            for number, pairs in enumerate(getattr(file, section)):
+                self.level(f"{section}.{number}.level", pairs.level, levels(parent.table))
         known = [command.name for command in parent.table.commands]
         for key, names in _commands(file):
             for number, name in enumerate(names):
@@ -203,6 +206,11 @@ class _Reader:
             if missing:
                 what = ", ".join(f"{before} -> {after}" for before, after in missing[:4])
                 self.complain(f"remove.{number}", f"no row of {file.extends} binds {what} {_where(pairs)}")
+
+    def level(self, key: str, name: str, known: Sequence[str]) -> None:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; levels: {', '.join(known)}"
+            self.complain(key, f"unknown level {name!r}{hint}")
 
     def source(self, key: str, text: str) -> None:
         label, colon, reason = (part.strip() for part in text.partition(":"))
@@ -254,9 +262,7 @@ def _message(details: ErrorDetails) -> str:
         return f"unknown key{did_you_mean(wrong, [key for key in _KEYS if key != wrong])}"
     shown = "a mapping" if isinstance(given, Mapping) else "a list" if isinstance(given, tuple) else repr(given)
     if kind == "literal_error":
-        options = details["ctx"]["expected"]
-        near = did_you_mean(given, LEVELS) if isinstance(given, str) and details["loc"][-1] == "level" else ""
-        return f"must be {options}, not {shown}{near}"
+        return f"must be {details['ctx']['expected']}, not {shown}"
     message = details["msg"]
     return f"{message[0].lower()}{message[1:]}, not {shown}"
 

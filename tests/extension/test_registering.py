@@ -23,7 +23,7 @@ from pimsim.config.devices.pim_gpt import DramConfig, PimGptConfig
 from pimsim.config.schema import Config, Time, default
 from pimsim.devices import check, gddr6, pim_gpt
 from pimsim.devices.registry import HARDWARE
-from pimsim.dram.spec import Roles, TimingConstraint
+from pimsim.dram.spec import Level, Roles, TimingConstraint
 from pimsim.extension import PRICES
 from pimsim.registry import Registry
 from pimsim.sim.tally import DEVICE_CAUSES
@@ -98,7 +98,12 @@ def test_a_registered_memory_serves_traffic_as_its_twin(tmp_path: Path, monkeypa
         ({"constraints": row(latency="nRCDWR;")}, "row ACT -> WR (bank): 'nRCDWR;' is no expression of timing names"),
         ({"constraints": row(level="bnk")}, "row ACT -> WR (bnk): unknown level 'bnk'; did you mean 'bank'?"),
         ({"constraints": row(source=" ")}, "row ACT -> WR (bank): has no source"),
-        ({"constraints": row(window=4)}, "row ACT -> WR (bank, window 4): a window is 1, or more at level channel"),
+        ({"constraints": row(window=0)}, "row ACT -> WR (bank, window 0): a window counts back, 1 or more"),
+        ({"pins": "chanel"}, "pins: unknown level 'chanel'; did you mean 'channel'?"),
+        ({"levels": (*TABLE.levels, Level("half", "bank // halves"))},
+         "level half: 'bank // halves' is no expression of bank, banks, bank_groups, banks_per_group"),
+        ({"commands": (*TABLE.commands, replace(TABLE.commands[0], name="ACT2", scope="bnk")),
+          "causes": (("*", "*", "read"),)}, "ACT2.scope: unknown scope or level 'bnk'; did you mean 'bank'?"),
         ({"causes": TABLE.causes[:-1]}, "causes: no row for PRE -> RD, PREAB -> RD, RD -> RD, WR -> RD"),
         ({"causes": (*TABLE.causes, ("RDD", "*", "read"))},
          "causes (RDD, *): unknown command 'RDD'; did you mean 'RD'?"),

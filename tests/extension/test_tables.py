@@ -149,7 +149,7 @@ def test_a_table_that_changes_nothing_gives_the_same_results(folder: Path) -> No
     assert after["config_sha256"] != before["config_sha256"]  # the standard's name is another
 
 
-@pytest.mark.parametrize("parent", ["gddr6-pim", "gddr6", "aim-reference"])
+@pytest.mark.parametrize("parent", ["gddr6-pim", "gddr6", "aim-reference", "hbm3", "lpddr5x"])
 def test_every_row_may_be_said_again(folder: Path, parent: str) -> None:
     """A file that says each row of a table again, in one row for each pair, is that table."""
     rows = [
@@ -297,10 +297,8 @@ def _row(old: str, new: str) -> str:
         (_row("assumed: x", "guess: x"), "77: constraints.0.source: unknown source label 'guess'; labels: paper, "
          "recalled, adjacent, derived, inferred, assumed"),
         (_row("assumed: x", "assumed"), "77: constraints.0.source: must be LABEL: reason, not 'assumed'"),
-        (_row("level: bank", "level: bnk"), "16: constraints.0.level: must be 'channel', 'bank_group' or 'bank', not "
-         "'bnk'; did you mean 'bank'?"),
-        (_row("}", ", window: 4}"), "60: constraints.0.latency: row ACT -> WR (bank, window 4): a window is 1, or more "
-         "at level channel"),
+        (_row("level: bank", "level: bnk"), "16: constraints.0.level: unknown level 'bnk'; did you mean 'bank'?"),
+        (_row("}", ", window: 0}"), "99: constraints.0.window: input should be greater than or equal to 1, not 0"),
         ("remove: [{level: bank, preceding: ACT, following: WRGB}]",
          "10: remove.0: no row of gddr6-pim binds ACT -> WRGB at level bank"),
         ("timing: {tX_ns: {description: A wait}}",
@@ -326,14 +324,8 @@ def test_everything_is_said_at_once_with_near_names(folder: Path) -> None:
         "name: gddr6\n"
         "extends: gddr6-pm\n"
         "constraints:\n"
-        "  - {level: chanel, preceding: ACT, following: WR, latency: 3, source: \"assumed: x\"}\n"
-    )  # fmt: skip
-    refused = command("config", "show", "pim-gpt", "--set", "dram.standard=mine.yaml").stderr.splitlines()
-    assert refused == [
-        "mine.yaml:5:6: constraints.0.level: must be 'channel', 'bank_group' or 'bank', not 'chanel'; "
-        "did you mean 'channel'?"
-    ]
-    Path("mine.yaml").write_text(Path("mine.yaml").read_text().replace("chanel", "channel").replace('x"', '"'))
+        '  - {level: channel, preceding: ACT, following: WR, latency: 3, source: "assumed: "}\n'
+    )
     refused = command("config", "show", "pim-gpt", "--set", "dram.standard=mine.yaml").stderr.splitlines()
     assert [line.split(": ", 1)[0] for line in refused] == ["mine.yaml:2:1", "mine.yaml:3:1", "mine.yaml:5:65"]
     assert "is the name of a shipped standard" in refused[0] and "did you mean 'gddr6-pim'?" in refused[1]
@@ -357,7 +349,7 @@ def test_the_json_schema_takes_the_table_of_the_page(folder: Path) -> None:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     page = yaml.safe_load(files()["tables/half-pace.yaml"])
-    for change in ({}, {"nme": "x"}, {"remove": [{"level": "bnk", "preceding": "ACT", "following": "WR"}]}):
+    for change in ({}, {"nme": "x"}, {"remove": [{"level": "bank", "preceding": [], "following": "WR"}]}):
         valid = jsonschema.Draft202012Validator(schema).is_valid(page | change)
         assert valid == (change == {})
     assert json.loads(command("devices", "--table-schema").stdout) == json.loads(json.dumps(schema))
