@@ -17,7 +17,7 @@ def _files() -> dict[str, str]:
     """The file of each shipped configuration by its name, sorted: in the package, else in the clone around it."""
     places = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
     folder = next((place for place in places if place.is_dir()), places[0])
-    return {file.stem: str(file) for file in sorted(folder.glob("*.yaml"))}
+    return {file.stem: str(file) for file in sorted(folder.glob("*.yaml"), key=lambda file: file.stem)}
 
 
 CONFIGURATIONS: Registry[str] = Registry("configuration", _files())

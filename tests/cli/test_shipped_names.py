@@ -17,7 +17,7 @@ from pimsim.config.shipped import CONFIGURATIONS
 from tests.cli.conftest import Pimsim
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "configs").glob("*.yaml"))
+FILES = sorted((ROOT / "configs").glob("*.yaml"), key=lambda file: file.stem)
 SMALL = ("--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=2")
 
 
