@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.shipped import SUFFIXES
-from pimsim.config.standards import CONFIGS
 from pimsim.sweep.point import Row, evaluate_point, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
 from pimsim.sweep.space import Request

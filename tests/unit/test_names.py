@@ -17,10 +17,10 @@ from click.testing import CliRunner
 from pimsim import api
 from pimsim.baselines import devices
 from pimsim.cli import cli
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import load
 from pimsim.config.schema import Config
 from pimsim.config.shipped import CONFIGURATIONS
-from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import all_keys
 from pimsim.errors import InputError
 from pimsim.labels import LABELS
