@@ -24,6 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 from pimsim.devices.aim import table as aim  # noqa: E402
 from pimsim.devices.gddr6 import table as gddr6  # noqa: E402
+from pimsim.devices.hbm3 import table as hbm3  # noqa: E402
+from pimsim.devices.lpddr5x import table as lpddr5x  # noqa: E402
 from pimsim.devices.pim_gpt import table as gddr6_pim  # noqa: E402
 from pimsim.dram.spec import Standard  # noqa: E402
 
@@ -35,6 +37,8 @@ TABLES = {
     "gddr6": (gddr6.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("gddr6_gaps", "gaps"))),
     "aim": (aim.STANDARD, ("tests/aim/test_tables.py",)),
     "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
+    "lpddr5x": (lpddr5x.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("lpddr5x_gaps", "gaps"))),
+    "hbm3": (hbm3.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("hbm3_gaps", "gaps"))),
 }
 
 

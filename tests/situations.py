@@ -12,19 +12,22 @@ from dataclasses import dataclass, replace
 
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.hbm3 import table as hbm3
+from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.devices.pim_gpt.table import STANDARD
-from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
+from pimsim.dram.gaps import scope_banks
+from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 from pimsim.dram.twin.controller import Issued
+from tests.levels import DDR5
 from tests.strategies import cycles_of, device_of
 
-STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE)
+STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, hbm3.STANDARD, DDR5)
 
 LONG = 40
 SETTLED = 1000  # clocks after which nothing earlier binds
 ROW = 3
-SAME_BANK, SAME_GROUP, OTHER_GROUP = 0, 1, 4  # the held-back command's bank; the other's is 0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Situation:
     standard: Standard = STANDARD
 
     def __str__(self) -> str:
-        where = {SAME_BANK: "same_bank", SAME_GROUP: "same_group", OTHER_GROUP: "other_group"}[self.bank]
+        where = next(scope for scope, bank in scoped_banks(self.standard).items() if bank == self.bank)
         return f"{self.standard.name}-{self.constraint.latency}-{self.preceding}-{self.following}-{where}".replace(
             " ", ""
         )
@@ -47,25 +50,49 @@ class Situation:
 def situations(shared: bool = True, standard: Standard = STANDARD) -> list[Situation]:
     """Every way in which each constraint binds; with shared=False, every near miss: a level too far."""
     found = []
-    reach = {
-        "bank": [SAME_BANK],
-        "bank_group": [SAME_BANK, SAME_GROUP],
-        "channel": [SAME_BANK, SAME_GROUP, OTHER_GROUP],
-    }
     for constraint in standard.constraints:
         for preceding in constraint.preceding:
             for following in constraint.following:
-                scopes = {standard.command(preceding).scope, standard.command(following).scope}
-                binding = reach[constraint.level] if scopes == {Scope.BANK} else [SAME_BANK]
-                others = [bank for bank in reach["channel"] if bank not in binding and scopes == {Scope.BANK}]
-                chosen = binding if shared else others
-                found += [Situation(constraint, preceding, following, bank, standard) for bank in chosen]
+                for bank in scoped_banks(standard).values():
+                    situation = Situation(constraint, preceding, following, bank, standard)
+                    if _binds(situation) == shared and _possible(situation):
+                        found.append(situation)
     return found
+
+
+def scoped_banks(standard: Standard) -> dict[str, int]:
+    """The held-back command's bank in each scope; the other's is 0."""
+    return scope_banks(replace(device_of(cycles_of(1)), standard=standard))
+
+
+def _binds(situation: Situation) -> bool:
+    """Whether the two commands share a node of the constraint's level."""
+    first, then = _banks(situation)
+    node = replace(device_of({}), standard=situation.standard).nodes[situation.constraint.level]
+    return situation.constraint.level == "channel" or bool({node[b] for b in first} & {node[b] for b in then})
+
+
+def _banks(situation: Situation) -> tuple[set[int], set[int]]:
+    """The banks that the two commands address."""
+    device, command = replace(device_of({}), standard=situation.standard), situation.standard.command
+    return (
+        set(device.banks_of(command(situation.preceding), 0)),
+        set(device.banks_of(command(situation.following), situation.bank)),
+    )
+
+
+def _possible(situation: Situation) -> bool:
+    """Whether the situation is one of its own: the bank says something, and nothing need come in between on a bus."""
+    first, then = map(situation.standard.command, (situation.preceding, situation.following))
+    banks = _banks(situation)
+    between = first.effect is Effect.OPEN and then.needs is Needs.CLOSED and bool(banks[0] & banks[1])
+    alone = is_bus(situation) and not holds_all(situation)
+    return (situation.bank == 0 or (first.has_bank and then.has_bank)) and not (alone and between)
 
 
 def stretched(situation: Situation) -> Device:
     """A device in which the situation's constraint asks for many clocks and all others for few."""
-    if holds_all(situation):
+    if is_bus(situation):
         return _nothing_but_the_bus(situation)
     device = replace(device_of(cycles_of(1)), standard=situation.standard)
     short = device.latency(situation.constraint)
@@ -95,13 +122,18 @@ def _relaxed(device: Device, situation: Situation) -> Device:
     return device
 
 
+def is_bus(situation: Situation) -> bool:
+    """Whether a constraint is that of a command bus: so many clocks, whatever the device."""
+    return situation.constraint.latency.isdigit()
+
+
 def holds_all(situation: Situation) -> bool:
     """Whether a constraint is the command bus: any command waits for any other."""
     return len(situation.constraint.preceding) == len(situation.standard.commands)
 
 
 def _nothing_but_the_bus(situation: Situation) -> Device:
-    """A device in which the command bus alone keeps the situation's two commands apart."""
+    """A device in which a command bus alone keeps the situation's two commands apart."""
     pair = (situation.preceding, situation.following)
     others = [
         c
@@ -109,7 +141,8 @@ def _nothing_but_the_bus(situation: Situation) -> Device:
         if c != situation.constraint and pair[0] in c.preceding and pair[1] in c.following
     ]
     late_writes = {"nCWL": 50, "nCWLGB": 50, "nCWLREG": 50}
-    for bias in ({}, {"nCL": 50}, late_writes, late_writes | {"nCL": -1}):  # gddr6: RD to WR is nCL + 1 or more
+    no_recovery = {"nWR": -1}  # lpddr5x: WR to PRE has a clock more
+    for bias in ({}, {"nCL": 50}, late_writes, late_writes | {"nCL": -1}, no_recovery):  # gddr6: RD to WR is nCL + 1
         device = replace(device_of(cycles_of(0) | bias), standard=situation.standard)
         if all(device.latency(constraint) <= 0 for constraint in others):
             return device
@@ -121,7 +154,7 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     stage = _Stage(device)
     first, then = device.standard.command(situation.preceding), device.standard.command(situation.following)
     if then.needs is Needs.OPEN:
-        stage.open_banks(set(stage.channel.addressed(then, situation.bank)) - stage.closed_for(first))
+        stage.open_banks(set(device.banks_of(then, situation.bank)) - stage.closed_for(first))
     if first.name == situation.standard.roles.switch_mode:
         stage.prepare(then, situation.bank)
         stage.leave_mode(then.mode)
@@ -129,10 +162,13 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
         stage.enter_mode(then.mode)
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
-        stage.open_banks(set(stage.channel.addressed(first, 0)))
+        stage.open_banks(set(device.banks_of(first, 0)))
+    window = window_banks(device, situation.constraint)
+    if first.needs is Needs.OPEN:
+        stage.open_banks({b for bank in window for b in device.banks_of(first, bank)})
     stage.clk += SETTLED
     counts_from = stage.issue(first, 0)
-    for bank in range(1, situation.constraint.window):
+    for bank in window[1:]:
         stage.issue(first, bank)
     stage.prepare(then, situation.bank)
     if holds_all(situation):
@@ -140,11 +176,18 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     return stage.channel, stage.issued, counts_from
 
 
+def window_banks(device: Device, constraint: TimingConstraint) -> list[int]:
+    """Banks of as many commands as a row counts back, in one node, each another one while there are any."""
+    node = device.nodes[constraint.level]
+    banks = [bank for bank in range(device.banks) if node[bank] == node[0]]
+    return [banks[k % len(banks)] for k in range(constraint.window)]
+
+
 def address(command: Command, bank: int) -> tuple[int, int, int]:
     """Bank, row and column of a command, where it has them."""
     has_row = command.needs is Needs.OPEN or command.effect is Effect.OPEN
     return (
-        bank if command.scope is Scope.BANK else NONE,
+        bank if command.has_bank else NONE,
         ROW if has_row else NONE,
         0 if command.shows_column else NONE,
     )
@@ -177,7 +220,7 @@ class _Stage:
         return clk
 
     def closed_for(self, command: Command) -> set[int]:
-        return set(self.channel.addressed(command, 0)) if command.needs is Needs.CLOSED else set()
+        return set(self.channel.device.banks_of(command, 0)) if command.needs is Needs.CLOSED else set()
 
     def open_banks(self, banks: set[int]) -> None:
         for bank in sorted(banks):
@@ -186,7 +229,7 @@ class _Stage:
 
     def prepare(self, command: Command, bank: int) -> None:
         """Open or close the banks that `command` addresses, as it needs them."""
-        banks = set(self.channel.addressed(command, address(command, bank)[0]))
+        banks = set(self.channel.device.banks_of(command, address(command, bank)[0]))
         if command.needs is Needs.OPEN:
             self.open_banks(banks)
         elif command.needs is Needs.CLOSED:

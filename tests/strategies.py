@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
 from pimsim.dram.program import Program, Request
-from pimsim.dram.spec import TimingConstraint
+from pimsim.dram.spec import Needs, TimingConstraint
 from pimsim.dram.timing import Device
 
 REFRESH_MODES = ("all_bank", "per_bank", "none")
@@ -26,6 +26,7 @@ AIM_TIMINGS = (
     "nRCDRDMAC", "nRCDEWMUL", "nRCDRDAF", "nRCDRDCP", "nRCDWRCP", "nCLREG", "nCWLREG", "nCWLGB", "nWPRE", "nMODCH",
     "nMACDRAIN", "nAF",
 )  # fmt: skip
+OTHER_TIMINGS = ("nRPab", "nRRD", "npbR2act", "npbR2pbR", "nWCKDQO", "nRFCsb", "nREFSBRD", "nFAWG", "nFAWP")
 ROWS = 64
 
 # What the table language allows and gddr6-pim does not use: a window over column commands,
@@ -44,7 +45,8 @@ EXTENDED = replace(
 
 def cycles_of(value: int) -> dict[str, int]:
     """Every timing at `value` clocks."""
-    return dict.fromkeys((*TIMINGS, *AIM_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI"), value)
+    names = (*TIMINGS, *AIM_TIMINGS, *OTHER_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI")
+    return dict.fromkeys(names, value)
 
 
 def device_of(cycles: dict[str, int], refresh: str = "none", **shape: int) -> Device:
@@ -90,14 +92,17 @@ def programs(draw: st.DrawFn, device: Device, max_requests: int = 8) -> Program:
 
 
 def any_request(device: Device) -> st.SearchStrategy[Request]:
-    """One request of any kind."""
+    """One request of any kind that the device can do."""
+    if device.standard.roles.open_all is None:
+        return st.one_of(bank_runs(device), openings(device), closings(device), scatters(device))
     return st.one_of(
         bank_runs(device), channel_runs(device), loops(device), openings(device), closings(device), scatters(device)
     )
 
 
-def _command(name: str) -> int:
-    return STANDARD.index(name)
+def column_commands(device: Device) -> list[str]:
+    """The commands that access a column of a bank, or of some."""
+    return [c.name for c in device.standard.commands if c.needs is Needs.OPEN and c.has_bank]
 
 
 @st.composite
@@ -105,8 +110,10 @@ def bank_runs(draw: st.DrawFn, device: Device) -> Request:
     """Reads or writes in one bank."""
     n = draw(st.integers(0, 12))
     lin = draw(st.integers(0, ROWS * device.columns - n - 1))
-    name = draw(st.sampled_from(["RD", "WR"]))
-    return requests.run(_command(name), draw(st.integers(0, device.banks - 1)), lin, n, draw(gaps), draw(gaps))
+    name = draw(st.sampled_from(column_commands(device)))
+    return requests.run(
+        device.standard.index(name), draw(st.integers(0, device.banks - 1)), lin, n, draw(gaps), draw(gaps)
+    )
 
 
 @st.composite
@@ -114,7 +121,9 @@ def channel_runs(draw: st.DrawFn, device: Device) -> Request:
     """MACs, or commands of the global buffer and the accumulators."""
     n = draw(st.integers(0, 12))
     lin = draw(st.integers(0, ROWS * device.columns - n - 1))
-    return requests.run(_command(draw(st.sampled_from(["MACAB", "WRGB", "RDMAC"]))), -1, lin, n, draw(gaps), draw(gaps))
+    return requests.run(
+        device.standard.index(draw(st.sampled_from(["MACAB", "WRGB", "RDMAC"]))), -1, lin, n, draw(gaps), draw(gaps)
+    )
 
 
 @st.composite
@@ -125,13 +134,14 @@ def loops(draw: st.DrawFn, device: Device) -> Request:
     most = (ROWS * device.columns - used) // max(stride, 1)
     n = draw(st.integers(0, min(most, 40)))
     lin = draw(st.integers(0, ROWS * device.columns - used - n * stride))
-    return requests.loop(_command("MACAB"), lin, n, stride, used, _command("RDMAC"))
+    return requests.loop(device.standard.index("MACAB"), lin, n, stride, used, device.standard.index("RDMAC"))
 
 
 @st.composite
 def openings(draw: st.DrawFn, device: Device) -> Request:
     """Open a row in one bank or in all."""
-    return requests.open_row(draw(st.integers(0, 4 * device.columns - 1)), draw(st.integers(-1, device.banks - 1)))
+    lowest = 0 if device.standard.roles.open_all is None else -1
+    return requests.open_row(draw(st.integers(0, 4 * device.columns - 1)), draw(st.integers(lowest, device.banks - 1)))
 
 
 @st.composite
@@ -148,7 +158,7 @@ def scatters(draw: st.DrawFn, device: Device) -> Request:
     lin = draw(st.integers(0, ROWS * device.columns - n * stride - 1))
     ahead = draw(st.integers(0, device.banks - 1))
     behind = draw(st.integers(ahead, device.banks + 2))
-    return requests.scatter(_command(draw(st.sampled_from(["WR", "RD"]))), lin, n, stride, ahead, behind)
+    return requests.scatter(device.standard.index(draw(st.sampled_from(["WR", "RD"]))), lin, n, stride, ahead, behind)
 
 
 gaps = st.one_of(st.just(0), st.integers(0, 20))

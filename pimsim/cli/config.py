@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
@@ -63,37 +63,38 @@ def schema(config: str | None, overrides: tuple[str, ...]) -> None:
 def gaps(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print the smallest legal distance in clocks of every pair of commands of CONFIG's memory.
 
-    A pair is in the same bank, in two banks of one bank group, or in two bank groups.
+    A pair is in the same bank, in two banks of one bank group, or in two bank groups; some
+    memories have more levels, such as pseudo-channels.
     """
     import json
 
     from pimsim import api
     from pimsim.devices.registry import device_of
     from pimsim.dram.gaps import gaps as gaps_of
+    from pimsim.dram.gaps import scopes
 
-    found = gaps_of(device_of(api.load(config, overrides).config))
+    device = device_of(api.load(config, overrides).config)
+    found = gaps_of(device)
     if as_json:
         emit(json.dumps(found, indent=2))
         return
-    for line in _gap_table(found):
+    for line in _gap_table(found, scopes(device.standard)):
         say(line)
 
 
-def _gap_table(found: Mapping[str, int]) -> Iterator[str]:
+def _gap_table(found: Mapping[str, int], scopes: Sequence[str]) -> Iterator[str]:
     """A line per pair with its scopes side by side, then the windows."""
-    from pimsim.dram.gaps import SCOPES
-
     pairs: dict[str, dict[str, int]] = {}
     windows: dict[str, int] = {}
     for key, clocks in found.items():
         pair, _, scope = key.rpartition(" ")
-        if scope in SCOPES:
+        if scope in scopes:
             pairs.setdefault(pair, {})[scope] = clocks
         else:
             windows[key] = clocks
     width = max(map(len, (*pairs, *windows)))
-    yield f"{'clocks':<{width}}" + "".join(f"  {scope:>{len(scope)}}" for scope in SCOPES)
-    for pair, scopes in pairs.items():
-        yield f"{pair:<{width}}" + "".join(f"  {scopes.get(scope, '-'):>{len(scope)}}" for scope in SCOPES)
+    yield f"{'clocks':<{width}}" + "".join(f"  {scope:>{len(scope)}}" for scope in scopes)
+    for pair, distances in pairs.items():
+        yield f"{pair:<{width}}" + "".join(f"  {distances.get(scope, '-'):>{len(scope)}}" for scope in scopes)
     for window, clocks in windows.items():
-        yield f"{window:<{width}}  {clocks:>{len(SCOPES[0])}}"
+        yield f"{window:<{width}}  {clocks:>{len(scopes[0])}}"

@@ -3,8 +3,7 @@
 Bounds are wide: they catch a wrong unit, not an unusual device.  Rules between keys
 are in `pimsim.config.rules`.  A field outside the paper's own parameters has a
 default, and its description says where the default comes from.  What every DRAM
-standard has in common is here, with PIM-GPT's own sections; the keys of the other
-standards are in `pimsim.config.standards`.
+standard has in common is here; what is one standard's own is in `pimsim.config.devices`.
 """
 
 from __future__ import annotations
@@ -31,6 +30,9 @@ LongTime = Annotated[Number, Field(le=10_000)]
 Current = Annotated[Number, Field(le=5000)]
 Clock = Annotated[Number, Field(ge=Decimal("0.001"), le=10)]
 Power = Annotated[Number, Field(le=100_000)]
+# A time that a device may not have: 0 asks for nothing.
+TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
+LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_inf_nan=False)]
 
 
 def _is_text(value: str) -> str:
@@ -112,8 +114,8 @@ class Timings(Section):
         return {name: value(given, clock) for name, value in self.DEFAULTS.items()} | given
 
 
-class RowTimings(Timings):
-    """Times of rows, and between columns, that every device has, under their JEDEC names."""
+class BankTimings(Timings):
+    """Times of a bank, and between columns, that every device has, under their JEDEC names."""
 
     tRCDRD_ns: Time = Field(description="Activation of a row to a read or MAC in it, ns.")
     tRCDWR_ns: Time = Field(description="Activation of a row to a write in it, ns.")
@@ -122,6 +124,11 @@ class RowTimings(Timings):
     tRC_ns: Time = Field(description="Activation to activation of the same bank, ns; at least tRAS + tRP.")
     tCCDS_ns: Time = Field(description="Column command to column command, different bank groups, ns.")
     tCCDL_ns: Time = Field(description="Column command to column command, same bank group, ns.")
+
+
+class RowTimings(BankTimings):
+    """And between rows of a device whose bank groups activate by themselves."""
+
     tRRDS_ns: Time = Field(description="Activation to activation, different bank groups, ns.")
     tRRDL_ns: Time = Field(description="Activation to activation, same bank group, ns.")
 
@@ -150,38 +157,6 @@ class JedecTimings(ColumnTimings, WindowTimings):
 
 
 REFRESH_GAP_NS = Decimal(16)  # at least 2 clocks: none is slower than 10 ns
-
-
-class Gddr6Timings(JedecTimings):
-    """Timing parameters of GDDR6 in ns, under their JEDEC names."""
-
-    DEFAULTS = {
-        "tRFCpb": lambda times, _: times["tRFC"] / 2,
-        "tRREFD": lambda *_: REFRESH_GAP_NS,
-        "tPPD": lambda _, clock: clock,
-    }
-
-    tRFCpb_ns: LongTime | None = default(
-        None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
-    )
-    tRREFD_ns: Time | None = default(
-        None,
-        "Per-bank refresh to a refresh or an activation of another bank, ns.",
-        "16 ns, 2 clocks or more (assumed: above the 8.55 ns of a grade of 14 Gb/s)",
-    )
-    tPPD_ns: Time | None = default(None, "Precharge to precharge, ns.", "1 clock (adjacent: GDDR6)")
-
-
-class TimingConfig(Gddr6Timings):
-    """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
-
-    DEFAULTS = {**Gddr6Timings.DEFAULTS, "tFAWAB": lambda *_: Decimal(0)}
-
-    tFAWAB_ns: LongTime | None = default(
-        None,
-        "All-bank activation to the next activation, ns: a limit of the supply.",
-        "no limit (adjacent: GDDR6-AiM feeds it from capacitors)",
-    )
 
 
 class IoConfig(Section):
@@ -243,9 +218,14 @@ class MemoryConfig(Section):
 
     WHOLE_BITS: the command clock is the data rate divided by a power of two, so that the bits
     of a pin per clock are one although `tCK_ps` is a rounded figure.
+    OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
+    the tRC of the same table, and then binds in its place.
+    REFRESH_PARTS: parts of a channel that refresh by themselves.
     """
 
     WHOLE_BITS: ClassVar[bool] = True
+    OF_A_GRADE: ClassVar[bool] = False
+    REFRESH_PARTS: ClassVar[int] = 1
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
@@ -255,7 +235,7 @@ class MemoryConfig(Section):
     row_bytes: int = Field(ge=2, le=1 << 16, description="Bytes per row of one bank; whole columns.")
     column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
     tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
+    refresh: Literal["all_bank", "per_bank", "same_bank", "none"] = Field(description="Refresh scheme.")
     timing: Timings = Field(description="Timing parameters, ns.")
     io: IoConfig = Field(description="Pins of one channel.")
     power: PowerConfig | None = default(
@@ -267,15 +247,6 @@ class PimMemory(MemoryConfig):
     """A memory that multiplies: its commands have a price."""
 
     power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
-
-
-class DramConfig(PimMemory):
-    """PIM-GPT's memory."""
-
-    WHOLE_BITS = False  # its data rate and its clock are from different sources
-
-    standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
-    timing: TimingConfig = Field(description="Timing parameters, ns.")
 
 
 class MacReference(Section):
@@ -308,20 +279,6 @@ class MacPower(Section):
 
 class MacUnits(MacPower, MacShape):
     """Multiply-accumulate units in the memory, one per bank: what every memory that multiplies has."""
-
-
-class MacPipeline(Section):
-    """How deep a MAC unit is."""
-
-    pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
-        None,
-        "MAC clocks from the last operands that enter a unit, a column's last beat, until its sum can be read.",
-        "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
-    )
-
-
-class PimConfig(MacUnits, MacPower, MacPipeline, MacShape):  # pydantic takes the fields of the last base first
-    """Multiply-accumulate units in the memory, one per bank."""
 
 
 class AsicReference(Section):
@@ -545,13 +502,6 @@ class Config(Common):
     def found_at(self, baseline_files: Mapping[str, str]) -> None:
         """Say where the baselines that are files are, for a configuration that stands elsewhere."""
         self._baseline_files = dict(baseline_files)
-
-
-class PimGptConfig(Config):
-    """PIM-GPT."""
-
-    dram: DramConfig = Field(description="The memory.")
-    pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
 
 
 class DeviceConfig(Common):

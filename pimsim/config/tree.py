@@ -33,6 +33,7 @@ class Entry:
     reason  the rest of that comment
     before  the entry of the first layer, where this one replaces it
     beneath it was given in an earlier layer than the trace that is in force
+    written what stands there, if it is a file that says what `value` is
     """
 
     place: Place
@@ -41,6 +42,7 @@ class Entry:
     reason: str = ""
     before: Entry | None = None
     beneath: bool = False
+    written: str = ""
 
 
 @dataclass

@@ -19,7 +19,8 @@ class Hardware:
     """One kind of memory, by the name of its standard.
 
     table    commands with what they mean, timing constraints, roles, causes
-    cycles   timing names that its MAC units add to those of the configuration (None: they add none)
+    cycles   timing names that its MAC units add to those of the configuration (None: they add none);
+    computed says which
     layouts  of a configuration: where weights, K and V lie, and the programs that multiply with them
              (None: no language model runs on it)
     """
@@ -27,3 +28,4 @@ class Hardware:
     table: Standard
     cycles: MoreCycles | None = None
     layouts: Callable[[Config], Layouts] | None = None
+    computed: tuple[str, ...] = ()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.dram.kernel.numbers import ALL, ALL_BANK, BANK, CHANNEL, NEVER, NO_REFRESH, PER_BANK
+from pimsim.dram.kernel import numbers as k
 from pimsim.dram.kernel.state import R_DUE, R_LEVEL, State
 from pimsim.dram.kernel.table import Table
 from pimsim.dram.records import named
-from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
+from pimsim.dram.spec import CHANNEL, Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
@@ -23,7 +23,7 @@ NO_FUNCTIONS = 1 << 40  # no row has this number
 
 def sizes_of(device: Device, causes: int) -> dict[str, int]:
     """The extents of what compiled code knows of a device and of a channel."""
-    windows, commands = _windows(device), len(device.standard.commands)
+    windows, levels, commands = _windows(device), _levels(device), len(device.standard.commands)
     return {
         "commands": commands,
         "previous": 1 + commands,
@@ -33,85 +33,110 @@ def sizes_of(device: Device, causes: int) -> dict[str, int]:
         "depth": max((x.window for x, _ in windows), default=0),
         "groups": device.bank_groups,
         "banks": device.banks,
-        "nodes": 1 + device.banks + device.bank_groups,
+        "levels": len(levels),
+        "nodes": int(_nodes(device, levels).max()) + 1,
+        "turns": max(1, len(device.turns)),
     }
 
 
 def build_table(device: Device, causes: tuple[str, ...], sizes: Mapping[str, int]) -> Ints:
     """The device's tables as compiled code reads them."""
     standard, commands, names = device.standard, device.standard.commands, device.command_names
-    roles, windows = standard.roles, _windows(device)
+    roles, windows, levels = standard.roles, _windows(device), _levels(device)
+    refresh = roles.refresh(device.refresh)
+    turns = device.turns or (tuple(range(device.banks)),)
     record = Table.new(
         sizes,
-        **{name: sizes[name] for name in ("commands", "windows", "depth", "causes", "groups", "banks")},
+        **{name: sizes[name] for name in NUMBERS},
         per_group=device.banks_per_group,
         columns=device.columns,
         functions=standard.function_rows[0] or NO_FUNCTIONS,
-        refresh={"none": NO_REFRESH, "all_bank": ALL_BANK, "per_bank": PER_BANK}[device.refresh],
+        refresh=k.NO_REFRESH if refresh is None else k.ALL_BANK if len(turns) == 1 else k.IN_TURN,
         interval=device.refresh_interval,
         logs_request=standard.logs_request,
         **{role: _role(device, getattr(roles, role)) for role in ROLES},
         open_rest=_role(device, roles.open_rest or roles.open_bank),
+        refresh_next=_role(device, refresh),
+        refresh_close=_role(device, standard.closing(refresh) if refresh else None),
     )
-    table, gaps = named(Table, record), _gaps(device)
-    table.channel_gap[:], table.group_gap[:], table.bank_gap[:] = gaps
-    table.scope[:] = [_SCOPES[x.scope] for x in commands]
+    table = named(Table, record)
+    table.gap[:] = _gaps(device, levels)
+    table.node[:] = _nodes(device, levels)
+    table.turn_bank[:] = [banks[0] for banks in turns]
+    table.turn_of[:] = [next(turn for turn, banks in enumerate(turns) if b in banks) for b in range(device.banks)]
+    table.scope[:] = [_SCOPES.get(x.scope, k.NODE) for x in commands]
+    table.home[:] = [[min(device.banks_of(x, b), default=0) for b in range(device.banks)] for x in commands]
     table.needs_open[:] = [x.needs is Needs.OPEN for x in commands]
     table.opens[:] = [x.effect is Effect.OPEN for x in commands]
     table.closes[:] = [x.effect is Effect.CLOSE for x in commands]
     table.shows[:] = [x.shows_column or standard.logs_request for x in commands]
     table.completion[:] = [device.completion(x) for x in commands]
     table.cause[:] = [[causes.index(_cause(device, p, n)) for n in names] for p in (None, *names)]
-    for k, (x, latency) in enumerate(windows):
-        table.length[k], table.latency[k] = x.window, latency
-        table.before[k] = [name in x.preceding for name in names]
-        table.after[k] = [name in x.following for name in names]
-    table.reach[:] = gaps[1:].max(axis=(0, 2))
+    for number, (x, node) in enumerate(windows):
+        table.length[number], table.latency[number] = x.window, device.latency(x)
+        table.before[number] = [name in x.preceding for name in names]
+        table.after[number] = [name in x.following for name in names]
+        table.whole[number] = x.level == CHANNEL.name
+        table.within[number] = [other == node for other in device.nodes[x.level]]
+    table.reach[:] = table.gap[1:].max(axis=(0, 2), initial=k.NEVER)
     table.mode[:] = [standard.modes.index(x.mode) if x.mode else -1 for x in commands]
     return record
 
 
 def _windows(device: Device) -> list[tuple[TimingConstraint, int]]:
-    """The constraints that count commands in a window, and its clocks."""
-    constraints = [(x, device.latency(x)) for x in device.standard.constraints if x.window > 1]
-    return [(x, latency) for x, latency in constraints if latency > 0]
+    """The constraints that count commands in a window, each once for every node of its level."""
+    rows = [x for x in device.standard.constraints if x.window > 1 and device.latency(x) > 0]
+    return [(x, node) for x in rows for node in range(max(device.nodes[x.level]) + 1)]
+
+
+def _levels(device: Device) -> list[str]:
+    """The channel, and the levels below it that constraints name, the narrowest first."""
+    used = {x.level for x in device.standard.constraints if x.window == 1}
+    below = [x.name for x in device.standard.levels if x.name in used and x != CHANNEL]
+    return [CHANNEL.name, *reversed(below)]
+
+
+def _nodes(device: Device, levels: Sequence[str]) -> Ints:
+    """(levels, banks): the node of each bank, numbered on through all levels."""
+    nodes, first = np.zeros((len(levels), device.banks), np.int64), 0
+    for number, level in enumerate(levels):
+        nodes[number] = first + np.array(device.nodes[level])
+        first = int(nodes[number].max()) + 1
+    return nodes
 
 
 def _role(device: Device, name: str | None) -> int:
     return -1 if name is None else device.standard.index(name)
 
 
-ROLES = ("open_bank", "open_all", "close_bank", "close_all", "refresh_all", "refresh_bank", "switch_mode")
-_SCOPES = {Scope.CHANNEL: CHANNEL, Scope.BANK: BANK, Scope.ALL_BANKS: ALL}
+NUMBERS = ("commands", "windows", "depth", "causes", "levels", "nodes", "turns", "groups", "banks")
+ROLES = ("open_bank", "open_all", "close_bank", "close_all", "switch_mode")
+_SCOPES: Mapping[str, int] = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
 
 
-def _gaps(device: Device) -> Ints:
-    """(3, c, c): clocks from one command to another in the channel, in a bank group, in a bank."""
+def _gaps(device: Device, levels: Sequence[str]) -> Ints:
+    """(levels, c, c): clocks from one command to another in a node; in the channel time goes on, at least."""
     commands = device.standard.commands
-    gaps = np.full((3, len(commands), len(commands)), NEVER, np.int64)
+    gaps = np.full((len(levels), len(commands), len(commands)), k.NEVER, np.int64)
+    gaps[0] = 0
     for constraint in device.standard.constraints:
         latency = device.latency(constraint)
-        if constraint.window > 1:
-            if constraint.level != "channel":
-                raise ValueError(f"a window needs level channel, not {constraint.level!r}")
+        if constraint.window > 1 or latency <= 0:
             continue
         for before, after in product(constraint.preceding, constraint.following):
             a, b = device.standard.index(before), device.standard.index(after)
             level = _level(constraint.level, commands[a].scope, commands[b].scope)
-            if latency > 0 and level is not None:
-                gaps[level, a, b] = max(gaps[level, a, b], latency)
+            if level is not None:
+                place = levels.index(level)
+                gaps[place, a, b] = max(gaps[place, a, b], latency)
     return gaps
 
 
-def _level(level: str, before: Scope, after: Scope) -> int | None:
-    """Which gap matrix a constraint goes to: 0 channel, 1 bank group, 2 bank; None: never binds."""
-    if level == "channel":
-        return 0
-    if Scope.CHANNEL in (before, after):
+def _level(level: str, before: str, after: str) -> str | None:
+    """The level at which a constraint between two scopes binds; None: it never does."""
+    if level != CHANNEL.name and Scope.CHANNEL in (before, after):
         return None
-    if Scope.ALL_BANKS in (before, after):
-        return 0  # every bank is shared
-    return 1 if level == "bank_group" else 2
+    return CHANNEL.name if Scope.ALL_BANKS in (before, after) else level  # all banks share every node
 
 
 def _cause(device: Device, previous: str | None, name: str) -> str:
@@ -127,5 +152,5 @@ def initial_states(device: Device, sizes: Mapping[str, int]) -> Ints:
     state = named(State, record)
     state.reg[R_DUE], state.reg[R_LEVEL] = device.refresh_interval, -1
     state.rows[:] = -1
-    state.clocks[:] = state.recent[:] = NEVER
+    state.clocks[:] = state.recent[:] = k.NEVER
     return np.tile(record, (device.channels, 1))

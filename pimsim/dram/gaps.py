@@ -6,22 +6,20 @@ the twin (`twin.channel.Channel`) answers when it is asked how early the second 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pimsim.dram.spec import Command, Needs, Scope
+from pimsim.dram.spec import Command, Needs, Standard
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import CLOSED, NONE, Channel, uses_row
-
-SCOPES = ("same_bank", "same_bank_group", "other_bank_group")
 
 
 def gaps(device: Device) -> dict[str, int]:
     """Clocks from one command to the next, {"ACT->RD same_bank": 27, ..., "5th ACT after 1st": 32}.
 
     A pair's distance is what the constraints between the two ask for, and at least the clock
-    that the bus needs; a row of the timing table may make the commands in between wait longer.
-    A command that addresses all banks, or none, has the same distance in every scope.  Scopes
-    that the device has no banks for are left out.
+    that the bus needs if they share one; a row of the timing table may make the commands in
+    between wait longer.  A command that addresses all banks, or none, has the same distance in
+    every scope.  Scopes that the device has no banks for are left out.
     """
     found: dict[str, int] = {}
     for first in device.standard.commands:
@@ -30,23 +28,34 @@ def gaps(device: Device) -> dict[str, int]:
         for second in device.standard.commands:
             for scope, bank in scope_banks(device).items():
                 ready = channel.earliest(second.name, bank_of(second, bank))
-                found[f"{first.name}->{second.name} {scope}"] = max(1, ready)
+                found[f"{first.name}->{second.name} {scope}"] = max(int(first.bus == second.bus), ready)
     return found | dict(_windows(device))
 
 
+def scopes(standard: Standard) -> tuple[str, ...]:
+    """How near two banks may be, the nearest first: in the same node of a level, or in two of the widest."""
+    levels = [level.name for level in standard.levels[1:]]
+    return (*(f"same_{level}" for level in reversed(levels)), f"other_{levels[0]}")
+
+
 def scope_banks(device: Device) -> dict[str, int]:
-    """The scopes that the device has, each with a bank that is in this scope of bank 0."""
-    banks = {"same_bank": 0}
-    if device.banks_per_group > 1:
-        banks["same_bank_group"] = 1
-    if device.bank_groups > 1:
-        banks["other_bank_group"] = device.banks_per_group
-    return banks
+    """The scopes that the device has, each with the lowest bank that is in this scope of bank 0."""
+    banks: dict[str, int] = {}
+    for bank in range(device.banks):
+        banks.setdefault(_scope(device, bank), bank)
+    return {scope: banks[scope] for scope in scopes(device.standard) if scope in banks}
+
+
+def _scope(device: Device, bank: int) -> str:
+    """The scope of a bank and bank 0: that of the narrowest level of which they share a node."""
+    levels = [level.name for level in device.standard.levels[1:]]
+    shared = [level for level in levels if device.nodes[level][bank] == device.nodes[level][0]]
+    return f"same_{shared[-1]}" if shared else f"other_{levels[0]}"
 
 
 def bank_of(command: Command, bank: int) -> int:
-    """`bank` if the command addresses one bank, else none."""
-    return bank if command.scope is Scope.BANK else NONE
+    """`bank` if a bank goes with the command, else none."""
+    return bank if command.has_bank else NONE
 
 
 def force(channel: Channel, command: Command, clk: int, bank: int) -> None:
@@ -59,20 +68,22 @@ def force(channel: Channel, command: Command, clk: int, bank: int) -> None:
 
 
 def _windows(device: Device) -> Iterator[tuple[str, int]]:
-    """For each window of w commands, clocks from the first to number w + 1 as early as they may go."""
+    """For each window of w commands, clocks from the first to number w + 1 in its node as early as they may go."""
     for constraint in device.standard.constraints:
         if constraint.window > 1 and device.latency(constraint) > 0:
             for name in constraint.preceding:
                 if name in constraint.following:
                     count = constraint.window + 1
-                    yield f"{_ordinal(count)} {name} after 1st", _burst(device, name, count)
+                    node = device.nodes[constraint.level]
+                    banks = [bank for bank in range(device.banks) if node[bank] == node[0]]
+                    yield f"{_ordinal(count)} {name} after 1st", _burst(device, name, count, banks)
 
 
-def _burst(device: Device, name: str, count: int) -> int:
-    """The clock of the last of `count` commands from clock 0, each in the bank where it may go earliest."""
+def _burst(device: Device, name: str, count: int, banks: Sequence[int]) -> int:
+    """The clock of the last of `count` commands from clock 0, each in that of `banks` where it may go earliest."""
     channel, command, clk = Channel(device), device.standard.command(name), 0
     for _ in range(count):
-        clk, bank = min((channel.earliest(name, bank_of(command, bank)), bank) for bank in range(device.banks))
+        clk, bank = min((channel.earliest(name, bank_of(command, bank)), bank) for bank in banks)
         force(channel, command, clk, bank)
     return clk
 

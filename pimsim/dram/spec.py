@@ -10,12 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cached_property
 
 
-class Scope(Enum):
-    """What a command addresses."""
+@dataclass(frozen=True)
+class Level:
+    """A partition of a channel's banks into nodes, such as bank groups.
+
+    node: an integer expression over bank, banks, bank_groups and banks_per_group that is
+    equal for the banks of one node, and for no others.
+    """
+
+    name: str
+    node: str
+
+
+CHANNEL = Level("channel", "0")
+BANK_GROUP = Level("bank_group", "bank // banks_per_group")
+BANK = Level("bank", "bank")
+
+
+class Scope(StrEnum):
+    """What a command addresses, if it is not a node of a level between bank and channel."""
 
     CHANNEL = "channel"  # registers and pins only: no bank
     BANK = "bank"  # one bank
@@ -52,12 +69,14 @@ Actions = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the bus: when it may issue, and what it means.
+    """One command of a bus: when it may issue, and what it means.
 
-    `completion` is an expression over timing names: clocks from issue until the
-    command's data has crossed the pins (empty: the command moves no data that
-    anyone waits for).  `shows_column` says whether the log carries a column.  `mode` is
-    the mode that the channel must be in (empty: any).
+    `scope` is one of `Scope`, or the name of a level: the command then addresses all banks of a
+    node in lock step, and any bank of it says which.  `completion` is an expression over timing
+    names: clocks from issue until the command's data has crossed the pins (empty: the command
+    moves no data that anyone waits for).  `shows_column` says whether the log carries a column.
+    `mode` is the mode that the channel must be in (empty: any).  `bus` is the command bus that
+    carries it: of two buses, commands may issue in one clock.
 
     column      what it does with a column of each bank that it addresses
     moves       bytes over the pins: an expression of `column` (bytes of one), `banks` and `element` (empty: none)
@@ -69,7 +88,7 @@ class Command:
     """
 
     name: str
-    scope: Scope
+    scope: str
     needs: Needs = Needs.ANY
     effect: Effect = Effect.NONE
     shows_column: bool = False
@@ -81,17 +100,23 @@ class Command:
     multiplies: bool = False
     lasts: str = ""
     energy: Actions | None = None
+    bus: str = ""
+
+    @property
+    def has_bank(self) -> bool:
+        """Whether a bank goes with the command: its own, or one that says which node it addresses."""
+        return self.scope not in (Scope.CHANNEL, Scope.ALL_BANKS)
 
 
 @dataclass(frozen=True)
 class TimingConstraint:
     """`following` may issue no earlier than `latency` clocks after `preceding`.
 
-    level: "channel" binds any two commands of a channel; "bank_group" two that
-    share a bank group; "bank" two that share a bank.  An all-bank command shares
-    every bank and bank group; a channel-scope command shares none.
+    level: "channel" binds any two commands of a channel; the name of any other level two that
+    share a node of it ("bank_group" two of a bank group, "bank" two of a bank).  An all-bank
+    command shares every node; a channel-scope command shares none.
     window: counts back; with window w the w-th most recent preceding command of
-    the channel binds (tFAW is window 4 at channel level).
+    the node binds (tFAW is window 4 at channel level).
     latency: an arithmetic expression over timing names in clocks.
     """
 
@@ -107,6 +132,9 @@ class TimingConstraint:
 class Roles:
     """Which commands a controller uses to open, close, refresh, read and write (None: has none).
 
+    refresh_*: the command of each refresh scheme.  It goes round the nodes that its scope
+    addresses.  What closes them before is the close_* command of the same scope, else close_bank
+    for each bank that is open.
     open_rest: what issues when all banks shall be open at a row and some are, the others
     closed: opens one closed bank (None: open_bank does), opens all banks over, or closes all.
     switch_mode: toggles between the channel's two modes.
@@ -118,15 +146,21 @@ class Roles:
     close_all: str | None = None
     refresh_all: str | None = None
     refresh_bank: str | None = None
+    refresh_same: str | None = None
+    close_same: str | None = None
     open_rest: str | None = None
     switch_mode: str | None = None
     read: str = "RD"
     write: str = "WR"
 
+    def refresh(self, scheme: str) -> str | None:
+        """The command of a refresh scheme (all_bank, per_bank, same_bank); None if there is none."""
+        return {"all_bank": self.refresh_all, "per_bank": self.refresh_bank, "same_bank": self.refresh_same}.get(scheme)
+
     @property
     def refreshes(self) -> tuple[str, ...]:
-        """The commands that refresh."""
-        return tuple(name for name in (self.refresh_all, self.refresh_bank) if name is not None)
+        """All commands that refresh."""
+        return tuple(x for x in (self.refresh_all, self.refresh_bank, self.refresh_same) if x is not None)
 
 
 @dataclass(frozen=True)
@@ -140,6 +174,8 @@ class Standard:
     logs_request: whether the log gives every command the bank, row and column of the request
     that it serves, even where the command itself has none.
     function_rows: half-open range of row numbers beyond the array that open like any other.
+    levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
+    pins: the level whose nodes have data pins of their own, equal shares of the channel's.
     """
 
     name: str
@@ -151,10 +187,26 @@ class Standard:
     modes: tuple[str, ...] = ()
     logs_request: bool = False
     function_rows: tuple[int, int] = (0, 0)
+    levels: tuple[Level, ...] = (CHANNEL, BANK_GROUP, BANK)
+    pins: str = "channel"
 
     def has_row(self, row: int, rows: int) -> bool:
         """Whether a bank with `rows` rows in its array can open `row`."""
         return 0 <= row < rows or self.function_rows[0] <= row < self.function_rows[1]
+
+    def level(self, name: str) -> Level:
+        """The level called `name`; KeyError names the device's levels if unknown."""
+        for level in self.levels:
+            if level.name == name:
+                return level
+        raise KeyError(f"{self.name} has no level {name!r}; it has {', '.join(level.name for level in self.levels)}")
+
+    def closing(self, refresh: str) -> str | None:
+        """What closes the banks that a refresh addresses: all at once if a command has its scope, else each."""
+        for name in (self.roles.close_all, self.roles.close_same):
+            if name is not None and self.command(name).scope == self.command(refresh).scope:
+                return name
+        return self.roles.close_bank
 
     def command(self, name: str) -> Command:
         """The command called `name`; KeyError names the device's commands if unknown."""

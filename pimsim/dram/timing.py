@@ -8,16 +8,17 @@ an integer number of DRAM clocks.  Rounding happens here and nowhere else, throu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import zip_longest
 from math import ceil, log2
-from operator import add, itemgetter, mul, sub
+from operator import add, floordiv, itemgetter, mod, mul, sub
 from typing import Any
 
 from pimsim.config.schema import MacUnits, MemoryConfig
-from pimsim.dram.spec import Column, Command, Effect, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import Column, Command, Effect, Level, Scope, Standard, TimingConstraint
 from pimsim.expr import Reader, Token, tokens
 from pimsim.units import to_cycles
 
@@ -55,11 +56,50 @@ class Device:
         """BF16 elements in one column."""
         return self.column_bytes // ELEMENT_BYTES
 
+    @cached_property
+    def nodes(self) -> Mapping[str, tuple[int, ...]]:
+        """For each level, the node that each bank is in; nodes count from 0 in the order of their lowest banks."""
+        return {level.name: nodes(level, self.bank_groups, self.banks_per_group) for level in self.standard.levels}
+
+    def banks_of(self, command: Command, bank: int) -> Sequence[int]:
+        """The banks that a command addresses, in order, if it is given `bank`."""
+        if command.scope == Scope.BANK:
+            return (bank,)
+        if not command.has_bank:
+            return range(self.banks) if command.scope == Scope.ALL_BANKS else ()
+        return self._members[command.scope][bank]
+
+    @cached_property
+    def _members(self) -> Mapping[str, tuple[tuple[int, ...], ...]]:
+        """For each level and bank, the banks of its node."""
+        return {
+            level: tuple(tuple(b for b, other in enumerate(of) if other == mine) for mine in of)
+            for level, of in self.nodes.items()
+        }
+
+    @cached_property
+    def turns(self) -> tuple[tuple[int, ...], ...]:
+        """The banks of each refresh, in turn, until every bank has had one; none without refreshes.
+
+        The lowest banks first; where parts of a channel have data pins of their own, one part after the other.
+        """
+        name = self.standard.roles.refresh(self.refresh)
+        if name is None:
+            return ()
+        command, part = self.standard.command(name), self.nodes[self.standard.pins]
+        found = list(dict.fromkeys(tuple(self.banks_of(command, bank)) for bank in range(self.banks)))
+        of_part = [[banks for banks in found if part[banks[0]] == number] for number in range(max(part) + 1)]
+        return tuple(banks for turn in zip_longest(*of_part) for banks in turn if banks)
+
     @property
     def refresh_interval(self) -> int:
-        """Clocks between two refreshes of a channel: tREFI, shared out over the banks if per bank."""
-        interval = self.cycles["nREFI"]
-        return interval // self.banks if self.refresh == "per_bank" else interval
+        """Clocks between two refreshes of a channel: tREFI, shared out over the turns."""
+        return self.cycles["nREFI"] // max(1, len(self.turns))
+
+    @property
+    def data_buses(self) -> int:
+        """Sets of data pins in a channel, each of which carries a column of its own."""
+        return data_buses(self.standard, self.bank_groups, self.banks_per_group)
 
     def latency(self, constraint: TimingConstraint) -> int:
         """Clocks that `constraint` asks for; 0 or less asks for nothing."""
@@ -85,12 +125,12 @@ class Device:
     @cached_property
     def mac_clocks(self) -> int:
         """Clocks between two columns that all MAC units of a channel take."""
-        units = [c for c in self.standard.commands if c.multiplies and c.scope is Scope.ALL_BANKS]
+        units = [c for c in self.standard.commands if c.multiplies and c.scope == Scope.ALL_BANKS]
         return max(map(self.busy_clocks, units))
 
     def addressed(self, command: Command) -> int:
         """Banks that the command addresses."""
-        return {Scope.CHANNEL: 0, Scope.BANK: 1, Scope.ALL_BANKS: self.banks}[command.scope]
+        return len(self.banks_of(command, 0))
 
     def banks_activated(self, counts: Mapping[str, int]) -> int:
         """Banks in which commands, counted by name, open a row."""
@@ -118,6 +158,20 @@ class Device:
         return tuple(command.name for command in self.standard.commands)
 
 
+def nodes(level: Level, bank_groups: int, banks_per_group: int) -> tuple[int, ...]:
+    """For each bank of a channel, its node of `level`; nodes count from 0 in the order of their lowest banks."""
+    banks = bank_groups * banks_per_group
+    shape = {"banks": banks, "bank_groups": bank_groups, "banks_per_group": banks_per_group}
+    found = [evaluate(level.node, {**shape, "bank": bank}) for bank in range(banks)]
+    order = {node: number for number, node in enumerate(dict.fromkeys(found))}
+    return tuple(order[node] for node in found)
+
+
+def data_buses(standard: Standard, bank_groups: int, banks_per_group: int) -> int:
+    """Sets of data pins in a channel."""
+    return max(nodes(standard.level(standard.pins), bank_groups, banks_per_group)) + 1
+
+
 # More timing names in clocks, from the memory, its MAC units and the names so far.
 MoreCycles = Callable[[MemoryConfig, Any, Mapping[str, int]], Mapping[str, int]]
 
@@ -131,7 +185,8 @@ def resolve_as(
     """
     times = dram.timing.times(dram.tCK_ps)
     cycles = {"n" + name[1:]: to_cycles(time, dram.tCK_ps) for name, time in times.items()}
-    cycles["nBL"] = clocks_on_pins(dram, dram.column_bytes)
+    buses = data_buses(standard, dram.bank_groups, dram.banks_per_group)
+    cycles["nBL"] = clocks_on_pins(dram, dram.column_bytes, buses)
     if pim is not None and more is not None:
         cycles |= more(dram, pim, cycles)
     for name, expression in standard.derived.items():
@@ -150,9 +205,9 @@ def resolve_as(
     )
 
 
-def clocks_on_pins(dram: MemoryConfig, transfer_bytes: int) -> int:
-    """Clocks that a transfer takes all pins: bits / (pins x bits of a pin per clock), rounded up."""
-    return ceil(transfer_bytes * 8 / (dram.io.pins * bits_per_clock(dram)))
+def clocks_on_pins(dram: MemoryConfig, transfer_bytes: int, buses: int = 1) -> int:
+    """Clocks that a transfer takes the pins of one of `buses`: bits / (pins x bits of a pin per clock), rounded up."""
+    return ceil(transfer_bytes * 8 * buses / (dram.io.pins * bits_per_clock(dram)))
 
 
 def bits_per_clock(dram: MemoryConfig) -> Fraction:
@@ -168,7 +223,7 @@ def bits_per_clock(dram: MemoryConfig) -> Fraction:
 
 
 def evaluate(expression: str, names: Mapping[str, int]) -> int:
-    """The value of an integer expression of timing names, + - *, max() and min().
+    """The value of an integer expression of names, + - * // %, max() and min().
 
     Raises KeyError for an unknown name and ValueError for anything else.
     """
@@ -187,14 +242,14 @@ def _parsed(expression: str) -> _Clocks:
     return found
 
 
-_WORDS = re.compile(r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z]\w*)|(?P<sign>[-+*(),]))", re.ASCII)
+_WORDS = re.compile(r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z]\w*)|(?P<sign>//|[-+*%(),]))", re.ASCII)
 
 
 class _Timing(Reader[_Clocks]):
     """Expressions of the tables: what each makes is its value, given those of the names."""
 
-    BINDS = {"+": 1, "-": 1, "*": 2}
-    OPERATORS = {"+": add, "-": sub, "*": mul}
+    BINDS = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2}
+    OPERATORS = {"+": add, "-": sub, "*": mul, "//": floordiv, "%": mod}
     FUNCTIONS = {"max": max, "min": min}
 
     def __init__(self, text: str) -> None:

@@ -10,7 +10,7 @@ without a hit only the oldest request may change the row.  Ties go to the row hi
 the oldest.  So that nothing starves, the oldest request has its way once PATIENCE younger
 ones went first: its bank is its own, and until its data moves no other data does.
 
-A refresh that is due by then takes its banks, all or one; the others go on meanwhile.
+A refresh that is due by then takes its banks; the others go on meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.kernel.traffic import QUEUE_WIDTH, serve_channel
-from pimsim.dram.twin.channel import CLOSED, NONE
+from pimsim.dram.twin.channel import CLOSED
 from pimsim.dram.twin.controller import Controller, Step
 
 DEPTH = 32  # places in a channel's queue
@@ -143,7 +143,7 @@ def _next(controller: Controller, queue: Sequence[Waiting], start: int, patience
     choices = _choices(controller, queue, start, patience)
     if controller.refresh_due(min(choices).clk):
         step, clk = controller.next_refresh_step()
-        others = [] if step.bank == NONE else _choices(controller, queue, start, patience, refreshing=step.bank)
+        others = _choices(controller, queue, start, patience, refreshing=controller.refreshed_next)
         choices = [Choice(clk, FIRST, REFRESH, step), *others]
     return min(choices)
 
@@ -152,13 +152,13 @@ FIRST = (False, -1)  # of the choices of a clock
 
 
 def _choices(
-    controller: Controller, queue: Sequence[Waiting], start: int, patience: int, refreshing: int = NONE
+    controller: Controller, queue: Sequence[Waiting], start: int, patience: int, refreshing: Sequence[int] = ()
 ) -> list[Choice]:
     """For each request that may move on: its next command."""
     rows = controller.channel.open_rows
     hits = [rows[waiting.request.bank] == waiting.request.row for waiting in queue]
     oldest = queue[0].request
-    urgent = queue[0].overtaken >= patience and oldest.bank != refreshing
+    urgent = queue[0].overtaken >= patience and oldest.bank not in refreshing
     taken = {waiting.request.bank for waiting, hit in zip(queue, hits, strict=True) if hit}  # rows that stay
     if urgent:
         taken.discard(oldest.bank)
@@ -166,13 +166,13 @@ def _choices(
     for place, (waiting, hit) in enumerate(zip(queue, hits, strict=True)):
         request = waiting.request
         behind = urgent and place > 0 and (hit or request.bank == oldest.bank)
-        if request.bank == refreshing or behind or (not hit and request.bank in taken):
+        if request.bank in refreshing or behind or (not hit and request.bank in taken):
             continue
         taken.add(request.bank)
         step = (
             Step(request.command, request.bank, request.row, request.column) if hit else _row_step(controller, request)
         )
-        clk = max(controller.channel.earliest(step.command, step.bank), request.arrival, start)
+        clk = max(controller.earliest(step), request.arrival, start)
         found.append(Choice(clk, (not hit, place), place, step))
     return found
 

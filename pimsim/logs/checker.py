@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.dram.spec import Command, Effect, Needs, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import CHANNEL, Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device
 from pimsim.logs.log import CommandLog
 from pimsim.logs.log_csv import HEADER_LINES
@@ -25,8 +26,6 @@ from pimsim.logs.log_csv import HEADER_LINES
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-EVERY = -1  # in place of a bank or bank group: the command shares all
-NEITHER = -2  # it shares none
 MOST_OF_A_RULE = 10_000  # violations on one channel that are listed
 UNKNOWN = -1  # in place of the clock of an earlier command: none is to blame
 
@@ -104,23 +103,37 @@ class _Report:
 
 
 class _View:
-    """The legal commands of one channel, in the order of the log."""
+    """The legal commands of one channel, in the order of the log.
+
+    sets, table: sets of banks that commands address, and which one by command and bank.
+    where: per command of the log, the row of `sets` that has the banks it addresses.
+    """
 
     def __init__(self, log: CommandLog, rows: Ints, device: Device) -> None:
         self.rows = rows
         self.clk = log.clk[rows]
         self.command = log.command[rows]
         self.row = log.row[rows]
-        one_bank = _commands(device.standard, lambda c: c.scope is Scope.BANK)[self.command]
-        all_banks = _commands(device.standard, lambda c: c.scope is Scope.ALL_BANKS)[self.command]
-        self.group = np.where(one_bank, log.bank_group[rows], np.where(all_banks, EVERY, NEITHER))
-        self.bank = np.where(self.group >= 0, self.group * device.banks_per_group + log.bank[rows], self.group)
+        self.device = device
+        with_bank = _commands(device.standard, lambda c: c.has_bank)[self.command]
+        bank = log.bank_group[rows].astype(np.int64) * device.banks_per_group + log.bank[rows]
+        self.sets, self.table = _bank_sets(device)
+        self.where = self.table[self.command, np.where(with_bank, bank, 0)]
 
-    def at_level(self, level: str) -> Ints:
-        """Per command, the number of the node that it shares at a constraint's level."""
-        if level == "channel":
-            return np.full_like(self.bank, EVERY)
-        return {"bank_group": self.group, "bank": self.bank}[level]
+    @cached_property
+    def shared(self) -> dict[str, tuple[Bools, Ints]]:
+        """For each level, combinations of its nodes (combinations, nodes), and the one that each of `sets` touches."""
+        found = {}
+        for level, of_bank in self.device.nodes.items():
+            touched = [self.sets[:, np.array(of_bank) == node].any(axis=1) for node in range(max(of_bank) + 1)]
+            combinations, which = np.unique(np.stack(touched, axis=1), axis=0, return_inverse=True)
+            found[level] = (combinations, which.reshape(-1))
+        return found
+
+    def concerns(self, commands: Ints, bank: int) -> Bools:
+        """Which of `commands` address `bank`."""
+        concerned: Bools = self.sets[self.where[commands], bank]
+        return concerned
 
     def positions(self, chosen: Bools) -> Ints:
         """Where the commands are that `chosen` (a flag per command of the table) selects."""
@@ -130,6 +143,26 @@ class _View:
 def _commands(standard: Standard, condition: Callable[[Command], bool]) -> Bools:
     """A flag per command of the table."""
     return np.array([condition(command) for command in standard.commands], dtype=np.bool_)
+
+
+def _bank_sets(device: Device) -> tuple[Bools, Ints]:
+    """Sets of banks that commands address (sets, banks); which one by command and the bank in the log."""
+    commands = device.standard.commands
+    found: dict[bytes, int] = {}
+    sets: list[Bools] = []
+    table = np.zeros((len(commands), device.banks), np.int64)
+    for number, command in enumerate(commands):
+        for bank in range(device.banks):
+            if command.has_bank:
+                node = np.array(device.nodes[command.scope])
+                banks = node == node[bank]
+            else:
+                banks = np.full(device.banks, command.scope == Scope.ALL_BANKS)
+            if banks.tobytes() not in found:
+                found[banks.tobytes()] = len(sets)
+                sets.append(banks)
+            table[number, bank] = found[banks.tobytes()]
+    return np.stack(sets), table
 
 
 # ---- order and addresses ------------------------------------------------------------
@@ -164,12 +197,12 @@ def _check_addresses(report: _Report, device: Device) -> Bools:
 def _address_columns(log: CommandLog, command: Ints, device: Device) -> Iterator[tuple[str, Ints, Bools, int]]:
     """Each address column of the log, a flag per command that has one, and how many there are."""
     standard = device.standard
-    one_bank = _commands(standard, lambda c: c.scope is Scope.BANK)
+    with_bank = _commands(standard, lambda c: c.has_bank)
     has_row = _commands(standard, lambda c: c.needs is Needs.OPEN or c.effect is Effect.OPEN)
     shown = _commands(standard, lambda c: c.shows_column)
-    yield "channel", log.channel, np.ones_like(one_bank), device.channels
-    yield "bank_group", log.bank_group, one_bank, device.bank_groups
-    yield "bank", log.bank, one_bank, device.banks_per_group
+    yield "channel", log.channel, np.ones_like(with_bank), device.channels
+    yield "bank_group", log.bank_group, with_bank, device.bank_groups
+    yield "bank", log.bank, with_bank, device.banks_per_group
     first, last = standard.function_rows
     yield "row", np.where((log.row >= first) & (log.row < last), 0, log.row), has_row, device.rows
     # a column of a buffer, not of a row: how many the buffer has is not the table's business
@@ -191,14 +224,11 @@ def _check_channel(report: _Report, view: _View, device: Device) -> None:
 
 
 def _check_constraint(report: _Report, view: _View, device: Device, constraint: TimingConstraint, latency: int) -> None:
-    if constraint.window > 1 and constraint.level != "channel":
-        raise ValueError(f"a window needs level channel, not {constraint.level!r}")
     before = view.positions(_commands(device.standard, lambda c: c.name in constraint.preceding))
     after = view.positions(_commands(device.standard, lambda c: c.name in constraint.following))
     if not before.size or not after.size:
         return
-    node = view.at_level(constraint.level)
-    binding = _latest(before, node[before], after, node[after], constraint.window)
+    binding = _binding(view, constraint, before, after)
     after, binding = after[binding >= 0], binding[binding >= 0]
     distance = view.clk[after] - view.clk[binding]
     for k in report.first(np.flatnonzero(distance < latency)):
@@ -207,21 +237,30 @@ def _check_constraint(report: _Report, view: _View, device: Device, constraint: 
         report.add(int(view.rows[after[k]]), rule, view.clk[binding[k]])
 
 
-def _latest(before: Ints, before_node: Ints, after: Ints, after_node: Ints, window: int) -> Ints:
-    """For each position in `after`, the window-th last position in `before` that shares its node.
-
-    -1 if there are not so many.  A node of EVERY shares all nodes, NEITHER shares none.
-    """
+def _binding(view: _View, constraint: TimingConstraint, before: Ints, after: Ints) -> Ints:
+    """For each position in `after`, the latest in `before` that binds it in a node that the two share; -1: none."""
+    if constraint.level == CHANNEL.name:  # shared by all commands, those without a bank as well
+        return _back(before, after, constraint.window)
+    combinations, which = view.shared[constraint.level]
+    first, second = which[view.where[before]], which[view.where[after]]
     found = np.full(after.size, -1, dtype=np.int64)
-    for node in np.flatnonzero(np.bincount(after_node - NEITHER)) + NEITHER:
-        if node == NEITHER:
-            continue
-        shared = before[(before_node == node) | (before_node == EVERY) | ((node == EVERY) & (before_node != NEITHER))]
-        mine = after_node == node
-        rank = np.searchsorted(shared, after[mine]) - window
-        if shared.size:
-            found[mine] = np.where(rank >= 0, shared[np.maximum(rank, 0)], -1)
+    for number in np.unique(second):
+        mine = second == number
+        nodes = np.flatnonzero(combinations[number])
+        # the latest command of several nodes is that of all of them together, but windows count in each by itself
+        for together in [nodes] if constraint.window == 1 else nodes[:, np.newaxis]:
+            binds: Bools = np.any(combinations[:, together], axis=1)
+            shared = before[binds[first]]
+            found[mine] = np.maximum(found[mine], _back(shared, after[mine], constraint.window))
     return found
+
+
+def _back(before: Ints, after: Ints, window: int) -> Ints:
+    """For each position in `after`, the window-th last in `before`; -1 if there are not so many."""
+    if not before.size:
+        return np.full(after.size, -1, dtype=np.int64)
+    rank = np.searchsorted(before, after) - window
+    return np.where(rank >= 0, before[np.maximum(rank, 0)], -1)
 
 
 def _rule_name(constraint: TimingConstraint) -> str:
@@ -240,35 +279,42 @@ def _check_states(report: _Report, view: _View, device: Device) -> None:
     commands = device.standard.commands
     changes = view.positions(_commands(device.standard, lambda c: c.effect is not Effect.NONE))
     opens = _commands(device.standard, lambda c: c.effect is Effect.OPEN)[view.command[changes]]
-    states = _states(view.bank[changes], np.where(opens, view.row[changes], -1), device.banks)
+    states = _states(view.sets[view.where[changes]], np.where(opens, view.row[changes], -1))
     at = view.positions(_commands(device.standard, lambda c: c.needs is not Needs.ANY))
     since = np.searchsorted(changes, at)  # how many changes came before
     must_open = _commands(device.standard, lambda c: c.needs is Needs.OPEN)[view.command[at]]
     needed = np.where(must_open, view.row[at], -1)
-    one = view.bank[at] >= 0
-    lowest = np.where(one, states[since, view.bank[at]], states.min(axis=1)[since])
-    highest = np.where(one, lowest, states.max(axis=1)[since])
-    for k in report.first(np.flatnonzero((lowest != needed) | (highest != needed))):
-        banks = [int(view.bank[at[k]])] if one[k] else range(device.banks)
+    for k in report.first(np.flatnonzero(_unfit(states, view, at, since, needed))):
+        banks = np.flatnonzero(view.sets[view.where[at[k]]]).tolist()
         bank = next(b for b in banks if states[since[k], b] != needed[k])
         name = commands[view.command[at[k]]].name
         rule = f"{name} needs bank {bank} {_state(needed[k])}, but it is {_state(states[since[k], bank])}"
         report.add(int(view.rows[at[k]]), rule, _last_change(view, changes[: since[k]], bank))
 
 
-def _states(bank: Ints, row: Ints, banks: int) -> Ints:
-    """The open row of each bank (-1: closed) after each change; row 0 is the start, all closed."""
-    changed = np.zeros((bank.size + 1, banks), dtype=np.int64)
-    step = np.arange(1, bank.size + 1)
-    changed[step[bank == EVERY]] = step[bank == EVERY][:, np.newaxis]
-    changed[step[bank >= 0], bank[bank >= 0]] = step[bank >= 0]
+def _states(banks: Bools, row: Ints) -> Ints:
+    """The open row of each bank (-1: closed) after each change of `banks` (changes, banks); row 0: all closed."""
+    changed = np.zeros((len(banks) + 1, banks.shape[1]), dtype=np.int64)
+    np.multiply(banks, np.arange(1, len(banks) + 1)[:, np.newaxis], out=changed[1:])
     latest: Ints = np.maximum.accumulate(changed, axis=0)
     return np.concatenate([[-1], row])[latest]
 
 
+def _unfit(states: Ints, view: _View, at: Ints, since: Ints, needed: Ints) -> Bools:
+    """Which commands find one of their banks in another state than they need."""
+    unfit = np.zeros(at.size, np.bool_)
+    for where in np.unique(view.where[at]):
+        mine = view.where[at] == where
+        own = states[:, view.sets[where]]
+        if own.shape[1]:
+            lowest, highest = own.min(axis=1)[since[mine]], own.max(axis=1)[since[mine]]
+            unfit[mine] = (lowest != needed[mine]) | (highest != needed[mine])
+    return unfit
+
+
 def _last_change(view: _View, changes: Ints, bank: int) -> int:
     """The clock of the last of `changes` that concerns `bank`."""
-    mine = changes[(view.bank[changes] == bank) | (view.bank[changes] == EVERY)]
+    mine = changes[view.concerns(changes, bank)]
     return int(view.clk[mine[-1]]) if mine.size else UNKNOWN
 
 
@@ -296,29 +342,41 @@ def _check_modes(report: _Report, view: _View, device: Device) -> None:
 def _check_refresh(report: _Report, view: _View, device: Device) -> None:
     """Each refresh issues when due, in turn, before anything else but what closes rows."""
     roles = device.standard.roles
-    wanted = {"all_bank": roles.refresh_all, "per_bank": roles.refresh_bank, "none": None}[device.refresh]
-    others = {roles.refresh_all, roles.refresh_bank} - {wanted, None}
+    wanted = roles.refresh(device.refresh)
+    others = {*roles.refreshes} - {wanted}
     misfits = view.positions(_commands(device.standard, lambda c: c.name in others))
     report.add_all(view.rows[misfits], f"not with refresh mode {device.refresh}")
     if wanted is None:
         return
     refreshes = view.positions(_commands(device.standard, lambda c: c.name == wanted))
     due = device.refresh_interval * np.arange(1, refreshes.size + 2)
-    _check_overdue(report, view, device, wanted, refreshes, due)
-    _check_punctual(report, view, device, refreshes, due[:-1])
-    if device.refresh == "per_bank":
-        turn = np.arange(refreshes.size) % device.banks
-        for k in report.first(np.flatnonzero(view.bank[refreshes] != turn)):
-            report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1} is bank {turn[k]}'s turn")
+    turns = _turns(view, device.standard.index(wanted))
+    _check_overdue(report, view, wanted, turns, refreshes, due)
+    _check_punctual(report, view, device, refreshes, due[:-1], len(turns))
+    for k in report.first(np.flatnonzero(view.where[refreshes] != turns[np.arange(refreshes.size) % len(turns)])):
+        bank = int(np.flatnonzero(view.sets[turns[k % len(turns)]])[0])
+        report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1} is bank {bank}'s turn")
 
 
-def _check_overdue(report: _Report, view: _View, device: Device, wanted: str, refreshes: Ints, due: Ints) -> None:
-    """From the clock at which a refresh is due, its banks take only commands that close until it has issued."""
-    held = view.positions(_commands(device.standard, lambda c: not _only_closes(c) and c.name != wanted))
+def _turns(view: _View, refresh: int) -> Ints:
+    """The rows of `sets` that a refresh addresses, in turn: by their lowest banks, the sets of pins alternating."""
+    pins, seen = view.device.nodes[view.device.standard.pins], dict.fromkeys(view.table[refresh].tolist())
+    of_pins = [pins[int(np.argmax(view.sets[where]))] for where in seen]
+    order = [(of_pins[:k].count(own), own) for k, own in enumerate(of_pins)]
+    return np.array([where for _, where in sorted(zip(order, seen, strict=True))], np.int64)
+
+
+def _check_overdue(report: _Report, view: _View, wanted: str, turns: Ints, refreshes: Ints, due: Ints) -> None:
+    """From the clock at which a refresh is due, its banks take only commands that close until it has issued.
+
+    Commands that address no bank wait as well.
+    """
+    held = view.positions(_commands(view.device.standard, lambda c: not _only_closes(c) and c.name != wanted))
     number = np.searchsorted(refreshes, held)
-    if device.refresh == "per_bank":  # the others go on
-        free = (view.bank[held] >= 0) & (view.bank[held] != number % device.banks)
-        held, number = held[~free], number[~free]
+    meets: Bools = np.any(view.sets[:, np.newaxis] & view.sets[turns], axis=2)
+    meets |= ~view.sets.any(axis=1, keepdims=True)
+    waits = meets[view.where[held], number % len(turns)]
+    held, number = held[waits], number[waits]
     next_due = due[number]
     for k in report.first(np.flatnonzero(view.clk[held] >= next_due)):
         report.add(int(view.rows[held[k]]), f"{wanted} was due at clock {next_due[k]} and goes first")
@@ -329,17 +387,17 @@ def _only_closes(command: Command) -> bool:
     return command.effect is Effect.CLOSE and command.needs is Needs.ANY
 
 
-def _check_punctual(report: _Report, view: _View, device: Device, refreshes: Ints, due: Ints) -> None:
+def _check_punctual(report: _Report, view: _View, device: Device, refreshes: Ints, due: Ints, turns: int) -> None:
     """A refresh issues no earlier than due, and later only as long as the table may hold it back.
 
     The longest wait: a row opened just before closes, then the refresh follows; each
     waits for the table's longest latency at most, and once more for what other banks do
-    while a single bank waits.
+    while those of the refresh wait.
     """
     clk = view.clk[refreshes]
     longest = max((device.latency(c) for c in device.standard.constraints), default=0)
     previous = np.concatenate([[0], clk[:-1]])
-    waits = 4 if device.refresh == "per_bank" else 2
+    waits = 2 if turns == 1 else 4
     latest = np.maximum(due, previous) + waits * max(longest, 0)
     for k in report.first(np.flatnonzero(clk < due)):
         report.add(int(view.rows[refreshes[k]]), f"refresh {k + 1} is due at clock {due[k]}, not before")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pimsim.errors import InputError, Problem
+from pimsim.registry import Registry
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 
 # ASIC arithmetic of each op: the kind of `asic.units`, and whether it can work on results as they arrive.
-ARITHMETIC = {
+_SHIPPED = {
     "layernorm": ("layernorm", False),
     "rmsnorm": ("rmsnorm", False),
     "softmax": ("softmax", False),
@@ -23,7 +24,8 @@ ARITHMETIC = {
     "scale": ("scale", True),
     "rope": ("rope", True),
 }
-_MAPPED = (*ARITHMETIC, "linear", "attention", "embedding")
+ARITHMETIC: Registry[tuple[str, bool]] = Registry("operator", _SHIPPED)
+_MAPPED = ("linear", "attention", "embedding")
 _BF16_BITS = 16
 
 
@@ -44,8 +46,9 @@ def _key(workload: Workload, operator: Operator) -> str:
 
 
 def _complaints(operator: Operator) -> Iterator[str]:
-    if operator.op not in _MAPPED:
-        yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {', '.join(_MAPPED)}"
+    if operator.op not in _MAPPED and operator.op not in ARITHMETIC:
+        runs = ", ".join((*ARITHMETIC, *_MAPPED))
+        yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {runs}"
     if operator.bits != _BF16_BITS:
         yield f"weights of {operator.bits} bits ({operator.name}): the MAC units multiply BF16 of 16 bits only"
     if operator.op == "embedding" and operator.scope == "block":

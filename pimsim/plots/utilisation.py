@@ -37,8 +37,8 @@ def busy_shares(activity: Activity, track: str) -> tuple[Floats, Floats]:
 
 
 def _in_parallel(device: Device, track: str) -> int:
-    """Refreshes that a channel can be in at once: one per bank, or one of all banks."""
-    return device.banks if track == "refresh" and device.refresh == "per_bank" else 1
+    """Refreshes that a channel can be in at once: one in each turn."""
+    return max(1, len(device.turns)) if track == "refresh" else 1
 
 
 def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilisation over time") -> Axes:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pimsim.config.loader import Origin, as_text
+from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report import chart
@@ -98,19 +97,13 @@ def _inputs(result: Result) -> list[dict[str, Any]]:
             "value": as_text(_at(values, key)),
             "label": origin.label or "set by you",
             "reason": origin.reason,
-            "place": _place(origin),
+            "place": origin.place,
             "changed": origin.before is not None or origin.file not in ("default", base),
             "before": "(default)" if origin.before is None else origin.before,
         }
         for key, origin in provenance.items()
         if key != "schema" and not key.startswith("engine.")  # which changes no result
     ]
-
-
-def _place(origin: Origin) -> str:
-    """File and line, without the folder, which differs between machines."""
-    name = os.path.basename(origin.file)
-    return f"{name}:{origin.line}" if origin.line else name
 
 
 def _at(values: Any, key: str) -> Any:

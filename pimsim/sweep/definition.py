@@ -99,7 +99,7 @@ def named_files(base: Base, space: Space, search: Search | None) -> Iterator[str
 
 def _names_files(key: str) -> bool:
     """Whether a key, or a section, can name a file."""
-    return key == "baselines" or key == "workload" or key.startswith("workload.trace")
+    return key in ("baselines", "workload", "dram", "dram.standard") or key.startswith("workload.trace")
 
 
 def _without_places(search: Search) -> list[Any]:

@@ -58,6 +58,8 @@ def evaluate_request(request: Request) -> Row:
     from pimsim.config.validate import validate
 
     try:
+        if request.table:  # this process may not know it yet
+            api.read_table(request.table)
         config = validate(request.values, api.known_names())
         if request.trace and isinstance(config, Config):
             config.workload.found_at(request.trace)

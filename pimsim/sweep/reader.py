@@ -11,7 +11,7 @@ from typing import Any
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
-from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree
+from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree, with_table
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
 from pimsim.config.shipped import find
@@ -84,6 +84,7 @@ class _Reader:
                 self.complain(entries[name].place, name, f"unknown key{did_you_mean(name, _SECTIONS)}")
         name = self.name()
         base = self.base()
+        self.know_table(base)
         base, fixed = self.with_set(base)
         axes = AxesReader(self.complain, fixed)
         tables, search = self.points(axes)
@@ -152,6 +153,30 @@ class _Reader:
         self.problems += tree.problems
         return tree
 
+    def know_table(self, tree: Tree) -> None:
+        """Read the table that a tree names, if any, so that its times are keys; InputError where it is wrong."""
+        try:
+            with_table(Tree(tree.place, tree.entries), api.read_table)
+        except InputError as error:
+            raise InputError([*self.problems, *error.problems]) from None
+
+    def knows_tables(self, axes: AxesReader) -> bool:
+        """Whether the tables that an axis names are known, after a complaint for each that is not."""
+        before = len(self.problems)
+        for key, value, place in axes.checks:
+            if key == "dram.standard":
+                named = Tree(Place(self.path, 0, 0))
+                put(named, key, entry_of(value, named.place))
+                try:
+                    with_table(named, api.read_table)
+                except InputError as error:
+                    for problem in error.problems:
+                        if problem.line:  # of the table itself
+                            self.problems.append(problem)
+                        else:
+                            self.complain(place, key, problem.message)
+        return len(self.problems) == before
+
     def with_set(self, base: Tree) -> tuple[Tree, dict[str, Place]]:
         """The base with `set` on top, and where each key of `set` stands."""
         entry = self.tree.entries.get("set")
@@ -161,6 +186,9 @@ class _Reader:
             self.complain(entry.place, "set", "must be a mapping of keys to values")
             return base, {}
         over, fixed = Tree(entry.place), {}
+        if "dram.standard" in entry.value:
+            put(over, "dram.standard", entry.value["dram.standard"])
+            self.know_table(over)
         for key, inner in entry.value.items():
             message = unknown(key)
             if message:
@@ -172,6 +200,8 @@ class _Reader:
 
     def check_values(self, base: Base, axes: AxesReader, first: Mapping[str, Any]) -> None:
         """What the schema says of the base, and of each value of an axis by itself."""
+        if not self.knows_tables(axes):
+            return
         values, names = base.values(first), api.known_names()
         for key, message in (*value_problems(values, names), *self.broken(values, axes.seen)):
             if not _concerns(key, axes.seen):

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pimsim import api
 from pimsim.baselines.devices import is_path
-from pimsim.config.loader import baseline_files, complete, entry_of, put, trace_file
+from pimsim.config.loader import baseline_files, complete, entry_of, put, table_file, trace_file, with_table
 from pimsim.config.tree import Place, Tree, merge, plain
 from pimsim.errors import Problem
 from pimsim.workload.scheduled import scheduled
@@ -63,18 +64,19 @@ class Request:
     values  of a configuration, plain, every key given or with a default
     trace   the file of its trace, from where this process stands; "" without one
     machines  where its baselines that are files are, by what was written
+    table   the file of its table, as `trace`
     files   SHA-256 of each file that it reads, by normalised path; None: there is no such file
     """
 
     values: Mapping[str, Any]
     trace: str = ""
     machines: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""
     files: Mapping[str, str | None] = field(default_factory=dict)
 
     def named_files(self) -> Iterator[str]:
-        """The files that a simulation reads: the trace, and baselines that are no names."""
-        if self.trace:
-            yield self.trace
+        """The files that a simulation reads: the trace, the table, and baselines that are no names."""
+        yield from (file for file in (self.trace, self.table) if file)
         baselines = self.values.get("baselines", ())
         yield from (self.machines.get(name, name) for name in baselines if isinstance(name, str) and is_path(name))
 
@@ -111,4 +113,6 @@ class Base:
         trace = trace_file(tree)
         if trace:
             tree, problems = complete(tree, trace, lambda path, given: scheduled(load_trace(path), given))
-        return Request(plain(tree.entries), trace, baseline_files(tree)), problems
+        table = table_file(tree)
+        tree = with_table(tree, api.read_table)
+        return Request(plain(tree.entries), trace, baseline_files(tree), table), problems

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram.engine import Ints
-from pimsim.dram.spec import Needs, Scope
+from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
 from pimsim.energy.model import Prices
 from pimsim.timeline.banks import Turned
@@ -38,7 +38,7 @@ class Activity:
         self._last = self.low
         self._durations = durations(device)
         commands = device.standard.commands
-        weights = [(device.banks if c.scope is Scope.ALL_BANKS else 1) * (c.needs is Needs.OPEN) for c in commands]
+        weights = [device.addressed(c) if c.needs is Needs.OPEN else 0 for c in commands]
         self._accessed = np.array(weights, np.int64)
         shape = (device.channels, len(TRACKS) + len(commands), 0)
         self._part, self._level = np.zeros(shape, np.int64), np.zeros(shape, np.int64)

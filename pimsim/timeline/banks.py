@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pimsim.dram.engine import Ints
-from pimsim.dram.spec import Effect, Needs, Scope
+from pimsim.dram.spec import Effect, Needs
 from pimsim.dram.timing import Device
 
 CLOSED = -1
@@ -46,7 +47,7 @@ class Banks:
         self._opens = np.array([c.effect is Effect.OPEN for c in commands])
         self._turns = np.array([c.effect is not Effect.NONE for c in commands])
         self._accesses = np.array([c.needs is Needs.OPEN for c in commands])
-        self._all = np.array([c.scope is Scope.ALL_BANKS for c in commands])
+        self._device = device
         self.rows = [CLOSED] * device.banks
         self._since = [0] * device.banks
         self._fresh: set[int] = set()  # open banks that nothing has accessed yet
@@ -59,7 +60,7 @@ class Banks:
         begin = 0
         for at in [*np.flatnonzero(self._turns[command]).tolist(), len(clk)]:
             if self._fresh:
-                self._note_misses(turned, accesses, begin, at, clk, bank)
+                self._note_misses(turned, accesses, begin, at, clk, command, bank)
             if at < len(clk):
                 self._turn(turned, int(command[at]), int(clk[at]), int(bank[at]), int(row[at]))
             begin = at + 1
@@ -72,9 +73,14 @@ class Banks:
             self._close(turned, bank, clk)
         return turned
 
-    def _note_misses(self, turned: Turned, accesses: Ints, begin: int, end: int, clk: Ints, bank: Ints) -> None:
+    def _addressed(self, command: int, bank: int) -> Sequence[int]:
+        return self._device.banks_of(self._device.standard.commands[command], bank)
+
+    def _note_misses(
+        self, turned: Turned, accesses: Ints, begin: int, end: int, clk: Ints, command: Ints, bank: Ints
+    ) -> None:
         for at in accesses[np.searchsorted(accesses, begin) : np.searchsorted(accesses, end)]:
-            hit = self._fresh if bank[at] < 0 else self._fresh & {int(bank[at])}
+            hit = self._fresh.intersection(self._addressed(int(command[at]), int(bank[at])))
             if hit:
                 turned.misses.append((int(clk[at]), len(hit)))
                 self._fresh = self._fresh - hit
@@ -82,7 +88,7 @@ class Banks:
                     return
 
     def _turn(self, turned: Turned, command: int, clk: int, bank: int, row: int) -> None:
-        for b in range(len(self.rows)) if self._all[command] else (bank,):
+        for b in self._addressed(command, bank):
             if not self._opens[command]:
                 self._close(turned, b, clk)
                 continue

@@ -95,7 +95,7 @@ class ChromeTimeline(Recorder):
             self._slice(CHANNEL + channel, DATA, (clk + begin, clk + end), name)
         if number in self._durations.refreshes:
             busy = (clk, clk + self._durations.refreshes[number])
-            for b in range(device.banks) if bank < 0 else (bank,):
+            for b in device.banks_of(device.standard.commands[number], bank):
                 self._slice(CHANNEL + channel, BANKS + b, busy, "refresh")
         if clk < self.span[0]:
             return

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pimsim.dram.engine import FOREVER, Ints
-from pimsim.dram.spec import Effect, Scope
+from pimsim.dram.spec import Effect
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.sim.observer import Executed
@@ -134,7 +134,7 @@ class VcdTimeline(Watcher):
         if command.effect is Effect.NONE:
             return
         opens = command.effect is Effect.OPEN
-        for b in range(self.device.banks) if command.scope is Scope.ALL_BANKS else (bank,):
+        for b in self.device.banks_of(command, bank):
             self._change(clk, _BEGINS if opens else _ENDS, signals[f"open {b}"], row if opens else NOTHING)
 
     def _change_between(self, signal: Any, begin: int, end: int, value: Any, after: Any) -> None:

@@ -46,9 +46,9 @@ class TrafficResult:
 
     @property
     def peak_GBps(self) -> float:
-        """One column after another on the pins of every channel: column_bytes / (nBL tCK), 1e9 bytes/s."""
-        per_channel = self.device.column_bytes * 1000 / (self.device.cycles["nBL"] * self.device.tCK_ps)
-        return per_channel * self.device.channels
+        """One column after another on every data bus: column_bytes / (nBL tCK), 1e9 bytes/s."""
+        per_bus = self.device.column_bytes * 1000 / (self.device.cycles["nBL"] * self.device.tCK_ps)
+        return per_bus * self.device.channels * self.device.data_buses
 
     @property
     def row_hit_rate(self) -> float:

@@ -8,10 +8,12 @@ not a loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from operator import attrgetter, lt
 
+from pimsim.registry import Registry, derived
 from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, LINEAR, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
@@ -38,25 +40,8 @@ ROLES = (
     "ssm",
 )
 
-OPS = (
-    "linear",
-    "attention",
-    "layernorm",
-    "rmsnorm",
-    "gelu",
-    "silu",
-    "relu",
-    "tanh",
-    "softmax",
-    "topk",
-    "add",
-    "mul",
-    "scale",
-    "rope",
-    "embedding",
-    "ssm_update",
-)
 PER = ("token", "sequence")
+
 
 # Nominal arithmetic operations per element of the operator's output.  One exp,
 # tanh, division or comparison counts as one operation, however a unit computes it;
@@ -69,27 +54,53 @@ PER = ("token", "sequence")
 #   tanh        cap * tanh(x / cap): divide, tanh, multiply
 #   softmax     compare for the maximum, subtract it, exp, sum, divide
 #   rope        two multiplies and one addition
-OPERATIONS_PER_ELEMENT = {
-    "layernorm": 7,
-    "rmsnorm": 4,
-    "gelu": 9,
-    "silu": 4,
-    "relu": 1,
-    "tanh": 3,
-    "softmax": 5,
-    "add": 1,
-    "mul": 1,
-    "scale": 1,
-    "rope": 3,
-}
+@dataclass(frozen=True)
+class Op:
+    """What is known of a kind of operator, whoever runs it.
+
+    operations  nominal arithmetic operations per element of the output (0: another count)
+    vectors     elements of gain and bias, per element of the input
+    as_wide     it has as many outputs as inputs
+    activation  it maps elements one by one, and may take half of a merged gate and up
+    experts     it may be one of several, of which a router chooses
+    rows        a token may have several vectors
+    launches    ATen operators of an eager framework, where a baseline has no count (None: it must have one)
+    """
+
+    operations: int = 0
+    vectors: int = 0
+    as_wide: bool = False
+    activation: bool = False
+    experts: bool = False
+    rows: bool = True
+    launches: int | None = None
+
+
+OPS: Registry[Op] = Registry(
+    "operator",
+    {
+        "linear": Op(experts=True),
+        "attention": Op(rows=False),
+        "layernorm": Op(7, vectors=2, as_wide=True),
+        "rmsnorm": Op(4, vectors=1, as_wide=True),
+        "gelu": Op(9, as_wide=True, activation=True, experts=True),
+        "silu": Op(4, as_wide=True, activation=True, experts=True),
+        "relu": Op(1, as_wide=True, activation=True, experts=True),
+        "tanh": Op(3, as_wide=True, activation=True),
+        "softmax": Op(5, as_wide=True),
+        "topk": Op(),
+        "add": Op(1, experts=True),
+        "mul": Op(1, as_wide=True, experts=True),
+        "scale": Op(1, as_wide=True),
+        "rope": Op(3, as_wide=True),
+        "embedding": Op(rows=False),
+        "ssm_update": Op(rows=False),
+    },
+)
 # Per attention score: scale, compare for the maximum, subtract it, exp, sum, divide.
 OPERATIONS_PER_SCORE = 6
 # Per element of a state: exp(dt A) is two, times the state, plus dt B x, times C, sum.
 OPERATIONS_PER_STATE = 7
-
-_NORM_VECTORS = {"layernorm": 2, "rmsnorm": 1}  # gain and bias; gain
-_ELEMENTWISE = ("layernorm", "rmsnorm", "gelu", "silu", "relu", "tanh", "softmax", "mul", "scale", "rope")
-_EXPERT_OPS = ("linear", "gelu", "silu", "relu", "mul", "add")
 
 
 @dataclass(frozen=True)
@@ -218,14 +229,14 @@ class Operator(Attributes):
             yield from self._wrong_heads()
         if self.op == "embedding":
             yield from self._wrong_tables()
-        if self.op in _ELEMENTWISE and self.inputs != self.outputs:
+        if self.op in OPS and OPS[self.op].as_wide and self.inputs != self.outputs:
             yield f"{self.op} must have as many outputs as inputs, not {self.inputs} and {self.outputs}"
         if self.op == "topk" and self.outputs > self.inputs:
             yield f"topk cannot choose {self.outputs} of {self.inputs}"
 
     def _wrong_fields(self) -> Iterator[str]:
         """Fields that the op has no use for: a graph says nothing that is then ignored."""
-        for name, default in _IDLE[self.op]:
+        for name, default in _idle(self.op):
             if getattr(self, name) != default:
                 yield f"{name} means nothing to {self.op!r}"
 
@@ -263,7 +274,7 @@ class Operator(Attributes):
         """Elements of bias and normalisation vectors of so many experts."""
         if self.op == "linear":
             return self.outputs * experts if self.bias else 0
-        return _NORM_VECTORS.get(self.op, 0) * self.inputs
+        return OPS[self.op].vectors * self.inputs
 
     def weights_read(self, biases: bool = False) -> int:
         """Weight elements one token reads, whoever owns them (an embedding reads a row of each table)."""
@@ -288,7 +299,7 @@ class Operator(Attributes):
     def operations(self) -> Affine:
         """Arithmetic operations of one step of one sequence: 2 per MAC, plus the nominal counts above."""
         if self.op == "attention":
-            per_score = OPERATIONS_PER_SCORE + (OPERATIONS_PER_ELEMENT["tanh"] if self.softcap else 0)
+            per_score = OPERATIONS_PER_SCORE + (OPS["tanh"].operations if self.softcap else 0)
             return self.macs() * 2 + attended(self.window, per_score * self.heads)
         return Affine(self._operations_per_row() * self.rows)
 
@@ -304,7 +315,7 @@ class Operator(Attributes):
                 return OPERATIONS_PER_STATE * self.inputs
             case "add" if self.experts > 1:  # a weight for each, and their sum
                 return (2 * self.active - 1) * self.outputs
-        return OPERATIONS_PER_ELEMENT[self.op] * self.outputs * self.active
+        return OPS[self.op].operations * self.outputs * self.active
 
     def elements(self, batch: int = 1, biases: bool = False) -> Affine:
         """Elements across the bus in one step if memory only stored.
@@ -336,22 +347,34 @@ class Operator(Attributes):
 # What a checkpoint or a recorder calls things, and what it counted: not what is computed.
 NOTES = ("weight", "layout", "table_names", "aten", "kernels", "take", "line")
 
-# The ops that a field means something to; others keep its default.  The first that is wrong is told.
-_FIELDS_OF = {
-    "bias": LINEAR,
-    "heads": ATTENTION,
-    "kv_heads": ATTENTION,
-    "head_dim": ATTENTION,
-    **{row.field: row.ops for row in ATTRIBUTES if row.ops},
-    "tied": LINEAR,
-    **{row.field: row.ops for row in WEIGHTS if row.ops},
-    "tables": ("embedding",),
-    "table_names": ("embedding",),
-    "experts": _EXPERT_OPS,
-    "active": _EXPERT_OPS,
-    "rows": tuple(op for op in OPS if op not in ("attention", "embedding", "ssm_update")),
+
+def _only(*ops: str) -> Callable[[str], bool]:
+    return lambda op: op in ops
+
+
+# Whether a field means something to an op; others keep its default.  The first that is wrong is told.
+_FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
+    "bias": _only(*LINEAR),
+    "heads": _only(*ATTENTION),
+    "kv_heads": _only(*ATTENTION),
+    "head_dim": _only(*ATTENTION),
+    **{row.field: _only(*row.ops) for row in ATTRIBUTES if row.ops},
+    "tied": _only(*LINEAR),
+    **{row.field: _only(*row.ops) for row in WEIGHTS if row.ops},
+    "tables": _only("embedding"),
+    "table_names": _only("embedding"),
+    "experts": lambda op: op in OPS and OPS[op].experts,
+    "active": lambda op: op in OPS and OPS[op].experts,
+    "rows": lambda op: op in OPS and OPS[op].rows,
 }
-_IDLE = {op: tuple((name, getattr(Operator, name)) for name, ops in _FIELDS_OF.items() if op not in ops) for op in OPS}
+
+
+@derived
+@cache
+def _idle(op: str) -> tuple[tuple[str, object], ...]:
+    """The fields that an op has no use for, with their defaults."""
+    return tuple((name, getattr(Operator, name)) for name, means in _FIELDS_OF.items() if not means(op))
+
 
 # The words of each field that is one of several.
 _WORDS = {"scope": SCOPES, "role": ROLES, "op": OPS, "per": PER} | {row.field: row.words for row in ROWS if row.words}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pimsim.registry import Registry
 from pimsim.workload.attributes import Attributes
+from pimsim.workload.ops import OPS
 
 NORMS = ("layernorm", "rmsnorm")
 ACTIVATIONS = ("gelu", "silu", "relu")
@@ -22,7 +24,8 @@ class ModelShape(Attributes):
     kv_heads   heads of K and V; fewer than `heads` means grouped-query attention
     head_size  elements of a head (0: d_model / heads)
     windows    the `window` of each layer of the block that repeats (empty: `window`, in every layer)
-    norm, activation   of NORMS and ACTIVATIONS; gated: the FFN multiplies act(gate) by up
+    norm, activation   of NORMS and ACTIVATIONS (or a function that was registered)
+    gated      the FFN multiplies act(gate) by up
     biases     which of LINEARS have a bias ("qkv" is the three of them)
     merged_qkv one matrix makes q, k and v; merged_gate: one makes gate and up
     qk_norm    of QK_NORMS: heads of q and k are normalised, each after its product or both after those of q, k and v
@@ -82,7 +85,7 @@ class ModelShape(Attributes):
             yield "head_size and window must be at least 0"
         if self.layers % len(self.windows or (0,)):
             yield f"windows of {len(self.windows)} layers do not repeat in {self.layers}"
-        if self.norm not in NORMS or self.activation not in ACTIVATIONS:
+        if self.norm not in NORMS or not _is_activation(self.activation):
             yield f"unknown norm or activation: {self.norm}, {self.activation}"
         if self.qk_norm not in QK_NORMS:
             yield f"unknown qk_norm {self.qk_norm!r}"
@@ -112,6 +115,10 @@ class ModelShape(Attributes):
     def kv_width(self) -> int:
         """Elements of a token's keys, and of its values."""
         return self.kv_heads * self.head_dim
+
+
+def _is_activation(name: str) -> bool:
+    return name in ACTIVATIONS or (name in OPS and OPS[name].activation and OPS.origin(name) is not None)
 
 
 def _gpt(name: str, layers: int, d_model: int, heads: int, positions: int) -> ModelShape:
@@ -171,4 +178,4 @@ _SHAPES = (
     # source: recalled: config.json of mistralai/Mixtral-8x7B-v0.1 (46,702,792,704 parameters)
     llama("mixtral-8x7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mixtral", experts=8, active=2),
 )
-MODELS: dict[str, ModelShape] = {shape.name: shape for shape in _SHAPES}
+MODELS: Registry[ModelShape] = Registry("model", {shape.name: shape for shape in _SHAPES})

@@ -16,6 +16,7 @@ from pimsim.dram.twin.channel import Channel
 from pimsim.dram.twin.controller import Controller, Issued
 from pimsim.logs.checker import Violation, check
 from tests.examples import examples
+from tests.levels import levelled_devices
 from tests.logs import log_of, run_twin, with_row, without_row
 from tests.situations import STANDARDS, Situation, address, enact, situations, stretched
 from tests.strategies import devices, workloads
@@ -26,7 +27,7 @@ INDEX = STANDARD.index
 @settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_what_the_twin_issues_breaks_no_rule(data: st.DataObject) -> None:
-    device = data.draw(devices(channels=2))
+    device = data.draw(devices(channels=2) | levelled_devices(channels=2))
     channels = []
     for _ in range(device.channels):
         controller = run_twin(device, data.draw(workloads(device, max_programs=3)))
@@ -38,7 +39,7 @@ def test_what_the_twin_issues_breaks_no_rule(data: st.DataObject) -> None:
 @settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_any_tight_command_one_clock_earlier_is_found(data: st.DataObject) -> None:
-    device = data.draw(devices())
+    device = data.draw(devices() | levelled_devices())
     commands = run_twin(device, data.draw(workloads(device, max_programs=2))).commands
     tight = tight_commands(device, commands)
     assume(tight)
@@ -227,11 +228,15 @@ def test_channel_scope_commands_share_no_bank() -> None:
     ]
 
 
-def test_window_below_channel_level_is_refused() -> None:
-    row = TimingConstraint("bank", ("RD",), ("RD",), "nFAW", window=2)
-    device = replace(make_device("none"), standard=replace(STANDARD, constraints=(row,)))
-    with pytest.raises(ValueError, match="a window needs level channel, not 'bank'"):
-        check(log_of(device, [Issued(0, "ACT", 0, 5)]), device)
+def test_a_window_of_a_level_counts_in_each_of_its_nodes() -> None:
+    row = TimingConstraint("bank_group", ("ACT", "PREAB"), ("ACT", "PREAB"), "nFAW", window=2)
+    device = replace(make_device("none"), bank_groups=4, standard=replace(STANDARD, constraints=(row,)))
+    commands = [Issued(clk, "ACT", bank, 5) for clk, bank in ((0, 0), (6, 2), (12, 4), (18, 3))]
+    for clk, wanted in ((33, []), (32, ["tFAW, 2 commands back: ACT -> PREAB needs 27 clocks, got 26"])):
+        assert [v.rule for v in check(log_of(device, [*commands, Issued(clk, "PREAB")]), device)] == wanted
+    for clk, wanted in ((45, []), (44, ["tFAW, 2 commands back: ACT -> ACT needs 27 clocks, got 26"])):
+        late = [*commands, Issued(40, "PREAB"), Issued(clk, "ACT", 2, 5)]
+        assert [v.rule for v in check(log_of(device, late), device)] == wanted
 
 
 def test_refresh_before_it_is_due_is_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,7 +20,10 @@ from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.logs.checker import check
 from tests.examples import examples
+from tests.levels import levelled_devices
+from tests.logs import log_of
 from tests.strategies import ROWS, devices, programs
 
 EXTRA_ROWS = 16  # room for the base that shifts a program's columns
@@ -58,17 +62,19 @@ def steps(draw: st.DrawFn, device: Device) -> Step:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
+def cases(draw: st.DrawFn, kinds: Callable[..., st.SearchStrategy[Device]] = devices) -> tuple[Device, list[Step], int]:
     """A device of 1 to 3 channels, steps of work, and idle clocks at the end."""
-    device = replace(draw(devices(channels=draw(st.integers(1, 3)))), rows=ROWS + EXTRA_ROWS)
+    device = replace(draw(kinds(channels=draw(st.integers(1, 3)))), rows=ROWS + EXTRA_ROWS)
     work = draw(st.lists(steps(device), min_size=1, max_size=4))
     return device, work, draw(st.integers(0, 3 * device.refresh_interval))
 
 
 @st.composite
-def repeated_cases(draw: st.DrawFn) -> tuple[Device, list[Step], int]:
+def repeated_cases(
+    draw: st.DrawFn, kinds: Callable[..., st.SearchStrategy[Device]] = devices
+) -> tuple[Device, list[Step], int]:
     """A few steps carried out again and again, at a few places: the kernel knows them, and what follows them."""
-    device, work, tail = draw(cases())
+    device, work, tail = draw(cases(kinds))
     rows = st.sampled_from(
         [r * device.columns for r in draw(st.lists(st.integers(0, EXTRA_ROWS), min_size=1, max_size=2))]
     )
@@ -165,7 +171,7 @@ def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
         ends, causes = [], []
         for controller, program in zip(controllers, step.programs, strict=True):
             if program is not None:
-                ends.append(controller.run(shifted(program, step.base), start, start + step.accounted))
+                ends.append(controller.run(shifted(device, program, step.base), start, start + step.accounted))
             else:
                 ends.append(start)
             causes.append({} if program is None else controller.causes)
@@ -182,12 +188,12 @@ def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
     return outcome
 
 
-def shifted(program: Program, base: int) -> Program:
+def shifted(device: Device, program: Program, base: int) -> Program:
     """The program with every linear column of the array moved on by `base`."""
     moved = program.copy()
     for request in moved:
         in_array = request[0] in (LOOP, OPEN, SCATTER) or (
-            request[0] == RUN and STANDARD.commands[request[1]].needs is Needs.OPEN
+            request[0] == RUN and device.standard.commands[request[1]].needs is Needs.OPEN
         )
         request[3] += base if in_array else 0
     return moved
@@ -238,6 +244,28 @@ def spliced(work: list[Program | None]) -> tuple[Program, np.ndarray]:
             spans.append([at, at + len(program)])
             at += len(program)
     return np.concatenate([np.empty((0, 8), np.int64), *parts]), np.array(spans, np.int64)
+
+
+@pytest.mark.nojit
+@settings(max_examples=examples(400), deadline=None)
+@given(cases(levelled_devices), st.booleans(), st.booleans())
+def test_kernel_does_what_the_twin_does_where_there_are_more_levels(
+    case: tuple[Device, list[Step], int], stepped: bool, logs: bool
+) -> None:
+    expected = run_on_twin(*case)
+    outcome = run_on_kernel(*case, stepped=stepped, fold=True, window=(0, FOREVER) if logs else None)
+    assert (outcome.ends, outcome.causes) == (expected.ends, expected.causes)
+    assert (outcome.counts, outcome.open_cycles) == (expected.counts, expected.open_cycles)
+    if logs:
+        assert outcome.commands == expected.commands
+        assert check(log_of(case[0], *expected.commands), case[0]) == []
+
+
+@pytest.mark.nojit
+@settings(max_examples=examples(150), deadline=None)
+@given(repeated_cases(levelled_devices))
+def test_what_the_kernel_knows_of_more_levels_changes_nothing(case: tuple[Device, list[Step], int]) -> None:
+    agree(case)
 
 
 @pytest.mark.nojit

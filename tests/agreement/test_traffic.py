@@ -18,6 +18,7 @@ from pimsim.dram.twin.controller import Controller, Issued
 from pimsim.logs import checker
 from pimsim.logs.log import CommandLog
 from tests.examples import examples
+from tests.levels import levelled_devices
 from tests.strategies import REFRESH_MODES, ROWS, cycles_of, device_of, programs, room_for_progress
 
 Ints = NDArray[np.int64]
@@ -70,7 +71,17 @@ def collected(engine: Engine) -> list[Ints]:
 @settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_kernel_and_twin_serve_the_same_and_keep_the_protocol(data: st.DataObject) -> None:
-    device = data.draw(memories(data.draw(st.sampled_from(["gddr6", "gddr6-pim"]))))
+    serve_the_same(data, data.draw(memories(data.draw(st.sampled_from(["gddr6", "gddr6-pim"])))))
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(st.data())
+def test_kernel_and_twin_serve_the_same_where_there_are_more_levels(data: st.DataObject) -> None:
+    serve_the_same(data, data.draw(levelled_devices()))
+
+
+def serve_the_same(data: st.DataObject, device: Device) -> None:
+    """Kernel, twin and checker agree about random traffic."""
     wanted, depth = data.draw(traffic(device)), data.draw(st.integers(1, 12))
     start = data.draw(st.integers(0, 2000))
     engine, controller = Engine(device), Controller(device)

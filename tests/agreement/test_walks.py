@@ -17,6 +17,7 @@ from pimsim.dram.spec import Effect, Needs, Scope
 from pimsim.dram.timing import Device
 from tests.aim.devices import devices as aim_devices
 from tests.examples import examples
+from tests.levels import levelled_devices
 from tests.strategies import devices
 
 STEPS = 400
@@ -25,12 +26,14 @@ STEPS = 400
 def kinds(device: Device) -> list[Request]:
     """Requests of every sort, in two rows, in the first bank, the last one or all."""
     banks, rows = (0, device.banks - 1), (0, device.columns)
-    found = [requests.close(), *map(requests.close, banks), *map(requests.open_row, rows)]
+    found = [requests.close(), *map(requests.close, banks)]
+    if device.standard.roles.open_all is not None:
+        found += map(requests.open_row, rows)
     for number, command in enumerate(device.standard.commands):
         if command.scope is Scope.CHANNEL and command.name != device.standard.roles.switch_mode:
             found.append(requests.run(number, -1, 0, 2))
         elif command.needs is Needs.OPEN and command.effect is Effect.NONE:
-            where = banks if command.scope is Scope.BANK else (-1,)
+            where = banks if command.has_bank else (-1,)
             found += [requests.run(number, bank, at, n) for bank in where for at in rows for n in (1, device.columns)]
     if device.standard.roles.open_rest is None:  # banks open and close by themselves
         found += [requests.open_row(at, bank) for at in rows for bank in banks]
@@ -44,7 +47,7 @@ def kinds(device: Device) -> list[Request]:
 def test_a_long_walk_over_few_programs_is_the_same_with_and_without_a_memory(data: st.DataObject, seed: int) -> None:
     random = Random(seed)
     channels = random.choice([1, 1, 2, 3])
-    device = replace(data.draw(devices() | aim_devices()), channels=channels)
+    device = replace(data.draw(devices() | aim_devices() | levelled_devices()), channels=channels)
     every = [requests.program([request]) for request in random.sample(kinds(device), random.randint(3, 7))]
     bases = random.sample([0, 0, 1, device.columns], 2)
     program = np.concatenate(every)

@@ -15,7 +15,7 @@ from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
-MEMORIES = ["gddr6.yaml", "aim-reference.yaml"]
+MEMORIES = ["gddr6.yaml", "aim-reference.yaml", "lpddr5x.yaml", "hbm3.yaml"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -34,7 +34,7 @@ def test_every_shipped_configuration_is_valid_and_can_be_shown(pimsim: Pimsim, n
 def test_a_run_of_a_memory_says_which_command_to_use(pimsim: Pimsim, name: str) -> None:
     path = FOLDER / name
     result = pimsim("run", path, "--json")
-    command = "traffic" if name == "gddr6.yaml" else "replay"
+    command = "replay" if name.startswith("aim") else "traffic"
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"{path}:") and result.stderr.count("\n") == 1
     assert result.stderr.endswith(f" runs no language model; use `pimsim {command}` instead\n")

@@ -6,16 +6,17 @@ The situations come from the table itself: a new row is tested without a new tes
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.spec import Scope, Standard
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import ProtocolError
 from pimsim.dram.twin.controller import Issued
+from tests.levels import levelled_devices
 from tests.logs import run_twin
 from tests.situations import STANDARDS, Situation, address, enact, situations, stretched
 from tests.strategies import devices, workloads
@@ -53,10 +54,10 @@ def test_every_constraint_has_a_situation(standard: Standard) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_earliest_is_what_the_table_says_of_the_whole_history(data: st.DataObject) -> None:
-    device = data.draw(devices())
+    device = data.draw(devices() | levelled_devices())
     controller = run_twin(device, data.draw(workloads(device)))
-    for command in STANDARD.commands:
-        bank = data.draw(st.integers(0, device.banks - 1)) if command.scope is Scope.BANK else -1
+    for command in device.standard.commands:
+        bank = data.draw(st.integers(0, device.banks - 1)) if command.has_bank else -1
         expected = earliest_by_definition(device, controller.commands, command.name, bank)
         assert controller.channel.earliest(command.name, bank) == expected, command.name
 
@@ -67,24 +68,43 @@ def earliest_by_definition(device: Device, history: list[Issued], name: str, ban
     for constraint in device.standard.constraints:
         if name not in constraint.following or device.latency(constraint) <= 0:
             continue
-        before = [
-            issued.clk
-            for issued in history
-            if issued.command in constraint.preceding and share(device, constraint.level, issued, name, bank)
-        ]
-        if len(before) >= constraint.window:
-            ready.append(sorted(before)[-constraint.window] + device.latency(constraint))
+        preceding = [issued for issued in history if issued.command in constraint.preceding]
+        for shared in shares(device, constraint.level, name, bank):
+            before = [issued.clk for issued in preceding if shared(issued)]
+            if len(before) >= constraint.window:
+                ready.append(sorted(before)[-constraint.window] + device.latency(constraint))
     return max(ready)
 
 
-def share(device: Device, level: str, issued: Issued, name: str, bank: int) -> bool:
-    """Whether two commands share a channel, bank group or bank."""
-    scopes = {device.standard.command(issued.command).scope, device.standard.command(name).scope}
+def shares(device: Device, level: str, name: str, bank: int) -> list[Callable[[Issued], bool]]:
+    """For each node that a command takes part in, whether another one does; the channel is every command's."""
     if level == "channel":
-        return True
-    if Scope.CHANNEL in scopes:
-        return False
-    if Scope.ALL_BANKS in scopes:
-        return True
-    size = 1 if level == "bank" else device.banks_per_group
-    return issued.bank // size == bank // size
+        return [lambda _: True]
+    mine = banks_of(device, name, bank)
+    nodes = [{b for b in range(device.banks) if same_node(device, level, b, first)} for first in range(device.banks)]
+    return [
+        lambda issued, node=node: bool(node & banks_of(device, issued.command, issued.bank))
+        for node in map(set, {frozenset(node) for node in nodes})
+        if node & mine
+    ]
+
+
+def banks_of(device: Device, name: str, bank: int) -> set[int]:
+    """The banks that a command addresses."""
+    scope = device.standard.command(name).scope
+    if scope in (Scope.CHANNEL, Scope.ALL_BANKS):
+        return set(range(device.banks)) if scope == Scope.ALL_BANKS else set()
+    return {other for other in range(device.banks) if same_node(device, scope, bank, other)}
+
+
+def same_node(device: Device, level: str, one: int, other: int) -> bool:
+    """Whether two banks are in one node, by the standards' own words."""
+    half = device.banks // 2
+    numbers: dict[str, Callable[[int], int]] = {
+        "bank": lambda bank: bank,
+        "bank_group": lambda bank: bank // device.banks_per_group,
+        "address": lambda bank: bank % device.banks_per_group,
+        "pseudo": lambda bank: bank // half,
+        "pair": lambda bank: bank // 2 if device.standard.name == "ddr5" else bank % half,
+    }
+    return numbers[level](one) == numbers[level](other)

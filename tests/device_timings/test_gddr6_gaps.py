@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from pimsim.devices.gddr6 import table as gddr6
-from pimsim.dram.gaps import SCOPES, gaps
+from pimsim.dram.gaps import gaps, scopes
 from pimsim.dram.timing import Device
 from tests.device_timings.test_gddr6_pim_timings import CYCLES
 from tests.strategies import device_of
 
+SCOPES = scopes(gddr6.STANDARD)
 CLOCKS = {**CYCLES, "nBL": 2, "nCCDS": 1, "nCCDL": 4, "nRREFD": 16, "nPPD": 3}
 
 SAME_BANK = {

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pytest
 
-from pimsim.dram.gaps import SCOPES, gaps
+from pimsim.devices.pim_gpt.table import STANDARD
+from pimsim.dram.gaps import gaps, scopes
 from tests.device_timings.test_gddr6_pim_timings import CYCLES
 from tests.strategies import device_of
 
 # nBL 5 and nBLRES 6: a burst takes the pins longer than tCCD.
+SCOPES = scopes(STANDARD)
 CLOCKS = {**CYCLES, "nBL": 5, "nBLRES": 6, "nMAC": 4}
 
 SAME_BANK = {

@@ -118,7 +118,7 @@ def test_all_bank_activation_is_exempt_from_tFAW(channel: Channel) -> None:
 def test_a_supply_limit_spaces_activations_after_an_all_bank_activation(limit: int) -> None:
     channel = Channel(device_of({**CYCLES, "nFAWAB": limit}))
     channel.issue("ACTAB", 100, row=5)
-    channel.issue("PREAB", 129)
+    channel.issue("PREAB", 134)
     assert channel.earliest("ACTAB") == channel.earliest("ACT", 3) == 100 + limit
     with pytest.raises(ProtocolError, match=f"nFAWAB .* allows clock {100 + limit}"):
         channel.issue("ACTAB", 99 + limit, row=6)
@@ -249,10 +249,15 @@ def test_channel_scope_command_shares_no_bank(device: Device) -> None:
     assert (channel.earliest("PREAB"), channel.earliest("WRGB")) == (0, 0)
 
 
-def test_window_below_channel_level_is_refused(device: Device) -> None:
-    row = TimingConstraint("bank", ("RD",), ("RD",), "nFAW", window=2)
-    with pytest.raises(ValueError, match="a window needs level channel, not 'bank'"):
-        Channel(replace(device, standard=replace(STANDARD, constraints=(row,))))
+def test_a_window_of_a_level_counts_in_each_of_its_nodes(device: Device) -> None:
+    row = TimingConstraint("bank_group", ("ACT", "PREAB"), ("ACT", "ACTAB", "PREAB"), "nFAW", window=2)
+    channel = Channel(replace(device, standard=replace(STANDARD, constraints=(row,))))
+    for clk, bank in ((100, 0), (103, 4), (109, 5), (112, 8)):
+        channel.issue("ACT", clk, bank, row=5)
+    assert [channel.earliest("ACT", bank) for bank in (1, 6, 8, 12)] == [0, 103 + 31, 0, 0]
+    assert channel.earliest("ACTAB") == 134  # in one bank group after the other
+    channel.issue("PREAB", 134)
+    assert [channel.earliest("ACT", bank) for bank in (1, 6, 8, 12)] == [100 + 31, 109 + 31, 112 + 31, 0]
 
 
 def test_channel_refuses_what_the_state_of_the_bank_forbids(channel: Channel) -> None:

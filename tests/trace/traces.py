@@ -89,7 +89,7 @@ def _values(row: Attribute) -> st.SearchStrategy[Any]:
 def _operators(weights: str) -> st.SearchStrategy[OpRecord]:
     @st.composite
     def one(draw: st.DrawFn) -> OpRecord:
-        op = draw(st.sampled_from(OPS))
+        op = draw(st.sampled_from(list(OPS)))
         said = {row.name: _values(row) for row in WEIGHTS}
         said["bits"] |= st.just(default_bits(op, weights))
         weight = st.builds(Weight, **said)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pimsim.config import rules
+from pimsim.config.devices.lpddr5x import Lpddr5xConfig
 from pimsim.config.loader import load, load_config
 from pimsim.config.rules import RULES
 from pimsim.config.schema import ModelConfig
@@ -70,6 +71,21 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+# The same of a memory alone: its standard comes first.
+BROKEN_MEMORIES: list[tuple[str, str, Any, dict[str, Any], str]] = [
+    ("lpddr5x", TIMING + "tFAW_ns", 3, {}, "must be at least tRRD (3.752 ns), not 3"),
+    ("lpddr5x", TIMING + "tRPab_ns", 18, {}, "must be at least tRP (18.76 ns), not 18"),
+    ("lpddr5x", TIMING + "tREFI_ns", 1040, {}, "1040 ns over 4 x 4 banks in pairs leaves no time for tpbR2pbR "
+     "(90.048 ns), or after tpbR2act (7.504 ns) to open a row and use it before the next pair's refresh"),
+    ("lpddr5x", TIMING + "tREFI_ns", 1100, {TIMING + "tpbR2pbR_ns": 140},
+     "1100 ns over 4 x 4 banks in pairs leaves no time for tpbR2pbR "
+     "(140 ns), or after tpbR2act (7.504 ns) to open a row and use it before the next pair's refresh"),
+    ("hbm3", TIMING + "tREFI_ns", 1460, {"dram.refresh": "per_bank"}, "1460 ns over 4 x 4 banks less tRREFD (8.125 ns) "
+     "leaves no time to open a row and use it before the next bank's refresh"),
+    ("hbm3", TIMING + "tFAW_ns", 1, {}, "must be at least tRRDS (1.25 ns), not 1"),
+]  # fmt: skip
+
+
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys as the mappings of a file."""
     tree: dict[str, Any] = {}
@@ -110,6 +126,18 @@ def test_a_broken_rule_is_reported_at_the_key_at_fault(
     assert f"{path}:{line}:{column}: {key}: {message}" in str(caught.value).split("\n")
 
 
+@pytest.mark.parametrize(
+    ("standard", "key", "value", "others", "message"), BROKEN_MEMORIES, ids=[":".join(c[:2]) for c in BROKEN_MEMORIES]
+)
+def test_a_broken_rule_of_a_memory_is_reported_at_the_key_at_fault(
+    write: Write, standard: str, key: str, value: Any, others: dict[str, Any], message: str
+) -> None:
+    path = write(f"extends: {SHIPPED.parent / standard}.yaml\n{text_of(nested({**others, key: value}))}")
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert [problem.message for problem in caught.value.problems if problem.key == key] == [message]
+
+
 def test_every_rule_has_a_configuration_here_that_breaks_it() -> None:
     shipped = flatten(load_config(SHIPPED))
     assert not list(rules.broken(shipped))
@@ -118,7 +146,10 @@ def test_every_rule_has_a_configuration_here_that_breaks_it() -> None:
         model = ModelConfig(**{**SHAPE, **others.get("workload.model_config", {})})
         shape = {f"{CUSTOM}{name}": size for name, size in flatten(model).items()}
         cases.append({**shipped, **shape, **others, key: Decimal(value)})
-    unbroken = [rule.keys for rule in RULES if not any(_breaks(rule, case) for case in cases)]
+    for standard, key, value, others, _ in BROKEN_MEMORIES:
+        memory = flatten(load_config(SHIPPED.parent / f"{standard}.yaml"))
+        cases.append({**memory, **others, key: Decimal(value)})
+    unbroken = [rule.keys for rule in (*RULES, *Lpddr5xConfig.RULES) if not any(_breaks(rule, case) for case in cases)]
     assert not unbroken
 
 

@@ -11,10 +11,10 @@ FAR_AWAY = np.int64(1 << 60)
 HASH = np.int64((1 << 40) - 1)  # bits of a hash: no product overflows
 
 # which banks a command addresses
-CHANNEL, BANK, ALL = 0, 1, 2
+CHANNEL, BANK, ALL, NODE = 0, 1, 2, 3
 # requests of a program (`dram.program`)
 RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
 # when refreshes are due
-NO_REFRESH, ALL_BANK, PER_BANK = 0, 1, 2
+NO_REFRESH, ALL_BANK, IN_TURN = 0, 1, 2
 # the options of a call
 STEPPED, FOLD, LOG_LOW, LOG_HIGH = range(4)

@@ -90,7 +90,7 @@ class Outcome(NamedTuple):
 @jit
 def _outcome_of(d, outcomes, at, wide):
     """The parts of the outcome at a place."""
-    nodes, rows = (1 + d.banks + d.groups, d.banks) if wide else (ONE, ZERO)
+    nodes, rows = (d.nodes, d.banks) if wide else (ONE, ZERO)
     lists = ((d.windows * d.depth,), (nodes * d.commands,), (rows,))
     return Outcome(*carve(outcomes, at, ((OUTCOME_REGISTERS,), (d.commands + 1,), (d.causes,)) + lists))
 

@@ -140,7 +140,7 @@ def _advance(d, s, w, memory, rows, periods):
         s.reg[R_LEVEL] += periods * rows
     times = flat(s.clocks)
     for k in range(times_bound(d, s, clk)):
-        if times[k] > clk:
+        if times[k] >= clk:  # at the clock itself another bus may carry a command
             times[k] += ahead
     for x in range(d.windows):
         for k in range(d.length[x]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.charges import charge, move_data
 from pimsim.dram.kernel.log import write_log
-from pimsim.dram.kernel.numbers import BANK, CLOSE, LOOP, NEVER, NO_REFRESH, NONE, ONE, OPEN, RUN, ZERO
+from pimsim.dram.kernel.numbers import CLOSE, LOOP, NEVER, NO_REFRESH, NONE, ONE, OPEN, RUN, ZERO
 from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, skip, snapshot
 from pimsim.dram.kernel.requests import close_rows, request
 from pimsim.dram.kernel.state import R_CLK, R_DUE
@@ -49,9 +49,9 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
 def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d.columns
     stepped = w.reg[W_STEPPED]
-    spacing = max(1, gap, d.channel_gap[cmd, cmd])
-    if d.scope[cmd] == BANK:
-        spacing = max(spacing, d.bank_gap[cmd, cmd], d.group_gap[cmd, cmd])
+    spacing = max(1, gap)
+    for level in range(d.levels if bank >= 0 else ONE):
+        spacing = max(spacing, d.gap[level, cmd, cmd])
     i = ZERO
     not_before = NEVER
     while i < n:

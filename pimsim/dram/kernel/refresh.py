@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.issue import issue
-from pimsim.dram.kernel.numbers import NO_REFRESH, NONE, PER_BANK
+from pimsim.dram.kernel.numbers import NO_REFRESH, NONE
 from pimsim.dram.kernel.state import R_DUE, R_OPEN, R_TURN
-from pimsim.dram.kernel.timing import earliest
+from pimsim.dram.kernel.timing import addresses, earliest, named_bank
 from pimsim.dram.kernel.work import W_REFRESHES
+
+
+@jit
+def first_open(d, s, cmd, bank):
+    """The lowest open bank of those that `cmd` addresses if it is given `bank`, -1 if all are closed."""
+    if s.reg[R_OPEN] > 0:
+        for other in range(d.banks):
+            if s.rows[other] >= 0 and addresses(d, cmd, bank, other):
+                return other
+    return NONE
 
 
 @jit
 def next_refresh_step(d, s):
     """The next command of the refresh that is due, its bank, and when it may issue: what is open closes first."""
-    bank, cmd = NONE, d.refresh_all
-    if d.refresh == PER_BANK:
-        bank, cmd = s.reg[R_TURN], d.refresh_bank
-        if s.rows[bank] >= 0:
-            cmd = d.close_bank
-    elif s.reg[R_OPEN] > 0:
-        cmd = d.close_all
+    cmd, bank = d.refresh_next, d.turn_bank[s.reg[R_TURN]]
+    to_close = first_open(d, s, cmd, bank)
+    if to_close >= 0:
+        cmd, bank = d.refresh_close, to_close
+    bank = named_bank(d, cmd, bank)
     return cmd, bank, max(s.reg[R_DUE], earliest(d, s, cmd, bank))
 
 
@@ -31,8 +39,7 @@ def step_refresh(d, s, w, log, cmd, bank, t):
         return False
     w.reg[W_REFRESHES] += 1
     s.reg[R_DUE] += d.interval
-    if d.refresh == PER_BANK:
-        s.reg[R_TURN] = (bank + 1) % d.banks
+    s.reg[R_TURN] = (s.reg[R_TURN] + 1) % d.turns
     return True
 
 

@@ -6,16 +6,27 @@ from typing import Any
 
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.issue import issue
-from pimsim.dram.kernel.numbers import BANK, NEVER, NONE
+from pimsim.dram.kernel.numbers import BANK, NEVER, NODE, NONE, ZERO
 from pimsim.dram.kernel.refresh import refresh, refresh_due
 from pimsim.dram.kernel.state import R_LEVEL, R_MODE, R_OPEN
-from pimsim.dram.kernel.timing import earliest
+from pimsim.dram.kernel.timing import addresses, earliest, named_bank
 from pimsim.dram.kernel.work import W_BANK, W_COLUMN, W_FLOOR, W_ROW
 
 
 @jit
-def _prepare(d, s, bank, row):
-    """The next command that opening `row` needs, as (command, bank); (-1, -1) if it is open."""
+def _first_other(d, s, cmd, bank, row):
+    """The lowest bank that `cmd` addresses and that has another row open or none; `bank` if there is none."""
+    if cmd >= 0 and d.scope[cmd] == NODE:
+        for other in range(d.banks):
+            if s.rows[other] != row and addresses(d, cmd, bank, other):
+                return other
+    return bank
+
+
+@jit
+def _prepare(d, s, cmd, bank, row):
+    """The next command that `cmd` needs to find `row` open, as (command, bank); (-1, -1) if it is."""
+    bank = _first_other(d, s, cmd, bank, row)
     if bank >= 0:
         if s.rows[bank] == row:
             return NONE, NONE
@@ -57,7 +68,7 @@ def request(d, s, w, log, cmd, bank, row, column, not_before):
     while True:
         first, target = NONE, bank
         if needs:
-            first, target = _prepare(d, s, bank, row)
+            first, target = _prepare(d, s, cmd, bank, row)
         if first < 0 and cmd < 0:
             return
         if first >= 0:
@@ -80,12 +91,23 @@ def request(d, s, w, log, cmd, bank, row, column, not_before):
 
 
 @jit
+def _lowest_open(d, s):
+    bank: Any = ZERO
+    while s.rows[bank] < 0:
+        bank += 1
+    return bank
+
+
+@jit
 def close_rows(d, s, w, log, bank):
     floor = w.reg[W_FLOOR]
     cmd = d.close_bank if bank >= 0 else d.close_all
     while s.reg[R_OPEN] > 0 and (bank < 0 or s.rows[bank] >= 0):
-        t = max(floor, earliest(d, s, cmd, bank))
+        target = bank
+        if bank < 0 and d.scope[cmd] == NODE:
+            target = named_bank(d, cmd, _lowest_open(d, s))
+        t = max(floor, earliest(d, s, cmd, target))
         if refresh_due(d, s, t):
             refresh(d, s, w, log)
         else:
-            issue(d, s, w, log, cmd, bank, NONE, NONE, t)
+            issue(d, s, w, log, cmd, target, NONE, NONE, t)

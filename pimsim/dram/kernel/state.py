@@ -8,20 +8,20 @@ from pimsim.dram.records import Record
 # The registers.
 (
     R_DUE,  # when the next refresh is
-    R_TURN,  # the bank whose turn it is then, of refreshes bank by bank
+    R_TURN,  # whose turn it is then
     R_CLK,  # of the latest command
     R_OPEN,  # banks that are open
     R_SINCE,  # the clock since which at least one is
     R_LEVEL,  # the row that all banks are known to have open, or -1
     R_MODE,
-    R_FAR,  # no clock of a single bank or bank group binds from here on
+    R_FAR,  # no clock of a node below the channel binds from here on
     R_TRAIL,  # the outcome whose replay or first execution led here, 0 if something else did
     R_ORIGIN,  # from which clock it did
     R_BASE,  # and in the rows of which base
     R_LATE,  # whether what follows the registers is still as it was before that
     REGISTERS,
 ) = range(13)
-# A node has next-allowed clocks of its own: the channel, then its banks, then its bank groups.
+# A node has next-allowed clocks of its own: the channel, then the nodes of the levels below it.
 CHANNEL_NODE = 0
 
 

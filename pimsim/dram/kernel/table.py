@@ -13,12 +13,15 @@ class Table(Record):
     windows = ()
     depth = ()  # of the longest window
     causes = ()
+    levels = ()  # the channel, and those below it that rows name
+    nodes = ()  # of all these levels
+    turns = ()  # refreshes until every bank has had one
     groups = ()
     per_group = ()  # banks of a group
     banks = ()
     columns = ()
     functions = ()  # the first row beyond the array, of a function: a program's base does not move it
-    refresh = ()  # NO_REFRESH, ALL_BANK or PER_BANK
+    refresh = ()  # NO_REFRESH, ALL_BANK or IN_TURN
     interval = ()  # clocks between two refreshes
     logs_request = ()  # whether the log shows a request's address for what it needs first
     # what each role is played by, or -1
@@ -26,15 +29,16 @@ class Table(Record):
     open_all = ()
     close_bank = ()
     close_all = ()
-    refresh_all = ()
-    refresh_bank = ()
+    refresh_next = ()  # the command of the refresh scheme
+    refresh_close = ()  # what closes the banks that it addresses
     switch_mode = ()
     open_rest = ()
-    # clocks from one command to another: what is there for all of the channel, in a bank group, in a bank
-    channel_gap = ("commands", "commands")
-    group_gap = ("commands", "commands")
-    bank_gap = ("commands", "commands")
-    scope = ("commands",)  # CHANNEL, BANK or ALL
+    gap = ("levels", "commands", "commands")  # clocks from one command to another in the same node
+    node = ("levels", "banks")  # the node that a bank is in: 0 is the channel
+    turn_bank = ("turns",)  # the bank that is named for a refresh
+    turn_of = ("banks",)  # in which turn it is refreshed
+    scope = ("commands",)  # CHANNEL, BANK, ALL or NODE
+    home = ("commands", "banks")  # the lowest of those that it addresses if it is given a bank
     needs_open = ("commands",)
     opens = ("commands",)
     closes = ("commands",)
@@ -43,9 +47,11 @@ class Table(Record):
     cause = ("previous", "commands")  # by previous command + 1 (0: none) and command
     length = ("windows",)  # commands of a window
     latency = ("windows",)  # clocks of it
+    whole = ("windows",)  # whether it counts all commands of the channel
+    within = ("windows", "banks")  # else, whether a bank is in its node
     before = ("windows", "commands")  # whether it is of those that a window counts
     after = ("windows", "commands")  # whether it is of those that wait
-    reach = ("commands",)  # the longest time for which it holds anything of a single bank back
+    reach = ("commands",)  # the longest time for which it holds anything back that is not all of the channel
     mode = ("commands",)  # the mode that it needs, or -1
 
 

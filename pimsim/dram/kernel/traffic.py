@@ -9,9 +9,9 @@ from pimsim.dram.kernel.arrays import copy
 from pimsim.dram.kernel.bounds import begin_program
 from pimsim.dram.kernel.charges import count_commands, finish_charges
 from pimsim.dram.kernel.issue import issue
-from pimsim.dram.kernel.numbers import FAR_AWAY, NONE, ONE, PER_BANK, ZERO
+from pimsim.dram.kernel.numbers import FAR_AWAY, IN_TURN, NONE, ONE, ZERO
 from pimsim.dram.kernel.refresh import catch_up, next_refresh_step, refresh_due, step_refresh
-from pimsim.dram.kernel.state import state_of
+from pimsim.dram.kernel.state import R_TURN, state_of
 from pimsim.dram.kernel.table import table_of
 from pimsim.dram.kernel.timing import earliest
 from pimsim.dram.kernel.work import W_FLOOR, W_LOGGED, work_of
@@ -29,7 +29,8 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
     Row hits keep their row open; in a bank without one, the oldest request says which row
     comes next.  Of those that can move at the same clock a hit goes first, then the oldest.
     Once `patience` younger requests went before the oldest, its bank is its own and no data
-    but its own moves.  The bank `refreshing` takes none; the place is -1 if nothing is left.
+    but its own moves.  The banks of the turn `refreshing` (-1: none) take none; the place is -1 if
+    nothing is left.
     """
     for bank in range(d.banks):
         marks[bank] = 0
@@ -38,7 +39,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
         if s.rows[bank] == requests[queue[k, Q_NUMBER], Q_ROW]:
             marks[bank] = 1
     own = requests[queue[0, Q_NUMBER], Q_BANK]
-    urgent = queue[0, Q_OVERTAKEN] >= patience and own != refreshing
+    urgent = queue[0, Q_OVERTAKEN] >= patience and d.turn_of[own] != refreshing
     best: Any = NONE
     chosen, best_hit, best_t = NONE, False, FAR_AWAY
     for k in range(waiting):
@@ -46,7 +47,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
         bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
         hit = s.rows[bank] == row
         first = urgent and k == 0
-        if bank == refreshing or (not hit and marks[bank] and not first):
+        if d.turn_of[bank] == refreshing or (not hit and marks[bank] and not first):
             continue
         marks[bank] = 1
         if urgent and not first and (hit or bank == own):
@@ -100,8 +101,8 @@ def _serve_channel(d, state, requests, start, channel, options, patience, totals
         if waiting > 0 and refresh_due(d, s, t):
             step, turn, ready = next_refresh_step(d, s)
             t = FAR_AWAY
-            if d.refresh == PER_BANK:
-                best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, turn, patience)
+            if d.refresh == IN_TURN:
+                best, cmd, t = _pick(d, s, w, requests, queue, waiting, marks, s.reg[R_TURN], patience)
             refreshes = ready <= t
             t = min(t, ready)
         if coming < n and waiting < len(queue) and requests[coming, Q_ARRIVAL] <= t:

@@ -8,9 +8,8 @@ still bind.  The log checker shares no code with this module.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
-from pimsim.dram.spec import Command, Effect, Needs, Scope, TimingConstraint
+from pimsim.dram.spec import CHANNEL, Command, Effect, Needs, TimingConstraint
 from pimsim.dram.timing import Device
 
 CLOSED = -1  # in place of an open row
@@ -25,13 +24,11 @@ class Rule:
     """One row of the timing table and the preceding commands that may still bind."""
 
     def __init__(self, device: Device, constraint: TimingConstraint) -> None:
-        if constraint.window > 1 and constraint.level != "channel":
-            raise ValueError(f"a window needs level channel, not {constraint.level!r}")
         self.constraint = constraint
         self.latency = device.latency(constraint)
         self._device = device
-        nodes = {"channel": 1, "bank_group": device.bank_groups, "bank": device.banks}[constraint.level]
-        self._recent: list[deque[int]] = [deque(maxlen=constraint.window) for _ in range(nodes)]
+        self._node = device.nodes[constraint.level]
+        self._recent: list[deque[int]] = [deque(maxlen=constraint.window) for _ in range(max(self._node) + 1)]
 
     def ready(self, command: Command, bank: int) -> int:
         """First clock at which this row lets `command` issue (0: at once)."""
@@ -47,14 +44,10 @@ class Rule:
                 seen.append(clk)
 
     def _shared(self, command: Command, bank: int) -> list[deque[int]]:
-        """The histories at the row's level (channel, bank group or bank) that `command` takes part in."""
-        if self.constraint.level == "channel":
+        """The histories of the nodes of the row's level that `command` takes part in; of a channel every command."""
+        if self.constraint.level == CHANNEL.name:
             return self._recent
-        if command.scope is Scope.CHANNEL:
-            return []
-        if command.scope is Scope.ALL_BANKS:
-            return self._recent
-        return [self._recent[bank if self.constraint.level == "bank" else bank // self._device.banks_per_group]]
+        return [self._recent[node] for node in {self._node[b] for b in self._device.banks_of(command, bank)}]
 
 
 class Channel:
@@ -65,6 +58,7 @@ class Channel:
         self.open_rows = [CLOSED] * device.banks
         self.mode = device.standard.modes[0] if device.standard.modes else ""
         self._rules = [rule for c in device.standard.constraints if (rule := Rule(device, c)).latency > 0]
+        self.latest = 0  # the clock of the latest command: they come in the order of time
         self._open_since = 0
         self._open_cycles = 0
 
@@ -88,18 +82,13 @@ class Channel:
         self._check_timing(command, clk, bank)
         self._check_state(command, clk, bank, row)
         self._take_effect(command, clk, bank, row)
+        self.latest = clk
         for rule in self._rules:
             rule.note(command, bank, clk)
 
-    def addressed(self, command: Command, bank: int) -> Sequence[int]:
-        """The banks that a command addresses."""
-        if command.scope is Scope.BANK:
-            return (bank,)
-        return range(self.device.banks) if command.scope is Scope.ALL_BANKS else ()
-
     def _check_address(self, command: Command, bank: int, row: int, column: int) -> None:
         device = self.device
-        if (command.scope is Scope.BANK) != (bank != NONE) or not NONE <= bank < device.banks:
+        if command.has_bank != (bank != NONE) or not NONE <= bank < device.banks:
             raise ProtocolError(f"{command.name} has no bank {bank} among {device.banks}")
         if uses_row(command) != (row != NONE) or not (row == NONE or device.standard.has_row(row, device.rows)):
             raise ProtocolError(f"{command.name} has no row {row} among {device.rows}")
@@ -112,6 +101,8 @@ class Channel:
             if clk < ready:
                 row = rule.constraint
                 raise ProtocolError(f"{command.name} at clock {clk}: {row.latency} ({row.source}) allows clock {ready}")
+        if clk < self.latest:
+            raise ProtocolError(f"{command.name} at clock {clk}: the latest command allows clock {self.latest}")
 
     def _check_state(self, command: Command, clk: int, bank: int, row: int) -> None:
         if command.mode not in ("", self.mode):
@@ -119,7 +110,7 @@ class Channel:
         if command.needs is Needs.ANY:
             return
         needed = row if command.needs is Needs.OPEN else CLOSED
-        for b in self.addressed(command, bank):
+        for b in self.device.banks_of(command, bank):
             if self.open_rows[b] != needed:
                 is_now = state(self.open_rows[b])
                 raise ProtocolError(f"{command.name} at clock {clk} needs bank {b} {state(needed)}, but it is {is_now}")
@@ -130,7 +121,7 @@ class Channel:
         if command.effect is Effect.NONE:
             return
         was_open = self.any_open()
-        for b in self.addressed(command, bank):
+        for b in self.device.banks_of(command, bank):
             self.open_rows[b] = row if command.effect is Effect.OPEN else CLOSED
         if not was_open:
             self._open_since = clk

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pimsim.dram import program as requests
 from pimsim.dram.program import Program, bank_order
-from pimsim.dram.spec import Effect, Needs, Scope
+from pimsim.dram.spec import Effect, Needs
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 
@@ -57,7 +57,7 @@ class Controller:
         self._roles = device.standard.roles
         self._floor = 0  # no request arrives before
         self._ref_due = device.refresh_interval
-        self._ref_bank = 0
+        self._ref_turn = 0
 
     def run(self, program: Program, t0: int, account: int = 0) -> int:
         """Carry out `program`, no command of it before `t0`; the clock at which its data has arrived.
@@ -145,7 +145,8 @@ class Controller:
         row, column = divmod(lin, self.device.columns)
         own = Step(command, bank, row, column if spec.shows_column else NONE)
         request = Step(command, bank, row, column)
-        return self._pursue(lambda: self._opening_step(bank, row), own, request, not_before)
+        banks = self.device.banks_of(spec, bank) if spec.has_bank else (NONE,)
+        return self._pursue(lambda: self._first_opening_step(banks, row), own, request, not_before)
 
     def _pursue(
         self,
@@ -164,10 +165,10 @@ class Controller:
             step = needed or own
             if step is None:
                 return self._floor
-            clk = max(self.channel.earliest(step.command, step.bank), self._floor, 0 if needed else not_before)
+            clk = max(self.earliest(step), self._floor, 0 if needed else not_before)
             switch = self._switching_step(own or step)
             if switch is not None:
-                clk = max(clk, self.channel.earliest(switch.command))
+                clk = max(clk, self.earliest(switch))
             if self.refresh_due(clk):
                 self.refresh()
                 continue
@@ -179,6 +180,10 @@ class Controller:
         """The command that brings the channel to the mode that `step` needs; None if it is in it."""
         mode = self.device.standard.command(step.command).mode
         return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
+
+    def earliest(self, step: Step) -> int:
+        """First clock at which `step` may issue, not before the latest command, which another bus may have carried."""
+        return max(self.channel.earliest(step.command, step.bank), self.channel.latest)
 
     def issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
         """Put a command on the bus; the log of some devices shows the address of the request it serves."""
@@ -198,6 +203,11 @@ class Controller:
             return None
         return self._bank_step("open_bank", bank, row) if rows[bank] == CLOSED else self._bank_step("close_bank", bank)
 
+    def _first_opening_step(self, banks: Sequence[int], row: int) -> Step | None:
+        """The next command on the way to `row` open in all of `banks`, one after the other; None once it is."""
+        steps = (self._opening_step(bank, row) for bank in banks)
+        return next((step for step in steps if step is not None), None)
+
     def _opening_step_of_all(self, rows: list[int], row: int) -> Step | None:
         states = set(rows)
         if states == {row}:
@@ -211,14 +221,24 @@ class Controller:
     def _rest_step(self, closed: int, row: int) -> Step:
         """The next command when some banks are open at `row` and the others, `closed` the lowest, closed."""
         command = self.device.standard.command(self._roles.open_rest or self._role("open_bank"))
-        bank = closed if command.scope is Scope.BANK else NONE
+        bank = closed if command.has_bank else NONE
         return Step(command.name, bank, row if command.effect is Effect.OPEN else NONE)
 
     def _closing_step(self, bank: int) -> Step | None:
-        """The command that closes `bank` (-1: all banks) if it is open."""
+        """The command that closes `bank` (-1: the next one on the way to all banks closed) if it is open."""
         if bank == NONE:
-            return Step(self._role("close_all")) if self.channel.any_open() else None
+            return self._closing_step_of(range(self.device.banks), self._role("close_all"))
         return self._bank_step("close_bank", bank) if self.channel.open_rows[bank] != CLOSED else None
+
+    def _closing_step_of(self, banks: Sequence[int], name: str) -> Step | None:
+        """The command `name` for the lowest of `banks` that is open; None if all are closed."""
+        is_open = [bank for bank in banks if self.channel.open_rows[bank] != CLOSED]
+        return self._node_step(name, is_open[0]) if is_open else None
+
+    def _node_step(self, name: str, bank: int) -> Step:
+        """A command without a row that addresses `bank`; of those that it addresses, the lowest names them."""
+        command = self.device.standard.command(name)
+        return Step(name, self.device.banks_of(command, bank)[0] if command.has_bank else NONE)
 
     def _bank_step(self, role: str, bank: int, row: int = NONE) -> Step:
         return Step(self._role(role), bank, row)
@@ -243,10 +263,18 @@ class Controller:
 
     def next_refresh_step(self) -> tuple[Step, int]:
         """The next command of the refresh that is due, and the clock from which it may issue."""
-        per_bank = self.device.refresh == "per_bank"
-        bank = self._ref_bank if per_bank else NONE
-        step = self._closing_step(bank) or Step(self._role("refresh_bank" if per_bank else "refresh_all"), bank)
-        return step, max(self.channel.earliest(step.command, step.bank), self._ref_due)
+        name = self._roles.refresh(self.device.refresh)
+        if name is None:
+            raise ValueError(f"{self.device.standard.name} has no command to refresh {self.device.refresh}")
+        banks = self.refreshed_next
+        closing = self.device.standard.closing(name) or self._role("close_bank")
+        step = self._closing_step_of(banks, closing) or self._node_step(name, banks[0])
+        return step, max(self.earliest(step), self._ref_due)
+
+    @property
+    def refreshed_next(self) -> tuple[int, ...]:
+        """The banks of the next refresh."""
+        return self.device.turns[self._ref_turn]
 
     def step_refresh(self, step: Step, clk: int) -> bool:
         """Issue a command of `next_refresh_step`; whether the refresh is under way."""
@@ -254,8 +282,7 @@ class Controller:
         if self.device.standard.command(step.command).effect is Effect.CLOSE:
             return False
         self._ref_due += self.device.refresh_interval
-        if step.bank != NONE:
-            self._ref_bank = (step.bank + 1) % self.device.banks
+        self._ref_turn = (self._ref_turn + 1) % len(self.device.turns)
         return True
 
 

@@ -1,19 +1,13 @@
-"""The DRAM standards that a configuration may name, and the keys of each.
-
-A standard is a row of `CONFIGS`: a class whose `dram.timing` has exactly the times that
-the standard's tables in `pimsim.dram` use (a test compares them), and which has the
-sections that its command reads.  The loader picks the class by `dram.standard`.
-"""
+"""GDDR6-AiM: the keys of its configurations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from pimsim.config.rules import Rule
+from pimsim.config.rule import Rule
 from pimsim.config.schema import (
     AsicConfig,
     Clock,
@@ -21,39 +15,20 @@ from pimsim.config.schema import (
     Config,
     CurrentReference,
     DeviceConfig,
-    Gddr6Timings,
     LongTime,
+    LongTimeOrNone,
     MacUnits,
     MemoryConfig,
     Number,
-    PimGptConfig,
     PimMemory,
     PimPowerConfig,
     Power,
     RowTimings,
     Time,
+    TimeOrNone,
     WorkloadConfig,
     default,
 )
-
-# A time that a device may not have: 0 asks for nothing.
-TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
-LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_inf_nan=False)]
-
-
-class Gddr6Memory(MemoryConfig):
-    """Plain GDDR6."""
-
-    standard: Literal["gddr6"] = Field(description="Table of commands and timing constraints.")
-    timing: Gddr6Timings = Field(description="Timing parameters, ns.")
-
-
-class Gddr6Config(DeviceConfig):
-    """Plain GDDR6: host traffic alone."""
-
-    COMMAND = "pimsim traffic"
-
-    dram: Gddr6Memory = Field(description="The memory.")
 
 
 class AimReferenceTimings(ColumnTimings, RowTimings):
@@ -120,6 +95,8 @@ class AimPower(PimPowerConfig):
 class AimMemory(PimMemory):
     """GDDR6-AiM, right by default."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimTimings = Field(description="Timing parameters, ns.")
@@ -167,6 +144,8 @@ def _asic() -> AsicConfig:
 class AimReferenceMemory(MemoryConfig):
     """GDDR6-AiM as the reference simulator has it."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim-reference"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimReferenceTimings = Field(description="Timing parameters, ns.")
@@ -198,18 +177,3 @@ class AimReferenceConfig(DeviceConfig):
     COMMAND = "pimsim replay"
 
     dram: AimReferenceMemory = Field(description="The memory.")
-
-
-CONFIGS: Mapping[str, type[Config] | type[DeviceConfig]] = {
-    "gddr6-pim": PimGptConfig,
-    "gddr6": Gddr6Config,
-    "aim": AimConfig,
-    "aim-reference": AimReferenceConfig,
-}
-
-
-def standard_of(values: Mapping[str, Any]) -> str | None:
-    """The standard that plain values name; None if they name none that exists."""
-    dram = values.get("dram")
-    name = dram.get("standard") if isinstance(dram, Mapping) else None
-    return name if isinstance(name, str) and name in CONFIGS else None
