@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
+from pimsim import schedules
 from pimsim.text import not_text
 
 SCHEMA_VERSION = "pimsim.config/1"
@@ -42,6 +43,10 @@ def _is_text(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_is_text)]  # a name or a path
+if TYPE_CHECKING:
+    ScheduleName = str
+else:
+    ScheduleName = Literal[tuple(schedules.SCHEDULES)]
 
 
 def _exact(value: Any, kinds: set[Any]) -> Any:
@@ -480,9 +485,7 @@ class Config(Common):
     energy: EnergyConfig = Field(default_factory=EnergyConfig, description="What prices the counts.")
     mapping: MappingConfig = Field(default_factory=MappingConfig, description="Placement of weights, K and V.")
     workload: WorkloadConfig = Field(description="What is simulated.")
-    schedule: Literal["paper", "overlap"] = default(
-        "paper", "One instruction at a time, or with overlap.", "paper (no overlap between instructions)"
-    )
+    schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."
     )

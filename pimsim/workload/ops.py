@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter, lt
 
 from pimsim.registry import Registry
+from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, LINEAR, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
 # `once_before` operators for the first block, or the step's input vector.
@@ -38,7 +41,6 @@ ROLES = (
 )
 
 PER = ("token", "sequence")
-LAYOUTS = ("in_out", "out_in")
 
 
 # Nominal arithmetic operations per element of the operator's output.  One exp,
@@ -152,8 +154,8 @@ def _windowed_sum(window: int, first: int, last: int) -> int:
 
 
 @dataclass(frozen=True)
-class Operator:
-    """One operator of the graph; sizes in elements, for one token.
+class Operator(Attributes):
+    """One operator of the graph; sizes in elements, for one token.  What else it says is in `attributes`.
 
     inputs, outputs: lengths k and m of the input and output vectors (a linear's
     matrix is k x m).  For an embedding, `inputs` is the number of rows of all its
@@ -163,8 +165,6 @@ class Operator:
     tied: name of the operator whose weights this one reads ("" for its own).
     deps: names of operators of the same scope whose results this one reads;
     `INPUT` stands for the value that enters the scope.
-    window: tokens that an attention attends to at most, the newest included (0: all).
-    softcap: an attention's scores pass through cap * tanh(score / cap).
     experts, active: copies of the weights that are stored, and that one token uses;
     an `add` with experts is the weighted sum of `active` vectors.
     rows: vectors of `inputs` elements per token (a norm over heads has one per head).
@@ -194,8 +194,6 @@ class Operator:
     head_dim: int = 0
     tied: str = ""
     deps: tuple[str, ...] = ()
-    window: int = 0
-    softcap: bool = False
     experts: int = 1
     active: int = 1
     rows: int = 1
@@ -217,13 +215,13 @@ class Operator:
             raise ValueError(f"operator {self.name!r}: {problem}")
 
     def _problems(self) -> Iterator[str]:
-        for kind, known in (("scope", SCOPES), ("role", ROLES), ("op", OPS), ("per", PER), ("layout", LAYOUTS)):
+        for kind, known in _WORDS.items():
             if getattr(self, kind) not in known:
                 yield f"unknown {kind} {getattr(self, kind)!r}; known: {', '.join(known)}"
         if self.inputs < 1 or self.outputs < 1:
             yield "inputs and outputs must be at least 1"
-        if min(self.rows, self.bits) < 1 or min(self.group, self.window) < 0:
-            yield "rows and bits must be at least 1, group and window at least 0"
+        if any(map(lt, _INTEGERS(self), _LEAST.values())):
+            yield _AT_LEAST
         if not 1 <= self.active <= self.experts:
             yield f"{self.active} of {self.experts} experts are active; it must be at least 1 and at most all"
         yield from self._wrong_fields()
@@ -238,8 +236,8 @@ class Operator:
 
     def _wrong_fields(self) -> Iterator[str]:
         """Fields that the op has no use for: a graph says nothing that is then ignored."""
-        for name, means in _FIELDS_OF.items():
-            if not means(self.op) and getattr(self, name) != getattr(type(self), name):
+        for name, default in _idle(self.op):
+            if getattr(self, name) != default:
                 yield f"{name} means nothing to {self.op!r}"
 
     def _wrong_heads(self) -> Iterator[str]:
@@ -354,20 +352,34 @@ def _only(*ops: str) -> Callable[[str], bool]:
     return lambda op: op in ops
 
 
-# Whether a field means something to an op; others keep its default.
+# Whether a field means something to an op; others keep its default.  The first that is wrong is told.
 _FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
-    "bias": _only("linear"),
-    "heads": _only("attention"),
-    "kv_heads": _only("attention"),
-    "head_dim": _only("attention"),
-    "window": _only("attention"),
-    "softcap": _only("attention"),
-    "tied": _only("linear"),
-    "bits": _only("linear", "embedding"),
-    "group": _only("linear", "embedding"),
+    "bias": _only(*LINEAR),
+    "heads": _only(*ATTENTION),
+    "kv_heads": _only(*ATTENTION),
+    "head_dim": _only(*ATTENTION),
+    **{row.field: _only(*row.ops) for row in ATTRIBUTES if row.ops},
+    "tied": _only(*LINEAR),
+    **{row.field: _only(*row.ops) for row in WEIGHTS if row.ops},
     "tables": _only("embedding"),
     "table_names": _only("embedding"),
     "experts": lambda op: op in OPS and OPS[op].experts,
     "active": lambda op: op in OPS and OPS[op].experts,
     "rows": lambda op: op in OPS and OPS[op].rows,
 }
+
+
+@cache
+def _idle(op: str) -> tuple[tuple[str, object], ...]:
+    """The fields that mean nothing to an op, with their defaults."""
+    return tuple((name, getattr(Operator, name)) for name, means in _FIELDS_OF.items() if not means(op))
+
+
+# The words of each field that is one of several.
+_WORDS = {"scope": SCOPES, "role": ROLES, "op": OPS, "per": PER} | {row.field: row.words for row in ROWS if row.words}
+
+# The least of each field that is an integer of its own, and how that is told.
+_LEAST = {"rows": 1} | {row.field: row.least for row in (*WEIGHTS, *ATTRIBUTES) if type(row.default) is int}
+_INTEGERS = attrgetter(*_LEAST)
+_ALIKE = {least: " and ".join(name for name, each in _LEAST.items() if each == least) for least in _LEAST.values()}
+_AT_LEAST = ", ".join(f"{names} at least {least}" for least, names in _ALIKE.items()).replace(" at", " must be at", 1)

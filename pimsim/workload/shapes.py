@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pimsim.registry import Registry
+from pimsim.workload.attributes import Attributes
 from pimsim.workload.ops import OPS
 
 NORMS = ("layernorm", "rmsnorm")
@@ -15,15 +16,14 @@ LINEARS = ("qkv", "attn_out", "ffn_up", "ffn_gate", "ffn_down", "lm_head")
 
 
 @dataclass(frozen=True)
-class ModelShape:
+class ModelShape(Attributes):
     """The sizes of a decoder-only transformer, and which variant of each part it has.
 
     The defaults are those of GPT-2; `family` names checkpoints and says nothing else.
 
     kv_heads   heads of K and V; fewer than `heads` means grouped-query attention
     head_size  elements of a head (0: d_model / heads)
-    window     tokens attended to at most (0: all)
-    windows    the same of each layer of the block that repeats (empty: `window`, in every layer)
+    windows    the `window` of each layer of the block that repeats (empty: `window`, in every layer)
     norm, activation   of NORMS and ACTIVATIONS (or a function that was registered)
     gated      the FFN multiplies act(gate) by up
     biases     which of LINEARS have a bias ("qkv" is the three of them)
@@ -32,7 +32,7 @@ class ModelShape:
     post_norms what attention and FFN make is normalised before it is added
     rope       positions are rotations of q and k, not rows of a table
     rotated    elements of a head that are rotated (0: all)
-    softcap, logit_softcap   scores of the attention, and logits, pass through cap * tanh(x / cap)
+    logit_softcap   logits pass through cap * tanh(x / cap)
     embed_scale  the token's embedding is scaled
     tied       the LM head is the token table
     experts, active   FFNs in a block, and how many a token uses (1: no router)
@@ -51,7 +51,6 @@ class ModelShape:
     max_positions: int
     family: str = "gpt2"
     head_size: int = 0
-    window: int = 0
     norm: str = "layernorm"
     activation: str = "gelu"
     gated: bool = False
@@ -66,7 +65,6 @@ class ModelShape:
     qk_norm: str = ""
     post_norms: bool = False
     rotated: int = 0
-    softcap: bool = False
     logit_softcap: bool = False
     embed_scale: bool = False
 
@@ -135,9 +133,9 @@ def llama(
 ) -> ModelShape:  # fmt: skip
     """A model of Llama's kind: RMSNorm, rotary positions, a FFN gated by SiLU, no biases unless named."""
     return ModelShape(
-        name, layers, d_model, heads, kv_heads, d_ff, vocabulary, max_positions, family, head_size, window,
+        name, layers, d_model, heads, kv_heads, d_ff, vocabulary, max_positions, family, head_size,
         norm="rmsnorm", activation="silu", gated=True, biases=biases, merged_qkv=False, rope=True, tied=tied,
-        experts=experts, active=active,
+        experts=experts, active=active, window=window,
     )  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def _rows_touched(d, program, first, last, column):
         lin = program[r, A_LINEAR] + column
         end = lin
         if op == RUN:
-            if not d.needs_open[cmd] or program[r, 3] >= d.functions * d.columns:
+            if not d.needs_open[cmd] or program[r, A_LINEAR] >= d.functions * d.columns:
                 continue
             end = lin + n - 1
         elif op == LOOP:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 
 from pimsim.errors import InputError
+from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS, groups
 from pimsim.workload.export.model import StepRecording
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Flow, Node, flow_of, merged
@@ -195,8 +196,10 @@ class Lowering:
             kv_heads=kv_heads,
             head_dim=size,
             kv_len=facts["kv_len"],
-            window=facts.get("sliding_window") or 0,
-            softcap=facts.get("softcap") is not None,
+            attributes=Attributes(
+                window=facts.get("sliding_window") or 0,
+                softcap=facts.get("softcap") is not None,
+            ),
             feeds=tuple(flow.roots for flow in flows),
         )
         self._made[region] = node

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pimsim.errors import InputError, Problem
+from pimsim.workload.attributes import attributes_of, weight_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import NOTES, Operator
 from pimsim.workload.shapes import ModelShape
@@ -29,7 +30,6 @@ from pimsim.workload.trace.records import (
     Table,
     Template,
     Trace,
-    Weight,
 )
 
 REPLAYED = "bf16"  # what a replay computes with, and keeps
@@ -311,16 +311,15 @@ def _record(template: str, operator: Operator) -> OpRecord:
         Expr(operator.outputs),
         Expr(operator.rows),
         operator.per,
-        Weight(operator.weight, operator.layout, operator.bits, operator.group, operator.bias, operator.tied),
+        weight_of(operator),
         tuple(Table(n, rows) for n, rows in zip(_table_names(operator), operator.tables, strict=True)),
         (group,) if operator.op == "attention" else (),
-        operator.window,
-        operator.softcap,
         operator.experts,
         operator.active,
         operator.deps,
         launch,
         take={name: (first, count) for name, first, count in operator.take},
+        **attributes_of(operator),
     )
 
 

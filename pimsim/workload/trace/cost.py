@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from pimsim.workload.attributes import attributes_of, weight_fields
 from pimsim.workload.ops import Operator
 from pimsim.workload.trace.records import BATCH, CONTEXT, DATA_TYPE_BITS, QUERY, Header, HeadGroup, OpRecord
 
@@ -81,7 +82,7 @@ def _operators(record: OpRecord, binding: Mapping[str, int]) -> Iterator[tuple[O
 def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup | None = None) -> Operator:
     """The operator at a binding, of an attention one group of its heads; ValueError if its sizes do not fit."""
     whole = group is None or len(record.head_groups) == 1
-    weight, launch = record.weight, record.launch
+    launch = record.launch
     return Operator(
         record.id,
         record.role,
@@ -89,26 +90,20 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         record.scope,
         record.inputs.at(binding),
         record.outputs.at(binding) if whole or group is None else group.heads * group.head_dim,
-        bias=weight.bias,
         heads=group.heads if group else 0,
         kv_heads=group.kv_heads if group else 0,
         head_dim=group.head_dim if group else 0,
-        tied=weight.tied,
         deps=record.deps,
-        window=record.window,
-        softcap=record.softcap,
         experts=record.experts,
         active=record.active,
         rows=record.rows.at(binding),
         per=record.per,
-        weight=weight.name,
-        layout=weight.layout,
-        bits=weight.bits,
-        group=weight.group,
         tables=tuple(table.rows for table in record.tables),
         table_names=tuple(table.name for table in record.tables),
         aten=launch.aten if launch else None,
         kernels=launch.kernels if launch else None,
         take=tuple((name, *part) for name, part in record.take.items()),
         line=record.line,
+        **attributes_of(record),
+        **weight_fields(record.weight),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pimsim.errors import did_you_mean
+from pimsim.workload.attributes import ROWS
 from pimsim.workload.ops import Operator
 from pimsim.workload.trace.cost import Cost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
@@ -43,16 +44,11 @@ _KEYS = {
     "heads": "head_groups",
     "kv_heads": "head_groups",
     "head_dim": "head_groups",
-    "bias": "weight.bias",
-    "bits": "weight.bits",
-    "group": "weight.group",
-    "tied": "weight.tied",
     "active": "experts.active",
     "table_names": "tables",
-    "window": "window",
-    "softcap": "softcap",
     "experts": "experts",
     "tables": "tables",
+    **{row.field: row.path for row in ROWS},
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.kinds import TRACE, expecting
+from pimsim.workload.attributes import STORED_OPS
 from pimsim.workload.trace.cost import Cost, cost_of
 from pimsim.workload.trace.reader import MOST_PROBLEMS, Findings, checked_records
 from pimsim.workload.trace.records import (
@@ -16,7 +17,6 @@ from pimsim.workload.trace.records import (
     CONTEXT,
     DATA_TYPE_BITS,
     QUERY,
-    STORED_OPS,
     Header,
     OpRecord,
     Schedule,
