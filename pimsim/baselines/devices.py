@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from pimsim.config.loader import BASELINE_SUFFIXES, read_text
 from pimsim.config.nodes import parse
-from pimsim.config.tree import Place, Tree, locate, plain
+from pimsim.config.tree import Position, Tree, locate, plain
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.kinds import BASELINE, expecting
 from pimsim.labels import LABELS
@@ -84,7 +84,7 @@ Share = Annotated[Constant, _in("1", at_most=1)]
 Watts = Annotated[Constant, _in("W")]
 
 
-class Memory(Section):
+class MachineMemory(Section):
     """Bandwidth of the device's memory, the share of it that a plain copy reaches, and how much it holds.
 
     capacity  may be left out: nothing is then said not to fit
@@ -182,7 +182,7 @@ class BaselineDevice(Section):
     name: Annotated[str, Field(min_length=1)]
     description: str
     provenance: dict[str, str] = {}  # of a measured file: processor, versions, date, command
-    memory: Memory
+    memory: MachineMemory
     data_types: dict[str, DataType]
     power: Power
     eager: Eager
@@ -328,7 +328,7 @@ def _keys(section: type[BaseModel]) -> set[str]:
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
     BaselineDevice,
-    Memory,
+    MachineMemory,
     DataType,
     Power,
     FusedAttention,
@@ -343,7 +343,7 @@ _KEYS = sorted({key for section in _SECTIONS for key in _keys(section)})
 
 
 def _placed(tree: Tree, key: str, message: str) -> Problem:
-    place: Place = locate(tree, key)
+    place: Position = locate(tree, key)
     return Problem(place.file, place.line, place.column, key, message)
 
 

@@ -19,7 +19,7 @@ from pimsim.files import open_input
 from pimsim.kinds import PROGRAM, expecting
 
 if TYPE_CHECKING:
-    from pimsim.devices.aim.isa import Instruction
+    from pimsim.devices.aim.isa import AimInstruction
     from pimsim.devices.aim.replay import Replay
     from pimsim.devices.aim.table import Difference
     from pimsim.dram.timing import Device
@@ -63,10 +63,10 @@ def replay(
         _print(program, device, result, costs(instructions, device, engine))
 
 
-def _instructions(program: str, device: Device, commands: str | None) -> list[Instruction]:
+def _instructions(program: str, device: Device, commands: str | None) -> list[AimInstruction]:
     """The program; InputError has what is wrong with it and with where its log goes."""
     problems: list[Problem] = []
-    instructions: list[Instruction] = []
+    instructions: list[AimInstruction] = []
     with _collected(problems):
         instructions = _parsed(program, device)
     if commands is not None:
@@ -95,7 +95,7 @@ def _check_log(commands: str, program: str) -> None:
         raise InputError(option_problem("--commands", f"{commands!r} is the program, which the log would replace"))
 
 
-def _parsed(path: str, device: Device) -> list[Instruction]:
+def _parsed(path: str, device: Device) -> list[AimInstruction]:
     from pimsim.devices.aim.isa import lines_of, parse
 
     if not path:

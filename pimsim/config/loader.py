@@ -15,7 +15,7 @@ from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
 from pimsim.config.shipped import SUFFIXES, find
-from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
+from pimsim.config.tree import Entry, Position, Tree, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.errors import InputError, Problem
 from pimsim.text import not_text
@@ -212,17 +212,17 @@ def read_text(path: str) -> str:
 def override_tree(overrides: Overrides) -> Tree:
     """Overrides as a tree whose lines are the numbers of the overrides; a later one wins."""
     if isinstance(overrides, Mapping):
-        tree = Tree(Place("overrides", 1, 1))
+        tree = Tree(Position("overrides", 1, 1))
         for number, (key, value) in enumerate(overrides.items(), 1):
-            put(tree, key, entry_of(value, Place("overrides", number, 1)))
+            put(tree, key, entry_of(value, Position("overrides", number, 1)))
         return tree
-    tree = Tree(Place("--set", 1, 1))
+    tree = Tree(Position("--set", 1, 1))
     for number, option in enumerate([overrides] if isinstance(overrides, str) else overrides, 1):
-        _parse_option(tree, option, Place("--set", number, 1))
+        _parse_option(tree, option, Position("--set", number, 1))
     return tree
 
 
-def _parse_option(tree: Tree, option: str, place: Place) -> None:
+def _parse_option(tree: Tree, option: str, place: Position) -> None:
     key, equals, text = (part.strip() for part in option.partition("="))
     if not equals or not key:
         message = f"must be KEY=VALUE, not {option!r}"
@@ -248,7 +248,7 @@ def put(tree: Tree, key: str, entry: Entry) -> None:
     tree.entries = merge(tree.entries, {path[0]: entry}, inherited=False)
 
 
-def _moved(entry: Entry, place: Place) -> Entry:
+def _moved(entry: Entry, place: Position) -> Entry:
     """The same value, every part of it where the option stands."""
     value = entry.value
     if isinstance(value, Mapping):
@@ -258,7 +258,7 @@ def _moved(entry: Entry, place: Place) -> Entry:
     return Entry(place, value)
 
 
-def entry_of(value: Any, place: Place) -> Entry:
+def entry_of(value: Any, place: Position) -> Entry:
     """A Python value; floats as the decimal that they print as."""
     if isinstance(value, Mapping):
         return Entry(place, {str(key): entry_of(inner, place) for key, inner in value.items()})
@@ -355,7 +355,7 @@ def complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[P
     for key, value in known.items():
         inherited = entries.pop(key, None) if key not in given else None
         if key not in given and value is not None:
-            entries[key] = Entry(Place(trace, line, 1), value, before=inherited)
+            entries[key] = Entry(Position(trace, line, 1), value, before=inherited)
     entry = replace(workload, value=entries)
     return Tree(tree.place, {**tree.entries, "workload": entry}, tree.problems), problems
 

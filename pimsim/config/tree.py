@@ -16,7 +16,7 @@ Scalar = None | bool | int | float | Decimal | str
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """A position in a file, or in an option such as --set; lines and columns count from 1."""
 
     file: str
@@ -36,7 +36,7 @@ class Entry:
     written what stands there, if it is a file that says what `value` is
     """
 
-    place: Place
+    place: Position
     value: Scalar | Mapping[str, Entry] | tuple[Entry, ...]
     label: str | None = None
     reason: str = ""
@@ -49,7 +49,7 @@ class Entry:
 class Tree:
     """The top of a configuration: its entries, where its file begins, and what is wrong with how it is written."""
 
-    place: Place
+    place: Position
     entries: dict[str, Entry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -94,7 +94,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def locate(tree: Tree, path: str) -> Place:
+def locate(tree: Tree, path: str) -> Position:
     """Where `path` was given; a path that was not given is where the mapping that lacks it is."""
     place, value = tree.place, tree.entries
     for part in path.split("."):

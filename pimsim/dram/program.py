@@ -27,8 +27,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
-WIDTH = 8
+from pimsim.dram.kernel.numbers import CLOSE as CLOSE
+from pimsim.dram.kernel.numbers import LOOP as LOOP
+from pimsim.dram.kernel.numbers import OPEN as OPEN
+from pimsim.dram.kernel.numbers import REQUEST_WIDTH
+from pimsim.dram.kernel.numbers import RUN as RUN
+from pimsim.dram.kernel.numbers import SCATTER as SCATTER
+
+WIDTH = REQUEST_WIDTH
 
 Program = NDArray[np.int64]
 Request = tuple[int, int, int, int, int, int, int, int]

@@ -18,6 +18,7 @@ _TIME_GROUPS = (
     ("rows", style.ORANGE, ("activation", "refresh")),
     ("pins", style.SKY, ("input_transfer", "result_transfer")),
     ("K and V", style.GREEN, ("write", "read")),
+    ("modes, copies", style.YELLOW, ("mode_switch", "copy")),
 )
 _ENERGY_GROUPS = (
     ("MAC units", style.BLUE, ("mac_read", "mac_units")),

@@ -17,12 +17,15 @@ from pimsim.results.tables import token_columns
 
 # Okabe and Ito's palette, as the plots have it: what is at work in a cause or a component.
 _BLUE, _ORANGE, _SKY, _GREEN, _PURPLE, _VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
+_YELLOW = "#F0E442"
+_SOME = ("mode_switch", "copy")  # causes of some devices
 _COLOURS = {
     **dict.fromkeys(("mac", "mac_read", "mac_units"), _BLUE),
     **dict.fromkeys(("activation", "refresh"), _ORANGE),
     **dict.fromkeys(("input_transfer", "result_transfer", "io"), _SKY),
     **dict.fromkeys(("write", "read", "column_read", "column_write"), _GREEN),
     **dict.fromkeys(("standby_active", "standby_precharged"), _PURPLE),
+    **dict.fromkeys(_SOME, _YELLOW),
 }
 _KINDS = (("MAC units", _BLUE), ("rows", _ORANGE), ("pins", _SKY), ("K and V", _GREEN), ("standby", _PURPLE),
           ("ASIC", _VERMILION))  # fmt: skip
@@ -41,7 +44,10 @@ def run_html(result: Result) -> str:
         headline=headline(summary),
         latency=_breakdown(system["latency_breakdown_ns"], time_scale),
         energy=_breakdown(system["energy_breakdown_pJ"], energy_scale),
-        kinds=_KINDS,
+        kinds=(
+            *_KINDS,
+            *((("modes, copies", _YELLOW),) if any(map(system["latency_breakdown_ns"].get, _SOME)) else ()),
+        ),
         baselines=list(_baselines(summary["baselines"])),
         tokens=_tokens(result),
         box=chart,

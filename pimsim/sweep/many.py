@@ -9,7 +9,7 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.shipped import SUFFIXES
 from pimsim.sweep.point import Row, evaluate_point, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 
 
 def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
@@ -26,7 +26,7 @@ def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
     return [rows[i] for i in range(len(items))]
 
 
-def _portable(config: AnyConfig) -> AnyConfig | Request:
+def _portable(config: AnyConfig) -> AnyConfig | PointRequest:
     """What another process is given: of a standard that is a file, whose class is made here, the values alone."""
     origin = CONFIGS.origin(config.dram.standard)
     if origin is None or not origin.home.endswith(SUFFIXES):
@@ -35,12 +35,12 @@ def _portable(config: AnyConfig) -> AnyConfig | Request:
     if isinstance(config, Config):
         machines = {name: config.baseline_file(name) for name in config.baselines}
         trace = config.workload.trace_file
-    return Request(values, trace, machines, origin.home)
+    return PointRequest(values, trace, machines, origin.home)
 
 
-def _evaluate(item: AnyConfig | Request) -> Row:
-    return evaluate_request(item) if isinstance(item, Request) else evaluate_point(item)
+def _evaluate(item: AnyConfig | PointRequest) -> Row:
+    return evaluate_request(item) if isinstance(item, PointRequest) else evaluate_point(item)
 
 
-def _lost(item: AnyConfig | Request) -> Row:
-    return lost_row(item if isinstance(item, Request) else Request({"config": item.model_dump(mode="json")}))
+def _lost(item: AnyConfig | PointRequest) -> Row:
+    return lost_row(item if isinstance(item, PointRequest) else PointRequest({"config": item.model_dump(mode="json")}))

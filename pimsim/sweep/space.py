@@ -10,7 +10,7 @@ from typing import Any
 from pimsim import api
 from pimsim.baselines.devices import is_path
 from pimsim.config.loader import baseline_files, complete, entry_of, put, table_file, trace_file, with_table
-from pimsim.config.tree import Place, Tree, merge, plain
+from pimsim.config.tree import Position, Tree, merge, plain
 from pimsim.errors import Problem
 from pimsim.workload.scheduled import scheduled
 from pimsim.workload.trace.reader import load_trace
@@ -19,7 +19,7 @@ Values = Mapping[str, Any]  # by dotted key
 
 
 @dataclass(frozen=True)
-class Table:
+class PointTable:
     """Keys that vary together: a row has a value for some or all of them.
 
     kind  "grid", "zip", "random", "latin_hypercube", "one_at_a_time" or "sobol"
@@ -34,7 +34,7 @@ class Table:
 class Space:
     """Every combination of a row of each table; the last table varies fastest."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[PointTable, ...]
 
     def __len__(self) -> int:
         return math.prod(len(table.rows) for table in self.tables)
@@ -58,7 +58,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Request:
+class PointRequest:
     """What a worker is asked to simulate.
 
     values  of a configuration, plain, every key given or with a default
@@ -91,7 +91,7 @@ class Base:
     tree: Tree
     file: str = ""
 
-    def request(self, point: Values) -> Request:
+    def request(self, point: Values) -> PointRequest:
         """The configuration of a point, as a file that extends the base would have it."""
         return self._with_problems(point)[0]
 
@@ -103,8 +103,8 @@ class Base:
         """What is wrong with the trace of a point."""
         return self._with_problems(point)[1]
 
-    def _with_problems(self, point: Values) -> tuple[Request, list[Problem]]:
-        place = Place(self.file, 0, 0)
+    def _with_problems(self, point: Values) -> tuple[PointRequest, list[Problem]]:
+        place = Position(self.file, 0, 0)
         over = Tree(place)
         for key, value in point.items():
             put(over, key, entry_of(value, place))
@@ -115,4 +115,4 @@ class Base:
             tree, problems = complete(tree, trace, lambda path, given: scheduled(load_trace(path), given))
         table = table_file(tree)
         tree = with_table(tree, api.read_table)
-        return Request(plain(tree.entries), trace, baseline_files(tree), table), problems
+        return PointRequest(plain(tree.entries), trace, baseline_files(tree), table), problems

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pimsim.devices.aim import table as aim
 from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import execute
-from pimsim.devices.aim.isa import Instruction, parse
+from pimsim.devices.aim.isa import AimInstruction, parse
 from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay, without
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import NONE, Channel, ProtocolError
@@ -196,7 +196,7 @@ def test_with_all_differences_undone_the_cycles_are_the_references() -> None:
 
 
 def test_reference_device_has_no_costs() -> None:
-    assert costs([Instruction("EOC")], reference_device(1), "twin") == []
+    assert costs([AimInstruction("EOC")], reference_device(1), "twin") == []
 
 
 def test_refresh_happens_in_either_mode_and_is_checked() -> None:

@@ -10,7 +10,7 @@ from pimsim.workload.attributes import attributes_of, weight_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import NOTES, Operator
 from pimsim.workload.shapes import ModelShape
-from pimsim.workload.trace.cost import Cost, cost_of, operator_of
+from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.jsonline import column_in_file
 from pimsim.workload.trace.records import (
@@ -256,9 +256,9 @@ def check_of(header: Header, template: Template, binding: Mapping[str, int]) -> 
     return Check(template.id, binding, cost.flops, cost.matrix_flops, cost.weight_bytes, cost.kv_bytes)
 
 
-def total_cost(header: Header, template: Template, binding: Mapping[str, int]) -> Cost:
+def total_cost(header: Header, template: Template, binding: Mapping[str, int]) -> OperatorCost:
     """The cost of one step of a template; ValueError if an operator's sizes do not fit."""
-    return sum((cost_of(op, header, binding) * repeats(op, template) for op in template.ops), Cost())
+    return sum((cost_of(op, header, binding) * repeats(op, template) for op in template.ops), OperatorCost())
 
 
 def repeats(record: OpRecord, template: Template) -> int:

@@ -11,7 +11,7 @@ from pimsim.workload.trace.records import BATCH, CONTEXT, DATA_TYPE_BITS, QUERY,
 
 
 @dataclass(frozen=True)
-class Cost:
+class OperatorCost:
     """One step of B sequences, Q query tokens each, the newest at context T.
 
     flops         arithmetic operations, 2 per multiply-accumulate
@@ -30,8 +30,8 @@ class Cost:
     kv_bytes: int = 0
     moved_bytes: int = 0
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
+    def __add__(self, other: OperatorCost) -> OperatorCost:
+        return OperatorCost(
             self.flops + other.flops,
             self.matrix_flops + other.matrix_flops,
             self.weights + other.weights,
@@ -40,16 +40,16 @@ class Cost:
             self.moved_bytes + other.moved_bytes,
         )
 
-    def __mul__(self, count: int) -> Cost:
-        return Cost(*(count * value for value in vars(self).values()))
+    def __mul__(self, count: int) -> OperatorCost:
+        return OperatorCost(*(count * value for value in vars(self).values()))
 
 
-def cost_of(record: OpRecord, header: Header, binding: Mapping[str, int]) -> Cost:
+def cost_of(record: OpRecord, header: Header, binding: Mapping[str, int]) -> OperatorCost:
     """The cost of one execution of an operator; ValueError if its sizes do not fit."""
-    return sum((_cost(o, context, header, binding) for o, context in _operators(record, binding)), Cost())
+    return sum((_cost(o, context, header, binding) for o, context in _operators(record, binding)), OperatorCost())
 
 
-def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str, int]) -> Cost:
+def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str, int]) -> OperatorCost:
     batch = binding[BATCH]
     tokens = binding[QUERY] if operator.per == "token" else 1
     first = context - tokens + 1  # each query token attends to itself and all before it
@@ -57,7 +57,7 @@ def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str
     kv = batch * operator.kv_read().at(context)
     written = batch * tokens * 2 * operator.kv_width
     used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
-    return Cost(
+    return OperatorCost(
         batch * operator.operations().total(first, context),
         2 * batch * operator.macs().total(first, context),
         weights,

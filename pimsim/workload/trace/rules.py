@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pimsim.errors import did_you_mean
 from pimsim.workload.attributes import ROWS, STORED_OPS
 from pimsim.workload.ops import NORMS, Operator
-from pimsim.workload.trace.cost import Cost, cost_of, operator_of
+from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import Flow
@@ -53,7 +53,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemorySize:
     """Room for weights: `name` says whose; `whole`: also for what is around the blocks."""
 
     name: str
@@ -75,7 +75,7 @@ class _Known:
     template: Template
     line: Line
     sizes: dict[Expr, tuple[Line, str]] = field(default_factory=dict)
-    costs: dict[int, Cost] = field(default_factory=dict)
+    costs: dict[int, OperatorCost] = field(default_factory=dict)
     parameters: int | None = 0
     stored_bytes: int = 0
     incomplete: bool = False
@@ -84,7 +84,7 @@ class _Known:
 class Rules:
     """Checks one record after the other, then what is known at the end only."""
 
-    def __init__(self, header: Header, line: Line, memory: Memory | None = None) -> None:
+    def __init__(self, header: Header, line: Line, memory: MemorySize | None = None) -> None:
         self.header = header
         self.line = line
         self.memory = memory
@@ -267,7 +267,7 @@ class Rules:
             for number, check in enumerate(self.header.checks):
                 if number in self.bound and check.template == op.template:
                     cost = cost_of(op, self.header, check.binding) * repeats
-                    known.costs[number] = known.costs.get(number, Cost()) + cost
+                    known.costs[number] = known.costs.get(number, OperatorCost()) + cost
         except ValueError as error:
             message = str(error).removeprefix(f"operator {op.id!r}: ")
             line.problem(_KEYS.get(message.split()[0], ""), message)
@@ -355,7 +355,7 @@ class Rules:
             hint = did_you_mean(check.template[:40], self.templates)
             self.line.problem(f"{key}.template", f"no template {check.template!r}{hint}")
         elif number in self.bound and not known.incomplete:
-            cost = known.costs.get(number, Cost())
+            cost = known.costs.get(number, OperatorCost())
             for name in ("flops", "matrix_flops", "weight_bytes", "kv_bytes"):
                 stated, found = getattr(check, name), getattr(cost, name)
                 if stated != found:
