@@ -240,7 +240,7 @@ class Operator(Attributes):
             yield from self._wrong_heads()
         if self.op == "embedding":
             yield from self._wrong_tables()
-        if self.op in OPS and OPS[self.op].as_wide and self.inputs != self.outputs:
+        if self.inputs != self.outputs and OPS[self.op].as_wide:
             yield f"{self.op} must have as many outputs as inputs, not {self.inputs} and {self.outputs}"
         if self.op == "topk" and self.outputs > self.inputs:
             yield f"topk cannot choose {self.outputs} of {self.inputs}"

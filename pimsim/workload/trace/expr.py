@@ -51,6 +51,8 @@ class Expr:
 
     def scaled(self, factor: int) -> Expr:
         """`factor` times this."""
+        if factor == 1:  # most sizes, which are of one row
+            return self
         return _expr(self.constant * factor, [(symbol, f * factor) for symbol, f in self.terms])
 
     def plus(self, other: Expr) -> Expr:
