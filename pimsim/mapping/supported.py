@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.errors import InputError, Problem
 from pimsim.registry import Registry
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import OPS, Operator
 
+_COMPUTED = (*KINDS.shipped, *KINDS_OF_WAYS)
 # ASIC arithmetic of each op: the kind of `asic.units`, and whether it can work on results as they arrive.
-_SHIPPED = {
-    "layernorm": ("layernorm", False),
-    "rmsnorm": ("rmsnorm", False),
-    "softmax": ("softmax", False),
-    "topk": ("topk", False),
-    "gelu": ("gelu", True),
-    "silu": ("silu", True),
-    "relu": ("relu", True),
-    "tanh": ("tanh", True),
-    "add": ("residual", True),
-    "mul": ("mul", True),
-    "scale": ("scale", True),
-    "rope": ("rope", True),
-}
-ARITHMETIC: Registry[tuple[str, bool]] = Registry("operator", _SHIPPED)
+ARITHMETIC: Registry[tuple[str, bool]] = Registry(
+    "operator",
+    {
+        name: (op.unit or name, not op.whole)
+        for name, op in sorted(OPS.shipped.items(), key=lambda item: not item[1].whole)
+        if (op.unit or name) in _COMPUTED
+    },
+)
 _MAPPED = ("linear", "attention", "embedding")
 _BF16_BITS = 16
 

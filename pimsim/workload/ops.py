@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter, lt
 
-from pimsim.registry import Registry
+from pimsim.registry import Registry, derived
 from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, LINEAR, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
@@ -64,7 +64,10 @@ class Op:
     activation  it maps elements one by one, and may take half of a merged gate and up
     experts     it may be one of several, of which a router chooses
     rows        a token may have several vectors
+    unit        the function of `asic.units` that computes it, if that has another name
+    whole       its first results need all that it takes: the ASIC cannot work on what is still arriving
     launches    ATen operators of an eager framework, where a baseline has no count (None: it must have one)
+    written     how a picture writes its name, if not as a word
     """
 
     operations: int = 0
@@ -73,7 +76,10 @@ class Op:
     activation: bool = False
     experts: bool = False
     rows: bool = True
+    unit: str = ""
+    whole: bool = False
     launches: int | None = None
+    written: str = ""
 
 
 OPS: Registry[Op] = Registry(
@@ -81,22 +87,27 @@ OPS: Registry[Op] = Registry(
     {
         "linear": Op(experts=True),
         "attention": Op(rows=False),
-        "layernorm": Op(7, vectors=2, as_wide=True),
-        "rmsnorm": Op(4, vectors=1, as_wide=True),
-        "gelu": Op(9, as_wide=True, activation=True, experts=True),
-        "silu": Op(4, as_wide=True, activation=True, experts=True),
-        "relu": Op(1, as_wide=True, activation=True, experts=True),
+        "layernorm": Op(7, vectors=2, as_wide=True, whole=True),
+        "rmsnorm": Op(4, vectors=1, as_wide=True, whole=True),
+        "gelu": Op(9, as_wide=True, activation=True, experts=True, written="GELU"),
+        "silu": Op(4, as_wide=True, activation=True, experts=True, written="SiLU"),
+        "relu": Op(1, as_wide=True, activation=True, experts=True, written="ReLU"),
         "tanh": Op(3, as_wide=True, activation=True),
-        "softmax": Op(5, as_wide=True),
-        "topk": Op(),
-        "add": Op(1, experts=True),
+        "softmax": Op(5, as_wide=True, whole=True),
+        "topk": Op(whole=True),
+        "add": Op(1, experts=True, unit="residual"),
         "mul": Op(1, as_wide=True, experts=True),
         "scale": Op(1, as_wide=True),
-        "rope": Op(3, as_wide=True),
+        "rope": Op(3, as_wide=True, written="RoPE"),
         "embedding": Op(rows=False),
         "ssm_update": Op(rows=False),
     },
 )
+NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)
+# What a feed-forward network has between its products.
+ACTIVATIONS = tuple(name for name, op in OPS.shipped.items() if op.activation and op.experts)
+# Neither mix elements of different heads nor multiply with a matrix: what reads one sees what it read.
+TRANSPARENT = (*NORMS, "rope", "scale")
 # Per attention score: scale, compare for the maximum, subtract it, exp, sum, divide.
 OPERATIONS_PER_SCORE = 6
 # Per element of a state: exp(dt A) is two, times the state, plus dt B x, times C, sum.
@@ -369,9 +380,10 @@ _FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
 }
 
 
+@derived
 @cache
 def _idle(op: str) -> tuple[tuple[str, object], ...]:
-    """The fields that mean nothing to an op, with their defaults."""
+    """The fields that an op has no use for, with their defaults."""
     return tuple((name, getattr(Operator, name)) for name, means in _FIELDS_OF.items() if not means(op))
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from pimsim.registry import Registry
 from pimsim.workload.attributes import Attributes
-from pimsim.workload.ops import OPS
+from pimsim.workload.ops import NORMS, OPS
 
-NORMS = ("layernorm", "rmsnorm")
-ACTIVATIONS = ("gelu", "silu", "relu")
 QK_NORMS = ("", "each", "after")
 LINEARS = ("qkv", "attn_out", "ffn_up", "ffn_gate", "ffn_down", "lm_head")
 
@@ -24,7 +22,7 @@ class ModelShape(Attributes):
     kv_heads   heads of K and V; fewer than `heads` means grouped-query attention
     head_size  elements of a head (0: d_model / heads)
     windows    the `window` of each layer of the block that repeats (empty: `window`, in every layer)
-    norm, activation   of NORMS and ACTIVATIONS (or a function that was registered)
+    norm, activation   of `ops.NORMS` and `ops.ACTIVATIONS` (or a function that was registered)
     gated      the FFN multiplies act(gate) by up
     biases     which of LINEARS have a bias ("qkv" is the three of them)
     merged_qkv one matrix makes q, k and v; merged_gate: one makes gate and up
@@ -118,7 +116,7 @@ class ModelShape(Attributes):
 
 
 def _is_activation(name: str) -> bool:
-    return name in ACTIVATIONS or (name in OPS and OPS[name].activation and OPS.origin(name) is not None)
+    return name in OPS and OPS[name].activation and OPS[name].experts
 
 
 def _gpt(name: str, layers: int, d_model: int, heads: int, positions: int) -> ModelShape:

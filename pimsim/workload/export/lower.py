@@ -17,9 +17,10 @@ from pimsim.workload.export.groups import COPIES, PRODUCTS, groups
 from pimsim.workload.export.model import StepRecording
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Flow, Node, flow_of, merged
 from pimsim.workload.export.recorder import Call, Event, Region, Value
+from pimsim.workload.ops import ACTIVATIONS
 
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
-_FUNCTIONS = {"gelu": "gelu", "silu": "silu", "relu": "relu", "tanh": "tanh", "_softmax": "softmax", "topk": "topk"}
+_FUNCTIONS = {name: name for name in (*ACTIVATIONS, "tanh", "topk")} | {"_softmax": "softmax"}
 _ROUTER_OPS = ("softmax", "topk")
 
 

@@ -22,13 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pimsim.workload.ops import INPUT, OPS
+from pimsim.workload.ops import INPUT, OPS, TRANSPARENT
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import OpRecord
 
-NORMS = ("layernorm", "rmsnorm")
-# Neither mix elements of different heads nor multiply with a matrix: what reads one sees what it read.
-TRANSPARENT = (*NORMS, "rope", "scale")
 ROUTER = "router"
 _MOST_PASSED = 64  # results that one is followed back to; more are no attention of any model
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pimsim.errors import did_you_mean
-from pimsim.workload.attributes import ROWS
-from pimsim.workload.ops import Operator
+from pimsim.workload.attributes import ROWS, STORED_OPS
+from pimsim.workload.ops import NORMS, Operator
 from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
 from pimsim.workload.trace.expr import Expr
@@ -262,7 +262,7 @@ class Rules:
         try:
             if all(key.startswith("head_groups") for key, _ in varying):
                 self._add_weights(op, known, repeats, line)
-            elif op.op in ("linear", "embedding", "layernorm", "rmsnorm"):
+            elif op.op in (*STORED_OPS, *NORMS):
                 known.parameters = None
             for number, check in enumerate(self.header.checks):
                 if number in self.bound and check.template == op.template:

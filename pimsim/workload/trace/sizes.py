@@ -13,9 +13,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from pimsim.errors import did_you_mean
-from pimsim.workload.ops import INPUT
+from pimsim.workload.ops import INPUT, NORMS, TRANSPARENT
 from pimsim.workload.trace.expr import Expr
-from pimsim.workload.trace.flow import NORMS, TRANSPARENT, Flow, Part, givers, is_activation, is_router, size_of, total
+from pimsim.workload.trace.flow import Flow, Part, givers, is_activation, is_router, size_of, total
 from pimsim.workload.trace.heads import Mixers, Wrong
 from pimsim.workload.trace.records import Header, Line, OpRecord, Template
 
