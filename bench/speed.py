@@ -25,8 +25,8 @@ import pimsim
 from pimsim.devices.aim.replay import Machine
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import device_of
-from pimsim.dram.controller import Controller
 from pimsim.dram.engine import Engine
+from pimsim.dram.twin.controller import Controller
 from pimsim.mapping.plan import Plan
 from pimsim.sim.system import System
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import REASON
-from pimsim.config.standards import CONFIGS
 
 Page = Callable[[], str]
 

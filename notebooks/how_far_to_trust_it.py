@@ -37,8 +37,8 @@ import csv
 import tempfile
 
 from pimsim.devices.registry import device_of
-from pimsim.dram.checker import check
-from pimsim.dram.log import read_log
+from pimsim.logs.checker import check
+from pimsim.logs.log import read_log
 
 SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()}
 config = pimsim.load_config(CONFIG, SMALL)

@@ -15,18 +15,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pimsim.api import load_config, run
+    from pimsim.asic.function import Function
+    from pimsim.asic.units import Pass
     from pimsim.config.schema import Config
+    from pimsim.devices.device import Hardware
     from pimsim.errors import InputError
+    from pimsim.extension import register
     from pimsim.results.result import Result
+    from pimsim.workload.shapes import ModelShape
 
 __version__ = "0.1.0"
-__all__ = ["Config", "InputError", "Result", "__version__", "load_config", "run"]
+__all__ = [
+    "Config", "Function", "Hardware", "InputError", "ModelShape", "Pass", "Result", "__version__", "load_config",
+    "register", "run",
+]  # fmt: skip
 
 _HOMES = {
     "Config": "pimsim.config.schema",
+    "Function": "pimsim.asic.function",
+    "Hardware": "pimsim.devices.device",
     "InputError": "pimsim.errors",
+    "ModelShape": "pimsim.workload.shapes",
+    "Pass": "pimsim.asic.units",
     "Result": "pimsim.results.result",
     "load_config": "pimsim.api",
+    "register": "pimsim.extension",
     "run": "pimsim.api",
 }
 

@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pimsim
 from pimsim.baselines import BaselineDevice, devices, evaluate
 from pimsim.config import loader
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import check_rules
@@ -25,6 +26,7 @@ from pimsim.errors import InputError, Problem
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.routing import routing_of
 from pimsim.plots import Plots
+from pimsim.registry import Registry
 from pimsim.results.result import Result
 from pimsim.workload.models import MODELS, Workload
 from pimsim.workload.positions import check_positions, position_warnings
@@ -34,28 +36,28 @@ from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import Trace
 
 if TYPE_CHECKING:
-    from pimsim.dram.log_size import Forecast
+    from pimsim.logs.log_size import Forecast
     from pimsim.sim.observer import Observer
 
 Progress = Callable[[int, int], None]
 
 
 class _Baselines(Collection[str]):
-    """Names of shipped baselines; a path stands for a file, which is checked when it is read."""
+    """Names of baselines; a path stands for a file, which is checked when it is read."""
 
     def __contains__(self, name: object) -> bool:
-        return name in devices.available() or devices.is_path(str(name))
+        return devices.is_path(str(name)) or name in devices.DEVICES
 
     def __iter__(self) -> Iterator[str]:
-        return iter(devices.available())
+        return iter(devices.DEVICES)
 
     def __len__(self) -> int:
-        return len(devices.available())
+        return len(devices.DEVICES)
 
 
 def known_names() -> dict[str, Collection[str]]:
     """The names that a configuration may use, by key."""
-    return {"workload.model": tuple(MODELS), "baselines": _Baselines()}
+    return {"workload.model": MODELS, "baselines": _Baselines()}
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,30 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Lo
         traces.append(load_trace(trace_file))
         return scheduled(traces[-1], given)
 
-    loaded = loader.load(path, overrides, known_names(), said)
-    return Loaded(**vars(loaded), trace=traces[-1] if traces else None)
+    loaded = loader.load(path, overrides, known_names(), said, read_table)
+    known = {**vars(loaded), "provenance": _with_homes(loaded)}
+    return Loaded(**known, trace=traces[-1] if traces else None)
+
+
+def read_table(path: str) -> str:
+    """The name of the standard that a table file describes, registered; InputError with all that is wrong with it."""
+    from pimsim.extension import table_file  # its schema: not for those who have no table of their own
+
+    return table_file(path)
+
+
+def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
+    """The origin of each value, with who registered what it names."""
+    config, origins = loaded.config, dict(loaded.provenance)
+    named: list[tuple[str, Registry[Any], Any]] = [("dram.standard", CONFIGS, config.dram.standard)]
+    if isinstance(config, Config):
+        named.append(("workload.model", MODELS, config.workload.model))
+        named += [("baselines", devices.DEVICES, name) for name in config.baselines]
+    for key, registry, name in named:
+        if registered := registry.origin(name):
+            homes = dict.fromkeys(home for home in (origins[key].home, registered.name) if home)
+            origins[key] = replace(origins[key], home=", ".join(homes))
+    return origins
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:

@@ -56,8 +56,8 @@ def _yaml(head: bytes) -> bool:
     return not _JSON(head)
 
 
-CONFIGURATION, SWEEP, TRACE, HF_CONFIG, LOG, PROGRAM, PROFILE, BASELINE = (
-    "configuration", "sweep", "trace", "Hugging Face configuration", "log", "program", "profile", "baseline",
+CONFIGURATION, SWEEP, TRACE, HF_CONFIG, LOG, PROGRAM, PROFILE, BASELINE, TABLE = (
+    "configuration", "sweep", "trace", "Hugging Face configuration", "log", "program", "profile", "baseline", "table",
 )  # fmt: skip
 
 # The first that fits counts.
@@ -111,6 +111,14 @@ KINDS: dict[str, Kind] = {
         "a baseline",
         "name it in a configuration: `baselines: [FILE]`",
         _both(_yaml, _any(_has(r"^schema\s*:\s*[\"']?pimsim\.baseline/"), _has(r"^eager\s*:", r"^roofline\s*:"))),
+    ),
+    TABLE: Kind(
+        "a table of a memory",
+        "name it in a configuration: `dram: {standard: FILE}`",
+        _any(
+            _both(_yaml, _has(r"^schema\s*:\s*[\"']?pimsim\.table/")),
+            _both(_yaml, _has(r"^extends\s*:", r"^(constraints|remove|derived)\s*:")),
+        ),
     ),
     CONFIGURATION: Kind(
         "a configuration",

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from pimsim import load_config
 from pimsim.config.schema import Config
+from pimsim.schedules import SCHEDULES as KNOWN
 from tests.conftest import SHIPPED
 
 REFRESH = ("all_bank", "per_bank", "none")
-SCHEDULES = ("paper", "overlap")
+SCHEDULES = tuple(KNOWN)
 
 
 def config_of(overrides: Mapping[str, Any] | None = None) -> Config:

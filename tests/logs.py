@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pimsim.dram.controller import Controller, Issued
-from pimsim.dram.log import CommandLog
 from pimsim.dram.program import Program
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.logs.log import CommandLog
 
 
 def run_twin(device: Device, workload: Iterable[tuple[Program, int]]) -> Controller:

@@ -15,11 +15,11 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.devices.pim_gpt.table import STANDARD
-from pimsim.dram.controller import Issued
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.gaps import scope_banks
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
+from pimsim.dram.twin.controller import Issued
 from tests.levels import DDR5
 from tests.strategies import cycles_of, device_of
 

@@ -36,12 +36,14 @@ Of models that the paper does not run (derived: the same methods):
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from pimsim.config.schema import AsicConfig
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Pass:
     depth: int
     reduces: bool = False
 
+
+# The passes of a function over so many vectors of n elements each.
+Passes = Callable[[AsicConfig, int, int], Sequence[Pass]]
 
 # Inputs of the widest tree of adders (source: assumed: the shipped ASIC's adders; more of them are more trees).
 _TREE = 256
@@ -128,12 +133,12 @@ class Units:
             self._moved[key] = found
         return found
 
-    def _passes(self, kind: str, n: int, vectors: int, ways: int) -> list[Pass]:
+    def _passes(self, kind: str, n: int, vectors: int, ways: int) -> Sequence[Pass]:
         if kind in KINDS_OF_WAYS:
             return KINDS_OF_WAYS[kind](self.config, n, vectors, ways)
         return KINDS[kind](self.config, n, vectors)
 
-    def _total(self, passes: list[Pass]) -> Cost:
+    def _total(self, passes: Sequence[Pass]) -> Cost:
         return Cost(
             sum(self._cycles(p) for p in passes),
             sum(p.adds for p in passes),
@@ -290,7 +295,7 @@ def _weighted(c: AsicConfig, n: int, vectors: int, ways: int) -> list[Pass]:
     return [_sweep(n * vectors, ways - 1, ways, ways, operands=ways)]
 
 
-KINDS = {
+_SHIPPED: dict[str, Passes] = {
     "layernorm": _layernorm,
     "rmsnorm": _rmsnorm,
     "softmax": _softmax,
@@ -306,4 +311,5 @@ KINDS = {
     "sum": _add,  # partial sums of chunks, biases, embeddings
     "argmax": _argmax,
 }
+KINDS: Registry[Passes] = Registry("ASIC function", _SHIPPED)
 KINDS_OF_WAYS = {"topk": _topk, "weighted": _weighted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -13,10 +13,11 @@ from pydantic_core import ErrorDetails
 
 from pimsim.config.loader import BASELINE_SUFFIXES, read_text
 from pimsim.config.nodes import parse
-from pimsim.config.tree import Place, Tree, locate, plain
+from pimsim.config.tree import Position, Tree, locate, plain
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.kinds import BASELINE, expecting
 from pimsim.labels import LABELS
+from pimsim.registry import Registry, not_loaded
 from pimsim.workload.ops import OPS
 
 SOURCES = ("measured", "spec", *LABELS)
@@ -83,7 +84,7 @@ Share = Annotated[Constant, _in("1", at_most=1)]
 Watts = Annotated[Constant, _in("W")]
 
 
-class Memory(Section):
+class MachineMemory(Section):
     """Bandwidth of the device's memory, the share of it that a plain copy reaches, and how much it holds.
 
     capacity  may be left out: nothing is then said not to fit
@@ -181,7 +182,7 @@ class BaselineDevice(Section):
     name: Annotated[str, Field(min_length=1)]
     description: str
     provenance: dict[str, str] = {}  # of a measured file: processor, versions, date, command
-    memory: Memory
+    memory: MachineMemory
     data_types: dict[str, DataType]
     power: Power
     eager: Eager
@@ -199,10 +200,33 @@ class BaselineDevice(Section):
         return None if capacity is None else round(capacity.value * _BYTES[capacity.unit])
 
 
-def available() -> tuple[str, ...]:
-    """Names of the devices that are shipped, sorted."""
+class _Shipped(Mapping[str, BaselineDevice]):
+    """The devices that are shipped, sorted by name, each read when it is needed."""
+
+    def __getitem__(self, name: str) -> BaselineDevice:
+        if name not in _names():
+            raise KeyError(name)
+        return _shipped(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_names())
+
+    def __len__(self) -> int:
+        return len(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
     names = (entry.name for entry in files("pimsim.baselines").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+DEVICES: Registry[BaselineDevice] = Registry("baseline", _Shipped())
+
+
+def available() -> tuple[str, ...]:
+    """Names of the devices that are shipped, sorted, and then of those that were registered."""
+    return tuple(DEVICES)
 
 
 def is_path(name: str) -> bool:
@@ -219,21 +243,26 @@ def name_of(name_or_path: str) -> str:
 
 
 def load(name_or_path: str) -> BaselineDevice:
-    """A shipped device by name, or a file by its path (`is_path`).
+    """A device by name, or a file by its path (`is_path`).
 
     Raises InputError with every problem, each with file, line, column and key.
     """
     if is_path(name_or_path):
-        with expecting(BASELINE, name_or_path):
-            return parse_device(read_text(name_or_path), name_or_path)
-    if name_or_path not in available():
-        known = ", ".join(available())
+        return load_file(name_or_path)
+    if name_or_path not in DEVICES:
+        known = ", ".join(DEVICES)
         raise InputError(
-            f"unknown baseline {name_or_path!r}{did_you_mean(name_or_path, available())}; "
-            f"known: {known}, or a path that ends in .yaml",
+            f"unknown baseline {name_or_path!r}{did_you_mean(name_or_path, DEVICES)}; "
+            f"known: {known}, or a path that ends in .yaml{not_loaded()}",
             key="baselines",
         )
-    return _shipped(name_or_path)
+    return DEVICES[name_or_path]
+
+
+def load_file(path: str) -> BaselineDevice:
+    """The device in a file; InputError as `load`."""
+    with expecting(BASELINE, path):
+        return parse_device(read_text(path), path)
 
 
 @cache
@@ -299,7 +328,7 @@ def _keys(section: type[BaseModel]) -> set[str]:
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
     BaselineDevice,
-    Memory,
+    MachineMemory,
     DataType,
     Power,
     FusedAttention,
@@ -314,7 +343,7 @@ _KEYS = sorted({key for section in _SECTIONS for key in _keys(section)})
 
 
 def _placed(tree: Tree, key: str, message: str) -> Problem:
-    place: Place = locate(tree, key)
+    place: Position = locate(tree, key)
     return Problem(place.file, place.line, place.column, key, message)
 
 

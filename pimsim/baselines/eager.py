@@ -27,7 +27,7 @@ from pimsim.baselines.cost import (
 from pimsim.baselines.devices import BaselineDevice, Measured, constants
 from pimsim.errors import InputError
 from pimsim.workload.models import Workload
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import OPS, Operator
 
 _NS_PER_US = 1000.0
 _NS_PER_MS = 1e6
@@ -44,12 +44,13 @@ def _count(device: BaselineDevice, operator: Operator) -> int:
     ops = device.eager.aten_ops
     if operator.aten is not None:
         return ops.fused.attention if ops.fused and operator.op == "attention" else operator.aten
-    if operator.op not in ops.per_operator:
+    launches = ops.per_operator.get(operator.op, OPS[operator.op].launches)
+    if launches is None:
         raise InputError(
             f"{device.name} has no ATen operator count for {operator.op!r}; it has {', '.join(ops.per_operator)}",
             key="eager.aten_ops.per_operator",
         )
-    return ops.per_operator[operator.op] * operator.active  # each expert that runs is launched
+    return launches * operator.active  # each expert that runs is launched
 
 
 def _overhead(device: BaselineDevice, workload: Workload) -> int:

@@ -15,7 +15,7 @@ from pimsim.cli.calibrate import calibrate
 from pimsim.cli.check import check
 from pimsim.cli.config import config
 from pimsim.cli.interchange import import_trace, to_chakra
-from pimsim.cli.models import models
+from pimsim.cli.models import devices, models
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.process import prepare
 from pimsim.cli.replay import replay
@@ -39,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (run, sweep, check, replay, traffic, config, models, trace, calibrate, reproduce):
+for command in (run, sweep, check, replay, traffic, config, models, devices, trace, calibrate, reproduce):
     cli.add_command(command)
 for command in (import_trace, to_chakra):
     trace.add_command(command)
@@ -49,4 +49,7 @@ def main() -> None:
     """The entry point of the `pimsim` command."""
     prepare()
     gc.set_threshold(20_000, 50, 100)  # imports and compilation make many objects and few cycles: a tenth of the time
-    cli.main(prog_name="pimsim")
+    try:
+        cli.main(prog_name="pimsim")
+    finally:
+        gc.freeze()  # all memory goes at once: looking for cycles at the end is another tenth

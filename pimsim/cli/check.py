@@ -23,9 +23,9 @@ def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     """
     from pimsim import api
     from pimsim.devices.registry import device_of
-    from pimsim.dram import checker
-    from pimsim.dram.log import read_log
     from pimsim.kinds import LOG, expecting
+    from pimsim.logs import checker
+    from pimsim.logs.log import read_log
 
     loaded = api.load(config, overrides)
     device = device_of(loaded.config)

@@ -19,7 +19,7 @@ from pimsim.files import open_input
 from pimsim.kinds import PROGRAM, expecting
 
 if TYPE_CHECKING:
-    from pimsim.devices.aim.isa import Instruction
+    from pimsim.devices.aim.isa import AimInstruction
     from pimsim.devices.aim.replay import Replay
     from pimsim.devices.aim.table import Difference
     from pimsim.dram.timing import Device
@@ -63,10 +63,10 @@ def replay(
         _print(program, device, result, costs(instructions, device, engine))
 
 
-def _instructions(program: str, device: Device, commands: str | None) -> list[Instruction]:
+def _instructions(program: str, device: Device, commands: str | None) -> list[AimInstruction]:
     """The program; InputError has what is wrong with it and with where its log goes."""
     problems: list[Problem] = []
-    instructions: list[Instruction] = []
+    instructions: list[AimInstruction] = []
     with _collected(problems):
         instructions = _parsed(program, device)
     if commands is not None:
@@ -88,14 +88,14 @@ def _collected(problems: list[Problem]) -> Iterator[None]:
 
 def _check_log(commands: str, program: str) -> None:
     """InputError if no log can be written there, or if it would replace the program."""
-    from pimsim.dram.log import log_target
+    from pimsim.logs.log import log_target
 
     log_target(Path(commands))
     if os.path.exists(commands) and os.path.exists(program) and os.path.samefile(commands, program):
         raise InputError(option_problem("--commands", f"{commands!r} is the program, which the log would replace"))
 
 
-def _parsed(path: str, device: Device) -> list[Instruction]:
+def _parsed(path: str, device: Device) -> list[AimInstruction]:
     from pimsim.devices.aim.isa import lines_of, parse
 
     if not path:

@@ -12,7 +12,7 @@ from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from pimsim.dram.log_size import Forecast
+    from pimsim.logs.log_size import Forecast
 
 WORTH_SAYING = 1_000_000  # bytes of a log
 

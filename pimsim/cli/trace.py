@@ -14,7 +14,7 @@ from pimsim.cli.say import emit, say
 
 if TYPE_CHECKING:
     from pimsim.errors import Problem
-    from pimsim.workload.trace.rules import Memory
+    from pimsim.workload.trace.rules import MemorySize
 
 
 @click.group(cls=ReportingGroup)
@@ -51,7 +51,7 @@ def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: 
     return Exit.WRONG_INPUT if any(problems for problems, _ in found.values()) else Exit.DONE
 
 
-def _findings(file: str, memory: Memory | None) -> tuple[Sequence[Problem], Sequence[Problem]]:
+def _findings(file: str, memory: MemorySize | None) -> tuple[Sequence[Problem], Sequence[Problem]]:
     """What is wrong with a file, and what is not known."""
     from collections import deque
 
@@ -69,16 +69,16 @@ def _findings(file: str, memory: Memory | None) -> tuple[Sequence[Problem], Sequ
     return ((other,), ()) if other else (problems, warnings)
 
 
-def _memory(config: str) -> Memory:
+def _memory(config: str) -> MemorySize:
     """The room for weights that a configuration has."""
     from pimsim import api
     from pimsim.config.schema import Config
-    from pimsim.workload.trace.rules import Memory
+    from pimsim.workload.trace.rules import MemorySize
 
     loaded = api.load(config).config
     dram = loaded.dram
     size = dram.channels * dram.bank_groups * dram.banks_per_group * dram.rows * dram.row_bytes
-    return Memory(config, size, isinstance(loaded, Config) and loaded.workload.lm_head)
+    return MemorySize(config, size, isinstance(loaded, Config) and loaded.workload.lm_head)
 
 
 def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DecimalSchema
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.rules import Names
 from pimsim.config.schema import LATER, REASON, Config
-from pimsim.config.standards import CONFIGS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARTIAL = "Partial"
@@ -77,8 +77,9 @@ def _sections() -> dict[str, Any]:
 
 
 def _standard(name: str | None = None) -> dict[str, Any]:
-    """A file that gives the standard `name`, or any standard."""
-    standard = {"enum": list(CONFIGS)} if name is None else {"const": name}
+    """A file that gives the standard `name`, or any standard, or the file of one."""
+    either: dict[str, Any] = {"anyOf": [{"enum": list(CONFIGS)}, {"type": "string", "pattern": r"\.ya?ml$"}]}
+    standard = either if name is None else {"const": name}
     dram = {"type": "object", "required": ["standard"], "properties": {"standard": standard}}
     return {"required": ["dram"], "properties": {"dram": dram}}
 

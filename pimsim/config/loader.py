@@ -14,8 +14,8 @@ from pimsim import files, kinds
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
-from pimsim.config.shipped import find
-from pimsim.config.tree import Entry, Place, Tree, leaves, locate, merge, plain
+from pimsim.config.shipped import SUFFIXES, find
+from pimsim.config.tree import Entry, Position, Tree, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.errors import InputError, Problem
 from pimsim.text import not_text
@@ -24,6 +24,8 @@ Overrides = Mapping[str, Any] | Sequence[str]
 # What the schedule of a trace says of the workload (None: a key that is left to its default), and in which line;
 # from the file, and the keys of the workload that may win over it.
 Scheduled = Callable[[str, Mapping[str, Any]], tuple[Mapping[str, int | None], int]]
+# The standard that a table file describes, by its path.
+ReadTable = Callable[[str], str]
 DEFAULT = "default"
 _DEPTH = 20  # parts of a dotted key; the schema has four
 _LONGEST_CHAIN = 20  # files that extend each other
@@ -36,6 +38,8 @@ class Origin:
     file   a file, "--set", "overrides" or "default"; line counts from 1, 0 for a default
     label  of the value's `# source:` comment, "default" for a default, None without one
     before what the value was in the file that is extended or overridden, None if it was not given there
+    home   who registered what the value names: a package with its version, or a file; "" for what is shipped
+    written what stands there, if it is a file that says what the value is
     """
 
     file: str
@@ -43,6 +47,14 @@ class Origin:
     label: str | None = None
     reason: str = ""
     before: str | None = None
+    home: str = ""
+    written: str = ""
+
+    @property
+    def place(self) -> str:
+        """Home, file and line, without folders, which differ between machines."""
+        name = os.path.basename(self.file)
+        return (f"{self.home}, " if self.home else "") + (f"{name}:{self.line}" if self.line else name)
 
 
 @dataclass(frozen=True)
@@ -63,9 +75,10 @@ def load_config(
     overrides: Overrides | None = None,
     names: Names | None = None,
     scheduled: Scheduled | None = None,
+    table: ReadTable | None = None,
 ) -> AnyConfig:
     """As `load`, the configuration alone."""
-    return load(path, overrides, names, scheduled).config
+    return load(path, overrides, names, scheduled, table).config
 
 
 def load(
@@ -73,6 +86,7 @@ def load(
     overrides: Overrides | None = None,
     names: Names | None = None,
     scheduled: Scheduled | None = None,
+    table: ReadTable | None = None,
 ) -> Loaded:
     """The configuration in the file `path`, or the shipped one of that name, with `overrides` on top.
 
@@ -80,6 +94,7 @@ def load(
     names      names that exist by key, say {"workload.model": [...], "baselines": [...]};
                keys without a collection are not checked
     scheduled  reads what a trace says of the workload, for keys that are not given
+    table      reads the table that `dram.standard` names if it is a file
     InputError has every problem that was found, each with file, line, column and key.
     """
     over = override_tree(overrides or {})
@@ -88,12 +103,13 @@ def load(
     except InputError as error:
         raise InputError([*error.problems, *over.problems]) from None
     with kinds.expecting(kinds.CONFIGURATION, main):
-        return _load(main, over, names, scheduled)
+        return _load(main, over, names, scheduled, table)
 
 
-def _load(main: str, over: Tree, names: Names | None, scheduled: Scheduled | None) -> Loaded:
+def _load(main: str, over: Tree, names: Names | None, scheduled: Scheduled | None, table: ReadTable | None) -> Loaded:
     try:
         tree = _stack(_read_chain(main, ()), over)
+        tree = with_table(tree, table) if table else tree
     except InputError as error:
         raise InputError(_in_order([*error.problems, *over.problems], main)) from None
     problems, config = tree.problems, None
@@ -196,17 +212,17 @@ def read_text(path: str) -> str:
 def override_tree(overrides: Overrides) -> Tree:
     """Overrides as a tree whose lines are the numbers of the overrides; a later one wins."""
     if isinstance(overrides, Mapping):
-        tree = Tree(Place("overrides", 1, 1))
+        tree = Tree(Position("overrides", 1, 1))
         for number, (key, value) in enumerate(overrides.items(), 1):
-            put(tree, key, entry_of(value, Place("overrides", number, 1)))
+            put(tree, key, entry_of(value, Position("overrides", number, 1)))
         return tree
-    tree = Tree(Place("--set", 1, 1))
+    tree = Tree(Position("--set", 1, 1))
     for number, option in enumerate([overrides] if isinstance(overrides, str) else overrides, 1):
-        _parse_option(tree, option, Place("--set", number, 1))
+        _parse_option(tree, option, Position("--set", number, 1))
     return tree
 
 
-def _parse_option(tree: Tree, option: str, place: Place) -> None:
+def _parse_option(tree: Tree, option: str, place: Position) -> None:
     key, equals, text = (part.strip() for part in option.partition("="))
     if not equals or not key:
         message = f"must be KEY=VALUE, not {option!r}"
@@ -232,7 +248,7 @@ def put(tree: Tree, key: str, entry: Entry) -> None:
     tree.entries = merge(tree.entries, {path[0]: entry}, inherited=False)
 
 
-def _moved(entry: Entry, place: Place) -> Entry:
+def _moved(entry: Entry, place: Position) -> Entry:
     """The same value, every part of it where the option stands."""
     value = entry.value
     if isinstance(value, Mapping):
@@ -242,13 +258,53 @@ def _moved(entry: Entry, place: Place) -> Entry:
     return Entry(place, value)
 
 
-def entry_of(value: Any, place: Place) -> Entry:
+def entry_of(value: Any, place: Position) -> Entry:
     """A Python value; floats as the decimal that they print as."""
     if isinstance(value, Mapping):
         return Entry(place, {str(key): entry_of(inner, place) for key, inner in value.items()})
     if isinstance(value, list | tuple):
         return Entry(place, tuple(entry_of(inner, place) for inner in value))
     return Entry(place, Decimal(str(value)) if isinstance(value, float) else value)
+
+
+# -- a table of its own -----------------------------------------------------------------
+
+
+def table_file(tree: Tree) -> str:
+    """The table that `dram.standard` names if it is a file, as `trace_file`; "" if it is a name."""
+    entry = _standard(tree)
+    if entry is None or not isinstance(entry.value, str) or not_text(entry.value):
+        return ""
+    return _beside(entry.place.file, entry.value) if entry.value.endswith(SUFFIXES) else ""
+
+
+def with_table(tree: Tree, read: ReadTable) -> Tree:
+    """The tree with the name of a table in the place of its file; InputError with all that is wrong with that."""
+    path, entry = table_file(tree), _standard(tree)
+    if not path or entry is None:
+        return tree
+    try:
+        name = read(path)
+    except InputError as error:
+        raise InputError(
+            [*tree.problems, *(_not_a_table(problem, entry, path) for problem in error.problems)]
+        ) from None
+    named = Tree(tree.place)
+    put(named, "dram.standard", replace(entry, value=name, written=str(entry.value)))
+    return Tree(tree.place, merge(tree.entries, named.entries, inherited=False), tree.problems)
+
+
+def _standard(tree: Tree) -> Entry | None:
+    dram = tree.entries.get("dram")
+    return dram.value.get("standard") if dram and isinstance(dram.value, Mapping) else None
+
+
+def _not_a_table(problem: Problem, entry: Entry, path: str) -> Problem:
+    """A table that cannot be read is the fault of the line that names it."""
+    if problem.file != path or not problem.message.startswith(_CANNOT_READ):
+        return problem
+    place = entry.place
+    return Problem(place.file, place.line, place.column, "dram.standard", f"{entry.value}: {problem.message}")
 
 
 # -- what a trace says -----------------------------------------------------------------
@@ -299,7 +355,7 @@ def complete(tree: Tree, trace: str, scheduled: Scheduled) -> tuple[Tree, list[P
     for key, value in known.items():
         inherited = entries.pop(key, None) if key not in given else None
         if key not in given and value is not None:
-            entries[key] = Entry(Place(trace, line, 1), value, before=inherited)
+            entries[key] = Entry(Position(trace, line, 1), value, before=inherited)
     entry = replace(workload, value=entries)
     return Tree(tree.place, {**tree.entries, "workload": entry}, tree.problems), problems
 
@@ -325,6 +381,7 @@ def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
             entry.label,
             entry.reason,
             None if entry.before is None else as_text(plain(entry.before.value)),
+            written=entry.written,
         )
         for path, entry in leaves(tree.entries)
     }

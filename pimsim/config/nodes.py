@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from pimsim.config.comments import Source, source_labels
-from pimsim.config.tree import Entry, Place, Scalar, Tree
+from pimsim.config.tree import Entry, Position, Scalar, Tree
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.labels import LABELS
 
@@ -35,8 +35,8 @@ class _Reader:
         self.problems: list[Problem] = []
         self.entries = 0
 
-    def place(self, node: yaml.Node) -> Place:
-        return Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+    def place(self, node: yaml.Node) -> Position:
+        return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def refuse(self, node: yaml.Node, path: str, message: str) -> None:
         place = self.place(node)
@@ -118,14 +118,14 @@ def parse_with_problems(text: str, file: str) -> Tree:
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
         raise InputError(Problem(file, node.start_mark.line + 1, 1, "", f"must be a mapping of keys, not {kind}"))
     reader = _Reader(file, source_labels(text, _scalars(node)))
-    return Tree(Place(file, 1, 1), reader.mapping(node, "", 0), reader.problems)
+    return Tree(Position(file, 1, 1), reader.mapping(node, "", 0), reader.problems)
 
 
 def parse_value(text: str, file: str, key: str) -> tuple[Entry, list[Problem]]:
     """The value that a YAML scalar or flow collection describes, and its problems; InputError if it is not YAML."""
     node = compose(text, file)
     if node is None:
-        return Entry(Place(file, 1, 1), None), []
+        return Entry(Position(file, 1, 1), None), []
     reader = _Reader(file, {})
     return reader.entry(node, node, key, 0), reader.problems
 

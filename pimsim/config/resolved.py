@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -12,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import DEFAULT, Origin
 from pimsim.config.schema import LATER, AnyConfig
 from pimsim.config.validate import keys
@@ -29,10 +29,14 @@ def config_sha256(config: AnyConfig) -> str:
     """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
 
     Decimals are hashed as their shortest text, so 12 and 12.0 are the same.  Keys that came
-    later are left out where they have their default, so that a hash stays what it was.
+    later are left out where they have their default, so that a hash stays what it was.  Of a standard
+    that is not shipped, its table is a part.
     """
     content = _without_later(config, _plain(config, _decimal_text))
     del content["engine"]
+    registered = CONFIGS.origin(config.dram.standard)
+    if registered is not None:  # a name that says nothing by itself
+        content["dram"]["table_sha256"] = registered.digest
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -93,7 +97,9 @@ def _lines(values: Mapping[str, Any], provenance: Mapping[str, Origin], path: st
             yield f"{indent}{key}:", ""
             yield from _lines(value, provenance, f"{inner}.")
         else:
-            yield f"{indent}{key}: {_scalar(value)}", _comment(provenance.get(inner))
+            origin = provenance.get(inner)
+            written = origin.written if origin else ""
+            yield f"{indent}{key}: {_scalar(written or value)}", _comment(origin)
 
 
 def _scalar(value: Any) -> str:
@@ -115,5 +121,4 @@ def _comment(origin: Origin | None) -> str:
     reason = f": {origin.reason}" if origin.reason else ""
     if origin.label == DEFAULT:
         return f"default{reason}"
-    where = f"{os.path.basename(origin.file)}:{origin.line}"
-    return f"source: {origin.label}{reason} [{where}]" if origin.label else f"[{where}]"
+    return f"source: {origin.label}{reason} [{origin.place}]" if origin.label else f"[{origin.place}]"

@@ -7,32 +7,20 @@ while one of its keys is itself wrong, so one mistake is reported once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
+from pimsim.config.devices import is_of_a_grade, refresh_parts, serves_host_alone
+from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
+from pimsim.registry import not_loaded
 
 Values = Mapping[str, Any]
 Names = Mapping[str, Collection[str]]
 BF16_BYTES = 2
-
-
-@dataclass(frozen=True)
-class Rule:
-    """`holds(values of keys...)`, or `message` is reported at the first of `keys`."""
-
-    keys: tuple[str, ...]
-    holds: Callable[..., bool]
-    message: str | Callable[..., str]
-
-    def complaint(self, values: Sequence[Any]) -> str:
-        """What is said when `values` of the keys break the rule."""
-        return self.message(*values) if callable(self.message) else self.message.format(*map(show, values))
 
 
 def _organisation() -> Iterator[Rule]:
@@ -66,24 +54,12 @@ def _organisation() -> Iterator[Rule]:
     )
 
 
-def at_least(larger: str, *smaller: str) -> Rule:
-    """That a time is as long as others together."""
-    keys = tuple(f"dram.timing.{name}_ns" for name in (larger, *smaller))
-    total = " + ".join(f"{name} ({{{i}}} ns)" for i, name in enumerate(smaller, 1))
-    return Rule(keys, lambda limit, *parts: limit >= sum(parts), f"must be at least {total}, not {{0}}")
-
-
-# The times of these are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above the tRC of
-# the same table, and then binds in its place.
-_OF_A_GRADE = ("gddr6", "aim", "aim-reference")
-
-
 def _row_cycle(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> bool:
-    return bool(tRC >= tRAS + (0 if standard in _OF_A_GRADE else tRP))
+    return bool(tRC >= tRAS + (0 if is_of_a_grade(standard) else tRP))
 
 
 def _row_cycle_complaint(tRC: Any, tRAS: Any, tRP: Any, standard: str) -> str:
-    closing = "" if standard in _OF_A_GRADE else f" + tRP ({show(tRP)} ns)"
+    closing = "" if is_of_a_grade(standard) else f" + tRP ({show(tRP)} ns)"
     return f"must be at least tRAS ({show(tRAS)} ns){closing}, not {show(tRC)}"
 
 
@@ -105,16 +81,6 @@ def _timing() -> Iterator[Rule]:
     )
 
 
-# What a refresh takes from the banks before a row is open again and used: the wait to
-# close (recovery of a write, or tRC after an activation) and the activation after it.
-REOPEN = tuple(f"dram.timing.{name}_ns" for name in ("tRC", "tRCDRD", "tRCDWR", "tCWL", "tWR"))
-
-
-def reopening(tRC: Any, tRCDRD: Any, tRCDWR: Any, tCWL: Any, tWR: Any) -> Any:
-    """How long that is, of the times of REOPEN."""
-    return tRC + max(tRCDRD, tRCDWR) + tCWL + tWR
-
-
 def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: Any) -> bool:
     return refresh != "all_bank" or tREFI <= tRFC or tREFI > tRFC + reopening(*reopen)
 
@@ -122,7 +88,7 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
 def _per_bank_refresh_leaves_time(
     tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
 ) -> bool:
-    groups //= _PARTS.get(standard, 1)
+    groups //= refresh_parts(standard)
     interval, (_, blocked) = tREFI / (groups * banks), _longest_block(standard, tRFC, tRFCpb, tRREFD)
     time = min(interval - blocked, tREFI - _per_bank_duration(tRFC, tRFCpb))
     return refresh != "per_bank" or bool(time > reopening(*reopen))
@@ -133,21 +99,15 @@ def _per_bank_refresh_complaint(
 ) -> str:
     name, blocked = _longest_block(standard, tRFC, tRFCpb, tRREFD)
     return (
-        f"{show(tREFI)} ns over {groups // _PARTS.get(standard, 1)} x {banks} banks less {name} ({show(blocked)} ns) "
+        f"{show(tREFI)} ns over {groups // refresh_parts(standard)} x {banks} banks less {name} ({show(blocked)} ns) "
         "leaves no time to open a row and use it before the next bank's refresh"
     )
-
-
-# Memories of host traffic alone, which goes on in the other banks; a program needs all of them.
-_HOST_ALONE = ("gddr6", "hbm3")
-# Parts of a channel that refresh by themselves.
-_PARTS = {"hbm3": 2}
 
 
 def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:
     """What keeps a row from being opened after a per-bank refresh for longest, and for how long."""
     others = ("tRREFD", REFRESH_GAP_NS if tRREFD is None else tRREFD)
-    if standard in _HOST_ALONE:
+    if serves_host_alone(standard):  # which goes on in the other banks; a program needs all
         return others
     return max(("tRFCpb", _per_bank_duration(tRFC, tRFCpb)), others, key=lambda block: block[1])
 
@@ -274,11 +234,6 @@ def broken(values: Values, own: Sequence[Rule] = ()) -> Iterator[tuple[str, str]
                 yield rule.keys[0], rule.complaint(given)
 
 
-def show(value: Any) -> str:
-    """A value for a message; a decimal without an exponent if it is short without one."""
-    return f"{value:f}" if isinstance(value, Decimal) and abs(value.adjusted()) < 20 else str(value)
-
-
 def workload_source(given: Collection[str], wrong: AbstractSet[str], needed: bool) -> Iterator[tuple[str, str]]:
     """Exactly one source of work, or at most one; `given` are those that are not null, in the order of the file."""
     sources = [source for source in given if source in WORKLOAD_SOURCES]
@@ -296,7 +251,7 @@ def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:
         for path, item in items.items():
             if isinstance(item, str) and item not in known:
                 hint = did_you_mean(item, known) or f"; known: {', '.join(known) or 'none'}"
-                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}"
+                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}{not_loaded()}"
 
 
 def repeated(values: Values) -> Iterator[tuple[str, str]]:

@@ -3,19 +3,19 @@
 Bounds are wide: they catch a wrong unit, not an unusual device.  Rules between keys
 are in `pimsim.config.rules`.  A field outside the paper's own parameters has a
 default, and its description says where the default comes from.  What every DRAM
-standard has in common is here, with PIM-GPT's own sections; the keys of the other
-standards are in `pimsim.config.standards`.
+standard has in common is here; what is one standard's own is in `pimsim.config.devices`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
+from pimsim import schedules
 from pimsim.text import not_text
 
 SCHEMA_VERSION = "pimsim.config/1"
@@ -30,6 +30,9 @@ LongTime = Annotated[Number, Field(le=10_000)]
 Current = Annotated[Number, Field(le=5000)]
 Clock = Annotated[Number, Field(ge=Decimal("0.001"), le=10)]
 Power = Annotated[Number, Field(le=100_000)]
+# A time that a device may not have: 0 asks for nothing.
+TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
+LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_inf_nan=False)]
 
 
 def _is_text(value: str) -> str:
@@ -40,6 +43,10 @@ def _is_text(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_is_text)]  # a name or a path
+if TYPE_CHECKING:
+    ScheduleName = str
+else:
+    ScheduleName = Literal[tuple(schedules.SCHEDULES)]
 
 
 def _exact(value: Any, kinds: set[Any]) -> Any:
@@ -152,38 +159,6 @@ class JedecTimings(ColumnTimings, WindowTimings):
 REFRESH_GAP_NS = Decimal(16)  # at least 2 clocks: none is slower than 10 ns
 
 
-class Gddr6Timings(JedecTimings):
-    """Timing parameters of GDDR6 in ns, under their JEDEC names."""
-
-    DEFAULTS = {
-        "tRFCpb": lambda times, _: times["tRFC"] / 2,
-        "tRREFD": lambda *_: REFRESH_GAP_NS,
-        "tPPD": lambda _, clock: clock,
-    }
-
-    tRFCpb_ns: LongTime | None = default(
-        None, "Duration of a per-bank refresh, ns.", "half of tRFC_ns (adjacent: GDDR6 has 106 against 211 clocks)"
-    )
-    tRREFD_ns: Time | None = default(
-        None,
-        "Per-bank refresh to a refresh or an activation of another bank, ns.",
-        "16 ns, 2 clocks or more (assumed: above the 8.55 ns of a grade of 14 Gb/s)",
-    )
-    tPPD_ns: Time | None = default(None, "Precharge to precharge, ns.", "1 clock (adjacent: GDDR6)")
-
-
-class TimingConfig(Gddr6Timings):
-    """Timing parameters of PIM-GPT's device in ns, under their JEDEC names."""
-
-    DEFAULTS = {**Gddr6Timings.DEFAULTS, "tFAWAB": lambda *_: Decimal(0)}
-
-    tFAWAB_ns: LongTime | None = default(
-        None,
-        "All-bank activation to the next activation, ns: a limit of the supply.",
-        "no limit (adjacent: GDDR6-AiM feeds it from capacitors)",
-    )
-
-
 class IoConfig(Section):
     """The pins of one channel."""
 
@@ -243,9 +218,14 @@ class MemoryConfig(Section):
 
     WHOLE_BITS: the command clock is the data rate divided by a power of two, so that the bits
     of a pin per clock are one although `tCK_ps` is a rounded figure.
+    OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
+    the tRC of the same table, and then binds in its place.
+    REFRESH_PARTS: parts of a channel that refresh by themselves.
     """
 
     WHOLE_BITS: ClassVar[bool] = True
+    OF_A_GRADE: ClassVar[bool] = False
+    REFRESH_PARTS: ClassVar[int] = 1
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
@@ -267,16 +247,6 @@ class PimMemory(MemoryConfig):
     """A memory that multiplies: its commands have a price."""
 
     power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
-
-
-class DramConfig(PimMemory):
-    """PIM-GPT's memory."""
-
-    WHOLE_BITS = False  # its data rate and its clock are from different sources
-
-    standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
-    timing: TimingConfig = Field(description="Timing parameters, ns.")
 
 
 class MacReference(Section):
@@ -309,20 +279,6 @@ class MacPower(Section):
 
 class MacUnits(MacPower, MacShape):
     """Multiply-accumulate units in the memory, one per bank: what every memory that multiplies has."""
-
-
-class MacPipeline(Section):
-    """How deep a MAC unit is."""
-
-    pipeline_stages: Annotated[int, Field(ge=1, le=64)] | None = default(
-        None,
-        "MAC clocks from the last operands that enter a unit, a column's last beat, until its sum can be read.",
-        "multiplier, adder tree and accumulator: 2 + log2(lanes) (assumed)",
-    )
-
-
-class PimConfig(MacUnits, MacPower, MacPipeline, MacShape):  # pydantic takes the fields of the last base first
-    """Multiply-accumulate units in the memory, one per bank."""
 
 
 class AsicReference(Section):
@@ -529,9 +485,7 @@ class Config(Common):
     energy: EnergyConfig = Field(default_factory=EnergyConfig, description="What prices the counts.")
     mapping: MappingConfig = Field(default_factory=MappingConfig, description="Placement of weights, K and V.")
     workload: WorkloadConfig = Field(description="What is simulated.")
-    schedule: Literal["paper", "overlap"] = default(
-        "paper", "One instruction at a time, or with overlap.", "paper (no overlap between instructions)"
-    )
+    schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."
     )
@@ -548,13 +502,6 @@ class Config(Common):
     def found_at(self, baseline_files: Mapping[str, str]) -> None:
         """Say where the baselines that are files are, for a configuration that stands elsewhere."""
         self._baseline_files = dict(baseline_files)
-
-
-class PimGptConfig(Config):
-    """PIM-GPT."""
-
-    dram: DramConfig = Field(description="The memory.")
-    pim: PimConfig = Field(description="Multiply-accumulate units in the memory.")
 
 
 class DeviceConfig(Common):

@@ -16,7 +16,7 @@ Scalar = None | bool | int | float | Decimal | str
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """A position in a file, or in an option such as --set; lines and columns count from 1."""
 
     file: str
@@ -33,21 +33,23 @@ class Entry:
     reason  the rest of that comment
     before  the entry of the first layer, where this one replaces it
     beneath it was given in an earlier layer than the trace that is in force
+    written what stands there, if it is a file that says what `value` is
     """
 
-    place: Place
+    place: Position
     value: Scalar | Mapping[str, Entry] | tuple[Entry, ...]
     label: str | None = None
     reason: str = ""
     before: Entry | None = None
     beneath: bool = False
+    written: str = ""
 
 
 @dataclass
 class Tree:
     """The top of a configuration: its entries, where its file begins, and what is wrong with how it is written."""
 
-    place: Place
+    place: Position
     entries: dict[str, Entry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -92,7 +94,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def locate(tree: Tree, path: str) -> Place:
+def locate(tree: Tree, path: str) -> Position:
     """Where `path` was given; a path that was not given is where the mapping that lacks it is."""
     place, value = tree.place, tree.entries
     for part in path.split("."):

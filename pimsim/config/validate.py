@@ -10,10 +10,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from pimsim.config import rules
+from pimsim.config.devices import CONFIGS, standard_of
+from pimsim.config.rule import show
 from pimsim.config.schema import AnyConfig, Config, exact_numbers
-from pimsim.config.standards import CONFIGS, standard_of
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.registry import not_loaded
 
 # pydantic's error types in this program's words; {0} is what was given.
 _WORDS = {
@@ -128,7 +130,7 @@ def _message(details: ErrorDetails, kind: type[AnyConfig]) -> str:
         return _unknown_key(loc, kind)
     if loc == ("dram", "standard") and error == "literal_error":
         *others, last = map(repr, CONFIGS)
-        return _choice_message(given, f"{', '.join(others)} or {last}")
+        return _choice_message(given, f"{', '.join(others)} or {last}") + not_loaded()
     if error == "literal_error":
         return _choice_message(given, context["expected"])
     words = _WORDS[error].format(_show(given), **context) if error in _WORDS else details["msg"]
@@ -173,7 +175,7 @@ def _show(value: Any) -> str:
         return "a mapping"
     if isinstance(value, tuple | list):
         return "a list"
-    text = repr(value) if isinstance(value, str) else rules.show(value)
+    text = repr(value) if isinstance(value, str) else show(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

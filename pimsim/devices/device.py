@@ -18,12 +18,13 @@ from pimsim.mapping.layouts import Layouts
 class Hardware:
     """One kind of memory, by the name of its standard.
 
-    table    commands with what they mean, timing constraints, roles, causes
-    cycles   timing names that its MAC units add to those of the configuration (None: they add none)
-    layouts  of a configuration: where weights, K and V lie, and the programs that multiply with them
-             (None: no language model runs on it)
+    table     commands with what they mean, timing constraints, roles, causes
+    cycles    timing names that its MAC units add to those of the configuration (None: they add none)
+    layouts   of a configuration: where weights, K and V lie, and what multiplies with them (None: no model runs on it)
+    computed  the names that `cycles` gives
     """
 
     table: Standard
     cycles: MoreCycles | None = None
     layouts: Callable[[Config], Layouts] | None = None
+    computed: tuple[str, ...] = ()

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
 from pimsim.devices import aim, gddr6, hbm3, lpddr5x, pim_gpt
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device, resolve_as
+from pimsim.errors import InputError
+from pimsim.registry import Registry
 
-HARDWARE: dict[str, Hardware] = {
-    hardware.table.name: hardware
-    for hardware in (
-        pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE, lpddr5x.HARDWARE, hbm3.HARDWARE,
-    )
-}  # fmt: skip
-STANDARDS: Mapping[str, Standard] = {name: hardware.table for name, hardware in HARDWARE.items()}
+_SHIPPED = (
+    pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE, lpddr5x.HARDWARE, hbm3.HARDWARE,
+)  # fmt: skip
+HARDWARE: Registry[Hardware] = Registry("standard", {hardware.table.name: hardware for hardware in _SHIPPED})
+
+
+class _Tables(Mapping[str, Standard]):
+    """The tables of all hardware."""
+
+    def __getitem__(self, name: str) -> Standard:
+        return HARDWARE[name].table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(HARDWARE)
+
+    def __len__(self) -> int:
+        return len(HARDWARE)
+
+
+STANDARDS: Mapping[str, Standard] = _Tables()
 
 
 def device_of(config: AnyConfig) -> Device:
@@ -27,4 +44,14 @@ def device_of(config: AnyConfig) -> Device:
 def resolve(dram: MemoryConfig, pim: MacUnits | None = None) -> Device:
     """The device of a configuration, every timing in clocks; `pim` if it has MAC units that are configured."""
     hardware = HARDWARE[dram.standard]
+    if HARDWARE.origin(dram.standard) is not None:
+        _check_class(dram)
     return resolve_as(hardware.table, dram, pim, hardware.cycles)
+
+
+def _check_class(dram: MemoryConfig) -> None:
+    """InputError if what the standard's name means is no longer what it meant when `dram` was made."""
+    made_now: Any = CONFIGS[dram.standard].model_fields["dram"].annotation
+    if not isinstance(dram, made_now):
+        what = f"{dram.standard!r} was registered anew since this configuration was loaded: load it again"
+        raise InputError(what, key="dram.standard")

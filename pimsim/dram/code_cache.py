@@ -3,6 +3,11 @@
 Each file begins with the SHA-256 of the rest: numba itself runs what it finds, and a bit that
 flipped in machine code is a wrong figure or a crash.  What cannot be read is set aside under
 another name, with a warning, and compiled anew; what cannot be written is compiled in each run.
+
+`njit(cache=True)`, numba's public way, does neither, and looks for changes only in the file of the
+function itself, not in those of the functions that are compiled into it.  So this extends the
+classes behind it; `tests/unit/test_code_cache.py` holds them to what is needed, with every numba
+of the range.
 """
 
 from __future__ import annotations

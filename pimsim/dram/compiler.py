@@ -60,14 +60,18 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
         from pimsim.dram.code_cache import CodeCache
 
         try:
-            compiled._cache = CodeCache(function)  # type: ignore[attr-defined]  # as numba's `cache=True` does
+            # as `cache=True` does, which has its own cache, and no option for another
+            compiled._cache = CodeCache(function)  # type: ignore[attr-defined]
         except RuntimeError:  # neither NUMBA_CACHE_DIR nor this folder nor the user's can be written to
             warnings.warn(UNKEPT, RuntimeWarning, stacklevel=1)  # once for all entries
     return compiled
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """The kernel allocates nothing and divides by nothing that can be 0, so the code for both is left out."""
+    """The kernel allocates nothing and divides by nothing that can be 0, so the code for both is left out.
+
+    So is what would let C call a function.  Both are options that numba has but does not document.
+    """
     if not COMPILES:
         return function
     import numba
@@ -94,8 +98,9 @@ def _options(library: str) -> dict[str, Any]:
     """Options by which a function stays as it is ("Part") until it is part of one that Python calls ("Whole").
 
     numba by itself optimises and emits every function together with all that it calls: the
-    bottom of a chain of n calls n times, which is half the time of a first run.  These are
-    internals of numba; where it has others the code is the same and a first run takes longer.
+    bottom of a chain of n calls n times, which is half the time of a first run.  No option of
+    `njit` changes that: `inline` and `forceinline` only say what is done as often.  So these
+    are internals of numba; where it has others the code is the same and a first run takes longer.
     """
     if not COMPILES:
         return {}

@@ -1,16 +1,16 @@
 """The smallest legal distance between two commands, for every pair and scope of any device.
 
 Nothing is known about a command but its row in the device's tables: each distance is what
-the twin (`device.Channel`) answers when it is asked how early the second command may follow.
+the twin (`twin.channel.Channel`) answers when it is asked how early the second command may follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pimsim.dram.device import CLOSED, NONE, Channel, uses_row
 from pimsim.dram.spec import Command, Needs, Standard
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel, uses_row
 
 
 def gaps(device: Device) -> dict[str, int]:

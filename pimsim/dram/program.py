@@ -2,7 +2,7 @@
 
 A program says which data commands to issue, in order; opening, closing and refreshing
 rows follows from the state of the banks and is the channel controller's business
-(`device.Controller` in plain Python, `kernel` compiled).  Rows are int64, so that one
+(`twin.controller` in plain Python, `kernel` compiled).  Rows are int64, so that one
 array is both the notation and what the kernel reads:
 
   RUN      op cmd bank  lin n gap    hold  0       n commands at consecutive columns
@@ -27,8 +27,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
-WIDTH = 8
+from pimsim.dram.kernel.numbers import CLOSE as CLOSE
+from pimsim.dram.kernel.numbers import LOOP as LOOP
+from pimsim.dram.kernel.numbers import OPEN as OPEN
+from pimsim.dram.kernel.numbers import REQUEST_WIDTH
+from pimsim.dram.kernel.numbers import RUN as RUN
+from pimsim.dram.kernel.numbers import SCATTER as SCATTER
+
+WIDTH = REQUEST_WIDTH
 
 Program = NDArray[np.int64]
 Request = tuple[int, int, int, int, int, int, int, int]

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pimsim.dram.controller import Controller, Step
-from pimsim.dram.device import CLOSED
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.kernel.traffic import QUEUE_WIDTH, serve_channel
+from pimsim.dram.twin.channel import CLOSED
+from pimsim.dram.twin.controller import Controller, Step
 
 DEPTH = 32  # places in a channel's queue
 PATIENCE = 128  # younger requests that may go before the oldest

@@ -10,6 +10,9 @@ checked, and do not count from the end.
 `parts_of` a record (`records`) gives its parts by their names.  A part is found by the header,
 so that a function is given one pointer; as a named tuple of views, with a pointer and extents
 for each part in every call, the stepped engine took twice as long.
+
+All this is numba's extension API, but for the class that types an attribute: the public
+`overload_attribute` compiles a function for each.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from functools import reduce
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.errors import TypingError
+from numba import TypingError, types
+from numba.core import cgutils
 from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.errors import InputError, Problem
+from pimsim.registry import Registry
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import OPS, Operator
 
+_COMPUTED = (*KINDS.shipped, *KINDS_OF_WAYS)
 # ASIC arithmetic of each op: the kind of `asic.units`, and whether it can work on results as they arrive.
-ARITHMETIC = {
-    "layernorm": ("layernorm", False),
-    "rmsnorm": ("rmsnorm", False),
-    "softmax": ("softmax", False),
-    "topk": ("topk", False),
-    "gelu": ("gelu", True),
-    "silu": ("silu", True),
-    "relu": ("relu", True),
-    "tanh": ("tanh", True),
-    "add": ("residual", True),
-    "mul": ("mul", True),
-    "scale": ("scale", True),
-    "rope": ("rope", True),
-}
-_MAPPED = (*ARITHMETIC, "linear", "attention", "embedding")
+ARITHMETIC: Registry[tuple[str, bool]] = Registry(
+    "operator",
+    {
+        name: (op.unit or name, not op.whole)
+        for name, op in sorted(OPS.shipped.items(), key=lambda item: not item[1].whole)
+        if (op.unit or name) in _COMPUTED
+    },
+)
+_MAPPED = ("linear", "attention", "embedding")
 _BF16_BITS = 16
 
 
@@ -44,8 +41,9 @@ def _key(workload: Workload, operator: Operator) -> str:
 
 
 def _complaints(operator: Operator) -> Iterator[str]:
-    if operator.op not in _MAPPED:
-        yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {', '.join(_MAPPED)}"
+    if operator.op not in _MAPPED and operator.op not in ARITHMETIC:
+        runs = ", ".join((*ARITHMETIC, *_MAPPED))
+        yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {runs}"
     if operator.bits != _BF16_BITS:
         yield f"weights of {operator.bits} bits ({operator.name}): the MAC units multiply BF16 of 16 bits only"
     if operator.op == "embedding" and operator.scope == "block":

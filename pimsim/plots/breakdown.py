@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
 from pimsim.results.headline import energy_scale, number, percent, time_scale
+from pimsim.workload.ops import OPS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ _TIME_GROUPS = (
     ("rows", style.ORANGE, ("activation", "refresh")),
     ("pins", style.SKY, ("input_transfer", "result_transfer")),
     ("K and V", style.GREEN, ("write", "read")),
+    ("modes, copies", style.YELLOW, ("mode_switch", "copy")),
 )
 _ENERGY_GROUPS = (
     ("MAC units", style.BLUE, ("mac_read", "mac_units")),
@@ -25,7 +27,8 @@ _ENERGY_GROUPS = (
     ("K and V", style.GREEN, ("column_read", "column_write")),
     ("standby", style.PURPLE, ("standby_active", "standby_precharged")),
 )
-_ACRONYMS = {"mac": "MAC", "asic": "ASIC", "gelu": "GELU", "io": "I/O", "silu": "SiLU", "relu": "ReLU", "rope": "RoPE"}
+_FUNCTIONS = {name: op.written for name, op in OPS.shipped.items() if op.written}
+_ACRONYMS = {"mac": "MAC", "asic": "ASIC", "io": "I/O"} | _FUNCTIONS
 _OTHER = ("ASIC", style.VERMILION)
 _SMALLEST = 5e-5  # shares below are one bar, "other", so that every label says more than 0.0 %
 

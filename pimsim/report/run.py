@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pimsim.config.loader import Origin, as_text
+from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report import chart
@@ -18,12 +17,15 @@ from pimsim.results.tables import token_columns
 
 # Okabe and Ito's palette, as the plots have it: what is at work in a cause or a component.
 _BLUE, _ORANGE, _SKY, _GREEN, _PURPLE, _VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
+_YELLOW = "#F0E442"
+_SOME = ("mode_switch", "copy")  # causes of some devices
 _COLOURS = {
     **dict.fromkeys(("mac", "mac_read", "mac_units"), _BLUE),
     **dict.fromkeys(("activation", "refresh"), _ORANGE),
     **dict.fromkeys(("input_transfer", "result_transfer", "io"), _SKY),
     **dict.fromkeys(("write", "read", "column_read", "column_write"), _GREEN),
     **dict.fromkeys(("standby_active", "standby_precharged"), _PURPLE),
+    **dict.fromkeys(_SOME, _YELLOW),
 }
 _KINDS = (("MAC units", _BLUE), ("rows", _ORANGE), ("pins", _SKY), ("K and V", _GREEN), ("standby", _PURPLE),
           ("ASIC", _VERMILION))  # fmt: skip
@@ -42,7 +44,10 @@ def run_html(result: Result) -> str:
         headline=headline(summary),
         latency=_breakdown(system["latency_breakdown_ns"], time_scale),
         energy=_breakdown(system["energy_breakdown_pJ"], energy_scale),
-        kinds=_KINDS,
+        kinds=(
+            *_KINDS,
+            *((("modes, copies", _YELLOW),) if any(map(system["latency_breakdown_ns"].get, _SOME)) else ()),
+        ),
         baselines=list(_baselines(summary["baselines"])),
         tokens=_tokens(result),
         box=chart,
@@ -98,19 +103,13 @@ def _inputs(result: Result) -> list[dict[str, Any]]:
             "value": as_text(_at(values, key)),
             "label": origin.label or "set by you",
             "reason": origin.reason,
-            "place": _place(origin),
+            "place": origin.place,
             "changed": origin.before is not None or origin.file not in ("default", base),
             "before": "(default)" if origin.before is None else origin.before,
         }
         for key, origin in provenance.items()
         if key != "schema" and not key.startswith("engine.")  # which changes no result
     ]
-
-
-def _place(origin: Origin) -> str:
-    """File and line, without the folder, which differs between machines."""
-    name = os.path.basename(origin.file)
-    return f"{name}:{origin.line}" if origin.line else name
 
 
 def _at(values: Any, key: str) -> Any:

@@ -20,8 +20,8 @@ from typing import Any
 
 import pimsim
 from pimsim import api
-from pimsim.config import shipped
 from pimsim.config.schema import Config
+from pimsim.config.shipped import CONFIGURATIONS
 from pimsim.errors import InputError
 from pimsim.sim.tally import Tally
 
@@ -78,10 +78,9 @@ def only_prices(key: str) -> bool:
 
 def shipped_config() -> Path:
     """The configuration of the paper's system."""
-    found = shipped.available()
-    if "pim-gpt" not in found:
+    if "pim-gpt" not in CONFIGURATIONS:
         raise InputError("the configuration pim-gpt is not there: the installation is incomplete")
-    return Path(found["pim-gpt"])
+    return Path(CONFIGURATIONS["pim-gpt"])
 
 
 @cache

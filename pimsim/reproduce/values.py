@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Cost:
+class BaselineCost:
     """Time and energy of all decoded tokens, ns and pJ."""
 
     latency_ns: float
@@ -45,7 +45,7 @@ class Values:
     tokens: int
     latency_ns: float
     energy_pJ: Mapping[str, float]
-    baselines: Mapping[tuple[str, str], Cost]
+    baselines: Mapping[tuple[str, str], BaselineCost]
     causes_ns: Mapping[str, float]
     row_hit_rate: float
     non_vmm: float
@@ -108,7 +108,7 @@ def with_rows(table: EnergyTable, values: Mapping[str, Any]) -> EnergyTable:
 
 def _baselines(
     workload: Workload, contexts: list[int], changes: Mapping[str, Any]
-) -> Iterator[tuple[tuple[str, str], Cost]]:
+) -> Iterator[tuple[tuple[str, str], BaselineCost]]:
     for name in BASELINES:
         device = devices.load(name)
         for key, value in changes.items():
@@ -116,7 +116,7 @@ def _baselines(
                 device = changed(device, f"{key.removeprefix(f'{name}.')}.value", float(value))
         found = evaluate(device, workload, contexts)
         for model, figures in (("eager", found), ("roofline", found["roofline"])):
-            yield (name, model), Cost(figures["latency_ns"], figures["energy_pJ"])
+            yield (name, model), BaselineCost(figures["latency_ns"], figures["energy_pJ"])
 
 
 def changed(model: Model, path: str, value: Any) -> Model:

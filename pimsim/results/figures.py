@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
 from pimsim.asic import units
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
-from pimsim.config.standards import CONFIGS
 from pimsim.devices.registry import STANDARDS
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
+from pimsim.registry import derived
 from pimsim.sim.tally import DEVICE_CAUSES
 
 SYSTEM = (
@@ -66,6 +67,7 @@ BASELINE = (
 ROOFLINE = ("speedup", "energy_ratio", "latency_ns", "energy_pJ", "required_bytes")  # of a baseline's bound
 
 
+@derived
 @cache
 def breakdowns() -> Mapping[str, tuple[str, ...]]:
     """The parts that each breakdown of `system` may have; one that does not occur in a run is 0 there."""
@@ -78,6 +80,7 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
     }
 
 
+@derived
 @cache
 def _parts() -> frozenset[str]:
     return frozenset(f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)

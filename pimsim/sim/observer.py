@@ -39,7 +39,7 @@ class Executed:
 
 
 class Observer(Protocol):
-    """Watches the clocks of `window` = (first, end); `dram.log.LogWriter` is one."""
+    """Watches the clocks of `window` = (first, end); `logs.log.LogWriter` is one."""
 
     @property
     def window(self) -> tuple[int, int]: ...

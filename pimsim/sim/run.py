@@ -12,9 +12,10 @@ import numpy as np
 from pimsim.config.schema import Config
 from pimsim.devices.plan import compiled
 from pimsim.dram.engine import FOREVER, Engine, Ints
-from pimsim.dram.log import LogWriter, log_target
-from pimsim.dram.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
+from pimsim.logs.log import LogWriter, log_target
+from pimsim.logs.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
 from pimsim.mapping.plan import Plan
+from pimsim.schedules import SCHEDULES
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spending
 from pimsim.sim.system import Progress, System
@@ -144,15 +145,11 @@ def _engine(plan: Plan) -> Engine:
 
 
 def _candidates(plan: Plan) -> list[Plan]:
-    """The schedules to choose the fastest from, the configured one first.
-
-    Overlap only removes waiting, but what starts earlier may meet a refresh that the serial
-    order hides in a pause.  A compiler that may overlap may also not, so `overlap` is never
-    slower than `paper`.
-    """
-    if plan.config.schedule != "overlap" or plan.config.dram.refresh == "none":
+    """The schedules to choose the fastest from, the configured one first."""
+    other = SCHEDULES[plan.config.schedule].or_else
+    if not other or plan.config.dram.refresh == "none":
         return [plan]
-    return [plan, plan.under(schedule="paper")]
+    return [plan, plan.under(schedule=other)]
 
 
 def window_clocks(window_ns: tuple[float, float] | None, tCK_ps: int) -> tuple[int, int]:

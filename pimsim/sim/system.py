@@ -31,6 +31,7 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.instructions import START, Instruction, Step
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.work import Work
+from pimsim.schedules import SCHEDULES
 from pimsim.sim.observer import Executed
 from pimsim.sim.schedule.block import (
     ARITHMETIC,
@@ -162,7 +163,7 @@ class System:
         self.env = simpy.Environment()
         self.counters: dict[tuple[str, str], Counter] = {}
         self.tokens = TokenTallies()
-        self.timetable = Timetable(serial=plan.config.schedule == "paper")
+        self.timetable = Timetable(serial=SCHEDULES[plan.config.schedule].serial)
         self.prefilled = 0
         self.latest = np.zeros(MOMENTS, np.int64)  # of the latest instruction
         self.regions: dict[tuple[int, ...], Ints] = {}

@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pimsim.config.tree import Entry, Place
+from pimsim.config.tree import Entry, Position
 from pimsim.errors import InputError, did_you_mean
 from pimsim.sweep import designs
-from pimsim.sweep.domains import MOST, Choice, Complain, Domain, read_domain
+from pimsim.sweep.domains import MOST, Complain, Domain, Listed, read_domain
 from pimsim.sweep.keys import is_whole, unknown
-from pimsim.sweep.space import Table
+from pimsim.sweep.space import PointTable
 
 if TYPE_CHECKING:
     from pimsim.sweep.designs import Shares
@@ -44,13 +44,13 @@ class AxesReader:
     """
 
     complain: Complain
-    fixed: Mapping[str, Place]
-    seen: dict[str, Place] = field(default_factory=dict)
-    checks: list[tuple[str, Any, Place]] = field(default_factory=list)
+    fixed: Mapping[str, Position]
+    seen: dict[str, Position] = field(default_factory=dict)
+    checks: list[tuple[str, Any, Position]] = field(default_factory=list)
 
-    def tables(self, axes: Mapping[str, Entry]) -> list[Table]:
+    def tables(self, axes: Mapping[str, Entry]) -> list[PointTable]:
         """The tables of the section `axes`."""
-        tables: list[Table] = []
+        tables: list[PointTable] = []
         for name, entry in axes.items():
             tables += self._block(name, entry) if name in BLOCKS else self._grid(name, entry)
         for name in ALONE:
@@ -58,7 +58,7 @@ class AxesReader:
                 self.complain(axes[name].place, f"axes.{name}", "must be the only axis: its rows are read as a whole")
         return tables
 
-    def domains(self, entry: Entry | None, path: str, place: Place, draws: bool) -> dict[str, Domain]:
+    def domains(self, entry: Entry | None, path: str, place: Position, draws: bool) -> dict[str, Domain]:
         """The domain of each key in a mapping; keys with a problem are left out."""
         if entry is None or not isinstance(entry.value, Mapping) or not entry.value:
             self.complain(entry.place if entry else place, path, "must be a mapping of keys to values, at least one")
@@ -86,12 +86,12 @@ class AxesReader:
                 return f"duplicate: already {where}{name} on line {place.line}"
         return None
 
-    def _grid(self, key: str, entry: Entry) -> Iterator[Table]:
+    def _grid(self, key: str, entry: Entry) -> Iterator[PointTable]:
         domain = self._domain(key, entry, draws=False, others=BLOCKS)
-        if isinstance(domain, Choice):
-            yield Table("grid", (key,), tuple({key: value} for value in domain.values))
+        if isinstance(domain, Listed):
+            yield PointTable("grid", (key,), tuple({key: value} for value in domain.values))
 
-    def _block(self, name: str, entry: Entry) -> Iterator[Table]:
+    def _block(self, name: str, entry: Entry) -> Iterator[PointTable]:
         if name == "zip":
             for i, group in enumerate(entry.value) if isinstance(entry.value, tuple) else [(0, entry)]:
                 yield from self._zip(group, f"axes.zip.{i}" if isinstance(entry.value, tuple) else "axes.zip")
@@ -100,26 +100,26 @@ class AxesReader:
         else:
             yield from self._sampled(name, entry)
 
-    def _zip(self, entry: Entry, path: str) -> Iterator[Table]:
+    def _zip(self, entry: Entry, path: str) -> Iterator[PointTable]:
         domains = self.domains(entry, path, entry.place, draws=False)
-        lists = {key: domain.values for key, domain in domains.items() if isinstance(domain, Choice)}
+        lists = {key: domain.values for key, domain in domains.items() if isinstance(domain, Listed)}
         lengths = {len(values) for values in lists.values()}
         if len(lengths) > 1:
             counts = ", ".join(f"{key} has {len(values)}" for key, values in lists.items())
             self.complain(entry.place, path, f"must be lists of one length: {counts}")
         elif lists:
             rows = zip(*lists.values(), strict=True)
-            yield Table("zip", tuple(lists), tuple(dict(zip(lists, row, strict=True)) for row in rows))
+            yield PointTable("zip", tuple(lists), tuple(dict(zip(lists, row, strict=True)) for row in rows))
 
-    def _one_at_a_time(self, entry: Entry) -> Iterator[Table]:
+    def _one_at_a_time(self, entry: Entry) -> Iterator[PointTable]:
         domains = self.domains(entry, "axes.one_at_a_time", entry.place, draws=False)
         rows: list[dict[str, Any]] = [{}]
         for key, domain in domains.items():
-            rows += ({key: value} for value in (domain.values if isinstance(domain, Choice) else ()))
+            rows += ({key: value} for value in (domain.values if isinstance(domain, Listed) else ()))
         if domains:
-            yield Table("one_at_a_time", tuple(domains), tuple(rows))
+            yield PointTable("one_at_a_time", tuple(domains), tuple(rows))
 
-    def _sampled(self, name: str, entry: Entry) -> Iterator[Table]:
+    def _sampled(self, name: str, entry: Entry) -> Iterator[PointTable]:
         given = entry.value if isinstance(entry.value, Mapping) else {}
         for other in given:
             if other not in ("samples", "seed", "axes"):
@@ -138,10 +138,10 @@ class AxesReader:
         except InputError as error:
             self.complain(entry.place, f"axes.{name}", error.problems[0].message)
             return
-        yield Table(name, tuple(domains), tuple(_row(domains, row) for row in shares))
+        yield PointTable(name, tuple(domains), tuple(_row(domains, row) for row in shares))
 
     def count(
-        self, given: Mapping[str, Entry], name: str, path: str, place: Place, low: int, high: int, default: int = -1
+        self, given: Mapping[str, Entry], name: str, path: str, place: Position, low: int, high: int, default: int = -1
     ) -> int | None:
         """A whole number from `low` to `high`; None after a complaint. A default below 0: it is needed."""
         entry = given.get(name)

@@ -16,9 +16,9 @@ from pimsim.errors import InputError
 from pimsim.held import Held, holding
 from pimsim.sweep.point import Row, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 
-Item = tuple[int, Request]
+Item = tuple[int, PointRequest]
 
 
 class Backend(Protocol):
@@ -37,13 +37,13 @@ class Evaluate:
 
     contents: Mapping[str, bytes]
 
-    def __call__(self, request: Request) -> Row:
+    def __call__(self, request: PointRequest) -> Row:
         """The row of a request."""
         with holding(held_files(request, self.contents)):
             return evaluate_request(request)
 
 
-def held_files(request: Request, contents: Mapping[str, bytes]) -> Held:
+def held_files(request: PointRequest, contents: Mapping[str, bytes]) -> Held:
     """The contents of a request's files, by path."""
     return {path: None if digest is None else contents[digest] for path, digest in request.files.items()}
 

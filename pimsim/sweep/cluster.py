@@ -18,7 +18,7 @@ import pimsim
 from pimsim.errors import InputError
 from pimsim.held import Held, holding
 from pimsim.sweep.point import Row, describe, evaluate_request, lost_row
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 
 _TIMEOUT_S = 20.0
 _HELD = 4  # points on their way for each thread of the cluster
@@ -49,10 +49,10 @@ class Cluster:
         """Leave the cluster; points that are not finished are given up."""
         self._client.close(timeout=_TIMEOUT_S)
 
-    def map(self, items: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Row]]:
+    def map(self, items: Iterable[tuple[int, PointRequest]]) -> Iterator[tuple[int, Row]]:
         """(number, row) of each item, as they come."""
         source, waiting, done = iter(items), _distributed().as_completed(loop=self._client.loop), 0
-        points: dict[str, tuple[int, Request]] = {}
+        points: dict[str, tuple[int, PointRequest]] = {}
         room = self._room()
         while True:
             for index, request in islice(source, max(0, room - len(points))):
@@ -83,7 +83,7 @@ class Cluster:
         """How many points may be on their way."""
         return int(max(_LEAST, _HELD * sum(self._client.ncores().values())))
 
-    def _row(self, future: Any, request: Request) -> Row:
+    def _row(self, future: Any, request: PointRequest) -> Row:
         """What came of a point; InputError if the cluster cannot simulate."""
         from distributed import CancelledError
         from distributed.scheduler import KilledWorker
@@ -108,7 +108,7 @@ def _distributed() -> Any:
         raise InputError("needs dask[distributed]: pip install 'pimsim[dse]'", key="--scheduler") from None
 
 
-def _evaluate(version: str, request: Request, files: Held) -> Row:
+def _evaluate(version: str, request: PointRequest, files: Held) -> Row:
     """What a worker runs; RuntimeError if its pimsim is another one."""
     if pimsim.__version__ != version:
         raise RuntimeError(f"a worker has pimsim {pimsim.__version__}, the sweep {version}")

@@ -16,7 +16,7 @@ from pimsim.held import Held, holding
 from pimsim.sweep.constraints import Filter
 from pimsim.sweep.domains import Domain
 from pimsim.sweep.objectives import Objective
-from pimsim.sweep.space import Base, Request, Space
+from pimsim.sweep.space import Base, PointRequest, Space
 
 SCHEMA = "pimsim.sweep/1"
 SAMPLERS = ("nsga2", "tpe", "random")
@@ -52,7 +52,7 @@ class Sweep:
     search: Search | None
     files: Held = field(default_factory=dict, repr=False)
 
-    def request(self, point: Mapping[str, Any]) -> Request:
+    def request(self, point: Mapping[str, Any]) -> PointRequest:
         """The configuration of a point, with the hashes of the files that it reads."""
         with holding(self.files):
             request = self.base.request(point)
@@ -99,7 +99,7 @@ def named_files(base: Base, space: Space, search: Search | None) -> Iterator[str
 
 def _names_files(key: str) -> bool:
     """Whether a key, or a section, can name a file."""
-    return key == "baselines" or key == "workload" or key.startswith("workload.trace")
+    return key in ("baselines", "workload", "dram", "dram.standard") or key.startswith("workload.trace")
 
 
 def _without_places(search: Search) -> list[Any]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
-from pimsim.config.tree import Entry, Place, plain
+from pimsim.config.tree import Entry, Position, plain
 from pimsim.errors import did_you_mean
 
 DIGITS = 6  # of a value that is computed
@@ -25,21 +25,21 @@ _MOST_DIGITS = 30  # of a number that is written; and the greatest power of ten
 MOST = 100_000  # values of one axis
 _ROUND = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 
-Complain = Callable[[Place, str, str], None]  # place, key, message
+Complain = Callable[[Position, str, str], None]  # place, key, message
 
 
 @dataclass(frozen=True)
-class Choice:
+class Listed:
     """These values, each with the place where it stands, or all computed from what stands at one place."""
 
     values: tuple[Any, ...]
-    places: tuple[Place, ...]
+    places: tuple[Position, ...]
 
     def at(self, share: float) -> Any:
         """The value at a share of 0 to 1 of the way through."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
-    def ends(self) -> list[tuple[Any, Place]]:
+    def ends(self) -> list[tuple[Any, Position]]:
         """What is to be checked: every value that somebody wrote; of computed ones those that show all there is."""
         if len(self.places) == len(self.values):
             return list(zip(self.values, self.places, strict=True))
@@ -54,7 +54,7 @@ class Interval:
     high: Decimal
     log: bool
     whole: bool
-    place: Place
+    place: Position
 
     def at(self, share: float) -> int | Decimal:
         """The value at a share of 0 to 1 of the way through."""
@@ -64,12 +64,12 @@ class Interval:
         exact = low * (high / low) ** share if self.log else low + (high - low) * share
         return rounded(exact, self.whole)
 
-    def ends(self) -> list[tuple[Any, Place]]:
+    def ends(self) -> list[tuple[Any, Position]]:
         """Both ends: what the schema says of them, it says of all between."""
         return [(rounded(float(end), self.whole), self.place) for end in (self.low, self.high)]
 
 
-Domain = Choice | Interval
+Domain = Listed | Interval
 
 
 def rounded(value: float, whole: bool) -> int | Decimal:
@@ -104,7 +104,7 @@ def _forms(forms: Mapping[str, Any]) -> str:
     return ", ".join(f"{{{name}: ...}}" for name in forms)
 
 
-def _listed(key: str, entry: Entry, complain: Complain) -> Choice | None:
+def _listed(key: str, entry: Entry, complain: Complain) -> Listed | None:
     items = entry.value
     assert isinstance(items, tuple)
     if not items:
@@ -116,7 +116,7 @@ def _listed(key: str, entry: Entry, complain: Complain) -> Choice | None:
         if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values):
             complain(item.place, key, f"duplicate value {_show(value)}")
         values.append(value)
-    return Choice(tuple(values), tuple(item.place for item in items))
+    return Listed(tuple(values), tuple(item.place for item in items))
 
 
 def _show(value: Any) -> str:
@@ -165,7 +165,7 @@ def _only(key: str, given: Mapping[str, Entry], allowed: tuple[str, ...], compla
     return not others
 
 
-def _range(key: str, given: Mapping[str, Entry], form: str, whole: bool, complain: Complain) -> Choice | None:
+def _range(key: str, given: Mapping[str, Entry], form: str, whole: bool, complain: Complain) -> Listed | None:
     numbers = _numbers(key, given, form, (2, 3), complain)
     if not _only(key, given, (form,), complain) or numbers is None:
         return None
@@ -179,10 +179,10 @@ def _range(key: str, given: Mapping[str, Entry], form: str, whole: bool, complai
         complain(place, f"{key}.{form}", f"has {count} values; at most {MOST} are allowed")
         return None
     exact = [start + i * step for i in range(count)]
-    return Choice(tuple(int(value) if value % 1 == 0 else value for value in exact), (place,))
+    return Listed(tuple(int(value) if value % 1 == 0 else value for value in exact), (place,))
 
 
-def _log_range(key: str, given: Mapping[str, Entry], form: str, whole: bool, complain: Complain) -> Choice | None:
+def _log_range(key: str, given: Mapping[str, Entry], form: str, whole: bool, complain: Complain) -> Listed | None:
     interval = _interval(key, given, form, whole, complain, log=True, others=("points",))
     points = given.get("points")
     if points is None:
@@ -195,7 +195,7 @@ def _log_range(key: str, given: Mapping[str, Entry], form: str, whole: bool, com
         return None
     count = int(points.value)  # type: ignore[arg-type]
     values = tuple(dict.fromkeys(interval.at(i / (count - 1)) for i in range(count)))
-    return Choice(values, (interval.place,))
+    return Listed(values, (interval.place,))
 
 
 def _interval(

@@ -8,16 +8,18 @@ from functools import cache
 from typing import Any, get_args
 
 from pimsim import api
+from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
-from pimsim.config.standards import CONFIGS
 from pimsim.config.validate import all_keys, keys, section_at
 from pimsim.errors import did_you_mean
+from pimsim.registry import derived
 from pimsim.sweep.expressions import NUMBER, TEXT, TRUTH
 
 _NAMED = ("workload.model",)  # texts of a table that is not the schema's
 _KINDS = {bool: TRUTH, int: NUMBER, Decimal: NUMBER, str: TEXT}
 
 
+@derived
 @cache
 def known_keys() -> tuple[str, ...]:
     """Every dotted key of a configuration that runs a language model."""
@@ -56,6 +58,7 @@ def is_whole(key: str) -> bool:
     return _types(key) == {int}
 
 
+@derived
 @cache
 def _types(key: str) -> frozenset[Any]:
     return frozenset(kind for annotation in _annotations(key) for kind in _leaf_types(annotation)) - {type(None)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pimsim.config.schema import AnyConfig
-from pimsim.sweep.point import Row, evaluate_point, lost_row
+from pimsim.config.devices import CONFIGS
+from pimsim.config.schema import AnyConfig, Config
+from pimsim.config.shipped import SUFFIXES
+from pimsim.sweep.point import Row, evaluate_point, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 
 
 def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
@@ -19,10 +21,26 @@ def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
     if workers == 0:
         return [evaluate_point(config) for config in items]
     rows: dict[int, Row] = {}
-    with Pool(evaluate_point, workers, _lost) as pool:
-        rows.update(pool.map(enumerate(items)))
+    with Pool(_evaluate, workers, _lost) as pool:
+        rows.update(pool.map(enumerate(map(_portable, items))))
     return [rows[i] for i in range(len(items))]
 
 
-def _lost(config: AnyConfig) -> Row:
-    return lost_row(Request({"config": config.model_dump(mode="json")}))
+def _portable(config: AnyConfig) -> AnyConfig | PointRequest:
+    """What another process is given: of a standard that is a file, whose class is made here, the values alone."""
+    origin = CONFIGS.origin(config.dram.standard)
+    if origin is None or not origin.home.endswith(SUFFIXES):
+        return config
+    values, machines, trace = config.model_dump(by_alias=True), {}, ""
+    if isinstance(config, Config):
+        machines = {name: config.baseline_file(name) for name in config.baselines}
+        trace = config.workload.trace_file
+    return PointRequest(values, trace, machines, origin.home)
+
+
+def _evaluate(item: AnyConfig | PointRequest) -> Row:
+    return evaluate_request(item) if isinstance(item, PointRequest) else evaluate_point(item)
+
+
+def _lost(item: AnyConfig | PointRequest) -> Row:
+    return lost_row(item if isinstance(item, PointRequest) else PointRequest({"config": item.model_dump(mode="json")}))

@@ -21,7 +21,7 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.errors import InputError
 from pimsim.results.figures import ROOFLINE
 from pimsim.sweep.proxy import PROXIES
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 
 Row = dict[str, Any]
 
@@ -52,12 +52,14 @@ def evaluate_point(config: AnyConfig) -> Row:
     return row | dict(_figures(summary)) | {"warnings": "; ".join(summary["warnings"]) or None}
 
 
-def evaluate_request(request: Request) -> Row:
+def evaluate_request(request: PointRequest) -> Row:
     """As `evaluate_point`, of a configuration that is not validated."""
     from pimsim import api
     from pimsim.config.validate import validate
 
     try:
+        if request.table:  # this process may not know it yet
+            api.read_table(request.table)
         config = validate(request.values, api.known_names())
         if request.trace and isinstance(config, Config):
             config.workload.found_at(request.trace)
@@ -70,12 +72,12 @@ def evaluate_request(request: Request) -> Row:
     return evaluate_point(config)
 
 
-def lost_row(request: Request) -> Row:
+def lost_row(request: PointRequest) -> Row:
     """The row of a point whose process died each time that it was tried."""
     return _bad(_values_sha256(request), FAILED, "the process that simulated it died each time")
 
 
-def refused_row(request: Request, message: str) -> Row:
+def refused_row(request: PointRequest, message: str) -> Row:
     """The row of a point that is not simulated because of `message`."""
     return _bad(_values_sha256(request), INFEASIBLE, message)
 
@@ -99,7 +101,7 @@ def _problems(error: InputError) -> str:
     return "; ".join(": ".join(filter(None, (problem.key, problem.message))) for problem in error.problems)
 
 
-def _values_sha256(request: Request) -> str:
+def _values_sha256(request: PointRequest) -> str:
     text = json.dumps(request.values, sort_keys=True, separators=(",", ":"), default=_decimal)
     return hashlib.sha256(text.encode()).hexdigest()
 

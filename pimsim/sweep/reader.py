@@ -11,11 +11,11 @@ from typing import Any
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
-from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree
+from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree, with_table
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
 from pimsim.config.shipped import find
-from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Place, Tree, locate, merge, plain
+from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.files import open_input
@@ -28,7 +28,7 @@ from pimsim.sweep.expressions import Expression, ExpressionError, parse
 from pimsim.sweep.folder import MOST_POINTS
 from pimsim.sweep.keys import choices, unknown
 from pimsim.sweep.objectives import DIRECTIONS, Objective, unknown_objective
-from pimsim.sweep.space import Base, Space, Table
+from pimsim.sweep.space import Base, PointTable, Space
 from pimsim.text import not_a_file_name
 
 _SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "objectives", "search")
@@ -51,7 +51,7 @@ def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
     if isinstance(source, Mapping):
-        entry = entry_of(source, Place(_DICT, 1, 1))
+        entry = entry_of(source, Position(_DICT, 1, 1))
         assert isinstance(entry.value, Mapping)
         return _Reader(Tree(entry.place, dict(entry.value)), "", "").sweep()
     path = os.fspath(source)
@@ -84,6 +84,7 @@ class _Reader:
                 self.complain(entries[name].place, name, f"unknown key{did_you_mean(name, _SECTIONS)}")
         name = self.name()
         base = self.base()
+        self.know_table(base)
         base, fixed = self.with_set(base)
         axes = AxesReader(self.complain, fixed)
         tables, search = self.points(axes)
@@ -109,10 +110,10 @@ class _Reader:
     def main(self) -> str:
         return self.path or _DICT
 
-    def complain(self, place: Place, key: str, message: str) -> None:
+    def complain(self, place: Position, key: str, message: str) -> None:
         self.problems.append(Problem(place.file, place.line, place.column, key, message))
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> Position:
         entry = self.tree.entries.get(name)
         return entry.place if entry else self.tree.place
 
@@ -152,7 +153,31 @@ class _Reader:
         self.problems += tree.problems
         return tree
 
-    def with_set(self, base: Tree) -> tuple[Tree, dict[str, Place]]:
+    def know_table(self, tree: Tree) -> None:
+        """Read the table that a tree names, if any, so that its times are keys; InputError where it is wrong."""
+        try:
+            with_table(Tree(tree.place, tree.entries), api.read_table)
+        except InputError as error:
+            raise InputError([*self.problems, *error.problems]) from None
+
+    def knows_tables(self, axes: AxesReader) -> bool:
+        """Whether the tables that an axis names are known, after a complaint for each that is not."""
+        before = len(self.problems)
+        for key, value, place in axes.checks:
+            if key == "dram.standard":
+                named = Tree(Position(self.path, 0, 0))
+                put(named, key, entry_of(value, named.place))
+                try:
+                    with_table(named, api.read_table)
+                except InputError as error:
+                    for problem in error.problems:
+                        if problem.line:  # of the table itself
+                            self.problems.append(problem)
+                        else:
+                            self.complain(place, key, problem.message)
+        return len(self.problems) == before
+
+    def with_set(self, base: Tree) -> tuple[Tree, dict[str, Position]]:
         """The base with `set` on top, and where each key of `set` stands."""
         entry = self.tree.entries.get("set")
         if entry is None:
@@ -161,6 +186,9 @@ class _Reader:
             self.complain(entry.place, "set", "must be a mapping of keys to values")
             return base, {}
         over, fixed = Tree(entry.place), {}
+        if "dram.standard" in entry.value:
+            put(over, "dram.standard", entry.value["dram.standard"])
+            self.know_table(over)
         for key, inner in entry.value.items():
             message = unknown(key)
             if message:
@@ -172,6 +200,8 @@ class _Reader:
 
     def check_values(self, base: Base, axes: AxesReader, first: Mapping[str, Any]) -> None:
         """What the schema says of the base, and of each value of an axis by itself."""
+        if not self.knows_tables(axes):
+            return
         values, names = base.values(first), api.known_names()
         for key, message in (*value_problems(values, names), *self.broken(values, axes.seen)):
             if not _concerns(key, axes.seen):
@@ -188,7 +218,7 @@ class _Reader:
                 if _concerns(wrong, (key,)):
                     self.complain(place, wrong, message)
 
-    def broken(self, values: Mapping[str, Any], varied: Mapping[str, Place]) -> Iterator[tuple[str, str]]:
+    def broken(self, values: Mapping[str, Any], varied: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
         """Rules between keys of which none varies, and which are broken: no point can mend them."""
         kind = class_of(values)
         flat = dict(flat_values(values, kind))
@@ -208,7 +238,7 @@ class _Reader:
 
     # -- the points -------------------------------------------------------------------
 
-    def points(self, axes: AxesReader) -> tuple[list[Table], Search | None]:
+    def points(self, axes: AxesReader) -> tuple[list[PointTable], Search | None]:
         """The tables of `axes`, or the search."""
         entries = self.tree.entries
         if "axes" in entries and "search" in entries:
@@ -269,14 +299,14 @@ class _Reader:
             self.complain(place, path, message)
             return None
 
-    def inside(self, item: Entry, column: int) -> Place | None:
+    def inside(self, item: Entry, column: int) -> Position | None:
         """The place of a character of a text; None if the file has it folded or escaped."""
         lines, place = self.text.split("\n"), item.place
         if not self.path or place.line > len(lines):
             return None
         at = place.column - 1 + (lines[place.line - 1][place.column - 1 : place.column] in ("'", '"'))
         whole = lines[place.line - 1][at:].startswith(str(item.value))
-        return Place(place.file, place.line, at + column) if whole else None
+        return Position(place.file, place.line, at + column) if whole else None
 
     def objectives(self, base: Tree, axes: AxesReader) -> list[Objective]:
         """The objectives: a name, or {maximise: name}."""

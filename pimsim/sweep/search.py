@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from pimsim.errors import InputError
 from pimsim.sweep.constraints import ConstraintError
 from pimsim.sweep.designs import random_shares
-from pimsim.sweep.domains import Choice, Domain, rounded
+from pimsim.sweep.domains import Domain, Listed, rounded
 from pimsim.sweep.point import Row, refused_row
 from pimsim.sweep.rows import with_inputs
 from pimsim.sweep.sensitivity import figure
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 
 if TYPE_CHECKING:
     from pimsim.sweep.backends import Backend
@@ -69,7 +69,7 @@ class _Searcher:
     def _distribution(self, domain: Domain) -> Any:
         """Numbers in a list have an order, other values have none."""
         distributions = self.optuna.distributions
-        if isinstance(domain, Choice):
+        if isinstance(domain, Listed):
             ordered = all(not isinstance(value, bool | str | Mapping | tuple | None) for value in domain.values)
             count = len(domain.values)
             return (
@@ -119,7 +119,7 @@ class _Searcher:
     def batch(self, start: int, count: int, pool: Backend) -> None:
         """Ask for the trials `start` and on, simulate them, and tell what came out."""
         asked = {start + i: self.ask(start + i) for i in range(count)}
-        todo: list[tuple[int, Request]] = []
+        todo: list[tuple[int, PointRequest]] = []
         for index, (_, point, refused) in asked.items():
             first = self.first_of.setdefault(json.dumps(point, default=str), index)
             if index in self.journal:
@@ -167,11 +167,11 @@ def search(job: Job, pool: Backend, journal: Journal) -> int:
 
 
 def _value(domain: Domain, parameter: Any) -> Any:
-    return domain.values[parameter] if isinstance(domain, Choice) else rounded(parameter, domain.whole)
+    return domain.values[parameter] if isinstance(domain, Listed) else rounded(parameter, domain.whole)
 
 
 def _parameter(domain: Domain, share: float) -> Any:
-    if isinstance(domain, Choice):
+    if isinstance(domain, Listed):
         return min(int(share * len(domain.values)), len(domain.values) - 1)
     value = domain.at(share)
     return value if domain.whole else float(value)

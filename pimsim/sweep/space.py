@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pimsim import api
 from pimsim.baselines.devices import is_path
-from pimsim.config.loader import baseline_files, complete, entry_of, put, trace_file
-from pimsim.config.tree import Place, Tree, merge, plain
+from pimsim.config.loader import baseline_files, complete, entry_of, put, table_file, trace_file, with_table
+from pimsim.config.tree import Position, Tree, merge, plain
 from pimsim.errors import Problem
 from pimsim.workload.scheduled import scheduled
 from pimsim.workload.trace.reader import load_trace
@@ -18,7 +19,7 @@ Values = Mapping[str, Any]  # by dotted key
 
 
 @dataclass(frozen=True)
-class Table:
+class PointTable:
     """Keys that vary together: a row has a value for some or all of them.
 
     kind  "grid", "zip", "random", "latin_hypercube", "one_at_a_time" or "sobol"
@@ -33,7 +34,7 @@ class Table:
 class Space:
     """Every combination of a row of each table; the last table varies fastest."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[PointTable, ...]
 
     def __len__(self) -> int:
         return math.prod(len(table.rows) for table in self.tables)
@@ -57,24 +58,25 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Request:
+class PointRequest:
     """What a worker is asked to simulate.
 
     values  of a configuration, plain, every key given or with a default
     trace   the file of its trace, from where this process stands; "" without one
     machines  where its baselines that are files are, by what was written
+    table   the file of its table, as `trace`
     files   SHA-256 of each file that it reads, by normalised path; None: there is no such file
     """
 
     values: Mapping[str, Any]
     trace: str = ""
     machines: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""
     files: Mapping[str, str | None] = field(default_factory=dict)
 
     def named_files(self) -> Iterator[str]:
-        """The files that a simulation reads: the trace, and baselines that are no names."""
-        if self.trace:
-            yield self.trace
+        """The files that a simulation reads: the trace, the table, and baselines that are no names."""
+        yield from (file for file in (self.trace, self.table) if file)
         baselines = self.values.get("baselines", ())
         yield from (self.machines.get(name, name) for name in baselines if isinstance(name, str) and is_path(name))
 
@@ -89,7 +91,7 @@ class Base:
     tree: Tree
     file: str = ""
 
-    def request(self, point: Values) -> Request:
+    def request(self, point: Values) -> PointRequest:
         """The configuration of a point, as a file that extends the base would have it."""
         return self._with_problems(point)[0]
 
@@ -101,8 +103,8 @@ class Base:
         """What is wrong with the trace of a point."""
         return self._with_problems(point)[1]
 
-    def _with_problems(self, point: Values) -> tuple[Request, list[Problem]]:
-        place = Place(self.file, 0, 0)
+    def _with_problems(self, point: Values) -> tuple[PointRequest, list[Problem]]:
+        place = Position(self.file, 0, 0)
         over = Tree(place)
         for key, value in point.items():
             put(over, key, entry_of(value, place))
@@ -111,4 +113,6 @@ class Base:
         trace = trace_file(tree)
         if trace:
             tree, problems = complete(tree, trace, lambda path, given: scheduled(load_trace(path), given))
-        return Request(plain(tree.entries), trace, baseline_files(tree)), problems
+        table = table_file(tree)
+        tree = with_table(tree, api.read_table)
+        return PointRequest(plain(tree.entries), trace, baseline_files(tree), table), problems

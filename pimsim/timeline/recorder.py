@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pimsim.dram.engine import FOREVER, Ints
-from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
+from pimsim.logs.log import CommandLog
 from pimsim.sim.observer import Executed
 from pimsim.timeline.activity import Activity
 from pimsim.timeline.banks import Banks, Turned

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pimsim.dram.engine import Engine, Ints
-from pimsim.dram.log import LogWriter
-from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic
+from pimsim.logs.log import LogWriter
+from pimsim.logs.log_size import check_room
 from pimsim.traffic.patterns import addresses, arrivals, decode
 
 RATES = (1e-3, 1e6)  # GB/s; outside, the clocks of arrivals do not fit or are all the same

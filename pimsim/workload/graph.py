@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 
+from pimsim.workload.attributes import LATER
 from pimsim.workload.ops import INPUT, NOTES, Affine, Operator
 from pimsim.workload.shapes import ModelShape
 
@@ -137,7 +138,7 @@ class Workload:
         """Hash of the canonical JSON of the graph: blocks, operators and routing, not the model's name or `NOTES`."""
         operators = [asdict(operator) for operator in self.operators]
         for operator in operators:
-            for name in NOTES:
+            for name in (*NOTES, *(name for name, default in LATER.items() if operator[name] == default)):
                 del operator[name]
         graph = {"blocks": self.blocks, "operators": operators, "routing": self.routing}
         text = json.dumps(graph, sort_keys=True, separators=(",", ":"))

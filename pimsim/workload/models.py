@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pimsim.workload.attributes import attributes_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.launches import with_launches
 from pimsim.workload.layers import in_one_block
@@ -113,7 +114,7 @@ class _Builder:
             deps = ("rope", "rope", deps[2])
         attention = Operator(
             "attention", "attn", "attention", "block", q + 2 * kv, q, heads=shape.heads, kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim, window=window, softcap=shape.softcap, deps=_once(deps),
+            head_dim=shape.head_dim, deps=_once(deps), **(attributes_of(shape, "attention") | {"window": window}),
         )  # fmt: skip
         out = self._linear("attn_out", "attn_out", q, d, "attention")
         post = self._post_norm("attn_post_norm", "attn_out")

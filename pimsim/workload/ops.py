@@ -8,8 +8,13 @@ not a loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter, lt
+
+from pimsim.registry import Registry, derived
+from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, LINEAR, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
 # `once_before` operators for the first block, or the step's input vector.
@@ -35,26 +40,8 @@ ROLES = (
     "ssm",
 )
 
-OPS = (
-    "linear",
-    "attention",
-    "layernorm",
-    "rmsnorm",
-    "gelu",
-    "silu",
-    "relu",
-    "tanh",
-    "softmax",
-    "topk",
-    "add",
-    "mul",
-    "scale",
-    "rope",
-    "embedding",
-    "ssm_update",
-)
 PER = ("token", "sequence")
-LAYOUTS = ("in_out", "out_in")
+
 
 # Nominal arithmetic operations per element of the operator's output.  One exp,
 # tanh, division or comparison counts as one operation, however a unit computes it;
@@ -67,27 +54,64 @@ LAYOUTS = ("in_out", "out_in")
 #   tanh        cap * tanh(x / cap): divide, tanh, multiply
 #   softmax     compare for the maximum, subtract it, exp, sum, divide
 #   rope        two multiplies and one addition
-OPERATIONS_PER_ELEMENT = {
-    "layernorm": 7,
-    "rmsnorm": 4,
-    "gelu": 9,
-    "silu": 4,
-    "relu": 1,
-    "tanh": 3,
-    "softmax": 5,
-    "add": 1,
-    "mul": 1,
-    "scale": 1,
-    "rope": 3,
-}
+@dataclass(frozen=True)
+class Op:
+    """What is known of a kind of operator, whoever runs it.
+
+    operations  nominal arithmetic operations per element of the output (0: another count)
+    vectors     elements of gain and bias, per element of the input
+    as_wide     it has as many outputs as inputs
+    activation  it maps elements one by one, and may take half of a merged gate and up
+    experts     it may be one of several, of which a router chooses
+    rows        a token may have several vectors
+    unit        the function of `asic.units` that computes it, if that has another name
+    whole       its first results need all that it takes: the ASIC cannot work on what is still arriving
+    launches    ATen operators of an eager framework, where a baseline has no count (None: it must have one)
+    written     how a picture writes its name, if not as a word
+    """
+
+    operations: int = 0
+    vectors: int = 0
+    as_wide: bool = False
+    activation: bool = False
+    experts: bool = False
+    rows: bool = True
+    unit: str = ""
+    whole: bool = False
+    launches: int | None = None
+    written: str = ""
+
+
+OPS: Registry[Op] = Registry(
+    "operator",
+    {
+        "linear": Op(experts=True),
+        "attention": Op(rows=False),
+        "layernorm": Op(7, vectors=2, as_wide=True, whole=True),
+        "rmsnorm": Op(4, vectors=1, as_wide=True, whole=True),
+        "gelu": Op(9, as_wide=True, activation=True, experts=True, written="GELU"),
+        "silu": Op(4, as_wide=True, activation=True, experts=True, written="SiLU"),
+        "relu": Op(1, as_wide=True, activation=True, experts=True, written="ReLU"),
+        "tanh": Op(3, as_wide=True, activation=True),
+        "softmax": Op(5, as_wide=True, whole=True),
+        "topk": Op(whole=True),
+        "add": Op(1, experts=True, unit="residual"),
+        "mul": Op(1, as_wide=True, experts=True),
+        "scale": Op(1, as_wide=True),
+        "rope": Op(3, as_wide=True, written="RoPE"),
+        "embedding": Op(rows=False),
+        "ssm_update": Op(rows=False),
+    },
+)
+NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)
+# What a feed-forward network has between its products.
+ACTIVATIONS = tuple(name for name, op in OPS.shipped.items() if op.activation and op.experts)
+# Neither mix elements of different heads nor multiply with a matrix: what reads one sees what it read.
+TRANSPARENT = (*NORMS, "rope", "scale")
 # Per attention score: scale, compare for the maximum, subtract it, exp, sum, divide.
 OPERATIONS_PER_SCORE = 6
 # Per element of a state: exp(dt A) is two, times the state, plus dt B x, times C, sum.
 OPERATIONS_PER_STATE = 7
-
-_NORM_VECTORS = {"layernorm": 2, "rmsnorm": 1}  # gain and bias; gain
-_ELEMENTWISE = ("layernorm", "rmsnorm", "gelu", "silu", "relu", "tanh", "softmax", "mul", "scale", "rope")
-_EXPERT_OPS = ("linear", "gelu", "silu", "relu", "mul", "add")
 
 
 @dataclass(frozen=True)
@@ -141,8 +165,8 @@ def _windowed_sum(window: int, first: int, last: int) -> int:
 
 
 @dataclass(frozen=True)
-class Operator:
-    """One operator of the graph; sizes in elements, for one token.
+class Operator(Attributes):
+    """One operator of the graph; sizes in elements, for one token.  What else it says is in `attributes`.
 
     inputs, outputs: lengths k and m of the input and output vectors (a linear's
     matrix is k x m).  For an embedding, `inputs` is the number of rows of all its
@@ -152,8 +176,6 @@ class Operator:
     tied: name of the operator whose weights this one reads ("" for its own).
     deps: names of operators of the same scope whose results this one reads;
     `INPUT` stands for the value that enters the scope.
-    window: tokens that an attention attends to at most, the newest included (0: all).
-    softcap: an attention's scores pass through cap * tanh(score / cap).
     experts, active: copies of the weights that are stored, and that one token uses;
     an `add` with experts is the weighted sum of `active` vectors.
     rows: vectors of `inputs` elements per token (a norm over heads has one per head).
@@ -183,8 +205,6 @@ class Operator:
     head_dim: int = 0
     tied: str = ""
     deps: tuple[str, ...] = ()
-    window: int = 0
-    softcap: bool = False
     experts: int = 1
     active: int = 1
     rows: int = 1
@@ -206,13 +226,13 @@ class Operator:
             raise ValueError(f"operator {self.name!r}: {problem}")
 
     def _problems(self) -> Iterator[str]:
-        for kind, known in (("scope", SCOPES), ("role", ROLES), ("op", OPS), ("per", PER), ("layout", LAYOUTS)):
+        for kind, known in _WORDS.items():
             if getattr(self, kind) not in known:
                 yield f"unknown {kind} {getattr(self, kind)!r}; known: {', '.join(known)}"
         if self.inputs < 1 or self.outputs < 1:
             yield "inputs and outputs must be at least 1"
-        if min(self.rows, self.bits) < 1 or min(self.group, self.window) < 0:
-            yield "rows and bits must be at least 1, group and window at least 0"
+        if any(map(lt, _INTEGERS(self), _LEAST.values())):
+            yield _AT_LEAST
         if not 1 <= self.active <= self.experts:
             yield f"{self.active} of {self.experts} experts are active; it must be at least 1 and at most all"
         yield from self._wrong_fields()
@@ -220,15 +240,15 @@ class Operator:
             yield from self._wrong_heads()
         if self.op == "embedding":
             yield from self._wrong_tables()
-        if self.op in _ELEMENTWISE and self.inputs != self.outputs:
+        if self.op in OPS and OPS[self.op].as_wide and self.inputs != self.outputs:
             yield f"{self.op} must have as many outputs as inputs, not {self.inputs} and {self.outputs}"
         if self.op == "topk" and self.outputs > self.inputs:
             yield f"topk cannot choose {self.outputs} of {self.inputs}"
 
     def _wrong_fields(self) -> Iterator[str]:
         """Fields that the op has no use for: a graph says nothing that is then ignored."""
-        for name, ops in _FIELDS_OF.items():
-            if self.op not in ops and getattr(self, name) != getattr(type(self), name):
+        for name, default in _idle(self.op):
+            if getattr(self, name) != default:
                 yield f"{name} means nothing to {self.op!r}"
 
     def _wrong_heads(self) -> Iterator[str]:
@@ -265,7 +285,7 @@ class Operator:
         """Elements of bias and normalisation vectors of so many experts."""
         if self.op == "linear":
             return self.outputs * experts if self.bias else 0
-        return _NORM_VECTORS.get(self.op, 0) * self.inputs
+        return OPS[self.op].vectors * self.inputs
 
     def weights_read(self, biases: bool = False) -> int:
         """Weight elements one token reads, whoever owns them (an embedding reads a row of each table)."""
@@ -290,7 +310,7 @@ class Operator:
     def operations(self) -> Affine:
         """Arithmetic operations of one step of one sequence: 2 per MAC, plus the nominal counts above."""
         if self.op == "attention":
-            per_score = OPERATIONS_PER_SCORE + (OPERATIONS_PER_ELEMENT["tanh"] if self.softcap else 0)
+            per_score = OPERATIONS_PER_SCORE + (OPS["tanh"].operations if self.softcap else 0)
             return self.macs() * 2 + attended(self.window, per_score * self.heads)
         return Affine(self._operations_per_row() * self.rows)
 
@@ -306,7 +326,7 @@ class Operator:
                 return OPERATIONS_PER_STATE * self.inputs
             case "add" if self.experts > 1:  # a weight for each, and their sum
                 return (2 * self.active - 1) * self.outputs
-        return OPERATIONS_PER_ELEMENT[self.op] * self.outputs * self.active
+        return OPS[self.op].operations * self.outputs * self.active
 
     def elements(self, batch: int = 1, biases: bool = False) -> Affine:
         """Elements across the bus in one step if memory only stored.
@@ -338,20 +358,40 @@ class Operator:
 # What a checkpoint or a recorder calls things, and what it counted: not what is computed.
 NOTES = ("weight", "layout", "table_names", "aten", "kernels", "take", "line")
 
-# The ops that a field means something to; others keep its default.
-_FIELDS_OF = {
-    "bias": ("linear",),
-    "heads": ("attention",),
-    "kv_heads": ("attention",),
-    "head_dim": ("attention",),
-    "window": ("attention",),
-    "softcap": ("attention",),
-    "tied": ("linear",),
-    "bits": ("linear", "embedding"),
-    "group": ("linear", "embedding"),
-    "tables": ("embedding",),
-    "table_names": ("embedding",),
-    "experts": _EXPERT_OPS,
-    "active": _EXPERT_OPS,
-    "rows": tuple(op for op in OPS if op not in ("attention", "embedding", "ssm_update")),
+
+def _only(*ops: str) -> Callable[[str], bool]:
+    return lambda op: op in ops
+
+
+# Whether a field means something to an op; others keep its default.  The first that is wrong is told.
+_FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
+    "bias": _only(*LINEAR),
+    "heads": _only(*ATTENTION),
+    "kv_heads": _only(*ATTENTION),
+    "head_dim": _only(*ATTENTION),
+    **{row.field: _only(*row.ops) for row in ATTRIBUTES if row.ops},
+    "tied": _only(*LINEAR),
+    **{row.field: _only(*row.ops) for row in WEIGHTS if row.ops},
+    "tables": _only("embedding"),
+    "table_names": _only("embedding"),
+    "experts": lambda op: op in OPS and OPS[op].experts,
+    "active": lambda op: op in OPS and OPS[op].experts,
+    "rows": lambda op: op in OPS and OPS[op].rows,
 }
+
+
+@derived
+@cache
+def _idle(op: str) -> tuple[tuple[str, object], ...]:
+    """The fields that an op has no use for, with their defaults."""
+    return tuple((name, getattr(Operator, name)) for name, means in _FIELDS_OF.items() if not means(op))
+
+
+# The words of each field that is one of several.
+_WORDS = {"scope": SCOPES, "role": ROLES, "op": OPS, "per": PER} | {row.field: row.words for row in ROWS if row.words}
+
+# The least of each field that is an integer of its own, and how that is told.
+_LEAST = {"rows": 1} | {row.field: row.least for row in (*WEIGHTS, *ATTRIBUTES) if type(row.default) is int}
+_INTEGERS = attrgetter(*_LEAST)
+_ALIKE = {least: " and ".join(name for name, each in _LEAST.items() if each == least) for least in _LEAST.values()}
+_AT_LEAST = ", ".join(f"{names} at least {least}" for least, names in _ALIKE.items()).replace(" at", " must be at", 1)

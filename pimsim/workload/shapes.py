@@ -5,30 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-NORMS = ("layernorm", "rmsnorm")
-ACTIVATIONS = ("gelu", "silu", "relu")
+from pimsim.registry import Registry
+from pimsim.workload.attributes import Attributes
+from pimsim.workload.ops import NORMS, OPS
+
 QK_NORMS = ("", "each", "after")
 LINEARS = ("qkv", "attn_out", "ffn_up", "ffn_gate", "ffn_down", "lm_head")
 
 
 @dataclass(frozen=True)
-class ModelShape:
+class ModelShape(Attributes):
     """The sizes of a decoder-only transformer, and which variant of each part it has.
 
     The defaults are those of GPT-2; `family` names checkpoints and says nothing else.
 
     kv_heads   heads of K and V; fewer than `heads` means grouped-query attention
     head_size  elements of a head (0: d_model / heads)
-    window     tokens attended to at most (0: all)
-    windows    the same of each layer of the block that repeats (empty: `window`, in every layer)
-    norm, activation   of NORMS and ACTIVATIONS; gated: the FFN multiplies act(gate) by up
+    windows    the `window` of each layer of the block that repeats (empty: `window`, in every layer)
+    norm, activation   of `ops.NORMS` and `ops.ACTIVATIONS` (or a function that was registered)
+    gated      the FFN multiplies act(gate) by up
     biases     which of LINEARS have a bias ("qkv" is the three of them)
     merged_qkv one matrix makes q, k and v; merged_gate: one makes gate and up
     qk_norm    of QK_NORMS: heads of q and k are normalised, each after its product or both after those of q, k and v
     post_norms what attention and FFN make is normalised before it is added
     rope       positions are rotations of q and k, not rows of a table
     rotated    elements of a head that are rotated (0: all)
-    softcap, logit_softcap   scores of the attention, and logits, pass through cap * tanh(x / cap)
+    logit_softcap   logits pass through cap * tanh(x / cap)
     embed_scale  the token's embedding is scaled
     tied       the LM head is the token table
     experts, active   FFNs in a block, and how many a token uses (1: no router)
@@ -47,7 +49,6 @@ class ModelShape:
     max_positions: int
     family: str = "gpt2"
     head_size: int = 0
-    window: int = 0
     norm: str = "layernorm"
     activation: str = "gelu"
     gated: bool = False
@@ -62,7 +63,6 @@ class ModelShape:
     qk_norm: str = ""
     post_norms: bool = False
     rotated: int = 0
-    softcap: bool = False
     logit_softcap: bool = False
     embed_scale: bool = False
 
@@ -83,7 +83,7 @@ class ModelShape:
             yield "head_size and window must be at least 0"
         if self.layers % len(self.windows or (0,)):
             yield f"windows of {len(self.windows)} layers do not repeat in {self.layers}"
-        if self.norm not in NORMS or self.activation not in ACTIVATIONS:
+        if self.norm not in NORMS or not _is_activation(self.activation):
             yield f"unknown norm or activation: {self.norm}, {self.activation}"
         if self.qk_norm not in QK_NORMS:
             yield f"unknown qk_norm {self.qk_norm!r}"
@@ -115,6 +115,10 @@ class ModelShape:
         return self.kv_heads * self.head_dim
 
 
+def _is_activation(name: str) -> bool:
+    return name in OPS and OPS[name].activation and OPS[name].experts
+
+
 def _gpt(name: str, layers: int, d_model: int, heads: int, positions: int) -> ModelShape:
     """A GPT-2 or GPT-3 shape: d_ff = 4 d_model, byte-pair vocabulary of 50,257."""
     return ModelShape(name, layers, d_model, heads, heads, 4 * d_model, 50257, positions)
@@ -127,9 +131,9 @@ def llama(
 ) -> ModelShape:  # fmt: skip
     """A model of Llama's kind: RMSNorm, rotary positions, a FFN gated by SiLU, no biases unless named."""
     return ModelShape(
-        name, layers, d_model, heads, kv_heads, d_ff, vocabulary, max_positions, family, head_size, window,
+        name, layers, d_model, heads, kv_heads, d_ff, vocabulary, max_positions, family, head_size,
         norm="rmsnorm", activation="silu", gated=True, biases=biases, merged_qkv=False, rope=True, tied=tied,
-        experts=experts, active=active,
+        experts=experts, active=active, window=window,
     )  # fmt: skip
 
 
@@ -172,4 +176,4 @@ _SHAPES = (
     # source: recalled: config.json of mistralai/Mixtral-8x7B-v0.1 (46,702,792,704 parameters)
     llama("mixtral-8x7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mixtral", experts=8, active=2),
 )
-MODELS: dict[str, ModelShape] = {shape.name: shape for shape in _SHAPES}
+MODELS: Registry[ModelShape] = Registry("model", {shape.name: shape for shape in _SHAPES})

@@ -28,7 +28,7 @@ from pimsim.config.schema import Config
 from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.plan import compile_plan
-from pimsim.dram.log import CommandLog
+from pimsim.logs.log import CommandLog
 from pimsim.mapping.memory import cache_name
 from pimsim.mapping.plan import Plan
 from pimsim.workload.ops import Operator

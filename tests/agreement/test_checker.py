@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
-from pimsim.dram.checker import Violation, check
-from pimsim.dram.controller import Controller, Issued
-from pimsim.dram.device import Channel
 from pimsim.dram.spec import Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel
+from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.logs.checker import Violation, check
 from tests.examples import examples
 from tests.levels import levelled_devices
 from tests.logs import log_of, run_twin, with_row, without_row

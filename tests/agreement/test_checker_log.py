@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim.devices.pim_gpt.table import STANDARD
-from pimsim.dram import log as log_module
-from pimsim.dram.controller import Issued
-from pimsim.dram.log import CommandLog, LogWriter, read_log
+from pimsim.dram.twin.controller import Issued
 from pimsim.errors import InputError
+from pimsim.logs import log as log_module
+from pimsim.logs.log import CommandLog, LogWriter, read_log
 from tests.logs import log_of, run_twin
 from tests.strategies import cycles_of, device_of, devices, workloads
 

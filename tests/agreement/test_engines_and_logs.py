@@ -18,8 +18,8 @@ from pimsim import run
 from pimsim.config.schema import Config
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import resolve
-from pimsim.dram.checker import check
-from pimsim.dram.log import read_log
+from pimsim.logs.checker import check
+from pimsim.logs.log import read_log
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally
 from tests.configs import config_of, systems

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from pimsim.config.schema import Config
 from pimsim.devices.pim_gpt.table import STANDARD
-from pimsim.dram.log import CommandLog, read_log
+from pimsim.logs.log import CommandLog, read_log
 from pimsim.sim.run import simulate
 from tests.agreement.functional import functional_problems
 from tests.configs import config_of, systems

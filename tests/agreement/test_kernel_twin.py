@@ -14,13 +14,13 @@ import pimsim
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.devices.registry import device_of
 from pimsim.dram import program as requests
-from pimsim.dram.checker import check
-from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.engine import FOREVER, Engine
 from pimsim.dram.kernel.outcomes import OUTCOME_REGISTERS, Y_DUE
 from pimsim.dram.program import LOOP, OPEN, RUN, SCATTER, Program
 from pimsim.dram.spec import Needs
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.logs.checker import check
 from tests.examples import examples
 from tests.levels import levelled_devices
 from tests.logs import log_of

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.pim_gpt import table as gddr6_pim
-from pimsim.dram import checker
-from pimsim.dram.controller import Controller, Issued
 from pimsim.dram.engine import Engine
-from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import HostTraffic, Request, serve
+from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.logs import checker
+from pimsim.logs.log import CommandLog
 from tests.examples import examples
 from tests.levels import levelled_devices
 from tests.strategies import REFRESH_MODES, ROWS, cycles_of, device_of, programs, room_for_progress

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
-from pimsim.dram.controller import Controller, Issued, charge
 from pimsim.dram.program import Request
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.controller import Controller, Issued, charge
 from tests.examples import examples
 from tests.logs import run_twin
 from tests.strategies import device_of, devices, workloads

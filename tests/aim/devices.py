@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from pimsim.devices.aim import table as aim
-from pimsim.devices.aim.isa import Instruction
+from pimsim.devices.aim.isa import AimInstruction
 from pimsim.dram.timing import Device
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aim"
@@ -42,25 +42,25 @@ def devices(draw: st.DrawFn) -> Device:
 
 def programs(
     channels: st.SearchStrategy[tuple[int, ...]], max_size: int = 25, host: bool = True
-) -> st.SearchStrategy[list[Instruction]]:
+) -> st.SearchStrategy[list[AimInstruction]]:
     """Programs over few banks and rows, so that rows are hit, missed and half open."""
     size, bank, row = st.integers(1, 40), st.sampled_from([0, 1, 5]), st.integers(0, 2)
     one = channels.map(lambda c: c[:1])
     kinds = [
-        st.builds(Instruction, st.just("WR_GB"), channels, size),
-        st.builds(Instruction, st.sampled_from(["WR_BIAS", "RD_MAC", "RD_AF", "AF"]), channels),
-        st.builds(Instruction, st.sampled_from(["MAC_ABK", "EWMUL"]), channels, size, st.just(-1), row),
-        st.builds(Instruction, st.sampled_from(["MAC_SBK", "COPY_BKGB", "COPY_GBBK"]), channels, size, bank, row),
-        st.builds(Instruction, st.just("WR_ABK"), one, st.just(1), st.just(-1), row),
-        st.just(Instruction("SYNC")),
+        st.builds(AimInstruction, st.just("WR_GB"), channels, size),
+        st.builds(AimInstruction, st.sampled_from(["WR_BIAS", "RD_MAC", "RD_AF", "AF"]), channels),
+        st.builds(AimInstruction, st.sampled_from(["MAC_ABK", "EWMUL"]), channels, size, st.just(-1), row),
+        st.builds(AimInstruction, st.sampled_from(["MAC_SBK", "COPY_BKGB", "COPY_GBBK"]), channels, size, bank, row),
+        st.builds(AimInstruction, st.just("WR_ABK"), one, st.just(1), st.just(-1), row),
+        st.just(AimInstruction("SYNC")),
     ]
     if host:
         kinds += [
-            st.builds(Instruction, st.sampled_from(["R MEM", "W MEM"]), one, st.just(1), bank, row),
-            st.just(Instruction("EWADD")),
-            st.builds(Instruction, st.just("W CFR"), register=st.just(2), value=st.integers(0, 7)),
+            st.builds(AimInstruction, st.sampled_from(["R MEM", "W MEM"]), one, st.just(1), bank, row),
+            st.just(AimInstruction("EWADD")),
+            st.builds(AimInstruction, st.just("W CFR"), register=st.just(2), value=st.integers(0, 7)),
         ]
-    return st.lists(st.one_of(kinds), max_size=max_size).map(lambda body: [*body, Instruction("EOC")])
+    return st.lists(st.one_of(kinds), max_size=max_size).map(lambda body: [*body, AimInstruction("EOC")])
 
 
 any_channels = st.sets(st.integers(0, 3), min_size=1).map(lambda chosen: tuple(sorted(chosen)))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from pimsim.devices.aim import table as aim
 from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import execute
-from pimsim.devices.aim.isa import Instruction, parse
+from pimsim.devices.aim.isa import AimInstruction, parse
 from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay, without
-from pimsim.dram.checker import check
-from pimsim.dram.controller import Issued
-from pimsim.dram.device import NONE, Channel, ProtocolError
-from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import NONE, Channel, ProtocolError
+from pimsim.dram.twin.controller import Issued
+from pimsim.logs.checker import check
+from pimsim.logs.log import CommandLog
 from tests.aim.devices import any_channels, correct_device, devices, programs, reference_device
 from tests.examples import examples
 from tests.logs import log_of, with_row
@@ -196,7 +196,7 @@ def test_with_all_differences_undone_the_cycles_are_the_references() -> None:
 
 
 def test_reference_device_has_no_costs() -> None:
-    assert costs([Instruction("EOC")], reference_device(1), "twin") == []
+    assert costs([AimInstruction("EOC")], reference_device(1), "twin") == []
 
 
 def test_refresh_happens_in_either_mode_and_is_checked() -> None:

@@ -15,9 +15,9 @@ from pimsim.devices.aim.engines import Channels, KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import parse
 from pimsim.devices.aim.replay import Machine
-from pimsim.dram.checker import check
-from pimsim.dram.log import CommandLog, read_log
 from pimsim.dram.timing import Device
+from pimsim.logs.checker import check
+from pimsim.logs.log import CommandLog, read_log
 from tests.aim.devices import GOLDEN, reference_device
 
 DEVICE = reference_device()

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from pimsim.devices.aim.engines import Flags, Ints, KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
-from pimsim.devices.aim.isa import Instruction
+from pimsim.devices.aim.isa import AimInstruction
 from pimsim.devices.aim.table import AF_ROW
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 from tests.aim.devices import any_channels, programs, reference_device
 from tests.examples import examples
 
@@ -91,7 +91,7 @@ class Stepped:
         return ("ACT16" if CLOSED in rows else asked.command), NONE, asked.row
 
 
-def stepped(program: list[Instruction], device: Device) -> tuple[int, Log]:
+def stepped(program: list[AimInstruction], device: Device) -> tuple[int, Log]:
     """The program's end and its commands, one clock at a time."""
     channels = [Stepped(device) for _ in range(device.channels)]
     waiting: list[deque[Asked]] = [deque() for _ in channels]
@@ -118,7 +118,7 @@ def stepped(program: list[Instruction], device: Device) -> tuple[int, Log]:
     raise AssertionError("the program does not end")
 
 
-def decode(instruction: Instruction, function: int, channels: list[Stepped], waiting: list[deque[Asked]]) -> int:
+def decode(instruction: AimInstruction, function: int, channels: list[Stepped], waiting: list[deque[Asked]]) -> int:
     """Hands an instruction's commands to its channels; how many answers the host waits for."""
     operation = instruction.operation
     if instruction.name in ("SYNC", "EOC"):
@@ -134,7 +134,7 @@ def decode(instruction: Instruction, function: int, channels: list[Stepped], wai
     return len(instruction.channels) if operation.blocking else 0
 
 
-def compare(program: list[Instruction]) -> None:
+def compare(program: list[AimInstruction]) -> None:
     end, log = stepped(program, DEVICE)
     for channels in (TwinChannels(DEVICE), KernelChannels(DEVICE, logged=True)):
         assert execute(program, channels) == end
@@ -145,13 +145,13 @@ def compare(program: list[Instruction]) -> None:
 
 @settings(max_examples=examples(120), deadline=None)
 @given(programs(any_channels))
-def test_any_masks(program: list[Instruction]) -> None:
+def test_any_masks(program: list[AimInstruction]) -> None:
     compare(program)
 
 
 @settings(max_examples=examples(40), deadline=None)
 @given(programs(st.just((1, 3)), host=False))
-def test_one_mask(program: list[Instruction]) -> None:
+def test_one_mask(program: list[AimInstruction]) -> None:
     compare([x for x in program if x.name != "WR_ABK"])
 
 
@@ -167,28 +167,32 @@ class CountingChannels(TwinChannels):
 
 def test_small_instructions_run_a_queue_at_a_time() -> None:
     masks = [(0,), (1,), (0, 1), (0, 1, 2, 3)]
-    program = [Instruction("AF", masks[k % 4]) for k in range(400)]
+    program = [AimInstruction("AF", masks[k % 4]) for k in range(400)]
     channels = CountingChannels(DEVICE)
-    execute([*program, Instruction("EOC")], channels)
+    execute([*program, AimInstruction("EOC")], channels)
     assert channels.calls <= 3 * 100 // QUEUE + 1 + 1  # channel 0 is asked 300 times; what is left runs at the EOC
-    compare([*program, Instruction("EOC")])
+    compare([*program, AimInstruction("EOC")])
 
 
 def test_full_queue_of_one_channel_holds_back_another() -> None:
     """33 commands wait in channel 0; the 34th keeps the host from decoding for channel 1."""
-    first = [Instruction("MAC_ABK", (0,), 33, -1, 0), Instruction("AF", (0,)), Instruction("AF", (1,))]
+    first = [AimInstruction("MAC_ABK", (0,), 33, -1, 0), AimInstruction("AF", (0,)), AimInstruction("AF", (1,))]
     channels = TwinChannels(DEVICE)
-    execute([*first, Instruction("EOC")], channels)
+    execute([*first, AimInstruction("EOC")], channels)
     log = channels.log()
     assert log.clk[log.channel == 1][0] == 1 + 56 + 2  # MAC16 at 57 leaves the queue; AF enters, then the host decodes
-    compare([*first, Instruction("EOC")])
+    compare([*first, AimInstruction("EOC")])
 
 
 @pytest.mark.parametrize("name", ["RD_MAC", "SYNC"])
 def test_host_waits_for_what_blocks(name: str) -> None:
-    body = [Instruction("WR_BIAS", (0,)), Instruction(name, (0,) if name == "RD_MAC" else ()), Instruction("AF", (1,))]
+    body = [
+        AimInstruction("WR_BIAS", (0,)),
+        AimInstruction(name, (0,) if name == "RD_MAC" else ()),
+        AimInstruction("AF", (1,)),
+    ]
     channels = TwinChannels(DEVICE)
-    execute([*body, Instruction("EOC")], channels)
+    execute([*body, AimInstruction("EOC")], channels)
     log = channels.log()
     start = {"RD_MAC": 33 + 14 + 3, "SYNC": 33 + 4 + 1}[name]
     assert log.clk[log.channel == 1][0] == start

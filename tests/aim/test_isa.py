@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pimsim.devices.aim.isa import AIM_OPERATIONS, HOST_OPERATIONS, Instruction, channels_of, mask_of, parse
+from pimsim.devices.aim.isa import AIM_OPERATIONS, HOST_OPERATIONS, AimInstruction, channels_of, mask_of, parse
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from tests.aim.devices import reference_device
@@ -52,12 +52,12 @@ what comes after EOC is not read
         "MAC_ABK", "AF", "EWMUL", "EWADD", "SYNC", "R MEM", "W MEM", "R GPR", "W GPR", "R CFR", "W CFR", "EOC",
     ]  # fmt: skip
     assert {instruction.name for instruction in program} == set(AIM_OPERATIONS) | set(HOST_OPERATIONS)
-    assert program[0] == Instruction("WR_SBK", (0,), 1, 3, 7)
-    assert program[1] == Instruction("WR_ABK", (31,), 1, -1, 8, 1)
-    assert program[2] == Instruction("WR_GB", (0, 1), 64)
-    assert program[9] == Instruction("MAC_SBK", (0,), 4, 1, 2)
-    assert program[10] == Instruction("MAC_ABK", tuple(range(32)), 5, -1, 9)
-    assert program[20] == Instruction("W CFR", register=2, value=3)
+    assert program[0] == AimInstruction("WR_SBK", (0,), 1, 3, 7)
+    assert program[1] == AimInstruction("WR_ABK", (31,), 1, -1, 8, 1)
+    assert program[2] == AimInstruction("WR_GB", (0, 1), 64)
+    assert program[9] == AimInstruction("MAC_SBK", (0,), 4, 1, 2)
+    assert program[10] == AimInstruction("MAC_ABK", tuple(range(32)), 5, -1, 9)
+    assert program[20] == AimInstruction("W CFR", register=2, value=3)
 
 
 def test_mask_bit_i_drives_channel_31_minus_i() -> None:

@@ -21,11 +21,11 @@ from pimsim.devices.aim.frontend import FIRST_CLOCK, run_segment
 from pimsim.devices.aim.table import AF_ROW, FUNCTIONS
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import device_of
-from pimsim.dram.checker import check
 from pimsim.dram.engine import Engine
-from pimsim.dram.log import CommandLog, read_log
 from pimsim.dram.timing import Device
 from pimsim.energy.model import action_costs, command_costs
+from pimsim.logs.checker import check
+from pimsim.logs.log import CommandLog, read_log
 from pimsim.results.metrics import asic_causes
 from pimsim.sim.run import simulate
 from pimsim.sim.system import System

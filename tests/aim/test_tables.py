@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from pimsim.devices.aim import table as aim
-from pimsim.dram.device import Channel
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel
 from tests.aim.devices import correct_device, reference_device
 
 # README of the golden data, "Rules seen in the command traces"

@@ -101,7 +101,8 @@ def test_step_dispatches_what_was_counted_on_the_meta_device(device: str, name: 
 
 def test_device_files_count_every_operator_that_the_workload_knows() -> None:
     for name in baselines.available():
-        assert set(baselines.load(name).eager.aten_ops.per_operator) == set(OPS)
+        counts = baselines.load(name).eager.aten_ops.per_operator
+        assert set(counts) == {op for op, known in OPS.items() if known.launches is None}
 
 
 def recorded(workload: Workload, aten: int, overhead: int) -> Workload:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pimsim.cli import cli
-from pimsim.dram.log_csv import HEADER
+from pimsim.logs.log_csv import HEADER
 
 AIM = "configs/aim.yaml"
 
@@ -129,7 +129,7 @@ def test_a_long_chain_of_files_is_refused(shipped: Path) -> None:
 
 
 def test_a_log_of_too_many_commands_is_refused(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pimsim.dram.log.MOST_ROWS", 1000)
+    monkeypatch.setattr("pimsim.logs.log.MOST_ROWS", 1000)
     rows = HEADER + b"\n" + b"".join(b"%d,0,ACTAB,-1,-1,0,-1\n" % i for i in range(1001))
     Path("log.csv").write_bytes(rows)
     assert refused("check", "log.csv", "--config", shipped) == (

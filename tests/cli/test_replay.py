@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from pimsim.cli.replay import replay
 from pimsim.devices.aim import table as aim
-from pimsim.dram.log import read_log
+from pimsim.logs.log import read_log
 from tests.aim.devices import GOLDEN
 
 CONFIGS = Path(__file__).parents[2] / "configs"

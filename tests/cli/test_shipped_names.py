@@ -13,23 +13,23 @@ import pytest
 
 import pimsim as package
 from pimsim import api
-from pimsim.config import shipped as names
+from pimsim.config.shipped import CONFIGURATIONS
 from tests.cli.conftest import Pimsim
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "configs").glob("*.yaml"))
+FILES = sorted((ROOT / "configs").glob("*.yaml"), key=lambda file: file.stem)
 SMALL = ("--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=2")
 
 
 def test_every_file_of_the_folder_has_its_name() -> None:
-    assert {name: Path(file) for name, file in names.available().items()} == {file.stem: file for file in FILES}
-    assert {"aim", "aim-reference", "gddr6", "pim-gpt"} <= set(names.available())
+    assert {name: Path(file) for name, file in CONFIGURATIONS.items()} == {file.stem: file for file in FILES}
+    assert {"aim", "aim-reference", "gddr6", "pim-gpt"} <= set(CONFIGURATIONS)
 
 
 def test_the_wheel_has_the_folder() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     include = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert include == {"configs": "pimsim/configs"}  # the first place that `available` looks in
+    assert include == {"configs": "pimsim/configs"}  # the first place that `CONFIGURATIONS` looks in
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

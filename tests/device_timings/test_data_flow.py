@@ -20,10 +20,10 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.devices.pim_gpt import table as gddr6_pim
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.gaps import bank_of
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
 from pimsim.dram.timing import Device, evaluate
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 from tests.situations import address
 from tests.strategies import cycles_of, device_of
 

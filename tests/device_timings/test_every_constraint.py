@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.dram.controller import Issued
-from pimsim.dram.device import ProtocolError
 from pimsim.dram.spec import Scope, Standard
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import ProtocolError
+from pimsim.dram.twin.controller import Issued
 from tests.levels import levelled_devices
 from tests.logs import run_twin
 from tests.situations import STANDARDS, Situation, address, enact, situations, stretched

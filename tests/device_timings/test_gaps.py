@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from pimsim import load_config
 from pimsim.devices.registry import device_of
-from pimsim.dram.device import Channel, ProtocolError
 from pimsim.dram.gaps import bank_of, force, gaps, scope_banks, scopes
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel, ProtocolError
 from tests.conftest import SHIPPED
 
 FOLDER = SHIPPED.parent

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from pimsim.devices.pim_gpt.table import STANDARD
-from pimsim.dram.device import Channel, ProtocolError
 from pimsim.dram.spec import TimingConstraint
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel, ProtocolError
 from tests.strategies import device_of
 
 CYCLES = {

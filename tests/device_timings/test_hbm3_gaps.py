@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pimsim.devices.hbm3 import table as hbm3
-from pimsim.dram.device import Channel
 from pimsim.dram.gaps import gaps, scopes
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel
 from tests.strategies import device_of
 
 CLOCKS = {

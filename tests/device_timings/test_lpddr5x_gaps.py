@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pimsim.devices.lpddr5x import table as lpddr5x
-from pimsim.dram.device import Channel
 from pimsim.dram.gaps import gaps, scopes
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel
 from tests.strategies import device_of
 
 CLOCKS = {

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pimsim.devices.registry import device_of
-from pimsim.dram.device import Channel, ProtocolError
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import Channel, ProtocolError
 from pimsim.sim.run import simulate
 from tests.configs import config_of
 

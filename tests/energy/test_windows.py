@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pimsim import run
 from pimsim.devices.registry import resolve
 from pimsim.dram.engine import Engine
-from pimsim.dram.log import read_log
 from pimsim.dram.program import WIDTH
 from pimsim.energy.model import Prices
 from pimsim.energy.power import background_mW, spending
+from pimsim.logs.log import read_log
 from pimsim.sim.run import simulate
 from pimsim.sim.schedule.block import ARITHMETIC, MOMENTS, Block, Timetable
 from pimsim.sim.schedule.executor import Executor

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 import pimsim
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.registry import device_of
-from pimsim.dram.checker import check
-from pimsim.dram.controller import Controller
 from pimsim.dram.engine import Engine
-from pimsim.dram.log import CommandLog
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import HostTraffic, Request, serve
+from pimsim.dram.twin.controller import Controller
+from pimsim.logs.checker import check
+from pimsim.logs.log import CommandLog
 from pimsim.traffic.patterns import decode, encode
 from pimsim.traffic.run import TrafficResult, simulate_traffic
 from tests.strategies import devices, programs

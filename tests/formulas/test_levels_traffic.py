@@ -10,11 +10,11 @@ import pytest
 
 import pimsim
 from pimsim.devices.registry import device_of
-from pimsim.dram.checker import check
 from pimsim.dram.engine import Engine
-from pimsim.dram.log import read_log
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import HostTraffic, Request
+from pimsim.logs.checker import check
+from pimsim.logs.log import read_log
 from pimsim.traffic.run import TrafficResult, simulate_traffic
 from tests.levels import DDR5
 from tests.strategies import device_of as small_device

@@ -15,9 +15,9 @@ from pimsim import InputError
 from pimsim.config.schema import Config
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import resolve
-from pimsim.dram.checker import check
 from pimsim.dram.engine import Engine
-from pimsim.dram.log import read_log
+from pimsim.logs.checker import check
+from pimsim.logs.log import read_log
 from pimsim.results.metrics import bytes_without_pim
 from pimsim.sim.run import simulate
 from pimsim.sim.system import System

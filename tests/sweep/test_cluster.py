@@ -14,7 +14,7 @@ import pytest
 import pimsim.sweep
 from pimsim.errors import InputError
 from pimsim.sweep import cluster as dask_backend
-from pimsim.sweep.space import Request
+from pimsim.sweep.space import PointRequest
 from tests.conftest import SHIPPED
 from tests.sweep.test_run import contents
 
@@ -76,7 +76,7 @@ def test_a_finished_point_that_its_worker_took_along_is_simulated_again(
     fetch = dask_backend.Cluster._row
     lost: list[str] = []
 
-    def kill_its_worker(self: dask_backend.Cluster, future: Any, request: Request) -> Any:
+    def kill_its_worker(self: dask_backend.Cluster, future: Any, request: PointRequest) -> Any:
         if not lost:
             holders = [address for at in self._client.who_has([future]).values() for address in at]
             nannies = cluster.workers.values()
@@ -87,7 +87,7 @@ def test_a_finished_point_that_its_worker_took_along_is_simulated_again(
     monkeypatch.setattr(dask_backend.Cluster, "_row", kill_its_worker)
     monkeypatch.setattr(dask_backend, "_evaluate", _slow_row)
     with dask_backend.Cluster(cluster.scheduler_address) as backend:
-        rows = dict(backend.map((i, Request({"name": str(i)})) for i in range(3)))
+        rows = dict(backend.map((i, PointRequest({"name": str(i)})) for i in range(3)))
     assert lost == ["lost"] and rows == {i: {"name": str(i)} for i in range(3)}
 
 
@@ -100,7 +100,7 @@ def _wait_for(state: Callable[[], str], wanted: str) -> str:
     return state()
 
 
-def _slow_row(version: str, request: Request, files: Any) -> Any:
+def _slow_row(version: str, request: PointRequest, files: Any) -> Any:
     """A row; slow enough that the second time is not over before the loss was seen."""
     time.sleep(1.0)
     return {"name": request.values["name"]}
@@ -129,9 +129,9 @@ def test_workers_of_another_version_are_refused(cluster: Any, monkeypatch: pytes
 def test_a_point_that_dask_gives_up_is_a_failed_row(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_backend, "_evaluate", _die)
     with dask_backend.Cluster(cluster.scheduler_address) as backend:
-        ((index, row),) = backend.map([(7, Request({"name": "x"}))])
+        ((index, row),) = backend.map([(7, PointRequest({"name": "x"}))])
     assert (index, row["status"], row["error"]) == (7, "failed", "the process that simulated it died each time")
 
 
-def _die(version: str, request: Request, files: Any) -> None:
+def _die(version: str, request: PointRequest, files: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)

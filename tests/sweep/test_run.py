@@ -16,7 +16,7 @@ import pytest
 import pimsim.sweep
 from pimsim.errors import InputError
 from pimsim.results import figures
-from pimsim.sim.tally import DEVICE_CAUSES
+from pimsim.sim.tally import COMMON_CAUSES
 from pimsim.sweep.folder import JOURNAL
 from tests.conftest import SHIPPED
 from tests.sweep.conftest import TINY, Pimsim, sweep_of
@@ -116,7 +116,7 @@ def test_the_table_of_figures_is_what_summaries_have() -> None:
     missing = {name for name in known - found if not figures.is_part(name)}
     assert {name.rpartition(".")[2] for name in missing} <= TO_COME
     causes = {name for name in found if name.startswith("system.latency_breakdown_ns.")}
-    assert {name.rpartition(".")[2] for name in causes} > set(DEVICE_CAUSES)
+    assert {name.rpartition(".")[2] for name in causes} > set(COMMON_CAUSES)
 
 
 def test_a_figure_that_no_point_can_have_is_refused_before_anything_runs(tmp_path: Path) -> None:

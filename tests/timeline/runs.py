@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from pimsim import api
 from pimsim.config.schema import Config
 from pimsim.devices.registry import device_of
-from pimsim.dram.log import CommandLog, read_log
 from pimsim.dram.timing import Device
+from pimsim.logs.log import CommandLog, read_log
 from pimsim.results.result import Result
 from tests.configs import config_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pimsim.devices.registry import device_of
-from pimsim.dram.log import read_log
+from pimsim.logs.log import read_log
 from pimsim.sim.run import simulate, simulate_step
 from pimsim.timeline.activity import TRACKS, Activity
 from pimsim.timeline.recorder import Recorder, activity_of

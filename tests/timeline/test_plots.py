@@ -9,7 +9,7 @@ import pytest
 
 from pimsim import api
 from pimsim.devices.registry import device_of
-from pimsim.dram.log import read_log
+from pimsim.logs.log import read_log
 from pimsim.plots import roofline
 from pimsim.plots.utilisation import busy_shares, utilisation
 from pimsim.timeline.recorder import activity_of

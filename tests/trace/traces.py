@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pimsim.workload.ops import LAYOUTS, OPS, PER, ROLES, SCOPES
+from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute, Weight
+from pimsim.workload.ops import OPS, PER, ROLES, SCOPES
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import (
     DATA_TYPE_BITS,
@@ -23,7 +24,6 @@ from pimsim.workload.trace.records import (
     Table,
     Template,
     Trace,
-    Weight,
     default_bits,
 )
 
@@ -77,23 +77,30 @@ def sizes(draw: st.DrawFn) -> Expr:
     return Expr(constant, tuple(sorted(terms.items())))
 
 
+def _values(row: Attribute) -> st.SearchStrategy[Any]:
+    """Values that an attribute may have."""
+    if isinstance(row.default, bool):
+        return st.booleans()
+    if isinstance(row.default, int):
+        return st.integers(row.least, 99) | st.integers(row.least, 10**6)
+    return st.sampled_from(row.words) if row.words else st.just("") | _NAMES
+
+
 def _operators(weights: str) -> st.SearchStrategy[OpRecord]:
     @st.composite
     def one(draw: st.DrawFn) -> OpRecord:
-        op = draw(st.sampled_from(OPS))
-        bits = st.just(default_bits(op, weights)) | _COUNTS
-        weight = st.builds(
-            Weight, st.just("") | _NAMES, st.sampled_from(LAYOUTS), bits, st.integers(0, 64), st.booleans(),
-            st.just("") | _NAMES,
-        )  # fmt: skip
+        op = draw(st.sampled_from(list(OPS)))
+        said = {row.name: _values(row) for row in WEIGHTS}
+        said["bits"] |= st.just(default_bits(op, weights))
+        weight = st.builds(Weight, **said)
         experts = draw(st.integers(1, 8))
         return OpRecord(
             "decode", draw(_NAMES), draw(st.sampled_from(SCOPES)), draw(st.sampled_from(ROLES)), op, draw(sizes()),
             draw(sizes()), draw(st.just(Expr(1)) | sizes()), draw(st.sampled_from(PER)), draw(weight),
             tuple(draw(st.lists(st.builds(Table, _NAMES, _COUNTS), max_size=2))),
             tuple(draw(st.lists(st.builds(HeadGroup, _COUNTS, _COUNTS, _COUNTS, sizes()), max_size=2))),
-            draw(st.integers(0, 9)), draw(st.booleans()), experts, draw(st.integers(1, experts)),
-            tuple(draw(st.lists(_NAMES, max_size=2))), draw(_LAUNCHES), draw(_EXTRA),
+            experts, draw(st.integers(1, experts)), tuple(draw(st.lists(_NAMES, max_size=2))), draw(_LAUNCHES),
+            draw(_EXTRA), **{row.name: draw(_values(row)) for row in ATTRIBUTES},
         )  # fmt: skip
 
     return one()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pimsim.config import rules
+from pimsim.config.devices.lpddr5x import Lpddr5xConfig
 from pimsim.config.loader import load, load_config
 from pimsim.config.rules import RULES
 from pimsim.config.schema import ModelConfig
-from pimsim.config.standards import Lpddr5xConfig
 from pimsim.config.validate import check_rules, flatten
 from pimsim.errors import InputError
 from tests.conftest import SHIPPED, Write

@@ -12,10 +12,11 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from pimsim.config.devices import CONFIGS
+from pimsim.config.devices.pim_gpt import PimGptConfig
 from pimsim.config.json_schema import json_schema
 from pimsim.config.loader import load_config
-from pimsim.config.schema import Config, ModelConfig, PimGptConfig
-from pimsim.config.standards import CONFIGS
+from pimsim.config.schema import Config, ModelConfig
 from pimsim.config.validate import all_keys, keys, subsection
 from pimsim.errors import InputError
 from tests.conftest import Write

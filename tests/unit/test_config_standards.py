@@ -15,10 +15,11 @@ import yaml
 
 from pimsim import InputError, load_config, run
 from pimsim.api import load, preflight
+from pimsim.config.devices import CONFIGS
+from pimsim.config.devices.pim_gpt import PimGptConfig
 from pimsim.config.json_schema import json_schema
 from pimsim.config.resolved import config_sha256, dump_yaml
-from pimsim.config.schema import DeviceConfig, PimGptConfig
-from pimsim.config.standards import CONFIGS
+from pimsim.config.schema import DeviceConfig
 from pimsim.config.validate import subsection
 from pimsim.devices.registry import STANDARDS, device_of
 from pimsim.dram.gaps import gaps

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 import pimsim
 from pimsim import files
 from pimsim.cli import cli
-from pimsim.dram.log_size import Forecast
 from pimsim.errors import InputError
+from pimsim.logs.log_size import Forecast
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 SMALL = {
@@ -39,7 +39,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Says how many bytes every disk has left."""
 
     def set_free(number: int) -> None:
-        monkeypatch.setattr("pimsim.dram.log_size.shutil.disk_usage", lambda _: Usage(number, 0, number))
+        monkeypatch.setattr("pimsim.logs.log_size.shutil.disk_usage", lambda _: Usage(number, 0, number))
 
     return set_free
 

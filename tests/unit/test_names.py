@@ -17,8 +17,10 @@ from click.testing import CliRunner
 from pimsim import api
 from pimsim.baselines import devices
 from pimsim.cli import cli
+from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import load
 from pimsim.config.schema import Config
+from pimsim.config.shipped import CONFIGURATIONS
 from pimsim.config.validate import all_keys
 from pimsim.errors import InputError
 from pimsim.labels import LABELS
@@ -76,6 +78,8 @@ ROWS = [{"status": "ok", "system.latency_ns": 1.0, "system.energy_pJ": 2.0}]
 KINDS: dict[str, tuple[Collection[str], Callable[[str, Path], str]]] = {
     "key of a configuration": (KEYS, lambda name, _: override(f"{name}=1")),
     "model": (list(MODELS), lambda name, _: override(f"workload.model={name}")),
+    "configuration": (list(CONFIGURATIONS), lambda name, _: problems(lambda: api.load(name))),
+    "standard": (list(CONFIGS), lambda name, _: override(f"dram.standard={name}")),
     "baseline": (devices.available(), lambda name, _: override(f"baselines=[{name}]")),
     "key of an axis": (KEYS, lambda name, _: sweep(axes={name: [1]})),
     "key in set": (KEYS, lambda name, _: sweep(set={name: 1})),

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.dram.controller import Controller
-from pimsim.dram.log import CommandLog
 from pimsim.dram.program import Program
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.controller import Controller
+from pimsim.logs.log import CommandLog
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pimsim.devices.aim.engines import Channels, Flags, Ints
-from pimsim.devices.aim.isa import CFR_AF_FUNCTION, OPERATIONS, Instruction
+from pimsim.devices.aim.isa import CFR_AF_FUNCTION, OPERATIONS, AimInstruction
 from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram import program as requests
 from pimsim.dram.program import Program, Request
@@ -30,7 +30,7 @@ QUEUE_ENTRIES = 33  # commands that a channel's queue holds (source: AiM referen
 BARRIERS = ("SYNC", "EOC")
 
 
-def execute(program: Sequence[Instruction], channels: Channels) -> int:
+def execute(program: Sequence[AimInstruction], channels: Channels) -> int:
     """Carry out a program up to its EOC; the clock at which the host sees its end."""
     lowered = list(lower(program, channels.device))
     if needs_clocks(program):
@@ -39,16 +39,16 @@ def execute(program: Sequence[Instruction], channels: Channels) -> int:
     return _together(lowered, channels, driven)
 
 
-def needs_clocks(program: Iterable[Instruction]) -> bool:
+def needs_clocks(program: Iterable[AimInstruction]) -> bool:
     """Whether the clock of each decode matters: instructions drive different channels, or none."""
     driven = {instruction.channels for instruction in program if instruction.name not in BARRIERS}
     return len(driven) > 1 or () in driven
 
 
-Lowered = tuple[Instruction, Request | None]
+Lowered = tuple[AimInstruction, Request | None]
 
 
-def lower(program: Iterable[Instruction], device: Device) -> Iterator[Lowered]:
+def lower(program: Iterable[AimInstruction], device: Device) -> Iterator[Lowered]:
     """Each instruction with the request that it makes of each of its channels (None: none)."""
     commands = _commands(device)
     function = 0

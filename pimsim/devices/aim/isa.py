@@ -78,7 +78,7 @@ NOT_TIMED = "WR_AFLUT"
 
 
 @dataclass(frozen=True)
-class Instruction:
+class AimInstruction:
     """One instruction: `size` commands from column 0 on, in each of `channels` (empty: in none)."""
 
     name: str
@@ -110,14 +110,14 @@ def lines_of(stream: BinaryIO, file: str) -> Iterator[str]:
         yield line
 
 
-def parse(text: str | Iterable[str], device: Device, file: str = "") -> list[Instruction]:
+def parse(text: str | Iterable[str], device: Device, file: str = "") -> list[AimInstruction]:
     """The program's instructions up to its first EOC; InputError holds 100 problems and how many more there are.
 
     text: the whole, or its lines with their ends.
     """
     problems = _Problems()
-    program: list[Instruction] = []
-    known: dict[str, Instruction] = {}  # programs repeat their lines
+    program: list[AimInstruction] = []
+    known: dict[str, AimInstruction] = {}  # programs repeat their lines
     line = 0
     lines = io.StringIO(text, newline="\n") if isinstance(text, str) else text
     for line, content in enumerate(lines, 1):
@@ -196,7 +196,7 @@ class _Line:
         self._device = device
         self._problems = problems
 
-    def instruction(self) -> Instruction | None:
+    def instruction(self) -> AimInstruction | None:
         name, arguments = self._name()
         if name is None:
             return None
@@ -265,11 +265,11 @@ class _Line:
             return
         self._wrong(column, name, f"mask {_short(word)} {what}")
 
-    def _built(self, name: str, values: dict[str, int]) -> Instruction:
+    def _built(self, name: str, values: dict[str, int]) -> AimInstruction:
         channels = channels_of(values["mask"]) if "mask" in values else ()
         if "channel" in values:
             channels = (values["channel"],)
-        return Instruction(
+        return AimInstruction(
             name,
             channels,
             values.get("size", values.get("buffer_size", 1)),

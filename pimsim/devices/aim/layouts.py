@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pimsim.config.devices.aim import AimUnits
 from pimsim.config.schema import Config
-from pimsim.config.standards import AimUnits
 from pimsim.devices.aim.attention import KeyLayout, ValueLayout
 from pimsim.devices.aim.elementwise import Products
 from pimsim.devices.aim.matrix import MatrixLayout

@@ -13,12 +13,12 @@ import numpy as np
 from pimsim.devices.aim import gemv
 from pimsim.devices.aim.engines import KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
-from pimsim.devices.aim.isa import Instruction
+from pimsim.devices.aim.isa import AimInstruction
 from pimsim.devices.aim.table import DIFFERENCES, Difference
 from pimsim.devices.aim.table import STANDARD as CORRECT
-from pimsim.dram.log import CommandLog, LogWriter
-from pimsim.dram.log_size import check_room
 from pimsim.dram.timing import Device
+from pimsim.logs.log import CommandLog, LogWriter
+from pimsim.logs.log_size import check_room
 
 EngineName = Literal["fast", "stepped", "twin"]
 
@@ -43,7 +43,7 @@ class Replay:
 
 
 def replay(
-    program: Sequence[Instruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
+    program: Sequence[AimInstruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
 ) -> Replay:
     """Carry out a program, and write its command log to `log`; no result depends on the engine.
 
@@ -57,7 +57,7 @@ def replay(
     return Replay(cycles, channels.counts(), device.tCK_ps)
 
 
-def commands_of(program: Sequence[Instruction], device: Device, engine: EngineName = "fast") -> CommandLog:
+def commands_of(program: Sequence[AimInstruction], device: Device, engine: EngineName = "fast") -> CommandLog:
     """The commands that a program issues, in order of clk, then channel."""
     channels = _channels(device, engine, logged=True)
     execute(program, channels)
@@ -76,7 +76,9 @@ def _write(writer: LogWriter, log: CommandLog, device: Device) -> None:
     writer.append(log.clk, log.channel, log.command, bank, log.row, log.column)
 
 
-def costs(program: Sequence[Instruction], device: Device, engine: EngineName = "fast") -> list[tuple[Difference, int]]:
+def costs(
+    program: Sequence[AimInstruction], device: Device, engine: EngineName = "fast"
+) -> list[tuple[Difference, int]]:
     """What each way of being right costs in this program: clocks that go when it alone is switched off.
 
     Empty for a device that is not the correct profile.

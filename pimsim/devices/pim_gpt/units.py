@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
 
-from pimsim.config.schema import MemoryConfig, PimConfig
+from pimsim.config.devices.pim_gpt import PimConfig
+from pimsim.config.schema import MemoryConfig
 from pimsim.dram.timing import ELEMENT_BYTES, clocks_on_pins
 
 

@@ -6,7 +6,8 @@ from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.numbers import NEVER
 from pimsim.dram.kernel.work import W_BANK, W_CHANNEL, W_COLUMN, W_HIGH, W_LOGGED, W_LOW, W_ROW
 
-LOG_WIDTH = 6  # clock, channel, command, bank, row, column
+# the columns of the log
+LOG_CLK, LOG_CHANNEL, LOG_COMMAND, LOG_BANK, LOG_ROW, LOG_COLUMN, LOG_WIDTH = range(7)
 
 
 @jit
@@ -17,13 +18,13 @@ def write_log(d, w, log, cmd, bank, row, column, t):
         return
     at = w.reg[W_LOGGED]
     if at < len(log):
-        log[at, 0] = t
-        log[at, 1] = w.reg[W_CHANNEL]
-        log[at, 2] = cmd
+        log[at, LOG_CLK] = t
+        log[at, LOG_CHANNEL] = w.reg[W_CHANNEL]
+        log[at, LOG_COMMAND] = cmd
         own = w.reg[W_BANK] == NEVER
-        log[at, 3] = bank if own else w.reg[W_BANK]
-        log[at, 4] = row if own else w.reg[W_ROW]
-        log[at, 5] = column if own else w.reg[W_COLUMN]
+        log[at, LOG_BANK] = bank if own else w.reg[W_BANK]
+        log[at, LOG_ROW] = row if own else w.reg[W_ROW]
+        log[at, LOG_COLUMN] = column if own else w.reg[W_COLUMN]
     w.reg[W_LOGGED] = at + 1
 
 
@@ -37,7 +38,7 @@ def copy_log(w, log, first, periods, length, rows):
             if at < len(log) and k < len(log):
                 for column in range(LOG_WIDTH):
                     log[at, column] = log[k, column]
-                log[at, 0] += p * length
-                if log[at, 4] >= 0:
-                    log[at, 4] += p * rows
+                log[at, LOG_CLK] += p * length
+                if log[at, LOG_ROW] >= 0:
+                    log[at, LOG_ROW] += p * rows
             w.reg[W_LOGGED] = at + 1

@@ -9,7 +9,25 @@ from typing import Any, NamedTuple
 from pimsim.dram.compiler import carve, flat, jit
 from pimsim.dram.kernel.arrays import copy
 from pimsim.dram.kernel.bounds import marked_at
-from pimsim.dram.kernel.numbers import ALL_BANK, CLOSE, FAR_AWAY, HASH, LOOP, NEVER, NONE, ONE, RUN, SCATTER, ZERO
+from pimsim.dram.kernel.numbers import (
+    A_COMMAND,
+    A_COUNT,
+    A_LINEAR,
+    A_REQUEST,
+    A_STRIDE,
+    A_USED,
+    ALL_BANK,
+    CLOSE,
+    FAR_AWAY,
+    HASH,
+    LOOP,
+    NEVER,
+    NONE,
+    ONE,
+    RUN,
+    SCATTER,
+    ZERO,
+)
 from pimsim.dram.kernel.refresh import refresh_due
 from pimsim.dram.kernel.state import (
     R_BASE,
@@ -106,16 +124,17 @@ def _rows_touched(d, program, first, last, column):
     """The lowest and highest row that a program works in, relative to its base."""
     low, high = FAR_AWAY, NONE
     for r in range(first, last):
-        op, cmd, lin, n = program[r, 0], program[r, 1], program[r, 3] + column, program[r, 4]
+        op, cmd, n = program[r, A_REQUEST], program[r, A_COMMAND], program[r, A_COUNT]
+        lin = program[r, A_LINEAR] + column
         end = lin
         if op == RUN:
-            if not d.needs_open[cmd] or program[r, 3] >= d.functions * d.columns:
+            if not d.needs_open[cmd] or program[r, A_LINEAR] >= d.functions * d.columns:
                 continue
             end = lin + n - 1
         elif op == LOOP:
-            end = lin + (n - 1) * program[r, 5] + program[r, 6] - 1
+            end = lin + (n - 1) * program[r, A_STRIDE] + program[r, A_USED] - 1
         elif op == SCATTER:
-            end = lin + (n - 1) * program[r, 5]
+            end = lin + (n - 1) * program[r, A_STRIDE]
         elif op == CLOSE:
             continue
         low, high = min(low, lin // d.columns), max(high, end // d.columns)

@@ -8,7 +8,29 @@ from __future__ import annotations
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.charges import charge, move_data
 from pimsim.dram.kernel.log import write_log
-from pimsim.dram.kernel.numbers import CLOSE, LOOP, NEVER, NO_REFRESH, NONE, ONE, OPEN, RUN, ZERO
+from pimsim.dram.kernel.numbers import (
+    A_AHEAD,
+    A_BANK,
+    A_BEHIND,
+    A_COMMAND,
+    A_COUNT,
+    A_GAP,
+    A_HOLD,
+    A_LINEAR,
+    A_REQUEST,
+    A_RESULT,
+    A_STRIDE,
+    A_USED,
+    CLOSE,
+    LOOP,
+    NEVER,
+    NO_REFRESH,
+    NONE,
+    ONE,
+    OPEN,
+    RUN,
+    ZERO,
+)
 from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, skip, snapshot
 from pimsim.dram.kernel.requests import close_rows, request
 from pimsim.dram.kernel.state import R_CLK, R_DUE
@@ -159,12 +181,14 @@ def execute(d, s, w, log, program, first, last, base, memory, known, marks):
         row = r - first
         if row == marks[0] or row == marks[1] or row == marks[2]:
             w.reg[W_WATCHED] = 1
-        op, cmd, bank, lin, n = program[r, 0], program[r, 1], program[r, 2], program[r, 3], program[r, 4]
+        asked = program[r]
+        op, cmd, bank, lin, n = asked[A_REQUEST], asked[A_COMMAND], asked[A_BANK], asked[A_LINEAR], asked[A_COUNT]
         if op == RUN:
             shift = base if d.needs_open[cmd] and lin < d.functions * d.columns else 0
-            _run(d, s, w, log, cmd, bank, lin + shift, n, program[r, 5], program[r, 6])
+            _run(d, s, w, log, cmd, bank, lin + shift, n, asked[A_GAP], asked[A_HOLD])
         elif op == LOOP:
-            _loop(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
+            stride, used, res = asked[A_STRIDE], asked[A_USED], asked[A_RESULT]
+            _loop(d, s, w, log, cmd, lin + base, n, stride, used, res, memory, known)
         elif op == OPEN:
             at = lin + base
             shown = at % d.columns if d.logs_request else NONE
@@ -172,7 +196,8 @@ def execute(d, s, w, log, program, first, last, base, memory, known, marks):
         elif op == CLOSE:
             close_rows(d, s, w, log, bank)
         else:
-            _scatter(d, s, w, log, cmd, lin + base, n, program[r, 5], program[r, 6], program[r, 7], memory, known)
+            stride, ahead, behind = asked[A_STRIDE], asked[A_AHEAD], asked[A_BEHIND]
+            _scatter(d, s, w, log, cmd, lin + base, n, stride, ahead, behind, memory, known)
         for k in range(MARKS):
             if row == marks[k]:
                 w.marks[k] = w.reg[W_ARRIVED]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pimsim.errors import InputError
+from pimsim.workload.attributes import attributes_of
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Node
 from pimsim.workload.layers import in_one_block, period
 from pimsim.workload.ops import INPUT, Operator
@@ -61,8 +62,6 @@ class _Names:
             head_dim=node.head_dim,
             tied=self._embedding if node.tied else "",
             deps=self._deps(node),
-            window=node.window,
-            softcap=node.softcap,
             experts=node.experts,
             active=node.active,
             rows=node.rows,
@@ -73,6 +72,7 @@ class _Names:
             table_names=node.table_names,
             aten=node.aten,
             kernels=node.kernels,
+            **attributes_of(node.attributes),
         )
 
     def _deps(self, node: Node) -> tuple[str, ...]:

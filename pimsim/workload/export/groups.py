@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pimsim.workload.export.recorder import Call, Event
+from pimsim.workload.ops import ACTIVATIONS
 
 PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "_grouped_mm", "convolution", "_convolution", "einsum", "mv", "addmv"}
 # Copies: the eager artefacts that pass data through (views do too).
@@ -20,13 +21,10 @@ COPIES = {
     "constant_pad_nd",
 }
 # A module without modules and parameters that dispatches exactly these, copies aside, is one activation.
-_ACTIVATIONS = {
-    frozenset({"gelu"}): "gelu",
+_ACTIVATIONS = {frozenset({name}): name for name in ACTIVATIONS} | {
     frozenset({"mul", "pow", "add", "tanh"}): "gelu",  # tanh approximation, written out
     frozenset({"mul", "add", "tanh"}): "gelu",  # the same with x * x * x
     frozenset({"mul", "div", "erf", "add"}): "gelu",  # the exact one, written out
-    frozenset({"silu"}): "silu",
-    frozenset({"relu"}): "relu",
 }
 
 

@@ -12,13 +12,15 @@ import math
 from collections.abc import Mapping
 
 from pimsim.errors import InputError
+from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS, groups
 from pimsim.workload.export.model import StepRecording
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Flow, Node, flow_of, merged
 from pimsim.workload.export.recorder import Call, Event, Region, Value
+from pimsim.workload.ops import ACTIVATIONS
 
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
-_FUNCTIONS = {"gelu": "gelu", "silu": "silu", "relu": "relu", "tanh": "tanh", "_softmax": "softmax", "topk": "topk"}
+_FUNCTIONS = {name: name for name in (*ACTIVATIONS, "tanh", "topk")} | {"_softmax": "softmax"}
 _ROUTER_OPS = ("softmax", "topk")
 
 
@@ -195,8 +197,10 @@ class Lowering:
             kv_heads=kv_heads,
             head_dim=size,
             kv_len=facts["kv_len"],
-            window=facts.get("sliding_window") or 0,
-            softcap=facts.get("softcap") is not None,
+            attributes=Attributes(
+                window=facts.get("sliding_window") or 0,
+                softcap=facts.get("softcap") is not None,
+            ),
             feeds=tuple(flow.roots for flow in flows),
         )
         self._made[region] = node

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from pimsim.errors import InputError
 from pimsim.workload.export.node import AFTER, BLOCK, Node
-
-_NORMS = ("layernorm", "rmsnorm")
-# What a role looks through: neither mixes tokens nor multiplies with a matrix.
-_TRANSPARENT = (*_NORMS, "rope", "scale")
-_ACTIVATIONS = ("gelu", "silu", "relu")
+from pimsim.workload.ops import ACTIVATIONS, NORMS, TRANSPARENT
 
 _ROLES = {
-    "layernorm": "norm",
-    "rmsnorm": "norm",
+    **dict.fromkeys(NORMS, "norm"),
     "attention": "attn",
-    "gelu": "activation",
-    "silu": "activation",
-    "relu": "activation",
-    "mul": "activation",
-    "tanh": "activation",
+    **dict.fromkeys((*ACTIVATIONS, "mul", "tanh"), "activation"),
     "softmax": "router",
     "topk": "router",
     "add": "residual",
@@ -29,9 +20,7 @@ _ROLES = {
 # Names of operators of which a layer has one; numbered if it has more.
 _NAMES = {
     "attention": "attention",
-    "gelu": "ffn_act",
-    "silu": "ffn_act",
-    "relu": "ffn_act",
+    **dict.fromkeys(ACTIVATIONS, "ffn_act"),
     "mul": "ffn_mul",
     "rope": "rope",
     "embedding": "embed",
@@ -75,7 +64,7 @@ def _linear_role(node: Node, readers: Readers) -> str:
             return "router"
         if any(other.op == "attention" for other in after):
             return "qkv"
-        if any(other.op in (*_ACTIVATIONS, "mul") for other in before):
+        if any(other.op in (*ACTIVATIONS, "mul") for other in before):
             return "ffn_down"
         if any(other.op == "attention" for other in before):
             return "attn_out"
@@ -89,7 +78,7 @@ def _linear_role(node: Node, readers: Readers) -> str:
 
 def _entry_role(direct: list[Node], readers: Readers) -> str:
     """The first products of a feed-forward network: the gate is what is multiplied after an activation."""
-    acts = [reader for reader in direct if reader.op in _ACTIVATIONS]
+    acts = [reader for reader in direct if reader.op in ACTIVATIONS]
     multiplied = any(reader.op == "mul" for reader in direct)
     if acts and not multiplied and any(other.op == "mul" for act in acts for other in readers[act]):
         return "ffn_gate"
@@ -100,7 +89,7 @@ def _reached(node: Node, readers: Readers) -> list[Node]:
     """What reads a node, directly or through what is transparent."""
     found: list[Node] = []
     for reader in readers[node]:
-        found += _reached(reader, readers) if reader.op in _TRANSPARENT else [reader]
+        found += _reached(reader, readers) if reader.op in TRANSPARENT else [reader]
     return found
 
 
@@ -109,7 +98,7 @@ def _origins(node: Node) -> list[Node]:
     found: list[Node] = []
     for source in node.sources:
         if source.layer == node.layer and source.scope == node.scope:
-            found += _origins(source) if source.op in _TRANSPARENT else [source]
+            found += _origins(source) if source.op in TRANSPARENT else [source]
     return found
 
 
@@ -136,7 +125,7 @@ def _residual(node: Node, adds: list[Node]) -> str:
 def _base_name(node: Node, readers: Readers) -> str:
     if node.op == "linear":
         return _attention_input(node, readers) if node.role == "qkv" else node.role
-    if node.op in _NORMS:
+    if node.op in NORMS:
         return _norm_name(node, readers)
     if node.op == "add":
         return "expert_sum"
@@ -164,7 +153,7 @@ def _attention_input(node: Node, readers: Readers) -> str:
 
 def _is_from(root: Node, node: Node) -> bool:
     """True if `root` is `node`, or a norm or scale of it."""
-    return root is node or (root.op in _TRANSPARENT and any(_is_from(source, node) for source in root.sources))
+    return root is node or (root.op in TRANSPARENT and any(_is_from(source, node) for source in root.sources))
 
 
 def _norm_name(node: Node, readers: Readers) -> str:

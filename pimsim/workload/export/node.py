@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.recorder import Call
 
 BEFORE, BLOCK, AFTER = "once_before", "block", "once_after"
@@ -40,8 +41,7 @@ class Node:
     kv_heads: int = 0
     head_dim: int = 0
     kv_len: int = 0
-    window: int = 0
-    softcap: bool = False
+    attributes: Attributes = Attributes()
     feeds: tuple[frozenset[Node], ...] = ()
     parameters: set[str] = field(default_factory=set)
     aten: int = 0

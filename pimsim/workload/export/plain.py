@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from pimsim.errors import InputError, Problem
+from pimsim.workload import ops
 from pimsim.workload.graph import Workload
 from pimsim.workload.layers import period
 from pimsim.workload.shapes import ModelShape
@@ -107,11 +108,10 @@ ALIASES = {
     },
     "mixtral": {"num_local_experts": "num_experts"},
 }
-# Activation functions of transformers by what a trace calls them.
-ACTIVATIONS = {
+# Activation functions of transformers by what a trace calls them; most have the same name.
+ACTIVATIONS = {name: (name,) for name in ops.ACTIVATIONS} | {
     "gelu": ("gelu", "gelu_new", "gelu_python", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"),
     "silu": ("silu", "swish"),
-    "relu": ("relu",),
 }
 LARGEST = 10**9  # of any size, and
 MOST_LAYERS = 1 << 16  # more are typing errors; sums of what is smaller a trace can hold

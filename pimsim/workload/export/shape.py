@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pimsim.workload.ops import Operator
-from pimsim.workload.shapes import ACTIVATIONS, LINEARS, ModelShape
+from pimsim.workload.ops import ACTIVATIONS, Operator
+from pimsim.workload.shapes import LINEARS, ModelShape
 
 
 def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: int) -> ModelShape:

@@ -57,11 +57,11 @@ def check_context(nodes: list[Node], recording: StepRecording) -> None:
     for node in nodes:
         if node.op != "attention":
             continue
-        kept = recording.context
-        if node.window and recording.phase == "decode":
-            kept = min(kept, node.window - 1 + recording.tokens)
+        kept, window = recording.context, node.attributes.window
+        if window and recording.phase == "decode":
+            kept = min(kept, window - 1 + recording.tokens)
         if node.kv_len != kept:
             raise InputError(
                 f"module {node.call.where}: reads K and V of {node.kv_len} tokens at a context of {recording.context}"
-                f"{f' with a window of {node.window}' if node.window else ''}; {kept} expected"
+                f"{f' with a window of {window}' if window else ''}; {kept} expected"
             )

@@ -15,8 +15,11 @@ from dataclasses import dataclass, replace
 from pimsim.errors import InputError, Problem
 from pimsim.workload.interchange.calls import Call, Shape
 from pimsim.workload.models import ModelShape, Workload, build
+from pimsim.workload.ops import ACTIVATIONS, NORMS
 
-_ACTIVATIONS = {"gelu": "gelu", "silu": "silu", "relu": "relu", "tanh": "gelu"}  # tanh: GELU's own, in pieces
+_IN_PIECES = "gelu"  # written out, it has a tanh
+_ACTIVATIONS = {name: name for name in ACTIVATIONS} | {"tanh": _IN_PIECES}
+_NAMED = tuple(name for name in ACTIVATIONS if name != _IN_PIECES)  # a call of theirs is of nothing else
 _NORMS = {"layer_norm": "layernorm", "native_layer_norm": "layernorm", "rms_norm": "rmsnorm", "rsqrt": "rmsnorm"}
 _LINEARS = ("linear", "addmm", "mm")
 _PRODUCTS = ("matmul", "bmm", "baddbmm")
@@ -274,7 +277,7 @@ class _Step:
                 family="llama" if rope else "gpt2",
                 head_size=0 if heads * head_dim == self.width else head_dim,
                 norm="rmsnorm" if "rmsnorm" in kinds else "layernorm",
-                activation=next((kind for kind in ("silu", "relu", "gelu") if kind in kinds), "gelu"),
+                activation=next((kind for kind in _NAMED if kind in kinds), _IN_PIECES),
                 gated=len(ffn) == 3,
                 biases=tuple(role for role, mark in roles.items() if mark.bias),
                 merged_qkv=merged == 1,
@@ -337,7 +340,7 @@ class _Step:
 
     @property
     def _begin(self) -> int:
-        return next(mark.call.number for mark in self.marks if mark.kind in ("layernorm", "rmsnorm", "linear"))
+        return next(mark.call.number for mark in self.marks if mark.kind in (*NORMS, "linear"))
 
     def _expected(self, shape: ModelShape, lm_head: bool) -> list[str]:
         ffn = ["linear", shape.activation, "linear"]

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pimsim.errors import InputError, Problem
+from pimsim.workload.attributes import attributes_of, weight_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import NOTES, Operator
 from pimsim.workload.shapes import ModelShape
-from pimsim.workload.trace.cost import Cost, cost_of, operator_of
+from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.jsonline import column_in_file
 from pimsim.workload.trace.records import (
@@ -29,7 +30,6 @@ from pimsim.workload.trace.records import (
     Table,
     Template,
     Trace,
-    Weight,
 )
 
 REPLAYED = "bf16"  # what a replay computes with, and keeps
@@ -256,9 +256,9 @@ def check_of(header: Header, template: Template, binding: Mapping[str, int]) -> 
     return Check(template.id, binding, cost.flops, cost.matrix_flops, cost.weight_bytes, cost.kv_bytes)
 
 
-def total_cost(header: Header, template: Template, binding: Mapping[str, int]) -> Cost:
+def total_cost(header: Header, template: Template, binding: Mapping[str, int]) -> OperatorCost:
     """The cost of one step of a template; ValueError if an operator's sizes do not fit."""
-    return sum((cost_of(op, header, binding) * repeats(op, template) for op in template.ops), Cost())
+    return sum((cost_of(op, header, binding) * repeats(op, template) for op in template.ops), OperatorCost())
 
 
 def repeats(record: OpRecord, template: Template) -> int:
@@ -311,16 +311,15 @@ def _record(template: str, operator: Operator) -> OpRecord:
         Expr(operator.outputs),
         Expr(operator.rows),
         operator.per,
-        Weight(operator.weight, operator.layout, operator.bits, operator.group, operator.bias, operator.tied),
+        weight_of(operator),
         tuple(Table(n, rows) for n, rows in zip(_table_names(operator), operator.tables, strict=True)),
         (group,) if operator.op == "attention" else (),
-        operator.window,
-        operator.softcap,
         operator.experts,
         operator.active,
         operator.deps,
         launch,
         take={name: (first, count) for name, first, count in operator.take},
+        **attributes_of(operator),
     )
 
 

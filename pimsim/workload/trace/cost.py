@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from pimsim.workload.attributes import attributes_of, weight_fields
 from pimsim.workload.ops import Operator
 from pimsim.workload.trace.records import BATCH, CONTEXT, DATA_TYPE_BITS, QUERY, Header, HeadGroup, OpRecord
 
 
 @dataclass(frozen=True)
-class Cost:
+class OperatorCost:
     """One step of B sequences, Q query tokens each, the newest at context T.
 
     flops         arithmetic operations, 2 per multiply-accumulate
@@ -29,8 +30,8 @@ class Cost:
     kv_bytes: int = 0
     moved_bytes: int = 0
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
+    def __add__(self, other: OperatorCost) -> OperatorCost:
+        return OperatorCost(
             self.flops + other.flops,
             self.matrix_flops + other.matrix_flops,
             self.weights + other.weights,
@@ -39,16 +40,16 @@ class Cost:
             self.moved_bytes + other.moved_bytes,
         )
 
-    def __mul__(self, count: int) -> Cost:
-        return Cost(*(count * value for value in vars(self).values()))
+    def __mul__(self, count: int) -> OperatorCost:
+        return OperatorCost(*(count * value for value in vars(self).values()))
 
 
-def cost_of(record: OpRecord, header: Header, binding: Mapping[str, int]) -> Cost:
+def cost_of(record: OpRecord, header: Header, binding: Mapping[str, int]) -> OperatorCost:
     """The cost of one execution of an operator; ValueError if its sizes do not fit."""
-    return sum((_cost(o, context, header, binding) for o, context in _operators(record, binding)), Cost())
+    return sum((_cost(o, context, header, binding) for o, context in _operators(record, binding)), OperatorCost())
 
 
-def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str, int]) -> Cost:
+def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str, int]) -> OperatorCost:
     batch = binding[BATCH]
     tokens = binding[QUERY] if operator.per == "token" else 1
     first = context - tokens + 1  # each query token attends to itself and all before it
@@ -56,7 +57,7 @@ def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str
     kv = batch * operator.kv_read().at(context)
     written = batch * tokens * 2 * operator.kv_width
     used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
-    return Cost(
+    return OperatorCost(
         batch * operator.operations().total(first, context),
         2 * batch * operator.macs().total(first, context),
         weights,
@@ -81,7 +82,7 @@ def _operators(record: OpRecord, binding: Mapping[str, int]) -> Iterator[tuple[O
 def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup | None = None) -> Operator:
     """The operator at a binding, of an attention one group of its heads; ValueError if its sizes do not fit."""
     whole = group is None or len(record.head_groups) == 1
-    weight, launch = record.weight, record.launch
+    launch = record.launch
     return Operator(
         record.id,
         record.role,
@@ -89,26 +90,20 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         record.scope,
         record.inputs.at(binding),
         record.outputs.at(binding) if whole or group is None else group.heads * group.head_dim,
-        bias=weight.bias,
         heads=group.heads if group else 0,
         kv_heads=group.kv_heads if group else 0,
         head_dim=group.head_dim if group else 0,
-        tied=weight.tied,
         deps=record.deps,
-        window=record.window,
-        softcap=record.softcap,
         experts=record.experts,
         active=record.active,
         rows=record.rows.at(binding),
         per=record.per,
-        weight=weight.name,
-        layout=weight.layout,
-        bits=weight.bits,
-        group=weight.group,
         tables=tuple(table.rows for table in record.tables),
         table_names=tuple(table.name for table in record.tables),
         aten=launch.aten if launch else None,
         kernels=launch.kernels if launch else None,
         take=tuple((name, *part) for name, part in record.take.items()),
         line=record.line,
+        **attributes_of(record),
+        **weight_fields(record.weight),
     )

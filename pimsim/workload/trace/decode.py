@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Weight
 from pimsim.workload.trace.fields import Items, Kind, Object, size
 from pimsim.workload.trace.records import (
     Check,
@@ -17,12 +19,14 @@ from pimsim.workload.trace.records import (
     Schedule,
     Table,
     Template,
-    Weight,
     default_bits,
 )
 from pimsim.workload.trace.schema import RECORDS
 
 Values = Mapping[str, Any]
+
+_ATTRIBUTES = [row.name for row in ATTRIBUTES]
+_WEIGHT = [row.name for row in WEIGHTS]
 
 
 def record_of(value: Values, line: int, weights: str, unknown: bool) -> Record:
@@ -101,10 +105,8 @@ def _op(value: Values, weights: str, extra: Values, line: int) -> OpRecord:
         size(value.get("rows", 1)),
         value.get("per", "token"),
         _weight(value.get("weight", {}), default_bits(value["op"], weights)),
-        tuple(Table(table.get("name", ""), table["rows"]) for table in value.get("tables", ())),
-        tuple(_head_group(group) for group in value.get("head_groups", ())),
-        value.get("window", 0),
-        value.get("softcap", False),
+        tuple([Table(table.get("name", ""), table["rows"]) for table in value.get("tables", ())]),
+        tuple([_head_group(group) for group in value.get("head_groups", ())]),
         experts["count"],
         experts["active"],
         tuple(value["deps"]),
@@ -112,18 +114,18 @@ def _op(value: Values, weights: str, extra: Values, line: int) -> OpRecord:
         extra,
         {name: (first, count) for name, (first, count) in value.get("take", {}).items()},
         line,
+        **{name: value[name] for name in _ATTRIBUTES if name in value},
     )
 
 
 def _weight(value: Values, bits: int) -> Weight:
-    return Weight(
-        value.get("name", ""),
-        value.get("layout", "in_out"),
-        value.get("bits", bits),
-        value.get("group", 0),
-        value.get("bias", False),
-        value.get("tied", ""),
-    )
+    return Weight(*map(value.get, _WEIGHT, _defaults(bits)))
+
+
+@cache
+def _defaults(bits: int) -> tuple[Any, ...]:
+    """What weights are that say nothing; bits: of one."""
+    return tuple(bits if row.name == "bits" else row.default for row in WEIGHTS)
 
 
 def _head_group(value: Values) -> HeadGroup:

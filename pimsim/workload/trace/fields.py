@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pimsim.errors import did_you_mean
+from pimsim.registry import Registry, not_loaded
 from pimsim.workload.trace.expr import LONGEST, Expr, ExprError, parse
 from pimsim.workload.trace.jsonline import DocumentPath
 
@@ -88,14 +89,15 @@ class Choice(Kind):
     """One of several words; `what` says of what."""
 
     what: str
-    words: tuple[str, ...]
+    words: Collection[str]
 
     def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
         if not isinstance(value, str):
             sink.report(path, f"must be text, not {_name_of(value)}", 0)
         elif value not in self.words:
             hint = did_you_mean(value[:_SHOWN], self.words) or f"; known: {', '.join(self.words)}"
-            sink.report(path, f"unknown {self.what} {_name_of(value)}{hint}", 0)
+            missing = not_loaded() if isinstance(self.words, Registry) else ""
+            sink.report(path, f"unknown {self.what} {_name_of(value)}{hint}{missing}", 0)
 
     def schema(self) -> dict[str, Any]:
         return {"enum": list(self.words)}

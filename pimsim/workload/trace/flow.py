@@ -4,7 +4,7 @@
     linear                             all elements, one after another   `out` x rows
     layernorm, rmsnorm, softmax,       the same; heads of a merged q, k  `out` x rows
       rope, scale, topk, tanh            and v may be a part of it
-    gelu, silu, relu                   the same; half of a product that  `out` x rows
+    gelu, silu, relu, registered ones  the same; half of a product that  `out` x rows
                                          makes gate and up
     mul                                as many of each; of gate and up   `out` x rows
                                          the half; 1 or one a head
@@ -22,14 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pimsim.workload.ops import INPUT
+from pimsim.workload.ops import INPUT, OPS, TRANSPARENT
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import OpRecord
 
-NORMS = ("layernorm", "rmsnorm")
-# Neither mix elements of different heads nor multiply with a matrix: what reads one sees what it read.
-TRANSPARENT = (*NORMS, "rope", "scale")
-ACTIVATIONS = ("gelu", "silu", "relu", "tanh")
 ROUTER = "router"
 _MOST_PASSED = 64  # results that one is followed back to; more are no attention of any model
 
@@ -40,6 +36,11 @@ def size_of(op: OpRecord, taken: bool = False) -> Expr | None:
     if one.terms and op.rows.terms:
         return None
     return op.rows.scaled(one.constant) if op.rows.terms else one.scaled(op.rows.constant)
+
+
+def is_activation(op: OpRecord) -> bool:
+    """True if it maps elements one by one."""
+    return op.op in OPS and OPS[op.op].activation
 
 
 def is_router(op: OpRecord) -> bool:

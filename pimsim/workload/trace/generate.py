@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pimsim.errors import InputError, did_you_mean
+from pimsim.registry import not_loaded
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.trace.bind import trace_of
@@ -30,7 +31,7 @@ def generated(name: str, prompt: int = 0, steps: int = 1024, batch: int = 1, tok
     Launches are those of a step of one sequence and one query token, whatever is asked for.
     """
     if name not in MODELS:
-        raise InputError(f"no model {name!r}{did_you_mean(name, MODELS)}", key="--model")
+        raise InputError(f"no model {name!r}{did_you_mean(name, MODELS)}{not_loaded()}", key="--model")
     workload = build(MODELS[name], lm_head=True)
     recorded = workload.overhead_aten is not None
     producer = {"launches": RECORDED_WITH} if recorded else {}

@@ -14,7 +14,7 @@ from pimsim.workload.trace.fields import Sink
 from pimsim.workload.trace.files import FileDamage, lines_of_file
 from pimsim.workload.trace.jsonline import Columns, DocumentPath, LineError, parse_line
 from pimsim.workload.trace.records import FORMAT, MAJOR, MINOR, Header, OpRecord, Record, Schedule, Template, Trace
-from pimsim.workload.trace.rules import Memory, Rules
+from pimsim.workload.trace.rules import MemorySize, Rules
 from pimsim.workload.trace.schema import RECORDS
 
 MOST_PROBLEMS = 100  # that are listed of one file
@@ -204,7 +204,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 6
 
 
-def checked_records(path: str | Path, findings: Findings, memory: Memory | None = None) -> Iterator[Record]:
+def checked_records(path: str | Path, findings: Findings, memory: MemorySize | None = None) -> Iterator[Record]:
     """As `read_records`, and what records say of each other is checked as well; `findings` is complete at the end.
 
     memory: into which the weights must fit.

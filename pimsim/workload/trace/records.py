@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pimsim.errors import Problem
+from pimsim.workload.attributes import STORED_OPS, Attributes, Weight
 from pimsim.workload.trace.expr import Expr
 
 FORMAT = "pimsim-trace"
@@ -31,8 +32,6 @@ SYMBOLS = {
 }
 PHASES = ("prefill", "decode")
 DATA_TYPE_BITS = {"bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4}
-
-STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
 
 Extra = Mapping[str, Any]
 
@@ -116,23 +115,6 @@ class Header:
     line: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True)
-class Weight:
-    """The weights of an operator; the defaults are also those of an operator without any.
-
-    name: in a checkpoint, "{layer}" stands for the layer ("" if not known).
-    layout: in_out is a matrix of `in` rows and `out` columns.
-    group: weights that share a scale (0: none).  tied: id of the operator whose table it is.
-    """
-
-    name: str = ""
-    layout: str = "in_out"
-    bits: int = 16
-    group: int = 0
-    bias: bool = False
-    tied: str = ""
-
-
 def default_bits(op: str, weights: str) -> int:
     """Bits of a weight that does not say it; `weights` is the header's data type of weights."""
     return DATA_TYPE_BITS[weights] if op in STORED_OPS else Weight.bits
@@ -157,7 +139,7 @@ class HeadGroup:
 
 
 @dataclass(frozen=True)
-class OpRecord:
+class OpRecord(Attributes):
     """An operator of a template; what the fields mean is said in `pimsim.workload.ops.Operator`.
 
     take: of a dependency the first element and how many, where not all are read.
@@ -175,8 +157,6 @@ class OpRecord:
     weight: Weight = Weight()
     tables: tuple[Table, ...] = ()
     head_groups: tuple[HeadGroup, ...] = ()
-    window: int = 0
-    softcap: bool = False
     experts: int = 1
     active: int = 1
     deps: tuple[str, ...] = ()

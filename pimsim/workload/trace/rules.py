@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pimsim.errors import did_you_mean
-from pimsim.workload.ops import Operator
-from pimsim.workload.trace.cost import Cost, cost_of, operator_of
+from pimsim.workload.attributes import ROWS, STORED_OPS
+from pimsim.workload.ops import NORMS, Operator
+from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import Flow
@@ -43,21 +44,16 @@ _KEYS = {
     "heads": "head_groups",
     "kv_heads": "head_groups",
     "head_dim": "head_groups",
-    "bias": "weight.bias",
-    "bits": "weight.bits",
-    "group": "weight.group",
-    "tied": "weight.tied",
     "active": "experts.active",
     "table_names": "tables",
-    "window": "window",
-    "softcap": "softcap",
     "experts": "experts",
     "tables": "tables",
+    **{row.field: row.path for row in ROWS},
 }
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemorySize:
     """Room for weights: `name` says whose; `whole`: also for what is around the blocks."""
 
     name: str
@@ -79,7 +75,7 @@ class _Known:
     template: Template
     line: Line
     sizes: dict[Expr, tuple[Line, str]] = field(default_factory=dict)
-    costs: dict[int, Cost] = field(default_factory=dict)
+    costs: dict[int, OperatorCost] = field(default_factory=dict)
     parameters: int | None = 0
     stored_bytes: int = 0
     incomplete: bool = False
@@ -88,7 +84,7 @@ class _Known:
 class Rules:
     """Checks one record after the other, then what is known at the end only."""
 
-    def __init__(self, header: Header, line: Line, memory: Memory | None = None) -> None:
+    def __init__(self, header: Header, line: Line, memory: MemorySize | None = None) -> None:
         self.header = header
         self.line = line
         self.memory = memory
@@ -266,12 +262,12 @@ class Rules:
         try:
             if all(key.startswith("head_groups") for key, _ in varying):
                 self._add_weights(op, known, repeats, line)
-            elif op.op in ("linear", "embedding", "layernorm", "rmsnorm"):
+            elif op.op in (*STORED_OPS, *NORMS):
                 known.parameters = None
             for number, check in enumerate(self.header.checks):
                 if number in self.bound and check.template == op.template:
                     cost = cost_of(op, self.header, check.binding) * repeats
-                    known.costs[number] = known.costs.get(number, Cost()) + cost
+                    known.costs[number] = known.costs.get(number, OperatorCost()) + cost
         except ValueError as error:
             message = str(error).removeprefix(f"operator {op.id!r}: ")
             line.problem(_KEYS.get(message.split()[0], ""), message)
@@ -359,7 +355,7 @@ class Rules:
             hint = did_you_mean(check.template[:40], self.templates)
             self.line.problem(f"{key}.template", f"no template {check.template!r}{hint}")
         elif number in self.bound and not known.incomplete:
-            cost = known.costs.get(number, Cost())
+            cost = known.costs.get(number, OperatorCost())
             for name in ("flops", "matrix_flops", "weight_bytes", "kv_bytes"):
                 stated, found = getattr(check, name), getattr(cost, name)
                 if stated != found:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pimsim.workload.ops import LAYOUTS, OPS, PER, ROLES, SCOPES
+from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute
+from pimsim.workload.ops import OPS, PER, ROLES, SCOPES
 from pimsim.workload.trace.fields import (
     Choice,
     Count,
@@ -13,6 +14,7 @@ from pimsim.workload.trace.fields import (
     Field,
     Flag,
     Items,
+    Kind,
     Names,
     Number,
     Object,
@@ -131,16 +133,27 @@ TEMPLATE = Object(
     )
 )
 
-_WEIGHT = Object(
-    (
-        Field("name", Text(empty=True, longest=1000), "in a checkpoint; {layer} is the first layer of the block"),
-        Field("layout", Choice("layout", LAYOUTS), "in_out: a matrix of `in` rows and `out` columns", default="in_out"),
-        Field("bits", Count(1), "of one weight", default="those of the data type of weights"),
-        Field("group", Count(), "weights that share a scale; 0: none", default="0"),
-        Field("bias", Flag(), "a vector of `out` is added", default="false"),
-        Field("tied", Text(), "id of the embedding whose token table this is"),
-    )
-)
+
+def _kind(row: Attribute) -> Kind:
+    """The kind of value of an attribute."""
+    if isinstance(row.default, bool):
+        return Flag()
+    if isinstance(row.default, int):
+        return Count(row.least)
+    return Choice(row.name, row.words) if row.words else Text(row.shortest == 0, row.longest)
+
+
+def _attributes(rows: tuple[Attribute, ...]) -> tuple[Field, ...]:
+    """The keys of attributes."""
+    return tuple(Field(row.name, _kind(row), row.meaning, default=row.missing or _value(row.default)) for row in rows)
+
+
+def _value(default: int | str) -> str:
+    """A value as a line has it."""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+_WEIGHT = Object(_attributes(WEIGHTS))
 
 _HEAD_GROUP = Object(
     (
@@ -178,8 +191,7 @@ OP = Object(
             "of an embedding: tokens first, then positions",
         ),
         Field("head_groups", Items(_HEAD_GROUP, 1), "of an attention: heads of the same sizes"),
-        Field("window", Count(), "tokens attended to at most, the newest included; 0: all", default="0"),
-        Field("softcap", Flag(), "attention scores pass through cap * tanh(score / cap)", default="false"),
+        *_attributes(ATTRIBUTES),
         Field(
             "experts",
             Object(

@@ -13,19 +13,25 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from pimsim.errors import did_you_mean
-from pimsim.workload.ops import INPUT
+from pimsim.workload.ops import INPUT, NORMS, TRANSPARENT
 from pimsim.workload.trace.expr import Expr
-from pimsim.workload.trace.flow import ACTIVATIONS, NORMS, TRANSPARENT, Flow, Part, givers, is_router, size_of, total
+from pimsim.workload.trace.flow import Flow, Part, givers, is_activation, is_router, size_of, total
 from pimsim.workload.trace.heads import Mixers, Wrong
 from pimsim.workload.trace.records import Header, Line, OpRecord, Template
 
-_CHECKED = ("linear", "softmax", "topk", *ACTIVATIONS, *TRANSPARENT)  # take all, one after another
-_TAKERS = ("linear", "attention", "rope", "add", *NORMS, *ACTIVATIONS)  # never of a router's choice alone
-# What these make is as wrong as what they take.
-_AS_WIDE = ("softmax", "mul", "add", *ACTIVATIONS, *TRANSPARENT)
+# Besides activations: what takes all, one after another,
+_CHECKED = ("linear", "softmax", "topk", *TRANSPARENT)
+# never of a router's choice alone,
+_TAKERS = ("linear", "attention", "rope", "add", *NORMS)
+# and makes what is as wrong as what it takes.
+_AS_WIDE = ("softmax", "mul", "add", *TRANSPARENT)
 _WIDE = "ffn_up"  # role of what is never one factor of a product, however small; a gate may be one for all
 EACH_TOKEN = "token"  # value of `per`
 MODEL = "model"  # key of a template that is of another model than the header's (1.1)
+
+
+def _is_one(op: OpRecord, ops: tuple[str, ...]) -> bool:
+    return op.op in ops or is_activation(op)
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class Sizes:
         wrong, enters = list(self._wrong_sizes(op, line)), INPUT in (op.deps or (INPUT,))
         if wrong and enters and op.scope != "once_before":
             self.entering[op.id] = (op, line)  # the header may be what is wrong
-            if op.op in _AS_WIDE:
+            if _is_one(op, _AS_WIDE):
                 self.flow.unknown.add(op.id)
         else:
             self.fitting += enters and op.scope == "block"
@@ -97,7 +103,7 @@ class Sizes:
     def _note(self, op: OpRecord, line: Line, wrong: list[Wrong]) -> None:
         for key, message in wrong:
             line.problem(key, message)
-        if wrong and op.op in _AS_WIDE:
+        if wrong and _is_one(op, _AS_WIDE):
             self.flow.unknown.add(op.id)
 
     def _remember(self, op: OpRecord) -> None:
@@ -182,7 +188,7 @@ class Sizes:
 
     def _wrong_sizes(self, op: OpRecord, line: Line) -> Iterator[Wrong]:
         parts, taken = self.flow.parts(op), size_of(op, taken=True)
-        if parts == [] and op.op in _TAKERS:
+        if parts == [] and _is_one(op, _TAKERS):
             yield "deps", f"{', '.join(op.deps[:4])}: what a router chooses is no input, and there is no other"
             parts = None
         if op.op == "attention":
@@ -198,7 +204,7 @@ class Sizes:
             yield from _wrong_sum(op, taken, parts)
         elif op.op == "mul":
             yield from self._wrong_product(op, taken, parts)
-        elif op.op in _CHECKED:
+        elif _is_one(op, _CHECKED):
             yield from self._wrong_total(op, line, taken, parts)
 
     def _wrong_total(self, op: OpRecord, line: Line, taken: Expr, parts: list[Part]) -> Iterator[Wrong]:
@@ -222,7 +228,7 @@ class Sizes:
         if any(part.stated for part in parts):
             return False
         less = not taken.terms and not given.terms and taken.constant < given.constant
-        if op.op in ACTIVATIONS:
+        if is_activation(op):
             before = self.flow.ops.get(parts[0].name)
             return len(parts) == 1 and before is not None and before.op == "linear" and given == taken.scaled(2)
         return less and op.op in TRANSPARENT and all(self._is_product(part.name) for part in parts)

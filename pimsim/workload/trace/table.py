@@ -9,14 +9,14 @@ from typing import Any
 
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.kinds import TRACE, expecting
-from pimsim.workload.trace.cost import Cost, cost_of
+from pimsim.workload.attributes import STORED_OPS
+from pimsim.workload.trace.cost import OperatorCost, cost_of
 from pimsim.workload.trace.reader import MOST_PROBLEMS, Findings, checked_records
 from pimsim.workload.trace.records import (
     BATCH,
     CONTEXT,
     DATA_TYPE_BITS,
     QUERY,
-    STORED_OPS,
     Header,
     OpRecord,
     Schedule,
@@ -33,12 +33,12 @@ class Share:
     """What the operators of one role come to in a step; `operators` counts each repetition."""
 
     operators: int = 0
-    cost: Cost = Cost()
+    cost: OperatorCost = OperatorCost()
     aten: int = 0
     kernels: int = 0
     unrecorded: int = 0  # operators whose launches are not known
 
-    def add(self, op: OpRecord, cost: Cost, repeats: int) -> None:
+    def add(self, op: OpRecord, cost: OperatorCost, repeats: int) -> None:
         """Take in an operator that runs `repeats` times."""
         self.operators += repeats
         self.cost += cost * repeats

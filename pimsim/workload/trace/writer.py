@@ -11,6 +11,7 @@ from typing import Any
 
 from pimsim.errors import InputError
 from pimsim.files import reason, write_bytes
+from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute, Weight
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import (
     FORMAT,
@@ -24,7 +25,6 @@ from pimsim.workload.trace.records import (
     Schedule,
     Template,
     Trace,
-    Weight,
     default_bits,
 )
 
@@ -148,8 +148,7 @@ def _op(op: OpRecord, weights: str) -> dict[str, Any]:
         weight=_weight(op.weight, op.op, default_bits(op.op, weights)),
         tables=[{"name": table.name, "rows": table.rows} for table in op.tables] or None,
         head_groups=[_head_group(group) for group in op.head_groups] or None,
-        window=op.window or None,
-        softcap=op.softcap or None,
+        **_said(op, ATTRIBUTES, op.op),
         experts=None if op.experts == 1 else {"count": op.experts, "active": op.active},
         deps=list(op.deps),
         take={name: list(part) for name, part in op.take.items()} or None,
@@ -159,18 +158,15 @@ def _op(op: OpRecord, weights: str) -> dict[str, Any]:
 
 def _weight(weight: Weight, op: str, bits: int) -> dict[str, Any] | None:
     """Of a linear all that matters to its bytes, of others what is not the default (nothing: None)."""
-    linear = op == "linear"
-    return (
-        _given(
-            name=weight.name or None,
-            layout=weight.layout if linear or weight.layout != Weight.layout else None,
-            bits=weight.bits if linear or weight.bits != bits else None,
-            group=weight.group or None,
-            bias=weight.bias if linear or weight.bias else None,
-            tied=weight.tied or None,
-        )
-        or None
-    )
+    return _said(weight, WEIGHTS, op, bits=bits) or None
+
+
+def _said(source: Any, rows: tuple[Attribute, ...], op: str, **defaults: Any) -> dict[str, Any]:
+    """The attributes that the line of an operator has: what it always has, and what is not the default."""
+    values = ((row, getattr(source, row.name)) for row in rows)
+    return {
+        row.name: value for row, value in values if op in row.always or value != defaults.get(row.name, row.default)
+    }
 
 
 def _head_group(group: HeadGroup) -> dict[str, Any]:

@@ -18,6 +18,11 @@ from pimsim.sim.schedule.compiled.layout import (
     I_CLOCKS,
     I_KIND,
     I_SPENDS,
+    P_COPIES,
+    P_COPY,
+    P_FIRST,
+    P_LAST,
+    P_PLACES,
     READ_PORT,
     REST,
     WORK,
@@ -49,9 +54,9 @@ def run_block(
     d, states, owners, program, spans, marks, numbers, bases, steps, after, feeds, times, clock, calendars, options,
     totals, exposed, ends, log, worked, scratch, meter, part,
 ):  # fmt: skip
-    """Carry out instructions part[2]..part[3] for each copy part[0]..part[1] of a block; return the log rows.
+    """Carry out instructions of a block, for copies of it: those of `part`; return the log rows.
 
-    It ends early at a copy for which a calendar has less than part[4] places.
+    It ends early at a copy for which a calendar has less than P_PLACES places.
 
     states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
     Instruction i has each channel run the rows spans[i, channel] of `program` (empty: it
@@ -88,16 +93,17 @@ def _run_block(
     n = len(steps)
     scratch, meter = scratch_of(room), meter_of(counter)
     logged, metered = ZERO, meter.reg[G_FULL] > 0
-    for copy in range(part[0], part[1]):
-        if part[2] == 0:
+    first, last = part[P_FIRST], part[P_LAST]
+    for copy in range(part[P_COPY], part[P_COPIES]):
+        if first == 0:
             clock[C_COPY] = copy
             room = len(calendars[0])
             for k in range(ASIC_PARTS):
                 forget(calendars[k], clock, k, times[n, T_END])
                 room = min(room, len(calendars[0]) - clock[C_TAKEN + k])
-            if room < part[4]:
+            if room < part[P_PLACES]:
                 break
-        for i in range(part[2], part[3]):
+        for i in range(first, last):
             step = steps[i]
             accounted = clock[C_ACCOUNTED]
             start = accounted if clock[C_SERIAL] else _ready(after, times, i)
@@ -135,7 +141,7 @@ def _run_block(
                 lay_out(meter, spent, min(max(begin, since), end), end)
             clock[C_ACCOUNTED] = max(accounted, end)
             times[i, T_BEGIN], times[i, T_END] = begin, end
-        if part[3] == n:
+        if last == n:
             for k in range(MOMENTS):
                 times[n, k] = times[n - 1, k]
         clock[C_COPY] = copy + 1

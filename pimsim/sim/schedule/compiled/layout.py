@@ -13,4 +13,6 @@ ARITHMETIC, WORK, REST = range(3)
 # the clocks of a block; C_COPY: the next copy; C_TAKEN: stretches in the calendar of each part
 # of the ASIC
 (C_ACCOUNTED, C_SERIAL, C_COPY, C_TAKEN) = range(4)
+# what a call carries out: copies, instructions; and the places that a calendar needs for each copy
+(P_COPY, P_COPIES, P_FIRST, P_LAST, P_PLACES) = range(5)
 UNITS, READ_PORT, WRITE_PORT, ASIC_PARTS = range(4)

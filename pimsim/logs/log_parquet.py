@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pimsim.dram.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, compact, too_many, value_problem
 from pimsim.errors import InputError, Problem
+from pimsim.logs.log_csv import COLUMNS, HEADER_LINES, MAX_PROBLEMS, Ints, compact, too_many, value_problem
 
 
 def _pyarrow(name: str) -> Any:

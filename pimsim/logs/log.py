@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 import numpy as np
 
-from pimsim.dram.log_csv import (
+from pimsim.dram.spec import Standard
+from pimsim.errors import InputError, Problem
+from pimsim.files import check_output, open_input, pieces_of, reason, whole_file
+from pimsim.logs.log_csv import (
     HEADER,
     HEADER_LINES,
     MAX_PROBLEMS,
@@ -28,10 +31,7 @@ from pimsim.dram.log_csv import (
     parse_block,
     too_many,
 )
-from pimsim.dram.log_parquet import ParquetSink, read_parquet
-from pimsim.dram.spec import Standard
-from pimsim.errors import InputError, Problem
-from pimsim.files import check_output, open_input, pieces_of, reason, whole_file
+from pimsim.logs.log_parquet import ParquetSink, read_parquet
 
 if TYPE_CHECKING:
     from pimsim.dram.timing import Device

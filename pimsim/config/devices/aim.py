@@ -1,148 +1,34 @@
-"""The DRAM standards that a configuration may name, and the keys of each.
-
-A standard is a row of `CONFIGS`: a class whose `dram.timing` has exactly the times that
-the standard's tables in `pimsim.dram` use (a test compares them), and which has the
-sections that its command reads.  The loader picks the class by `dram.standard`.
-"""
+"""GDDR6-AiM: the keys of its configurations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from pimsim.config.rules import REOPEN, Rule, at_least, reopening
+from pimsim.config.rule import Rule
 from pimsim.config.schema import (
     AsicConfig,
-    BankTimings,
     Clock,
     ColumnTimings,
     Config,
     CurrentReference,
     DeviceConfig,
-    Gddr6Timings,
-    IoConfig,
-    JedecTimings,
     LongTime,
+    LongTimeOrNone,
     MacUnits,
     MemoryConfig,
     Number,
-    PimGptConfig,
     PimMemory,
     PimPowerConfig,
     Power,
     RowTimings,
     Time,
+    TimeOrNone,
     WorkloadConfig,
     default,
 )
-
-# A time that a device may not have: 0 asks for nothing.
-TimeOrNone = Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)]
-LongTimeOrNone = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=15, allow_inf_nan=False)]
-
-
-class Gddr6Memory(MemoryConfig):
-    """Plain GDDR6."""
-
-    standard: Literal["gddr6"] = Field(description="Table of commands and timing constraints.")
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
-    timing: Gddr6Timings = Field(description="Timing parameters, ns.")
-
-
-class Gddr6Config(DeviceConfig):
-    """Plain GDDR6: host traffic alone."""
-
-    COMMAND = "pimsim traffic"
-
-    dram: Gddr6Memory = Field(description="The memory.")
-
-
-class Lpddr5xTimings(ColumnTimings, BankTimings):
-    """Timing parameters of LPDDR5X, ns: tRP is tRPpb, tRTP is tRBTP, tCL and tCWL are RL and WL."""
-
-    tRPab_ns: Time = Field(description="Precharge of all banks to the next activation, ns.")
-    tRRD_ns: Time = Field(description="Activation to activation of another bank, ns.")
-    tFAW_ns: Time = Field(description="Window for four activations, ns.")
-    tRFCpb_ns: LongTime = Field(description="Duration of a per-bank refresh, of a pair of banks, ns.")
-    tpbR2act_ns: Time = Field(description="Per-bank refresh to an activation in another pair of banks, ns.")
-    tpbR2pbR_ns: Time = Field(description="Per-bank refresh to that of another pair of banks, ns.")
-    tPPD_ns: Time = Field(description="Precharge to precharge, ns.")
-    tWCKDQO_ns: Time = Field(description="Data that is read, behind WCK, at most, ns.")
-
-
-class Lpddr5xMemory(MemoryConfig):
-    """Plain LPDDR5X."""
-
-    standard: Literal["lpddr5x"] = Field(description="Table of commands and timing constraints.")
-    bank_groups: int = Field(ge=2, le=16, multiple_of=2, description="Bank groups per channel; pairs of them.")
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
-    timing: Lpddr5xTimings = Field(description="Timing parameters, ns.")
-
-
-def _pairs_leave_time(
-    tREFI: Any, refresh: str, tRFCpb: Any, tpbR2act: Any, tpbR2pbR: Any, groups: Any, banks: Any, *times: Any
-) -> bool:
-    """Whether there is time to open a row and use it between the refreshes of two pairs of banks."""
-    interval = 2 * tREFI / (groups * banks)
-    left = min(interval - tpbR2act, tREFI - tRFCpb)
-    return refresh != "per_bank" or bool(interval >= tpbR2pbR and left > reopening(*times))
-
-
-class Lpddr5xConfig(DeviceConfig):
-    """Plain LPDDR5X: host traffic alone."""
-
-    COMMAND = "pimsim traffic"
-    RULES = (
-        at_least("tFAW", "tRRD"),
-        at_least("tRPab", "tRP"),
-        Rule(
-            (
-                "dram.timing.tREFI_ns", "dram.refresh", "dram.timing.tRFCpb_ns", "dram.timing.tpbR2act_ns",
-                "dram.timing.tpbR2pbR_ns", "dram.bank_groups", "dram.banks_per_group", *REOPEN,
-            ),
-            _pairs_leave_time,
-            "{0} ns over {5} x {6} banks in pairs leaves no time for tpbR2pbR ({4} ns), or after tpbR2act ({3} ns) "
-            "to open a row and use it before the next pair's refresh",
-        ),
-    )  # fmt: skip
-
-    dram: Lpddr5xMemory = Field(description="The memory.")
-
-
-class Hbm3Timings(JedecTimings):
-    """Timing parameters of HBM3 in ns, under their JEDEC names."""
-
-    tRFCpb_ns: LongTime = Field(description="Duration of a per-bank refresh, ns.")
-    tRREFD_ns: Time = Field(description="Per-bank refresh to a refresh or an activation of another bank, ns.")
-
-
-class Hbm3Io(IoConfig):
-    """The pins of one channel, half of them each pseudo-channel's."""
-
-    pins: int = Field(ge=2, le=1024, multiple_of=2, description="Data pins per channel, of both pseudo-channels.")
-
-
-class Hbm3Memory(MemoryConfig):
-    """Plain HBM3."""
-
-    standard: Literal["hbm3"] = Field(description="Table of commands and timing constraints.")
-    bank_groups: int = Field(
-        ge=2, le=16, multiple_of=2, description="Bank groups per channel, of both pseudo-channels."
-    )
-    refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")
-    timing: Hbm3Timings = Field(description="Timing parameters, ns.")
-    io: Hbm3Io = Field(description="Pins of one channel.")
-
-
-class Hbm3Config(DeviceConfig):
-    """Plain HBM3: host traffic alone."""
-
-    COMMAND = "pimsim traffic"
-
-    dram: Hbm3Memory = Field(description="The memory.")
 
 
 class AimReferenceTimings(ColumnTimings, RowTimings):
@@ -209,6 +95,8 @@ class AimPower(PimPowerConfig):
 class AimMemory(PimMemory):
     """GDDR6-AiM, right by default."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimTimings = Field(description="Timing parameters, ns.")
@@ -256,6 +144,8 @@ def _asic() -> AsicConfig:
 class AimReferenceMemory(MemoryConfig):
     """GDDR6-AiM as the reference simulator has it."""
 
+    OF_A_GRADE = True
+
     standard: Literal["aim-reference"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")
     timing: AimReferenceTimings = Field(description="Timing parameters, ns.")
@@ -287,20 +177,3 @@ class AimReferenceConfig(DeviceConfig):
     COMMAND = "pimsim replay"
 
     dram: AimReferenceMemory = Field(description="The memory.")
-
-
-CONFIGS: Mapping[str, type[Config] | type[DeviceConfig]] = {
-    "gddr6-pim": PimGptConfig,
-    "gddr6": Gddr6Config,
-    "aim": AimConfig,
-    "aim-reference": AimReferenceConfig,
-    "lpddr5x": Lpddr5xConfig,
-    "hbm3": Hbm3Config,
-}
-
-
-def standard_of(values: Mapping[str, Any]) -> str | None:
-    """The standard that plain values name; None if they name none that exists."""
-    dram = values.get("dram")
-    name = dram.get("standard") if isinstance(dram, Mapping) else None
-    return name if isinstance(name, str) and name in CONFIGS else None

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pimsim.dram import program as requests
-from pimsim.dram.device import CLOSED, NONE, Channel
 from pimsim.dram.program import Program, bank_order
 from pimsim.dram.spec import Effect, Needs
 from pimsim.dram.timing import Device
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel
 
 
 class Issued(NamedTuple):

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from pimsim.dram.engine import FOREVER, Ints
-from pimsim.dram.log import log_target, open_sink
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.files import size
+from pimsim.logs.log import log_target, open_sink
 
 SAMPLE_ROWS = 1 << 16
 _ERROR = 0.1  # of an estimate; a disk is refused only if it is smaller than that

@@ -18,10 +18,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.dram.log import CommandLog
-from pimsim.dram.log_csv import HEADER_LINES
 from pimsim.dram.spec import CHANNEL, Command, Effect, Needs, Scope, Standard, TimingConstraint
 from pimsim.dram.timing import Device
+from pimsim.logs.log import CommandLog
+from pimsim.logs.log_csv import HEADER_LINES
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

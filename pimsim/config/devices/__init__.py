@@ -1,0 +1,59 @@
+"""The DRAM standards that a configuration may name, and the keys of each.
+
+A standard is a row of `CONFIGS`: a class whose `dram.timing` has exactly the times that
+the standard's tables in `pimsim.devices` use (a test compares them), and which has the
+sections that its command reads, and rules of its own.  The loader picks the class by `dram.standard`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pimsim.config.devices.aim import AimConfig, AimReferenceConfig
+from pimsim.config.devices.gddr6 import Gddr6Config
+from pimsim.config.devices.hbm3 import Hbm3Config
+from pimsim.config.devices.lpddr5x import Lpddr5xConfig
+from pimsim.config.devices.pim_gpt import PimGptConfig
+from pimsim.config.schema import AnyConfig, DeviceConfig, MemoryConfig
+from pimsim.registry import Registry
+
+_SHIPPED: Mapping[str, type[AnyConfig]] = {
+    "gddr6-pim": PimGptConfig,
+    "gddr6": Gddr6Config,
+    "aim": AimConfig,
+    "aim-reference": AimReferenceConfig,
+    "lpddr5x": Lpddr5xConfig,
+    "hbm3": Hbm3Config,
+}
+
+
+CONFIGS: Registry[type[AnyConfig]] = Registry("standard", _SHIPPED)
+
+
+def _memory(standard: str) -> type[MemoryConfig]:
+    memory: Any = CONFIGS[standard].model_fields["dram"].annotation
+    return memory  # type: ignore[no-any-return]
+
+
+def is_of_a_grade(standard: str) -> bool:
+    """Whether the times of a memory of this standard are those of a speed grade, see `MemoryConfig`."""
+    return _memory(standard).OF_A_GRADE
+
+
+def refresh_parts(standard: str) -> int:
+    """Parts of a channel that refresh by themselves, see `MemoryConfig`."""
+    return _memory(standard).REFRESH_PARTS
+
+
+def serves_host_alone(standard: str) -> bool:
+    """Whether host traffic is all that a memory of this standard carries."""
+    kind = CONFIGS[standard]
+    return issubclass(kind, DeviceConfig) and kind.COMMAND == Gddr6Config.COMMAND
+
+
+def standard_of(values: Mapping[str, Any]) -> str | None:
+    """The standard that plain values name; None if they name none that exists."""
+    dram = values.get("dram")
+    name = dram.get("standard") if isinstance(dram, Mapping) else None
+    return name if isinstance(name, str) and name in CONFIGS else None

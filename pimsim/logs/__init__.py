@@ -1,0 +1,1 @@
+"""Command logs: who writes and reads them, and the checker that trusts nobody but the table."""

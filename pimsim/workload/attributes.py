@@ -1,0 +1,112 @@
+"""What an operator says of itself beside its sizes: the one table of attributes.
+
+`Attributes` are keys of an operator in a trace, and fields of the same name of `Operator`;
+`Weight` is what a trace says of its weights.  A field here is a row of the table: its name, its
+default, and what `_attribute` adds.  The records of a trace, the check of a file and its JSON
+Schema, reading, writing, binding, hashing and what the exporter folds follow the rows, so that
+who adds one says here what it is, and then only where it is used and where it is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any
+
+LAYOUTS = ("in_out", "out_in")
+ATTENTION = ("attention",)
+LINEAR = ("linear",)
+STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One row: a key of a trace.
+
+    name, default: of the key; the kind of its value is that of the default.
+    meaning: as the JSON Schema and the docs have it.
+    ops: that it means something to; others keep the default (empty: any op).
+    field: of `Operator`.  path: of the key in an operator's line, dots between keys.
+    least: of an integer.  words: of which a text is one; none: any of `shortest` to `longest` characters.
+    missing: what a line without the key means, if it is not the default.
+    always: ops whose lines have the key whatever its value.
+    later: the key came after 1.0: a graph that does not use it has the hash that it had before.
+    """
+
+    name: str
+    default: int | str
+    meaning: str
+    ops: tuple[str, ...] = ()
+    field: str = ""
+    path: str = ""
+    least: int = 0
+    words: tuple[str, ...] = ()
+    shortest: int = 1
+    longest: int = 200
+    missing: str = ""
+    always: tuple[str, ...] = ()
+    later: bool = False
+
+
+def _attribute(default: int | str, meaning: str, **more: Any) -> Any:
+    return field(default=default, metadata={"meaning": meaning, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attributes:
+    """Keys of an operator's line; a model's shape has them as well."""
+
+    window: int = _attribute(0, "tokens attended to at most, the newest included; 0: all", ops=ATTENTION)
+    softcap: bool = _attribute(False, "attention scores pass through cap * tanh(score / cap)", ops=ATTENTION)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Keys of `weight` in an operator's line; the defaults are also those of an operator without any.
+
+    Each is a field of the same name of `Operator`, but for `name`, which is `weight` there.
+    """
+
+    name: str = _attribute(
+        "", "in a checkpoint; {layer} is the first layer of the block", field="weight", shortest=0, longest=1000
+    )
+    layout: str = _attribute("in_out", "in_out: a matrix of `in` rows and `out` columns", words=LAYOUTS, always=LINEAR)
+    bits: int = _attribute(
+        16, "of one weight", ops=STORED_OPS, least=1, missing="those of the data type of weights", always=LINEAR
+    )
+    group: int = _attribute(0, "weights that share a scale; 0: none", ops=STORED_OPS)
+    bias: bool = _attribute(False, "a vector of `out` is added", ops=LINEAR, always=LINEAR)
+    tied: str = _attribute("", "id of the embedding whose token table this is", ops=LINEAR)
+
+
+def _rows(table: type, prefix: str = "") -> tuple[Attribute, ...]:
+    return tuple(
+        Attribute(**{"name": f.name, "default": f.default, "field": f.name, "path": prefix + f.name, **f.metadata})
+        for f in fields(table)
+    )
+
+
+ATTRIBUTES = _rows(Attributes)
+WEIGHTS = _rows(Weight, "weight.")
+ROWS = (*ATTRIBUTES, *WEIGHTS)
+LATER: Mapping[str, int | str] = {row.field: row.default for row in ROWS if row.later}
+_NAMES, _FIELDS = [row.name for row in ATTRIBUTES], [row.field for row in WEIGHTS]
+_attributes, _weight = attrgetter(*_NAMES), attrgetter(*(row.name for row in WEIGHTS))
+
+
+def attributes_of(source: Attributes, op: str = "") -> dict[str, Any]:
+    """The attributes of an operator, a record or a shape by name; of a shape those that mean something to `op`."""
+    if op:
+        return {row.name: getattr(source, row.name) for row in ATTRIBUTES if op in row.ops}
+    return dict(zip(_NAMES, _attributes(source), strict=True))
+
+
+def weight_fields(weight: Weight) -> dict[str, Any]:
+    """What a trace says of weights, by the fields of `Operator`."""
+    return dict(zip(_FIELDS, _weight(weight), strict=True))
+
+
+def weight_of(operator: Any) -> Weight:
+    """What an operator says of its weights."""
+    return Weight(*(getattr(operator, name) for name in _FIELDS))
