@@ -61,6 +61,9 @@ class Registry(Mapping[str, T]):
             _PLUGINS.load()
         return self._added[name][0]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.shipped or super().__contains__(name)
+
     def __iter__(self) -> Iterator[str]:
         yield from self.shipped
         _PLUGINS.load()

@@ -92,6 +92,7 @@ WEIGHTS = _rows(Weight, "weight.")
 ROWS = (*ATTRIBUTES, *WEIGHTS)
 LATER: Mapping[str, int | str] = {row.field: row.default for row in ROWS if row.later}
 _NAMES, _FIELDS = [row.name for row in ATTRIBUTES], [row.field for row in WEIGHTS]
+_SAID = _NAMES + _FIELDS
 _attributes, _weight = attrgetter(*_NAMES), attrgetter(*(row.name for row in WEIGHTS))
 
 
@@ -102,9 +103,9 @@ def attributes_of(source: Attributes, op: str = "") -> dict[str, Any]:
     return dict(zip(_NAMES, _attributes(source), strict=True))
 
 
-def weight_fields(weight: Weight) -> dict[str, Any]:
-    """What a trace says of weights, by the fields of `Operator`."""
-    return dict(zip(_FIELDS, _weight(weight), strict=True))
+def fields_of(record: Attributes, weight: Weight) -> dict[str, Any]:
+    """What a line says of an operator and its weights, by the fields of `Operator`."""
+    return dict(zip(_SAID, _attributes(record) + _weight(weight), strict=True))
 
 
 def weight_of(operator: Any) -> Weight:

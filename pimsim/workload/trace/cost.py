@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pimsim.workload.attributes import attributes_of, weight_fields
+from pimsim.workload.attributes import fields_of
 from pimsim.workload.ops import Operator
 from pimsim.workload.trace.records import BATCH, CONTEXT, DATA_TYPE_BITS, QUERY, Header, HeadGroup, OpRecord
 
@@ -104,6 +104,5 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         kernels=launch.kernels if launch else None,
         take=tuple((name, *part) for name, part in record.take.items()),
         line=record.line,
-        **attributes_of(record),
-        **weight_fields(record.weight),
+        **fields_of(record, record.weight),
     )
