@@ -21,7 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
+from pimsim.registry import derived
 from pimsim.workload.ops import INPUT, OPS, TRANSPARENT
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import OpRecord
@@ -40,7 +42,13 @@ def size_of(op: OpRecord, taken: bool = False) -> Expr | None:
 
 def is_activation(op: OpRecord) -> bool:
     """True if it maps elements one by one."""
-    return op.op in OPS and OPS[op.op].activation
+    return _maps_elements(op.op)
+
+
+@derived
+@cache
+def _maps_elements(op: str) -> bool:
+    return op in OPS and OPS[op].activation
 
 
 def is_router(op: OpRecord) -> bool:
