@@ -12,7 +12,7 @@ from pimsim.dram.kernel import numbers as k
 from pimsim.dram.kernel.state import R_DUE, R_LEVEL, State
 from pimsim.dram.kernel.table import Table
 from pimsim.dram.records import named
-from pimsim.dram.spec import CHANNEL, Effect, Needs, Scope, TimingConstraint
+from pimsim.dram.spec import BANK, BANK_GROUP, CHANNEL, Command, Effect, Needs, Scope, TimingConstraint
 from pimsim.dram.timing import Device
 
 Ints = NDArray[np.int64]
@@ -34,7 +34,7 @@ def sizes_of(device: Device, causes: int) -> dict[str, int]:
         "groups": device.bank_groups,
         "banks": device.banks,
         "levels": len(levels),
-        "nodes": int(_nodes(device, levels).max()) + 1,
+        "nodes": 1 + device.banks + device.bank_groups + sum(max(device.nodes[level]) + 1 for level in levels),
         "turns": max(1, len(device.turns)),
     }
 
@@ -60,12 +60,14 @@ def build_table(device: Device, causes: tuple[str, ...], sizes: Mapping[str, int
         refresh_close=_role(device, standard.closing(refresh) if refresh else None),
     )
     table = named(Table, record)
-    table.gap[:] = _gaps(device, levels)
+    gaps = _gaps(device, levels)
+    table.channel_gap[:], table.bank_gap[:], table.group_gap[:] = gaps[:3]
+    table.level_gap[:] = gaps[3:]
     table.node[:] = _nodes(device, levels)
     table.turn_bank[:] = [banks[0] for banks in turns]
     table.turn_of[:] = [next(turn for turn, banks in enumerate(turns) if b in banks) for b in range(device.banks)]
-    table.scope[:] = [_SCOPES.get(x.scope, k.NODE) for x in commands]
-    table.home[:] = [[min(device.banks_of(x, b), default=0) for b in range(device.banks)] for x in commands]
+    table.scope[:] = [_scope(x, levels) for x in commands]
+    table.lowest[:], table.next_bank[:] = _banks_in_order(device)
     table.needs_open[:] = [x.needs is Needs.OPEN for x in commands]
     table.opens[:] = [x.effect is Effect.OPEN for x in commands]
     table.closes[:] = [x.effect is Effect.CLOSE for x in commands]
@@ -78,7 +80,7 @@ def build_table(device: Device, causes: tuple[str, ...], sizes: Mapping[str, int
         table.after[number] = [name in x.following for name in names]
         table.whole[number] = x.level == CHANNEL.name
         table.within[number] = [other == node for other in device.nodes[x.level]]
-    table.reach[:] = table.gap[1:].max(axis=(0, 2), initial=k.NEVER)
+    table.reach[:] = gaps[1:].max(axis=(0, 2))
     table.mode[:] = [standard.modes.index(x.mode) if x.mode else -1 for x in commands]
     return record
 
@@ -89,16 +91,18 @@ def _windows(device: Device) -> list[tuple[TimingConstraint, int]]:
     return [(x, node) for x in rows for node in range(max(device.nodes[x.level]) + 1)]
 
 
+FIRST = (CHANNEL.name, BANK.name, BANK_GROUP.name)  # levels that every device has
+
+
 def _levels(device: Device) -> list[str]:
-    """The channel, and the levels below it that constraints name, the narrowest first."""
+    """The levels besides those that every device has, as far as constraints name them."""
     used = {x.level for x in device.standard.constraints if x.window == 1}
-    below = [x.name for x in device.standard.levels if x.name in used and x != CHANNEL]
-    return [CHANNEL.name, *reversed(below)]
+    return [x.name for x in device.standard.levels if x.name in used.difference(FIRST)]
 
 
 def _nodes(device: Device, levels: Sequence[str]) -> Ints:
-    """(levels, banks): the node of each bank, numbered on through all levels."""
-    nodes, first = np.zeros((len(levels), device.banks), np.int64), 0
+    """(levels, banks): the node of each bank, numbered on from channel, banks and bank groups."""
+    nodes, first = np.zeros((len(levels), device.banks), np.int64), 1 + device.banks + device.bank_groups
     for number, level in enumerate(levels):
         nodes[number] = first + np.array(device.nodes[level])
         first = int(nodes[number].max()) + 1
@@ -114,10 +118,33 @@ ROLES = ("open_bank", "open_all", "close_bank", "close_all", "switch_mode")
 _SCOPES: Mapping[str, int] = {Scope.CHANNEL: k.CHANNEL, Scope.BANK: k.BANK, Scope.ALL_BANKS: k.ALL}
 
 
-def _gaps(device: Device, levels: Sequence[str]) -> Ints:
-    """(levels, c, c): clocks from one command to another in a node; in the channel time goes on, at least."""
+def _scope(command: Command, levels: Sequence[str]) -> int:
+    scope = _SCOPES.get(command.scope, k.BANKS)
+    return k.BANKS if levels and scope == k.BANK else scope
+
+
+def _banks_in_order(device: Device) -> Ints:
+    """(2, c, banks): of the banks that a command addresses with this one the lowest, and the next after this or -1."""
     commands = device.standard.commands
-    gaps = np.full((len(levels), len(commands), len(commands)), k.NEVER, np.int64)
+    found = np.empty((2, len(commands), device.banks), np.int64)
+    found[0], found[1] = np.arange(device.banks), -1
+    for number, command in enumerate(commands):
+        if command.scope in (Scope.CHANNEL, Scope.BANK):
+            continue
+        for bank in range(device.banks):
+            own = device.banks_of(command, bank)
+            found[0, number, bank] = own[0]
+            found[1, number, bank] = next((other for other in own if other > bank), -1)
+    return found
+
+
+def _gaps(device: Device, levels: Sequence[str]) -> Ints:
+    """(3 + levels, c, c): clocks from one command to another in a node of FIRST and of the others.
+
+    In the channel they are 0 at least: time goes on.
+    """
+    commands, places = device.standard.commands, [*FIRST, *levels]
+    gaps = np.full((len(places), len(commands), len(commands)), k.NEVER, np.int64)
     gaps[0] = 0
     for constraint in device.standard.constraints:
         latency = device.latency(constraint)
@@ -127,7 +154,7 @@ def _gaps(device: Device, levels: Sequence[str]) -> Ints:
             a, b = device.standard.index(before), device.standard.index(after)
             level = _level(constraint.level, commands[a].scope, commands[b].scope)
             if level is not None:
-                place = levels.index(level)
+                place = places.index(level)
                 gaps[place, a, b] = max(gaps[place, a, b], latency)
     return gaps
 

@@ -17,6 +17,7 @@ COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 UNKEPT = "no folder for compiled code, so each run compiles it again; set NUMBA_CACHE_DIR to one that can be written to"
 
 if COMPILES:
+    from pimsim.dram.views import apart as apart
     from pimsim.dram.views import carve as carve
     from pimsim.dram.views import constant as constant
     from pimsim.dram.views import flat as flat
@@ -38,6 +39,9 @@ else:
         """What lies one behind the other in a vector from `first` on: arrays of these shapes."""
         places = pairwise(accumulate(map(prod, shapes), initial=first))
         return tuple(array[start:stop].reshape(shape) for (start, stop), shape in zip(places, shapes, strict=True))
+
+    def apart() -> None:
+        """Interpreted, every function stays by itself."""
 
     def flat(array: Any) -> Any:
         """All of an array, one behind the other."""

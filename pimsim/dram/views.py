@@ -199,6 +199,17 @@ def flat(context: Any, array: Any) -> Any:
     return signature(View(1, array.constant), array), codegen
 
 
+@intrinsic
+def apart(context: Any) -> Any:
+    """Said in a function that runs seldom: it stays by itself, and is not made part of what calls it."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return signature(types.none), codegen
+
+
 class Parts(types.Type):
     """The type of the parts of a record: a pointer to it."""
 

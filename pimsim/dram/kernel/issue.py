@@ -5,9 +5,9 @@ from __future__ import annotations
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.charges import charge, move_data
 from pimsim.dram.kernel.log import write_log
-from pimsim.dram.kernel.numbers import ALL, NODE, NONE
+from pimsim.dram.kernel.numbers import ALL, NONE
 from pimsim.dram.kernel.state import R_CLK, R_LEVEL, R_MODE, R_OPEN, R_SINCE
-from pimsim.dram.kernel.timing import addresses, hold_back
+from pimsim.dram.kernel.timing import hold_back
 from pimsim.dram.kernel.work import W_PREV, W_START
 
 
@@ -30,12 +30,11 @@ def _turn_banks(d, s, w, log, cmd, bank, row, t):
         for b in range(d.banks):
             s.rows[b] = row if d.opens[cmd] else NONE
         s.reg[R_OPEN] = d.banks if d.opens[cmd] else 0
-    elif d.scope[cmd] == NODE:
-        for b in range(d.banks):
-            if addresses(d, cmd, bank, b):
-                _turn_bank(d, s, cmd, b, row)
     else:
-        _turn_bank(d, s, cmd, bank, row)
+        own = bank
+        while own >= 0:
+            _turn_bank(d, s, cmd, own, row)
+            own = d.next_bank[cmd, own]
     if was == 0 and s.reg[R_OPEN] > 0:
         s.reg[R_SINCE] = t
     elif was > 0 and s.reg[R_OPEN] == 0:

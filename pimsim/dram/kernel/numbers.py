@@ -10,8 +10,8 @@ FOREVER = 1 << 60
 FAR_AWAY = np.int64(1 << 60)
 HASH = np.int64((1 << 40) - 1)  # bits of a hash: no product overflows
 
-# which banks a command addresses
-CHANNEL, BANK, ALL, NODE = 0, 1, 2, 3
+# which banks a command addresses: none, one, all, one or some where there are more levels
+CHANNEL, BANK, ALL, BANKS = range(4)
 # requests of a program (`dram.program`)
 RUN, LOOP, OPEN, CLOSE, SCATTER = range(5)
 # the columns of one

@@ -71,9 +71,12 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
 def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d.columns
     stepped = w.reg[W_STEPPED]
-    spacing = max(1, gap)
-    for level in range(d.levels if bank >= 0 else ONE):
-        spacing = max(spacing, d.gap[level, cmd, cmd])
+    spacing = max(1, gap, d.channel_gap[cmd, cmd])
+    if bank >= 0:
+        bank = d.lowest[cmd, bank]
+        spacing = max(spacing, d.bank_gap[cmd, cmd], d.group_gap[cmd, cmd])
+        for level in range(d.levels):
+            spacing = max(spacing, d.level_gap[level, cmd, cmd])
     i = ZERO
     not_before = NEVER
     while i < n:

@@ -6,18 +6,17 @@ from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.issue import issue
 from pimsim.dram.kernel.numbers import NO_REFRESH, NONE
 from pimsim.dram.kernel.state import R_DUE, R_OPEN, R_TURN
-from pimsim.dram.kernel.timing import addresses, earliest, named_bank
+from pimsim.dram.kernel.timing import earliest, named_bank
 from pimsim.dram.kernel.work import W_REFRESHES
 
 
 @jit
 def first_open(d, s, cmd, bank):
-    """The lowest open bank of those that `cmd` addresses if it is given `bank`, -1 if all are closed."""
-    if s.reg[R_OPEN] > 0:
-        for other in range(d.banks):
-            if s.rows[other] >= 0 and addresses(d, cmd, bank, other):
-                return other
-    return NONE
+    """The first open bank of those from `bank` on that `cmd` addresses, -1 if all are closed."""
+    own = bank if s.reg[R_OPEN] > 0 else NONE
+    while own >= 0 and s.rows[own] < 0:
+        own = d.next_bank[cmd, own]
+    return own
 
 
 @jit

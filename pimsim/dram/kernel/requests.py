@@ -6,30 +6,21 @@ from typing import Any
 
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.issue import issue
-from pimsim.dram.kernel.numbers import BANK, NEVER, NODE, NONE, ZERO
+from pimsim.dram.kernel.numbers import ALL, NEVER, NONE, ZERO
 from pimsim.dram.kernel.refresh import refresh, refresh_due
 from pimsim.dram.kernel.state import R_LEVEL, R_MODE, R_OPEN
-from pimsim.dram.kernel.timing import addresses, earliest, named_bank
+from pimsim.dram.kernel.timing import earliest, named_bank
 from pimsim.dram.kernel.work import W_BANK, W_COLUMN, W_FLOOR, W_ROW
-
-
-@jit
-def _first_other(d, s, cmd, bank, row):
-    """The lowest bank that `cmd` addresses and that has another row open or none; `bank` if there is none."""
-    if cmd >= 0 and d.scope[cmd] == NODE:
-        for other in range(d.banks):
-            if s.rows[other] != row and addresses(d, cmd, bank, other):
-                return other
-    return bank
 
 
 @jit
 def _prepare(d, s, cmd, bank, row):
     """The next command that `cmd` needs to find `row` open, as (command, bank); (-1, -1) if it is."""
-    bank = _first_other(d, s, cmd, bank, row)
     if bank >= 0:
-        if s.rows[bank] == row:
-            return NONE, NONE
+        while s.rows[bank] == row:
+            bank = d.next_bank[cmd, bank] if cmd >= 0 else NONE
+            if bank < 0:
+                return NONE, NONE
         if s.rows[bank] >= 0:
             return d.close_bank, bank
         return d.open_bank, bank
@@ -47,7 +38,7 @@ def _prepare(d, s, cmd, bank, row):
     if shut < 0:
         return NONE, NONE
     rest = d.open_rest
-    return rest, shut if d.scope[rest] == BANK else NONE
+    return rest, NONE if d.scope[rest] == ALL else shut
 
 
 @jit
@@ -103,9 +94,7 @@ def close_rows(d, s, w, log, bank):
     floor = w.reg[W_FLOOR]
     cmd = d.close_bank if bank >= 0 else d.close_all
     while s.reg[R_OPEN] > 0 and (bank < 0 or s.rows[bank] >= 0):
-        target = bank
-        if bank < 0 and d.scope[cmd] == NODE:
-            target = named_bank(d, cmd, _lowest_open(d, s))
+        target = bank if bank >= 0 else named_bank(d, cmd, _lowest_open(d, s))
         t = max(floor, earliest(d, s, cmd, target))
         if refresh_due(d, s, t):
             refresh(d, s, w, log)

@@ -21,7 +21,7 @@ from pimsim.dram.records import Record
     R_LATE,  # whether what follows the registers is still as it was before that
     REGISTERS,
 ) = range(13)
-# A node has next-allowed clocks of its own: the channel, then the nodes of the levels below it.
+# A node has next-allowed clocks of its own: the channel, then its banks, its bank groups, the nodes of other levels.
 CHANNEL_NODE = 0
 
 

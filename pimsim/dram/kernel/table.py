@@ -13,8 +13,8 @@ class Table(Record):
     windows = ()
     depth = ()  # of the longest window
     causes = ()
-    levels = ()  # the channel, and those below it that rows name
-    nodes = ()  # of all these levels
+    levels = ()  # that rows name besides channel, bank group and bank
+    nodes = ()  # of all levels
     turns = ()  # refreshes until every bank has had one
     groups = ()
     per_group = ()  # banks of a group
@@ -33,12 +33,17 @@ class Table(Record):
     refresh_close = ()  # what closes the banks that it addresses
     switch_mode = ()
     open_rest = ()
-    gap = ("levels", "commands", "commands")  # clocks from one command to another in the same node
-    node = ("levels", "banks")  # the node that a bank is in: 0 is the channel
+    # clocks from one command to another: what is there for all of the channel, in a bank group, in a bank
+    channel_gap = ("commands", "commands")
+    group_gap = ("commands", "commands")
+    bank_gap = ("commands", "commands")
+    level_gap = ("levels", "commands", "commands")  # and in a node of another level
+    node = ("levels", "banks")  # which a bank is in
+    turn_of = ("banks",)  # the turn in which it is refreshed
     turn_bank = ("turns",)  # the bank that is named for a refresh
-    turn_of = ("banks",)  # in which turn it is refreshed
-    scope = ("commands",)  # CHANNEL, BANK, ALL or NODE
-    home = ("commands", "banks")  # the lowest of those that it addresses if it is given a bank
+    scope = ("commands",)  # CHANNEL, BANK, ALL or BANKS
+    lowest = ("commands", "banks")  # of the banks that it addresses if one of them is a bank
+    next_bank = ("commands", "banks")  # and which comes after it, or -1
     needs_open = ("commands",)
     opens = ("commands",)
     closes = ("commands",)

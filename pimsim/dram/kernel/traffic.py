@@ -47,7 +47,7 @@ def _pick(d, s, w, requests, queue, waiting, marks, refreshing, patience):
         bank, row = requests[r, Q_BANK], requests[r, Q_ROW]
         hit = s.rows[bank] == row
         first = urgent and k == 0
-        if d.turn_of[bank] == refreshing or (not hit and marks[bank] and not first):
+        if (refreshing >= 0 and d.turn_of[bank] == refreshing) or (not hit and marks[bank] and not first):
             continue
         marks[bank] = 1
         if urgent and not first and (hit or bank == own):

@@ -143,9 +143,9 @@ class Controller:
             own = Step(command, bank, NONE, lin if spec.shows_column else NONE)
             return self._pursue(lambda: None, own, Step(command, bank, NONE, lin), not_before)
         row, column = divmod(lin, self.device.columns)
-        own = Step(command, bank, row, column if spec.shows_column else NONE)
-        request = Step(command, bank, row, column)
         banks = self.device.banks_of(spec, bank) if spec.has_bank else (NONE,)
+        own = Step(command, banks[0], row, column if spec.shows_column else NONE)
+        request = Step(command, banks[0], row, column)
         return self._pursue(lambda: self._first_opening_step(banks, row), own, request, not_before)
 
     def _pursue(
