@@ -118,7 +118,7 @@ def test_all_bank_activation_is_exempt_from_tFAW(channel: Channel) -> None:
 def test_a_supply_limit_spaces_activations_after_an_all_bank_activation(limit: int) -> None:
     channel = Channel(device_of({**CYCLES, "nFAWAB": limit}))
     channel.issue("ACTAB", 100, row=5)
-    channel.issue("PREAB", 134)
+    channel.issue("PREAB", 129)
     assert channel.earliest("ACTAB") == channel.earliest("ACT", 3) == 100 + limit
     with pytest.raises(ProtocolError, match=f"nFAWAB .* allows clock {100 + limit}"):
         channel.issue("ACTAB", 99 + limit, row=6)

@@ -50,6 +50,7 @@ def units(**keys: Any) -> Units:
         # maximum 2 + 8; exp and sum: 7 adds in 7 clocks, 5 multiplies in 10, 1 + 10 + 8 deep;
         # reciprocal: 3 adds, 4 multiplies, 7 deep; scale: 2 + 1
         ("softmax", Cost(10 + 29 + 8 + 3, 256 + 7 * 256 + 3, 5 * 256 + 4 + 256, 512 + 1024 + 1024)),
+        ("exponentials", Cost(10 + 29 + 8, 256 + 7 * 256 + 3, 5 * 256 + 4, 512 + 1024)),
         # mean 2 + 9; variance: 257 multiplies take 3 clocks, 11 deep; 1/sqrt: 3 adds, 7 multiplies, 10 deep;
         # scale and shift: 3 operands of 512 bytes in 6 clocks, 3 deep
         ("layernorm", Cost(11 + 14 + 11 + 9, 256 + 512 + 3 + 256, 1 + 257 + 7 + 512, 512 + 1024 + 2048)),
@@ -82,7 +83,7 @@ def test_the_weighted_sum_of_two_vectors() -> None:
 
 
 def test_every_kind_is_priced() -> None:
-    kinds = "residual sum argmax gelu softmax layernorm rmsnorm silu tanh relu mul scale rope"
+    kinds = "residual sum argmax gelu softmax exponentials layernorm rmsnorm silu tanh relu mul scale rope"
     assert set(KINDS) == set(kinds.split())
     assert set(KINDS_OF_WAYS) == {"topk", "weighted"}
 
