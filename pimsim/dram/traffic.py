@@ -23,13 +23,13 @@ import numpy as np
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.kernel.traffic import QUEUE_WIDTH, serve_channel
 from pimsim.dram.twin.channel import CLOSED
-from pimsim.dram.twin.controller import Controller, Step
+from pimsim.dram.twin.controller import Controller, Move
 
 DEPTH = 32  # places in a channel's queue
 PATIENCE = 128  # younger requests that may go before the oldest
 
 
-class Request(NamedTuple):
+class Access(NamedTuple):
     """One access: arrival in clocks, "RD" or "WR", bank of the channel, row, column."""
 
     arrival: int
@@ -82,7 +82,7 @@ class HostTraffic:
             state[:] = before
         return done
 
-    def numbered(self, requests: Sequence[Request]) -> Ints:
+    def numbered(self, requests: Sequence[Access]) -> Ints:
         """Requests as the array that `serve` reads."""
         index = self.engine.device.standard.index
         rows = [(r.arrival, index(r.command), r.bank, r.row, r.column) for r in requests]
@@ -92,21 +92,21 @@ class HostTraffic:
 class Waiting:
     """A request in the queue: its number, and how many younger ones went first."""
 
-    def __init__(self, number: int, request: Request) -> None:
+    def __init__(self, number: int, request: Access) -> None:
         self.number, self.request, self.overtaken = number, request, 0
 
 
-class Choice(NamedTuple):
+class Candidate(NamedTuple):
     """A command that may issue next: the clock, how it ranks among those of that clock, for whom."""
 
     clk: int
     rank: tuple[bool, int]
     place: int
-    step: Step
+    step: Move
 
 
 def serve(
-    controller: Controller, requests: Sequence[Request], start: int, depth: int = DEPTH, patience: int = PATIENCE
+    controller: Controller, requests: Sequence[Access], start: int, depth: int = DEPTH, patience: int = PATIENCE
 ) -> list[tuple[int, int]]:
     """The twin of `HostTraffic.serve` on one controller: clocks of each request's command and of its data's end."""
     device = controller.device
@@ -138,13 +138,13 @@ def serve(
 REFRESH = -1  # the place in the queue of what no request asked for
 
 
-def _next(controller: Controller, queue: Sequence[Waiting], start: int, patience: int) -> Choice:
+def _next(controller: Controller, queue: Sequence[Waiting], start: int, patience: int) -> Candidate:
     """What issues next: the request that moves on first, unless a refresh that is due by then takes its bank."""
     choices = _choices(controller, queue, start, patience)
     if controller.refresh_due(min(choices).clk):
         step, clk = controller.next_refresh_step()
         others = _choices(controller, queue, start, patience, refreshing=controller.refreshed_next)
-        choices = [Choice(clk, FIRST, REFRESH, step), *others]
+        choices = [Candidate(clk, FIRST, REFRESH, step), *others]
     return min(choices)
 
 
@@ -153,7 +153,7 @@ FIRST = (False, -1)  # of the choices of a clock
 
 def _choices(
     controller: Controller, queue: Sequence[Waiting], start: int, patience: int, refreshing: Sequence[int] = ()
-) -> list[Choice]:
+) -> list[Candidate]:
     """For each request that may move on: its next command."""
     rows = controller.channel.open_rows
     hits = [rows[waiting.request.bank] == waiting.request.row for waiting in queue]
@@ -170,15 +170,15 @@ def _choices(
             continue
         taken.add(request.bank)
         step = (
-            Step(request.command, request.bank, request.row, request.column) if hit else _row_step(controller, request)
+            Move(request.command, request.bank, request.row, request.column) if hit else _row_step(controller, request)
         )
         clk = max(controller.earliest(step), request.arrival, start)
-        found.append(Choice(clk, (not hit, place), place, step))
+        found.append(Candidate(clk, (not hit, place), place, step))
     return found
 
 
-def _row_step(controller: Controller, request: Request) -> Step:
+def _row_step(controller: Controller, request: Access) -> Move:
     roles = controller.device.standard.roles
     if controller.channel.open_rows[request.bank] == CLOSED:
-        return Step(roles.open_bank or "", request.bank, request.row)
-    return Step(roles.close_bank or "", request.bank)
+        return Move(roles.open_bank or "", request.bank, request.row)
+    return Move(roles.close_bank or "", request.bank)

@@ -13,7 +13,7 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.pim_gpt import table as gddr6_pim
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import HostTraffic, Request, serve
+from pimsim.dram.traffic import Access, HostTraffic, serve
 from pimsim.dram.twin.controller import Controller, Issued
 from pimsim.logs import checker
 from pimsim.logs.log import CommandLog
@@ -39,14 +39,14 @@ def memories(draw: st.DrawFn, standard: str) -> Device:
 
 
 @st.composite
-def traffic(draw: st.DrawFn, device: Device, start: int = 0) -> list[Request]:
+def traffic(draw: st.DrawFn, device: Device, start: int = 0) -> list[Access]:
     """Requests in order of arrival, a few rows and columns so that hits and conflicts are common."""
     n = draw(st.integers(0, 40))
     arrival, found = start, []
     for _ in range(n):
         arrival += draw(st.one_of(st.just(0), st.integers(0, 15), st.integers(0, 900)))
         bank, row = draw(st.integers(0, device.banks - 1)), draw(st.integers(0, 3))
-        found.append(Request(arrival, draw(st.sampled_from(["RD", "WR"])), bank, row, draw(st.integers(0, 7))))
+        found.append(Access(arrival, draw(st.sampled_from(["RD", "WR"])), bank, row, draw(st.integers(0, 7))))
     return found
 
 
@@ -135,7 +135,7 @@ def test_a_log_that_overflows_is_written_in_full() -> None:
     parts = collected(engine)
     engine.log = np.empty((4, 6), np.int64)
     host, totals = HostTraffic(engine), engine.new_totals()
-    wanted = [Request(0, "RD", k % 16, k // 16 % ROWS, 0) for k in range(400)]
+    wanted = [Access(0, "RD", k % 16, k // 16 % ROWS, 0) for k in range(400)]
     plain = Engine(device)
     expected = HostTraffic(plain).serve(0, host.numbered(wanted), 0, plain.new_totals())
     assert host.serve(0, host.numbered(wanted), 0, totals).tolist() == expected.tolist()

@@ -11,7 +11,7 @@ from pimsim import api
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import HostTraffic, Request
+from pimsim.dram.traffic import Access, HostTraffic
 
 N = 20_000
 
@@ -20,7 +20,7 @@ def device(refresh: str = "none") -> Device:
     return replace(device_of(api.load("configs/gddr6.yaml", []).config), refresh=refresh)
 
 
-def served(wanted: list[Request] | np.ndarray, refresh: str = "none") -> tuple[np.ndarray, dict[str, int]]:
+def served(wanted: list[Access] | np.ndarray, refresh: str = "none") -> tuple[np.ndarray, dict[str, int]]:
     """Clocks of each request's command and data, and the commands by name."""
     engine = Engine(device(refresh))
     host, totals = HostTraffic(engine), engine.new_totals()
@@ -30,8 +30,8 @@ def served(wanted: list[Request] | np.ndarray, refresh: str = "none") -> tuple[n
 
 
 def test_no_more_requests_than_the_patience_go_before_the_oldest() -> None:
-    hits = [Request(0, "RD", 0, 0, 0), *(Request(100, "RD", 0, 0, k % 64) for k in range(400))]
-    for late in (Request(100, "RD", 0, 5, 0), Request(100, "WR", 4, 0, 0)):  # a row conflict, and a turn of the pins
+    hits = [Access(0, "RD", 0, 0, 0), *(Access(100, "RD", 0, 0, k % 64) for k in range(400))]
+    for late in (Access(100, "RD", 0, 5, 0), Access(100, "WR", 4, 0, 0)):  # a row conflict, and a turn of the pins
         for patience in (0, 7, 128):
             engine = Engine(device())
             host = HostTraffic(engine, depth=16, patience=patience)
@@ -50,8 +50,8 @@ def test_banks_that_do_not_refresh_go_on() -> None:
     refreshes = ideal // c["nREFI"]
     assert all_bank >= ideal + refreshes * (c["nRP"] + c["nRFC"])
     assert per_bank < all_bank
-    other = [Request(c["nREFI"] // 16 * 9 - 20 + 3 * k, "RD", 4, 0, k % 64) for k in range(200)]  # bank 8 is due then
-    done, commands = served([Request(0, "RD", 4, 0, 0), *other], "per_bank")
+    other = [Access(c["nREFI"] // 16 * 9 - 20 + 3 * k, "RD", 4, 0, k % 64) for k in range(200)]  # bank 8 is due then
+    done, commands = served([Access(0, "RD", 4, 0, 0), *other], "per_bank")
     assert commands["REFPB"] >= 9 and np.diff(done[60:, 0]).max() <= c["nCCDL"] + 2
 
 
@@ -69,9 +69,9 @@ def stream(banks: list[int], n: int = N) -> np.ndarray:
 
 def test_a_read_after_a_write_waits_for_the_turnaround() -> None:
     c = cycles()
-    opened = [Request(0, "RD", 0, 0, 0), Request(0, "RD", 1, 0, 0), Request(0, "RD", 4, 0, 0)]
+    opened = [Access(0, "RD", 0, 0, 0), Access(0, "RD", 1, 0, 0), Access(0, "RD", 4, 0, 0)]
     for bank, wtr in ((0, "nWTRL"), (1, "nWTRL"), (4, "nWTRS")):
-        done, _ = served([*opened, Request(500, "WR", 0, 0, 0), Request(501, "RD", bank, 0, 0)])
+        done, _ = served([*opened, Access(500, "WR", 0, 0, 0), Access(501, "RD", bank, 0, 0)])
         assert done[4, 0] - done[3, 0] == c["nCWL"] + c["nBL"] + c[wtr]
 
 
@@ -98,7 +98,7 @@ def test_a_long_stream_loses_no_more_than_refresh_and_reopening() -> None:
 
 def test_activations_in_turn_over_all_banks_keep_the_four_activation_window() -> None:
     n, c = 4000, cycles()
-    wanted = [Request(0, "RD", 4 * (k % 4) + k // 4 % 4, k // 16, 0) for k in range(n)]
+    wanted = [Access(0, "RD", 4 * (k % 4) + k // 4 % 4, k // 16, 0) for k in range(n)]
     done, commands = served(wanted)
     assert commands["ACT"] == n
     fastest = max(c["nFAW"] / 4, c["nRRDS"])

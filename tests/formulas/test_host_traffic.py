@@ -14,7 +14,7 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import HostTraffic, Request, serve
+from pimsim.dram.traffic import Access, HostTraffic, serve
 from pimsim.dram.twin.controller import Controller
 from pimsim.logs.checker import check
 from pimsim.logs.log import CommandLog
@@ -27,7 +27,7 @@ QUIET = replace(GDDR6, refresh="none", channels=1)
 N = QUIET.cycles
 
 
-def latencies(requests: list[Request], device: Device = QUIET) -> list[int]:
+def latencies(requests: list[Access], device: Device = QUIET) -> list[int]:
     """Clocks from each request's arrival to the end of its data."""
     engine = Engine(device)
     host = HostTraffic(engine)
@@ -36,29 +36,29 @@ def latencies(requests: list[Request], device: Device = QUIET) -> list[int]:
 
 
 def test_a_read_of_a_closed_bank_takes_tRCD_tCL_and_the_burst() -> None:
-    assert latencies([Request(0, "RD", 3, 7, 5)]) == [N["nRCDRD"] + N["nCL"] + N["nBL"]]
+    assert latencies([Access(0, "RD", 3, 7, 5)]) == [N["nRCDRD"] + N["nCL"] + N["nBL"]]
 
 
 def test_a_write_of_a_closed_bank_takes_tRCD_tCWL_and_the_burst() -> None:
-    assert latencies([Request(0, "WR", 3, 7, 5)]) == [N["nRCDWR"] + N["nCWL"] + N["nBL"]]
+    assert latencies([Access(0, "WR", 3, 7, 5)]) == [N["nRCDWR"] + N["nCWL"] + N["nBL"]]
 
 
 def test_a_row_hit_takes_tCL_and_the_burst() -> None:
-    assert latencies([Request(0, "RD", 3, 7, 5), Request(1000, "RD", 3, 7, 6)])[1] == N["nCL"] + N["nBL"]
+    assert latencies([Access(0, "RD", 3, 7, 5), Access(1000, "RD", 3, 7, 6)])[1] == N["nCL"] + N["nBL"]
 
 
 def test_a_row_conflict_takes_tRP_more_than_a_closed_bank() -> None:
-    closed, conflict = latencies([Request(0, "RD", 3, 7, 5), Request(1000, "RD", 3, 8, 5)])
+    closed, conflict = latencies([Access(0, "RD", 3, 7, 5), Access(1000, "RD", 3, 8, 5)])
     assert conflict == closed + N["nRP"]
 
 
 def test_a_hit_overtakes_an_older_conflict_and_the_row_stays_open_for_it() -> None:
-    first, conflict, hit = latencies([Request(0, "RD", 0, 1, 0), Request(0, "RD", 0, 2, 0), Request(0, "RD", 0, 1, 1)])
+    first, conflict, hit = latencies([Access(0, "RD", 0, 1, 0), Access(0, "RD", 0, 2, 0), Access(0, "RD", 0, 1, 1)])
     assert first < hit == first + N["nCCDL"] < conflict
 
 
 def test_a_read_after_a_write_waits_for_the_turnaround() -> None:
-    write, read = latencies([Request(0, "WR", 0, 1, 0), Request(0, "RD", 0, 1, 1)])
+    write, read = latencies([Access(0, "WR", 0, 1, 0), Access(0, "RD", 0, 1, 1)])
     issue = N["nRCDWR"] + N["nCWL"] + N["nBL"] + N["nWTRL"]
     assert write == N["nRCDWR"] + N["nCWL"] + N["nBL"]
     assert read == max(issue, N["nRCDRD"]) + N["nCL"] + N["nBL"]
@@ -87,7 +87,7 @@ def test_a_stream_comes_near_the_peak_less_refresh() -> None:
 
 
 def test_random_rows_of_one_bank_are_limited_by_the_row_cycle() -> None:
-    requests = [Request(0, "RD", 0, row, 0) for row in range(200)]
+    requests = [Access(0, "RD", 0, row, 0) for row in range(200)]
     cycle = max(N["nRC"], N["nRAS"] + N["nRP"])
     assert latencies(requests)[-1] == 199 * cycle + N["nRCDRD"] + N["nCL"] + N["nBL"]
 
@@ -122,7 +122,7 @@ def test_addresses_survive_the_round_trip(address: int, device: Device) -> None:
 
 
 @st.composite
-def streams(draw: st.DrawFn, device: Device) -> list[Request]:
+def streams(draw: st.DrawFn, device: Device) -> list[Access]:
     """Requests that often meet in a bank and a row."""
     request = st.tuples(
         st.integers(0, 60), st.sampled_from(["RD", "WR"]), st.integers(0, device.banks - 1), st.integers(0, 2),
@@ -131,7 +131,7 @@ def streams(draw: st.DrawFn, device: Device) -> list[Request]:
     clk, out = 0, []
     for gap, *rest in draw(st.lists(request, max_size=40)):
         clk += gap if gap > 30 else 0
-        out.append(Request(clk, *rest))
+        out.append(Access(clk, *rest))
     return out
 
 

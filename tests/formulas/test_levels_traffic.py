@@ -12,7 +12,7 @@ import pimsim
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import HostTraffic, Request
+from pimsim.dram.traffic import Access, HostTraffic
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.traffic.run import TrafficResult, simulate_traffic
@@ -32,7 +32,7 @@ SAME_BANK = replace(
 )
 
 
-def served(device: Device, requests: list[Request], depth: int = 32) -> tuple[list[tuple[int, int]], list[list[int]]]:
+def served(device: Device, requests: list[Access], depth: int = 32) -> tuple[list[tuple[int, int]], list[list[int]]]:
     """Clocks of each request's command and of its data's end, and the commands in the columns of a log."""
     engine = Engine(device)
     parts: list[np.ndarray] = []
@@ -54,7 +54,7 @@ def named(device: Device, log: list[list[int]], name: str) -> list[tuple[int, in
 def test_an_unloaded_access_takes_tRCD_the_latency_and_the_burst(name: str, read_ns: float, write_ns: float) -> None:
     device = replace(SHIPPED[name], refresh="none")
     n = device.cycles
-    read, write = (served(device, [Request(0, command, 5, 7, 3)])[0][0][1] for command in ("RD", "WR"))
+    read, write = (served(device, [Access(0, command, 5, 7, 3)])[0][0][1] for command in ("RD", "WR"))
     assert read == n["nRCDRD"] + n["nCL"] + n["nBL"]
     assert write == n["nRCDWR"] + n["nCWL"] + n["nBL"]
     assert (read * device.tCK_ps / 1000, write * device.tCK_ps / 1000) == pytest.approx((read_ns, write_ns))
@@ -105,7 +105,7 @@ def test_a_pseudo_channel_alone_has_half_of_the_pins() -> None:
 
     def clocks(*firsts: int) -> int:
         """Until all columns are read, in the pseudo-channels that begin with these banks."""
-        requests = [Request(0, "RD", first + bank, row, column) for bank, row, column in columns for first in firsts]
+        requests = [Access(0, "RD", first + bank, row, column) for bank, row, column in columns for first in firsts]
         return max(end for _, end in served(device, requests, 256)[0])
 
     assert clocks(0) == pytest.approx(4000 * 2, rel=0.03)  # a column takes the pins for two clocks
@@ -114,7 +114,7 @@ def test_a_pseudo_channel_alone_has_half_of_the_pins() -> None:
 
 def test_rows_and_columns_go_over_buses_of_their_own() -> None:
     device = replace(HBM3, refresh="none", channels=1)
-    requests = [Request(0, "RD", k % 32, k // 32, k % 8) for k in range(2000)]
+    requests = [Access(0, "RD", k % 32, k // 32, k % 8) for k in range(2000)]
     _, log = served(device, requests)
     clocks = [row[0] for row in log]
     assert clocks == sorted(clocks) and len(set(clocks)) < len(clocks)
@@ -153,8 +153,8 @@ def test_refreshes_take_their_share_of_the_banks_time(
 def test_the_two_banks_of_a_pair_wait_and_the_others_go_on() -> None:
     due = LPDDR5X.refresh_interval
     device = replace(LPDDR5X, channels=1)
-    opened = [Request(0, "RD", bank, 4, 0) for bank in (0, 8, 1, 12)]
-    late = [Request(due + 60, "RD", bank, 4, 1) for bank in (0, 8, 1, 12)]
+    opened = [Access(0, "RD", bank, 4, 0) for bank in (0, 8, 1, 12)]
+    late = [Access(due + 60, "RD", bank, 4, 1) for bank in (0, 8, 1, 12)]
     done, log = served(device, opened + late)
     (refresh,) = [clk for clk, bank in named(device, log, "REFPB") if bank == 0]
     assert [bank for _, bank in named(device, log, "PRE")] == [0, 8]  # one after the other, and no other bank
@@ -167,8 +167,8 @@ def test_the_two_banks_of_a_pair_wait_and_the_others_go_on() -> None:
 def test_a_pseudo_channel_goes_on_while_the_other_refreshes() -> None:
     device = replace(HBM3, refresh="all_bank", channels=1)
     due = device.refresh_interval
-    requests = [Request(due + 100 + 4 * k, "RD", bank, 3, k % 32) for k in range(25) for bank in (0, 16)]
-    opened = [Request(0, "RD", bank, 3, 0) for bank in (0, 16)]
+    requests = [Access(due + 100 + 4 * k, "RD", bank, 3, k % 32) for k in range(25) for bank in (0, 16)]
+    opened = [Access(0, "RD", bank, 3, 0) for bank in (0, 16)]
     done, log = served(device, opened + requests)
     assert named(device, log, "REFAB")[0][1] == 0 and named(device, log, "PREAB")[0][1] == 0
     refreshed = named(device, log, "REFAB")[0][0] + device.cycles["nRFC"]
@@ -181,7 +181,7 @@ def test_same_bank_refresh_takes_one_bank_of_each_group_in_turn() -> None:
     n, interval = CLOCKS, SAME_BANK.refresh_interval
     assert SAME_BANK.turns == tuple(tuple(range(number, 32, 4)) for number in range(4))
     assert interval == n["nREFI"] // 4
-    requests = [Request(clk, "RD", bank, 1, 0) for clk in range(0, 5 * interval, 200) for bank in (2, 6, 7)]
+    requests = [Access(clk, "RD", bank, 1, 0) for clk in range(0, 5 * interval, 200) for bank in (2, 6, 7)]
     done, log = served(SAME_BANK, requests)
     refreshes = named(SAME_BANK, log, "REFSB")
     assert [bank for _, bank in refreshes] == [0, 1, 2, 3]

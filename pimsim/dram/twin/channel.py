@@ -20,7 +20,7 @@ class ProtocolError(Exception):
     """A command that the device does not allow: too early, wrong bank state or no such address."""
 
 
-class Rule:
+class Gate:
     """One row of the timing table and the preceding commands that may still bind."""
 
     def __init__(self, device: Device, constraint: TimingConstraint) -> None:
@@ -57,7 +57,7 @@ class Channel:
         self.device = device
         self.open_rows = [CLOSED] * device.banks
         self.mode = device.standard.modes[0] if device.standard.modes else ""
-        self._rules = [rule for c in device.standard.constraints if (rule := Rule(device, c)).latency > 0]
+        self._rules = [rule for c in device.standard.constraints if (rule := Gate(device, c)).latency > 0]
         self.latest = 0  # the clock of the latest command: they come in the order of time
         self._open_since = 0
         self._open_cycles = 0

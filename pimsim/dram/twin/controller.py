@@ -26,7 +26,7 @@ class Issued(NamedTuple):
     column: int = NONE
 
 
-class Step(NamedTuple):
+class Move(NamedTuple):
     """A command that the controller wants to issue next."""
 
     command: str
@@ -35,7 +35,7 @@ class Step(NamedTuple):
     column: int = NONE
 
 
-NOTHING = Step("")  # no request: refreshes serve none
+NOTHING = Move("")  # no request: refreshes serve none
 
 
 class Controller:
@@ -111,13 +111,13 @@ class Controller:
             last, following = lin + i * stride + used - 1, lin + (i + 1) * stride
             if last // columns != following // columns:  # the row is used up: close it under the drain
                 self._close(NONE)
-            self._pursue(lambda: None, Step(result), Step(result, NONE, NONE, 0), self._floor)
+            self._pursue(lambda: None, Move(result), Move(result, NONE, NONE, 0), self._floor)
 
     def _open(self, bank: int, row: int) -> None:
-        self._pursue(lambda: self._opening_step(bank, row), request=Step("", bank, row))
+        self._pursue(lambda: self._opening_step(bank, row), request=Move("", bank, row))
 
     def _close(self, bank: int) -> None:
-        self._pursue(lambda: self._closing_step(bank), request=Step("", bank))
+        self._pursue(lambda: self._closing_step(bank), request=Move("", bank))
 
     def _scatter(self, command: str, lin: int, n: int, stride: int, ahead: int, behind: int) -> None:
         device = self.device
@@ -140,19 +140,19 @@ class Controller:
         """Issue a data command at linear column `lin`, opening its row first; the clock of issue."""
         spec = self.device.standard.command(command)
         if spec.needs is not Needs.OPEN:
-            own = Step(command, bank, NONE, lin if spec.shows_column else NONE)
-            return self._pursue(lambda: None, own, Step(command, bank, NONE, lin), not_before)
+            own = Move(command, bank, NONE, lin if spec.shows_column else NONE)
+            return self._pursue(lambda: None, own, Move(command, bank, NONE, lin), not_before)
         row, column = divmod(lin, self.device.columns)
         banks = self.device.banks_of(spec, bank) if spec.has_bank else (NONE,)
-        own = Step(command, banks[0], row, column if spec.shows_column else NONE)
-        request = Step(command, banks[0], row, column)
+        own = Move(command, banks[0], row, column if spec.shows_column else NONE)
+        request = Move(command, banks[0], row, column)
         return self._pursue(lambda: self._first_opening_step(banks, row), own, request, not_before)
 
     def _pursue(
         self,
-        prerequisite: Callable[[], Step | None],
-        own: Step | None = None,
-        request: Step = NOTHING,
+        prerequisite: Callable[[], Move | None],
+        own: Move | None = None,
+        request: Move = NOTHING,
         not_before: int = 0,
     ) -> int:
         """Issue prerequisites until there is none, then `own`; refreshes that fall due go first.
@@ -176,25 +176,25 @@ class Controller:
             if switch is None and needed is None:
                 return clk
 
-    def _switching_step(self, step: Step) -> Step | None:
+    def _switching_step(self, step: Move) -> Move | None:
         """The command that brings the channel to the mode that `step` needs; None if it is in it."""
         mode = self.device.standard.command(step.command).mode
-        return Step(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
+        return Move(self._role("switch_mode")) if mode not in ("", self.channel.mode) else None
 
-    def earliest(self, step: Step) -> int:
+    def earliest(self, step: Move) -> int:
         """First clock at which `step` may issue, not before the latest command, which another bus may have carried."""
         return max(self.channel.earliest(step.command, step.bank), self.channel.latest)
 
-    def issue(self, step: Step, clk: int, request: Step = NOTHING) -> None:
+    def issue(self, step: Move, clk: int, request: Move = NOTHING) -> None:
         """Put a command on the bus; the log of some devices shows the address of the request it serves."""
         self.channel.issue(step.command, clk, step.bank, step.row, step.column)
         if self.device.standard.logs_request and request is not NOTHING:
-            step = Step(step.command, request.bank, request.row, request.column)
+            step = Move(step.command, request.bank, request.row, request.column)
         self.commands.append(Issued(clk, *step))
 
     # ---- rows ---------------------------------------------------------------------
 
-    def _opening_step(self, bank: int, row: int) -> Step | None:
+    def _opening_step(self, bank: int, row: int) -> Move | None:
         """The next command on the way to `row` open in `bank` (-1: in all banks); None once it is."""
         rows = self.channel.open_rows
         if bank == NONE:
@@ -203,45 +203,45 @@ class Controller:
             return None
         return self._bank_step("open_bank", bank, row) if rows[bank] == CLOSED else self._bank_step("close_bank", bank)
 
-    def _first_opening_step(self, banks: Sequence[int], row: int) -> Step | None:
+    def _first_opening_step(self, banks: Sequence[int], row: int) -> Move | None:
         """The next command on the way to `row` open in all of `banks`, one after the other; None once it is."""
         steps = (self._opening_step(bank, row) for bank in banks)
         return next((step for step in steps if step is not None), None)
 
-    def _opening_step_of_all(self, rows: list[int], row: int) -> Step | None:
+    def _opening_step_of_all(self, rows: list[int], row: int) -> Move | None:
         states = set(rows)
         if states == {row}:
             return None
         if states == {CLOSED}:
-            return Step(self._role("open_all"), NONE, row)
+            return Move(self._role("open_all"), NONE, row)
         if states == {CLOSED, row}:
             return self._rest_step(rows.index(CLOSED), row)
-        return Step(self._role("close_all"))
+        return Move(self._role("close_all"))
 
-    def _rest_step(self, closed: int, row: int) -> Step:
+    def _rest_step(self, closed: int, row: int) -> Move:
         """The next command when some banks are open at `row` and the others, `closed` the lowest, closed."""
         command = self.device.standard.command(self._roles.open_rest or self._role("open_bank"))
         bank = closed if command.has_bank else NONE
-        return Step(command.name, bank, row if command.effect is Effect.OPEN else NONE)
+        return Move(command.name, bank, row if command.effect is Effect.OPEN else NONE)
 
-    def _closing_step(self, bank: int) -> Step | None:
+    def _closing_step(self, bank: int) -> Move | None:
         """The command that closes `bank` (-1: the next one on the way to all banks closed) if it is open."""
         if bank == NONE:
             return self._closing_step_of(range(self.device.banks), self._role("close_all"))
         return self._bank_step("close_bank", bank) if self.channel.open_rows[bank] != CLOSED else None
 
-    def _closing_step_of(self, banks: Sequence[int], name: str) -> Step | None:
+    def _closing_step_of(self, banks: Sequence[int], name: str) -> Move | None:
         """The command `name` for the lowest of `banks` that is open; None if all are closed."""
         is_open = [bank for bank in banks if self.channel.open_rows[bank] != CLOSED]
         return self._node_step(name, is_open[0]) if is_open else None
 
-    def _node_step(self, name: str, bank: int) -> Step:
+    def _node_step(self, name: str, bank: int) -> Move:
         """A command without a row that addresses `bank`; of those that it addresses, the lowest names them."""
         command = self.device.standard.command(name)
-        return Step(name, self.device.banks_of(command, bank)[0] if command.has_bank else NONE)
+        return Move(name, self.device.banks_of(command, bank)[0] if command.has_bank else NONE)
 
-    def _bank_step(self, role: str, bank: int, row: int = NONE) -> Step:
-        return Step(self._role(role), bank, row)
+    def _bank_step(self, role: str, bank: int, row: int = NONE) -> Move:
+        return Move(self._role(role), bank, row)
 
     def _role(self, role: str) -> str:
         """The command that plays `role`; ValueError if the device has none."""
@@ -261,7 +261,7 @@ class Controller:
         while not self.step_refresh(*self.next_refresh_step()):
             pass
 
-    def next_refresh_step(self) -> tuple[Step, int]:
+    def next_refresh_step(self) -> tuple[Move, int]:
         """The next command of the refresh that is due, and the clock from which it may issue."""
         name = self._roles.refresh(self.device.refresh)
         if name is None:
@@ -276,7 +276,7 @@ class Controller:
         """The banks of the next refresh."""
         return self.device.turns[self._ref_turn]
 
-    def step_refresh(self, step: Step, clk: int) -> bool:
+    def step_refresh(self, step: Move, clk: int) -> bool:
         """Issue a command of `next_refresh_step`; whether the refresh is under way."""
         self.issue(step, clk)
         if self.device.standard.command(step.command).effect is Effect.CLOSE:
