@@ -76,16 +76,19 @@ CAUSES = (
     ("*", "RD", "read"),
 )
 
+# what the commands of a plain memory are for; LPDDR5X and HBM3 name them alike
+ROLES = Roles(
+    open_bank="ACT",
+    close_bank="PRE",
+    close_all="PREAB",
+    refresh_all="REFAB",
+    refresh_bank="REFPB",
+)
+
 STANDARD = Standard(
     name="gddr6",
     commands=COMMANDS,
     constraints=CONSTRAINTS,
-    roles=Roles(
-        open_bank="ACT",
-        close_bank="PRE",
-        close_all="PREAB",
-        refresh_all="REFAB",
-        refresh_bank="REFPB",
-    ),
+    roles=ROLES,
     causes=CAUSES,
 )

@@ -10,7 +10,7 @@ nRREFD  clocks from a per-bank refresh to an activation or a refresh of another 
 
 from __future__ import annotations
 
-from pimsim.devices.gddr6.table import CAUSES
+from pimsim.devices.gddr6.table import CAUSES, ROLES
 from pimsim.dram.spec import (
     BANK,
     BANK_GROUP,
@@ -20,7 +20,6 @@ from pimsim.dram.spec import (
     Effect,
     Level,
     Needs,
-    Roles,
     Scope,
     Standard,
     TimingConstraint,
@@ -83,13 +82,7 @@ STANDARD = Standard(
     name="hbm3",
     commands=COMMANDS,
     constraints=CONSTRAINTS,
-    roles=Roles(
-        open_bank="ACT",
-        close_bank="PRE",
-        close_all="PREAB",
-        refresh_all="REFAB",
-        refresh_bank="REFPB",
-    ),
+    roles=ROLES,
     causes=CAUSES,
     levels=(CHANNEL, PSEUDO, BANK_GROUP, BANK),
     pins=PSEUDO.name,

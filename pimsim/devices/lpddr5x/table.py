@@ -13,7 +13,7 @@ bit less of the bank group.
 
 from __future__ import annotations
 
-from pimsim.devices.gddr6.table import CAUSES
+from pimsim.devices.gddr6.table import CAUSES, ROLES
 from pimsim.dram.spec import (
     BANK,
     BANK_GROUP,
@@ -23,7 +23,6 @@ from pimsim.dram.spec import (
     Effect,
     Level,
     Needs,
-    Roles,
     Scope,
     Standard,
     TimingConstraint,
@@ -86,13 +85,7 @@ STANDARD = Standard(
     name="lpddr5x",
     commands=COMMANDS,
     constraints=CONSTRAINTS,
-    roles=Roles(
-        open_bank="ACT",
-        close_bank="PRE",
-        close_all="PREAB",
-        refresh_all="REFAB",
-        refresh_bank="REFPB",
-    ),
+    roles=ROLES,
     causes=CAUSES,
     levels=(CHANNEL, BANK_GROUP, PAIR, BANK),
 )
