@@ -25,7 +25,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 SET_ASIDE = ".damaged"  # at the end of the new name
 _DIGEST = hashlib.sha256().digest_size
 _HERE = Path(__file__).parent
-_COMPILED_BY = ("compiler.py", "records.py", "views.py", "code_cache.py")
+_COMPILED_BY = ("compiler.py", "records.py", "code/views.py", "code_cache.py")
 
 
 class DamagedError(Exception):

@@ -17,12 +17,12 @@ COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 UNKEPT = "no folder for compiled code, so each run compiles it again; set NUMBA_CACHE_DIR to one that can be written to"
 
 if COMPILES:
-    from pimsim.dram.views import apart as apart
-    from pimsim.dram.views import carve as carve
-    from pimsim.dram.views import constant as constant
-    from pimsim.dram.views import flat as flat
-    from pimsim.dram.views import parts_of as parts_of
-    from pimsim.dram.views import view as view
+    from pimsim.dram.code.views import apart as apart
+    from pimsim.dram.code.views import carve as carve
+    from pimsim.dram.code.views import constant as constant
+    from pimsim.dram.code.views import flat as flat
+    from pimsim.dram.code.views import parts_of as parts_of
+    from pimsim.dram.code.views import view as view
 else:
 
     def view(array: Any) -> Any:

@@ -122,7 +122,7 @@ def test_no_memory_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 ROOT = Path(__file__).parents[2]
 KERNEL = sorted((ROOT / "pimsim/dram/kernel").glob("*.py"))
 SCHEDULE = sorted((ROOT / "pimsim/sim/schedule/compiled").glob("*.py"))
-COMPILED_BY = [ROOT / "pimsim/dram" / name for name in ("compiler.py", "records.py", "views.py", "code_cache.py")]
+COMPILED_BY = [ROOT / "pimsim/dram" / name for name in ("compiler.py", "records.py", "code/views.py", "code_cache.py")]
 TINY = """
 from pimsim.dram.compiler import entry, view
 from pimsim.dram.kernel.arrays import clear

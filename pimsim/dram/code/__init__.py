@@ -1,0 +1,1 @@
+"""Arrays inside of compiled code."""
