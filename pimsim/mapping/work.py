@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,18 @@ from numpy.typing import NDArray
 from pimsim.dram.program import Program, Request, program
 from pimsim.dram.timing import ELEMENT_BYTES
 
-Spans = NDArray[np.int64]
+Ints = NDArray[np.int64]
+Spans = Ints
+N = TypeVar("N", int, Ints)  # a number of one step, or one of each of many
+
+
+class Moved(NamedTuple, Generic[N]):
+    """What a piece of work moves and multiplies, as `Work` counts it."""
+
+    payload: N
+    macs: N
+    sent: N
+    results: N
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +48,10 @@ class Work:
     results: int = 0
     sums: int = 1
     turns: int = 1
+
+    def moving(self, moved: Moved[int]) -> Work:
+        """The same programs, which move something else."""
+        return replace(self, **moved._asdict())
 
     @property
     def buffered(self) -> int:
