@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from math import gcd
 
 import numpy as np
@@ -59,7 +60,12 @@ class KeyPlaces(ABC):
         pieces, columns = self.chunks[chunk]
         return pieces * columns
 
-    @property
+    @cached_property
+    def columns_before(self) -> tuple[int, ...]:
+        """Columns of one token's keys of all chunks before each; the last number is of all."""
+        return tuple(accumulate(map(self.columns_of, range(len(self.chunks))), initial=0))
+
+    @cached_property
     def slots(self) -> int:
         """Tokens that each bank of the fullest channel has room for."""
         return ceil_div(ceil_div(self.tokens, self.grid.banks), self.grid.channels)

@@ -79,11 +79,14 @@ def assemble(requests: Sequence[Requests], **moved: int) -> Work:
     """Work from the requests of each channel; channels with equal ones share rows."""
     rows: list[Request] = []
     known: dict[Requests, tuple[int, int]] = {}
-    spans = []
+    of: dict[int, tuple[int, int]] = {}  # of each one that is there, by its identity: they may be long
     for wanted in requests:
+        if id(wanted) in of:
+            continue
         if wanted not in known:
             known[wanted] = (len(rows), len(rows) + len(wanted.rows))
             rows.extend(wanted.rows)
-        spans.append(known[wanted])
+        of[id(wanted)] = known[wanted]
+    spans = [of[id(wanted)] for wanted in requests]
     marks = np.array([wanted.marks for wanted in requests], np.int64)
     return Work(program(rows), np.array(spans, np.int64), marks, **moved)

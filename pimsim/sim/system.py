@@ -45,11 +45,11 @@ class Pace:
     Nobody waits long for the next sign of progress, and a stretch is not larger than memory.
     """
 
-    MOST_S = 0.04  # for which more are taken
+    MOST_S = 0.05  # for which more are taken
     INSTRUCTIONS = 1 << 16  # of all steps of a stretch
 
     def __init__(self) -> None:
-        self.steps = 2
+        self.steps = 4
         self._since = time.perf_counter()
 
     def done(self, instructions: int) -> None:

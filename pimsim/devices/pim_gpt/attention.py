@@ -26,7 +26,7 @@ class KeyLayout(KeyPlaces):
     @property
     def token_columns(self) -> int:
         """Columns that one token's keys take."""
-        return sum(map(self.columns_of, range(len(self.chunks))))
+        return self.columns_before[-1]
 
     @property
     def rows(self) -> int:
@@ -35,7 +35,7 @@ class KeyLayout(KeyPlaces):
 
     def start(self, chunk: int, slot: int) -> int:
         """As `KeyPlaces`."""
-        return self.base + self.slots * sum(map(self.columns_of, range(chunk))) + slot * self.columns_of(chunk)
+        return self.base + self.slots * self.columns_before[chunk] + slot * self.columns_of(chunk)
 
     def score(self, context: int) -> Work:
         """q K^T over the first `context` tokens: one result per token, head and cut."""
@@ -77,6 +77,10 @@ class KeyLayout(KeyPlaces):
         return Requests((*requests, close()), marks)
 
 
+# (first slot, units) of each head that a channel holds a part of
+Heads = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class ValueLayout:
     """V, column-major: each (head, dimension) is a run of tokens in one bank.
@@ -94,11 +98,11 @@ class ValueLayout:
     base: int = 0
     all_bank_append: bool = False
 
-    @property
+    @cached_property
     def units_per_head(self) -> int:
         return ceil_div(self.head_dim, self.grid.banks)
 
-    @property
+    @cached_property
     def units(self) -> int:
         return self.kv_heads * self.units_per_head
 
@@ -121,7 +125,7 @@ class ValueLayout:
         return self.grid.rows_of(self.slots * sum(self.chunks))
 
     def _start(self, chunk: int) -> int:
-        return self.base + self.slots * sum(self.chunks[:chunk])
+        return self.base + self.slots * self.grid.buffer_columns * chunk  # all before it are full
 
     def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens: one per chunk."""
@@ -136,6 +140,11 @@ class ValueLayout:
         chunk, column = divmod(column, self.grid.buffer_columns)
         lin = self._start(chunk) + (unit - self._first(channel)) * self.chunks[chunk] + column
         return self.grid.place(channel, bank, lin, lane)
+
+    @cached_property
+    def _heads(self) -> list[Heads]:
+        """The heads that each channel holds a part of."""
+        return [tuple(self._heads_of(channel)) for channel in range(self.grid.channels)]
 
     def _heads_of(self, channel: int) -> list[tuple[int, int]]:
         """(first slot, units) of each head that `channel` holds a part of."""
@@ -154,8 +163,8 @@ class ValueLayout:
     def weigh_columns(self, columns: int) -> Work:
         """The program of `weigh`, which is the same for all contexts of as many columns."""
         used = self.grid.buffers(columns)
-        requests = [self._channel(channel, used) for channel in range(self.grid.channels)]
-        return assemble(requests, sums=max(1, len(used) - 1))
+        made = {parts: self._channel(parts, used) for parts in set(self._heads)}
+        return assemble([made[parts] for parts in self._heads], sums=max(1, len(used) - 1))
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
@@ -167,10 +176,9 @@ class ValueLayout:
     @cached_property
     def _head_parts(self) -> int:
         """Heads that each channel holds a part of, summed over channels."""
-        return sum(len(self._heads_of(c)) for c in range(self.grid.channels))
+        return sum(map(len, self._heads))
 
-    def _channel(self, channel: int, used: tuple[int, ...]) -> Requests:
-        parts = self._heads_of(channel)
+    def _channel(self, parts: Heads, used: tuple[int, ...]) -> Requests:
         if not parts:
             return NOTHING
         fill, mac, read = map(self.grid.command, MULTIPLY)
@@ -188,11 +196,10 @@ class ValueLayout:
     def append(self, token: int) -> Work:
         """Write one token's values: one element of one row per dimension."""
         chunk, column = divmod(token // self.grid.width, self.grid.buffer_columns)
-        requests: list[Requests] = []
-        for channel in range(self.grid.channels):
-            units = self._first(channel + 1) - self._first(channel)
-            lin = self._start(chunk) + column
-            requests.append(Requests(tuple(self._write(units, lin, self.chunks[chunk]))) if units else NOTHING)
+        units = [self._first(channel + 1) - self._first(channel) for channel in range(self.grid.channels)]
+        lin, stride = self._start(chunk) + column, self.chunks[chunk]
+        made = {n: Requests(tuple(self._write(n, lin, stride))) if n else NOTHING for n in set(units)}
+        requests = [made[n] for n in units]
         elements = self.kv_heads * self.head_dim
         return assemble(requests, payload=elements, sent=elements)
 
