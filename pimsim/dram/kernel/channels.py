@@ -21,6 +21,7 @@ from pimsim.dram.kernel.outcomes import (
     follow,
     if_it_holds,
     keep_link,
+    know,
     meet,
     next_due,
     recall,
@@ -158,7 +159,7 @@ def _run_channel(
             mixed, n = describe_start(d, s, w, scratch.start, program, first, last, number, base, start, due)
             at = if_it_holds(d, s, outcomes, recall(scratch.start, n, outcomes, scratch.starts, mixed), start)
         if at > 0:
-            keep_link(link, links, slot, at)
+            keep_link(link, links, slot, outcomes, at)
     if at > 0:
         end = count_replayed(d, s, outcomes, at, start, many, totals, charges, moments)
         replay(d, s, outcomes, at, base, start)
@@ -171,8 +172,8 @@ def _run_channel(
         met[P_REACH] = max(met[P_REACH], s.reg[R_CLK] - start)
         at = remember(d, s, w, scratch.start, n, outcomes, program, first, last, base, start, since, w.reg[W_REFRESHES])
         if at > 0:
-            scratch.starts[slot_of(scratch.starts, mixed)] = at
-            keep_link(link, links, slot, at)
+            know(scratch.starts, mixed, n, outcomes, at)
+            keep_link(link, links, slot, outcomes, at)
             if outcomes[at + Y_WHOLE]:
                 s.reg[R_TRAIL], s.reg[R_ORIGIN], s.reg[R_BASE] = at, start, base
     count_commands(d, w, many, totals)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pimsim.dram.compiler import carve, flat, jit
 from pimsim.dram.kernel.arrays import copy
 from pimsim.dram.kernel.bounds import marked_at
@@ -43,7 +45,7 @@ from pimsim.dram.kernel.state import (
     R_TRAIL,
 )
 from pimsim.dram.kernel.timing import times_bound
-from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
+from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_EARLIER, W_END, W_LATER, W_PERIOD, W_SPREAD
 
 # An outcome: what a program did from a state.  Clocks are relative to the start, rows to the base.
 (
@@ -60,11 +62,14 @@ from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
     Y_WIDE,  # whether not all banks are alike afterwards
     Y_WHOLE,  # whether it left nothing as it was of what is behind the registers of the state
     Y_DUE,
+    Y_PERIOD,  # it is the same if the refresh is due whole periods of so many clocks earlier or later,
+    Y_EARLIEST,  # from here
+    Y_LATEST,  # to here
     Y_PARTIAL,
     Y_COMPLETE,
     Y_LAST,
     OUTCOME_REGISTERS,
-) = range(17)
+) = range(20)
 # The description of a start: registers, then latest commands of windows, clocks and, unless all banks are alike, rows.
 (
     X_PROGRAM,
@@ -91,6 +96,7 @@ from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
 ) = range(9)
 # A program that may be met again: its number, and its longest time until the last command.
 (P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
+MOST_SPREAD = np.int64(128)  # periods of a loop, to either side, that make no difference
 NEXT_FREE = 0  # the word of `outcomes` that says where the next one goes
 
 
@@ -202,6 +208,11 @@ def describe_link(d, s, link, number, base, start, account, due):
     link[L_CURSOR] = account - start
     link[L_DUE] = due
     link[L_MOVE] = base - s.reg[R_BASE] if s.reg[R_OPEN] > 0 else 0
+    return _mix_link(link)
+
+
+@jit
+def _mix_link(link):
     mixed = ZERO
     for k in range(L_OUTCOME):
         mixed = _mix(mixed, link[k])
@@ -218,11 +229,22 @@ def follow(link, links, slot):
 
 
 @jit
-def keep_link(link, links, slot, at):
-    """Keep that the outcome at `at` follows, if it was described by what led to it."""
-    if slot >= 0:
-        link[L_OUTCOME] = at
-        copy(links[slot], link)
+def keep_link(link, links, slot, outcomes, at):
+    """Keep that the outcome at `at` follows, if it was described by what led to it.
+
+    The same for all clocks of the refresh at which it is the same.
+    """
+    if slot < 0:
+        return
+    link[L_OUTCOME] = at
+    copy(links[slot], link)
+    period, due = outcomes[at + Y_PERIOD], link[L_DUE]
+    if period == 0 or due == FAR_AWAY:
+        return
+    for other in range(outcomes[at + Y_EARLIEST], outcomes[at + Y_LATEST] + 1, period):
+        link[L_DUE] = other
+        copy(links[slot_of(links, _mix_link(link))], link)
+    link[L_DUE] = due
 
 
 @jit
@@ -266,9 +288,35 @@ def recall(x, n, outcomes, index, mixed):
         return at
     first = outcomes[at + Y_START]
     for k in range(n):
-        if outcomes[first + k] != x[k]:
+        if outcomes[first + k] != x[k] and not (k == X_DUE and _holds_at(outcomes, at, x[X_DUE])):
             return ZERO
     return at
+
+
+@jit
+def _holds_at(outcomes, at, due):
+    """Whether an outcome is the same if the refresh is due at another clock."""
+    period = outcomes[at + Y_PERIOD]
+    if period == 0 or due < outcomes[at + Y_EARLIEST] or due > outcomes[at + Y_LATEST]:
+        return False
+    return (due - outcomes[at + Y_EARLIEST]) % period == 0
+
+
+@jit
+def know(starts, mixed, n, outcomes, at):
+    """Find an outcome from now on by the hash of its start, and by those of all at which it is the same."""
+    period, due, latest = outcomes[at + Y_PERIOD], outcomes[at + Y_DUE], outcomes[at + Y_LATEST]
+    starts[slot_of(starts, mixed)] = at
+    if period == 0:
+        return
+    weight = ONE  # of the due clock in the hash
+    for _ in range(X_DUE + 1, n):
+        weight = _mix(weight, ZERO)
+    earliest, step = outcomes[at + Y_EARLIEST], (period * weight) & HASH
+    mixed = (mixed - ((due - earliest) // period) * step) & HASH
+    for _ in range(earliest, latest + 1, period):
+        starts[slot_of(starts, mixed)] = at
+        mixed = (mixed + step) & HASH
 
 
 @jit
@@ -308,6 +356,9 @@ def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, 
     y.reg[Y_REFRESHES] = refreshes
     y.reg[Y_WIDE] = wide
     y.reg[Y_DUE] = x[X_DUE]
+    y.reg[Y_PERIOD] = 0
+    if refreshes > 0 and w.reg[W_SPREAD] == refreshes:
+        _note_spread(d, w, y, x[X_DUE], refreshes)
     for k in range(MARKS):
         y.reg[Y_PARTIAL + k] = marked_at(w, k) - start
     copy(y.counts, w.counts)
@@ -327,6 +378,16 @@ def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, 
         outcomes[begin + k] = x[k]
     outcomes[NEXT_FREE] = begin + n
     return at
+
+
+@jit
+def _note_spread(d, w, y, due, refreshes):
+    """Note at which other clocks the refreshes could have been due: not one more of them before the last command."""
+    period = w.reg[W_PERIOD]
+    early = min(w.reg[W_EARLIER], (due + refreshes * d.interval - 1 - y.reg[Y_CLK]) // period)
+    y.reg[Y_PERIOD] = period
+    y.reg[Y_EARLIEST] = due - min(early, MOST_SPREAD) * period
+    y.reg[Y_LATEST] = due + min(w.reg[W_LATER], MOST_SPREAD) * period
 
 
 @jit
