@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.devices.aim.engines import Flags, Ints, KernelChannels, TwinChannels
+from pimsim.devices.aim.engines import KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import AimInstruction
 from pimsim.devices.aim.table import AF_ROW
-from pimsim.dram.program import Program
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import CLOSED, NONE, Channel
@@ -153,25 +152,6 @@ def test_any_masks(program: list[AimInstruction]) -> None:
 @given(programs(st.just((1, 3)), host=False))
 def test_one_mask(program: list[AimInstruction]) -> None:
     compare([x for x in program if x.name != "WR_ABK"])
-
-
-class CountingChannels(TwinChannels):
-    """A twin that counts how often it is asked to run something."""
-
-    calls = 0
-
-    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
-        self.calls += 1
-        return super().run_each(program, driven, starts)
-
-
-def test_small_instructions_run_a_queue_at_a_time() -> None:
-    masks = [(0,), (1,), (0, 1), (0, 1, 2, 3)]
-    program = [AimInstruction("AF", masks[k % 4]) for k in range(400)]
-    channels = CountingChannels(DEVICE)
-    execute([*program, AimInstruction("EOC")], channels)
-    assert channels.calls <= 3 * 100 // QUEUE + 1 + 1  # channel 0 is asked 300 times; what is left runs at the EOC
-    compare([*program, AimInstruction("EOC")])
 
 
 def test_full_queue_of_one_channel_holds_back_another() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +43,7 @@ class Replay:
 
 
 def replay(
-    program: Sequence[AimInstruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
+    program: Iterable[AimInstruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
 ) -> Replay:
     """Carry out a program, and write its command log to `log`; no result depends on the engine.
 
@@ -57,7 +57,7 @@ def replay(
     return Replay(cycles, channels.counts(), device.tCK_ps)
 
 
-def commands_of(program: Sequence[AimInstruction], device: Device, engine: EngineName = "fast") -> CommandLog:
+def commands_of(program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast") -> CommandLog:
     """The commands that a program issues, in order of clk, then channel."""
     channels = _channels(device, engine, logged=True)
     execute(program, channels)
@@ -77,7 +77,7 @@ def _write(writer: LogWriter, log: CommandLog, device: Device) -> None:
 
 
 def costs(
-    program: Sequence[AimInstruction], device: Device, engine: EngineName = "fast"
+    program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast"
 ) -> list[tuple[Difference, int]]:
     """What each way of being right costs in this program: clocks that go when it alone is switched off.
 
