@@ -48,16 +48,15 @@ class Instructions:
     @classmethod
     def of(cls, program: Iterable[AimInstruction]) -> Instructions:
         """The same from a list; ValueError for channels that no line of a program drives."""
-        rows = iter(program)
-        return cls(iter(lambda: _block(islice(rows, _BLOCK)), None))
+        return cls(_blocks_of(program))
 
     @classmethod
     def read(cls, stream: BinaryIO, device: Device, file: str = "") -> Instructions:
         """The program in a file up to its first EOC, as `isa.parse` reads it; InputError has what is wrong."""
         reader = Reader(device, file)
-        blocks = list(_blocks(stream, reader, device, file))
+        program = cls(_blocks(stream, reader, device, file))
         reader.finish()
-        return cls(blocks)
+        return program
 
     def blocks(self) -> Iterator[Ints]:
         """The arrays that it was made of."""
@@ -71,10 +70,10 @@ class Instructions:
             yield from map(_instruction, block.tolist())
 
 
-def _block(program: Iterable[AimInstruction]) -> Ints | None:
-    """Instructions as an array; None: there are none."""
-    rows = list(map(_row, program))
-    return np.array(rows, np.int64) if rows else None
+def _blocks_of(program: Iterable[AimInstruction]) -> Iterator[Ints]:
+    rows = map(_row, program)
+    while block := list(islice(rows, _BLOCK)):
+        yield np.array(block, np.int64)
 
 
 def _row(instruction: AimInstruction) -> tuple[int, ...]:
@@ -117,14 +116,14 @@ def _blocks(stream: BinaryIO, reader: Reader, device: Device, file: str) -> Iter
     grammar = _grammar(device)
     for piece in _pieces(stream):
         plain = _read(piece.removeprefix(b"" if reader.lines else BOM_UTF8), grammar)
-        block: Ints | None
         if plain is not None and reader.has_room(plain[1], len(plain[0])):
             block, lines, ended = plain
             reader.skip(lines, len(block), ended)
+            found = iter([block])
         else:
-            block = _block(reader.read(lines_of(BytesIO(piece), file, reader.lines)))
-        if block is not None and reader.is_right:
-            yield block
+            found = _blocks_of(reader.read(lines_of(BytesIO(piece), file, reader.lines)))
+        if reader.is_right:
+            yield from found
         if reader.ended:
             return
 
@@ -147,8 +146,8 @@ def _read(piece: bytes, grammar: Ints) -> tuple[Ints, int, bool] | None:
     length = len(piece) + (not piece.endswith(b"\n"))
     program = np.empty((piece.count(b"\n") + 1, layout.COLUMNS), np.int64)
     found = np.zeros(layout.READ_WIDTH, np.int64)
-    read_lines(text, length, LONGEST_LINE, grammar, _NUMBERS["EOC"], program, found)
-    lines, count, ended, is_plain = found.tolist()
+    count = read_lines(text, length, LONGEST_LINE, grammar, _NUMBERS["EOC"], program, found)
+    lines, ended, is_plain = found.tolist()
     return (program[:count], lines, bool(ended)) if is_plain else None
 
 

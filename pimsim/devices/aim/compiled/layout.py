@@ -29,6 +29,6 @@ QUEUE_WIDTH = Q_CLOCKS + PLACES
 MOST_FIELDS = 4
 GRAMMAR_WIDTH = G_FIELD + MOST_FIELDS * FIELD_WIDTH
 
-# What was read: lines, instructions, whether the last of them ends the program; and whether all
-# was as it should be.
-(L_LINES, L_COUNT, L_ENDED, L_PLAIN, READ_WIDTH) = range(5)
+# What was read: how many lines, whether the last of them ends the program, and whether all were
+# as they should be.
+(L_LINES, L_ENDED, L_PLAIN, READ_WIDTH) = range(4)

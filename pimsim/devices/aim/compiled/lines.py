@@ -24,7 +24,6 @@ from pimsim.devices.aim.compiled.layout import (
     G_HIGH,
     G_LOW,
     G_ONE,
-    L_COUNT,
     L_ENDED,
     L_LINES,
     L_PLAIN,
@@ -49,8 +48,9 @@ def read_lines(text, length, longest, grammar, end, program, found):
 
     longest: bytes of a line; grammar (operations, GRAMMAR_WIDTH); program (lines, COLUMNS)
     and found (READ_WIDTH,) receive what there is.  It stops at the first line that may be wrong.
+    Returns the number of instructions.
     """
-    _read_lines(view(text), length, longest, constant(grammar), end, view(program), view(found))
+    return _read_lines(view(text), length, longest, constant(grammar), end, view(program), view(found))
 
 
 @jit
@@ -76,7 +76,8 @@ def _read_lines(text, length, longest, grammar, end, program, found):
             found[L_PLAIN] = 0
         at += 1
         lines += 1
-    found[L_LINES], found[L_COUNT] = lines, count
+    found[L_LINES] = lines
+    return count
 
 
 @jit
