@@ -1,9 +1,13 @@
-"""Compile the kernel in every form that is kept on disk, before tests run side by side: python tests/compiled.py."""
+"""Compile the kernel in every form that is kept on disk: python tests/compiled.py [FOLDER].
+
+So that tests that run side by side find it; with a FOLDER, as a wheel brings it.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -12,7 +16,11 @@ sys.path.insert(0, str(ROOT))  # the clone's own, whatever is installed
 import numpy as np  # noqa: E402
 
 import pimsim  # noqa: E402
+from pimsim.devices.aim.instructions import Instructions  # noqa: E402
+from pimsim.devices.aim.replay import replay  # noqa: E402
 from pimsim.devices.registry import device_of  # noqa: E402
+from pimsim.dram.code import store  # noqa: E402
+from pimsim.dram.code.entry import ENTRIES  # noqa: E402
 from pimsim.dram.engine import Engine  # noqa: E402
 from pimsim.dram.program import program  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
@@ -24,14 +32,25 @@ TINY = {
 }
 
 
-def main() -> None:
-    """Run each compiled function with each kind of arguments."""
+def main(folder: str | None = None) -> None:
+    """Run each compiled function with each kind of arguments; then ship what they are compiled to."""
+    run_all()
+    for entry in ENTRIES if folder else ():
+        for kinds in entry.forms:
+            store.ship(entry.function, kinds, Path(folder))
+
+
+def run_all() -> None:
     config = pimsim.load_config(ROOT / "configs" / "pim-gpt.yaml", TINY)
+    aim = device_of(pimsim.load_config(ROOT / "configs" / "aim.yaml"))
+    instructions = Instructions.read(BytesIO(b"AiM EOC\n"), aim)
     with tempfile.TemporaryDirectory() as folder:
         pimsim.run(config, log=str(Path(folder, "log.csv")))
         simulate_traffic(device_of(config), requests=8, log=str(Path(folder, "traffic.csv")))
+        replay(instructions, aim, str(Path(folder, "replay.csv")))
     pimsim.run(config)
     simulate_traffic(device_of(config), requests=8)
+    replay(instructions, aim)
     for logs in (False, True):
         engine = Engine(device_of(config))
         if logs:
@@ -40,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
