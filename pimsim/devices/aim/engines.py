@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram.engine import Engine
 from pimsim.dram.program import Program
 from pimsim.dram.timing import Device
-from pimsim.dram.twin.controller import Controller
-from pimsim.logs.log import CommandLog
+
+if TYPE_CHECKING:
+    from pimsim.dram.twin.controller import Controller
+    from pimsim.logs.log import CommandLog
 
 Ints = NDArray[np.int64]
 
@@ -31,6 +34,8 @@ class TwinChannels:
     """Channels in plain Python.  Channels that have done the same so far share one controller."""
 
     def __init__(self, device: Device) -> None:
+        from pimsim.dram.twin.controller import Controller  # not for those who run the compiled engine
+
         self.device = device
         self._groups: list[tuple[frozenset[int], Controller]] = [
             (frozenset(range(device.channels)), Controller(device))
@@ -117,10 +122,9 @@ class KernelChannels:
 
     def execute(self, program: Iterable[AimInstruction]) -> int:
         """As `frontend.execute`."""
-        instructions = program if isinstance(program, Instructions) else Instructions.of(program)
         self._engine.unfold()  # what was replayed so far is no longer followed
         call = _Call(self._engine)
-        for block in instructions.blocks():
+        for block in Instructions.held(program).blocks():
             call.carry_out(block, self._totals)
         return call.end()
 
@@ -198,6 +202,8 @@ def _operations(device: Device) -> Ints:
 
 def command_log(device: Device, rows: Ints) -> CommandLog:
     """Rows of clk, channel, command, bank, row and column as a log, in order of clk, then channel."""
+    from pimsim.logs.log import CommandLog  # not for those who want no log
+
     clk, channel, command, bank, row, column = rows[np.lexsort((rows[:, 1], rows[:, 0]))].T
     group, in_group = np.where(bank >= 0, np.divmod(bank, device.banks_per_group), -1)
     return CommandLog(clk, channel, command, group, in_group, row, column)

@@ -58,6 +58,11 @@ class Instructions:
         reader.finish()
         return program
 
+    @classmethod
+    def held(cls, program: Iterable[AimInstruction]) -> Instructions:
+        """The program itself if it is in arrays, else as `of`."""
+        return program if isinstance(program, Instructions) else cls.of(program)
+
     def blocks(self) -> Iterator[Ints]:
         """The arrays that it was made of."""
         return map(_widen, self._blocks)
