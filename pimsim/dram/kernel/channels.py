@@ -67,7 +67,7 @@ def scratch_of(scratch):
 
 
 @jit
-def _same(d, a, b):
+def same(d, a, b):
     """Whether two states after the same program have the same future."""
     for k in range(R_FAR):
         if a.reg[k] != b.reg[k]:
@@ -121,7 +121,7 @@ def _join(d, states, owners, spans):
             if (
                 owners[other] == other
                 and _same_work(spans, other, channel)
-                and _same(d, state_of(states[other]), state_of(states[channel]))
+                and same(d, state_of(states[other]), state_of(states[channel]))
             ):
                 owners[channel] = other
                 break

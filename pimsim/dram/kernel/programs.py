@@ -39,7 +39,18 @@ from pimsim.dram.kernel.work import MARKS, W_ARRIVED, W_FLOOR, W_HIGH, W_LOW, W_
 
 
 @jit
-def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
+def spacing_of(d, cmd, bank, gap):
+    """The clocks between two of a run of equal commands inside a row, `gap` at least."""
+    spacing = max(1, gap, d.channel_gap[cmd, cmd])
+    if bank >= 0:
+        spacing = max(spacing, d.bank_gap[cmd, cmd], d.group_gap[cmd, cmd])
+        for level in range(d.levels):
+            spacing = max(spacing, d.level_gap[level, cmd, cmd])
+    return spacing
+
+
+@jit
+def repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     """The rest of a run: up to n more `cmd`, `spacing` apart, all before the next refresh.
 
     Returns how many were issued.  Every other constraint on `cmd` was met when the run's
@@ -71,12 +82,9 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
 def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d.columns
     stepped = w.reg[W_STEPPED]
-    spacing = max(1, gap, d.channel_gap[cmd, cmd])
+    spacing = spacing_of(d, cmd, bank, gap)
     if bank >= 0:
         bank = d.lowest[cmd, bank]
-        spacing = max(spacing, d.bank_gap[cmd, cmd], d.group_gap[cmd, cmd])
-        for level in range(d.levels):
-            spacing = max(spacing, d.level_gap[level, cmd, cmd])
     i = ZERO
     not_before = NEVER
     while i < n:
@@ -88,7 +96,7 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
         request(d, s, w, log, cmd, bank, row, shown, not_before)
         i += 1
         if not stepped and room > 1:
-            i += _repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
+            i += repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
         not_before = s.reg[R_CLK] + gap
     if hold > 0 and n > 0:
         w.reg[W_FLOOR] = max(w.reg[W_FLOOR], s.reg[R_CLK] + hold)
