@@ -15,8 +15,6 @@ from pimsim.cli.options import located_in, patience, set_option
 from pimsim.cli.problems import option_problem
 from pimsim.cli.say import emit, say
 from pimsim.errors import InputError, Problem
-from pimsim.files import open_input
-from pimsim.kinds import PROGRAM, expecting
 
 if TYPE_CHECKING:
     from pimsim.devices.aim.isa import AimInstruction
@@ -97,6 +95,8 @@ def _check_log(commands: str, program: str) -> None:
 
 def _parsed(path: str, device: Device) -> list[AimInstruction]:
     from pimsim.devices.aim.isa import lines_of, parse
+    from pimsim.files import open_input
+    from pimsim.kinds import PROGRAM, expecting
 
     if not path:
         raise InputError(option_problem("PROGRAM", "needs the name of a file, but it is empty"))
