@@ -137,6 +137,11 @@ class _Errors(io.FileIO):
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
+def is_ours() -> bool:
+    """Whether this process is the `pimsim` command, and nobody else's."""
+    return isinstance(sys.stdout, io.TextIOWrapper) and isinstance(getattr(sys.stdout.buffer, "raw", None), _Output)
+
+
 _SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 _ours: list[str] = []  # those that the user has not made
 
