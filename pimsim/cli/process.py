@@ -85,7 +85,6 @@ def leave(ended: SystemExit) -> NoReturn:
     threads = [thread for thread in threading.enumerate() if not thread.daemon]
     plugins = getattr(sys.modules.get("pimsim.registry"), "has_plugins", bool)
     if not isinstance(ended.code, int) or len(threads) > 1 or plugins() or _is_watched():
-        gc.freeze()  # all memory goes at once: no need to look for cycles in it
         raise ended
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
