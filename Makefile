@@ -4,6 +4,7 @@
 #                     pyproject.toml allows (1.3 GB in .venv-trace)
 # make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
 # make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
+# make wheel          build the wheel into dist, with the compiled code for this platform
 # make docs           build the documentation into build/docs, warnings as errors
 # make notebooks      run the notebooks and render them beside their scripts
 # make clean          remove everything that these leave behind
@@ -23,7 +24,7 @@ PARALLEL := --numprocesses=logical --maxprocesses=16 --dist=loadgroup --no-loads
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: run test test-trace test-versions test-long docs clean notebooks
+.PHONY: run test test-trace test-versions test-long wheel docs clean notebooks
 
 run: .venv/installed
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -48,9 +49,10 @@ test-trace: .venv-trace/installed
 TRACE_TESTS := tests/export tests/trace/test_shipped.py tests/baselines/test_calibrate.py
 
 # The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.
-test-versions: .venv/installed .venv-oldest/installed
+test-versions: .venv/installed .venv-oldest/installed wheel
 	$(BIN)/python .ci/versions.py check newest
 	$(OLDEST)/python .ci/versions.py check oldest
+	$(OLDEST)/python $(PIP) --force-reinstall --no-deps dist/pimsim-*.whl
 	$(OLDEST)/python .ci/try_wheel.py
 	$(OLDEST)/pytest -q --basetemp=.venv-oldest/pytest $(PARALLEL) $(OLDEST_TESTS)
 
@@ -63,6 +65,10 @@ OLDEST_TESTS := tests/unit/test_plots.py tests/unit/test_plots_sweep.py tests/un
 
 test-long: .venv/installed
 	PIMSIM_CASES=$(CASES) $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL)
+
+wheel: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/render.py

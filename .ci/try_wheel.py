@@ -2,12 +2,14 @@
 
 A run with plots and report, one with a command log that is checked, a sweep into Parquet, and the
 trace of a model: what needs the data that a wheel has to bring, and every library that writes a file.
-Configurations are given by their names, as they are shipped in the wheel.
+Configurations are given by their names, as they are shipped in the wheel.  Nothing is compiled: the
+wheel brings that, too.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +21,7 @@ SWEEP = """base: pim-gpt
 set: {workload.model: gpt2-small, workload.output_tokens: 1, baselines: []}
 axes: {dram.channels: [4, 8]}
 """
+PROGRAM = Path(__file__).parents[1] / "tests/golden/aim/programs/bias_mac_af_rdaf.aim"
 # Each must end with 0.
 COMMANDS = (
     ("run", "pim-gpt", *MODEL, "--out", "out"),
@@ -26,7 +29,10 @@ COMMANDS = (
     ("check", "log.parquet", "--config", "pim-gpt"),
     ("run", "aim", *MODEL),
     ("devices",),
+    ("replay", "program.aim", "--config", "aim"),
+    ("replay", "program.aim", "--config", "aim", "--commands", "aim.csv"),
     ("traffic", "gddr6", "--requests", "1000"),
+    ("traffic", "gddr6", "--requests", "1000", "--commands", "traffic.csv"),
     ("sweep", "sweep.yaml", "--out", "swept", "--workers", "2"),
     ("trace", "export", "--model", "gpt2-small", "--out", "gpt2.jsonl"),
     ("run", "pim-gpt", "--set", "workload.trace=gpt2.jsonl", "--set", "workload.output_tokens=2"),
@@ -38,7 +44,9 @@ def main() -> int:
     """Run everything; the exit status."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
+        compiled = environment["NUMBA_CACHE_DIR"] = str(Path(folder, "compiled"))
         Path(folder, "sweep.yaml").write_text(SWEEP, encoding="utf-8")
+        shutil.copy(PROGRAM, Path(folder, "program.aim"))
         where = [sys.executable, "-c", "import pimsim; print(pimsim.__file__)"]
         found = subprocess.run(where, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
         if not Path(found).is_relative_to(sysconfig.get_path("purelib")):
@@ -49,6 +57,9 @@ def main() -> int:
             if done.returncode:
                 print(f"pimsim {' '.join(command)}: exit {done.returncode}", file=sys.stderr)
                 return 1
+        if Path(compiled).exists():
+            print(f"compiled, though the wheel brings the code: {os.listdir(compiled)}", file=sys.stderr)
+            return 1
         missing = [name for name in ("out/report.html", "swept/results.parquet") if not Path(folder, name).exists()]
         if missing:
             print(f"not written: {', '.join(missing)}", file=sys.stderr)

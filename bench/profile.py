@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 INTERVAL = 0.001  # seconds
 # What a process is doing when one of these modules is on its stack, the innermost that is named here.
 DOING = (
-    ("numba.core.caching", "load compiled code"),
-    ("pimsim.dram.code_cache", "load compiled code"),
+    ("pimsim.dram.code.store", "load compiled code"),
+    ("pimsim.dram.code.load", "load compiled code"),
     ("pimsim.sim.schedule", "channels and schedule (compiled)"),
     ("pimsim.dram.engine", "channels and schedule (compiled)"),
     ("pimsim.dram", "tables of the device"),

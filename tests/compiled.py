@@ -1,4 +1,7 @@
-"""Compile the kernel in every form that is kept on disk, before tests run side by side: python tests/compiled.py."""
+"""Compile the kernel in every form that is kept on disk: python tests/compiled.py [FOLDER].
+
+So that tests that run side by side find it; with a FOLDER, as a wheel brings it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import numpy as np  # noqa: E402
 
 import pimsim  # noqa: E402
 from pimsim.devices.registry import device_of  # noqa: E402
+from pimsim.dram.code import store  # noqa: E402
+from pimsim.dram.code.entry import ENTRIES  # noqa: E402
 from pimsim.dram.engine import Engine  # noqa: E402
 from pimsim.dram.program import program  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
@@ -24,8 +29,15 @@ TINY = {
 }
 
 
-def main() -> None:
-    """Run each compiled function with each kind of arguments."""
+def main(folder: str | None = None) -> None:
+    """Run each compiled function with each kind of arguments; then ship what they are compiled to."""
+    run_all()
+    for entry in ENTRIES if folder else ():
+        for kinds in entry.forms:
+            store.ship(entry.function, kinds, Path(folder))
+
+
+def run_all() -> None:
     config = pimsim.load_config(ROOT / "configs" / "pim-gpt.yaml", TINY)
     with tempfile.TemporaryDirectory() as folder:
         pimsim.run(config, log=str(Path(folder, "log.csv")))
@@ -40,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

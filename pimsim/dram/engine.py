@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram.build import build_table, initial_states, sizes_of
+from pimsim.dram.compiler import bound
 from pimsim.dram.kernel.channels import Scratch
 from pimsim.dram.kernel.entries import rest, run_programs
 from pimsim.dram.kernel.log import LOG_WIDTH
@@ -42,6 +43,8 @@ class Engine:
         self.ends = np.zeros(device.channels, np.int64)
         self.options = np.array([stepped, fold, 0, FOREVER], np.int64)
         self.scratch = new_scratch(sizes, self.shared_states)
+        self._room = tuple(self.scratch)
+        self._run_programs = bound(run_programs)
         self._numbers: dict[bytes, int] = {}
         self._new_numbers = count(1)
         self._numbered = 0  # bytes
@@ -126,7 +129,7 @@ class Engine:
         parts = [(0, n)] if self.log is None else [(i, i + 1) for i in range(n)]
         for first, last in parts:
             while not self.deliver(
-                run_programs(
+                self._run_programs(
                     self.table,
                     self.shared_states,
                     self.owners,
@@ -141,7 +144,7 @@ class Engine:
                     totals,
                     self.ends,
                     self.log,
-                    tuple(self.scratch),
+                    self._room,
                     first,
                     last,
                 )  # fmt: skip
@@ -153,9 +156,7 @@ class Engine:
     def finish(self, stop: int, totals: Ints) -> None:
         """Refresh all channels up to clock `stop`."""
         self.unfold()
-        while not self.deliver(
-            rest(self.table, self.shared_states, stop, self.options, totals, self.log, tuple(self.scratch))
-        ):
+        while not self.deliver(rest(self.table, self.shared_states, stop, self.options, totals, self.log, self._room)):
             pass
 
     def deliver(self, logged: int) -> bool:

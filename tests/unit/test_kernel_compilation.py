@@ -2,51 +2,108 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
 import numba
-import numba.core.caching
 import numpy as np
 import pytest
 
 from pimsim.dram import compiler
-from pimsim.dram.compiler import carve, constant, flat, parts_of, view
+from pimsim.dram.code import elf
+from pimsim.dram.code.emit import emit
+from pimsim.dram.code.frame import words_of
+from pimsim.dram.code.load import NAME, PLATFORM, _function, by_elf, by_llvm
+from pimsim.dram.compiler import bound, carve, constant, flat, parts_of, view
 from pimsim.dram.records import Record, named
 
 pytestmark = pytest.mark.skipif(not compiler.COMPILES, reason="the kernel is interpreted")
 
 
-def _pair():  # type: ignore[no-untyped-def]
-    """A function that only compiled functions call, and one that Python calls."""
+def plain(function: Callable[..., Any]) -> Callable[..., int]:
+    """A function under the compiler, and nothing kept on disk."""
+    entry = compiler.entry(function)
+    entry._code = lambda kinds: emit(entry.function, kinds)
+    return entry
+
+
+def test_an_object_has_one_function_optimised_once_and_calls_nothing_of_numba_or_python() -> None:
     half = compiler.jit(lambda a: a[0] // 2)
-    return half, numba.njit(lambda a: half(a) + 1)
+    code = emit(lambda a: half(a) + half(a), "1")
+    assert functions_of(code) == [NAME]
 
 
-def _emitted(function) -> bool:  # type: ignore[no-untyped-def]
-    (result,) = function.overloads.values()
-    return bool(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+def functions_of(code: bytes) -> list[str]:
+    """The functions that an object has, and those that it calls and has not."""
+    sections = elf._sections(code)
+    table = next(each for each in sections if each.kind == elf.SYMTAB)
+    others = (3, 4)  # a section, the name of the source
+    found = []
+    for k in range(1, table.size // elf._SYMBOL.size):
+        if elf._SYMBOL.unpack_from(code, table.offset + k * elf._SYMBOL.size)[1] & 0xF not in others:
+            found.append(elf._symbol(code, sections, table, k, {}, {})[0])
+    return found
 
 
-def test_a_function_that_only_compiled_ones_call_is_not_emitted_by_itself() -> None:
-    inner, outer = _pair()
-    assert outer(np.array([14])) == 8
-    assert not _emitted(inner) and _emitted(outer)
+@pytest.mark.skipif(PLATFORM != "linux-x86_64", reason="only LLVM loads code here")
+def test_both_loaders_run_the_same_code() -> None:
+    @compiler.entry
+    def fill(a, n):  # type: ignore[no-untyped-def]
+        a = view(a)
+        for i in range(len(a)):
+            a[i] = 0  # a memset
+        for i in range(n):
+            a[i] = a[i - 1] + i * i if i else 7
+        return a[n - 1]
+
+    code = emit(fill.function, "1i")
+    answers = []
+    for address in (by_elf(code), by_llvm(code)):
+        array = np.ones(50, np.int64)
+        words = (ctypes.c_int64 * 3)(*words_of(array), 20)
+        answers.append((_function(address)(ctypes.addressof(words)), array.tolist()))
+    assert answers[0] == answers[1] == (7 + sum(i * i for i in range(20)), answers[0][1])
+    assert answers[0][1][20:] == [0] * 30
 
 
-def test_where_numba_has_other_internals_the_code_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiler, "INTERNALS", ("not there",))
-    inner, outer = _pair()
-    assert outer(np.array([14])) == 8
-    assert _emitted(inner) and _emitted(outer)
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda code: b"\xcf\xfa\xed\xfe" + code[4:], "no ELF"),
+        (lambda code: code[:18] + (183).to_bytes(2, "little") + code[20:], "no relocatable object for x86-64"),
+        (lambda code: code.replace(NAME.encode(), b"pimsim_other"), "no function"),
+    ],
+)
+def test_what_the_small_loader_does_not_know_it_refuses(damage: Callable[[bytes], bytes], why: str) -> None:
+    with pytest.raises(elf.UnsupportedError, match=why):
+        by_elf(damage(emit(lambda a: a[0], "1")))
 
 
-def test_without_a_folder_for_compiled_code_each_run_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
-    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
-        double = compiler.entry(lambda a: a[0] * 2)
-    assert double(np.array([21])) == 42
+def test_arguments_that_change_and_arguments_that_stay() -> None:
+    @plain
+    def weigh(a, pair, n, other):  # type: ignore[no-untyped-def]
+        b, c = pair
+        found = 1000 * a[0] + 100 * b[1, 1] + 10 * c[len(c) - 1] + n
+        return found if other is None else found + 100000 * other[0]
+
+    call = bound(weigh)
+    a, b, c, other = np.array([1]), np.array([[0, 0], [0, 2]]), np.array([0, 3]), np.array([9])
+    assert call(a, (b, c), 4, None) == 1234
+    assert call(a, (b, c), 5, None) == 1235
+    assert call(np.array([7]), (b, np.array([8])), 5, None) == 7285
+    assert call(a, (b, c), 4, other) == 901234  # another form
+    assert call(a, (b, c), np.int64(4), other) == 901234
+    a[0] = 6
+    assert call(a, (b, c), 4, other) == 906234
+    with pytest.raises(TypeError, match="int64 without gaps"):
+        call(a, (b, c[::-1]), 4, other)
+    with pytest.raises(TypeError, match="not str"):
+        call(a, (b, c), "4", other)
 
 
 def test_a_view_reads_and_writes_where_the_array_does() -> None:
-    @compiler.entry
+    @plain
     def fill(a, b, c, other):  # type: ignore[no-untyped-def]
         a, b, (c, nothing), other = view(a), constant(b), view((c, None)), view(other)
         for i in range(len(a)):
@@ -64,7 +121,7 @@ def test_a_view_reads_and_writes_where_the_array_does() -> None:
 
 
 def test_a_table_is_not_written_to() -> None:
-    @compiler.entry
+    @plain
     def fill(a):  # type: ignore[no-untyped-def]
         b = constant(a)
         b[0] = 1
@@ -73,14 +130,25 @@ def test_a_table_is_not_written_to() -> None:
         fill(np.zeros(1, np.int64))
 
 
-@pytest.mark.parametrize("array", [np.zeros(2, np.int32), np.zeros((2, 2), np.int64)[:, 1]], ids=["int32", "gaps"])
+@pytest.mark.parametrize(
+    "array", [np.zeros(2, np.int32), np.zeros((2, 2), np.int64)[:, 1], np.array(3)], ids=["int32", "gaps", "no vector"]
+)
 def test_what_a_view_cannot_be_of_is_refused(array: np.ndarray) -> None:
-    @compiler.entry
+    @plain
     def first(a):  # type: ignore[no-untyped-def]
         return view(a)[0]
 
-    with pytest.raises(numba.TypingError, match="without gaps"):
+    with pytest.raises(TypeError, match="without gaps"):
         first(array)
+
+
+def test_a_view_of_a_number_is_refused() -> None:
+    @plain
+    def first(a):  # type: ignore[no-untyped-def]
+        return view(a)
+
+    with pytest.raises(numba.TypingError, match="a view is of an array"):
+        first(3)
 
 
 class Sample(Record):
@@ -121,7 +189,7 @@ def test_compiled_code_reads_and_writes_the_parts_of_a_record_by_name() -> None:
             found += a.rows[k] * a.scale + a.pairs[k, 1]
         return found
 
-    @compiler.entry
+    @plain
     def fill(a, b):  # type: ignore[no-untyped-def]
         a, b = sample_of(view(a)), sample_of(constant(b)[1])
         a.pairs[2, 0] = 100
@@ -134,21 +202,21 @@ def test_compiled_code_reads_and_writes_the_parts_of_a_record_by_name() -> None:
 
 
 def test_compiled_code_carves_a_view() -> None:
-    @compiler.entry
+    @plain
     def fill(a, columns):  # type: ignore[no-untyped-def]
         left, right = carve(view(a), 1, ((2,), (2, columns)))
         left[1], right[1, 0] = 20, 30
-        return len(left), len(right), len(right[1])
+        return 100 * len(left) + 10 * len(right) + len(right[1])
 
     array = np.zeros(10, np.int64)
-    assert fill(array, 3) == (2, 2, 3)
+    assert fill(array, 3) == 223
     assert np.flatnonzero(array).tolist() == [2, 6] and array[6] == 30
 
 
 def test_what_a_record_does_not_name_is_no_part_of_it() -> None:
     sample_of = parts_of(Sample)
 
-    @compiler.entry
+    @plain
     def first(a):  # type: ignore[no-untyped-def]
         return sample_of(view(a)).other
 

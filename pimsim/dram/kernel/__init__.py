@@ -22,8 +22,7 @@ From the command up:
     entries   what Python calls
     traffic   a queue of requests instead of programs
 
-The functions are compiled (`compiler`, `views`); numba's disk cache sees a change in any of
-these files (`code_cache`).
+The functions are compiled (`compiler`, `code`); a change in any of these files makes the code anew.
 
 Shortcuts, all exact and all off in `stepped` mode:
 - a run of equal commands inside a row is issued as one step, split where a refresh is due;

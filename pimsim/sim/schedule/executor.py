@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from pimsim.dram.compiler import bound
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.program import WIDTH
 from pimsim.sim.schedule import meter
@@ -20,6 +21,8 @@ class Executor:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._room = tuple(engine.scratch)
+        self._run_block = bound(run_block)
         self.meter = meter.new_meter(len(engine.device.standard.commands))
         self.worked: Ints | None = None
 
@@ -72,7 +75,7 @@ class Executor:
         if engine.log is not None:
             self.worked = np.zeros((timetable.calendars.shape[1] + 2, 2), np.int64)
         while not engine.deliver(
-            run_block(
+            self._run_block(
                 engine.table,
                 engine.shared_states,
                 engine.owners,
@@ -93,7 +96,7 @@ class Executor:
                 engine.ends,
                 engine.log,
                 self.worked,
-                tuple(engine.scratch),
+                self._room,
                 self.meter,
                 np.array(part, np.int64),
             )  # fmt: skip

@@ -1,11 +1,11 @@
 """Arrays of int64 inside of compiled code: a pointer and the extents, nothing else.
 
 numba carries an array as seven numbers and makes some thirty instructions of an access.
-The kernel needs little of that: `view` and `constant` take an array (or a tuple of arrays; or
-None) apart once, where Python calls, and `a[i]`, `a[i, j]`, a row `a[i]` and `len(a)` of
-the result are the few instructions that one would expect.  A `constant` must not be written
-to while a call runs, which lets LLVM keep what it has read from it.  Indices are not
-checked, and do not count from the end.
+The kernel needs little of that: `a[i]`, `a[i, j]`, a row `a[i]` and `len(a)` of a view are the few
+instructions that one would expect.  `arguments` makes views of what a frame has.  `view` and
+`constant` say of one (or of a tuple of them; or of None) if it is written to: a `constant` must
+not be while a call runs, which lets LLVM keep what it has read from it.  Indices are not checked,
+and do not count from the end.
 
 `parts_of` a record (`records`) gives its parts by their names.  A part is found by the header,
 so that a function is given one pointer; as a named tuple of views, with a pointer and extents
@@ -18,8 +18,9 @@ All this is numba's extension API, but for the class that types an attribute: th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
+from itertools import count
 from typing import Any
 
 from llvmlite import ir
@@ -37,6 +38,7 @@ from numba.extending import (
     type_callable,
 )  # fmt: skip
 
+from pimsim.dram.code import frame
 from pimsim.dram.records import Record
 
 
@@ -133,33 +135,68 @@ def _make(context: Any, builder: Any, kind: View, data: Any, extents: Sequence[A
     return view._getvalue()
 
 
-def _view_type(kind: Any, constant: bool) -> Any:
-    """The type of the view of an array, of a tuple of views, or of none."""
+def arguments(kinds: str) -> Any:
+    """What gives the arguments of these kinds (`frame`) that lie at an address: a tuple."""
+    form = _types_of(iter(kinds))
+
+    def read(context: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            start = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+            words = (builder.gep(start, [_number(k)], inbounds=True) for k in count())
+            return _from_frame(context, builder, form, words)
+
+        return signature(form, types.int64), codegen
+
+    return intrinsic(read)
+
+
+def _types_of(kinds: Iterator[str]) -> Any:
+    """The type of what there is up to the end, or to the parenthesis that ends it."""
+    found: list[Any] = []
+    for kind in kinds:
+        match kind:
+            case ")":
+                break
+            case "(":
+                found.append(_types_of(kinds))
+            case frame.NUMBER:
+                found.append(types.int64)
+            case frame.NOTHING:
+                found.append(types.none)
+            case _:
+                found.append(View(int(kind), constant=False))
+    return types.Tuple(found)
+
+
+def _from_frame(context: Any, builder: Any, kind: Any, words: Iterator[Any]) -> Any:
+    """A value of a type, from the words of a frame that come next."""
     if isinstance(kind, types.BaseTuple):
-        return types.Tuple([_view_type(item, constant) for item in kind])
+        return context.make_tuple(builder, kind, [_from_frame(context, builder, item, words) for item in kind])
+    if isinstance(kind, types.NoneType):
+        return context.get_dummy_value()
+    if not isinstance(kind, View):
+        return builder.load(next(words))
+    data = builder.inttoptr(builder.load(next(words)), ir.IntType(64).as_pointer())
+    return _make(context, builder, kind, data, [builder.load(next(words)) for _ in range(kind.ndim)])
+
+
+def _as(kind: Any, constant: bool) -> Any:
+    """The type of the same views, to write to or constant."""
+    if isinstance(kind, types.BaseTuple):
+        return types.Tuple([_as(item, constant) for item in kind])
     if isinstance(kind, types.NoneType):
         return kind
-    if not isinstance(kind, types.Array) or kind.dtype != types.int64 or kind.layout != "C":
-        raise TypingError(f"a view is of an array of int64 without gaps, not of {kind}")
+    if not isinstance(kind, View):
+        raise TypingError(f"a view is of an array, not of {kind}")
     return View(kind.ndim, constant)
 
 
-def _convert(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:
-    if isinstance(source, types.BaseTuple):
-        items = zip(source, target, cgutils.unpack_tuple(builder, value), strict=True)
-        return context.make_tuple(builder, target, [_convert(context, builder, *item) for item in items])
-    if isinstance(source, types.NoneType):
-        return value
-    array = context.make_array(source)(context, builder, value)
-    return _make(context, builder, target, array.data, cgutils.unpack_tuple(builder, array.shape))
-
-
 def _converter(constant: bool) -> Any:
-    def convert(context: Any, array: Any) -> Any:
+    def convert(context: Any, given: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return _convert(context, builder, sig.args[0], sig.return_type, args[0])
+            return args[0]  # both have the same parts
 
-        return signature(_view_type(array, constant), array), codegen
+        return signature(_as(given, constant), given), codegen
 
     return intrinsic(convert)
 
