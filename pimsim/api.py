@@ -1,4 +1,7 @@
-"""The public functions: load a configuration, check it, run it."""
+"""The public functions: load a configuration, check it, run it.
+
+Each imports what it needs, so that a command which only loads a configuration waits for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pimsim
-from pimsim.baselines import BaselineDevice, devices, evaluate
+from pimsim.baselines import devices
 from pimsim.config import loader
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
-from pimsim.config.validate import check_rules
-from pimsim.devices.plan import compile_plan
-from pimsim.devices.registry import resolve
-from pimsim.energy.model import Prices
-from pimsim.energy.power import spending
-from pimsim.energy.reference import reference_warnings
 from pimsim.errors import InputError, Problem
-from pimsim.mapping.plan import Plan
-from pimsim.mapping.routing import routing_of
-from pimsim.plots import Plots
 from pimsim.registry import Registry
-from pimsim.results.result import Result
-from pimsim.workload.models import MODELS, Workload
-from pimsim.workload.positions import check_positions, position_warnings
-from pimsim.workload.scheduled import scheduled, trace_warnings
-from pimsim.workload.source import requested_trace, requested_workload
-from pimsim.workload.trace.reader import load_trace
-from pimsim.workload.trace.records import Trace
+from pimsim.workload.shapes import MODELS
 
 if TYPE_CHECKING:
+    from pimsim.baselines.devices import BaselineDevice
+    from pimsim.energy.model import Prices
     from pimsim.logs.log_size import Forecast
+    from pimsim.mapping.plan import Plan
+    from pimsim.results.result import Result
     from pimsim.sim.observer import Observer
+    from pimsim.workload.graph import Workload
+    from pimsim.workload.trace.records import Trace
 
 Progress = Callable[[int, int], None]
 
@@ -72,6 +66,9 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Lo
     traces: list[Trace] = []
 
     def said(trace_file: str, given: Mapping[str, Any]) -> tuple[Mapping[str, int | None], int]:
+        from pimsim.workload.scheduled import scheduled
+        from pimsim.workload.trace.reader import load_trace
+
         traces.append(load_trace(trace_file))
         return scheduled(traces[-1], given)
 
@@ -114,13 +111,22 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
     """What is odd about a configuration that loads, but no error: all that is known before it is simulated."""
     if not isinstance(config, Config):
         return ()
+    from pimsim.workload.source import requested_trace, requested_workload
+
     trace = requested_trace(config)
     return _odd(config, trace, requested_workload(config, trace))
 
 
 def _odd(config: Config, trace: Trace | None, workload: Workload) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
-    of_trace = trace_warnings(config, trace) if trace else ()
+    from pimsim.energy.reference import reference_warnings
+    from pimsim.workload.positions import position_warnings
+
+    of_trace: Iterator[Problem] = iter(())
+    if trace:
+        from pimsim.workload.scheduled import trace_warnings
+
+        of_trace = trace_warnings(config, trace)
     return (*of_trace, *position_warnings(config, workload), *reference_warnings(config))
 
 
@@ -138,6 +144,8 @@ def preflight(given: AnyConfig | Loaded) -> None:
     if isinstance(config, Config):
         prepare(given)
     elif config is given:
+        from pimsim.config.validate import check_rules
+
         check_rules(config, known_names())
 
 
@@ -162,6 +170,13 @@ def prepare(given: AnyConfig | Loaded, tell: Callable[[tuple[Problem, ...]], obj
     given  a configuration, or what `load` gave, whose rules it has checked and whose trace it has read
     tell   called with what is odd about the input, also where it is refused
     """
+    from pimsim.config.validate import check_rules
+    from pimsim.devices.plan import compile_plan
+    from pimsim.devices.registry import resolve
+    from pimsim.energy.model import Prices
+    from pimsim.workload.positions import check_positions
+    from pimsim.workload.source import requested_trace, requested_workload
+
     config = language_model(given.config if isinstance(given, Loaded) else given)
     if not isinstance(given, Loaded):
         check_rules(config, known_names())
@@ -196,6 +211,9 @@ def _collected(problems: list[Problem]) -> Iterator[None]:
 
 
 def _evaluate_baselines(config: Config, workload: Workload) -> dict[str, dict[str, Any]]:
+    from pimsim.baselines.evaluation import evaluate
+    from pimsim.mapping.routing import routing_of
+
     asked, routing = config.workload, routing_of(config, workload)
     prompt, tokens, contexts = asked.prompt_tokens, asked.query_tokens, asked.decode_contexts
     return {
@@ -264,6 +282,9 @@ def run(
     InputError if the configuration cannot be simulated, before anything is.
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
+    from pimsim.energy.power import spending
+    from pimsim.plots import Plots
+    from pimsim.results.result import Result
     from pimsim.sim.run import simulate  # numba: not for those who only load or check
 
     plan, prices = prepared.plan, prepared.prices

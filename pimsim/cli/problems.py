@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from importlib import import_module
 from typing import Any
 
 import click
@@ -36,7 +36,25 @@ class ReaderGone(Exception):
 
 
 class ReportingGroup(click.Group):
-    """A group whose errors are one line per problem on standard error, and never a traceback."""
+    """A group whose errors are one line per problem on standard error, and never a traceback.
+
+    homes  where commands are that are imported when they are asked for, "module:attribute" by their names
+    """
+
+    def __init__(self, *args: Any, homes: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._homes = homes or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, sorted."""
+        return sorted({*self.commands, *self._homes})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None if there is none."""
+        if cmd_name in self._homes and cmd_name not in self.commands:
+            module, _, attribute = self._homes[cmd_name].partition(":")
+            self.add_command(getattr(import_module(module), attribute), cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -164,6 +182,8 @@ def _sentence(text: str) -> str:
 
 def _internal_error(error: Exception) -> int:
     if os.environ.get("PIMSIM_DEBUG"):
+        import traceback
+
         traceback.print_exception(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     hint = "" if os.environ.get("PIMSIM_DEBUG") else "; set PIMSIM_DEBUG=1 for the traceback"

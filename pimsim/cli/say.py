@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,11 @@ def say(text: str = "", err: bool = False) -> None:
 def emit(document: str, nl: bool = True) -> None:
     """Print JSON or YAML, whose own rules say how a character is written."""
     click.echo(document, nl=nl)
+
+
+def may_be_a_terminal(stream: IO[str]) -> bool:
+    """False where rich's console would surely say that it is no terminal: it takes long to import."""
+    return stream.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
 
 
 def console(stderr: bool = False) -> Console:

@@ -81,7 +81,7 @@ def default(value: Any, description: str, reason: str, *, later: bool = False, *
 class Section(BaseModel):
     """What every part of a configuration has in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -502,6 +502,9 @@ class Config(Common):
     def found_at(self, baseline_files: Mapping[str, str]) -> None:
         """Say where the baselines that are files are, for a configuration that stands elsewhere."""
         self._baseline_files = dict(baseline_files)
+
+
+HOST_TRAFFIC = "pimsim traffic"  # the command for memories that serve a host alone
 
 
 class DeviceConfig(Common):

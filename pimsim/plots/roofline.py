@@ -57,25 +57,54 @@ def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
     return Point("", 2 * macs / batch_bytes, 2 * macs / baseline["latency_ns"])
 
 
-def roofline(result: Result, ax: Axes | None = None) -> Axes:
+class Rates(NamedTuple):
+    """What a roofline shows.
+
+    pim        (GB/s, 1e9 operations/s) of the device; operators: what each reaches on it
+    baselines  of each that is bounded by a roofline: name, (GB/s, 1e9 operations/s), the whole decode (None if the
+               model does not fit it); None for one that has no such bound
+    """
+
+    pim: tuple[float, float]
+    operators: list[Point]
+    baselines: list[tuple[str, tuple[float, float], Point | None] | None]
+
+
+def rates(result: Result) -> Rates:
+    """The rates of the device and its operators, and those of the baselines."""
+    device, pim = result.prices.device, result.config.pim
+    roof = device_roof(device, pim.lanes, float(pim.clock_GHz))
+    machines = [_machine(result, name, baseline) for name, baseline in result.baselines.items()]
+    return Rates(roof, operator_points(result, device), machines)
+
+
+def _machine(
+    result: Result, name: str, baseline: Mapping[str, Any]
+) -> tuple[str, tuple[float, float], Point | None] | None:
+    bound = baseline["roofline"]
+    if "bandwidth_GBps" not in bound:
+        return None
+    point = baseline_point(result, baseline) if baseline.get("fits", True) else None
+    return name, (bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"]), point
+
+
+def roofline(summary: Mapping[str, Any], rates: Rates, ax: Axes | None = None) -> Axes:
     """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
-    device = result.prices.device
     with style.drawing():
         ax = style.axes_or_new(ax)
-        pim = device_roof(device, result.config.pim.lanes, float(result.config.pim.clock_GHz))
-        _draw_roof(ax, "PIM, inside the banks", *pim, style.BLUE)
-        for marker, point in zip(cycle(_MARKERS), operator_points(result, device), strict=False):
+        _draw_roof(ax, "PIM, inside the banks", *rates.pim, style.BLUE)
+        for marker, point in zip(cycle(_MARKERS), rates.operators, strict=False):
             label = f"PIM: {style.short(point.name)}"
             ax.plot(point.intensity, point.rate, marker, color=style.BLUE, fillstyle="none", label=label)
         looks = cycle(product(_DASHES, _LINES))
-        for (dashes, colour), (long_name, baseline) in zip(looks, result.baselines.items(), strict=False):
-            name, bound = style.short(long_name), baseline["roofline"]
-            if "bandwidth_GBps" in bound:
-                _draw_roof(ax, name, bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"], colour, dashes)
-                if not baseline.get("fits", True):
-                    continue
-                point = baseline_point(result, baseline)
-                ax.plot(point.intensity, point.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
+        for (dashes, colour), machine in zip(looks, rates.baselines, strict=False):
+            if machine is None:
+                continue
+            long_name, roof, decode = machine
+            name = style.short(long_name)
+            _draw_roof(ax, name, *roof, colour, dashes)
+            if decode is not None:
+                ax.plot(decode.intensity, decode.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
         ax.set_xscale("log")
         ax.set_yscale("log")
         style.log_ticks(ax.xaxis)
@@ -86,7 +115,7 @@ def roofline(result: Result, ax: Axes | None = None) -> Axes:
         ax.grid(axis="both")
         size = 8 * min(1.0, _ENTRIES / len(ax.lines))
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
-        ax.set_title(f"Roofline: {style.short(result.summary['workload']['model'])}")
+        ax.set_title(f"Roofline: {style.short(summary['workload']['model'])}")
     return ax
 
 
