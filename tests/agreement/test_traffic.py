@@ -13,8 +13,9 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.pim_gpt import table as gddr6_pim
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import Access, HostTraffic, serve
+from pimsim.dram.traffic import Access, HostTraffic
 from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.dram.twin.traffic import serve
 from pimsim.logs import checker
 from pimsim.logs.log import CommandLog
 from tests.examples import examples
