@@ -20,12 +20,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -59,7 +57,7 @@ LLAMA_7B_ROOM = 1 << 16  # rows of a bank: four times the shipped ones
 class Side:
     """One side of a race.
 
-    whole   words of the process
+    whole   words of the process (none: only warm)
     script  Python for a warm process: it defines lap(), which does the work once and returns a figure
     python  the interpreter of the script
     clocks  finds the clocks in what the whole process prints
@@ -84,21 +82,47 @@ class Took:
     clocks: int | None
 
 
-def whole(side: Side) -> Took:
-    """Run a process from start to exit; RuntimeError if it fails."""
-    with TemporaryDirectory() as folder, (Path(folder) / "said").open("w+") as said:
-        start = time.perf_counter()
-        process = subprocess.Popen(list(map(str, side.whole)), cwd=side.folder, stdout=said, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        printed = said.read()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, side.whole))} failed:\n{printed[-2000:]}")
-    found = re.search(side.clocks, printed) if side.clocks else None
-    clocks = int(found[1]) if found else None
-    return Took(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, clocks)
+class Launcher:
+    """A small process that starts others: the peak memory of a process begins with that of the one that forks it."""
+
+    _CODE = """
+import json, os, sys, time
+for line in sys.stdin:
+    words, folder, said = json.loads(line)
+    start = time.perf_counter()
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1), os.dup2(out, 2)
+        os.execvp(words[0], words)
+    _, status, used = os.wait4(child, 0)
+    took = time.perf_counter() - start
+    print(json.dumps([took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, status]), flush=True)
+"""
+
+    def __init__(self) -> None:
+        words = [sys.executable, "-S", "-E", "-c", self._CODE]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def whole(self, side: Side) -> Took:
+        """Run a process from start to exit; RuntimeError if it fails."""
+        assert self._process.stdin
+        assert self._process.stdout
+        with TemporaryDirectory() as folder:
+            said = Path(folder) / "said"
+            words = list(map(str, side.whole))
+            print(json.dumps([words, str(side.folder), str(said)]), file=self._process.stdin, flush=True)
+            wall, cpu, mebibytes, status = json.loads(self._process.stdout.readline())
+            printed = said.read_text()
+        if status:
+            raise RuntimeError(f"{' '.join(words)} failed:\n{printed[-2000:]}")
+        found = re.search(side.clocks, printed) if side.clocks else None
+        return Took(wall, cpu, mebibytes, int(found[1]) if found else None)
+
+    def end(self) -> None:
+        """No more processes."""
+        self._process.communicate()
 
 
 class Warm:
@@ -147,20 +171,23 @@ for _ in _sys.stdin:
 class Medians:
     """Of one side: seconds and MiB of the whole process, ms of a lap in a warm one, clocks."""
 
-    whole: float
-    mebibytes: float
+    whole: float | None
+    mebibytes: float | None
     lap: float | None
     clocks: int | None
 
 
 def race(sides: Sequence[Side], runs: int, cpu: bool) -> list[Medians]:
     """Run the sides in turn, as whole processes and then warm."""
-    for side in sides:
-        whole(side)  # caches of files and of compiled code
-    took: list[list[Took]] = [[] for _ in sides]
+    racing = [side for side in sides if side.whole]
+    took: dict[int, list[Took]] = {id(side): [] for side in sides}
+    launcher = Launcher()
+    for side in racing:
+        launcher.whole(side)  # caches of files and of compiled code
     for _ in range(runs):
-        for side, mine in zip(sides, took, strict=True):
-            mine.append(whole(side))
+        for side in racing:
+            took[id(side)].append(launcher.whole(side))
+    launcher.end()
     laps: list[list[float]] = [[] for _ in sides]
     with ExitStack() as stack:
         warm = [stack.enter_context(Warm(side)) if side.script else None for side in sides]
@@ -168,15 +195,16 @@ def race(sides: Sequence[Side], runs: int, cpu: bool) -> list[Medians]:
             for side, each, lap in zip(sides, warm, laps, strict=True):
                 if each:
                     lap.append(each.lap()[cpu] / side.per)
-    return [
-        Medians(
-            statistics.median(t.cpu if cpu else t.wall for t in mine),
-            max(t.mebibytes for t in mine),
-            statistics.median(lap) if lap else None,
-            mine[0].clocks,
-        )
-        for mine, lap in zip(took, laps, strict=True)
-    ]
+    return [_medians(took[id(side)], lap, cpu) for side, lap in zip(sides, laps, strict=True)]
+
+
+def _medians(took: Sequence[Took], laps: Sequence[float], cpu: bool) -> Medians:
+    return Medians(
+        statistics.median(t.cpu if cpu else t.wall for t in took) if took else None,
+        max(t.mebibytes for t in took) if took else None,
+        statistics.median(laps) if laps else None,
+        took[0].clocks if took else None,
+    )
 
 
 # ---- AiM programs ---------------------------------------------------------------------------
@@ -364,7 +392,7 @@ from GenZ import decode_moddeling
 def lap():
     return decode_moddeling(
         model="llama2_7b", batch_size=1, Bb=1, input_tokens={context}, system_name="A100_80GB_GPU", bits="bf16"
-    ).Latency
+    )["Latency"]
 """
 _LLMCOMPASS = """
 import sys
@@ -406,8 +434,8 @@ def _decoders(asked: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Si
     step = _STEP.format(config=config, settings=_settings(TOKENS), context=CONTEXT)
     yield "pimsim, `System.decode`", Side(words, step)
     many = _TOKENS.format(config=config, settings=_settings(TOKENS))
-    yield f"pimsim, each of {TOKENS:,} tokens", Side(words, many, per=TOKENS)
-    yield "pimsim, `pimsim.run`", Side(words, _RUN.format(config=config, settings=_settings(1)))
+    yield f"pimsim, each of {TOKENS:,} tokens", Side((), many, per=TOKENS)
+    yield "pimsim, `pimsim.run`", Side((), _RUN.format(config=config, settings=_settings(1)))
     for name, where, script in (
         ("GenZ", asked.genz, _GENZ),
         ("LLMCompass (one block)", asked.llmcompass, _LLMCOMPASS),
@@ -416,6 +444,21 @@ def _decoders(asked: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Si
         if where:
             said = script.format(folder=str(where), context=CONTEXT, model=str(folder))
             yield name, Side([asked.python, "-c", said + _ONCE], said, asked.python, folder=where)
+
+
+# ---- pimsim by itself ---------------------------------------------------------------------------
+
+
+def _own(folder: Path) -> Iterator[tuple[str, Side, str]]:
+    """What pimsim does without anybody beside it, and what it is to take."""
+    config = str(CONFIGS / "pim-gpt.yaml")
+    pimsim_run = [sys.executable, "-m", "pimsim", "run", config]
+    small = ["--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=4"]
+    yield "`pimsim --help`", Side([sys.executable, "-m", "pimsim", "--help"]), "0.06 s"
+    yield "gpt2-small, 4 tokens", Side([*pimsim_run, *small]), "0.2 s"
+    inside = _TOKENS.format(config=config, settings={})
+    yield "GPT3-XL, 1,024 tokens", Side(pimsim_run, inside), "0.5 s, 80 MiB; warm 150 ms"
+    yield "the same with report and plots", Side([*pimsim_run, "--out", folder / "results"]), "0.8 s"
 
 
 # ---- printing -----------------------------------------------------------------------------------
@@ -490,7 +533,18 @@ def _decode(asked: argparse.Namespace, folder: Path) -> None:
     _print(f"One decode step of Llama-2-7B at a context of {CONTEXT:,}", head, rows, asked.markdown)
 
 
-RACES = ("programs", "stream", "decode")
+def _alone(asked: argparse.Namespace, folder: Path) -> None:
+    names, sides, goals = zip(*_own(folder), strict=True)
+    found = race(sides, asked.runs, asked.cpu)
+    rows = [
+        [name, _figure(f.whole), _figure(f.mebibytes, ".0f"), _figure(f.lap), goal]
+        for name, f, goal in zip(names, found, goals, strict=True)
+    ]
+    head = ("", "whole process, s", "MiB", "simulation, warm, ms", "goal")
+    _print("pimsim by itself", head, rows, asked.markdown)
+
+
+RACES = ("own", "programs", "stream", "decode")
 
 
 def main() -> None:
@@ -510,6 +564,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for name in asked.races or RACES:
             match name:
+                case "own":
+                    _alone(asked, Path(folder))
                 case "programs":
                     _programs(asked, Path(folder))
                 case "stream":

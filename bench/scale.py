@@ -2,10 +2,11 @@
 
 Each curve changes one thing: layers, context, tokens, channels, batch, AiM instructions (on the
 same channels, on mixed ones), requests of a host (a stream, at random).  A point runs in a
-process of its own, forked from this one, so that its peak memory is its own.  Behind the
-points of a column stands its exponent: the slope of log(column) over log(size), fitted to the
-upper half of the points; 1 is linear, and what is above 1.1 has a mark.  `--full` goes to 10
-million instructions and to 1 GiB of requests, and takes minutes.
+process of its own, forked from this one, so that its peak memory is its own; times are CPU
+times, which others on the machine change little.  Below the points of a column stands its
+exponent: the slope of log(column) over log(size), fitted to the upper half of the points; 1 is
+linear, and what is above 1.1 has a mark.  `--full` goes to 10 million instructions and to 1 GiB
+of requests, and takes minutes.
 
 Last, one decode step of a model of 405 billion parameters on a device that holds it.
 """
@@ -21,7 +22,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,6 +40,7 @@ from pimsim.sim.system import System
 CONFIGS = Path(__file__).parent.parent / "configs"
 MARKED = 1.1  # exponents above it
 MEMORY = "peak MiB"
+MOST_MEMORY = 12 << 30  # bytes that a point may ask for
 
 # A device with room for everything here: as many rows and channels as a configuration may have, 2 TiB.
 ROOM = {"dram.rows": 1 << 20, "dram.channels": 64, "baselines": []}
@@ -80,14 +82,14 @@ def _shape(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def _step(context: int, settings: Mapping[str, Any], following: int = 5) -> Figures:
     """The first decode step at a context, plan and all, and the least of those that follow it."""
-    start = time.perf_counter()
+    start = time.process_time()
     plan = _plan({"workload.context": context - 1, "workload.output_tokens": 1 + following, **settings})
     system = System(plan, Engine(plan.device))
     clocks = system.decode(context)
     first = _since(start)
     after = []
     for k in range(1, 1 + following):
-        start = time.perf_counter()
+        start = time.process_time()
         system.decode(context + k)
         after.append(_since(start))
     return {"first step ms": first, "next step ms": min(after), "clocks": clocks}
@@ -109,11 +111,16 @@ def _batch(size: int) -> Figures:
     return _step(1024, {"workload.batch": size})
 
 
+def _step_of_405b(context: int) -> Figures:
+    return _step(context, _shape(LLAMA_405B), following=2)
+
+
 def _tokens(size: int) -> Figures:
     plan = _plan({"workload.output_tokens": size})
-    start = time.perf_counter()
+    start = time.process_time()
     tally = simulate(plan)
-    return {"simulation ms": _since(start), "commands": sum(tally.commands.values())}
+    took, commands = _since(start), sum(tally.commands.values())
+    return {"ms": took, "commands": commands, "ms per 10^9 commands": took / commands * 1e9}
 
 
 # ---- AiM programs ---------------------------------------------------------------------------
@@ -138,7 +145,7 @@ def mixed(instructions: int, seed: int = 0) -> Iterator[str]:
              "MAC_SBK {n} {mask} {bank} {row}")  # fmt: skip
     for _ in range(instructions - 1):
         said = chance.choice(kinds).format(
-            n=chance.randrange(1, 65),
+            n=chance.randrange(1, 17),
             mask=f"{chance.choice(masks):#010x}",
             bank=chance.randrange(16),
             row=chance.randrange(16384),
@@ -170,10 +177,12 @@ def _served(*options: str) -> Callable[[int], Figures]:
 
 def _command(*words: str) -> Figures:
     """A command of pimsim in this process, from its words to what it prints."""
-    printed = io.StringIO()
-    start = time.perf_counter()
-    with redirect_stdout(printed), suppress(SystemExit):
+    printed, complained = io.StringIO(), io.StringIO()
+    start = time.process_time()
+    with redirect_stdout(printed), redirect_stderr(complained), suppress(SystemExit):
         cli.main([*words, "--json"])
+    if not printed.getvalue():
+        raise RuntimeError(complained.getvalue())
     return {"ms": _since(start), "clocks": json.loads(printed.getvalue())["cycles"]}
 
 
@@ -208,16 +217,21 @@ CURVES = {
 
 
 def _since(start: float) -> float:
-    return (time.perf_counter() - start) * 1000
+    return (time.process_time() - start) * 1000
 
 
-def alone(measure: Callable[[int], Figures], size: int) -> Figures:
-    """The figures of a size, measured in a process of its own, with its peak memory."""
+def alone(measure: Callable[[int], Figures], size: int) -> Figures | str:
+    """The figures of a size, measured in a process of its own, with its peak memory; or why there are none."""
     context = multiprocessing.get_context("fork")
     receive, send = context.Pipe(duplex=False)
 
     def work(to: Connection) -> None:
-        figures = measure(size)
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        try:
+            figures = measure(size)
+        except (MemoryError, RuntimeError) as error:
+            to.send(f"{type(error).__name__}: {str(error).strip()[-100:]}")
+            return
         figures[MEMORY] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         to.send(figures)
 
@@ -225,7 +239,7 @@ def alone(measure: Callable[[int], Figures], size: int) -> Figures:
     process.start()
     send.close()
     try:
-        figures: Figures = receive.recv()
+        figures: Figures | str = receive.recv()
     finally:
         process.join()
     return figures
@@ -261,26 +275,32 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) ->
     return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in [head, *rows])
 
 
-def _curve(name: str, curve: Curve, full: bool, markdown: bool) -> None:
-    sizes = curve.sizes + (curve.further if full else ())
-    curve.measure(sizes[0])  # compile
-    points = [alone(curve.measure, size) for size in sizes]
-    columns = list(points[0])
-    rows = [[f"{size:,}", *(_number(point[c]) for c in columns)] for size, point in zip(sizes, points, strict=True)]
-    rows.append(["exponent", *(shown(exponent(sizes, [point[c] for point in points])) for c in columns)])
-    title = f"{name}: {curve.about}"
+def _print(title: str, unit: str, measured: Mapping[int, Figures | str], fit: bool, markdown: bool) -> None:
+    """A table of the figures by size, with the exponent of each column below it."""
+    found = {size: figures for size, figures in measured.items() if not isinstance(figures, str)}
+    columns = list(dict.fromkeys(column for figures in found.values() for column in figures))
+    rows = []
+    for size, figures in measured.items():
+        cells = [figures] if isinstance(figures, str) else [_number(figures[column]) for column in columns]
+        rows.append([f"{size:,}", *cells, *[""] * (len(columns) - len(cells))])
+    if fit:
+        slopes = (exponent(list(found), [figures[column] for figures in found.values()]) for column in columns)
+        rows.append(["exponent", *map(shown, slopes)])
     print(f"\n**{title}**\n" if markdown else f"\n{title}")
-    print(table([curve.unit, *columns], rows, markdown), flush=True)
+    print(table([unit, *columns], rows, markdown), flush=True)
+
+
+def _curve(name: str, curve: Curve, full: bool, markdown: bool) -> None:
+    curve.measure(curve.sizes[0])  # compile
+    sizes = curve.sizes + (curve.further if full else ())
+    measured = {size: alone(curve.measure, size) for size in sizes}
+    _print(f"{name}: {curve.about}", curve.unit, measured, fit=True, markdown=markdown)
 
 
 def _large(markdown: bool) -> None:
-    rows = []
-    for context in LARGE_CONTEXTS:
-        figures = alone(lambda size: _step(size, _shape(LLAMA_405B), following=2), context)
-        rows.append([f"{context:,}", *map(_number, figures.values())])
+    measured = {size: alone(_step_of_405b, size) for size in LARGE_CONTEXTS}
     title = "405 billion parameters (126 layers, d_model 16,384, 8 heads of K and V), 64 channels of 1,048,576 rows"
-    print(f"\n**{title}**\n" if markdown else f"\n{title}")
-    print(table(["context", *figures], rows, markdown), flush=True)
+    _print(title, "context", measured, fit=False, markdown=markdown)
 
 
 def main() -> None:
