@@ -31,7 +31,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from scale import mixed, table
+from page import machine, put, show
+from scale import mixed
 
 import pimsim
 from pimsim.devices.aim import gemv
@@ -494,11 +495,6 @@ def _row(name: str, found: Sequence[Medians]) -> list[str]:
     ]
 
 
-def _print(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) -> None:
-    print(f"\n**{title}**\n" if markdown else f"\n{title}")
-    print(table(head, rows, markdown), flush=True)
-
-
 def _programs(asked: argparse.Namespace, folder: Path) -> None:
     rows = []
     for name, lines in PROGRAMS.items():
@@ -506,17 +502,17 @@ def _programs(asked: argparse.Namespace, folder: Path) -> None:
         path.write_text("\n".join(lines()) + "\n")
         sides = [_replayed(path), *([_aim_simulator(asked.aim_simulator, path)] if asked.aim_simulator else [])]
         rows.append(_row(name, race(sides, asked.runs, asked.cpu)))
-    _print("AiM programs, against the AiM simulator", _HEAD, rows, asked.markdown)
+    show("AiM programs, against the AiM simulator", _HEAD, rows, asked.markdown)
 
 
-def _stream(asked: argparse.Namespace) -> None:
+def _stream(asked: argparse.Namespace, _: Path) -> None:
     rows = []
     for mebibytes in asked.stream:
         requests = mebibytes * (1 << 20) // 32
         other = [_ramulator(asked.ramulator, asked.python, requests)] if asked.ramulator else []
         runs = asked.runs if mebibytes < 1024 else 1
         rows.append(_row(f"{mebibytes:,} MiB", race([_streamed(requests), *other], runs, asked.cpu)))
-    _print("Reads one after the other on GDDR6, two channels, against Ramulator 2.1", _HEAD, rows, asked.markdown)
+    show("Reads one after the other on GDDR6, two channels, against Ramulator 2.1", _HEAD, rows, asked.markdown)
 
 
 def _decode(asked: argparse.Namespace, folder: Path) -> None:
@@ -530,7 +526,7 @@ def _decode(asked: argparse.Namespace, folder: Path) -> None:
         for name, f in zip(names, found, strict=True)
     ]  # fmt: skip
     head = ("", "warm, ms", "times pimsim", "whole process, s", "times pimsim", "MiB")
-    _print(f"One decode step of Llama-2-7B at a context of {CONTEXT:,}", head, rows, asked.markdown)
+    show(f"One decode step of Llama-2-7B at a context of {CONTEXT:,}", head, rows, asked.markdown)
 
 
 def _alone(asked: argparse.Namespace, folder: Path) -> None:
@@ -541,10 +537,10 @@ def _alone(asked: argparse.Namespace, folder: Path) -> None:
         for name, f, goal in zip(names, found, goals, strict=True)
     ]
     head = ("", "whole process, s", "MiB", "simulation, warm, ms", "goal")
-    _print("pimsim by itself", head, rows, asked.markdown)
+    show("pimsim by itself", head, rows, asked.markdown)
 
 
-RACES = ("own", "programs", "stream", "decode")
+RACES = {"own": _alone, "programs": _programs, "stream": _stream, "decode": _decode}
 
 
 def main() -> None:
@@ -558,20 +554,22 @@ def main() -> None:
     parser.add_argument("--stream", type=int, nargs="*", default=[32, 128], metavar="MiB", help="how much is read")
     parser.add_argument("--cpu", action="store_true", help="compare CPU times instead of wall times")
     parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
+    parser.add_argument("--write", action="store_true", help="write all of them there")
     asked = parser.parse_args()
     if unknown := set(asked.races) - set(RACES):
         parser.error(f"no such race: {', '.join(sorted(unknown))}")
+    if asked.write:
+        asked.races, asked.markdown = [], True
+        put("races.py", lambda: _tables(asked))
+    else:
+        _tables(asked)
+
+
+def _tables(asked: argparse.Namespace) -> None:
+    print(f"{machine()}; {'CPU' if asked.cpu else 'wall'} times, medians of {asked.runs}.")
     with TemporaryDirectory() as folder:
         for name in asked.races or RACES:
-            match name:
-                case "own":
-                    _alone(asked, Path(folder))
-                case "programs":
-                    _programs(asked, Path(folder))
-                case "stream":
-                    _stream(asked)
-                case "decode":
-                    _decode(asked, Path(folder))
+            RACES[name](asked, Path(folder))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from page import machine, put, show
+
 import pimsim
 from pimsim.cli import cli
 from pimsim.devices.plan import compile_plan
@@ -266,15 +268,6 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) -> str:
-    """A table, as text or as Markdown."""
-    if markdown:
-        ruled = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-        return "\n".join("| " + " | ".join(row) + " |" for row in ruled)
-    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in [head, *rows])
-
-
 def _print(title: str, unit: str, measured: Mapping[int, Figures | str], fit: bool, markdown: bool) -> None:
     """A table of the figures by size, with the exponent of each column below it."""
     found = {size: figures for size, figures in measured.items() if not isinstance(figures, str)}
@@ -286,8 +279,7 @@ def _print(title: str, unit: str, measured: Mapping[int, Figures | str], fit: bo
     if fit:
         slopes = (exponent(list(found), [figures[column] for figures in found.values()]) for column in columns)
         rows.append(["exponent", *map(shown, slopes)])
-    print(f"\n**{title}**\n" if markdown else f"\n{title}")
-    print(table([unit, *columns], rows, markdown), flush=True)
+    show(title, [unit, *columns], rows, markdown)
 
 
 def _curve(name: str, curve: Curve, full: bool, markdown: bool) -> None:
@@ -309,9 +301,19 @@ def main() -> None:
     parser.add_argument("curves", nargs="*", metavar="CURVE", help=f"{', '.join(CURVES)}, 405b (default: all)")
     parser.add_argument("--full", action="store_true", help="go to the largest sizes")
     parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
+    parser.add_argument("--write", action="store_true", help="write all of them there")
     asked = parser.parse_args()
     if unknown := set(asked.curves) - {*CURVES, "405b"}:
         parser.error(f"no such curve: {', '.join(sorted(unknown))}")
+    if asked.write:
+        asked.curves, asked.markdown = [], True
+        put("scale.py", lambda: _tables(asked))
+    else:
+        _tables(asked)
+
+
+def _tables(asked: argparse.Namespace) -> None:
+    print(f"{machine()}; CPU times.")
     for name, curve in CURVES.items():
         if not asked.curves or name in asked.curves:
             _curve(name, curve, asked.full, asked.markdown)
