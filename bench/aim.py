@@ -4,8 +4,9 @@ Programs: a GEMV, a layer of GPT2-XL and of Llama-7B on one set of channels, the
 Llama2-7B that CENT publishes (with and without the accesses of its host), and instructions
 of any masks.  Each is read and replayed in process, and by `pimsim replay --json`; with
 --reference also by another simulator, in turn with ours: {} in COMMAND stands for the file.
-All times are those of the CPU, so that other work on the machine counts little.  Then time and memory of mixed programs of 10,000 instructions and more, up to
-INSTRUCTIONS: both have to grow no faster than the program.
+All times are those of the CPU, so that other work on the machine counts little.  Then time
+and memory of mixed programs of 10,000 instructions and more, up to INSTRUCTIONS: both have
+to grow no faster than the program.
 """
 
 from __future__ import annotations
