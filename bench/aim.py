@@ -2,10 +2,11 @@
 
 Programs: a GEMV, a layer of GPT2-XL and of Llama-7B on one set of channels, the block of
 Llama2-7B that CENT publishes (with and without the accesses of its host), and instructions
-of any masks.  Each is read and replayed in process (CPU time), and by `pimsim replay --json`;
-with --reference also by another simulator, in turn with ours: COMMAND {} is given the
-file.  Then time and memory of mixed programs of 10,000 instructions and more, up to
-INSTRUCTIONS: both have to grow no faster than the program.
+of any masks.  Each is read and replayed in process, and by `pimsim replay --json`; with
+--reference also by another simulator, in turn with ours: {} in COMMAND stands for the file.
+All times are those of the CPU, so that other work on the machine counts little.  Then time
+and memory of mixed programs of 10,000 instructions and more, up to INSTRUCTIONS: both have
+to grow no faster than the program.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import resource
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,21 +40,23 @@ def main(most: int, reference: str) -> None:
     """Print the tables."""
     device = device_of(pimsim.load_config(CONFIG))
     with TemporaryDirectory() as folder:
-        print(f"{'program':22}{'lines':>9}{'cycles':>11}{'read':>9}{'replay':>9}{'process':>9}{'reference':>11}")
+        print(
+            f"{'program':22}{'lines':>9}{'cycles':>11}{'read':>9}{'replay':>9}{'process':>9}{'reference':>11}{'ratios':>8}"
+        )
         for name, lines in programs(device):
             path = Path(folder, "program.aim")
             count = write(path, lines)
             result, reading, replaying = in_process(path, device)
-            own, other = processes(path, reference)
+            mine, other = processes(path, reference)
             print(
-                f"{name:22}{count:9,}{result:11,}{reading * 1e3:6.1f} ms{replaying * 1e3:6.1f} ms{own:7.2f} s"
-                + (f"{other:9.2f} s {other / own:5.1f}x" if reference else "")
+                f"{name:22}{count:9,}{result:11,}{reading * 1e3:6.1f} ms{replaying * 1e3:6.1f} ms{mine:7.2f} s"
+                + (f"{other:9.2f} s {other / mine:5.1f}x {other / (reading + replaying):6.0f}x" if reference else "")
             )
         print(f"\n{'mixed instructions':>22}{'CPU s':>9}{'us each':>9}{'MiB':>9}")
         size = 10_000
         while size <= most:
             write(path, mixed(size))
-            seconds, memory = measured(path)
+            seconds, memory = spent(own(path))
             print(f"{size:22,}{seconds:9.2f}{seconds / size * 1e6:9.2f}{memory:9.0f}", flush=True)
             size *= 10
 
@@ -94,28 +95,20 @@ def in_process(path: Path, device: Device) -> tuple[int, float, float]:
 
 
 def processes(path: Path, reference: str) -> tuple[float, float]:
-    """Seconds of whole processes, ours and the other simulator's, in turn; medians."""
-    own = [sys.executable, "-m", "pimsim", "replay", str(path), "--config", str(CONFIG), "--json"]
+    """CPU seconds of whole processes, ours and the other simulator's, in turn; medians."""
     other = [part.replace("{}", str(path)) for part in shlex.split(reference)]
-    times = [(seconds(own), seconds(other) if other else 0.0) for _ in range(ROUNDS)]
+    times = [(spent(own(path))[0], spent(other)[0] if other else 0.0) for _ in range(ROUNDS)]
     return median(each[0] for each in times), median(each[1] for each in times)
 
 
-def seconds(command: Sequence[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
-    return time.perf_counter() - start
+def own(path: Path) -> list[str]:
+    return [sys.executable, "-m", "pimsim", "replay", str(path), "--config", str(CONFIG), "--json"]
 
 
-def measured(path: Path) -> tuple[float, float]:
-    """CPU seconds of a process that replays a program, and MiB at its peak."""
-    pid = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-m", "pimsim", "replay", str(path), "--config", str(CONFIG), "--json"],
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
-    )
-    usage: resource.struct_rusage = os.wait4(pid, 0)[2]
+def spent(command: Sequence[str]) -> tuple[float, float]:
+    """CPU seconds of a process, and MiB at its peak."""
+    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    usage = os.wait4(os.posix_spawnp(command[0], command, os.environ, file_actions=silent), 0)[2]
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 

@@ -58,7 +58,7 @@ def replay(
         if as_json:
             emit(json.dumps({"cycles": result.cycles, "commands": result.commands}))
             return
-        _print(program, device, result, costs(instructions, device, engine))
+        _print(program, device, result, costs(instructions, device, engine, result.cycles))
 
 
 def _instructions(program: str, device: Device, commands: str | None) -> Instructions:

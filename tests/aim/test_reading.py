@@ -121,6 +121,22 @@ def value_of(rng: random.Random, field: str, device: Device, one_channel: bool) 
     return rng.choice([low, high, rng.randint(low, high)])
 
 
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: f"{device.channels} channels")
+def test_every_field_at_and_past_its_limits(device: Device) -> None:
+    refused = 0
+    for name, operation in OPERATIONS.items():
+        first = name if " " in name else f"AiM {name}"
+        right = [1 << 31 if field == "mask" else instructions.LIMITS[field](device)[0] for field in operation.fields]
+        for place, field in enumerate(operation.fields):
+            low, high = instructions.LIMITS[field](device)
+            for value in (low - 1, low, low + 1, high, high + 1, 3 << 30, 1 << (32 - min(device.channels, 31))):
+                values = [*right[:place], value, *right[place + 1 :]]
+                data = f"{first} {' '.join(map(str, values))}\nAiM EOC\n".encode()
+                assert (found := at_once(data, device)) == by_line(data, device)
+                refused += isinstance(found, str)
+    assert refused > 100
+
+
 def test_a_long_line_is_none_of_a_program() -> None:
     for length in (LONGEST_LINE, LONGEST_LINE + 1, 3 * LONGEST_LINE):
         data = b"AiM SYNC\n#" + b"c" * (length - 1) + b"\r\nAiM EOC\n"

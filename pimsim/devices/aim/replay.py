@@ -85,16 +85,17 @@ def _write(writer: LogWriter, log: CommandLog, device: Device) -> None:
 
 
 def costs(
-    program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast"
+    program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast", cycles: int | None = None
 ) -> list[tuple[Difference, int]]:
     """What each way of being right costs in this program: clocks that go when it alone is switched off.
 
-    Empty for a device that is not the correct profile.
+    cycles: how many the program takes, if that is known.  Empty for a device that is not the correct profile.
     """
     if device.standard.name != CORRECT.name:
         return []
     program = Instructions.held(program)
-    cycles = replay(program, device, engine=engine).cycles
+    if cycles is None:
+        cycles = replay(program, device, engine=engine).cycles
     return [(x, cycles - replay(program, without(device, x), engine=engine).cycles) for x in DIFFERENCES]
 
 
