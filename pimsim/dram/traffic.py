@@ -12,6 +12,10 @@ the oldest.  So that nothing starves, the oldest request has its way once PATIEN
 ones went first: its bank is its own, and until its data moves no other data does.
 
 A refresh that is due by then takes its banks; the others go on meanwhile.
+
+With a queue of their own (`WriteQueue`) writes wait until `high` of them do or no read waits;
+then they alone are served, until `low` are left and a read waits.  All of the above holds in
+the queue that is being served, the other one has no say.
 """
 
 from __future__ import annotations
@@ -33,6 +37,14 @@ DEPTH = 32  # places in a channel's queue
 PATIENCE = 128  # younger requests that may go before the oldest
 
 
+class WriteQueue(NamedTuple):
+    """Places for writes alone: from `high` of them waiting they are served, down to `low`."""
+
+    places: int
+    high: int
+    low: int
+
+
 class Access(NamedTuple):
     """One access: arrival in clocks, "RD" or "WR", bank of the channel, row, column."""
 
@@ -46,14 +58,20 @@ class Access(NamedTuple):
 class HostTraffic:
     """Serves requests on the channels of an engine, between its programs."""
 
-    def __init__(self, engine: Engine, depth: int = DEPTH, patience: int = PATIENCE) -> None:
+    def __init__(
+        self, engine: Engine, depth: int = DEPTH, patience: int = PATIENCE, writes: WriteQueue | None = None
+    ) -> None:
+        """depth: places of all requests, or of reads alone if `writes` have places of their own."""
         if depth < 1:
             raise ValueError(f"a queue needs at least 1 place, not {depth}")
         if patience < 0:
             raise ValueError(f"at least 0 requests go before the oldest, not {patience}")
+        if writes is not None and not 0 <= writes.low < writes.high <= writes.places:
+            raise ValueError(f"0 <= low < high <= places in a queue of writes, not {writes}")
         self.engine = engine
         self.depth = depth
         self.patience = patience
+        self.writes = writes or WriteQueue(0, 0, 0)
 
     def serve(self, channel: int, requests: Ints, start: int, totals: Ints) -> Ints:
         """Serve requests (n, 5) of one channel; clocks (n, 2) of each one's command and of its data's end.
@@ -79,17 +97,18 @@ class Lane:
     def __init__(self, host: HostTraffic, channel: int, start: int = 0) -> None:
         self.engine = host.engine
         device = self.engine.device
-        self.depth = host.depth
-        sizes = sizes_of(device, len(self.engine.causes)) | {"places": host.depth}
+        self.places = host.depth + host.writes.places
+        sizes = sizes_of(device, len(self.engine.causes)) | {"places": self.places}
         self.state = self.engine.states[channel]
         self.work = Work.new(sizes)
         self.queue = Queue.new(sizes)
         queue = named(Queue, self.queue)
         for places in (queue.oldest, queue.youngest, queue.hit, queue.kind[:, k.K_OLDEST :]):
             places[:] = -1
-        queue.place[:, k.P_NUMBER], queue.place[:, k.P_AFTER] = -1, [*range(1, host.depth), -1]
+        queue.place[:, k.P_NUMBER], queue.place[:, k.P_AFTER] = -1, [*range(1, self.places), -1]
         queue.reg[[k.Q_START, k.Q_CHANNEL, k.Q_PATIENCE, k.Q_PLACES]] = start, channel, host.patience, host.depth
         queue.reg[k.Q_WRITE] = device.standard.index(device.standard.roles.write)
+        queue.reg[[k.Q_APART, k.Q_HIGH, k.Q_LOW]] = host.writes
         self._registers = queue.reg
         self._channel = channel
         self._served = np.empty((0, SERVED_WIDTH), np.int64)
@@ -101,8 +120,8 @@ class Lane:
         service.  With `more` to come some stay in the queue.  Without, all are served, and
         totals receives the counts of all calls.
         """
-        if len(self._served) < len(requests) + self.depth:
-            self._served = np.empty((len(requests) + self.depth, SERVED_WIDTH), np.int64)
+        if len(self._served) < len(requests) + self.places:
+            self._served = np.empty((len(requests) + self.places, SERVED_WIDTH), np.int64)
         self._registers[k.Q_MORE] = more
         records = (self.state, self.work, self.queue)
         before = [record.copy() for record in records] if self.engine.log is not None else []

@@ -49,6 +49,14 @@ def encode(channel: Ints, bank: Ints, row: Ints, column: Ints, device: Device) -
     return np.asarray(address * device.channels + channel, np.int64)
 
 
+def arrivals(numbers: Ints, device: Device, rate_GBps: float | None) -> Ints:
+    """Clocks at which requests arrive, by their numbers: evenly at a rate in 1e9 bytes/s, or all at clock 0 (None)."""
+    if rate_GBps is None:
+        return np.zeros(numbers.shape, np.int64)
+    clocks = device.column_bytes * 1000 / (rate_GBps * device.tCK_ps)
+    return np.asarray(np.floor(numbers * clocks), np.int64)
+
+
 @dataclass(frozen=True)
 class Pattern:
     """Requests of a pattern.
@@ -75,7 +83,7 @@ class Pattern:
         for start, stop in self._spans(first):
             places = decode(self._addresses(start, stop, addresses), self.device)
             command = self._commands(stop - start, reads)
-            columns = [self._arrivals(np.arange(start, stop)), command, *places[1:]]
+            columns = [arrivals(np.arange(start, stop), self.device, self.rate_GBps), command, *places[1:]]
             yield Chunk(places[0], np.stack(columns, axis=1))
 
     def _spans(self, first: int) -> Iterator[tuple[int, int]]:
@@ -102,13 +110,6 @@ class Pattern:
             return np.where(rng.random(n) < self.read_fraction, read, write)
         return np.full(n, read if self.read_fraction else write)
 
-    def _arrivals(self, numbers: Ints) -> Ints:
-        """Clocks at which requests arrive, by their numbers."""
-        if self.rate_GBps is None:
-            return np.zeros(numbers.shape, np.int64)
-        clocks = self.device.column_bytes * 1000 / (self.rate_GBps * self.device.tCK_ps)
-        return np.asarray(np.floor(numbers * clocks), np.int64)
-
     def streams(self) -> tuple[int, dict[int, Stream]]:
         """The first requests as a stream of each channel that has some, and how many those are; none may be."""
         device = self.device
@@ -132,9 +133,9 @@ class Pattern:
         for c in np.unique(channel).tolist():
             own = numbers[channel == c]
 
-            def arrivals(number: int, own: Ints = own) -> Ints:
-                return self._arrivals(own + number * length)
+            def of_block(number: int, own: Ints = own) -> Ints:
+                return arrivals(own + number * length, device, self.rate_GBps)
 
-            timed = None if self.rate_GBps is None else arrivals
+            timed = None if self.rate_GBps is None else of_block
             streams[c] = Stream(block[own], times, rounds * step % device.rows, timed)
         return times * length, streams

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from pimsim.dram.kernel.queue import REQUEST_WIDTH
 from pimsim.dram.kernel.traffic import D_ARRIVAL, D_END
 from pimsim.dram.streams import Stream, serve_stream
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic, Lane
+from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic, Lane, WriteQueue
 from pimsim.logs.log import LogWriter
 from pimsim.logs.log_size import check_room_for
 from pimsim.traffic.latencies import Latencies
@@ -34,6 +34,17 @@ class Source(Protocol):
     def chunks(self, first: int = 0) -> Iterator[Chunk]:
         """The others."""
         ...
+
+
+class Queues(NamedTuple):
+    """Places in each channel's queue, younger requests that may go before the oldest, places for writes alone."""
+
+    depth: int = DEPTH
+    patience: int = PATIENCE
+    writes: WriteQueue | None = None
+
+
+QUEUES = Queues()
 
 
 @dataclass(frozen=True)
@@ -115,13 +126,15 @@ def simulate_traffic(
     patience: int = PATIENCE,
     log: str | Path | None = None,
     stride: int = 1,
+    writes: WriteQueue | None = None,
 ) -> TrafficResult:
     """Serve a stream of reads and writes on all channels of a device.
 
     pattern "stream" or "random"; rate_GBps: of arrivals, over all channels (None: all are
     there from the start); depth: places in each channel's queue; patience: how many younger
     requests may go before the oldest; log: every DRAM command; stride: columns from one
-    access of a stream to the next.
+    access of a stream to the next; writes: places of their own for writes, depth is that of
+    reads then.
     ValueError if an argument is out of its range.
     """
     if requests < 1 or not 0 <= read_fraction <= 1 or not (rate_GBps is None or RATES[0] <= rate_GBps <= RATES[1]):
@@ -132,31 +145,28 @@ def simulate_traffic(
         raise ValueError(f"pattern must be one of {PATTERNS}, not {pattern!r}")
     if stride < 1:
         raise ValueError(f"a stream goes on by at least 1 column, not {stride}")
-    return serve(
-        device, Pattern(device, pattern, requests, read_fraction, rate_GBps, seed, stride), depth, patience, log
-    )
+    source = Pattern(device, pattern, requests, read_fraction, rate_GBps, seed, stride)
+    return serve(device, source, Queues(depth, patience, writes), log)
 
 
-def serve(
-    device: Device, source: Source, depth: int = DEPTH, patience: int = PATIENCE, log: str | Path | None = None
-) -> TrafficResult:
+def serve(device: Device, source: Source, queues: Queues = QUEUES, log: str | Path | None = None) -> TrafficResult:
     """Serve the requests of a source on all channels of a device; log: every DRAM command."""
     if log is None:
-        return Run(device, depth, patience).result(source)
+        return Run(device, queues).result(source)
     with LogWriter(log, device) as writer:
-        counted = Run(device, depth, patience).result(source)  # takes no time, and says how long the log will be
-        return Run(device, depth, patience, _Log(writer, counted)).result(source)
+        counted = Run(device, queues).result(source)  # takes little time, and says how long the log will be
+        return Run(device, queues, _Log(writer, counted)).result(source)
 
 
 class Run:
     """The channels of a device while they serve requests."""
 
-    def __init__(self, device: Device, depth: int, patience: int, log: _Log | None = None) -> None:
+    def __init__(self, device: Device, queues: Queues, log: _Log | None = None) -> None:
         self.device, self.log = device, log
         self.engine = Engine(device)
         if log is not None:
             self.engine.log_to(log.parts.append)
-        host = HostTraffic(self.engine, depth, patience)
+        host = HostTraffic(self.engine, *queues)
         self.lanes = [Lane(host, channel) for channel in range(device.channels)]
         self.latencies = Latencies()
         self.totals = self.engine.new_totals()

@@ -18,9 +18,9 @@ from pimsim.devices.registry import device_of as shipped_device
 from pimsim.dram.engine import Engine
 from pimsim.dram.streams import Stream, serve_stream
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import HostTraffic, Lane
+from pimsim.dram.traffic import HostTraffic, Lane, WriteQueue
 from pimsim.traffic.patterns import Chunk, Pattern
-from pimsim.traffic.run import Run
+from pimsim.traffic.run import Queues, Run
 from tests.examples import examples
 from tests.levels import levelled_devices
 from tests.strategies import devices
@@ -30,13 +30,13 @@ SHIPPED = {name: shipped_device(pimsim.load_config(f"configs/{name}.yaml")) for 
 
 
 class Case(NamedTuple):
-    """A device, requests, a stream of any block, requests after it, depth and patience."""
+    """A device, requests, a stream of any block, requests after it, depth, patience and places of writes."""
 
     device: Device
     before: Ints
     stream: Stream
     after: Ints
-    options: tuple[int, int]
+    options: tuple[int, int, WriteQueue | None]
 
 
 def requests(device: Device, n: int, commands: list[str], rng: np.random.Generator) -> Ints:
@@ -65,9 +65,12 @@ def cases(draw: st.DrawFn) -> Case:
 
     block, step = requests(device, m, commands, rng), draw(st.integers(0, device.rows - 1))
     stream = Stream(block, times, step, draw(st.sampled_from([None, arrivals, arrivals])))
-    before, after = (requests(device, draw(st.sampled_from([0, 5, 100])), ["RD", "WR"], rng) for _ in range(2))
+    before, after = (requests(device, draw(st.sampled_from([0, 5, 200])), ["RD", "WR"], rng) for _ in range(2))
+    before[:, 2] //= draw(st.sampled_from([1, 1 << 20]))  # in one bank: what comes then finds a full queue for long
     after[:, 0] = draw(st.integers(0, 3)) * times * period
-    return Case(device, before, stream, after, (draw(st.integers(1, 12)), draw(st.sampled_from([0, 3, 12, 128]))))
+    writes = draw(st.sampled_from([None, None, WriteQueue(1, 1, 0), WriteQueue(9, 6, 2)]))
+    options = (draw(st.integers(1, 12)), draw(st.sampled_from([0, 3, 12, 128])), writes)
+    return Case(device, before, stream, after, options)
 
 
 def served(case: Case, stepped: bool) -> list[list[int]]:
@@ -105,9 +108,9 @@ class Stepped(Pattern):
 SHARES = np.linspace(0, 1, 41).tolist()
 
 
-def figures(device: Device, source: Pattern, depth: int, patience: int) -> tuple[object, ...]:
+def figures(device: Device, source: Pattern, queues: Queues) -> tuple[object, ...]:
     """All that is known of the requests of a source."""
-    run = Run(device, depth, patience)
+    run = Run(device, queues)
     result = run.result(source)
     latencies = result.latencies
     known = (latencies.count, latencies.total, latencies.min(), latencies.max(), *map(latencies.quantile, SHARES))
@@ -127,8 +130,8 @@ def test_patterns_that_are_skipped_and_stepped_give_the_same(data: st.DataObject
     rate = data.draw(st.one_of(st.none(), st.sampled_from([1.0, 10.0, 32.0, 50.0, 2000.0])), label="rate")
     n, share = data.draw(st.integers(1, 60_000), label="requests"), data.draw(st.sampled_from([0.0, 1.0]))
     pattern = partial(Pattern, device, "stream", n, share, rate, 0, stride)
-    options = (data.draw(st.sampled_from([1, 2, 32, 100])), data.draw(st.sampled_from([0, 3, 128])))
-    assert figures(device, pattern(), *options) == figures(device, Stepped(*vars(pattern()).values()), *options)
+    queues = Queues(data.draw(st.sampled_from([1, 2, 32, 100])), data.draw(st.sampled_from([0, 3, 128])))
+    assert figures(device, pattern(), queues) == figures(device, Stepped(*vars(pattern()).values()), queues)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -144,7 +147,7 @@ def test_a_long_stream_takes_no_more_steps_than_a_short_one(
         return serve(lane, requests, totals, more)
 
     monkeypatch.setattr(Lane, "serve", counted)
-    long = Run(device, 32, 128).result(Pattern(device, "stream", 10**9, 1.0, None, 0))
+    long = Run(device, Queues()).result(Pattern(device, "stream", 10**9, 1.0, None, 0))
     assert long.requests == long.latencies.count == 10**9
     assert steps[0] < 1_000_000
 

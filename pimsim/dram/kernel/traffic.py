@@ -37,7 +37,7 @@ from pimsim.dram.kernel.queue import (
 from pimsim.dram.kernel.refresh import catch_up, next_refresh_step, refresh_due, step_refresh
 from pimsim.dram.kernel.state import R_CLK, R_TURN, state_of
 from pimsim.dram.kernel.table import table_of
-from pimsim.dram.kernel.work import W_LOGGED, work_of
+from pimsim.dram.kernel.work import W_FLOOR, W_LOGGED, work_of
 
 # What is known of a request that was served.
 (D_NUMBER, D_ARRIVAL, D_CLK, D_END, SERVED_WIDTH) = range(5)
@@ -82,10 +82,13 @@ def _serve_channel(d, state, room, places, requests, options, totals, served, lo
 
 @jit
 def _serve_all(d, s, w, q, requests, served, log):
-    """Serve until nothing is left, or what comes may have a say; return how many were served."""
+    """Serve until nothing is left, or what comes may have a say; return how many were served.
+
+    What has arrived by the latest command enters before anything is decided.
+    """
     n, coming, done = len(requests), ZERO, ZERO
     while coming < n or waiting(q) > 0:
-        if waiting(q) > 0 and _may_enter(q, requests, coming, s.reg[R_CLK]):  # nothing issues before that
+        if waiting(q) > 0 and _may_enter(q, requests, coming, max(s.reg[R_CLK], w.reg[W_FLOOR])):
             enter(s, q, requests[coming])
             coming += 1
             continue
