@@ -12,7 +12,7 @@ import click
 from pimsim.cli.options import Folder, config_argument, located_in, set_option
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.process import is_ours
-from pimsim.cli.say import console, emit, may_be_a_terminal, say
+from pimsim.cli.say import console, emit, may_be_a_terminal, say, screen
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(
         return
     from pimsim.results.terminal import print_summary
 
-    print_summary(result, console())
+    print_summary(result, screen())
     if out is not None:
         say(f"written to {out}")
 

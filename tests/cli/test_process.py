@@ -67,7 +67,7 @@ def test_a_configuration_is_shown_without_what_would_run_it(shipped: Path) -> No
 
 def test_a_run_without_files_imports_what_it_needs(shipped: Path) -> None:
     """numba, and what it imports, are for machines that have no compiled code yet."""
-    loaded = imported_by_command("run", str(shipped), *SMALL, "--json")
+    loaded = imported_by_command("run", str(shipped), *SMALL)
     of_numba = {"asyncio", "email.message", "importlib.metadata._adapters", "logging", "multiprocessing", "numba",
                 "scipy", "socket", "subprocess", "http", "urllib.request", "ssl"}  # fmt: skip
     assert loaded - of_numba == {"numpy", "pydantic", "simpy", "yaml"}
