@@ -65,11 +65,12 @@ from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_EARLIER, W_END
     Y_PERIOD,  # it is the same if the refresh is due whole periods of so many clocks earlier or later,
     Y_EARLIEST,  # from here
     Y_LATEST,  # to here
+    Y_LIKE,  # the first outcome that left the same state, but for the clock
     Y_PARTIAL,
     Y_COMPLETE,
     Y_LAST,
     OUTCOME_REGISTERS,
-) = range(20)
+) = range(21)
 # The description of a start: registers, then latest commands of windows, clocks and, unless all banks are alike, rows.
 (
     X_PROGRAM,
@@ -328,7 +329,7 @@ def if_it_holds(d, s, outcomes, at, start):
 
 
 @jit
-def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, refreshes):
+def remember(d, s, w, x, n, outcomes, ends, program, first, last, base, start, since, refreshes):
     """Keep what the program described in `x` did, and return where (0: it is not kept).
 
     `since`: the clock since which a bank was open when it started.
@@ -377,7 +378,49 @@ def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, 
     for k in range(n):
         outcomes[begin + k] = x[k]
     outcomes[NEXT_FREE] = begin + n
+    y.reg[Y_LIKE] = at
+    if whole:
+        slot = slot_of(ends, _mix_end(d, y))
+        if ends[slot] > 0 and _ends_alike(d, y, _known(d, outcomes, ends[slot])):
+            y.reg[Y_LIKE] = ends[slot]
+        else:
+            ends[slot] = at
     return at
+
+
+@jit
+def _left_over(clock, y):
+    """How long after the latest command of an outcome something still binds."""
+    return max(clock - y.reg[Y_CLK], 0)
+
+
+@jit
+def _mix_end(d, y):
+    """The hash of the state that an outcome leaves; its clocks count from the latest command on."""
+    mixed = _mix(_mix(_mix(ZERO, y.reg[Y_OPEN]), y.reg[Y_LEVEL]), y.reg[Y_MODE])
+    for k in range(len(y.times)):
+        mixed = _mix(mixed, _left_over(y.times[k], y))
+    return mixed
+
+
+@jit
+def _ends_alike(d, y, z):
+    """Whether two outcomes leave the same state, but for the clock of the latest command."""
+    same = y.reg[Y_OPEN] == z.reg[Y_OPEN] and y.reg[Y_LEVEL] == z.reg[Y_LEVEL] and y.reg[Y_MODE] == z.reg[Y_MODE]
+    if not same or y.reg[Y_WIDE] != z.reg[Y_WIDE]:
+        return False
+    for k in range(len(y.times)):
+        if _left_over(y.times[k], y) != _left_over(z.times[k], z):
+            return False
+    for k in range(len(y.rows)):
+        if y.rows[k] != z.rows[k]:
+            return False
+    for x in range(d.windows):
+        for k in range(d.length[x]):
+            recent = x * d.depth + k
+            if _left_over(y.recent[recent] + d.latency[x], y) != _left_over(z.recent[recent] + d.latency[x], z):
+                return False
+    return True
 
 
 @jit
@@ -424,10 +467,19 @@ def replay(d, s, outcomes, at, base, start):
         s.reg[R_LEVEL] = _absolute(d, level, base // d.columns)
     s.reg[R_MODE] = y.reg[Y_MODE]
     s.reg[R_FAR] = start + y.reg[Y_FAR]
-    s.reg[R_TRAIL], s.reg[R_ORIGIN], s.reg[R_BASE], s.reg[R_LATE] = at, start, base, ONE
+    leave(s, outcomes, at, base, start)
+    s.reg[R_LATE] = ONE
     if not y.reg[Y_WHOLE]:
         settle(d, s, outcomes)
         s.reg[R_TRAIL] = 0
+
+
+@jit
+def leave(s, outcomes, at, base, start):
+    """An outcome led here, from clock `start` and in the rows of `base`; so could the first that leaves its state."""
+    like = outcomes[at + Y_LIKE]
+    s.reg[R_TRAIL], s.reg[R_BASE] = like, base
+    s.reg[R_ORIGIN] = start + outcomes[at + Y_CLK] - outcomes[like + Y_CLK]
 
 
 @jit

@@ -155,6 +155,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
     memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, ahead, NONE - behind
     seen = NONE
     i = ZERO
+    begin_loop(w)
     while i < total + behind:
         if may_skip and i >= behind and i < total and i % banks == 0:
             at = lin + (i // banks) * stride
@@ -183,6 +184,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
             else:
                 close_rows(d, s, w, log, bank)
         i += 1
+    end_loop(w)
 
 
 @jit
