@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 from pimsim.workload.attributes import LATER
 from pimsim.workload.ops import INPUT, NOTES, Affine, Operator
@@ -136,6 +137,10 @@ class Workload:
 
     def sha256(self) -> str:
         """Hash of the canonical JSON of the graph: blocks, operators and routing, not the model's name or `NOTES`."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         operators = [asdict(operator) for operator in self.operators]
         for operator in operators:
             for name in (*NOTES, *(name for name, default in LATER.items() if operator[name] == default)):
