@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -271,6 +271,7 @@ def _shipped(name: str) -> BaselineDevice:
     return parse_device(files("pimsim.baselines").joinpath(file).read_text(encoding="utf-8"), file)
 
 
+@lru_cache(maxsize=64)  # a sweep asks for each point
 def parse_device(text: str, file: str) -> BaselineDevice:
     """The device that YAML `text` describes; InputError as `load`, problems placed in `file`."""
     tree = parse(text, file)

@@ -46,7 +46,7 @@ from pimsim.sim.schedule.block import (
     Timetable,
 )  # fmt: skip
 from pimsim.sim.schedule.executor import Executor
-from pimsim.sim.spending import Spending
+from pimsim.sim.spending import Spender
 from pimsim.sim.tally import OperatorTally, Tally, TokenTallies, TokenTally
 
 Progress = Callable[[int, int], None]
@@ -140,7 +140,7 @@ class System:
 
     steps     (phase, context of the last token, tokens) of each step, if not the workload's own
     observer  is told of every instruction
-    spending  what actions spend, if the busiest window is to be found
+    spending  who wants to know what actions spend: the busiest window is found, or all is noted
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class System:
         engine: Engine,
         steps: list[tuple[str, int, int]] | None = None,
         observer: Callable[[Executed], None] | None = None,
-        spending: Spending | None = None,
+        spending: Spender | None = None,
     ) -> None:
         self.plan = plan
         self.spending = spending
         self.engine = engine
         self.executor = Executor(engine)
         if spending:
-            self.executor.meter_windows(spending.window, spending.commands)
+            spending.meter(self.executor)
         self.observer = observer
         self.context = 0  # of the step under way
         self.block = -1  # number of the first copy of the part under way; -1: outside of the blocks

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pimsim.errors import InputError
 from pimsim.held import Held, holding
+from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import Row, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
 from pimsim.sweep.space import PointRequest
@@ -33,14 +34,16 @@ class Evaluate:
     """What a process does with a request: its files have the contents that they had when the sweep was loaded.
 
     contents  by SHA-256
+    kept      what it has of the points before
     """
 
     contents: Mapping[str, bytes]
+    kept: Kept = field(default_factory=Kept, compare=False)
 
     def __call__(self, request: PointRequest) -> Row:
         """The row of a request."""
         with holding(held_files(request, self.contents)):
-            return evaluate_request(request)
+            return evaluate_request(request, self.kept)
 
 
 def held_files(request: PointRequest, contents: Mapping[str, bytes]) -> Held:

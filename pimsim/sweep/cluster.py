@@ -17,6 +17,7 @@ from typing import Any
 import pimsim
 from pimsim.errors import InputError
 from pimsim.held import Held, holding
+from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import Row, describe, evaluate_request, lost_row
 from pimsim.sweep.space import PointRequest
 
@@ -24,6 +25,7 @@ _TIMEOUT_S = 20.0
 _HELD = 4  # points on their way for each thread of the cluster
 _LEAST = 16  # also where workers are still to come
 _LOOK = 100  # points after which the cluster is measured again
+_KEPT = Kept()  # by a worker, of the points before
 
 
 class Cluster:
@@ -113,4 +115,4 @@ def _evaluate(version: str, request: PointRequest, files: Held) -> Row:
     if pimsim.__version__ != version:
         raise RuntimeError(f"a worker has pimsim {pimsim.__version__}, the sweep {version}")
     with holding(files):
-        return evaluate_request(request)
+        return evaluate_request(request, _KEPT)

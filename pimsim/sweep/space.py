@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pimsim import api
@@ -12,8 +13,10 @@ from pimsim.baselines.devices import is_path
 from pimsim.config.loader import baseline_files, complete, entry_of, put, table_file, trace_file, with_table
 from pimsim.config.tree import Position, Tree, merge, plain
 from pimsim.errors import Problem
+from pimsim.held import held
 from pimsim.workload.scheduled import scheduled
 from pimsim.workload.trace.reader import load_trace
+from pimsim.workload.trace.records import Trace
 
 Values = Mapping[str, Any]  # by dotted key
 
@@ -81,6 +84,17 @@ class PointRequest:
         yield from (self.machines.get(name, name) for name in baselines if isinstance(name, str) and is_path(name))
 
 
+def _trace(path: str) -> Trace:
+    """The trace in a file; each point asks."""
+    content = held(path)
+    return load_trace(path) if content is None else _held_trace(path, content)
+
+
+@lru_cache(maxsize=4)
+def _held_trace(path: str, _: bytes) -> Trace:
+    return load_trace(path)
+
+
 @dataclass(frozen=True)
 class Base:
     """What the points of a sweep have in common.
@@ -112,7 +126,7 @@ class Base:
         problems: list[Problem] = []
         trace = trace_file(tree)
         if trace:
-            tree, problems = complete(tree, trace, lambda path, given: scheduled(load_trace(path), given))
+            tree, problems = complete(tree, trace, lambda path, given: scheduled(_trace(path), given))
         table = table_file(tree)
         tree = with_table(tree, api.read_table)
         return PointRequest(plain(tree.entries), trace, baseline_files(tree), table), problems

@@ -64,6 +64,10 @@ class Workload:
         if any(weight < 0 for weight in self.routing):
             raise ValueError("the routing has a weight below 0")
 
+    def __hash__(self) -> int:
+        """That of what `sha256` hashes, which is made once."""
+        return hash(self._sha256)
+
     def blocks_only(self) -> Workload:
         """The same step without what comes before and after the blocks."""
         return replace(self, operators=self.select("block"))

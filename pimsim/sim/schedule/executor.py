@@ -22,10 +22,15 @@ class Executor:
         self.engine = engine
         self.meter = meter.new_meter(len(engine.device.standard.commands))
         self.worked: Ints | None = None
+        self.notes: meter.Notes | None = None
 
     def meter_windows(self, window: int, costs: Sequence[int]) -> None:
         """Find the largest sum of any `window` clocks; costs: what each command of the table spends."""
         self.meter = meter.new_meter(len(costs), window, costs)
+
+    def note_into(self, noted: Callable[[Ints], None]) -> None:
+        """Have `noted` take the notes of all instructions, many at a time (`meter.Notes`)."""
+        self.notes = meter.Notes(len(self.engine.device.standard.commands), noted)
 
     @property
     def largest_window(self) -> Fraction:
@@ -43,6 +48,9 @@ class Executor:
         """
         self.engine.make_room()
         n, copies = block.bases.shape
+        if self.notes:
+            self.notes.make_room(n * copies)
+            self.meter = self.notes.record
         totals = np.zeros((n, self.engine.new_totals().size), np.int64)
         exposed = np.zeros(n, np.int64)
         parts = [(0, copies, 0, n)]
@@ -121,3 +129,5 @@ class Executor:
         )
         times, exposed = np.zeros((2, MOMENTS), np.int64), np.zeros(1, np.int64)
         self._run_part(rest, times, Timetable(serial=False), totals[np.newaxis], exposed, (0, 1, 0, 1, 0))
+        if self.notes:
+            self.notes.flush()

@@ -27,7 +27,7 @@ from pimsim.sim.schedule.compiled.layout import (
     REST,
     WORK,
 )
-from pimsim.sim.schedule.compiled.meter import G_FULL, lay_out, meter_of, pass_all
+from pimsim.sim.schedule.compiled.meter import G_FULL, lay_out, meter_of, note, pass_all, start_taking, take, take_none
 
 
 @jit
@@ -38,15 +38,6 @@ def _ready(after, times, i):
         if after[i, k] != NONE:
             t = max(t, times[after[i, k], T_END])
     return t
-
-
-@jit
-def _spent(d, m, totals):
-    """What the commands that are counted in `totals` spend."""
-    spent = ZERO
-    for k in range(d.commands):
-        spent += totals[k] * m.costs[k]
-    return spent
 
 
 @entry
@@ -73,9 +64,9 @@ def run_block(
     open clocks of all channels and the charges, of clocks from `accounted` on, of the channel
     that ends last; exposed (n,) the clocks that an instruction adds outside of the channels;
     ends (channels,) receives the data end of each channel.  meter: what is spent, and the largest
-    sum of a window (complete once the channels have rested).  With a log a part must be one
-    instruction: if its rows do not fit, nothing is changed and their number comes back
-    negative; `worked` then receives the stretches in which the ASIC's units worked for it.
+    sum of a window (complete once the channels have rested), or notes of what each instruction took.
+    With a log a part must be one instruction: if its rows do not fit, nothing is changed and their
+    number comes back negative; `worked` then receives the stretches in which the ASIC's units worked for it.
     """
     return _run_block(
         table_of(constant(d)), view(states), view(owners), constant(program), constant(spans), constant(marks),
@@ -92,7 +83,8 @@ def _run_block(
 ):  # fmt: skip
     n = len(steps)
     scratch, meter = scratch_of(room), meter_of(counter)
-    logged, metered = ZERO, meter.reg[G_FULL] > 0
+    logged, noted = ZERO, len(meter.notes)
+    metered = meter.reg[G_FULL] + noted > 0
     first, last = part[P_FIRST], part[P_LAST]
     for copy in range(part[P_COPY], part[P_COPIES]):
         if first == 0:
@@ -119,7 +111,7 @@ def _run_block(
                 for k in range(MOMENTS):
                     times[i, k] = start
                 if metered:
-                    spent -= _spent(d, meter, totals[i])
+                    start_taking(meter, totals[i])
                     since = NEVER if clock[C_SERIAL] else latest_command(states, owners, spans[i])
                 end, logged = run_program(
                     d, states, owners, program, spans[i], marks[i], numbers[i], bases[i, copy], start,
@@ -133,11 +125,14 @@ def _run_block(
                         exposed[i] += max(moved - max(end, accounted), 0)
                         end = moved
                 if metered:
-                    spent += _spent(d, meter, totals[i])
+                    spent += take(meter, totals[i])
             else:
+                take_none(meter)
                 begin, end = arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start)
                 exposed[i] += max(end - accounted, 0)
-            if metered and spent > 0:
+            if noted > 0:
+                note(meter, step[I_SPENDS], min(max(begin, since), end), end)
+            elif metered and spent > 0:
                 lay_out(meter, spent, min(max(begin, since), end), end)
             clock[C_ACCOUNTED] = max(accounted, end)
             times[i, T_BEGIN], times[i, T_END] = begin, end
