@@ -29,6 +29,7 @@ PRICED = (
     "baselines",
     "energy",
     "dram.power",
+    "dram.io.energy_pJ_per_bit",
     "pim.mac_power_mW",
     "pim.mac_power_reference",
     "pim.routing_factor",
@@ -87,7 +88,7 @@ def _without(section: Model, keys: Iterable[str]) -> Model:
         inner.setdefault(name, []).append(rest)
     copy = section.model_copy()
     for name, within in inner.items():
-        if within == [""]:
+        if "" in within:
             del copy.__dict__[name]
         else:
             copy.__dict__[name] = _without(getattr(section, name), within)
