@@ -7,7 +7,7 @@ they come; the rows are the same from all of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,8 +25,8 @@ Item = tuple[int, PointRequest]
 class Backend(Protocol):
     """Simulates points."""
 
-    def map(self, items: Iterable[Item]) -> Iterator[tuple[int, Row]]:
-        """(number, row) of each item, in any order."""
+    def map(self, items: Iterable[Item], run_of: Callable[[int], int] | None = None) -> Iterator[tuple[int, Row]]:
+        """(number, row) of each item, in any order; run_of: equal for numbers of items that one simulation serves."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Here:
 
     evaluate: Evaluate
 
-    def map(self, items: Iterable[Item]) -> Iterator[tuple[int, Row]]:
+    def map(self, items: Iterable[Item], run_of: Callable[[int], int] | None = None) -> Iterator[tuple[int, Row]]:
         return ((index, self.evaluate(request)) for index, request in items)
 
 

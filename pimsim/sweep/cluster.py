@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import TracebackType
 from typing import Any
@@ -51,8 +51,10 @@ class Cluster:
         """Leave the cluster; points that are not finished are given up."""
         self._client.close(timeout=_TIMEOUT_S)
 
-    def map(self, items: Iterable[tuple[int, PointRequest]]) -> Iterator[tuple[int, Row]]:
-        """(number, row) of each item, as they come."""
+    def map(
+        self, items: Iterable[tuple[int, PointRequest]], run_of: Callable[[int], int] | None = None
+    ) -> Iterator[tuple[int, Row]]:
+        """(number, row) of each item, as they come; which worker has which is Dask's to say."""
         source, waiting, done = iter(items), _distributed().as_completed(loop=self._client.loop), 0
         points: dict[str, tuple[int, PointRequest]] = {}
         room = self._room()

@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pimsim.api import prepare
 from pimsim.sim.inputs import IN_CLOCKS, PRICED, is_priced, simulated
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally, TokenTallies
-from pimsim.sweep import backends
+from pimsim.sweep import backends, point
 from pimsim.sweep.backends import Evaluate
 from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import evaluate_point
@@ -124,16 +125,19 @@ def test_a_point_is_the_same_whatever_came_before_it(system: dict[str, Any], giv
     kept = Kept()
     for more in given:
         config = load_config(SHIPPED, {"baselines": [], **system, **more})
-        assert evaluate_point(config, kept) == evaluate_point(config)
+        row = evaluate_point(config, kept)
+        assert row == evaluate_point(config)
+        figures = dict(point._figures(pimsim.run(config).summary))  # simulated with its prices
+        assert {key: row[key] for key in figures} == figures
 
 
 @settings(max_examples=examples(8), deadline=None)
-@given(st.lists(prices, min_size=2, max_size=3), st.sampled_from(["expected", "sampled"]))
-def test_a_point_on_aim_is_the_same_whatever_came_before_it(given: list[dict[str, Any]], routing: str) -> None:
+@given(st.lists(st.tuples(prices, st.booleans()), min_size=2, max_size=4))
+def test_a_point_on_aim_is_the_same_whatever_came_before_it(given: list[tuple[dict[str, Any], bool]]) -> None:
     kept = Kept()
-    for more in given:
-        given_now = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "workload.routing": routing, **more}
-        config = load_config(AIM, given_now)
+    for more, lm_head in given:
+        work = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "workload.lm_head": lm_head}
+        config = load_config(AIM, {**work, **more})
         assert evaluate_point(config, kept) == evaluate_point(config)
 
 
@@ -186,6 +190,26 @@ def test_a_sweep_is_the_same_to_the_byte_with_and_without_what_is_kept(
     assert found[0] == found[1]
     assert asked.count("workload 64") < asked.count("workload 0")
     assert asked.count("run 64") <= asked.count("run 0")
+
+
+# ---- points of one run --------------------------------------------------------------------
+
+
+def test_points_that_differ_in_prices_alone_are_of_one_run_and_follow_each_other() -> None:
+    both = {"random": {"samples": 12, "seed": 1, "axes": {"pim.lanes": [8, 16], "dram.power.VDD_V": [1.1, 1.2, 1.3]}}}
+    axes = {"asic.power_mW": [1, 2, 3], "dram.channels": [1, 2], **both, "schedule": ["paper", "overlap"]}
+    space = pimsim.sweep.load_sweep(sweep_of(axes)).space
+    order = space.by_runs(range(len(space)))
+    assert sorted(order) == list(range(len(space)))
+
+    def simulated_part(index: int) -> list[tuple[str, Any]]:
+        return [(key, value) for key, value in space.point(index).items() if not is_priced(key)]
+
+    for run_of in (space.run_of, lambda index: repr(simulated_part(index))):
+        assert len([run for run, _ in groupby(order, run_of)]) == len({run_of(index) for index in order}) == 8
+    only = pimsim.sweep.load_sweep(sweep_of({"dram.channels": [1, 2], "schedule": ["paper", "overlap"]})).space
+    assert only.by_runs(range(4)) == range(4)
+    assert [only.run_of(index) for index in range(4)] == list(range(4))
 
 
 # ---- what is kept -------------------------------------------------------------------------
