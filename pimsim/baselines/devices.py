@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -273,6 +273,7 @@ def _shipped(name: str) -> BaselineDevice:
     return parse_device(Path(__file__).with_name(file).read_text(encoding="utf-8"), file)
 
 
+@lru_cache(maxsize=64)  # a sweep asks for each point
 def parse_device(text: str, file: str) -> BaselineDevice:
     """The device that YAML `text` describes; InputError as `load`, problems placed in `file`."""
     tree = parse(text, file)

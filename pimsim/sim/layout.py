@@ -25,7 +25,7 @@ from pimsim.sim.schedule.compiled.layout import (
     I_WRITE,
     INSTRUCTION_WIDTH,
 )
-from pimsim.sim.spending import Spending
+from pimsim.sim.spending import Spender
 
 NOTHING = np.zeros((0, WIDTH), np.int64)  # what the channels do for an ASIC instruction
 # where the first numbers of a series, which are those of the schedule, stand in a row of `Block.steps`
@@ -35,7 +35,7 @@ COLUMNS = [I_CLOCKS, I_READ, I_WRITE, I_TAIL, I_PARTS, I_PORTIONS]
 class Layout:
     """Lays out stretches for an engine; blocks: copies of the block in each step."""
 
-    def __init__(self, engine: Engine, blocks: int, spending: Spending | None) -> None:
+    def __init__(self, engine: Engine, blocks: int, spending: Spender | None) -> None:
         self.engine, self.blocks, self.spending = engine, blocks, spending
         self._numbers: WeakKeyDictionary[Work, Ints] = WeakKeyDictionary()
 

@@ -33,7 +33,7 @@ from pimsim.sim.layout import Layout
 from pimsim.sim.observer import Executed
 from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Timetable
 from pimsim.sim.schedule.executor import Executor
-from pimsim.sim.spending import Spending
+from pimsim.sim.spending import Spender
 from pimsim.sim.tally import Tally, TokenTallies
 
 Progress = Callable[[int, int], None]
@@ -68,7 +68,7 @@ class System:
 
     steps     (phase, context of the last token, tokens) of each step, if not the workload's own
     observer  is told of every instruction
-    spending  what actions spend, if the busiest window is to be found
+    spending  who wants to know what actions spend: the busiest window is found, or all is noted
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class System:
         engine: Engine,
         steps: list[tuple[str, int, int]] | None = None,
         observer: Callable[[Executed], None] | None = None,
-        spending: Spending | None = None,
+        spending: Spender | None = None,
     ) -> None:
         self.plan = plan
         self.engine = engine
         self.executor = Executor(engine)
         if spending:
-            self.executor.meter_windows(spending.window, spending.commands)
+            spending.meter(self.executor)
         self.observer = observer
         self.env = simpy.Environment()
         self.layout = Layout(engine, plan.workload.blocks, spending)

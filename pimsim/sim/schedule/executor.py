@@ -37,10 +37,15 @@ class Executor:
         self._run_block = bound(run_block)
         self.meter = meter.new_meter(len(engine.device.standard.commands))
         self.worked: Ints | None = None
+        self.notes: meter.Notes | None = None
 
     def meter_windows(self, window: int, costs: Sequence[int]) -> None:
         """Find the largest sum of any `window` clocks; costs: what each command of the table spends."""
         self.meter = meter.new_meter(len(costs), window, costs)
+
+    def note_into(self, noted: Callable[[Ints], None]) -> None:
+        """Have `noted` take the notes of all instructions, many at a time (`meter.Notes`)."""
+        self.notes = meter.Notes(len(self.engine.device.standard.commands), noted)
 
     @property
     def largest_window(self) -> Fraction:
@@ -79,6 +84,9 @@ class Executor:
         """Carry out a part of a block; room for what the ASIC is taken for is made whenever it runs out."""
         while timetable.step < part[P_STEPS]:
             timetable.make_room(part[P_PLACES])
+            if self.notes:
+                self.notes.make_room(block.steps.shape[1])
+                self.meter = self.notes.record
             self._run_part(block, times, timetable, counts, part)
 
     def _run_part(self, block: Block, times: Ints, timetable: Timetable, counts: Counts, part: tuple[int, ...]) -> None:
@@ -137,3 +145,5 @@ class Executor:
         )
         counts = Counts(totals[np.newaxis], np.zeros((1, EXPOSED), np.int64), np.zeros(1, np.int64))
         self._run(rest, np.zeros((2, MOMENTS), np.int64), Timetable(serial=False), counts, (1, 1, 1, 0, 1, 0))
+        if self.notes:
+            self.notes.flush()

@@ -38,7 +38,17 @@ from pimsim.sim.schedule.compiled.layout import (
     REST,
     WORK,
 )
-from pimsim.sim.schedule.compiled.meter import G_FULL, lay_out, meter_of, pass_all
+from pimsim.sim.schedule.compiled.meter import (
+    G_FULL,
+    has_room,
+    lay_out,
+    meter_of,
+    note,
+    pass_all,
+    start_taking,
+    take,
+    take_none,
+)
 
 
 @jit
@@ -49,15 +59,6 @@ def _ready(after, times, i):
         if after[i, k] != NONE:
             t = max(t, times[after[i, k], T_END])
     return t
-
-
-@jit
-def _spent(d, m, totals):
-    """What the commands that are counted in `totals` spend."""
-    spent = ZERO
-    for k in range(d.commands):
-        spent += totals[k] * m.costs[k]
-    return spent
 
 
 @jit
@@ -75,7 +76,8 @@ def run_block(
 ):  # fmt: skip
     """Carry out the steps of a block, from where `clock` stands to where `part` says; return the log rows.
 
-    It ends early before a copy for which a calendar has less than P_PLACES places: `clock` then stands there.
+    It ends early before a copy for which a calendar has less than P_PLACES places, or the meter no room for
+    its notes: `clock` then stands there.
 
     states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
     A step is its parts (p, 3), one after the other: instructions first to before last, for so many copies.
@@ -95,9 +97,9 @@ def run_block(
     that ends last; exposed (n, 2) the clocks that an instruction adds outside of the channels, and
     the first step in which it does; reached (steps,) receives the clocks accounted for at the end of each;
     ends (channels,) the data end of each channel.  meter: what is spent, and the largest
-    sum of a window (complete once the channels have rested).  With a log a call must be of one
-    instruction: if its rows do not fit, nothing is changed and their number comes back
-    negative; `worked` then receives the stretches in which the ASIC's units worked for it.
+    sum of a window (complete once the channels have rested), or notes of what each instruction took.
+    With a log a call must be of one instruction: if its rows do not fit, nothing is changed and their
+    number comes back negative; `worked` then receives the stretches in which the ASIC's units worked for it.
     """
     return _run_block(
         table_of(constant(d)), view(states), view(owners), constant(program), constant(spans), constant(marks),
@@ -120,7 +122,8 @@ def _run_block(
             copies = min(parts[k, A_COPIES], part[P_COPIES]) if first < last else 0
             for copy in range(clock[C_COPY], copies):
                 clock[C_STEP], clock[C_PART], clock[C_COPY] = step, k, copy
-                if part[P_FIRST] <= first and not _makes_room(calendars, clock, times[n, T_END], part[P_PLACES]):
+                enough = part[P_FIRST] > first or _makes_room(calendars, clock, times[n, T_END], part[P_PLACES])
+                if not enough or not has_room(meter, last - first):
                     settle_all(d, states, owners, scratch)
                     return logged
                 logged = _carry_out(
@@ -157,7 +160,8 @@ def _carry_out(
     totals, exposed, ends, log, worked, scratch, meter, step, copy, first, last,
 ):  # fmt: skip
     """Carry out instructions of one copy of a part of a step; return the log rows."""
-    logged, metered = ZERO, meter.reg[G_FULL] > 0
+    logged, noted = ZERO, len(meter.notes)
+    metered = meter.reg[G_FULL] + noted > 0
     for i in range(first, last):
         line = steps[i]
         accounted = clock[C_ACCOUNTED]
@@ -175,7 +179,7 @@ def _carry_out(
             for k in range(MOMENTS):
                 times[i, k] = start
             if metered:
-                spent -= _spent(d, meter, totals[i])
+                start_taking(meter, totals[i])
                 since = NEVER if clock[C_SERIAL] else latest_command(states, owners, spans[j])
             end, logged = run_program(
                 d, states, owners, program, spans[j], marks[j], numbers[j], bases[line[I_BASES], copy] + line[I_SHIFT],
@@ -189,11 +193,14 @@ def _carry_out(
                     _expose(exposed[i], moved - max(end, accounted), step)
                     end = moved
             if metered:
-                spent += _spent(d, meter, totals[i])
+                spent += take(meter, totals[i])
         else:
+            take_none(meter)
             begin, end = arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start)
             _expose(exposed[i], end - accounted, step)
-        if metered and spent > 0:
+        if noted > 0:
+            note(meter, line[I_SPENDS], min(max(begin, since), end), end)
+        elif metered and spent > 0:
             lay_out(meter, spent, min(max(begin, since), end), end)
         clock[C_ACCOUNTED] = max(accounted, end)
         times[i, T_BEGIN], times[i, T_END] = begin, end
