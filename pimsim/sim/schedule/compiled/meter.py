@@ -127,8 +127,11 @@ def pass_all(m):
 
 @entry
 def lay_out_all(meter, begins, ends, spends, over):
-    """Lay out instructions in their order, as when they ran; each spends so much.  over: the run ends with them."""
-    _lay_out_all(meter_of(view(meter)), constant(begins), constant(ends), constant(spends), over)
+    """Lay out instructions in their order, as when they ran; return how many.  Each spends so much.
+
+    over: the run ends with them.
+    """
+    return _lay_out_all(meter_of(view(meter)), constant(begins), constant(ends), constant(spends), over)
 
 
 @jit
@@ -138,3 +141,4 @@ def _lay_out_all(m, begins, ends, spends, over):
             lay_out(m, spends[i], begins[i], ends[i])
     if over:
         pass_all(m)
+    return len(begins)
