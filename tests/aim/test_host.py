@@ -268,6 +268,15 @@ def test_channels_whose_queues_differ_stay_apart() -> None:
         assert carried_out(program, DEVICE)[0] == execute(program, TwinChannels(DEVICE)), clocks
 
 
+def test_channels_past_the_last_bit_of_a_mask() -> None:
+    device = reference_device(40)
+    body = [AimInstruction(name, (channel,), 1, 2, 1) for name in ("W MEM", "R MEM") for channel in (39, 31, 0, 39)]
+    masks = [AimInstruction("AF", (0, 31)), AimInstruction("RD_MAC", tuple(range(32))), AimInstruction("SYNC")]
+    program = [*body, *masks, *body, AimInstruction("EOC")]
+    twin = TwinChannels(device)
+    assert (execute(program, twin), twin.counts()) == carried_out(program, device)
+
+
 def test_many_instructions_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     run_host = engines.run_host

@@ -101,7 +101,7 @@ def _instruction(row: Sequence[int]) -> AimInstruction:
 
 
 def _narrow(block: Ints) -> list[NDArray[np.integer]]:
-    return [column.astype(_smallest(column)) for column in block.T]
+    return [column.astype(_smallest(column)) for column in np.ascontiguousarray(block.T)]
 
 
 def _smallest(column: Ints) -> np.dtype[np.integer]:

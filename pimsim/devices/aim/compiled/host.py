@@ -10,6 +10,7 @@ from __future__ import annotations
 from pimsim.devices.aim.compiled.layout import (
     BARRIER,
     C_BANK,
+    C_CHANNEL,
     C_OPERATION,
     C_REGISTER,
     C_ROW,
@@ -29,7 +30,7 @@ from pimsim.devices.aim.compiled.layout import (
     O_HOLD,
     O_KIND,
 )
-from pimsim.devices.aim.compiled.queues import choose, count_owned, enqueue, entered, join
+from pimsim.devices.aim.compiled.queues import choose, count_owned, enqueue, entered, join, owner_of_one
 from pimsim.dram.compiler import constant, entry, jit, view
 from pimsim.dram.kernel.bounds import start_work
 from pimsim.dram.kernel.charges import count_commands
@@ -121,22 +122,33 @@ def _join(d, states, queues, owners, owned, host, totals):
 @jit
 def _hand_on(d, states, owners, queues, asked, operation, host, totals, log, w, owned, chosen):
     """Hand an instruction's commands on to its channels; then the host's clock is that of the next decode."""
-    start, hold = host[H_CLK], operation[O_HOLD]
-    row = host[H_FUNCTION] if operation[O_KIND] == FUNCTION else asked[C_ROW]
-    clk = start
-    choose(states, queues, owners, owned, chosen, asked)
-    for channel in range(len(owners)):
-        if chosen[channel] == 0:
-            continue
-        s, queue = state_of(states[channel]), queues[channel]
-        w.reg[W_CHANNEL], w.reg[W_FLOOR] = channel, start
-        catch_up(d, s, w, log, start)
-        _issue(d, s, w, log, queue, operation[O_COMMAND], asked[C_BANK], row, asked[C_SIZE])
-        count_commands(d, w, owned[channel], totals)
-        clk = max(clk, entered(queue))
-        if hold > 0:
-            clk = max(clk, s.reg[R_CLK] + hold - 1)
+    clk = host[H_CLK]
+    if asked[C_CHANNEL] >= 0:
+        own = owner_of_one(states, queues, owners, owned, asked)
+        clk = _carry_out(d, states[own], queues[own], asked, operation, host, totals, log, w, own, owned[own])
+    else:
+        choose(states, queues, owners, owned, chosen, asked)
+        for own in range(len(owners)):
+            if chosen[own] > 0:
+                free = _carry_out(d, states[own], queues[own], asked, operation, host, totals, log, w, own, owned[own])
+                clk = max(clk, free)
     host[H_CLK] = clk + 1
+
+
+@jit
+def _carry_out(d, state, queue, asked, operation, host, totals, log, w, channel, many):
+    """Carry out an instruction on a channel, for `many` that are like it; return the last clock that it takes the host.
+
+    By then all its commands are in the queue and, if it blocks, its data has arrived.
+    """
+    s, start, hold = state_of(state), host[H_CLK], operation[O_HOLD]
+    row = host[H_FUNCTION] if operation[O_KIND] == FUNCTION else asked[C_ROW]
+    w.reg[W_CHANNEL], w.reg[W_FLOOR] = channel, start
+    catch_up(d, s, w, log, start)
+    _issue(d, s, w, log, queue, operation[O_COMMAND], asked[C_BANK], row, asked[C_SIZE])
+    count_commands(d, w, many, totals)
+    clk = max(start, entered(queue))
+    return max(clk, s.reg[R_CLK] + hold - 1) if hold > 0 else clk
 
 
 @jit

@@ -49,6 +49,13 @@ def choose(states, queues, owners, owned, chosen, asked):
 
 
 @jit
+def owner_of_one(states, queues, owners, owned, asked):
+    """The owner of the only channel that an instruction drives; nothing else has its state then."""
+    owner = owners[asked[C_CHANNEL]]
+    return _part(states, queues, owners, owned, asked, owner) if owned[owner] > 1 else owner
+
+
+@jit
 def _part(states, queues, owners, owned, asked, owner):
     """Part the channels of an owner that an instruction drives from the others; return the owner of the former."""
     stays = drives(asked, owner)
