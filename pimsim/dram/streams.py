@@ -29,7 +29,7 @@ from pimsim.dram.kernel.work import Work
 from pimsim.dram.records import named
 from pimsim.dram.traffic import Lane
 
-REMEMBERED = 1 << 21  # latencies that are kept while no period is found: 16 MiB
+REMEMBERED = 1 << 20  # latencies that are kept while no period is found: 8 MiB
 TOGETHER = 1 << 15  # requests that are served at a time once none is looked for
 _CLOSED, _NEVER = -1, -1
 
