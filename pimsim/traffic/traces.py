@@ -1,7 +1,7 @@
 """Traces of memory accesses as other simulators read them, made into requests in chunks.
 
-A format is a table of the words of a line.  A block of lines is taken apart by one regular
-expression as a whole; if a line does not fit, line by line, which also says what is wrong.
+A block of lines is taken apart by one regular expression as a whole; if a line does not fit,
+line by line, which also says what is wrong (`formats`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,96 +20,17 @@ from pimsim.dram.streams import Stream
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.files import is_gzip, open_input, pieces_of, reason
+from pimsim.traffic.formats import FORMATS, Format, Words
 from pimsim.traffic.mapping import Mapping
 from pimsim.traffic.patterns import Chunk, arrivals
 
 Ints = NDArray[np.int64]
-Words = tuple[bytes, ...]  # of a line; b"" for one that it leaves out
 
 MAX_PROBLEMS = 100
 BLOCK_BYTES = 1 << 18
 LONGEST_LINE = 1000  # bytes
 CANNOT_READ = "cannot read the trace"
 _IGNORED = re.compile(rb"[ \t]*(?:#.*)?\r?")
-_WORD = re.compile(rb"[^ \t\r]+")
-
-
-class Word(NamedTuple):
-    """A word of a line: its name, what it must be, as text and as a regular expression."""
-
-    name: str
-    what: str
-    pattern: bytes
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Format:
-    """The words of a line in order, those named operation, address or vector, cycle, bytes; how a write is called."""
-
-    words: tuple[Word, ...]
-    writes: tuple[bytes, ...]
-
-    @cached_property
-    def line(self) -> re.Pattern[bytes]:
-        """A line, with a group for each word."""
-        text = b""
-        for number, word in enumerate(self.words):
-            part = (rb"[ \t]+" if number else rb"[ \t]*") + b"(" + word.pattern + b")"
-            text += b"(?:" + part + b")?" if word.optional else part
-        return re.compile(b"^" + text + rb"[ \t]*\r?$", re.MULTILINE)
-
-    def index(self, name: str) -> int:
-        """Which word has this name, -1 if none has."""
-        return next((number for number, word in enumerate(self.words) if word.name == name), -1)
-
-    def wrong(self, line: bytes) -> tuple[int, str]:
-        """The column at which a line is wrong, and what is."""
-        found = list(_WORD.finditer(line))
-        for word in self.words:
-            if found and re.fullmatch(word.pattern, found[0][0]):
-                found.pop(0)
-            elif not word.optional:
-                if not found:
-                    return len(line.rstrip()) + 1, f"{word.what} is missing"
-                return found[0].start() + 1, f"must be {word.what}, not {_shown(found[0][0])}"
-        return (found[0].start() + 1, f"{_shown(found[0][0])} is too much") if found else (1, "is no line of a trace")
-
-    def column(self, line: bytes, name: str) -> int:
-        """Where in a line a word is."""
-        match = self.line.match(line)
-        return match.start(1 + self.index(name)) + 1 if match else 1
-
-
-def _shown(word: bytes) -> str:
-    return repr(word[:40].decode(errors="replace"))
-
-
-_EITHER = Word("address", "an address, hexadecimal (0x...) or decimal", rb"0[xX][0-9a-fA-F]{1,15}|[0-9]{1,18}")
-_HEX = Word("address", "a hexadecimal address of at most 15 digits", rb"(?:0[xX])?[0-9a-fA-F]{1,15}")
-_VECTOR = Word("vector", "numbers with commas between them", rb"[0-9]{1,9}(?:,[0-9]{1,9})+")
-FORMATS = {
-    "ramulator-ldst": Format((Word("operation", "LD or ST", b"LD|ST"), _EITHER), (b"ST",)),
-    "ramulator-rw": Format((Word("operation", "R or W", b"[RW]"), _VECTOR), (b"W",)),
-    "dramsim3": Format(
-        (
-            _HEX,
-            Word("operation", "READ or WRITE", b"READ|WRITE|read|write|P_MEM_RD|P_MEM_WR"),
-            Word("cycle", "a cycle of at most 12 digits", rb"[0-9]{1,12}"),
-        ),
-        (b"WRITE", b"write", b"P_MEM_WR"),
-    ),
-    "dramsys-stl": Format(
-        (
-            Word("cycle", "a cycle of at most 12 digits and a colon", rb"[0-9]{1,12}:"),
-            Word("bytes", "a number of bytes in brackets", rb"\([1-9][0-9]{0,5}\)", optional=True),
-            Word("operation", "read or write", b"read|write"),
-            _HEX,
-            Word("data", "data", rb"[^ \t\r\n]+", optional=True),
-        ),
-        (b"write",),
-    ),
-}
 
 
 class Accesses(NamedTuple):
@@ -304,8 +224,7 @@ class _Reader:
         device = self.trace.device
         usual = self.trace.access_bytes or 1
         length = np.array([int(word[1:-1]) if word else usual for word in columns.get("bytes", [b""] * len(words))])
-        number = _either if _EITHER in form.words else _hexadecimal
-        address = np.array([number(word) for word in columns["address"]], np.int64)
+        address = np.array([form.number(word) for word in columns["address"]], np.int64)
         start = address // device.column_bytes
         many = (address + length - 1) // device.column_bytes - start + 1
         each = np.repeat(np.arange(len(words)), many)
@@ -338,14 +257,6 @@ class _Reader:
             group += part[0] * groups if part else 0
             rows.append((channel, group * device.banks_per_group + bank, row, column))
         return np.array(rows, np.int64)
-
-
-def _hexadecimal(word: bytes) -> int:
-    return int(word, 16)
-
-
-def _either(word: bytes) -> int:
-    return int(word, 16 if word[1:2] in (b"x", b"X") else 10)
 
 
 _NONE = Accesses(np.empty(0, bool), np.empty((0, 4), np.int64), *np.empty((2, 0), np.int64))

@@ -21,9 +21,10 @@ from pimsim.devices.registry import device_of
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.traffic import traces
+from pimsim.traffic.formats import FORMATS
 from pimsim.traffic.mapping import Mapping
 from pimsim.traffic.patterns import Pattern, decode, encode
-from pimsim.traffic.traces import FORMATS, Trace
+from pimsim.traffic.traces import Trace
 from tests.examples import examples
 
 GDDR6, LPDDR5X, HBM3 = (device_of(pimsim.load_config(f"configs/{name}.yaml")) for name in ("gddr6", "lpddr5x", "hbm3"))
