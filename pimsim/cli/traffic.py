@@ -40,7 +40,7 @@ OF_TRACES = ("trace_format", "mapping", "access_bytes")
     "--mapping",
     default="RoBaCoBgCh",
     show_default=True,
-    help="Fields of a trace's addresses, from the highest bits down.",
+    help="Fields of a trace's addresses, from the highest bits down: Ro, Ba, Bg, Ra, Co, Ch.",
 )
 @click.option(
     "--access-bytes", type=click.IntRange(1, 1 << 20), metavar="N", help="Of an access of a trace; default: a column."

@@ -29,7 +29,8 @@ from pimsim.dram.kernel.work import Work
 from pimsim.dram.records import named
 from pimsim.dram.traffic import Lane
 
-REMEMBERED = 1 << 21  # latencies that are kept while no period is found: 16 MiB
+REMEMBERED = 1 << 20  # latencies that are kept while no period is found: 8 MiB
+TOGETHER = 1 << 15  # requests that are served at a time once none is looked for
 _CLOSED, _NEVER = -1, -1
 
 # Takes latencies (n,), how often they come, and by how many clocks they are longer each time.
@@ -50,11 +51,13 @@ class Stream(NamedTuple):
     step: int
     arrivals: Callable[[int], Ints] | None = None
 
-    def requests(self, number: int, rows: int) -> Ints:
-        """A block (m, 5) by its number, in banks of so many rows."""
-        found = self.block.copy()
-        found[:, q.P_ROW] = (found[:, q.P_ROW] + number * self.step) % rows
-        found[:, q.P_ARRIVAL] = 0 if self.arrivals is None else self.arrivals(number)
+    def requests(self, first: int, last: int, rows: int) -> Ints:
+        """The requests (n, 5) of the blocks from one number to before another, in banks of so many rows."""
+        numbers = np.repeat(np.arange(first, last), len(self.block))
+        found = np.tile(self.block, (last - first, 1))
+        found[:, q.P_ROW] = (found[:, q.P_ROW] + numbers * self.step) % rows
+        if self.arrivals is not None:
+            found[:, q.P_ARRIVAL] = np.concatenate([self.arrivals(number) for number in range(first, last)])
         return found
 
 
@@ -78,15 +81,17 @@ def serve_stream(lane: Lane, stream: Stream, totals: Ints, sink: Sink) -> None:
     periods = _Periods(lane, stream)
     number, rows = 0, lane.engine.device.rows
     while number < stream.times:
-        requests = stream.requests(number, rows)
-        skipped = periods.skip(number, requests, sink)
-        number += skipped
+        many = 1 if periods.looking else max(TOGETHER // len(stream.block), 1)
+        stop = min(number + many, stream.times)
+        requests = stream.requests(number, stop, rows)
+        skipped = periods.skip(number, requests, sink) if periods.looking else 0
         if not skipped:
             served = lane.serve(requests, totals, more=True)
             latencies = served[:, D_END] - served[:, D_ARRIVAL]
             periods.remember(latencies)
             sink(latencies, 1, 0)
-            number += 1
+            skipped = stop - number
+        number += skipped
 
 
 class _Periods:
@@ -101,17 +106,20 @@ class _Periods:
         # of a window's command, how long it binds; what is no part of a shorter window never does
         used = np.arange(table.depth) < table.length[:, np.newaxis]
         self.binds = np.where(used, table.latency[:, np.newaxis], -(1 << 61))
-        self.steps = lane.engine.log is not None or bool(lane.engine.options[STEPPED])
+        self.looking = lane.engine.log is None and not lane.engine.options[STEPPED]
         self.known: dict[bytes, _Moment] = {}
         self.latencies: list[Ints] = []
         self.remembered = self.waits = 0
 
     def remember(self, latencies: Ints) -> None:
-        """Keep the latencies of a block that was served."""
-        if self.remembered > REMEMBERED:
-            self._forget()
+        """Keep the latencies of a block that was served; if there are too many, there is no period to be found."""
+        if not self.looking:
+            return
         self.latencies.append(latencies)
         self.remembered += len(latencies)
+        if self.remembered > REMEMBERED:
+            self._forget()
+            self.looking = False
 
     def _forget(self) -> None:
         self.known.clear()
@@ -120,7 +128,7 @@ class _Periods:
 
     def skip(self, number: int, requests: Ints, sink: Sink) -> int:
         """Skip as many periods as come from block `number` on: by how many blocks."""
-        if self.steps or self._is_strange():
+        if self._is_strange():
             return 0
         moment, key = self._moment(number, requests)
         before = self.known.setdefault(key, moment)

@@ -21,7 +21,7 @@ from pimsim.dram.timing import Device
 Ints = NDArray[np.int64]
 
 PATTERNS = ("stream", "random")
-CHUNK = 1 << 17  # requests that are made at a time
+CHUNK = 1 << 15  # requests that are made at a time
 SHORTEST, LONGEST = 512, 1 << 14  # requests of a block of a stream, in a channel
 
 

@@ -1,7 +1,7 @@
 """Traces of memory accesses as other simulators read them, made into requests in chunks.
 
-A format is a table of the words of a line.  A block of lines is taken apart by one regular
-expression as a whole; if a line does not fit, line by line, which also says what is wrong.
+A block of lines is taken apart by one regular expression as a whole; if a line does not fit,
+line by line, which also says what is wrong (`formats`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,99 +20,20 @@ from pimsim.dram.streams import Stream
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.files import is_gzip, open_input, pieces_of, reason
+from pimsim.traffic.formats import FORMATS, Format, Words
 from pimsim.traffic.mapping import Mapping
 from pimsim.traffic.patterns import Chunk, arrivals
 
 Ints = NDArray[np.int64]
-Words = tuple[bytes, ...]  # of a line; b"" for one that it leaves out
 
 MAX_PROBLEMS = 100
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 LONGEST_LINE = 1000  # bytes
 CANNOT_READ = "cannot read the trace"
 _IGNORED = re.compile(rb"[ \t]*(?:#.*)?\r?")
-_WORD = re.compile(rb"[^ \t\r]+")
 
 
-class Word(NamedTuple):
-    """A word of a line: its name, what it must be, as text and as a regular expression."""
-
-    name: str
-    what: str
-    pattern: bytes
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Format:
-    """The words of a line in order, those named operation, address or vector, cycle, bytes; how a write is called."""
-
-    words: tuple[Word, ...]
-    writes: tuple[bytes, ...]
-
-    @cached_property
-    def line(self) -> re.Pattern[bytes]:
-        """A line, with a group for each word."""
-        text = b""
-        for number, word in enumerate(self.words):
-            part = (rb"[ \t]+" if number else rb"[ \t]*") + b"(" + word.pattern + b")"
-            text += b"(?:" + part + b")?" if word.optional else part
-        return re.compile(b"^" + text + rb"[ \t]*\r?$", re.MULTILINE)
-
-    def index(self, name: str) -> int:
-        """Which word has this name, -1 if none has."""
-        return next((number for number, word in enumerate(self.words) if word.name == name), -1)
-
-    def wrong(self, line: bytes) -> tuple[int, str]:
-        """The column at which a line is wrong, and what is."""
-        found = list(_WORD.finditer(line))
-        for word in self.words:
-            if found and re.fullmatch(word.pattern, found[0][0]):
-                found.pop(0)
-            elif not word.optional:
-                if not found:
-                    return len(line.rstrip()) + 1, f"{word.what} is missing"
-                return found[0].start() + 1, f"must be {word.what}, not {_shown(found[0][0])}"
-        return (found[0].start() + 1, f"{_shown(found[0][0])} is too much") if found else (1, "is no line of a trace")
-
-    def column(self, line: bytes, name: str) -> int:
-        """Where in a line a word is."""
-        match = self.line.match(line)
-        return match.start(1 + self.index(name)) + 1 if match else 1
-
-
-def _shown(word: bytes) -> str:
-    return repr(word[:40].decode(errors="replace"))
-
-
-_EITHER = Word("address", "an address, hexadecimal (0x...) or decimal", rb"0[xX][0-9a-fA-F]{1,15}|[0-9]{1,18}")
-_HEX = Word("address", "a hexadecimal address of at most 15 digits", rb"(?:0[xX])?[0-9a-fA-F]{1,15}")
-_VECTOR = Word("vector", "numbers with commas between them", rb"[0-9]{1,9}(?:,[0-9]{1,9})+")
-FORMATS = {
-    "ramulator-ldst": Format((Word("operation", "LD or ST", b"LD|ST"), _EITHER), (b"ST",)),
-    "ramulator-rw": Format((Word("operation", "R or W", b"[RW]"), _VECTOR), (b"W",)),
-    "dramsim3": Format(
-        (
-            _HEX,
-            Word("operation", "READ or WRITE", b"READ|WRITE|read|write|P_MEM_RD|P_MEM_WR"),
-            Word("cycle", "a cycle of at most 12 digits", rb"[0-9]{1,12}"),
-        ),
-        (b"WRITE", b"write", b"P_MEM_WR"),
-    ),
-    "dramsys-stl": Format(
-        (
-            Word("cycle", "a cycle of at most 12 digits and a colon", rb"[0-9]{1,12}:"),
-            Word("bytes", "a number of bytes in brackets", rb"\([1-9][0-9]{0,5}\)", optional=True),
-            Word("operation", "read or write", b"read|write"),
-            _HEX,
-            Word("data", "data", rb"[^ \t\r\n]+", optional=True),
-        ),
-        (b"write",),
-    ),
-}
-
-
-class Access(NamedTuple):
+class Accesses(NamedTuple):
     """Accesses in order, an array (n,) each; places (n, 4): channel, bank of the channel, row, column."""
 
     write: NDArray[np.bool_]
@@ -127,8 +47,8 @@ class Trace:
     """The accesses of a trace as requests, a source that can be asked again.
 
     format: one of FORMATS, None: as the first line says; access_bytes: what an access moves if
-    its line does not say (None: the column that its address is in); rate_GBps: of arrivals, in a format without cycles
-    (None: all are there at clock 0).  A cycle is a clock of the memory.
+    its line does not say (None: the column that its address is in); rate_GBps: of arrivals, in
+    a format without cycles (None: all are there at clock 0).  A cycle is a clock of the memory.
     InputError with a problem for each wrong line, 100 at most.
     """
 
@@ -145,27 +65,37 @@ class Trace:
 
     def chunks(self, first: int = 0) -> Iterator[Chunk]:
         """All requests."""
-        number, problems, standard = 0, list[Problem](), self.device.standard
-        reader = _Reader(self)
+        problems: list[Problem] = []
+        try:
+            yield from self._chunks(problems)
+        except InputError as error:  # what is wrong with the file itself
+            problems += error.problems
+        if problems:
+            raise InputError(sorted(problems)[:MAX_PROBLEMS])
+
+    def _chunks(self, problems: list[Problem]) -> Iterator[Chunk]:
+        """The requests up to the first problem; all problems."""
+        number, standard, reader = 0, self.device.standard, _Reader(self)
         for line, block in self._blocks():
             read = reader.accesses(line, block, problems)
             if len(problems) >= MAX_PROBLEMS:
-                break
+                return
             if problems or not len(read.line):
-                continue  # the others are looked at, too, and nothing more is served
+                continue
             at = read.cycle
             if not reader.has_cycles:
                 at = arrivals(np.arange(number, number + len(read.line)), self.device, self.rate_GBps)
+            elif self.rate_GBps is not None:
+                raise InputError("is for accesses without cycles, and the trace has some", key="--rate")
             command = np.where(read.write, standard.index(standard.roles.write), standard.index(standard.roles.read))
             channel, *rest = read.places.T
             yield Chunk(channel, np.stack([at, command, *rest], axis=1))
             number += len(read.line)
         if not number and not problems:
-            problems.append(self._problem(1, 1, "has no accesses"))
-        if problems:
-            raise InputError(sorted(problems)[:MAX_PROBLEMS])
+            problems.append(self.problem(1, 1, "has no accesses"))
 
-    def _problem(self, line: int, column: int, message: str) -> Problem:
+    def problem(self, line: int, column: int, message: str) -> Problem:
+        """What is wrong at a place."""
         return Problem(str(self.path), line, column, "", message)
 
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
@@ -178,12 +108,12 @@ class Trace:
                     line += block.count(b"\n")
             except _LongLineError as error:
                 line += error.before
-                raise InputError(self._problem(line, 1, f"a line of more than {LONGEST_LINE} bytes")) from None
+                raise InputError(self.problem(line, 1, f"a line of more than {LONGEST_LINE} bytes")) from None
             except (EOFError, zlib.error) as error:
                 what = f"the compressed data is damaged or cut off: {error}"
-                raise InputError(self._problem(line, 1, what)) from None
+                raise InputError(self.problem(line, 1, what)) from None
             except OSError as error:
-                raise InputError(self._problem(1, 1, f"{CANNOT_READ}: {reason(error)}")) from None
+                raise InputError(self.problem(1, 1, f"{CANNOT_READ}: {reason(error)}")) from None
 
 
 class _LongLineError(Exception):
@@ -221,7 +151,7 @@ class _Reader:
         """Whether the trace says when accesses arrive."""
         return self._format is not None and self._format.index("cycle") >= 0
 
-    def accesses(self, first: int, block: bytes, problems: list[Problem]) -> Access:
+    def accesses(self, first: int, block: bytes, problems: list[Problem]) -> Accesses:
         """The accesses of a block whose first line has this number; what is wrong is added to the problems."""
         lines = block.split(b"\n")[:-1]
         if self._format is None:
@@ -245,7 +175,7 @@ class _Reader:
                 if found.line.fullmatch(line):
                     return found
             what = f"is a line of no known format ({', '.join(FORMATS)}); see --trace-format"
-            raise InputError([*problems, self.trace._problem(number, 1, what)])
+            raise InputError(self.trace.problem(number, 1, what))
         return None
 
     def _line_by_line(
@@ -260,7 +190,7 @@ class _Reader:
                 found.append(match.groups(b""))
                 numbers.append(number)
             elif not _IGNORED.fullmatch(line):
-                problems.append(self.trace._problem(number, *form.wrong(line)))
+                problems.append(self.trace.problem(number, *form.wrong(line)))
                 if len(problems) >= MAX_PROBLEMS:
                     break
         return found, np.array(numbers, np.int64)
@@ -268,14 +198,14 @@ class _Reader:
     def _meant(
         self, form: Format, words: Sequence[Words], numbers: Ints, first: int, lines: Sequence[bytes],
         problems: list[Problem],
-    ) -> Access:  # fmt: skip
+    ) -> Accesses:  # fmt: skip
         """What lines mean, of which the words are these; and what they can not mean."""
         columns = dict(zip((word.name for word in form.words), zip(*words, strict=True), strict=True))
 
         def wrong(at: int, name: str, message: str) -> None:
             number = int(numbers[at])
             if len(problems) < MAX_PROBLEMS:
-                problems.append(self.trace._problem(number, form.column(lines[number - first], name), message))
+                problems.append(self.trace.problem(number, form.column(lines[number - first], name), message))
 
         write = np.array([word in form.writes for word in columns["operation"]])
         cycle = np.zeros(len(words), np.int64)
@@ -290,18 +220,17 @@ class _Reader:
             for at, vector in enumerate(vectors):
                 if message := self._misplaced(vector):
                     wrong(at, "vector", message)
-            return _NONE if problems else Access(write, self._of_vectors(vectors), cycle, numbers)
+            return _NONE if problems else Accesses(write, self._of_vectors(vectors), cycle, numbers)
         device = self.trace.device
         usual = self.trace.access_bytes or 1
         length = np.array([int(word[1:-1]) if word else usual for word in columns.get("bytes", [b""] * len(words))])
-        number = _either if _EITHER in form.words else _hexadecimal
-        address = np.array([number(word) for word in columns["address"]], np.int64)
+        address = np.array([form.number(word) for word in columns["address"]], np.int64)
         start = address // device.column_bytes
         many = (address + length - 1) // device.column_bytes - start + 1
         each = np.repeat(np.arange(len(words)), many)
         column = start[each] + np.arange(len(each)) - np.repeat(np.cumsum(many) - many, many)
         places = np.stack(self.trace.mapping.places(column * device.column_bytes), axis=1)
-        return Access(write[each], places, cycle[each], numbers[each])
+        return Accesses(write[each], places, cycle[each], numbers[each])
 
     def _misplaced(self, vector: Sequence[int]) -> str:
         """What is wrong with an address vector, "" if nothing is."""
@@ -330,12 +259,4 @@ class _Reader:
         return np.array(rows, np.int64)
 
 
-def _hexadecimal(word: bytes) -> int:
-    return int(word, 16)
-
-
-def _either(word: bytes) -> int:
-    return int(word, 16 if word[1:2] in (b"x", b"X") else 10)
-
-
-_NONE = Access(np.empty(0, bool), np.empty((0, 4), np.int64), *np.empty((2, 0), np.int64))
+_NONE = Accesses(np.empty(0, bool), np.empty((0, 4), np.int64), *np.empty((2, 0), np.int64))

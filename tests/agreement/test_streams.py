@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 import pimsim
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.registry import device_of as shipped_device
+from pimsim.dram import streams
 from pimsim.dram.engine import Engine
 from pimsim.dram.streams import Stream, serve_stream
 from pimsim.dram.timing import Device
@@ -93,9 +95,10 @@ def served(case: Case, stepped: bool) -> list[list[int]]:
 
 
 @settings(max_examples=examples(400), deadline=None)
-@given(cases())
-def test_periods_of_any_requests_are_skipped_exactly(case: Case) -> None:
-    assert served(case, stepped=False) == served(case, stepped=True)
+@given(cases(), st.sampled_from([1 << 21, 1 << 21, 100]))
+def test_periods_of_any_requests_are_skipped_exactly(case: Case, remembered: int) -> None:
+    with mock.patch.object(streams, "REMEMBERED", remembered):
+        assert served(case, stepped=False) == served(case, stepped=True)
 
 
 class Stepped(Pattern):
@@ -161,7 +164,7 @@ def test_chunks_of_a_stream_follow_what_its_streams_have() -> None:
         rest = joined(list(source.chunks(first)))
         assert first > 25_000 and rest.requests.tolist() == whole.requests[first:].tolist()
         for channel, stream in streams.items():
-            blocks = [stream.requests(number, device.rows) for number in range(stream.times)]
+            blocks = [stream.requests(*span, device.rows) for span in ((0, 5), (5, 6), (6, stream.times))]
             expected = whole.requests[:first][whole.channel[:first] == channel]
             assert np.concatenate(blocks).tolist() == expected.tolist()
         assert set(whole.channel[:first].tolist()) == set(streams)

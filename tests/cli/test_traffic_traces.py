@@ -21,9 +21,10 @@ from pimsim.devices.registry import device_of
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.traffic import traces
+from pimsim.traffic.formats import FORMATS
 from pimsim.traffic.mapping import Mapping
 from pimsim.traffic.patterns import Pattern, decode, encode
-from pimsim.traffic.traces import FORMATS, Trace
+from pimsim.traffic.traces import Trace
 from tests.examples import examples
 
 GDDR6, LPDDR5X, HBM3 = (device_of(pimsim.load_config(f"configs/{name}.yaml")) for name in ("gddr6", "lpddr5x", "hbm3"))
@@ -217,6 +218,21 @@ def test_problems_of_all_blocks_are_said_and_the_latest_cycle_is_remembered(
     with pytest.raises(InputError) as caught:
         read(path)
     assert [problem.line for problem in caught.value.problems] == [6, 12]
+
+
+def test_a_rate_is_for_accesses_without_cycles(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--rate: is for accesses without cycles"):
+        read(written(tmp_path, "0x10 READ 5\n"), rate_GBps=1.0)
+
+
+def test_wrong_lines_before_the_damage_are_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "BLOCK_BYTES", 16)
+    path = written(tmp_path, gzip.compress(b"LD 1\nnothing\n" + b"LD 1\n" * 100_000)[:-20])
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert [problem.message.split(":")[0] for problem in caught.value.problems] == [
+        "must be LD or ST, not 'nothing'", "the compressed data is damaged or cut off",
+    ]  # fmt: skip
 
 
 def test_a_packed_trace_that_is_cut_off(tmp_path: Path) -> None:
