@@ -68,9 +68,7 @@ def test_configurations_and_baselines_that_are_shipped_are_read_by_libyaml(path:
     assert fast_compose(path.read_text(encoding="utf-8")) is not None
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 5000, "{a: " * 5000, "- " * 5000, "- - " * 3000 + "1", "? " * 5000, "a:\n" * 20_000]
-)
+@pytest.mark.parametrize("piece", ["[", "{a: ", "- ", "- - ", "? ", "a:\n"])
 def test_deep_and_long_texts_are_left_to_pyyaml(piece: str) -> None:
     """libyaml's reader has no limit of its own but the stack."""
     text = piece * 5000
