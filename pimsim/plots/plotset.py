@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from pimsim.plots.drawers import Drawers
-    from pimsim.plots.roofline import Rates
+    from pimsim.plots.rates import Rates
     from pimsim.results.result import Result
 
 NAMES = ("latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio", "roofline")
 _COMPARISONS = ("speedup", "energy_ratio")
-_LONGEST = ("roofline", *NAMES[:-1])  # to draw, the longest first
+# To draw, the longest first.
+_LONGEST = ("latency_breakdown", "energy_breakdown", "roofline", "latency_vs_context", "energy_ratio", "speedup")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Figures:
     @classmethod
     def of(cls, result: Result) -> Figures:
         """Those of a result."""
-        from pimsim.plots.roofline import rates
+        from pimsim.plots.rates import rates
         from pimsim.results.tables import token_columns
 
         columns = token_columns(result.tally)
@@ -49,13 +49,12 @@ class Plots:
     """Each method draws on `ax`, or on a new figure without one, and returns the Axes.
 
     result   what is drawn, or its figures
-    drawers  who has been asked to draw them already
     """
 
     files: ClassVar[tuple[str, ...]] = tuple(f"{name}.png" for name in NAMES)
 
-    def __init__(self, result: Result | Figures, drawers: Drawers | None = None) -> None:
-        self._result, self._drawers = result, drawers
+    def __init__(self, result: Result | Figures) -> None:
+        self._result = result
 
     @cached_property
     def _figures(self) -> Figures:
@@ -115,21 +114,23 @@ class Plots:
 
     def save(self, directory: Path) -> None:
         """Write every available plot as NAME.png; other processes draw some of them where that is safe."""
-        if self._drawers is None:
-            _load()  # once for both
-            with _drawers().hired(most=1) as drawers:
-                self._asked(drawers)._write(directory)
-        else:
-            self._write(directory)
+        _load()  # once for both
+        with _drawers().hired(most=1) as drawers:
+            _Drawn(self._result, drawers, here=True).save(directory)
 
-    def _asked(self, drawers: Drawers) -> Plots:
+
+class _Drawn(Plots):
+    """Plots that drawers have been asked for; `here`: this process draws as well."""
+
+    def __init__(self, result: Result | Figures, drawers: Drawers, here: bool) -> None:
+        super().__init__(result)
+        self._drawers, self._here = drawers, here
         available = self.available()
         drawers.ask(self._figures, [name for name in _LONGEST if name in available])
-        return Plots(self._figures, drawers)
 
-    def _write(self, directory: Path) -> None:
-        assert self._drawers is not None
-        for name, picture in self._drawers.pictures(self.available(), here="matplotlib" in sys.modules).items():
+    def save(self, directory: Path) -> None:
+        """As that of all plots."""
+        for name, picture in self._drawers.pictures(self.available(), self._here).items():
             (directory / f"{name}.png").write_bytes(picture)
 
 
@@ -140,7 +141,7 @@ def beside() -> Iterator[Callable[[Result], Plots]]:
     The value given makes the plots of a result, which these processes begin to draw.
     """
     with _drawers().hired() as drawers:
-        yield lambda result: Plots(result)._asked(drawers)
+        yield lambda result: _Drawn(result, drawers, here=False)
 
 
 def _drawers() -> Drawers:
@@ -150,8 +151,8 @@ def _drawers() -> Drawers:
 
 
 def _load() -> None:
-    """All that drawing needs."""
-    from pimsim.plots import style
+    """All that drawing needs, and nothing of the simulation."""
+    from pimsim.plots import breakdown, comparison, context, rates, roofline, style  # noqa: F401
 
     style.png(style.new_figure().add_subplot())
 

@@ -73,6 +73,18 @@ def test_a_run_without_files_imports_what_it_needs(shipped: Path) -> None:
     assert loaded - of_numba == {"numpy", "pydantic", "simpy", "yaml"}
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="nobody else draws on one processor")
+def test_a_run_with_files_leaves_drawing_to_others(shipped: Path, tmp_path: Path) -> None:
+    loaded = imported_by_command("run", str(shipped), *SMALL, "--out", str(tmp_path / "out"))
+    assert "jinja2" in loaded and "matplotlib" not in loaded
+    assert len(list((tmp_path / "out").glob("*.png"))) > 3
+
+
+def test_those_who_draw_load_nothing_of_the_simulation() -> None:
+    code = "from pimsim.plots import plotset\nplotset._load()"
+    assert not imported_by(code) & {"numba", "pandas", "pydantic", "rich", "scipy", "simpy", "yaml"}
+
+
 def test_the_module_runs_as_the_command() -> None:
     result = python("-m", "pimsim", "--version")
     assert (result.returncode, result.stdout) == (0, f"pimsim {pimsim.__version__}\n")
