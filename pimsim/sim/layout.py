@@ -59,7 +59,7 @@ class Layout:
             _dependencies(tuple(tuple((i.key, i.after) for i in part) for part in stretch.step)),
             np.array(feeds.places or [0], np.int64),
             np.array([(begin, begin + count, copies) for begin, count, copies in parts], np.int64),
-            max(_portions(stretch, begin, count) for begin, count, _ in parts),
+            _portions(stretch),
         )
 
     def _line(self, instruction: Instruction, first: int, feeds: _Feeds, made: _Pools) -> tuple[int, ...]:
@@ -151,15 +151,19 @@ def _firsts(step: Step) -> tuple[int, int, int]:
     return 0, len(step.before), len(step.before) + len(step.block)
 
 
-def _portions(stretch: Stretch, first: int, count: int) -> int:
+def _portions(stretch: Stretch) -> int:
     """Portions in which all that streams in a part takes its results, in one copy, at most."""
-    total: Any = 0
-    for i, instruction in enumerate(stretch.instructions[first : first + count], first):
-        if instruction.tail is not None:
-            series = stretch.series.get(i)
-            portions = instruction.portions if series is None else series.numbers[:, PORTIONS]
-            total += len(instruction.feed.places) * instruction.feed.parts * portions
-    return int(np.max(total))
+    totals: list[Any] = [0]
+    place = 0
+    for part in stretch.step:
+        totals.append(0)
+        for instruction in part:
+            if instruction.tail is not None:
+                series = stretch.series.get(place)
+                portions = instruction.portions if series is None else series.numbers[:, PORTIONS]
+                totals[-1] = totals[-1] + len(instruction.feed.places) * instruction.feed.parts * portions
+            place += 1
+    return int(max(np.max(total) for total in totals))
 
 
 @lru_cache(maxsize=64)
