@@ -34,6 +34,8 @@ class Plan(Placed):
         """Steps that are alike, planned at once: at the first of `contexts`, and at as many after it as there are."""
         draft = self._like(contexts[0], head, tokens)
         at = np.array(contexts, np.int64)
+        if len(at) == 1:
+            return Stretch(at, draft.step, {})
         attentions = {
             i: AttentionSeries(self, cut.operator, at, tokens) for i, cut in enumerate(draft.cuts) if _attends(cut)
         }

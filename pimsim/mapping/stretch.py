@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -54,7 +55,8 @@ class Series:
         )
 
 
-class Stretch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Stretch:
     """Steps that are alike.
 
     contexts  (t,) of the last token of each step
@@ -66,7 +68,7 @@ class Stretch(NamedTuple):
     step: Step
     series: Mapping[int, Series]
 
-    @property
+    @cached_property
     def instructions(self) -> tuple[Instruction, ...]:
         """All of the first step, one part after the other."""
         return (*self.step.before, *self.step.block, *self.step.after)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from pimsim.dram.engine import Ints
 from pimsim.dram.timing import ELEMENT_BYTES, Device
-from pimsim.mapping.stretch import ADDS, CLOCKS, MACS, MULTIPLIES, PAYLOAD, SRAM, Stretch, numbers_of
+from pimsim.mapping.stretch import ADDS, CLOCKS, MACS, MULTIPLIES, NUMBERS, PAYLOAD, SRAM, Stretch, numbers_of
 from pimsim.sim.schedule.compiled.layout import E_CLOCKS, E_SINCE
 from pimsim.sim.schedule.executor import Counts
 from pimsim.sim.tally import OperatorTally
@@ -17,28 +15,20 @@ from pimsim.sim.tally import OperatorTally
 
 @dataclass
 class Counter:
-    """What one kind of operator did in one phase; `totals` is the channel engine's, `numbers` are of a `Series`."""
+    """What one kind of operator did in one phase; `totals` is the channel engine's, `numbers` the sum of those of
+    a `Series`, in Python's integers, which have no largest one.
+    """
 
     totals: Ints
     count: int = 0
     charges: dict[str, int] = field(default_factory=dict)
-    busy: int = 0
-    adds: int = 0
-    multiplies: int = 0
-    sram: int = 0
-    payload: int = 0
-    macs: int = 0
+    numbers: list[int] = field(default_factory=lambda: [0] * NUMBERS)
 
-    def add(self, times: int, numbers: list[int], totals: Ints) -> None:
-        """Count an instruction that was carried out so many times; numbers: their sum over these times."""
-        self.count += times
+    def add(self, steps: int, copies: int, numbers: Sequence[int], totals: Ints) -> None:
+        """Count an instruction that was carried out in so many steps and copies; numbers: of one copy of all steps."""
+        self.count += steps * copies
         self.totals += totals
-        self.busy += numbers[CLOCKS]
-        self.adds += numbers[ADDS]
-        self.multiplies += numbers[MULTIPLIES]
-        self.sram += numbers[SRAM]
-        self.payload += numbers[PAYLOAD]
-        self.macs += numbers[MACS]
+        self.numbers = [have + copies * more for have, more in zip(self.numbers, numbers, strict=True)]
 
     def charge(self, cause: str, clocks: int) -> None:
         """Clocks outside of the channels."""
@@ -60,13 +50,13 @@ class Counter:
             causes=causes,
             commands=commands,
             open_cycles=totals[len(names)],
-            asic_busy_cycles=self.busy,
-            adds=self.adds,
-            multiplies=self.multiplies,
+            asic_busy_cycles=self.numbers[CLOCKS],
+            adds=self.numbers[ADDS],
+            multiplies=self.numbers[MULTIPLIES],
             pin_bytes=device.bytes_on_pins(commands),
-            payload_bytes=self.payload * ELEMENT_BYTES,
-            macs=self.macs,
-            sram_bytes=self.sram,
+            payload_bytes=self.numbers[PAYLOAD] * ELEMENT_BYTES,
+            macs=self.numbers[MACS],
+            sram_bytes=self.numbers[SRAM],
         )
 
 
@@ -81,17 +71,20 @@ class Counters:
         """Count steps that were carried out, `blocks` copies of the block in each."""
         steps, copies = len(stretch.contexts), [1] * len(stretch.step.before) + [blocks] * len(stretch.step.block)
         copies += [1] * len(stretch.step.after)
-        of = []
-        for i, instruction in enumerate(stretch.instructions):
+        instructions = stretch.instructions
+        for i, instruction in enumerate(instructions):
             series = stretch.series.get(i)
-            numbers = [steps * n for n in numbers_of(instruction)] if series is None else series.numbers.sum(0).tolist()
-            counter = self._counter(phase, instruction.operator)
-            counter.add(steps * copies[i], [copies[i] * n for n in numbers], counts.totals[i])
-            of.append((counter, instruction.cause or "result_transfer"))
+            if series is None:
+                numbers = numbers_of(instruction)
+                numbers = tuple(steps * n for n in numbers) if steps > 1 else numbers
+            else:
+                numbers = tuple(series.numbers.sum(0).tolist())
+            self._counter(phase, instruction.operator).add(steps, copies[i], numbers, counts.totals[i])
         # in the order in which the steps come to them: that is the order in which a row has its causes
-        for i in np.lexsort((np.arange(len(of)), counts.exposed[:, E_SINCE])).tolist():
-            if clocks := int(counts.exposed[i, E_CLOCKS]):
-                of[i][0].charge(of[i][1], clocks)
+        exposed = counts.exposed.tolist()
+        for i in sorted((i for i, each in enumerate(exposed) if each[E_CLOCKS]), key=lambda i: exposed[i][E_SINCE]):
+            cause = instructions[i].cause or "result_transfer"
+            self._counter(phase, instructions[i].operator).charge(cause, exposed[i][E_CLOCKS])
 
     def _counter(self, phase: str, operator: str) -> Counter:
         key = (phase, operator)

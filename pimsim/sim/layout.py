@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,7 +24,6 @@ from pimsim.sim.schedule.compiled.layout import (
     I_SPENDS,
     I_TAIL,
     I_WRITE,
-    INSTRUCTION_WIDTH,
 )
 from pimsim.sim.spending import Spender
 
@@ -42,17 +42,16 @@ class Layout:
     def block(self, stretch: Stretch) -> Block:
         """The steps of a stretch; what is not read of ASIC work is 0."""
         instructions, feeds, made = stretch.instructions, _Feeds(), _Pools(self)
-        steps = np.zeros((len(stretch.contexts), len(instructions), INSTRUCTION_WIDTH), np.int64)
-        first = [place for place, part in zip(_firsts(stretch.step), stretch.step, strict=True) for _ in part]
-        for i, instruction in enumerate(instructions):
-            steps[:, i] = self._line(instruction, first[i], feeds)
-            if (series := stretch.series.get(i)) is not None:
-                steps[:, i, COLUMNS] = series.numbers[:, : len(COLUMNS)]
-                if self.spending:
-                    steps[:, i, I_SPENDS] = self.spending.beside_each(series.numbers[:, ADDS : SRAM + 1])
-            if instruction.work is not None:
-                steps[:, i, I_PROGRAM : I_SHIFT + 1] = made.of(instruction, series)
         parts = list(zip(_firsts(stretch.step), map(len, stretch.step), (1, self.blocks, 1), strict=True))
+        first = [begin for begin, count, _ in parts for _ in range(count)]
+        lines = [self._line(instruction, first[i], feeds, made) for i, instruction in enumerate(instructions)]
+        steps = np.repeat(np.array([lines], np.int64), len(stretch.contexts), axis=0)
+        for i, series in stretch.series.items():
+            steps[:, i, COLUMNS] = series.numbers[:, : len(COLUMNS)]
+            if self.spending:
+                steps[:, i, I_SPENDS] = self.spending.beside_each(series.numbers[:, ADDS : SRAM + 1])
+            if series.works is not None:
+                steps[:, i, I_PROGRAM : I_SHIFT + 1] = made.of(instructions[i], series)
         return Block(
             np.concatenate([NOTHING, *made.programs]),
             *made.arrays(),
@@ -60,14 +59,16 @@ class Layout:
             _dependencies(tuple(tuple((i.key, i.after) for i in part) for part in stretch.step)),
             np.array(feeds.places or [0], np.int64),
             np.array([(begin, begin + count, copies) for begin, count, copies in parts], np.int64),
-            max(_portions(stretch, begin, count) for begin, count, _ in parts),
+            _portions(stretch),
         )
 
-    def _line(self, instruction: Instruction, first: int, feeds: _Feeds) -> tuple[int, ...]:
-        """A row of `Block.steps` without what made it a series; first: the place of its part's first instruction."""
+    def _line(self, instruction: Instruction, first: int, feeds: _Feeds, made: _Pools) -> tuple[int, ...]:
+        """A row of `Block.steps`, of the first step; first: the place of its part's first instruction."""
         spends = self.spending.beside(instruction.operations) if self.spending else 0
-        kind = ARITHMETIC if instruction.work is None else WORK
-        line = (kind, instruction.clocks, *instruction.ports)
+        if instruction.work is not None:
+            which = (made.work(instruction.work), made.region(instruction.bases), 0)
+            return (WORK, instruction.clocks, *instruction.ports, *WHOLE, spends, *which)
+        line = (ARITHMETIC, instruction.clocks, *instruction.ports)
         if instruction.tail is None:
             return (*line, *WHOLE, spends, 0, 0, 0)
         places, complete, parts = instruction.feed
@@ -107,38 +108,39 @@ class _Pools:
         self._rows = [0]
         self._bases: dict[tuple[int, ...], int] = {}
 
-    def of(self, instruction: Instruction, series: Series | None) -> Ints:
-        """(t, 3): program, bases and shift of PIM work in each step, or (3,) if they are the same in all."""
-        assert instruction.work is not None
-        if series is None or series.works is None:
-            return np.array([self._work(instruction.work), self._region(instruction.bases), 0], np.int64)
+    def of(self, instruction: Instruction, series: Series) -> Ints:
+        """(t, 3): program, bases and shift of PIM work in each step."""
+        assert series.works is not None
         those, at = series.works
         found = np.zeros((len(at), 3), np.int64)
-        found[:, 0] = np.array([self._work(work) for work in those], np.int64)[at]
-        found[:, 1] = self._region(instruction.bases)
+        found[:, 0] = np.array([self.work(work) for work in those], np.int64)[at]
+        found[:, 1] = self.region(instruction.bases)
         if series.bases is not None:
-            found[:, 1] = [self._region(bases) for bases in series.bases]
+            found[:, 1] = [self.region(bases) for bases in series.bases]
         if series.shifts is not None:
             found[:, 2] = series.shifts
         return found
 
-    def _work(self, work: Work) -> int:
+    def work(self, work: Work) -> int:
+        """The number of a program."""
         if work not in self._works:
             self._works[work] = len(self._works)
             self.programs.append(work.program)
             self._rows.append(self._rows[-1] + len(work.program))
         return self._works[work]
 
-    def _region(self, bases: tuple[int, ...]) -> int:
+    def region(self, bases: tuple[int, ...]) -> int:
+        """The number of bases."""
         return self._bases.setdefault(bases, len(self._bases))
 
     def arrays(self) -> tuple[Ints, Ints, Ints, Ints]:
         """spans, marks, numbers and bases, as of `Block`."""
         channels, blocks = self.layout.engine.device.channels, self.layout.blocks
         works = list(self._works)
-        spans = np.array([work.spans for work in works], np.int64).reshape(-1, channels, 2)
-        marks = np.array([work.marks for work in works], np.int64).reshape(-1, channels, 3)
-        numbers = np.array([self.layout.numbers(work) for work in works], np.int64).reshape(-1, channels)
+        none = [np.zeros(0, np.int64)]
+        spans = np.concatenate([work.spans.ravel() for work in works] or none).reshape(-1, channels, 2)
+        marks = np.concatenate([work.marks.ravel() for work in works] or none).reshape(-1, channels, 3)
+        numbers = np.concatenate([self.layout.numbers(work) for work in works] or none).reshape(-1, channels)
         bases = [(each * blocks if len(each) == 1 else each)[:blocks] for each in self._bases]
         first = np.array(self._rows[:-1], np.int64)
         return spans + first[:, np.newaxis, np.newaxis], marks, numbers, np.array(bases, np.int64).reshape(-1, blocks)
@@ -149,15 +151,19 @@ def _firsts(step: Step) -> tuple[int, int, int]:
     return 0, len(step.before), len(step.before) + len(step.block)
 
 
-def _portions(stretch: Stretch, first: int, count: int) -> int:
+def _portions(stretch: Stretch) -> int:
     """Portions in which all that streams in a part takes its results, in one copy, at most."""
-    total = np.zeros(len(stretch.contexts), np.int64)
-    for i, instruction in enumerate(stretch.instructions[first : first + count], first):
-        if instruction.tail is not None:
-            series = stretch.series.get(i)
-            portions = instruction.portions if series is None else series.numbers[:, PORTIONS]
-            total += len(instruction.feed.places) * instruction.feed.parts * portions
-    return int(total.max())
+    totals: list[Any] = [0]
+    place = 0
+    for part in stretch.step:
+        totals.append(0)
+        for instruction in part:
+            if instruction.tail is not None:
+                series = stretch.series.get(place)
+                portions = instruction.portions if series is None else series.numbers[:, PORTIONS]
+                totals[-1] = totals[-1] + len(instruction.feed.places) * instruction.feed.parts * portions
+            place += 1
+    return int(max(np.max(total) for total in totals))
 
 
 @lru_cache(maxsize=64)
