@@ -40,6 +40,7 @@ from pimsim.workload.trace.records import Trace
 
 if TYPE_CHECKING:
     from pimsim.logs.log_size import Forecast
+    from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
 
@@ -330,8 +331,13 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False) -> Result:
     prepared = prepare(config, keep=keep, checked=checked)
     from pimsim.sim.run import simulate_noting
 
+    def simulate() -> tuple[Tally, Ledger]:
+        found = simulate_noting(prepared.plan)
+        prepared.plan.forget()  # it may be kept, for points that simulate nothing
+        return found
+
     started = time.perf_counter()
-    tally, ledger = keep("run", prepared.key, lambda: simulate_noting(prepared.plan))
+    tally, ledger = keep("run", prepared.key, simulate)
     spent = ledger.busiest(spending(prepared.prices))
     return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
 

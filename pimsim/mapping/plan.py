@@ -35,3 +35,8 @@ class Plan(Placed):
         changes: to these keys of its config.  What one of the two plans, the other knows.
         """
         return replace(self, config=self.config.model_copy(update=changes))
+
+    def forget(self) -> None:
+        """Forget what was planned, here and under other schedules; it can be planned again."""
+        self._works.clear()
+        self._drafts.clear()
