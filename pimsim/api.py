@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pimsim.logs.log_size import Forecast
     from pimsim.mapping.plan import Plan
     from pimsim.results.result import Result
+    from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
     from pimsim.workload.graph import Workload
@@ -355,8 +356,13 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False) -> Result:
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate_noting
 
+    def simulate() -> tuple[Tally, Ledger]:
+        found = simulate_noting(prepared.plan)
+        prepared.plan.forget()  # it may be kept, for points that simulate nothing
+        return found
+
     started = time.perf_counter()
-    tally, ledger = keep("run", prepared.key, lambda: simulate_noting(prepared.plan))
+    tally, ledger = keep("run", prepared.key, simulate)
     spent = ledger.busiest(spending(prepared.prices))
     return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
 

@@ -127,6 +127,8 @@ def check_room(
 ) -> None:
     """InputError if the disk cannot take a log of these commands, in order of clk."""
     columns = (clk, channel, command, bank, row, column)
+    if clk.size == 0:
+        return  # a line of names
     check_room_for(log, device, columns, clk.size, int(clk[-1]) + 1, int(row.max()) + 1)
 
 

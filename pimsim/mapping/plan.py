@@ -85,6 +85,11 @@ class Plan(Placed):
         """
         return replace(self, config=self.config.model_copy(update=changes))
 
+    def forget(self) -> None:
+        """Forget what was planned, here and under other schedules; it can be planned again."""
+        self._works.clear()
+        self._drafts.clear()
+
 
 def _attends(cut: Cut) -> bool:
     return cut.operator.op == "attention"
