@@ -455,6 +455,8 @@ def _own(folder: Path) -> Iterator[tuple[str, Side, str]]:
     config = str(CONFIGS / "pim-gpt.yaml")
     pimsim_run = [sys.executable, "-m", "pimsim", "run", config]
     small = ["--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=4"]
+    yield "Python, and nothing else", Side([sys.executable, "-c", "pass"]), ""
+    yield "Python and numpy", Side([sys.executable, "-c", "import numpy"]), ""
     yield "`pimsim --help`", Side([sys.executable, "-m", "pimsim", "--help"]), "0.06 s"
     yield "gpt2-small, 4 tokens", Side([*pimsim_run, *small]), "0.2 s"
     inside = _TOKENS.format(config=config, settings={})
