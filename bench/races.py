@@ -183,7 +183,7 @@ def race(sides: Sequence[Side], runs: int, cpu: bool) -> list[Medians]:
     racing = [side for side in sides if side.whole]
     took: dict[int, list[Took]] = {id(side): [] for side in sides}
     launcher = Launcher()
-    for side in racing:
+    for side in racing if runs > 1 else ():
         launcher.whole(side)  # caches of files and of compiled code
     for _ in range(runs):
         for side in racing:
@@ -556,7 +556,9 @@ def main() -> None:
         parser.add_argument(f"--{tool}", type=lambda text: Path(text).resolve(), metavar="FOLDER")
     parser.add_argument("--python", default=sys.executable, metavar="FILE")
     parser.add_argument("--runs", type=int, default=5, help="of each side (5); one of each side from 1 GiB on")
-    parser.add_argument("--stream", type=int, nargs="*", default=[32, 128, 1024], metavar="MiB", help="how much is read")
+    parser.add_argument(
+        "--stream", type=int, nargs="*", default=[32, 128, 1024], metavar="MiB", help="how much is read"
+    )
     parser.add_argument("--cpu", action="store_true", help="compare CPU times instead of wall times")
     parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
     parser.add_argument("--write", action="store_true", help="write all of them there")
