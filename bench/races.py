@@ -354,9 +354,19 @@ def _ramulator(folder: Path, python: str, requests: int) -> Side:
     return Side([python, "-c", script + _ONCE], clocks=r"cycles: (\d+)", folder=folder)
 
 
+_COMMAND = """
+from contextlib import suppress
+from pimsim.cli import cli
+def lap():
+    with suppress(SystemExit):
+        cli.main({words!r})
+"""
+
+
 def _streamed(requests: int) -> Side:
-    words = [sys.executable, "-m", "pimsim", "traffic", CONFIGS / "gddr6.yaml", "--requests", str(requests), "--json"]
-    return Side(words, clocks=r'"cycles": (\d+)')
+    words = ["traffic", str(CONFIGS / "gddr6.yaml"), "--requests", str(requests), "--json"]
+    script = _COMMAND.format(words=words)
+    return Side([sys.executable, "-m", "pimsim", *words], script, clocks=r'"cycles": (\d+)')
 
 
 # ---- one decode step ----------------------------------------------------------------------------
