@@ -183,7 +183,7 @@ def race(sides: Sequence[Side], runs: int, cpu: bool) -> list[Medians]:
     racing = [side for side in sides if side.whole]
     took: dict[int, list[Took]] = {id(side): [] for side in sides}
     launcher = Launcher()
-    for side in racing:
+    for side in racing if runs > 1 else ():
         launcher.whole(side)  # caches of files and of compiled code
     for _ in range(runs):
         for side in racing:
@@ -354,9 +354,19 @@ def _ramulator(folder: Path, python: str, requests: int) -> Side:
     return Side([python, "-c", script + _ONCE], clocks=r"cycles: (\d+)", folder=folder)
 
 
+_COMMAND = """
+from contextlib import suppress
+from pimsim.cli import cli
+def lap():
+    with suppress(SystemExit):
+        cli.main({words!r})
+"""
+
+
 def _streamed(requests: int) -> Side:
-    words = [sys.executable, "-m", "pimsim", "traffic", CONFIGS / "gddr6.yaml", "--requests", str(requests), "--json"]
-    return Side(words, clocks=r'"cycles": (\d+)')
+    words = ["traffic", str(CONFIGS / "gddr6.yaml"), "--requests", str(requests), "--json"]
+    script = _COMMAND.format(words=words)
+    return Side([sys.executable, "-m", "pimsim", *words], script, clocks=r'"cycles": (\d+)')
 
 
 # ---- one decode step ----------------------------------------------------------------------------
@@ -455,6 +465,8 @@ def _own(folder: Path) -> Iterator[tuple[str, Side, str]]:
     config = str(CONFIGS / "pim-gpt.yaml")
     pimsim_run = [sys.executable, "-m", "pimsim", "run", config]
     small = ["--set", "workload.model=gpt2-small", "--set", "workload.output_tokens=4"]
+    yield "Python, and nothing else", Side([sys.executable, "-c", "pass"]), ""
+    yield "Python and numpy", Side([sys.executable, "-c", "import numpy"]), ""
     yield "`pimsim --help`", Side([sys.executable, "-m", "pimsim", "--help"]), "0.06 s"
     yield "gpt2-small, 4 tokens", Side([*pimsim_run, *small]), "0.2 s"
     inside = _TOKENS.format(config=config, settings={})
@@ -473,7 +485,10 @@ def _figure(value: float | None, digits: str = ".3g") -> str:
     return "" if value is None else f"{value:,{digits}}" if value < 1000 else f"{value:,.0f}"
 
 
-_HEAD = ("", "pimsim, s", "other, s", "ratio", "pimsim warm, ms", "ratio", "pimsim, MiB", "other, MiB", "clocks", "")
+_HEAD = (
+    "", "pimsim, s", "other, s", "other / pimsim", "pimsim warm, ms", "other / warm", "pimsim, MiB", "other, MiB",
+    "clocks", "other",
+)  # fmt: skip
 
 
 def _row(name: str, found: Sequence[Medians]) -> list[str]:
@@ -551,7 +566,9 @@ def main() -> None:
         parser.add_argument(f"--{tool}", type=lambda text: Path(text).resolve(), metavar="FOLDER")
     parser.add_argument("--python", default=sys.executable, metavar="FILE")
     parser.add_argument("--runs", type=int, default=5, help="of each side (5); one of each side from 1 GiB on")
-    parser.add_argument("--stream", type=int, nargs="*", default=[32, 128], metavar="MiB", help="how much is read")
+    parser.add_argument(
+        "--stream", type=int, nargs="*", default=[32, 128, 1024], metavar="MiB", help="how much is read"
+    )
     parser.add_argument("--cpu", action="store_true", help="compare CPU times instead of wall times")
     parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
     parser.add_argument("--write", action="store_true", help="write all of them there")
