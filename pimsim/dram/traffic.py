@@ -103,7 +103,7 @@ class Lane:
         self.work = Work.new(sizes)
         self.queue = Queue.new(sizes)
         queue = named(Queue, self.queue)
-        for places in (queue.oldest, queue.youngest, queue.hit, queue.kind[:, k.K_OLDEST :]):
+        for places in (queue.oldest, queue.youngest, queue.hit, queue.kind[:, k.K_OLDEST :], queue.next):
             places[:] = -1
         queue.place[:, k.P_NUMBER], queue.place[:, k.P_AFTER] = -1, [*range(1, self.places), -1]
         queue.reg[[k.Q_START, k.Q_CHANNEL, k.Q_PATIENCE, k.Q_PLACES]] = start, channel, host.patience, host.depth

@@ -7,19 +7,18 @@ from typing import Any
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.numbers import FAR_AWAY, NONE
 from pimsim.dram.kernel.queue import (
-    KINDS,
+    N_COMMAND,
+    N_HITS,
+    N_OTHER,
+    N_OTHER_COMMAND,
+    N_PLACE,
     P_ARRIVAL,
     P_BANK,
     P_COMMAND,
     P_NUMBER,
     P_ROW,
-    Q_APART,
-    Q_DRAINING,
     Q_PATIENCE,
-    READS,
-    WRITES,
     oldest_of,
-    oldest_of_bank,
     overtaken,
 )
 from pimsim.dram.kernel.state import CHANNEL_NODE
@@ -37,56 +36,52 @@ def pick(d, s, w, q, refreshing):
     oldest, its bank is its own and no data but its own moves.  The banks of the turn
     `refreshing` (-1: none) take none; the place is -1 if nothing is left.
     """
-    first: Any = READS
-    last: Any = KINDS
-    if q.reg[Q_APART]:
-        first = WRITES if q.reg[Q_DRAINING] else READS
-        last = first + 1
-    oldest = oldest_of(q, first, last)
+    oldest = oldest_of(q)
     urgent = overtaken(q, oldest) >= q.reg[Q_PATIENCE]
     own = q.place[oldest, P_BANK]
     if urgent and d.turn_of[own] == refreshing:
         urgent = False
     best: Any = NONE
     chosen, hit, best_t = NONE, False, FAR_AWAY
+    if urgent:
+        cmd, hits = q.place[oldest, P_COMMAND], s.rows[own] == q.place[oldest, P_ROW]
+        if not hits:
+            cmd = d.open_bank if s.rows[own] < 0 else d.close_bank
+        best, chosen, hit, best_t = _sooner(d, s, w, q, own, oldest, cmd, hits, best, chosen, hit, best_t)
     for k in range(d.banks):
         bank = own + k if own + k < d.banks else own + k - d.banks  # the oldest request has the best prospects
-        if refreshing >= 0 and d.turn_of[bank] == refreshing:
+        place = q.next[bank, N_PLACE]
+        if place < 0 or (refreshing >= 0 and d.turn_of[bank] == refreshing):
             continue
-        if urgent and bank == own:
-            hits = s.rows[bank] == q.place[oldest, P_ROW]
-            best, chosen, hit, best_t = _sooner(d, s, w, q, bank, oldest, hits, best, chosen, hit, best_t)
+        cmd, hits = q.next[bank, N_COMMAND], q.next[bank, N_HITS] != 0
+        if urgent and (bank == own or hits):
             continue
-        hits = False
-        for kind in range(first, last):
-            place = q.hit[kind, bank]
-            if place >= 0:
-                hits = True
-                if not urgent:
-                    best, chosen, hit, best_t = _sooner(d, s, w, q, bank, place, True, best, chosen, hit, best_t)
-        if not hits:
-            place = oldest_of_bank(q, first, last, bank)
-            if place >= 0:
-                best, chosen, hit, best_t = _sooner(d, s, w, q, bank, place, False, best, chosen, hit, best_t)
+        best, chosen, hit, best_t = _sooner(d, s, w, q, bank, place, cmd, hits, best, chosen, hit, best_t)
+        place = q.next[bank, N_OTHER]
+        if place >= 0:
+            cmd = q.next[bank, N_OTHER_COMMAND]
+            best, chosen, hit, best_t = _sooner(d, s, w, q, bank, place, cmd, hits, best, chosen, hit, best_t)
     return best, chosen, best_t
 
 
 @jit
-def _sooner(d, s, w, q, bank, place, hits, best, chosen, hit, best_t):
-    """The better of a candidate, the request in `place`, and the best one so far.
+def _sooner(d, s, w, q, bank, place, cmd, hits, best, chosen, hit, best_t):
+    """The better of a candidate, `cmd` for the request in `place`, and the best one so far.
 
     Most candidates lose by what holds back the channel or the bank: the rest is looked at last.
     """
-    own = q.place[place]
-    cmd = own[P_COMMAND]
-    if not hits:
-        cmd = d.open_bank if s.rows[bank] < 0 else d.close_bank
-    wins_ties = best < 0 or (hits and not hit) or (hits == hit and own[P_NUMBER] < q.place[best, P_NUMBER])
-    latest = best_t if wins_ties else best_t - 1  # for which it is the better one
-    t = max(s.clocks[CHANNEL_NODE, cmd], s.clocks[bank_node(bank), cmd], own[P_ARRIVAL], w.reg[W_FLOOR])
-    if t > latest:
+    t = max(s.clocks[CHANNEL_NODE, cmd], s.clocks[bank_node(bank), cmd], q.place[place, P_ARRIVAL], w.reg[W_FLOOR])
+    if _loses(q, place, hits, t, best, hit, best_t):
         return best, chosen, hit, best_t
     t = max(t, earliest(d, s, cmd, bank))
-    if t > latest:
+    if _loses(q, place, hits, t, best, hit, best_t):
         return best, chosen, hit, best_t
     return place, cmd, hits, t
+
+
+@jit
+def _loses(q, place, hits, t, best, hit, best_t):
+    """Whether a candidate that may go at t, or later, comes after the best one so far."""
+    if t != best_t or best < 0:
+        return t > best_t
+    return hit > hits or (hit == hits and q.place[best, P_NUMBER] < q.place[place, P_NUMBER])

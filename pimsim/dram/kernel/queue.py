@@ -2,8 +2,8 @@
 
 A request stays in the place that it took.  Places are linked twice: all of a kind, reads or
 writes, and those of a kind that are for one bank, both from the oldest to the youngest.  Of
-each kind and bank the oldest is known, and the oldest whose row is open: what comes next is
-found by a look at the banks, however many requests wait.
+each kind and bank the oldest is known, and the oldest whose row is open, so that a bank knows
+what it may do next: what all do next is found by a look at the banks, however many requests wait.
 
 All requests share the places, or reads and writes have places of their own (Q_APART).
 """
@@ -29,6 +29,8 @@ READS, WRITES, KINDS = range(3)
 ) = range(REQUEST_WIDTH, REQUEST_WIDTH + 7)
 # What is known of a kind.
 (K_WAITING, K_ENTERED, K_OLDEST, K_YOUNGEST, KIND_REGISTERS) = range(5)
+# What a bank may do next, if it alone had its way: see `look`.
+(N_PLACE, N_COMMAND, N_OTHER, N_OTHER_COMMAND, N_HITS, NEXT_WIDTH) = range(6)
 # The registers.
 (
     Q_BEGUN,  # whether anything was served yet
@@ -57,6 +59,7 @@ class Queue(Record):
     oldest = (KINDS, "banks")  # places, or -1
     youngest = (KINDS, "banks")
     hit = (KINDS, "banks")  # of the oldest whose row is open
+    next = ("banks", NEXT_WIDTH)
     place = ("places", PLACE_WIDTH)
 
 
@@ -84,7 +87,7 @@ def has_room(q, kind):
 
 
 @jit
-def enter(s, q, request):
+def enter(d, s, q, request):
     """A request takes a free place, as the youngest."""
     place = q.reg[Q_FREE]
     own = q.place[place]
@@ -110,10 +113,11 @@ def enter(s, q, request):
     q.youngest[kind, bank] = place
     if q.hit[kind, bank] < 0 and s.rows[bank] == own[P_ROW]:
         q.hit[kind, bank] = place
+    look(d, s, q, bank)
 
 
 @jit
-def leave(s, q, place):
+def leave(d, s, q, place):
     """A request is served: its place is free."""
     own = q.place[place]
     kind, bank = kind_of(q, own[P_COMMAND]), own[P_BANK]
@@ -138,6 +142,7 @@ def leave(s, q, place):
         q.hit[kind, bank] = _first_hit(s, q, bank, own[P_AFTER])
     own[P_NUMBER], own[P_AFTER] = NONE, q.reg[Q_FREE]
     q.reg[Q_FREE] = place
+    look(d, s, q, bank)
 
 
 @jit
@@ -149,22 +154,26 @@ def _first_hit(s, q, bank, place):
 
 
 @jit
-def find_hits(s, q, bank):
+def find_hits(d, s, q, bank):
     """A row of a bank was opened or closed: other requests hit."""
     for kind in range(KINDS):
         q.hit[kind, bank] = _first_hit(s, q, bank, q.oldest[kind, bank]) if s.rows[bank] >= 0 else NONE
+    look(d, s, q, bank)
 
 
 @jit
-def oldest_of(q, first, last):
-    """The place of the oldest request of the kinds from `first` to before `last`, of which some waits."""
+def kinds_served(q):
+    """The kinds that are served now, from one to before another: both unless they wait apart."""
+    if q.reg[Q_APART] == 0:
+        return READS, KINDS
+    return (WRITES, KINDS) if q.reg[Q_DRAINING] else (READS, WRITES)
+
+
+@jit
+def oldest_of(q):
+    """The place of the oldest request of the kinds that are served, of which some waits."""
+    first, last = kinds_served(q)
     return _older(q, q.kind[first, K_OLDEST], q.kind[last - 1, K_OLDEST])
-
-
-@jit
-def oldest_of_bank(q, first, last, bank):
-    """The place of the oldest of them that is for a bank, or -1."""
-    return _older(q, q.oldest[first, bank], q.oldest[last - 1, bank])
 
 
 @jit
@@ -173,6 +182,30 @@ def _older(q, one, other):
     if one < 0 or (other >= 0 and q.place[other, P_NUMBER] < q.place[one, P_NUMBER]):
         return other
     return one
+
+
+@jit
+def look(d, s, q, bank):
+    """What a bank may do next, after anything changed there.
+
+    With hits, the oldest one of each kind may go; without, the oldest request says which row
+    comes next.  Of each its place, or -1, and the command.
+    """
+    first, last = kinds_served(q)
+    own, one, other = q.next[bank], q.hit[first, bank], q.hit[last - 1, bank]
+    if one < 0:
+        one = other
+    if other == one:
+        other = NONE
+    own[N_HITS] = one >= 0
+    if one >= 0:
+        own[N_COMMAND] = q.place[one, P_COMMAND]
+    else:
+        one = _older(q, q.oldest[first, bank], q.oldest[last - 1, bank])
+        own[N_COMMAND] = d.open_bank if s.rows[bank] < 0 else d.close_bank
+    own[N_PLACE], own[N_OTHER] = one, other
+    if other >= 0:
+        own[N_OTHER_COMMAND] = q.place[other, P_COMMAND]
 
 
 @jit
@@ -186,10 +219,14 @@ def overtaken(q, place):
 
 
 @jit
-def turn_the_pins(q):
+def turn_the_pins(d, s, q):
     """Reads or writes: writes drain from the high mark down to the low one, and while no read waits."""
+    before = q.reg[Q_DRAINING]
     reads, writes = q.kind[READS, K_WAITING], q.kind[WRITES, K_WAITING]
     if q.reg[Q_DRAINING]:
         q.reg[Q_DRAINING] = writes > 0 and (reads == 0 or writes > q.reg[Q_LOW])
     else:
         q.reg[Q_DRAINING] = writes > 0 and (reads == 0 or writes >= q.reg[Q_HIGH])
+    if q.reg[Q_DRAINING] != before:
+        for bank in range(d.banks):
+            look(d, s, q, bank)

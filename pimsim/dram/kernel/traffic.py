@@ -89,7 +89,7 @@ def _serve_all(d, s, w, q, requests, served, log):
     n, coming, done = len(requests), ZERO, ZERO
     while coming < n or waiting(q) > 0:
         if waiting(q) > 0 and _may_enter(q, requests, coming, max(s.reg[R_CLK], w.reg[W_FLOOR])):
-            enter(s, q, requests[coming])
+            enter(d, s, q, requests[coming])
             coming += 1
             continue
         if coming == n and q.reg[Q_MORE] and (has_room(q, READS) or has_room(q, WRITES)):
@@ -97,7 +97,7 @@ def _serve_all(d, s, w, q, requests, served, log):
         best, cmd, t = NONE, NONE, FAR_AWAY
         if waiting(q) > 0:
             if q.reg[Q_APART]:
-                turn_the_pins(q)
+                turn_the_pins(d, s, q)
             best, cmd, t = pick(d, s, w, q, NONE)
         else:
             catch_up(d, s, w, log, requests[coming, P_ARRIVAL])
@@ -110,7 +110,7 @@ def _serve_all(d, s, w, q, requests, served, log):
             refreshes = ready <= t
             t = min(t, ready)
         if _may_enter(q, requests, coming, t):
-            enter(s, q, requests[coming])
+            enter(d, s, q, requests[coming])
             coming += 1
         elif refreshes:
             step_refresh(d, s, w, log, step, turn, t)
@@ -140,7 +140,7 @@ def _move_on(d, s, w, q, place, cmd, t, served, done, log):
     issue(d, s, w, log, cmd, bank, own[P_ROW], own[P_COLUMN], t)
     served[done, D_NUMBER], served[done, D_ARRIVAL] = own[P_NUMBER], own[P_ARRIVAL]
     served[done, D_CLK], served[done, D_END] = t, t + d.completion[cmd]
-    leave(s, q, place)
+    leave(d, s, q, place)
     return ONE
 
 
@@ -149,9 +149,9 @@ def _rows_turned(d, s, q, cmd, bank):
     """Other requests hit in the banks that a command opened or closed."""
     if d.scope[cmd] == ALL:
         for each in range(d.banks):
-            find_hits(s, q, each)
+            find_hits(d, s, q, each)
         return
     own: Any = bank
     while own >= 0:
-        find_hits(s, q, own)
+        find_hits(d, s, q, own)
         own = d.next_bank[cmd, own]
