@@ -9,28 +9,30 @@ from __future__ import annotations
 import click
 
 import pimsim
-from pimsim.cli.problems import ReportingGroup
+from pimsim.cli.problems import Commands, ReportingGroup
 from pimsim.cli.process import leave, prepare
 
-_COMMANDS = {
-    "run": "pimsim.cli.run:run",
-    "sweep": "pimsim.cli.sweep:sweep",
-    "check": "pimsim.cli.check:check",
-    "replay": "pimsim.cli.replay:replay",
-    "traffic": "pimsim.cli.traffic:traffic",
-    "config": "pimsim.cli.config:config",
-    "models": "pimsim.cli.models:models",
-    "devices": "pimsim.cli.models:devices",
-    "trace": "pimsim.cli.trace:trace",
-    "calibrate": "pimsim.cli.calibrate:calibrate",
-    "reproduce": "pimsim.cli.reproduce:reproduce",
-}
+_COMMANDS = Commands(
+    {
+        "run": "pimsim.cli.run:run",
+        "sweep": "pimsim.cli.sweep:sweep",
+        "check": "pimsim.cli.check:check",
+        "replay": "pimsim.cli.replay:replay",
+        "traffic": "pimsim.cli.traffic:traffic",
+        "config": "pimsim.cli.config:config",
+        "models": "pimsim.cli.models:models",
+        "devices": "pimsim.cli.models:devices",
+        "trace": "pimsim.cli.trace:trace",
+        "calibrate": "pimsim.cli.calibrate:calibrate",
+        "reproduce": "pimsim.cli.reproduce:reproduce",
+    }
+)
 
 
 @click.group(
     "pimsim",
     cls=ReportingGroup,
-    homes=_COMMANDS,
+    commands=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(pimsim.__version__, message="%(prog)s %(version)s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from importlib import import_module
@@ -35,26 +35,41 @@ class ReaderGone(Exception):
     """Nobody reads our output any more; click itself would exit with 1, a failed check."""
 
 
-class ReportingGroup(click.Group):
-    """A group whose errors are one line per problem on standard error, and never a traceback.
+class Commands(MutableMapping[str, click.Command]):
+    """The commands of a group by name, each imported when it is asked for.
 
-    homes  where commands are that are imported when they are asked for, "module:attribute" by their names
+    homes  where they are: "module:attribute"
     """
 
-    def __init__(self, *args: Any, homes: Mapping[str, str] | None = None, **extra: Any) -> None:
-        super().__init__(*args, **extra)
-        self._homes = homes or {}
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self._homes = dict(homes)
+        self._found: dict[str, click.Command] = {}
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, sorted."""
-        return sorted({*self.commands, *self._homes})
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._found:
+            module, _, attribute = self._homes[name].partition(":")
+            self._found[name] = getattr(import_module(module), attribute)
+        return self._found[name]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; None if there is none."""
-        if cmd_name in self._homes and cmd_name not in self.commands:
-            module, _, attribute = self._homes[cmd_name].partition(":")
-            self.add_command(getattr(import_module(module), attribute), cmd_name)
-        return super().get_command(ctx, cmd_name)
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._homes[name], self._found[name] = "", command
+
+    def __delitem__(self, name: str) -> None:
+        del self._homes[name]
+        self._found.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._homes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+class ReportingGroup(click.Group):
+    """A group whose errors are one line per problem on standard error, and never a traceback."""
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any

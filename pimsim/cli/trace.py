@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.problems import Exit, ReportingGroup, option_problem, print_warnings
+from pimsim.cli.problems import Commands, Exit, ReportingGroup, option_problem, print_warnings
 from pimsim.cli.say import emit, say
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(
     cls=ReportingGroup,
-    homes={"import": "pimsim.cli.interchange:import_trace", "chakra": "pimsim.cli.interchange:to_chakra"},
+    commands=Commands({"import": "pimsim.cli.interchange:import_trace", "chakra": "pimsim.cli.interchange:to_chakra"}),
 )
 def trace() -> None:
     """Operator traces of models: make them, check them, look at them."""

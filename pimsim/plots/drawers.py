@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from typing import Any, NoReturn
 
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Draw = Callable[[Any, str], bytes]  # a picture as the content of its file, from what is to be drawn and its name
 
 
@@ -56,10 +57,14 @@ class Drawers:
 
     def _hire(self, number: int, stack: ExitStack) -> None:
         pipes = _Pipes(len(self._names), stack)
-        child = os.fork()
-        if child == 0:
-            self._be_drawers(pipes, number)
-        stack.callback(_dismiss, child)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # nothing ends this process before it can dismiss
+        try:
+            child = os.fork()
+            if child == 0:
+                self._be_drawers(pipes, number)
+            stack.callback(_dismiss, child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with suppress(OSError):  # it has done so itself, or is gone
             os.setpgid(child, child)
         pipes.saying.close()
@@ -98,8 +103,9 @@ class Drawers:
         """Prepare, become as many drawers, draw, and end without a word; the status says whether all went well."""
         status = 1
         try:
-            for end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(end, signal.SIG_DFL)
+            for number_of_signal in _ENDING:
+                signal.signal(number_of_signal, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
             os.setpgid(0, 0)  # Ctrl-C is for the process that we draw for, which dismisses us
             atexit._clear()  # what is to be done at the end of that process
             gc.disable()

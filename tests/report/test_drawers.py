@@ -206,6 +206,21 @@ def test_the_command_s_pictures_are_those_of_a_process_alone(shipped: Path, tmp_
         assert len(pictures) == 1
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_command_that_is_ended_leaves_nobody_who_draws(
+    shipped: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    run = [sys.executable, "-m", "pimsim", "run", str(shipped), "--engine", "stepped", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (drawing := children.read_text().split()):
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(timeout=120) == status
+    assert not any(map(alive, map(int, drawing)))
+    assert not (tmp_path / "out").exists()
+
+
 # -- pixels -------------------------------------------------------------------------------
 
 
