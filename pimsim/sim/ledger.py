@@ -7,6 +7,7 @@ same order again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -15,16 +16,22 @@ from pimsim.dram.engine import Ints
 from pimsim.sim.schedule import meter
 from pimsim.sim.spending import Metered, Operations, Spending
 
+_LOOSE = 64 << 20  # bytes of notes that wait to be packed until somebody asks again
 _WEIGHTS = np.random.default_rng(0).integers(-(2**62), 2**62, 64) * 2 + 1
 
 
 class Ledger:
-    """The notes of one run, in 24 bytes an instruction: many instructions take the same."""
+    """The notes of one run; packed they take 24 bytes an instruction, since many instructions take the same.
+
+    Most runs are asked for one window and never again, so notes are packed when they are needed a second time.
+    """
 
     def __init__(self) -> None:
         self._operations: dict[Operations, int] = {}
         self._takes: dict[bytes, int] = {}  # number of each row of a note from BESIDE on
         self._packed: list[tuple[Ints, Ints, Ints]] = []  # begins, ends, numbers of what was taken
+        self._loose: list[Ints] = []  # the notes after those
+        self._asked = False
 
     def meter(self, executor: Metered) -> None:
         """Have every instruction noted."""
@@ -41,24 +48,50 @@ class Ledger:
     @property
     def nbytes(self) -> int:
         """Bytes that it takes, about."""
-        return 24 * sum(len(begins) for begins, _, _ in self._packed) + 256 * len(self._takes)
+        packed = 24 * sum(len(begins) for begins, _, _ in self._packed) + 256 * len(self._takes)
+        return packed + sum(rows.nbytes for rows in self._loose)
 
     def busiest(self, spending: Spending) -> Fraction:
         """What the busiest window spends: `Tally.busiest_window` of a run with this `spending`."""
-        beside = np.array([spending.beside(operations) for operations in self._operations], np.int64)
-        takes = np.frombuffer(b"".join(self._takes), np.int64).reshape(len(self._takes), -1)
-        spends = takes[:, 1:] @ np.array(spending.commands, np.int64) + beside[takes[:, 0]]
+        if self._asked:
+            self._pack()
+        self._asked = True
         record = meter.new_meter(len(spending.commands), spending.window, spending.commands)
-        for i, (begins, ends, numbers) in enumerate(self._packed, 1):
-            meter.lay_out(record, begins, ends, spends[numbers], over=i == len(self._packed))
+        for begins, ends, spends in self._spent(spending):
+            meter.lay_out(record, begins, ends, spends, over=False)
+        none = np.zeros(0, np.int64)
+        meter.lay_out(record, none, none, none, over=True)
         return meter.largest_window(record)
 
+    def _spent(self, spending: Spending) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """When instructions began and ended, and what each of them spent."""
+        beside = np.array([spending.beside(operations) for operations in self._operations], np.int64)
+        commands = np.array(spending.commands, np.int64)
+
+        def spent(takes: Ints) -> Ints:
+            all_spent: Ints = takes[:, 1:] @ commands + beside[takes[:, 0]]
+            return all_spent
+
+        if self._packed:
+            each = spent(np.frombuffer(b"".join(self._takes), np.int64).reshape(len(self._takes), -1))
+            yield from ((begins, ends, each[numbers]) for begins, ends, numbers in self._packed)
+        for rows in self._loose:
+            yield rows[:, meter.BEGIN].copy(), rows[:, meter.END].copy(), spent(rows[:, meter.BESIDE :])
+
     def _note(self, rows: Ints) -> None:
-        """Keep notes, equal takes by one number."""
-        taken = np.ascontiguousarray(rows[:, meter.BESIDE :])
-        first, which = _distinct(taken)
-        known = np.array([self._takes.setdefault(row.tobytes(), len(self._takes)) for row in taken[first]], np.int64)
-        self._packed.append((rows[:, meter.BEGIN].copy(), rows[:, meter.END].copy(), known[which]))
+        self._loose.append(rows)
+        if sum(rows.nbytes for rows in self._loose) > _LOOSE:
+            self._pack()
+
+    def _pack(self) -> None:
+        """Give equal takes one number."""
+        for rows in self._loose:
+            taken = np.ascontiguousarray(rows[:, meter.BESIDE :])
+            first, which = _distinct(taken)
+            known = [self._takes.setdefault(row.tobytes(), len(self._takes)) for row in taken[first]]
+            packed = rows[:, meter.BEGIN].copy(), rows[:, meter.END].copy(), np.array(known, np.int64)[which]
+            self._packed.append(packed)
+        self._loose = []
 
 
 def _distinct(rows: Ints) -> tuple[Ints, Ints]:

@@ -19,6 +19,7 @@ from pimsim.dram.program import WIDTH
 from pimsim.energy.model import Prices
 from pimsim.energy.power import background_mW, spending
 from pimsim.logs.log import read_log
+from pimsim.sim import ledger
 from pimsim.sim.run import simulate, simulate_noting
 from pimsim.sim.schedule import meter
 from pimsim.sim.schedule.block import ARITHMETIC, MOMENTS, Block, Timetable
@@ -139,7 +140,7 @@ def test_units_are_coarser_where_a_window_would_not_fit() -> None:
 def test_a_ledger_finds_the_busiest_window_at_any_prices(overrides: dict[str, object], currents: list[int]) -> None:
     """It was noted in one run, which knew no price; each other run finds the window as it goes on."""
     plan = compile_plan(config_of(overrides))
-    tally, ledger = simulate_noting(plan)
+    tally, noted = simulate_noting(plan)
     power, energy, read, tREFI = currents
     for more in (
         {},
@@ -150,7 +151,7 @@ def test_a_ledger_finds_the_busiest_window_at_any_prices(overrides: dict[str, ob
         for window in (asked.window, tREFI):
             spender = replace(asked, window=window)
             wanted = simulate(plan, spending=spender)
-            assert ledger.busiest(spender) == wanted.busiest_window
+            assert noted.busiest(spender) == wanted.busiest_window
             assert replace(wanted, busiest_window=Fraction(0)) == tally
 
 
@@ -160,9 +161,12 @@ def test_a_ledger_of_many_notes_is_handed_on_in_parts(monkeypatch: pytest.Monkey
     whole = simulate_noting(plan)[1]
     monkeypatch.setattr(meter, "_FEWEST_NOTES", 1)
     monkeypatch.setattr(meter, "_MOST_NOTES", 200)
+    monkeypatch.setattr(ledger, "_LOOSE", 30_000)
     parts = simulate_noting(plan)[1]
-    assert len(parts._packed) > len(whole._packed)
-    assert parts.busiest(asked) == whole.busiest(asked) == simulate(plan, spending=asked).busiest_window
+    assert len(parts._packed) > 1 and parts._loose and parts.nbytes < whole.nbytes
+    wanted = simulate(plan, spending=asked).busiest_window
+    assert [each.busiest(asked) for each in (parts, whole, parts, whole)] == [wanted] * 4
+    assert not parts._loose and not whole._loose
 
 
 def test_a_note_for_which_there_is_no_room_is_missed() -> None:
