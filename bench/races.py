@@ -27,22 +27,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from aim import programs, write
 from page import machine, put, show
-from scale import mixed
 
 import pimsim
-from pimsim.devices.aim import gemv
-from pimsim.devices.aim.isa import mask_of
 from pimsim.devices.registry import device_of
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
-CHANNELS = 32
-MIXED = 50_000  # instructions
 CONTEXT, TOKENS = 1024, 1000
 LLAMA_7B = {
     "name": "llama-2-7b", "family": "llama", "layers": 32, "d_model": 4096, "heads": 32, "d_ff": 11008,
@@ -211,98 +206,15 @@ def _medians(took: Sequence[Took], laps: Sequence[float], cpu: bool) -> Medians:
 # ---- AiM programs ---------------------------------------------------------------------------
 
 
-def products(shapes: Sequence[tuple[int, int]], channels: int) -> Iterator[str]:
-    """A program of matrix-vector products (M, K), one after the other, each in rows of its own."""
-    device = device_of(pimsim.load_config(CONFIGS / "aim-reference.yaml"))
-    mask, row = f"{mask_of(channels):#010x}", 0
-    for m, k in shapes:
-        cut = gemv.shape(m, k, channels, device)
-        for size in cut.sizes:
-            yield f"AiM WR_GB {size} 0 {mask}"
-            for _ in range(cut.outputs):
-                yield f"AiM WR_BIAS 0 {mask}"
-                yield f"AiM MAC_ABK {size} {mask} {row}"
-                yield f"AiM RD_MAC 0 {mask}"
-                row += 1
-    yield "AiM EOC"
-
-
-def layer(d: int, heads: int, d_ff: int, gated: bool) -> list[tuple[int, int]]:
-    """The products of a decoder layer at the context of 1,024: q, k, v, scores and values of each head, the FFN."""
-    width = d // heads
-    attention = [(CONTEXT, width), (width, CONTEXT)] * heads
-    return [*[(d, d)] * 3, *attention, (d, d), *[(d_ff, d)] * (1 + gated), (d, d_ff)]
-
-
-def cent_block() -> Iterator[str]:
-    """The products of a block of Llama-2-7B at a context of 4,096, as CENT's compiler writes them.
-
-    Four blocks run side by side on 8 channels each; 32 accumulators of a bank fill before they are
-    read.  Accesses of the host, and what is element by element, are left out.
-    """
-    d, d_ff, heads, tokens, banks = 4096, 11008, 32, 4096, 16 * 8
-    mask, row = "0xffffffff", 0
-
-    def product(m: int, k: int, activate: bool = False) -> Iterator[str]:
-        nonlocal row
-        outputs, segments = -(-m // banks), -(-k // 1024)
-        together = -(-outputs // -(-outputs // (16 if activate else 32)))
-        for segment in range(segments):
-            size = -(-min(1024, k - 1024 * segment) // 16)
-            yield f"AiM WR_GB {size} 0 {mask}"
-            for first in range(0, outputs, together):
-                those = range(first, min(first + together, outputs))
-                yield from (f"AiM WR_BIAS 0 {mask}" for _ in those)
-                yield from (f"AiM MAC_ABK {size} {mask} {row + v * segments + segment}" for v in those)
-                if activate and segment == segments - 1:
-                    for _ in those:
-                        yield f"AiM AF {mask}"
-                        yield f"AiM RD_AF 0 {mask}"
-                yield from (f"AiM RD_MAC 0 {mask}" for _ in those)
-        row += outputs * segments
-
-    def sums(size: int, columns: int, first: int, step: int) -> Iterator[str]:
-        yield f"AiM WR_GB {size} 0 {mask}"
-        for k in range(8):
-            yield f"AiM WR_BIAS 0 {mask}"
-            yield f"AiM MAC_ABK {columns} {mask} {first + step * k}"
-            yield f"AiM RD_MAC 0 {mask}"
-
-    for _ in range(3):
-        yield from product(d, d)
-    rows = (tokens // banks) * (d // 1024)  # keys: 8 heads in a row
-    for k in range(rows):
-        yield from sums(64, 8, row + k, 0)
-    row += rows
-    for head in range(heads // 8):
-        for k in range(tokens // 1024):  # values: a row for each dimension and 1,024 tokens
-            yield from sums(64, 64, row + 32 * head + k, 4)
-    row += 32 * heads // 8
-    yield from product(d, d)
-    yield from product(d_ff, d, activate=True)
-    yield from product(d_ff, d)
-    yield from product(d, d_ff)
-    yield "AiM EOC"
-
-
-PROGRAMS = {
-    "GEMV 4096 x 4096, 32 channels": partial(products, [(4096, 4096)], CHANNELS),
-    "GPT2-XL layer, 8 channels": partial(products, layer(1600, 25, 6400, gated=False), 8),
-    "Llama-7B layer, 32 channels": partial(products, layer(4096, 32, 11008, gated=True), CHANNELS),
-    "50,000 instructions of mixed masks": partial(mixed, MIXED),
-    "CENT block of Llama-2-7B": cent_block,
-}
-
 _REPLAY = """
 import pimsim
-from pimsim.devices.aim.isa import lines_of, parse
+from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.replay import replay
 from pimsim.devices.registry import device_of
 device = device_of(pimsim.load_config({config!r}))
-with open({path!r}, "rb") as file:
-    program = parse(lines_of(file, {path!r}), device, {path!r})
 def lap():
-    return replay(program, device).cycles
+    with open({path!r}, "rb") as file:
+        return replay(Instructions.read(file, device), device).cycles
 """
 
 
@@ -512,9 +424,8 @@ def _row(name: str, found: Sequence[Medians]) -> list[str]:
 
 def _programs(asked: argparse.Namespace, folder: Path) -> None:
     rows = []
-    for name, lines in PROGRAMS.items():
-        path = folder / "program.aim"
-        path.write_text("\n".join(lines()) + "\n")
+    for name, lines in programs(device_of(pimsim.load_config(CONFIGS / "aim-reference.yaml"))):
+        write(path := folder / "program.aim", lines)
         sides = [_replayed(path), *([_aim_simulator(asked.aim_simulator, path)] if asked.aim_simulator else [])]
         rows.append(_row(name, race(sides, asked.runs, asked.cpu)))
     show("AiM programs, against the AiM simulator", _HEAD, rows, asked.markdown)
