@@ -31,7 +31,7 @@ from pimsim.dram.kernel.numbers import (
     RUN,
     ZERO,
 )
-from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, skip, snapshot
+from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, begin_loop, end_loop, skip, snapshot
 from pimsim.dram.kernel.requests import close_rows, request
 from pimsim.dram.kernel.state import R_CLK, R_DUE
 from pimsim.dram.kernel.timing import hold_back
@@ -110,6 +110,7 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
     memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, used, res
     seen = NONE
     v = ZERO
+    begin_loop(w)
     while v < n:
         at = lin + v * stride
         if may_skip and v > 0:
@@ -130,6 +131,7 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
             close_rows(d, s, w, log, NONE)  # the row is used up: close it while the sums drain
         _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO, ZERO)
         v += 1
+    end_loop(w)
 
 
 @jit
@@ -145,6 +147,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
     memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, ahead, NONE - behind
     seen = NONE
     i = ZERO
+    begin_loop(w)
     while i < total + behind:
         if may_skip and i >= behind and i < total and i % banks == 0:
             at = lin + (i // banks) * stride
@@ -173,6 +176,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
             else:
                 close_rows(d, s, w, log, bank)
         i += 1
+    end_loop(w)
 
 
 @jit
