@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+_LARGEST = 1 << 62
 FINE = 1 << 16  # parts of a unit, in which the small actions of the ASIC are given
 
 
@@ -30,3 +36,11 @@ class Spending:
         """What an instruction spends beside its commands, for its `operations` on the ASIC."""
         adds, multiplies, sram_bytes = operations
         return (adds * self.add + multiplies * self.multiply + sram_bytes * self.sram_byte) // FINE
+
+    def beside_each(self, operations: Ints) -> Ints:
+        """The same for each row of (t, 3) operations."""
+        adds, multiplies, sram_bytes = (operations[:, k] for k in range(3))
+        most = int(operations.max(initial=0)) * (self.add + self.multiply + self.sram_byte)
+        if most < _LARGEST:
+            return (adds * self.add + multiplies * self.multiply + sram_bytes * self.sram_byte) // FINE
+        return np.array([self.beside(tuple(each)) for each in operations.tolist()], np.int64)
