@@ -37,22 +37,23 @@ class Plan(Placed):
         if len(at) == 1:
             return Stretch(at, draft.step, {})
         attentions = {
-            i: AttentionSeries(self, cut.operator, at, tokens) for i, cut in enumerate(draft.cuts) if _attends(cut)
+            i: AttentionSeries(self, cut.operator, at, tokens, draft.step[cut.part][cut.begin : cut.end])
+            for i, cut in enumerate(draft.cuts)
+            if cut.operator.op == "attention"
         }
         alike = min([len(at), *(series.alike for series in attentions.values())])
         others = {
             i: self._one_by_one(draft, cut, contexts[:alike], tokens)
             for i, cut in enumerate(draft.cuts)
-            if not _attends(cut)
+            if i not in attentions
         }
         alike = min([alike, *map(len, others.values())])
         series: dict[int, Series] = {}
         first = list(accumulate(map(len, draft.step), initial=0))
         for i, cut in enumerate(draft.cuts):
             begin = first[cut.part] + cut.begin
-            if _attends(cut):
-                made = attentions[i].of(draft.step[cut.part][cut.begin : cut.end])
-                series |= enumerate((each.until(alike) for each in made), begin)
+            if i in attentions:
+                series |= enumerate((each.until(alike) for each in attentions[i].series), begin)
                 continue
             for place, instructions in enumerate(zip(*others[i][:alike], strict=True), begin):
                 if (one := series_of(instructions)) is not None:
@@ -89,7 +90,3 @@ class Plan(Placed):
         """Forget what was planned, here and under other schedules; it can be planned again."""
         self._works.clear()
         self._drafts.clear()
-
-
-def _attends(cut: Cut) -> bool:
-    return cut.operator.op == "attention"
