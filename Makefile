@@ -79,6 +79,7 @@ docs: .venv/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --editable '.[test]'
+	$(BIN)/python -m compileall -q pimsim  # also for those who forbid Python to do it (PYTHONDONTWRITEBYTECODE)
 	touch $@
 
 # torch first, and of the floor, which is there for CPUs alone: what `.[trace]` would bring by itself has gigabytes of CUDA.

@@ -4,7 +4,9 @@ A timer interrupts a whole process every millisecond, from before the first impo
 its main function; the time since the interruption before is charged to what is under way then,
 by the modules on the stack.  What lies before (the interpreter) and after (its exit) is measured
 from outside, so the rows add up to the whole process.  Printed is the fastest of RUNS (default 5),
-after one that is not counted, with the range of each row in all of them.
+after one that is not counted, with the range of each row in all of them: of a run that prints its summary,
+and of one that writes its files as well, whose plots are drawn by other processes where there are
+processors for them: the row `plots` is what is waited for.
 """
 
 from __future__ import annotations
@@ -96,32 +98,26 @@ def child(report: str, began: str, *options: str) -> None:
     clock.seconds["interpreter"] = clock.latest - float(began)
     signal.signal(signal.SIGALRM, clock.tick)
     signal.setitimer(signal.ITIMER_REAL, INTERVAL)
-    from pimsim.cli import main
+    from pimsim.cli import cli
+    from pimsim.cli.process import leave, prepare
 
-    sys.argv = ["pimsim", "run", *options]
+    prepare()
     try:
-        main()
-    finally:
+        cli.main(["run", *options], prog_name="pimsim")
+    except SystemExit as ended:
         clock.tick(0, sys._getframe())
         signal.setitimer(signal.ITIMER_REAL, 0)
         Path(report).write_text(json.dumps([clock.seconds, time.monotonic()]))
+        leave(ended)
 
 
-def profile(options: list[str]) -> dict[str, float]:
-    """Seconds of a process by what it was doing."""
+def profile(options: list[str], files: bool) -> dict[str, float]:
+    """Seconds of a process by what it was doing; files: it writes them as well."""
     with TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         began = time.monotonic()
-        run = [
-            sys.executable,
-            __file__,
-            "--child",
-            str(report),
-            repr(began),
-            *options,
-            "--out",
-            str(Path(folder, "out")),
-        ]
+        out = ["--out", str(Path(folder, "out"))] if files else []
+        run = [sys.executable, __file__, "--child", str(report), repr(began), *options, *out]
         subprocess.run(run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         ended = time.monotonic()
         seconds, left = json.loads(report.read_text())
@@ -129,11 +125,17 @@ def profile(options: list[str]) -> dict[str, float]:
 
 
 def main(runs: int, options: list[str]) -> None:
-    """Print the table."""
-    profile(options)  # compiled, and read from the disk
-    profiles = sorted((profile(options) for _ in range(runs)), key=lambda seconds: sum(seconds.values()))
+    """Print a table for each kind of run."""
+    for files in (False, True):
+        profile(options, files)  # compiled, and read from the disk
+        profiles = [profile(options, files) for _ in range(runs)]
+        print("pimsim run", *options, *(["--out", "DIR"] if files else []))
+        show(sorted(profiles, key=lambda seconds: sum(seconds.values())))
+
+
+def show(profiles: list[dict[str, float]]) -> None:
+    """Print the table of runs, the fastest of which is the first."""
     best, whole = profiles[0], sum(profiles[0].values())
-    print("pimsim run", *options)
     print(f"{'':34}{'ms':>8}{'share':>8}{'all runs, ms':>18}")
     for name in sorted(set().union(*profiles), key=ORDER.index):
         each = [1000 * seconds.get(name, 0) for seconds in profiles]

@@ -1,7 +1,8 @@
-"""How sweeps scale on this machine: python bench/sweep.py [scaling] [thousand] [memory].
+"""How sweeps scale on this machine: python bench/sweep.py [scaling] [shared] [many] [memory].
 
 scaling   points a second with 2 workers over those with 1, on points of about half a second
-thousand  1,000 points of gpt2-small, 32 tokens each, on 2 workers
+shared    what points cost that a simulation serves already, over what they cost without: GPT3-XL, 1,024 tokens
+many      10,000 points of gpt2-small, 4 tokens each, on 2 workers, files included
 memory    the parent's memory after 1,000 and after 10,000 cheap points, on 2 workers
 
 Each is measured several times where it is a ratio; the best is closest to a machine of one's own.
@@ -12,11 +13,15 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pimsim
 import pimsim.sweep
+from pimsim.config.schema import AnyConfig
+from pimsim.sweep.kept import Kept
+from pimsim.sweep.point import evaluate_point
 
 CONFIG = Path(__file__).parent.parent / "configs" / "pim-gpt.yaml"
 POINT_S, POINTS = 0.5, 24
@@ -25,16 +30,16 @@ TINY = {"name": "tiny", "layers": 1, "d_model": 64, "heads": 1}
 
 def main(parts: list[str]) -> None:
     """Print what `parts` name, or everything."""
-    for name, part in (("scaling", scaling), ("thousand", thousand), ("memory", memory)):
+    for name, part in (("scaling", scaling), ("shared", shared), ("many", many), ("memory", memory)):
         if not parts or name in parts:
             part()
 
 
 def sweep_of(points: int, **overrides: Any) -> dict[str, Any]:
-    """A sweep of as many points, that differ by a clock."""
+    """A sweep of as many points, that differ by the clock of the ASIC: each is a simulation."""
     settings = {"baselines": [], **{key.replace("__", "."): value for key, value in overrides.items()}}
-    axis = {"range": [1000, 1000 + points - 1, 1]}
-    return {"base": str(CONFIG), "set": settings, "axes": {"asic.power_mW": axis}}
+    axis = {"range": [0.1, round(0.1 + (points - 1) / 10_000, 4), 0.0001]}
+    return {"base": str(CONFIG), "set": settings, "axes": {"asic.clock_GHz": axis}}
 
 
 def run(sweep: dict[str, Any], workers: int, every: int = 1) -> list[tuple[int, float, int]]:
@@ -84,11 +89,60 @@ def tokens_for(seconds: float) -> int:
     return max(1, round(400 * seconds / min(pimsim.run(config).wall_s for _ in range(3))))
 
 
-def thousand() -> None:
-    """1,000 points of gpt2-small."""
+XL = {"baselines": ["gpu-t4"], "workload.model": "gpt3-xl", "workload.output_tokens": 1024}
+SMALL = {"baselines": ["gpu-t4"], "workload.model": "gpt2-small", "workload.output_tokens": 4}
+# 200 points, and the simulations that serve them
+AXES: Mapping[int, Mapping[str, Any]] = {
+    200: {"asic.clock_GHz": {"range": [0.5, 2.49, 0.01]}},
+    20: {
+        "asic.power_mW": {"range": [100, 280, 20]},
+        "dram.channels": [8, 16],
+        "asic.clock_GHz": {"range": [0.5, 1.4, 0.1]},
+    },
+    1: {"asic.power_mW": {"range": [1000, 1199, 1]}},
+}
+# 10,000 points of 50 simulations
+MANY = {
+    "asic.power_mW": {"range": [100, 139, 1]},
+    "dram.power.VDD_V": [1.1, 1.2, 1.25, 1.3, 1.35],
+    "dram.channels": [8, 16],
+    "asic.clock_GHz": [0.25, 0.5, 1, 2, 4],
+    "dram.timing.tRCDRD_ns": [10, 11, 12, 13, 14],
+}
+
+
+def shared(repeats: int = 3) -> None:
+    """Processor time of points that one simulation serves, over that of points that are simulated."""
+    pimsim.run(pimsim.load_config(CONFIG, {**XL, "workload.output_tokens": 4}))  # compiled code is loaded
+    for simulations, axes in AXES.items():
+        sweep = {"base": str(CONFIG), "set": XL, "axes": axes}
+        start = time.perf_counter()
+        run(sweep, 2, 200)
+        print(
+            f"200 points of {simulations} simulations, 2 workers, files included: {time.perf_counter() - start:.1f} s"
+        )
+    alike = [pimsim.load_config(CONFIG, {**XL, "asic.power_mW": 300 + i}) for i in range(10)]
+    kept, found = Kept(), []
+    evaluate_point(alike[0], kept)
+    for _ in range(repeats):
+        with_it, without = _processor_s(alike, kept), _processor_s(alike[:2], Kept(0))
+        found.append(without / with_it)
+    print(f"a point that needs no simulation of its own: {max(found):.0f} times cheaper, best of {repeats}")
+
+
+def _processor_s(configs: Sequence[AnyConfig], kept: Kept) -> float:
+    """Seconds a point."""
+    start = time.process_time()
+    for config in configs:
+        evaluate_point(config, kept)
+    return (time.process_time() - start) / len(configs)
+
+
+def many() -> None:
+    """10,000 points of gpt2-small."""
     start = time.perf_counter()
-    run(sweep_of(1000, workload__model="gpt2-small", workload__output_tokens=32, baselines=["gpu-t4"]), 2, 1000)
-    print(f"1,000 gpt2-small points of 32 tokens, 2 workers, files included: {time.perf_counter() - start:.0f} s")
+    run({"base": str(CONFIG), "set": SMALL, "axes": MANY}, 2, 10_000)
+    print(f"10,000 gpt2-small points of 4 tokens, 2 workers, files included: {time.perf_counter() - start:.0f} s")
 
 
 def memory() -> None:

@@ -21,6 +21,7 @@ AGREEMENT = (
     "agreement.test_twin_controller",
     "agreement.test_checker",
     "agreement.test_traffic",
+    "agreement.test_streams",
     "aim.test_agreement",
 )
 

@@ -1,45 +1,56 @@
-"""The public functions: load a configuration, check it, run it."""
+"""The public functions: load a configuration, check it, run it.
+
+Each imports what it needs, so that a command which only loads a configuration waits for nothing else.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pimsim
-from pimsim.baselines import BaselineDevice, devices, evaluate
+from pimsim.baselines import devices
 from pimsim.config import loader
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
-from pimsim.config.validate import check_rules
-from pimsim.devices.plan import compile_plan
-from pimsim.devices.registry import resolve
-from pimsim.energy.model import Prices
-from pimsim.energy.power import spending
-from pimsim.energy.reference import reference_warnings
 from pimsim.errors import InputError, Problem
-from pimsim.mapping.plan import Plan
-from pimsim.mapping.routing import routing_of
-from pimsim.plots import Plots
+from pimsim.held import held
 from pimsim.registry import Registry
-from pimsim.results.result import Result
-from pimsim.workload.models import MODELS, Workload
-from pimsim.workload.positions import check_positions, position_warnings
-from pimsim.workload.scheduled import scheduled, trace_warnings
-from pimsim.workload.source import requested_trace, requested_workload
-from pimsim.workload.trace.reader import load_trace
-from pimsim.workload.trace.records import Trace
+from pimsim.workload.shapes import MODELS
 
 if TYPE_CHECKING:
+    from pimsim.baselines.devices import BaselineDevice
+    from pimsim.energy.model import Prices
     from pimsim.logs.log_size import Forecast
+    from pimsim.mapping.plan import Plan
+    from pimsim.results.result import Result
+    from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
+    from pimsim.sim.tally import Tally
+    from pimsim.workload.graph import Workload
+    from pimsim.workload.trace.records import Trace
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
+
+
+class Keep(Protocol):
+    """Who makes the parts of a run, or has them from a run before."""
+
+    def __call__(self, kind: str, key: Hashable | None, make: Callable[[], T]) -> T:
+        """A part of some kind: what `make` gives, or gave for an equal key; without a key nothing is equal."""
+
+
+def anew(kind: str, key: Hashable | None, make: Callable[[], T]) -> T:
+    """Make every part."""
+    return make()
 
 
 class _Baselines(Collection[str]):
@@ -72,6 +83,9 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Lo
     traces: list[Trace] = []
 
     def said(trace_file: str, given: Mapping[str, Any]) -> tuple[Mapping[str, int | None], int]:
+        from pimsim.workload.scheduled import scheduled
+        from pimsim.workload.trace.reader import load_trace
+
         traces.append(load_trace(trace_file))
         return scheduled(traces[-1], given)
 
@@ -114,13 +128,22 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
     """What is odd about a configuration that loads, but no error: all that is known before it is simulated."""
     if not isinstance(config, Config):
         return ()
+    from pimsim.workload.source import requested_trace, requested_workload
+
     trace = requested_trace(config)
     return _odd(config, trace, requested_workload(config, trace))
 
 
 def _odd(config: Config, trace: Trace | None, workload: Workload) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
-    of_trace = trace_warnings(config, trace) if trace else ()
+    from pimsim.energy.reference import reference_warnings
+    from pimsim.workload.positions import position_warnings
+
+    of_trace: Iterator[Problem] = iter(())
+    if trace:
+        from pimsim.workload.scheduled import trace_warnings
+
+        of_trace = trace_warnings(config, trace)
     return (*of_trace, *position_warnings(config, workload), *reference_warnings(config))
 
 
@@ -138,6 +161,8 @@ def preflight(given: AnyConfig | Loaded) -> None:
     if isinstance(config, Config):
         prepare(given)
     elif config is given:
+        from pimsim.config.validate import check_rules
+
         check_rules(config, known_names())
 
 
@@ -145,45 +170,75 @@ def preflight(given: AnyConfig | Loaded) -> None:
 class Prepared:
     """A run that nothing refuses, with all that is known of it before it is simulated; each part is made once.
 
+    plan       with the part of the configuration that a simulation reads (`sim.inputs`)
+    key        equal for runs that count the same, None if that cannot be told
     prices     what its actions cost
     baselines  by name, as `pimsim.baselines` evaluates them
     odd        what is odd about the input, but no error
     """
 
+    config: Config
     plan: Plan
+    key: Hashable | None
     prices: Prices
     baselines: Mapping[str, Mapping[str, Any]]
     odd: tuple[Problem, ...]
 
 
-def prepare(given: AnyConfig | Loaded, tell: Callable[[tuple[Problem, ...]], object] | None = None) -> Prepared:
+def prepare(
+    given: AnyConfig | Loaded,
+    tell: Callable[[tuple[Problem, ...]], object] | None = None,
+    keep: Keep = anew,
+    checked: bool = False,
+) -> Prepared:
     """Make what a simulation needs; InputError has everything that it would refuse.
 
-    given  a configuration, or what `load` gave, whose rules it has checked and whose trace it has read
-    tell   called with what is odd about the input, also where it is refused
+    given    a configuration, or what `load` gave, whose rules it has checked and whose trace it has read
+    tell     called with what is odd about the input, also where it is refused
+    keep     who has parts of runs before
+    checked  the rules of a configuration are known to hold
     """
+    from pimsim.config.validate import check_rules
+    from pimsim.devices.plan import compile_plan
+    from pimsim.devices.registry import resolve
+    from pimsim.energy.model import Prices
+    from pimsim.sim.inputs import key_of, simulated
+    from pimsim.workload.positions import check_positions
+    from pimsim.workload.source import requested_workload
+
     config = language_model(given.config if isinstance(given, Loaded) else given)
-    if not isinstance(given, Loaded):
+    if not (checked or isinstance(given, Loaded)):
         check_rules(config, known_names())
     problems: list[Problem] = []
     device = resolve(config.dram, config.pim)
     with _collected(problems):
         prices = Prices.of(config, device)
     with _collected(problems):
-        trace = given.trace if isinstance(given, Loaded) else requested_trace(config)
-        workload = requested_workload(config, trace)
+        trace = given.trace if isinstance(given, Loaded) else _requested_trace(config, keep)
+        workload = keep("workload", _source_of(config, trace), lambda: requested_workload(config, trace))
         odd = _odd(config, trace, workload)
         if tell:
             tell(odd)
+        part = simulated(config, workload)
+        key = key_of(part, workload, device)
         with _collected(problems):
-            plan = compile_plan(config, workload, device)
+            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config))
         with _collected(problems):
             check_positions(config, workload)
         with _collected(problems):
-            baselines = _evaluate_baselines(config, workload)
+            baselines = _evaluate_baselines(config, workload, keep)
     if problems:
         raise InputError(problems)
-    return Prepared(plan, prices, baselines, odd)
+    return Prepared(config, plan, key, prices, baselines, odd)
+
+
+def _requested_trace(config: Config, keep: Keep) -> Trace | None:
+    """The trace of a configuration; of a file that is held, its content says which it is."""
+    from pimsim.workload.source import requested_trace
+
+    content = None if config.workload.trace is None else held(config.workload.trace_file)
+    key = None if content is None else (config.workload.trace_file, content)
+    return keep("trace", key, lambda: requested_trace(config))
 
 
 @contextmanager
@@ -195,13 +250,30 @@ def _collected(problems: list[Problem]) -> Iterator[None]:
         problems += error.problems
 
 
-def _evaluate_baselines(config: Config, workload: Workload) -> dict[str, dict[str, Any]]:
+def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
+    """What `requested_workload` makes a graph of; None if it is not known."""
+    from pimsim.sim.inputs import Same
+
+    work = config.workload
+    if work.model_config_ is not None:
+        return work.model_config_, work.lm_head
+    if trace is not None:
+        return Same(trace), work.lm_head
+    return None if work.model is None else (MODELS[work.model], work.lm_head)
+
+
+def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[str, dict[str, Any]]:
+    from pimsim.baselines.evaluation import evaluate
+    from pimsim.mapping.routing import routing_of
+    from pimsim.sim.inputs import Same
+
     asked, routing = config.workload, routing_of(config, workload)
-    prompt, tokens, contexts = asked.prompt_tokens, asked.query_tokens, asked.decode_contexts
-    return {
-        device.name: evaluate(device, workload, contexts, asked.batch, prompt, tokens, routing, asked.context)
-        for device in _machines(config)
-    }
+    given = (asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context)
+    found = {}
+    for device in _machines(config):
+        made = partial(evaluate, device, workload, *given)
+        found[device.name] = keep("baseline", (Same(device), workload, given), made)
+    return found
 
 
 def _machines(config: Config) -> list[BaselineDevice]:
@@ -264,24 +336,52 @@ def run(
     InputError if the configuration cannot be simulated, before anything is.
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
-    from pimsim.sim.run import simulate  # numba: not for those who only load or check
+    from pimsim.energy.power import spending
+    from pimsim.sim.run import simulate  # simpy: not for those who only load or check
 
     plan, prices = prepared.plan, prepared.prices
     started = time.perf_counter()
     with _observers(prepared, timeline, window_ns) as observers:
         path = None if log is None else Path(log)
         tally = simulate(plan, progress, path, window_ns, observers, announce, spending(prices)).validate()
+    return _result(prepared, tally, time.perf_counter() - started, provenance)
+
+
+def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False) -> Result:
+    """As `run`, with the parts that `keep` has from runs before; checked: as of `prepare`.
+
+    What was counted is priced anew, and laid out anew for its busiest window.
+    """
+    prepared = prepare(config, keep=keep, checked=checked)
+    from pimsim.energy.power import spending
+    from pimsim.sim.run import simulate_noting
+
+    def simulate() -> tuple[Tally, Ledger]:
+        found = simulate_noting(prepared.plan)
+        prepared.plan.forget()  # it may be kept, for points that simulate nothing
+        return found
+
+    started = time.perf_counter()
+    tally, ledger = keep("run", prepared.key, simulate)
+    spent = ledger.busiest(spending(prepared.prices))
+    return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
+
+
+def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping[str, Origin] | None = None) -> Result:
+    from pimsim.plots import Plots
+    from pimsim.results.result import Result
+
     return Result(
-        plan.config,
+        prepared.config,
         tally,
-        plan.workload,
+        prepared.plan.workload,
         pimsim.__version__,
-        time.perf_counter() - started,
+        wall_s,
         prepared.baselines,
         provenance,
         Plots,
         _report,
         prepared.odd,
-        plan,
-        prices,
+        prepared.plan,
+        prepared.prices,
     )

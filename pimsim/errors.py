@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from pimsim.text import one_line
 
@@ -71,6 +70,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The nearest of `known` to a name that is none of them, None if none is near."""
+    from difflib import get_close_matches  # not for those who make no mistake
+
     options = list(known)
     lowered = {option.lower(): option for option in options}
     near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)

@@ -7,9 +7,7 @@ limit on what it keeps in memory.  What the system refuses is an InputError with
 from __future__ import annotations
 
 import errno
-import gzip
 import io
-import json
 import math
 import os
 import re
@@ -181,6 +179,8 @@ def json_value(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None =
 
     strict: numbers are finite, and texts are Unicode.
     """
+    import json
+
     number = _finite if strict else float
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
@@ -257,6 +257,8 @@ def whole_file(path: Named, what: str = CANNOT_WRITE, compress: bool = False) ->
     try:
         with io.BufferedWriter(_Guarded(pending.descriptor, path, what), 1 << 20) as raw:
             if compress:
+                import gzip
+
                 with gzip.GzipFile("", "wb", GZIP_LEVEL, raw, mtime=0) as packed:
                     yield cast(BinaryIO, packed)
             else:

@@ -39,6 +39,12 @@ def opened(path: str | os.PathLike[str], open_file: Callable[[], BinaryIO]) -> B
     return io.BytesIO(content)
 
 
+def held(path: str | os.PathLike[str]) -> bytes | None:
+    """The content that is held of a file; None if none is."""
+    files = _HELD.get()
+    return None if files is None else files.get(os.path.normpath(os.fspath(path)))
+
+
 @contextmanager
 def holding(files: Held) -> Iterator[None]:
     """These files have these contents, whatever is on the disk."""

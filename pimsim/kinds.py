@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,14 +29,12 @@ class Kind:
 
 def _has(*patterns: str) -> Callable[[bytes], bool]:
     """Whether each pattern is there."""
-    compiled = [re.compile(pattern.encode(), re.MULTILINE) for pattern in patterns]
-    return lambda head: all(pattern.search(head) for pattern in compiled)
+    return lambda head: all(re.search(pattern.encode(), head, re.MULTILINE) for pattern in patterns)
 
 
 def _starts(*patterns: str) -> Callable[[bytes], bool]:
     """Whether the file begins with one of the patterns."""
-    compiled = re.compile(b"|".join(pattern.encode() for pattern in patterns))
-    return lambda head: compiled.match(head) is not None
+    return lambda head: re.match("|".join(patterns).encode(), head) is not None
 
 
 def _any(*recognisers: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
@@ -173,7 +170,7 @@ def misplaced(wanted: str, path: str | os.PathLike[str]) -> Problem | None:
     if found in (None, wanted):
         return None
     kind = KINDS[found or ""]
-    use = kind.use.replace("FILE", shlex.quote(file))
+    use = kind.use.replace("FILE", _quoted(file))
     return Problem(file, 1, 1, "", f"is {kind.name}, not {KINDS[wanted].name}; {use}")
 
 
@@ -188,6 +185,13 @@ _FOLDERS = (
 def _folder(wanted: str, folder: str) -> Problem | None:
     for name, what, use in _FOLDERS:
         if os.path.isfile(os.path.join(folder, name)):
-            use = use.replace("FOLDER", shlex.quote(folder.rstrip("/") or "/"))
+            use = use.replace("FOLDER", _quoted(folder.rstrip("/") or "/"))
             return Problem(folder, 1, 1, "", f"is a folder, {what}, not {KINDS[wanted].name}; {use}")
     return None
+
+
+def _quoted(name: str) -> str:
+    """A name as a shell takes it."""
+    import shlex  # not for those whose files are what they should be
+
+    return shlex.quote(name)

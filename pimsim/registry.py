@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -40,6 +41,32 @@ class Origin:
     def name(self) -> str:
         """The home without folders, which differ between machines."""
         return os.path.basename(self.home) if os.path.isabs(self.home) else self.home
+
+
+class Deferred(Mapping[str, T]):
+    """What is shipped, by name, each imported when it is asked for.
+
+    homes  where it is, by name: "module:attribute"
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self._homes = homes
+        self._found: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._found:
+            module, _, attribute = self._homes[name].partition(":")
+            self._found[name] = getattr(import_module(module), attribute)
+        return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._homes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
 
 
 class Registry(Mapping[str, T]):
@@ -96,6 +123,11 @@ class Registry(Mapping[str, T]):
         if name not in self.shipped:
             self._added[name] = (thing, origin)
             _forget()
+
+    @property
+    def has_added(self) -> bool:
+        """Whether there is more than what is shipped."""
+        return bool(self._added)
 
     def discard(self, home: str) -> None:
         """Forget what somebody registered."""
@@ -180,6 +212,11 @@ def load_plugins() -> Mapping[str, str]:
     """Load the plugins, if they are not; why, for each package that could not be loaded."""
     _PLUGINS.load()
     return _PLUGINS.failed
+
+
+def has_plugins() -> bool:
+    """Whether code of other packages is loaded."""
+    return any(registry.has_added for registry in _REGISTRIES)
 
 
 def not_loaded() -> str:

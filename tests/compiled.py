@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +16,8 @@ sys.path.insert(0, str(ROOT))  # the clone's own, whatever is installed
 import numpy as np  # noqa: E402
 
 import pimsim  # noqa: E402
+from pimsim.devices.aim.instructions import Instructions  # noqa: E402
+from pimsim.devices.aim.replay import replay  # noqa: E402
 from pimsim.devices.registry import device_of  # noqa: E402
 from pimsim.dram.code import store  # noqa: E402
 from pimsim.dram.code.entry import ENTRIES  # noqa: E402
@@ -39,11 +42,15 @@ def main(folder: str | None = None) -> None:
 
 def run_all() -> None:
     config = pimsim.load_config(ROOT / "configs" / "pim-gpt.yaml", TINY)
+    aim = device_of(pimsim.load_config(ROOT / "configs" / "aim.yaml"))
+    instructions = Instructions.read(BytesIO(b"AiM EOC\n"), aim)
     with tempfile.TemporaryDirectory() as folder:
         pimsim.run(config, log=str(Path(folder, "log.csv")))
         simulate_traffic(device_of(config), requests=8, log=str(Path(folder, "traffic.csv")))
+        replay(instructions, aim, str(Path(folder, "replay.csv")))
     pimsim.run(config)
     simulate_traffic(device_of(config), requests=8)
+    replay(instructions, aim)
     for logs in (False, True):
         engine = Engine(device_of(config))
         if logs:

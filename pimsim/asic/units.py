@@ -36,7 +36,7 @@ Of models that the paper does not run (derived: the same methods):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -111,7 +111,7 @@ class Units:
         key = (kind, n, vectors, ways)
         if key not in self._known:
             _make_room(self._known)
-            self._known[key] = self._total(self._passes(*key))
+            self._known[key] = self._total(self.passes(*key))
         return self._known[key]
 
     def timed(self, kind: str, n: int, vectors: int, ways: int, tCK_ps: int) -> Timed:
@@ -133,7 +133,8 @@ class Units:
             self._moved[key] = found
         return found
 
-    def _passes(self, kind: str, n: int, vectors: int, ways: int) -> Sequence[Pass]:
+    def passes(self, kind: str, n: Any, vectors: int, ways: int) -> Sequence[Pass]:
+        """The sweeps of one operator; of a shipped kind n may be an array, too."""
         if kind in KINDS_OF_WAYS:
             return KINDS_OF_WAYS[kind](self.config, n, vectors, ways)
         return KINDS[kind](self.config, n, vectors)
@@ -152,32 +153,36 @@ class Units:
 
         (Else a shallower tree would be the faster one wherever the ports set the pace, and more adders cost time.)
         """
-        adders = self.config.adders
-        if not p.reduces:
-            return self._clocks_with(p, adders, p.depth)
-        wider = (width for width in _WIDTHS if width > adders)
-        return max(self._clocks_with(p, width, p.depth + _levels(width)) for width in (adders, *wider))
+        return max(pace + depth if pace else 0 for pace, depth in self.paces(p, max))
 
-    def _clocks_with(self, p: Pass, adders: int, depth: int) -> int:
+    def paces(self, p: Pass, most: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
+        """(clocks, depth of the pipeline) of a pass on each width of adders that it may not be faster than.
+
+        most: the largest of several numbers.
+        """
         c = self.config
-        pace = max(
-            -(-p.adds // adders),
-            -(-p.multiplies // c.multipliers),
-            -(-p.reads // c.sram_port_bytes),
-            -(-p.writes // c.sram_port_bytes),
-        )
-        return pace + depth if pace else 0
+        wider = [width for width in _WIDTHS if width > c.adders] if p.reduces else []
+        for width in (c.adders, *wider):
+            pace = most(
+                -(-p.adds // width),
+                -(-p.multiplies // c.multipliers),
+                -(-p.reads // c.sram_port_bytes),
+                -(-p.writes // c.sram_port_bytes),
+            )
+            yield pace, p.depth + (_levels(width) if p.reduces else 0)
 
     def clocks(self, cycles: int, tCK_ps: int) -> int:
         """ASIC clocks as DRAM clocks, rounded up to the next edge."""
-        return -(-cycles * 1000 * self._clock[1] // (self._clock[0] * tCK_ps))
+        return -(-cycles * 1000 * self.clock_ratio[1] // (self.clock_ratio[0] * tCK_ps))
 
     def transfer_clocks(self, transfer_bytes: int, tCK_ps: int) -> int:
         """DRAM clocks that one SRAM port needs for `transfer_bytes`."""
-        return -(-transfer_bytes * 1000 * self._clock[1] // (self._clock[0] * tCK_ps * self.config.sram_port_bytes))
+        return -(
+            -transfer_bytes * 1000 * self.clock_ratio[1] // (self.clock_ratio[0] * tCK_ps * self.config.sram_port_bytes)
+        )
 
     @cached_property
-    def _clock(self) -> tuple[int, int]:
+    def clock_ratio(self) -> tuple[int, int]:
         """The clock in GHz as an exact ratio."""
         return self.config.clock_GHz.as_integer_ratio()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
-from importlib.resources import files
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -54,7 +54,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """What every part of a device file has in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Constant(Section):
@@ -208,6 +208,9 @@ class _Shipped(Mapping[str, BaselineDevice]):
             raise KeyError(name)
         return _shipped(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in _names()
+
     def __iter__(self) -> Iterator[str]:
         return iter(_names())
 
@@ -217,8 +220,7 @@ class _Shipped(Mapping[str, BaselineDevice]):
 
 @cache
 def _names() -> tuple[str, ...]:
-    names = (entry.name for entry in files("pimsim.baselines").iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.yaml")))
 
 
 DEVICES: Registry[BaselineDevice] = Registry("baseline", _Shipped())
@@ -268,9 +270,10 @@ def load_file(path: str) -> BaselineDevice:
 @cache
 def _shipped(name: str) -> BaselineDevice:
     file = f"{name}.yaml"
-    return parse_device(files("pimsim.baselines").joinpath(file).read_text(encoding="utf-8"), file)
+    return parse_device(Path(__file__).with_name(file).read_text(encoding="utf-8"), file)
 
 
+@lru_cache(maxsize=64)  # a sweep asks for each point
 def parse_device(text: str, file: str) -> BaselineDevice:
     """The device that YAML `text` describes; InputError as `load`, problems placed in `file`."""
     tree = parse(text, file)

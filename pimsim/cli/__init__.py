@@ -1,33 +1,39 @@
 """The command line.
 
-Only click is imported here; each command imports what it needs when it runs, so
-`pimsim --help` answers at once.
+Only click is imported here; a command is imported when it is asked for, and imports what it needs
+when it runs, so `pimsim --help` answers at once.
 """
 
 from __future__ import annotations
 
-import gc
-
 import click
 
 import pimsim
-from pimsim.cli.calibrate import calibrate
-from pimsim.cli.check import check
-from pimsim.cli.config import config
-from pimsim.cli.interchange import import_trace, to_chakra
-from pimsim.cli.models import devices, models
-from pimsim.cli.problems import ReportingGroup
-from pimsim.cli.process import prepare
-from pimsim.cli.replay import replay
-from pimsim.cli.reproduce import reproduce
-from pimsim.cli.run import run
-from pimsim.cli.sweep import sweep
-from pimsim.cli.trace import trace
-from pimsim.cli.traffic import traffic
+from pimsim.cli.problems import Commands, ReportingGroup
+from pimsim.cli.process import leave, prepare
+
+_COMMANDS = Commands(
+    {
+        "run": "pimsim.cli.run:run",
+        "sweep": "pimsim.cli.sweep:sweep",
+        "check": "pimsim.cli.check:check",
+        "replay": "pimsim.cli.replay:replay",
+        "traffic": "pimsim.cli.traffic:traffic",
+        "config": "pimsim.cli.config:config",
+        "models": "pimsim.cli.models:models",
+        "devices": "pimsim.cli.models:devices",
+        "trace": "pimsim.cli.trace:trace",
+        "calibrate": "pimsim.cli.calibrate:calibrate",
+        "reproduce": "pimsim.cli.reproduce:reproduce",
+    }
+)
 
 
 @click.group(
-    "pimsim", cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    "pimsim",
+    cls=ReportingGroup,
+    commands=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(pimsim.__version__, message="%(prog)s %(version)s")
 def cli() -> None:
@@ -39,17 +45,10 @@ def cli() -> None:
     """
 
 
-for command in (run, sweep, check, replay, traffic, config, models, devices, trace, calibrate, reproduce):
-    cli.add_command(command)
-for command in (import_trace, to_chakra):
-    trace.add_command(command)
-
-
 def main() -> None:
     """The entry point of the `pimsim` command."""
     prepare()
-    gc.set_threshold(20_000, 50, 100)  # imports and compilation make many objects and few cycles: a tenth of the time
     try:
         cli.main(prog_name="pimsim")
-    finally:
-        gc.freeze()  # all memory goes at once: looking for cycles at the end is another tenth
+    except SystemExit as ended:
+        leave(ended)

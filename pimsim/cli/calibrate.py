@@ -11,7 +11,6 @@ import click
 
 from pimsim.cli.say import say
 from pimsim.errors import InputError, did_you_mean
-from pimsim.files import write_bytes
 
 if TYPE_CHECKING:
     from pimsim.baselines.calibrate import Fit, Measurement, PowerDraw
@@ -51,9 +50,13 @@ def calibrate(
     """
     from datetime import UTC, datetime
 
+    from pimsim.cli.process import as_usual
+
+    as_usual()  # torch may use OpenBLAS, and is measured with all its threads
     from pimsim.baselines.calibrate import fit, measure, render
     from pimsim.baselines.devices import parse_device
     from pimsim.baselines.measure import TorchMachine
+    from pimsim.files import write_bytes
 
     shapes = _shapes(models, prompt + tokens)
     power = _given_power(idle_power, full_power)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from importlib import import_module
 from typing import Any
 
 import click
@@ -33,6 +33,39 @@ class Exit(IntEnum):
 
 class ReaderGone(Exception):
     """Nobody reads our output any more; click itself would exit with 1, a failed check."""
+
+
+class Commands(MutableMapping[str, click.Command]):
+    """The commands of a group by name, each imported when it is asked for.
+
+    homes  where they are: "module:attribute"
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self._homes = dict(homes)
+        self._found: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._found:
+            module, _, attribute = self._homes[name].partition(":")
+            self._found[name] = getattr(import_module(module), attribute)
+        return self._found[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._homes[name], self._found[name] = "", command
+
+    def __delitem__(self, name: str) -> None:
+        del self._homes[name]
+        self._found.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._homes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
 
 
 class ReportingGroup(click.Group):
@@ -164,6 +197,8 @@ def _sentence(text: str) -> str:
 
 def _internal_error(error: Exception) -> int:
     if os.environ.get("PIMSIM_DEBUG"):
+        import traceback
+
         traceback.print_exception(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     hint = "" if os.environ.get("PIMSIM_DEBUG") else "; set PIMSIM_DEBUG=1 for the traceback"

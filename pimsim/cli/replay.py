@@ -15,11 +15,9 @@ from pimsim.cli.options import located_in, patience, set_option
 from pimsim.cli.problems import option_problem
 from pimsim.cli.say import emit, say
 from pimsim.errors import InputError, Problem
-from pimsim.files import open_input
-from pimsim.kinds import PROGRAM, expecting
 
 if TYPE_CHECKING:
-    from pimsim.devices.aim.isa import AimInstruction
+    from pimsim.devices.aim.instructions import Instructions
     from pimsim.devices.aim.replay import Replay
     from pimsim.devices.aim.table import Difference
     from pimsim.dram.timing import Device
@@ -60,15 +58,14 @@ def replay(
         if as_json:
             emit(json.dumps({"cycles": result.cycles, "commands": result.commands}))
             return
-        _print(program, device, result, costs(instructions, device, engine))
+        _print(program, device, result, costs(instructions, device, engine, result.cycles))
 
 
-def _instructions(program: str, device: Device, commands: str | None) -> list[AimInstruction]:
+def _instructions(program: str, device: Device, commands: str | None) -> Instructions:
     """The program; InputError has what is wrong with it and with where its log goes."""
     problems: list[Problem] = []
-    instructions: list[AimInstruction] = []
     with _collected(problems):
-        instructions = _parsed(program, device)
+        instructions = _read(program, device)
     if commands is not None:
         with _collected(problems):
             _check_log(commands, program)
@@ -95,13 +92,15 @@ def _check_log(commands: str, program: str) -> None:
         raise InputError(option_problem("--commands", f"{commands!r} is the program, which the log would replace"))
 
 
-def _parsed(path: str, device: Device) -> list[AimInstruction]:
-    from pimsim.devices.aim.isa import lines_of, parse
+def _read(path: str, device: Device) -> Instructions:
+    from pimsim.devices.aim.instructions import Instructions
+    from pimsim.files import open_input
+    from pimsim.kinds import PROGRAM, expecting
 
     if not path:
         raise InputError(option_problem("PROGRAM", "needs the name of a file, but it is empty"))
     with expecting(PROGRAM, path), open_input(path, "cannot read the program") as file:
-        return parse(lines_of(file, path), device, path)
+        return Instructions.read(file, device, path)
 
 
 def _print(program: str, device: Device, result: Replay, costs: Sequence[tuple[Difference, int]]) -> None:

@@ -7,6 +7,7 @@ import json
 import click
 
 from pimsim.cli.options import Folder
+from pimsim.cli.process import as_usual
 from pimsim.cli.say import console, emit, say
 
 
@@ -19,6 +20,7 @@ def reproduce(paper: str, as_json: bool, out: str | None, workers: int | None) -
     """The paper's figures beside the simulated ones, and what the unknown inputs make of them."""
     import os
 
+    as_usual()  # Dask has threads and processes
     from pimsim.reproduce.reproduction import reproduce as run
     from pimsim.reproduce.sheets import sheets
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from pimsim.cli.options import Folder, config_argument, located_in, set_option
 from pimsim.cli.problems import option_problem, print_warnings
-from pimsim.cli.say import console, emit, say
+from pimsim.cli.process import is_ours
+from pimsim.cli.say import console, emit, may_be_a_terminal, say, screen
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from pimsim.logs.log_size import Forecast
+    from pimsim.results.result import PlotSet, Result
 
 WORTH_SAYING = 1_000_000  # bytes of a log
 
@@ -39,20 +44,21 @@ def run(
     window: str | None,
 ) -> None:
     """Simulate CONFIG and print what came out."""
-    from pimsim import api
-    from pimsim.results.progress import progress_bar
-
     window_ns = _check_options(commands, timeline, window)
-    loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
-    with located_in(loaded):
+    with ExitStack() as stack:
+        draw = stack.enter_context(_drawing()) if out is not None else None
+        from pimsim import api  # now that those who draw do not wait for it
+
+        loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
+        stack.enter_context(located_in(loaded))
         prepared = api.prepare(loaded, lambda odd: print_warnings(odd, loaded.locate))
-    with located_in(loaded), progress_bar(console(stderr=True)) as progress:
+        progress = stack.enter_context(_progress())
         result = api.run(
             prepared, loaded.provenance, log=commands, timeline=timeline, window_ns=window_ns, progress=progress,
             announce=_announce,
         )  # fmt: skip
         if out is not None:
-            result.save(out)
+            result.save(out, draw and draw(result))
     print_warnings([warning for warning in result.warnings if warning not in prepared.odd], loaded.locate)
     if as_json:
         from pimsim.results.summary import to_json
@@ -61,9 +67,27 @@ def run(
         return
     from pimsim.results.terminal import print_summary
 
-    print_summary(result, console())
+    print_summary(result, screen())
     if out is not None:
         say(f"written to {out}")
+
+
+def _drawing() -> AbstractContextManager[Callable[[Result], PlotSet] | None]:
+    """Who draws beside the simulation; None in a process that is not this command's."""
+    if not is_ours():
+        return nullcontext()
+    from pimsim.plots import beside
+
+    return beside()
+
+
+def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal."""
+    if not may_be_a_terminal(sys.stderr):
+        return nullcontext()
+    from pimsim.results.progress import progress_bar
+
+    return progress_bar(console(stderr=True))
 
 
 def _announce(forecast: Forecast) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,8 @@ from pimsim.text import on_screen
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from pimsim.results.layout import Screen
 
 
 def say(text: str = "", err: bool = False) -> None:
@@ -28,6 +31,31 @@ def say(text: str = "", err: bool = False) -> None:
 def emit(document: str, nl: bool = True) -> None:
     """Print JSON or YAML, whose own rules say how a character is written."""
     click.echo(document, nl=nl)
+
+
+def may_be_a_terminal(stream: IO[str]) -> bool:
+    """False where rich's console would surely say that it is no terminal: it takes long to import."""
+    return stream.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+
+
+def screen() -> Screen:
+    """Standard output for lines of `pimsim.results.layout`: with styles on a terminal."""
+    if may_be_a_terminal(sys.stdout):
+        return console()
+    from pimsim.results.layout import Plain
+
+    return Plain(say, _width(), sys.stdout.encoding or "utf-8")
+
+
+def _width() -> int:
+    """The width of the screen where standard output is none, as rich has it: COLUMNS, that of another stream, or 80."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit():
+        return _size().get("width", 0) or int(columns)
+    for descriptor in (0, 1, 2):
+        with suppress(OSError):
+            return os.get_terminal_size(descriptor).columns or 80
+    return 80
 
 
 def console(stderr: bool = False) -> Console:

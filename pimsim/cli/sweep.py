@@ -10,7 +10,7 @@ import click
 
 from pimsim.cli.options import options_located
 from pimsim.cli.problems import Exit, option_problem
-from pimsim.cli.process import interruptible
+from pimsim.cli.process import as_usual, interruptible
 from pimsim.cli.say import console, emit, say
 from pimsim.errors import InputError
 
@@ -53,6 +53,7 @@ def sweep(
     import json
 
     part = parse_shard(shard)
+    as_usual()  # Dask has threads and processes
     from pimsim import sweep as api
     from pimsim.sweep.progress import progress_bar
     from pimsim.sweep.runner import Stopped, run_sweep

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.problems import Exit, ReportingGroup, option_problem, print_warnings
+from pimsim.cli.problems import Commands, Exit, ReportingGroup, option_problem, print_warnings
 from pimsim.cli.say import emit, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pimsim.workload.trace.rules import MemorySize
 
 
-@click.group(cls=ReportingGroup)
+@click.group(
+    cls=ReportingGroup,
+    commands=Commands({"import": "pimsim.cli.interchange:import_trace", "chakra": "pimsim.cli.interchange:to_chakra"}),
+)
 def trace() -> None:
     """Operator traces of models: make them, check them, look at them."""
 
@@ -141,6 +144,9 @@ def export(
     model: str | None, hf_config: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int
 ) -> None:
     """Write the trace of a model."""
+    from pimsim.cli.process import as_usual
+
+    as_usual()  # torch has threads
     from pimsim.workload.trace import generate
     from pimsim.workload.trace.writer import write_trace
 

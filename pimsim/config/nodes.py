@@ -3,6 +3,11 @@
 PyYAML's own loaders drop duplicate keys, read 1e9 as text, `off` as false and 012 as
 ten.  Here the node tree is composed, duplicate keys are problems, and a plain scalar
 is null, true, false, a number or text, as YAML 1.2 has it.
+
+Two parsers compose it: PyYAML's own, which decides what is YAML and says what is wrong, and
+libyaml, which is sixty times as fast.  They differ at the edges of the language, so libyaml
+has only texts without such edges (`_SPECIAL`), and what it refuses or PyYAML would place elsewhere
+goes to PyYAML.
 """
 
 from __future__ import annotations
@@ -88,7 +93,7 @@ class _Reader:
 def scalar(node: yaml.ScalarNode) -> Scalar:
     """The value of a scalar: quoted is text, plain is null, true, false, a number or text."""
     text: str = node.value
-    if node.style is not None:
+    if node.style:
         return text
     word = text if text == text.lower() else text.lower() if text in (text.upper(), text.capitalize()) else text
     if word in _WORDS:
@@ -131,6 +136,42 @@ def parse_value(text: str, file: str, key: str) -> tuple[Entry, list[Problem]]:
 
 
 def compose(text: str, file: str) -> yaml.Node | None:
+    """The node tree of `text`; InputError if it is not one YAML document."""
+    if node := fast_compose(text):
+        return node
+    return slow_compose(text, file)
+
+
+# Where libyaml and PyYAML differ, or may: tabs, line ends, marks of byte order; anchors, aliases, tags; `?` of a key;
+# directives and ends of documents; a comment right behind the sign of a block of text; lists in lists on one line.
+_SPECIAL = re.compile(
+    r"[\t\r\x85\u2028\u2029\ufeff&*!]|\?(?:\s|$)|^(?:---|\.\.\.|%)|[|>][-+0-9]*#|-\s+-(?:\s|$)", re.MULTILINE
+)
+_DEEP = 500  # brackets; libyaml's reader nests as deeply as they do
+
+
+def fast_compose(text: str) -> yaml.Node | None:
+    """libyaml's node tree of `text`, None if PyYAML has to be asked (or it is empty)."""
+    loader = getattr(yaml, "CBaseLoader", None)  # where PyYAML was built without libyaml there is none
+    if loader is None or len(text) > _ENTRIES or text.count("[") + text.count("{") > _DEEP or _SPECIAL.search(text):
+        return None
+    try:
+        node: yaml.Node | None = yaml.compose(text, loader)
+    except (yaml.YAMLError, UnicodeError):
+        return None
+    return None if node is None or _has_block_list(node) else node
+
+
+def _has_block_list(node: yaml.Node) -> bool:
+    """Whether there is a list that is written with dashes: the parsers end it on different lines."""
+    if isinstance(node, yaml.SequenceNode):
+        return not node.flow_style or any(map(_has_block_list, node.value))
+    if isinstance(node, yaml.MappingNode):
+        return any(_has_block_list(child) for pair in node.value for child in pair)
+    return False
+
+
+def slow_compose(text: str, file: str) -> yaml.Node | None:
     """PyYAML's node tree of `text`; InputError if it is not one YAML document."""
     try:
         node: yaml.Node | None = _compose(text, file)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -81,7 +82,7 @@ def default(value: Any, description: str, reason: str, *, later: bool = False, *
 class Section(BaseModel):
     """What every part of a configuration has in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -89,9 +90,15 @@ class Section(BaseModel):
         return exact_numbers(cls, data) if isinstance(data, Mapping) else data
 
 
+@cache  # a sweep asks for each point
+def _kinds_of(section: type[BaseModel]) -> dict[str, set[Any]]:
+    """The types that each key of a section may have."""
+    return {field.alias or name: set(_kinds(field.annotation)) for name, field in section.model_fields.items()}
+
+
 def exact_numbers(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a section, each number as its field's own type if nothing is lost."""
-    kinds = {field.alias or name: set(_kinds(field.annotation)) for name, field in section.model_fields.items()}
+    kinds = _kinds_of(section)
     return {key: _exact(value, kinds.get(key, set())) for key, value in values.items()}
 
 
@@ -502,6 +509,9 @@ class Config(Common):
     def found_at(self, baseline_files: Mapping[str, str]) -> None:
         """Say where the baselines that are files are, for a configuration that stands elsewhere."""
         self._baseline_files = dict(baseline_files)
+
+
+HOST_TRAFFIC = "pimsim traffic"  # the command for memories that serve a host alone
 
 
 class DeviceConfig(Common):

@@ -20,16 +20,19 @@ from pimsim.workload.graph import Workload
 from pimsim.workload.source import requested_workload
 
 
-def compile_plan(config: Config, workload: Workload | None = None, device: Device | None = None) -> Plan:
+def compile_plan(
+    config: Config, workload: Workload | None = None, device: Device | None = None, whole: Config | None = None
+) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
 
-    workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known.
+    workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known;
+    whole: the config, if `config` is the part of it that a simulation reads (`sim.inputs`).
     """
     workload = workload or requested_workload(config)
     check_supported(workload)
     made = operands(workload)
     memory = place_in(config, workload, made, device)
-    check_fits(config, memory, partial(place_in, workload=workload, made=made))
+    check_fits(whole or config, memory, partial(place_in, workload=workload, made=made))
     device, routing = memory.grid.device, routing_of(config, workload)
     functions = functions_in_banks(workload, memory.matrices, config.workload.biases)
     return Plan(config, device, workload, Units(config.asic), memory.grid, memory, made, routing, functions)

@@ -7,17 +7,23 @@ from typing import Any
 
 from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
-from pimsim.devices import aim, gddr6, hbm3, lpddr5x, pim_gpt
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device, resolve_as
 from pimsim.errors import InputError
-from pimsim.registry import Registry
+from pimsim.registry import Deferred, Registry
 
-_SHIPPED = (
-    pim_gpt.HARDWARE, gddr6.HARDWARE, aim.HARDWARE, aim.REFERENCE, lpddr5x.HARDWARE, hbm3.HARDWARE,
-)  # fmt: skip
-HARDWARE: Registry[Hardware] = Registry("standard", {hardware.table.name: hardware for hardware in _SHIPPED})
+_SHIPPED: Mapping[str, Hardware] = Deferred(
+    {
+        "gddr6-pim": "pimsim.devices.pim_gpt:HARDWARE",
+        "gddr6": "pimsim.devices.gddr6:HARDWARE",
+        "aim": "pimsim.devices.aim:HARDWARE",
+        "aim-reference": "pimsim.devices.aim:REFERENCE",
+        "lpddr5x": "pimsim.devices.lpddr5x:HARDWARE",
+        "hbm3": "pimsim.devices.hbm3:HARDWARE",
+    }
+)
+HARDWARE: Registry[Hardware] = Registry("standard", _SHIPPED)
 
 
 class _Tables(Mapping[str, Standard]):

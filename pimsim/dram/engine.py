@@ -90,6 +90,7 @@ class Engine:
         if scratch.outcomes[NEXT_FREE] > 0.9 * len(scratch.outcomes):
             scratch.outcomes[NEXT_FREE] = 1
             scratch.starts[:] = 0
+            scratch.ends[:] = 0
             scratch.links[:] = 0
             named(State, self.shared_states).reg[:, R_TRAIL] = 0
 
@@ -181,7 +182,7 @@ class Engine:
 
 
 # how much is remembered from one program to the next; powers of 2 but for the periods, a prime
-KNOWN_PERIODS, KNOWN_PROGRAMS, KNOWN_LINKS, KNOWN_STARTS = 251, 1 << 14, 1 << 16, 1 << 17
+KNOWN_PERIODS, KNOWN_PROGRAMS, KNOWN_LINKS, KNOWN_STARTS, KNOWN_ENDS = 251, 1 << 14, 1 << 16, 1 << 17, 1 << 14
 KNOWN_BYTES = 1 << 24  # of programs that have a number
 LONGEST_KNOWN = 4096  # requests of one
 OUTCOMES = 1 << 22  # words: 32 MiB, as far as they are used
@@ -201,6 +202,7 @@ def new_scratch(sizes: Mapping[str, int], states: Ints) -> Scratch:
         periods=np.tile(period, (KNOWN_PERIODS, 1)),
         outcomes=no_outcomes(OUTCOMES),
         starts=np.zeros(KNOWN_STARTS, np.int64),
+        ends=np.zeros(KNOWN_ENDS, np.int64),
         links=np.zeros((KNOWN_LINKS, LINK_WIDTH), np.int64),
         programs=np.zeros((KNOWN_PROGRAMS, PROGRAM_WIDTH), np.int64),
         start=np.zeros(START_REGISTERS + width, np.int64),

@@ -1,7 +1,8 @@
 """Host traffic: reads and writes that a FR-FCFS controller serves, one queue a channel.
 
 A channel's state is that of the channel engine, so traffic can run on a plain memory or
-between the programs of a PIM device.  `HostTraffic` is compiled, `serve` its readable twin.
+between the programs of a PIM device.  `HostTraffic` is compiled, `twin.traffic.serve` its
+readable twin.
 
 Policy: requests enter the queue in order of arrival while it has room.  Rows stay open.
 The request that can move on first does: its read or write if its row is open, else the
@@ -11,6 +12,10 @@ the oldest.  So that nothing starves, the oldest request has its way once PATIEN
 ones went first: its bank is its own, and until its data moves no other data does.
 
 A refresh that is due by then takes its banks; the others go on meanwhile.
+
+With a queue of their own (`WriteQueue`) writes wait until `high` of them do or no read waits;
+then they alone are served, until `low` are left and a read waits.  All of the above holds in
+the queue that is being served, the other one has no say.
 """
 
 from __future__ import annotations
@@ -20,13 +25,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pimsim.dram.build import sizes_of
 from pimsim.dram.engine import Engine, Ints
-from pimsim.dram.kernel.traffic import QUEUE_WIDTH, serve_channel
-from pimsim.dram.twin.channel import CLOSED
-from pimsim.dram.twin.controller import Controller, Move
+from pimsim.dram.kernel import queue as k
+from pimsim.dram.kernel.queue import Queue
+from pimsim.dram.kernel.traffic import SERVED_WIDTH, serve_channel
+from pimsim.dram.kernel.work import W_CHANNEL, W_END, Work
+from pimsim.dram.records import named
 
 DEPTH = 32  # places in a channel's queue
 PATIENCE = 128  # younger requests that may go before the oldest
+
+
+class WriteQueue(NamedTuple):
+    """Places for writes alone: from `high` of them waiting they are served, down to `low`."""
+
+    places: int
+    high: int
+    low: int
 
 
 class Access(NamedTuple):
@@ -42,14 +58,20 @@ class Access(NamedTuple):
 class HostTraffic:
     """Serves requests on the channels of an engine, between its programs."""
 
-    def __init__(self, engine: Engine, depth: int = DEPTH, patience: int = PATIENCE) -> None:
+    def __init__(
+        self, engine: Engine, depth: int = DEPTH, patience: int = PATIENCE, writes: WriteQueue | None = None
+    ) -> None:
+        """depth: places of all requests, or of reads alone if `writes` have places of their own."""
         if depth < 1:
             raise ValueError(f"a queue needs at least 1 place, not {depth}")
         if patience < 0:
             raise ValueError(f"at least 0 requests go before the oldest, not {patience}")
+        if writes is not None and not 0 <= writes.low < writes.high <= writes.places:
+            raise ValueError(f"0 <= low < high <= places in a queue of writes, not {writes}")
         self.engine = engine
         self.depth = depth
         self.patience = patience
+        self.writes = writes or WriteQueue(0, 0, 0)
 
     def serve(self, channel: int, requests: Ints, start: int, totals: Ints) -> Ints:
         """Serve requests (n, 5) of one channel; clocks (n, 2) of each one's command and of its data's end.
@@ -57,29 +79,9 @@ class HostTraffic:
         requests: arrival (ascending), command number, bank, row, column.  No command issues
         before clock `start`, which must not lie before what the channel did already.
         """
-        state = self.engine.states[channel]
-        done = np.zeros((len(requests), 2), np.int64)
-        before = state.copy()
-        marks = np.zeros(self.engine.device.banks, np.int64)
-        queue = np.zeros((self.depth, QUEUE_WIDTH), np.int64)
-        while not self.engine.deliver(
-            serve_channel(
-                self.engine.table,
-                state,
-                requests,
-                start,
-                channel,
-                self.engine.options,
-                self.patience,
-                totals,
-                done,
-                queue,
-                marks,
-                self.engine.scratch.work,
-                self.engine.log,
-            )  # fmt: skip
-        ):
-            state[:] = before
+        served = Lane(self, channel, start).serve(requests, totals)
+        done = np.empty((len(requests), 2), np.int64)
+        done[served[:, 0]] = served[:, 2:]
         return done
 
     def numbered(self, requests: Sequence[Access]) -> Ints:
@@ -89,96 +91,61 @@ class HostTraffic:
         return np.array(rows, np.int64).reshape(-1, 5)
 
 
-class Waiting:
-    """A request in the queue: its number, and how many younger ones went first."""
+class Lane:
+    """The requests of one channel, which may come in parts: what waits in between, and what was counted so far."""
 
-    def __init__(self, number: int, request: Access) -> None:
-        self.number, self.request, self.overtaken = number, request, 0
+    def __init__(self, host: HostTraffic, channel: int, start: int = 0) -> None:
+        self.engine = host.engine
+        device = self.engine.device
+        self.places = host.depth + host.writes.places
+        sizes = sizes_of(device, len(self.engine.causes)) | {"places": self.places}
+        self.state = self.engine.states[channel]
+        self.work = Work.new(sizes)
+        self.queue = Queue.new(sizes)
+        queue = named(Queue, self.queue)
+        for places in (queue.oldest, queue.youngest, queue.hit, queue.kind[:, k.K_OLDEST :], queue.next):
+            places[:] = -1
+        queue.place[:, k.P_NUMBER], queue.place[:, k.P_AFTER] = -1, [*range(1, self.places), -1]
+        queue.reg[[k.Q_START, k.Q_CHANNEL, k.Q_PATIENCE, k.Q_PLACES]] = start, channel, host.patience, host.depth
+        queue.reg[k.Q_WRITE] = device.standard.index(device.standard.roles.write)
+        queue.reg[[k.Q_APART, k.Q_HIGH, k.Q_LOW]] = host.writes
+        self._registers = queue.reg
+        self._channel = channel
+        self._served = np.empty((0, SERVED_WIDTH), np.int64)
 
+    def serve(self, requests: Ints, totals: Ints, more: bool = False) -> Ints:
+        """Serve requests (n, 5) that come after those of the calls before; what was served, until the next call.
 
-class Candidate(NamedTuple):
-    """A command that may issue next: the clock, how it ranks among those of that clock, for whom."""
+        (m, 4): number, arrival, clock of the command and of the data's end, in order of
+        service.  With `more` to come some stay in the queue.  Without, all are served, and
+        totals receives the counts of all calls.
+        """
+        if len(self._served) < len(requests) + self.places:
+            self._served = np.empty((len(requests) + self.places, SERVED_WIDTH), np.int64)
+        self._registers[k.Q_MORE] = more
+        records = (self.state, self.work, self.queue)
+        before = [record.copy() for record in records] if self.engine.log is not None else []
+        while not self.engine.deliver(
+            serve_channel(
+                self.engine.table,
+                *records,
+                requests,
+                self.engine.options,
+                totals,
+                self._served,
+                self.engine.log,
+            )  # fmt: skip
+        ):
+            for record, kept in zip(records, before, strict=True):
+                record[:] = kept
+        return self._served[: self._registers[k.Q_SERVED]]
 
-    clk: int
-    rank: tuple[bool, int]
-    place: int
-    step: Move
+    def follow(self, other: Lane) -> None:
+        """Be where another channel is that was given the same requests."""
+        self.state[:], self.work[:], self.queue[:] = other.state, other.work, other.queue
+        self._registers[k.Q_CHANNEL] = named(Work, self.work).reg[W_CHANNEL] = self._channel
 
-
-def serve(
-    controller: Controller, requests: Sequence[Access], start: int, depth: int = DEPTH, patience: int = PATIENCE
-) -> list[tuple[int, int]]:
-    """The twin of `HostTraffic.serve` on one controller: clocks of each request's command and of its data's end."""
-    device = controller.device
-    controller.finish(start)
-    coming = [Waiting(*item) for item in enumerate(requests)]
-    queue: list[Waiting] = []
-    done = [(0, 0)] * len(requests)
-    while queue or coming:
-        if not queue:
-            controller.finish(coming[0].request.arrival)
-            queue.append(coming.pop(0))
-        choice = _next(controller, queue, start, patience)
-        if coming and len(queue) < depth and coming[0].request.arrival <= choice.clk:
-            queue.append(coming.pop(0))
-        elif choice.place == REFRESH:
-            controller.step_refresh(choice.step, choice.clk)
-        else:
-            controller.issue(choice.step, choice.clk)
-            served = queue[choice.place]
-            if choice.step.command == served.request.command:
-                completion = device.completion(device.standard.command(choice.step.command))
-                done[served.number] = (choice.clk, choice.clk + completion)
-                for older in queue[: choice.place]:
-                    older.overtaken += 1
-                del queue[choice.place]
-    return done
-
-
-REFRESH = -1  # the place in the queue of what no request asked for
-
-
-def _next(controller: Controller, queue: Sequence[Waiting], start: int, patience: int) -> Candidate:
-    """What issues next: the request that moves on first, unless a refresh that is due by then takes its bank."""
-    choices = _choices(controller, queue, start, patience)
-    if controller.refresh_due(min(choices).clk):
-        step, clk = controller.next_refresh_step()
-        others = _choices(controller, queue, start, patience, refreshing=controller.refreshed_next)
-        choices = [Candidate(clk, FIRST, REFRESH, step), *others]
-    return min(choices)
-
-
-FIRST = (False, -1)  # of the choices of a clock
-
-
-def _choices(
-    controller: Controller, queue: Sequence[Waiting], start: int, patience: int, refreshing: Sequence[int] = ()
-) -> list[Candidate]:
-    """For each request that may move on: its next command."""
-    rows = controller.channel.open_rows
-    hits = [rows[waiting.request.bank] == waiting.request.row for waiting in queue]
-    oldest = queue[0].request
-    urgent = queue[0].overtaken >= patience and oldest.bank not in refreshing
-    taken = {waiting.request.bank for waiting, hit in zip(queue, hits, strict=True) if hit}  # rows that stay
-    if urgent:
-        taken.discard(oldest.bank)
-    found = []
-    for place, (waiting, hit) in enumerate(zip(queue, hits, strict=True)):
-        request = waiting.request
-        behind = urgent and place > 0 and (hit or request.bank == oldest.bank)
-        if request.bank in refreshing or behind or (not hit and request.bank in taken):
-            continue
-        taken.add(request.bank)
-        step = (
-            Move(request.command, request.bank, request.row, request.column) if hit else _row_step(controller, request)
-        )
-        clk = max(controller.earliest(step), request.arrival, start)
-        found.append(Candidate(clk, (not hit, place), place, step))
-    return found
-
-
-def _row_step(controller: Controller, request: Access) -> Move:
-    roles = controller.device.standard.roles
-    if controller.channel.open_rows[request.bank] == CLOSED:
-        return Move(roles.open_bank or "", request.bank, request.row)
-    return Move(roles.close_bank or "", request.bank)
+    @property
+    def end(self) -> int:
+        """The clock at which the last data has crossed the pins."""
+        return int(named(Work, self.work).reg[W_END])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 
 from pimsim.config.schema import AsicConfig, Config
 from pimsim.devices.registry import resolve
@@ -21,8 +22,10 @@ from pimsim.errors import InputError, Problem
 from pimsim.sim.tally import OperatorTally, Tally, TallyError
 
 Energies = Mapping[str, Fraction]
+Counts = Mapping[str, int | Fraction]  # of each price, in the order of the formulas
 
 _PRICES = tuple(formula.name for formula in FORMULAS)
+_PARTS = {component: tuple(parts_of(component)) for component in COMPONENTS}
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,25 @@ class Prices:
 
 @dataclass(frozen=True)
 class RowEnergy:
-    """The energy of one operator kind in one phase, pJ by price."""
+    """The energy of one operator kind in one phase.
+
+    counts  how often each price is paid; costs: pJ of one count of it
+    """
 
     phase: str
     operator: str
-    parts: Energies
+    counts: Counts
+    costs: Energies
+
+    @cached_property
+    def parts(self) -> Energies:
+        """pJ by price."""
+        return {name: self.counts[name] * self.costs[name] for name in _PRICES}
 
     @property
     def components(self) -> Energies:
         """pJ by component: the prices that it is made of, added up."""
-        return {name: sum((self.parts[part] for part in parts_of(name)), Fraction(0)) for name in COMPONENTS}
+        return _components(self.parts)
 
     @property
     def total_pJ(self) -> float:
@@ -80,12 +92,12 @@ class EnergyBreakdown:
 
     def exact(self, phase: str | None = None) -> dict[str, Fraction]:
         """pJ by component, exact, over all rows or those of one phase."""
-        rows = [row.components for row in self.rows if phase in (None, row.phase)]
-        return {name: sum((row[name] for row in rows), Fraction(0)) for name in COMPONENTS}
+        return _components(self._parts(phase))
 
     def asic_pJ(self) -> dict[str, float]:
         """What the component `asic` is made of, pJ: operations by kind, SRAM accesses, and the idle power."""
-        return {name: float(sum((row.parts[name] for row in self.rows), Fraction(0))) for name in ASIC_PARTS}
+        parts = self._parts(None)
+        return {name: float(parts[name]) for name in ASIC_PARTS}
 
     def components_pJ(self, phase: str | None = None) -> dict[str, float]:
         """pJ by component, over all rows or those of one phase."""
@@ -93,7 +105,24 @@ class EnergyBreakdown:
 
     def total_pJ(self, phase: str | None = None) -> float:
         """pJ in all, or of one phase."""
-        return float(sum(self.exact(phase).values()))
+        return float(sum(self._parts(phase).values()))
+
+    def _parts(self, phase: str | None) -> Energies:
+        """pJ by price over all rows or those of one phase: counts are added before they are priced."""
+        known = self._known_parts
+        if phase not in known:
+            counts = [row.counts for row in self.rows if phase in (None, row.phase)]
+            known[phase] = {name: sum(row[name] for row in counts) * self.action_pJ[name] for name in _PRICES}
+        return known[phase]
+
+    @cached_property
+    def _known_parts(self) -> dict[str | None, Energies]:
+        return {}
+
+
+def _components(parts: Energies) -> dict[str, Fraction]:
+    """By component what is given by price."""
+    return {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items()}
 
 
 def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
@@ -104,8 +133,11 @@ def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
     Raises InputError for a command that has no price.
     """
     device, costs = prices.device, prices.actions
-    share = _open_share(tally, device.channels)
-    rows = tuple(RowEnergy(row.phase, row.operator, _price_row(row, device, costs, share)) for row in tally.rows)
+    share, actions = _open_share(tally, device.channels), _actions(device)
+    rows = tuple(
+        RowEnergy(row.phase, row.operator, _row_counts(row, device.channels, actions, share), costs)
+        for row in tally.rows
+    )
     usual = usual_activation_pJ(prices.config)
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
@@ -184,11 +216,10 @@ def _asic_size(asic: AsicConfig, table: EnergyTable) -> Fraction:
 
 def command_costs(device: Device, costs: Energies) -> dict[str, Fraction]:
     """pJ of one command of each kind, its bits on the pins included; standby and the ASIC are nobody's."""
-    prices = {}
+    actions, prices = _actions(device), {}
     for command in device.standard.commands:
-        counts = _command_counts({command.name: 1}, device)
-        counts["io"] = Fraction(8 * device.pin_bytes(command))
-        prices[command.name] = sum((counts[price] * costs[price] for price in _PRICES), Fraction(0))
+        counts = [*actions[command.name], ("io", 8 * device.pin_bytes(command))]
+        prices[command.name] = sum((number * costs[price] for price, number in counts), Fraction(0))
     return prices
 
 
@@ -225,17 +256,24 @@ def usual_activation_pJ(config: Config) -> Fraction:
     return Fraction(power.VDD_V) * charge * Fraction(config.dram.row_bytes, ref.row_bytes)
 
 
-def _price_row(row: OperatorTally, device: Device, costs: Energies, open_share: Fraction) -> Energies:
-    channel_clocks = Fraction(device.channels * row.cycles)
-    counts = _command_counts(row.commands, device)
-    counts["io"] = Fraction(8 * row.pin_bytes)
-    counts["standby_active"] = channel_clocks * open_share
-    counts["standby_precharged"] = channel_clocks * (1 - open_share)
-    counts["asic_add"] = Fraction(row.adds)
-    counts["asic_multiply"] = Fraction(row.multiplies)
-    counts["asic_sram"] = Fraction(row.sram_bytes)
-    counts["asic_idle"] = Fraction(row.cycles)
-    return {name: counts[name] * costs[name] for name in _PRICES}
+def _row_counts(row: OperatorTally, channels: int, actions: Actions, open_share: Fraction) -> Counts:
+    """How often a row pays each price."""
+    opened = channels * row.cycles * open_share
+    counts: dict[str, int | Fraction] = dict.fromkeys(_PRICES, 0)
+    for name, number in row.commands.items():
+        if name not in actions:
+            raise _unpriced(name)
+        for price, share in actions[name]:
+            counts[price] += number * share
+    return counts | {
+        "io": 8 * row.pin_bytes,
+        "standby_active": opened,
+        "standby_precharged": channels * row.cycles - opened,
+        "asic_add": row.adds,
+        "asic_multiply": row.multiplies,
+        "asic_sram": row.sram_bytes,
+        "asic_idle": row.cycles,
+    }
 
 
 def _open_share(tally: Tally, channels: int) -> Fraction:
@@ -251,21 +289,26 @@ def _open_share(tally: Tally, channels: int) -> Fraction:
     return share
 
 
-def _command_counts(commands: Mapping[str, int], device: Device) -> dict[str, Fraction]:
-    """How often commands, counted by name, count in each price."""
-    counts = dict.fromkeys(_PRICES, Fraction(0))
-    known = {command.name: command.energy for command in device.standard.commands}
-    for name, number in commands.items():
-        actions = known.get(name)
-        if actions is None:
-            raise InputError(f"command {name} has no price", key="energy.table")
-        for price, share in actions:
-            counts[price] += number * _of_banks(share, device.banks)
-    return counts
+Actions = Mapping[str, tuple[tuple[str, int | Fraction], ...]]
 
 
-def _of_banks(share: str, banks: int) -> Fraction:
+def _actions(device: Device) -> Actions:
+    """How often one command of each kind counts in which prices."""
+    found = {}
+    for command in device.standard.commands:
+        if command.energy is None:
+            raise _unpriced(command.name)
+        found[command.name] = tuple((price, _of_banks(share, device.banks)) for price, share in command.energy)
+    return found
+
+
+def _unpriced(command: str) -> InputError:
+    return InputError(f"command {command} has no price", key="energy.table")
+
+
+@lru_cache(maxsize=256)
+def _of_banks(share: str, banks: int) -> int | Fraction:
     """A number, or a share of the banks of the channel: "1", "B", "1/B", "B/4"."""
     top, _, bottom = share.partition("/")
     number, divisor = (banks if part == "B" else int(part or 1) for part in (top, bottom))
-    return Fraction(number, divisor)
+    return number // divisor if number % divisor == 0 else Fraction(number, divisor)

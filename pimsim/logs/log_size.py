@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,8 +126,19 @@ def check_room(
     log: Path, device: Device, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints
 ) -> None:
     """InputError if the disk cannot take a log of these commands, in order of clk."""
+    columns = (clk, channel, command, bank, row, column)
+    if clk.size == 0:
+        return  # a line of names
+    check_room_for(log, device, columns, clk.size, int(clk[-1]) + 1, int(row.max()) + 1)
+
+
+def check_room_for(log: Path, device: Device, first: Sequence[Ints], commands: int, clocks: int, rows: int) -> None:
+    """InputError if the disk cannot take a log of so many commands in so many clocks, the `first` of which these are.
+
+    first: clk, channel, command, bank, row, column; rows: of the banks, as far as they are used.
+    """
     sample = Sample(log, device)
     with suppress(EnoughError):
-        sample.append(clk, channel, command, bank, row, column)
+        sample.append(*first)
         return
-    sample.forecast(clk.size, (0, int(clk[-1]) + 1), int(row.max()) + 1).check_disk()
+    sample.forecast(commands, (0, clocks), rows).check_disk()

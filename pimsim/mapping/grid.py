@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pimsim.dram.program import bank_order
 from pimsim.dram.timing import Device
+
+N = TypeVar("N", int, NDArray[np.int64])  # a number of one step, or one of each of many
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Grid:
         """The number of a command of the device."""
         return self.device.standard.index(name)
 
-    def columns_of(self, elements: int) -> int:
+    def columns_of(self, elements: N) -> N:
         """Columns that hold `elements`."""
         return ceil_div(elements, self.width)
 
@@ -90,9 +96,14 @@ class Grid:
         return Place(channel, bank, lin // self.device.columns, lin % self.device.columns, lane)
 
 
-def ceil_div(a: int, b: int) -> int:
+def ceil_div(a: N, b: int) -> N:
     """a / b rounded up, for whole numbers."""
     return -(-a // b)
+
+
+def at_most(most: int, n: N) -> N:
+    """The smaller of two whole numbers."""
+    return min(most, n) if isinstance(n, int) else np.minimum(most, n)
 
 
 def share(total: int, parts: int, part: int) -> int:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from math import gcd
+
+import numpy as np
 
 from pimsim.dram.program import Request, close, open_row, run
 from pimsim.mapping.grid import Grid, Place, ceil_div
-from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,12 @@ class KeyPlaces(ABC):
         pieces, columns = self.chunks[chunk]
         return pieces * columns
 
-    @property
+    @cached_property
+    def columns_before(self) -> tuple[int, ...]:
+        """Columns of one token's keys of all chunks before each; the last number is of all."""
+        return tuple(accumulate(map(self.columns_of, range(len(self.chunks))), initial=0))
+
+    @cached_property
     def slots(self) -> int:
         """Tokens that each bank of the fullest channel has room for."""
         return ceil_div(ceil_div(self.tokens, self.grid.banks), self.grid.channels)
@@ -94,3 +103,13 @@ class KeyPlaces(ABC):
         requests[self._home(token, 0)[0]] = Requests((*rows, close()))
         elements = self.kv_heads * self.head_dim
         return assemble(requests, payload=elements, sent=elements)
+
+    def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
+        """As `mapping.layouts.Keys`: a token of the same channel and bank whose keys start at the same columns."""
+        strides = {self.start(chunk, 1) - self.start(chunk, 0) for chunk in range(len(self.chunks))}
+        if len(strides) > 1:
+            return tokens, np.zeros_like(tokens)
+        stride, columns, together = strides.pop(), self.grid.device.columns, self.grid.channels * self.grid.banks
+        slots = tokens // together
+        further = slots - slots % (columns // gcd(columns, stride))
+        return tokens - further * together, further * stride

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from pimsim.mapping.grid import Grid, Place
-from pimsim.mapping.work import Work
+from pimsim.mapping.work import Ints, Moved, N, Work
 
 
 class Matrix(Protocol):
@@ -58,11 +58,14 @@ class Keys(Protocol):
     def append(self, token: int) -> Work:
         """Write one token's keys."""
 
+    def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
+        """For each token one whose keys are written by the same program, and how many linear columns before."""
+
     def score_groups(self, groups: int) -> Work:
         """The program of q K^T, which is the same for all contexts of as many groups of one token per bank."""
 
-    def score_of(self, groups: Work, context: int) -> Work:
-        """q K^T over the first `context` tokens, from its program."""
+    def score_moves(self, context: N) -> Moved[N]:
+        """What q K^T over the first `context` tokens moves; for one number, or for an array of them."""
 
 
 class Values(Protocol):
@@ -72,7 +75,7 @@ class Values(Protocol):
     def rows(self) -> int:
         """Rows that the values reserve in every bank."""
 
-    def partial_sums(self, context: int) -> int:
+    def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens that come back."""
 
     def locate(self, token: int, head: int, element: int) -> Place:
@@ -81,11 +84,14 @@ class Values(Protocol):
     def append(self, token: int) -> Work:
         """Write one token's values; the program is the same for all tokens of a column."""
 
+    def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
+        """For each token one whose values are written by the same program, and how many linear columns before."""
+
     def weigh_columns(self, columns: int) -> Work:
         """The program of p V, which is the same for all contexts of as many columns."""
 
-    def weigh_of(self, columns: Work, context: int) -> Work:
-        """p V over the first `context` tokens, from its program."""
+    def weigh_moves(self, context: N) -> Moved[N]:
+        """What p V over the first `context` tokens moves; for one number, or for an array of them."""
 
 
 class Products(Protocol):
@@ -98,8 +104,8 @@ class Products(Protocol):
     def scale_columns(self, vectors: int, columns: int) -> Work:
         """The program of a scale, which is the same for all vectors of as many columns."""
 
-    def scale_of(self, columns: Work, vectors: int, elements: int) -> Work:
-        """Multiply `vectors` vectors of `elements`, each by a number of its own, and read them back."""
+    def scale_moves(self, vectors: int, elements: N) -> Moved[N]:
+        """What it moves to multiply `vectors` vectors of `elements`, each by a number of its own."""
 
 
 class Layouts(Protocol):

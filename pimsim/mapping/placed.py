@@ -30,6 +30,7 @@ class Placed:
     routing: Routing
     functions: Mapping[str, str]
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
+    _kept: dict[tuple[str, int], Work] = field(default_factory=dict)
 
     def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
         """The work of `kind`, made again only when `key` changes."""
@@ -37,3 +38,17 @@ class Placed:
         if known is None or known[0] != key:
             known = self._works[kind] = (key, make())
         return known[1]
+
+    def kept(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
+        """The same, for many keys at once: those of short programs are kept, of long ones the latest."""
+        if (found := self._kept.get((kind, key))) is None:
+            found = self.cached(kind, key, make)
+            if len(found.program) <= _SHORT:
+                if len(self._kept) == _MOST:
+                    self._kept.clear()
+                self._kept[kind, key] = found
+        return found
+
+
+# rows of a program that is kept, and how many are
+_SHORT, _MOST = 64, 1 << 12

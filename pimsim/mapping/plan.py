@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
-from pimsim.mapping.instructions import Step
+import numpy as np
+
+from pimsim.mapping.instructions import Instruction, Step
 from pimsim.mapping.placed import Placed
-from pimsim.mapping.planner import Draft, Planner
+from pimsim.mapping.planner import Cut, Draft, Planner
+from pimsim.mapping.series import AttentionSeries
+from pimsim.mapping.stretch import Series, Stretch, series_of
 
 
 @dataclass
@@ -19,15 +25,59 @@ class Plan(Placed):
     def step(self, context: int, head: bool, tokens: int = 1) -> Step:
         """The instructions that decode the `tokens` tokens up to `context` at once.
 
-        head adds the operators after the blocks.  Steps that are alike but for their context are
-        planned once; of the others only what depends on the context is.
+        head adds the operators after the blocks.  Of a step that is like one before only what depends on
+        the context is planned.
         """
+        return self._like(context, head, tokens).step
+
+    def stretch(self, contexts: Sequence[int], head: bool, tokens: int = 1) -> Stretch:
+        """Steps that are alike, planned at once: at the first of `contexts`, and at as many after it as there are."""
+        draft = self._like(contexts[0], head, tokens)
+        at = np.array(contexts, np.int64)
+        if len(at) == 1:
+            return Stretch(at, draft.step, {})
+        attentions = {
+            i: AttentionSeries(self, cut.operator, at, tokens, draft.step[cut.part][cut.begin : cut.end])
+            for i, cut in enumerate(draft.cuts)
+            if cut.operator.op == "attention"
+        }
+        alike = min([len(at), *(series.alike for series in attentions.values())])
+        others = {
+            i: self._one_by_one(draft, cut, contexts[:alike], tokens)
+            for i, cut in enumerate(draft.cuts)
+            if i not in attentions
+        }
+        alike = min([alike, *map(len, others.values())])
+        series: dict[int, Series] = {}
+        first = list(accumulate(map(len, draft.step), initial=0))
+        for i, cut in enumerate(draft.cuts):
+            begin = first[cut.part] + cut.begin
+            if i in attentions:
+                series |= enumerate((each.until(alike) for each in attentions[i].series), begin)
+                continue
+            for place, instructions in enumerate(zip(*others[i][:alike], strict=True), begin):
+                if (one := series_of(instructions)) is not None:
+                    series[place] = one
+        return Stretch(at[:alike], draft.step, series)
+
+    def _like(self, context: int, head: bool, tokens: int) -> Draft:
+        """The draft of a step, by that of the latest one that it is like."""
         draft = self._drafts.get((head, tokens))
         step = Planner(self, context, tokens).step_like(draft) if draft else None
-        if step is None:
+        if draft is None or step is None:
             draft = self._drafts[head, tokens] = Planner(self, context, tokens).draft(head)
-            step = draft.step
-        return step
+            return draft
+        return draft._replace(step=step)
+
+    def _one_by_one(self, draft: Draft, cut: Cut, contexts: Sequence[int], tokens: int) -> list[Sequence[Instruction]]:
+        """The instructions of a cut at each context, from the first on, as long as they are alike."""
+        made: list[Sequence[Instruction]] = [draft.step[cut.part][cut.begin : cut.end]]
+        for context in contexts[1:]:
+            instructions = Planner(self, context, tokens).cut(draft, cut)
+            if instructions is None:
+                break
+            made.append(instructions)
+        return made
 
     def under(self, **changes: Any) -> Plan:
         """The same plan under another `schedule` or `engine`, on which nothing in it depends.
@@ -35,3 +85,8 @@ class Plan(Placed):
         changes: to these keys of its config.  What one of the two plans, the other knows.
         """
         return replace(self, config=self.config.model_copy(update=changes))
+
+    def forget(self) -> None:
+        """Forget what was planned, here and under other schedules; it can be planned again."""
+        self._works.clear()
+        self._drafts.clear()

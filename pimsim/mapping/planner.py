@@ -86,6 +86,18 @@ class Planner:
         self.flowing: dict[str, Flow] = {}
         self.routers = 0
 
+    def cut(self, draft: Draft, cut: Cut) -> list[Instruction] | None:
+        """The instructions of the operator of a cut; None if they are not so alike that no other changes with them.
+
+        Nothing else may tell the two apart: what comes after an operator has to find the same as it did there.
+        """
+        part, operator, begin, end, before, after = cut
+        self.out = list(draft.step[part][:begin])
+        self.done, self.flowing, self.routers = before.done.copy(), before.flowing.copy(), before.routers
+        self._operator(operator)
+        made = self.out[begin:]
+        return made if self.known() == after and _alike(made, draft.step[part][begin:end]) else None
+
     def draft(self, head: bool) -> Draft:
         """Plan every operator of the step."""
         workload = self.plan.workload
@@ -104,19 +116,12 @@ class Planner:
         return Draft(Step(*parts), tuple(cuts))
 
     def step_like(self, draft: Draft) -> Step | None:
-        """The step by that of another context, planning anew only what depends on it; None if it is not so alike.
-
-        Nothing else may tell the two apart: what comes after an operator has to find the same as it did there.
-        """
+        """The step by that of another context, planning anew only what depends on it; None if it is not so alike."""
         parts = [list(part) for part in draft.step]
-        for part, operator, begin, end, before, after in draft.cuts:
-            self.out = parts[part][:begin]
-            self.done, self.flowing, self.routers = before.done.copy(), before.flowing.copy(), before.routers
-            self._operator(operator)
-            made = self.out[begin:]
-            if self.known() != after or not _alike(made, parts[part][begin:end]):
+        for cut in draft.cuts:
+            if (made := self.cut(draft, cut)) is None:
                 return None
-            parts[part][begin:end] = made
+            parts[cut.part][cut.begin : cut.end] = made
         return Step(*map(tuple, parts))
 
     def known(self) -> Known:
@@ -125,7 +130,7 @@ class Planner:
 
     def _varies(self, operator: Operator) -> bool:
         """Whether the instructions of an operator depend on the context: of attention, positions, experts, spills."""
-        if operator.op in ("attention", "embedding") or operator.experts > 1:
+        if operator.op in ("attention", "embedding") or (operator.experts > 1 and self.plan.routing.sampled):
             return True
         operand = self.operands.get(operator.name)
         return operand is not None and not all(n is None or n.constant_only for n in (operand.alive, operand.before))
@@ -297,8 +302,8 @@ class Planner:
 
         append_key = cached("key_append", slot, lambda: keys.append(slot))
         append_value = cached("value_append", slot // grid.width, lambda: values.append(slot))
-        score = keys.score_of(cached("scores", groups, lambda: keys.score_groups(groups)), seen)
-        weigh = values.weigh_of(cached("values", columns, lambda: values.weigh_columns(columns)), seen)
+        score = cached("scores", groups, lambda: keys.score_groups(groups)).moving(keys.score_moves(seen))
+        weigh = cached("values", columns, lambda: values.weigh_columns(columns)).moving(values.weigh_moves(seen))
         begin = len(self.out)
         for s in range(self.batch):
             k, v = self._bases(cache_name("keys", operator, s)), self._bases(cache_name("values", operator, s))
@@ -333,7 +338,7 @@ class Planner:
         columns = self.plan.grid.columns_of(seen)
         make = partial(products.scale_columns, heads, columns)
         program = self.plan.cached(f"{operator.name}.softmax", columns, make)
-        self._pim("softmax", products.scale_of(program, heads, seen), self._bases("products"), key=key)
+        self._pim("softmax", program.moving(products.scale_moves(heads, seen)), self._bases("products"), key=key)
 
     def _embed(self, operator: Operator) -> None:
         """A row of each table: the token's for every sequence, the position's for every token of the step.

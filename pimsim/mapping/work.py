@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,18 @@ from numpy.typing import NDArray
 from pimsim.dram.program import Program, Request, program
 from pimsim.dram.timing import ELEMENT_BYTES
 
-Spans = NDArray[np.int64]
+Ints = NDArray[np.int64]
+Spans = Ints
+N = TypeVar("N", int, Ints)  # a number of one step, or one of each of many
+
+
+class Moved(NamedTuple, Generic[N]):
+    """What a piece of work moves and multiplies, as `Work` counts it."""
+
+    payload: N
+    macs: N
+    sent: N
+    results: N
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +48,10 @@ class Work:
     results: int = 0
     sums: int = 1
     turns: int = 1
+
+    def moving(self, moved: Moved[int]) -> Work:
+        """The same programs, which move something else."""
+        return replace(self, **moved._asdict())
 
     @property
     def buffered(self) -> int:
@@ -63,11 +79,14 @@ def assemble(requests: Sequence[Requests], **moved: int) -> Work:
     """Work from the requests of each channel; channels with equal ones share rows."""
     rows: list[Request] = []
     known: dict[Requests, tuple[int, int]] = {}
-    spans = []
+    of: dict[int, tuple[int, int]] = {}  # of each one that is there, by its identity: they may be long
     for wanted in requests:
+        if id(wanted) in of:
+            continue
         if wanted not in known:
             known[wanted] = (len(rows), len(rows) + len(wanted.rows))
             rows.extend(wanted.rows)
-        spans.append(known[wanted])
+        of[id(wanted)] = known[wanted]
+    spans = [of[id(wanted)] for wanted in requests]
     marks = np.array([wanted.marks for wanted in requests], np.int64)
     return Work(program(rows), np.array(spans, np.int64), marks, **moved)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pimsim.plots.plotset import NAMES, Plots
+from pimsim.plots.plotset import NAMES, Plots, beside
 
-__all__ = ["NAMES", "Plots"]
+__all__ = ["NAMES", "Plots", "beside"]

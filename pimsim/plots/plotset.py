@@ -2,66 +2,99 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
 
+    from pimsim.plots.drawers import Drawers
+    from pimsim.plots.rates import Rates
     from pimsim.results.result import Result
 
 NAMES = ("latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio", "roofline")
 _COMPARISONS = ("speedup", "energy_ratio")
+# To draw, the longest first.
+_LONGEST = ("latency_breakdown", "energy_breakdown", "roofline", "latency_vs_context", "energy_ratio", "speedup")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the plots of a result show: all that a process has to know that draws them.
+
+    summary  the summary of the run; tokens: context and latency_ns of each decode step; rates: of the roofline
+    """
+
+    summary: Mapping[str, Any]
+    tokens: Mapping[str, Any]
+    rates: Rates
+
+    @classmethod
+    def of(cls, result: Result) -> Figures:
+        """Those of a result."""
+        from pimsim.plots.rates import rates
+        from pimsim.results.tables import token_columns
+
+        columns = token_columns(result.tally)
+        return cls(result.summary, {name: columns[name] for name in ("context", "latency_ns")}, rates(result))
 
 
 class Plots:
-    """Each method draws on `ax`, or on a new figure without one, and returns the Axes."""
+    """Each method draws on `ax`, or on a new figure without one, and returns the Axes.
+
+    result   what is drawn, or its figures
+    """
 
     files: ClassVar[tuple[str, ...]] = tuple(f"{name}.png" for name in NAMES)
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Result | Figures) -> None:
         self._result = result
+
+    @cached_property
+    def _figures(self) -> Figures:
+        return self._result if isinstance(self._result, Figures) else Figures.of(self._result)
 
     def latency_breakdown(self, ax: Axes | None = None) -> Axes:
         """Latency by cause, with shares."""
         from pimsim.plots import breakdown
 
-        return breakdown.latency_breakdown(self._result.summary, ax)
+        return breakdown.latency_breakdown(self._figures.summary, ax)
 
     def energy_breakdown(self, ax: Axes | None = None) -> Axes:
         """Energy by component, with shares."""
         from pimsim.plots import breakdown
 
-        return breakdown.energy_breakdown(self._result.summary, ax)
+        return breakdown.energy_breakdown(self._figures.summary, ax)
 
     def latency_vs_context(self, ax: Axes | None = None) -> Axes:
         """Time of a decode step against its context."""
         from pimsim.plots import context
-        from pimsim.results.tables import token_columns
 
-        return context.latency_vs_context(self._result.summary, token_columns(self._result.tally), ax)
+        return context.latency_vs_context(self._figures.summary, self._figures.tokens, ax)
 
     def speedup(self, ax: Axes | None = None) -> Axes:
         """Speedup over each baseline; ValueError without baselines."""
         from pimsim.plots import comparison
 
-        return comparison.speedup(self._result.summary, ax)
+        return comparison.speedup(self._figures.summary, ax)
 
     def energy_ratio(self, ax: Axes | None = None) -> Axes:
         """Energy of each baseline over that of the simulated system; ValueError without baselines."""
         from pimsim.plots import comparison
 
-        return comparison.energy_ratio(self._result.summary, ax)
+        return comparison.energy_ratio(self._figures.summary, ax)
 
     def roofline(self, ax: Axes | None = None) -> Axes:
         """Arithmetic rate against operations per byte: the device, the baselines, and each operator."""
         from pimsim.plots import roofline
 
-        return roofline.roofline(self._result, ax)
+        return roofline.roofline(self._figures.summary, self._figures.rates, ax)
 
     def utilisation(self, ax: Axes | None = None, context: int | None = None) -> Axes:
         """Buses, banks and MAC units while the token at `context` (default: the last) is decoded.
@@ -70,51 +103,62 @@ class Plots:
         """
         from pimsim.plots import utilisation
 
+        if isinstance(self._result, Figures):
+            raise TypeError("needs the result, not its figures alone")
         return utilisation.of_step(self._result, context, ax)
 
     def available(self) -> tuple[str, ...]:
         """The plots that this result has data for."""
-        return NAMES if self._result.summary["baselines"] else tuple(n for n in NAMES if n not in _COMPARISONS)
+        there = self._figures.summary["baselines"]
+        return NAMES if there else tuple(n for n in NAMES if n not in _COMPARISONS)
 
     def save(self, directory: Path) -> None:
-        """Write every available plot as NAME.png; two processes draw where that is safe."""
-        names = self.available()
-        mine, others = names[: len(names) // 2], names[len(names) // 2 :]
-        finish = _fork(lambda: self._write(directory, others))
-        try:
-            self._write(directory, mine if finish else names)
-        finally:
-            done = finish is None or finish()
-        if not done:
-            self._write(directory, others)  # what went wrong goes wrong here, where it is seen
-
-    def _write(self, directory: Path, names: Sequence[str]) -> None:
-        from pimsim.plots import style
-
-        for name in names:
-            with style.drawing():
-                ax = getattr(self, name)(style.new_figure().add_subplot())
-                style.write_png(ax, directory / f"{name}.png")
+        """Write every available plot as NAME.png; other processes draw some of them where that is safe."""
+        _load()  # once for both
+        with _drawers().hired(most=1) as drawers:
+            _Drawn(self._result, drawers, here=True).save(directory)
 
 
-def _fork(work: Callable[[], None]) -> Callable[[], bool] | None:
-    """Start `work` in a copy of this process: what waits for it, and says whether it was done.
+class _Drawn(Plots):
+    """Plots that drawers have been asked for; `here`: this process draws as well."""
 
-    None where there is no second processor, where a copy is not safe (other systems than Linux),
-    or where there is another thread, which the copy would lack.
+    def __init__(self, result: Result | Figures, drawers: Drawers, here: bool) -> None:
+        super().__init__(result)
+        self._drawers, self._here = drawers, here
+        available = self.available()
+        drawers.ask(self._figures, [name for name in _LONGEST if name in available])
+
+    def save(self, directory: Path) -> None:
+        """As that of all plots."""
+        for name, picture in self._drawers.pictures(self.available(), self._here).items():
+            (directory / f"{name}.png").write_bytes(picture)
+
+
+@contextmanager
+def beside() -> Iterator[Callable[[Result], Plots]]:
+    """Processes that get ready to draw while this one does something else, until the block ends.
+
+    The value given makes the plots of a result, which these processes begin to draw.
     """
-    if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1:
-        return None
+    with _drawers().hired() as drawers:
+        yield lambda result: _Drawn(result, drawers, here=False)
+
+
+def _drawers() -> Drawers:
+    from pimsim.plots.drawers import Drawers
+
+    return Drawers(NAMES, _picture, _load)
+
+
+def _load() -> None:
+    """All that drawing needs, and nothing of the simulation."""
+    from pimsim.plots import breakdown, comparison, context, rates, roofline, style  # noqa: F401
+
+    style.png(style.new_figure().add_subplot())
+
+
+def _picture(figures: Figures, name: str) -> bytes:
     from pimsim.plots import style
 
-    style.new_figure()  # once for both
-
-    child = os.fork()
-    if child:
-        return lambda: os.waitpid(child, 0)[1] == 0
-    status = 1
-    try:
-        work()
-        status = 0
-    finally:
-        os._exit(status)
+    with style.drawing():
+        return style.png(getattr(Plots(figures), name)(style.new_figure().add_subplot()))

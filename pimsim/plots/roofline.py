@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import cycle, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
-from pimsim.results.metrics import bytes_without_pim
+from pimsim.plots.rates import Rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pimsim.dram.timing import Device
-    from pimsim.results.result import Result
 
 _MARKERS = "osD^vP*X<>"
 _LINES = (style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION)
@@ -22,60 +20,23 @@ _RANGE = (0.05, 1000.0)  # operations per byte that are drawn
 _ENTRIES = 16  # of a legend that fit beside the plot in its usual type
 
 
-class Point(NamedTuple):
-    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s."""
-
-    name: str
-    intensity: float
-    rate: float
-
-
-def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, float]:
-    """(GB/s that the MAC units read from their banks, 1e9 operations/s that they make).
-
-    A column of every bank each nMAC clocks; two operations per lane and MAC clock.
-    """
-    banks = device.channels * device.banks
-    bandwidth = banks * device.column_bytes * 1000 / (device.mac_clocks * device.tCK_ps)
-    return bandwidth, 2 * banks * lanes * clock_GHz
-
-
-def operator_points(result: Result, device: Device) -> list[Point]:
-    """The decode operators that the MAC units run: 2 operations per MAC, over the columns read and over the latency."""
-    points = []
-    for row in result.tally.phase_rows("decode"):
-        read = device.columns_multiplied(row.commands) * device.column_bytes
-        if row.macs and read and row.cycles:
-            points.append(Point(row.operator, 2 * row.macs / read, 2000 * row.macs / (row.cycles * device.tCK_ps)))
-    return points
-
-
-def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
-    """The whole decode on a baseline, eager: the same MACs, over the weights, K and V, and over its latency."""
-    macs = sum(row.macs for row in result.tally.phase_rows("decode"))
-    batch_bytes = float(bytes_without_pim(result.config, result.workload))
-    return Point("", 2 * macs / batch_bytes, 2 * macs / baseline["latency_ns"])
-
-
-def roofline(result: Result, ax: Axes | None = None) -> Axes:
+def roofline(summary: Mapping[str, Any], rates: Rates, ax: Axes | None = None) -> Axes:
     """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
-    device = result.prices.device
     with style.drawing():
         ax = style.axes_or_new(ax)
-        pim = device_roof(device, result.config.pim.lanes, float(result.config.pim.clock_GHz))
-        _draw_roof(ax, "PIM, inside the banks", *pim, style.BLUE)
-        for marker, point in zip(cycle(_MARKERS), operator_points(result, device), strict=False):
+        _draw_roof(ax, "PIM, inside the banks", *rates.pim, style.BLUE)
+        for marker, point in zip(cycle(_MARKERS), rates.operators, strict=False):
             label = f"PIM: {style.short(point.name)}"
             ax.plot(point.intensity, point.rate, marker, color=style.BLUE, fillstyle="none", label=label)
         looks = cycle(product(_DASHES, _LINES))
-        for (dashes, colour), (long_name, baseline) in zip(looks, result.baselines.items(), strict=False):
-            name, bound = style.short(long_name), baseline["roofline"]
-            if "bandwidth_GBps" in bound:
-                _draw_roof(ax, name, bound["bandwidth_GBps"], 1000 * bound["peak_TFLOPs"], colour, dashes)
-                if not baseline.get("fits", True):
-                    continue
-                point = baseline_point(result, baseline)
-                ax.plot(point.intensity, point.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
+        for (dashes, colour), machine in zip(looks, rates.baselines, strict=False):
+            if machine is None:
+                continue
+            long_name, roof, decode = machine
+            name = style.short(long_name)
+            _draw_roof(ax, name, *roof, colour, dashes)
+            if decode is not None:
+                ax.plot(decode.intensity, decode.rate, "X", color=colour, markersize=7, label=f"{name}: decode, eager")
         ax.set_xscale("log")
         ax.set_yscale("log")
         style.log_ticks(ax.xaxis)
@@ -86,7 +47,7 @@ def roofline(result: Result, ax: Axes | None = None) -> Axes:
         ax.grid(axis="both")
         size = 8 * min(1.0, _ENTRIES / len(ax.lines))
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size)
-        ax.set_title(f"Roofline: {style.short(result.summary['workload']['model'])}")
+        ax.set_title(f"Roofline: {style.short(summary['workload']['model'])}")
     return ax
 
 

@@ -6,6 +6,7 @@ display; only in a notebook does a new figure come from pyplot, which shows it t
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Iterator
@@ -144,17 +145,63 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def write_png(ax: Axes, path: Path) -> None:
-    """The figure of `ax` as PNG, without a date or a version in it."""
+    """Write the figure of `ax` as PNG."""
+    path.write_bytes(png(ax))
+
+
+def png(ax: Axes) -> bytes:
+    """The figure of `ax`, which is not needed afterwards, as PNG without a date or a version in it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure = figure_of(ax)
     canvas = FigureCanvasAgg(figure)
+    for each in figure.axes:
+        for axis in (each.xaxis, each.yaxis):
+            join_minor_ticks(axis)
     if layout := figure.get_layout_engine():
         layout.execute(figure)
         figure.set_layout_engine("none")
     # not savefig, which would draw all of it for the layout first
-    canvas.print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    file = io.BytesIO()
+    canvas.print_png(file, metadata={"Software": None})  # type: ignore[no-untyped-call]
     figure.set_layout_engine(layout)
+    return file.getvalue()
+
+
+def join_minor_ticks(axis: Axis) -> None:
+    """Make the minor ticks of a logarithmic axis one line of marks, the same to the pixel.
+
+    matplotlib makes five artists of each tick, and of fifty ticks half the time that a roofline takes.
+    Ticks that are more than a mark stay: those with labels, grid lines, or on both sides.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import NullLocator
+
+    if axis.get_scale() != "log":
+        return
+    low, high = sorted(axis.get_view_interval())
+    places = [place for place in axis.get_minorticklocs() if low <= place <= high]
+    if not places or any(axis.get_minor_formatter().format_ticks(places)):
+        return
+    tick: Any = axis.get_minor_ticks(1)[0]
+    if not tick.tick1line.get_visible() or tick.tick2line.get_visible() or tick.gridline.get_visible():
+        return
+    axes: Any = axis.axes
+    along_x, edge = axis is axes.xaxis, [0] * len(places)
+    marks = Line2D(
+        *((places, edge) if along_x else (edge, places)),
+        linestyle="none",
+        marker=tick.tick1line.get_marker(),
+        markersize=tick.tick1line.get_markersize(),
+        markeredgewidth=tick.tick1line.get_markeredgewidth(),
+        color=tick.tick1line.get_color(),
+        transform=(axes.get_xaxis_transform if along_x else axes.get_yaxis_transform)(which="tick1"),
+        clip_on=False,
+        zorder=axis.get_zorder(),
+    )
+    marks.set_in_layout(False)
+    axis.set_minor_locator(NullLocator())
+    axes.add_artist(marks)
 
 
 def label_bars(ax: Axes, ends: list[float], texts: list[str]) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from pimsim.baselines import devices, evaluate
+from pimsim.baselines import devices
+from pimsim.baselines.evaluation import evaluate
 from pimsim.config.schema import Config
 from pimsim.devices.registry import device_of
 from pimsim.energy.model import Prices, price

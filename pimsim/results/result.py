@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -155,11 +154,12 @@ class Result:
             raise RuntimeError("this result was made without plots; pimsim.run makes one with them")
         return self.plots(self)
 
-    def save(self, directory: str | Path) -> Path:
+    def save(self, directory: str | Path, plots: PlotSet | None = None) -> Path:
         """Write `summary.json`, `config.resolved.yaml`, two CSV tables, the plots and `report.html`.
 
         All or nothing: the files appear once every one of them is written.  InputError
         if the folder cannot be written.
+        plots: those that are written, if somebody draws them already
         """
         target = Path(directory)
         texts: dict[str, str | Iterable[str]] = {
@@ -173,11 +173,13 @@ class Result:
         with staged(target, (REPORT, *texts, *(self.plots.files if self.plots else ()))) as scratch:
             write_files(scratch, texts)
             if self.plots:
-                self.plot.save(scratch)
+                (plots or self.plot).save(scratch)
         return target
 
     def _repr_html_(self) -> str:
         """A small table for notebooks; plain HTML, nothing from the network."""
+        from html import escape
+
         title = f"{escape(self.config.name)}: {escape(self.summary['workload']['model'])}"
         cell = "<tr><td>{}</td><td style='text-align:right'>{}</td><td style='text-align:left'>{}</td></tr>"
         rows = "".join(cell.format(*map(escape, figure)) for figure in headline(self.summary))

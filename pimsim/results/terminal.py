@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from pimsim.labels import LABELS
 from pimsim.results.headline import headline, number, percent
+from pimsim.results.layout import Line, Screen, Span, beside, columns, cropped, print_lines, table, wrapped
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table
-
     from pimsim.config.loader import Origin
     from pimsim.results.result import Result
 
@@ -29,35 +27,32 @@ _CAVEAT = (
 )
 
 
-def print_summary(result: Result, console: Console) -> None:
-    """Print the figures of `result`, in `WIDTH` columns or fewer; in ASCII where the console has no UTF-8."""
-    from rich.console import Group
-
-    width = min(WIDTH, console.width)
-    ascii_only = not console.encoding.lower().startswith("utf")
-    screen = Group(*_blocks(result, result.summary, width, ascii_only))
-    console.print(screen, width=width, highlight=False)
+def print_summary(result: Result, screen: Screen) -> None:
+    """Print the figures of `result`, in `WIDTH` columns or fewer; in ASCII where the screen has no UTF-8."""
+    width = min(WIDTH, screen.width)
+    ascii_only = not screen.encoding.lower().startswith("utf")
+    lines = _lines(result, result.summary, width, ascii_only)
+    print_lines(screen, (cropped(line, width) for line in lines))
 
 
-def _blocks(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterable[RenderableType]:
-    from rich.text import Text
-
+def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
     title = _title(result.config.name, summary["workload"])
-    yield Text(title.encode("ascii", "replace").decode() if ascii_only else title, style="bold")
-    yield _headline_table(summary, width, ascii_only)
-    yield Text()
-    yield _breakdowns(summary["system"], "#" if ascii_only else "█")
-    yield Text()
-    yield Text(_commands(summary["system"]["commands"], width))
+    yield from wrapped(title.encode("ascii", "replace").decode() if ascii_only else title, width, "bold")
+    yield from _headline(summary, width, ascii_only)
+    yield []
+    yield from _breakdowns(summary["system"], "#" if ascii_only else "█", width)
+    yield []
+    yield from ([(line, "")] for line in _commands(summary["system"]["commands"], width))
     if summary["baselines"]:
-        yield Text()
+        yield []
         yield from _baselines(summary["baselines"], width)
-        yield from map(Text, _measured_notes(summary["baselines"]))
-    yield Text()
+        for note in _measured_notes(summary["baselines"]):
+            yield from wrapped(note, width)
+    yield []
     if result.provenance:
-        yield Text(inputs_line(result.provenance))
-    yield Text(f"{_table_note(result)} {_CAVEAT}", style="dim")
-    yield Text(_simulation(summary), style="dim")
+        yield from wrapped(inputs_line(result.provenance), width)
+    yield from wrapped(f"{_table_note(result)} {_CAVEAT}", width, "dim")
+    yield from wrapped(_simulation(summary), width, "dim")
 
 
 def _title(name: str, workload: Mapping[str, Any]) -> str:
@@ -70,57 +65,39 @@ def _title(name: str, workload: Mapping[str, Any]) -> str:
     return f"{name}: {workload['model']}, {tokens}{before}{prompt}{batch}, {scope}"
 
 
-def _grid(columns: Sequence[str]) -> Table:
-    """A table without lines; a column per justification."""
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 1))
-    for justify in columns:
-        grid.add_column(justify=justify, no_wrap=True, overflow="crop")  # type: ignore[arg-type]
-    return grid
-
-
-def _headline_table(summary: Mapping[str, Any], width: int, ascii_only: bool) -> RenderableType:
-    """The headline in two columns, or in one where the console is narrow; long units have lines of their own."""
-    from rich.console import Group
-    from rich.text import Text
-
+def _headline(summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
+    """The headline in two columns, or in one where the screen is narrow; long units have lines of their own."""
     figures = headline(summary)
     if ascii_only:
         figures = [(what, value, unit.replace("µ", "u")) for what, value, unit in figures]
     if width < WIDTH:
-        return Text("\n".join(f"{what:<15} {value:>9} {unit}" for what, value, unit in figures))
+        for what, value, unit in figures:
+            yield from wrapped(f"{what:<15} {value:>9} {unit}", width)
+        return
     wide = [figure for figure in figures if len(figure[2]) > _UNIT]
+    yield from ([(f"{what}  {value} {unit}", "")] for what, value, unit in wide)
     figures = [figure for figure in figures if figure not in wide]
-    grid = _grid(["left", "right", "left"] * 2)
     half = (len(figures) + 1) // 2
-    for left, right in zip_longest(figures[:half], figures[half:], fillvalue=("", "", "")):
-        grid.add_row(*left, f"  {right[0]}", *right[1:])
-    return Group(*(Text(f"{what}  {value} {unit}") for what, value, unit in wide), grid)
+    pairs = zip_longest(figures[:half], figures[half:], fillvalue=("", "", ""))
+    rows = [[*left, f"  {right[0]}", *right[1:]] for left, right in pairs]
+    yield from columns([[(text, "") for text in row] for row in rows], ["left", "right", "left"] * 2, gap=1)
 
 
-def _breakdowns(system: Mapping[str, Any], block: str) -> RenderableType:
-    from rich.columns import Columns
-
+def _breakdowns(system: Mapping[str, Any], block: str, width: int) -> list[Line]:
     latency = _bars("Latency by cause", system["latency_breakdown_ns"], block, "blue")
     energy = _bars("Energy by component", system["energy_breakdown_pJ"], block, "yellow")
-    return Columns([latency, energy], padding=(0, 3))
+    return beside(latency, energy, gap=3, width=width)
 
 
-def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> RenderableType:
-    from rich.text import Text
-
-    grid = _grid(["left", "left", "right"])
-    grid.title = title
-    grid.title_justify = "left"
-    grid.title_style = "bold"
+def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> list[Line]:
     rows = _ranked(parts)
     largest = max((value for _, value in rows), default=0.0) or 1.0
     total = sum(parts.values()) or 1.0
+    cells: list[list[Span]] = []
     for name, value in rows:
         bar = block * round(_BAR * value / largest)
-        grid.add_row(Text(name.replace("_", " ")), Text(f"{bar:<{_BAR}}", style=colour), percent(value / total))
-    return grid
+        cells.append([(name.replace("_", " "), ""), (f"{bar:<{_BAR}}", colour), (percent(value / total), "")])
+    return [[(title, "bold")], *columns(cells, ["left", "left", "right"], gap=1)]
 
 
 def _ranked(parts: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -131,11 +108,11 @@ def _ranked(parts: Mapping[str, float]) -> list[tuple[str, float]]:
     return [*ranked[: _BARS - 1], ("other", sum(value for _, value in ranked[_BARS - 1 :]))]
 
 
-def _commands(commands: Mapping[str, int], width: int) -> str:
+def _commands(commands: Mapping[str, int], width: int) -> list[str]:
     """Counts by name, broken between commands only."""
     counts = "  ".join(f"{name}\N{NO-BREAK SPACE}{_count(count)}" for name, count in commands.items())
     lines = wrap(counts, width, initial_indent="Commands  ", subsequent_indent=" " * 10, break_on_hyphens=False)
-    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _count(count: int) -> str:
@@ -150,29 +127,17 @@ _SPEED = {"roofline speedup": ("roofline", "speedup"), "eager speedup": ("", "sp
 _ENERGY = {"roofline energy ratio": ("roofline", "energy_ratio"), "eager energy ratio": ("", "energy_ratio")}
 
 
-def _baselines(baselines: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
+def _baselines(baselines: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[Line]:
     """Ratios of each baseline, the roofline's first: it is the bound that no software on that machine beats.
 
-    A narrow console has a table of speedups, and beneath it one of energy ratios.
+    A narrow screen has a table of speedups, and beneath it one of energy ratios.
     """
-    tables = (_SPEED | _ENERGY,) if width >= _NARROW else (_SPEED, _ENERGY)
-    for columns in tables:
-        yield _ratios(baselines, columns)
-
-
-def _ratios(baselines: Mapping[str, Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("Compared with", max_width=24, overflow="fold")
-    for heading in columns:
-        table.add_column(heading, justify="right", overflow="fold", min_width=8)
-    for name, baseline in baselines.items():
-        table.add_row(
-            Text(name), *(_ratio(baseline[model] if model else baseline, key) for model, key in columns.values())
-        )
-    return table
+    for shown in (_SPEED | _ENERGY,) if width >= _NARROW else (_SPEED, _ENERGY):
+        rows = [
+            [name, *(_ratio(baseline[model] if model else baseline, key) for model, key in shown.values())]
+            for name, baseline in baselines.items()
+        ]
+        yield from table(["Compared with", *shown], rows, gap=2, width=width, widest_first=24)
 
 
 def _measured_notes(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

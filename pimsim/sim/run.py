@@ -16,8 +16,9 @@ from pimsim.logs.log import LogWriter, log_target
 from pimsim.logs.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
 from pimsim.mapping.plan import Plan
 from pimsim.schedules import SCHEDULES
+from pimsim.sim.ledger import Ledger
 from pimsim.sim.observer import Executed, Observer
-from pimsim.sim.spending import Spending
+from pimsim.sim.spending import Spender, Spending
 from pimsim.sim.system import Progress, System
 from pimsim.sim.tally import Tally
 
@@ -54,6 +55,13 @@ def simulate(
             announce(expected)
         expected.check_disk()
         return _watched(plan, progress, [writer, *observers], spending)
+
+
+def simulate_noting(plan: Plan) -> tuple[Tally, Ledger]:
+    """As `simulate`, with notes of what each instruction took: so the busiest window is found at any prices."""
+    noted = [(plan, Ledger()) for plan in _candidates(plan)]
+    runs = ((_run(plan, None, ledger), ledger) for plan, ledger in noted)
+    return min(runs, key=lambda run: run[0].cycles)
 
 
 def forecast_of(plan: Plan, tally: Tally, log: Path, span: tuple[int, int]) -> Forecast:
@@ -135,7 +143,7 @@ def simulate_contexts(config: Config | Plan, contexts: Sequence[int]) -> Tally:
     return min(runs, key=lambda tally: tally.cycles)
 
 
-def _run(plan: Plan, progress: Progress | None, spending: Spending | None = None) -> Tally:
+def _run(plan: Plan, progress: Progress | None, spending: Spender | None = None) -> Tally:
     return System(plan, _engine(plan), spending=spending).run(progress)
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -115,6 +116,14 @@ class TokenTallies(Sequence[TokenTally]):
         values = (PHASES.index(token.phase), token.step, token.context, token.start_cycle, token.cycles)
         for column, value in zip(self._columns.values(), values, strict=True):
             column.append(value)
+
+    def extend(self, phase: str, step: int, contexts: Sequence[int], clocks: Sequence[int]) -> None:
+        """Add steps from number `step` on, one at each context; clocks: when they start, and when the last one ends."""
+        count, starts = len(contexts), clocks[:-1]
+        cycles = [end - start for start, end in pairwise(clocks)]
+        values = ([PHASES.index(phase)] * count, range(step, step + count), contexts, starts, cycles)
+        for column, more in zip(self._columns.values(), values, strict=True):
+            column.extend(more)
 
     def column(self, name: str) -> Ints:
         """(steps,): one count of every step."""

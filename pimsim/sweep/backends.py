@@ -7,13 +7,14 @@ they come; the rows are the same from all of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pimsim.errors import InputError
 from pimsim.held import Held, holding
+from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import Row, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
 from pimsim.sweep.space import PointRequest
@@ -24,8 +25,8 @@ Item = tuple[int, PointRequest]
 class Backend(Protocol):
     """Simulates points."""
 
-    def map(self, items: Iterable[Item]) -> Iterator[tuple[int, Row]]:
-        """(number, row) of each item, in any order."""
+    def map(self, items: Iterable[Item], run_of: Callable[[int], int] | None = None) -> Iterator[tuple[int, Row]]:
+        """(number, row) of each item, in any order; run_of: equal for numbers of items that one simulation serves."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,16 @@ class Evaluate:
     """What a process does with a request: its files have the contents that they had when the sweep was loaded.
 
     contents  by SHA-256
+    kept      what it has of the points before
     """
 
     contents: Mapping[str, bytes]
+    kept: Kept = field(default_factory=Kept, compare=False)
 
     def __call__(self, request: PointRequest) -> Row:
         """The row of a request."""
         with holding(held_files(request, self.contents)):
-            return evaluate_request(request)
+            return evaluate_request(request, self.kept)
 
 
 def held_files(request: PointRequest, contents: Mapping[str, bytes]) -> Held:
@@ -54,7 +57,7 @@ class _Here:
 
     evaluate: Evaluate
 
-    def map(self, items: Iterable[Item]) -> Iterator[tuple[int, Row]]:
+    def map(self, items: Iterable[Item], run_of: Callable[[int], int] | None = None) -> Iterator[tuple[int, Row]]:
         return ((index, self.evaluate(request)) for index, request in items)
 
 

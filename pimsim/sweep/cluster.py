@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import TracebackType
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pimsim
 from pimsim.errors import InputError
 from pimsim.held import Held, holding
+from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import Row, describe, evaluate_request, lost_row
 from pimsim.sweep.space import PointRequest
 
@@ -24,6 +25,7 @@ _TIMEOUT_S = 20.0
 _HELD = 4  # points on their way for each thread of the cluster
 _LEAST = 16  # also where workers are still to come
 _LOOK = 100  # points after which the cluster is measured again
+_KEPT = Kept()  # by a worker, of the points before
 
 
 class Cluster:
@@ -49,8 +51,10 @@ class Cluster:
         """Leave the cluster; points that are not finished are given up."""
         self._client.close(timeout=_TIMEOUT_S)
 
-    def map(self, items: Iterable[tuple[int, PointRequest]]) -> Iterator[tuple[int, Row]]:
-        """(number, row) of each item, as they come."""
+    def map(
+        self, items: Iterable[tuple[int, PointRequest]], run_of: Callable[[int], int] | None = None
+    ) -> Iterator[tuple[int, Row]]:
+        """(number, row) of each item, as they come; which worker has which is Dask's to say."""
         source, waiting, done = iter(items), _distributed().as_completed(loop=self._client.loop), 0
         points: dict[str, tuple[int, PointRequest]] = {}
         room = self._room()
@@ -113,4 +117,4 @@ def _evaluate(version: str, request: PointRequest, files: Held) -> Row:
     if pimsim.__version__ != version:
         raise RuntimeError(f"a worker has pimsim {pimsim.__version__}, the sweep {version}")
     with holding(files):
-        return evaluate_request(request)
+        return evaluate_request(request, _KEPT)

@@ -259,5 +259,5 @@ def _is_row(row: Any) -> bool:
         and type(row.get("index")) is int
         and row.get("status") in STATUSES
         and isinstance(row.get("error", ""), str | None)
-        and not any(isinstance(value, dict | list) for value in row.values())
+        and {dict, list}.isdisjoint(map(type, row.values()))
     )

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.shipped import SUFFIXES
+from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import Row, evaluate_point, evaluate_request, lost_row
 from pimsim.sweep.pool import Pool
 from pimsim.sweep.space import PointRequest
+
+_KEPT = Kept()  # by a process, of the configurations before
 
 
 def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
@@ -19,7 +22,8 @@ def map_points(configs: Iterable[AnyConfig], workers: int = 1) -> list[Row]:
     """
     items = list(configs)
     if workers == 0:
-        return [evaluate_point(config) for config in items]
+        kept = Kept()
+        return [evaluate_point(config, kept) for config in items]
     rows: dict[int, Row] = {}
     with Pool(_evaluate, workers, _lost) as pool:
         rows.update(pool.map(enumerate(map(_portable, items))))
@@ -39,7 +43,7 @@ def _portable(config: AnyConfig) -> AnyConfig | PointRequest:
 
 
 def _evaluate(item: AnyConfig | PointRequest) -> Row:
-    return evaluate_request(item) if isinstance(item, PointRequest) else evaluate_point(item)
+    return evaluate_request(item, _KEPT) if isinstance(item, PointRequest) else evaluate_point(item, _KEPT)
 
 
 def _lost(item: AnyConfig | PointRequest) -> Row:

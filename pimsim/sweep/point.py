@@ -16,8 +16,11 @@ from decimal import Decimal
 from typing import Any
 
 import pimsim
+from pimsim import api
+from pimsim.api import Keep, anew
 from pimsim.config.resolved import config_sha256
 from pimsim.config.schema import AnyConfig, Config
+from pimsim.config.validate import validate
 from pimsim.errors import InputError
 from pimsim.results.figures import ROOFLINE
 from pimsim.sweep.proxy import PROXIES
@@ -32,31 +35,32 @@ STATUSES = (OK, INFEASIBLE, FAILED)
 _AGAIN_S = 0.5  # before a point that the environment stopped is tried once more
 
 
-def evaluate_point(config: AnyConfig) -> Row:
-    """The row of a configuration; a refused one is `infeasible`, anything else that goes wrong `failed`."""
-    from pimsim import api  # numba, simpy: not for those who only read a sweep
+def evaluate_point(config: AnyConfig, keep: Keep = anew) -> Row:
+    """The row of a configuration; a refused one is `infeasible`, anything else that goes wrong `failed`.
 
-    digest = config_sha256(config)
+    keep: who has parts of points before; it changes no row.
+    """
+    return _evaluate(config, keep, checked=False)
+
+
+def _evaluate(config: AnyConfig, keep: Keep, checked: bool) -> Row:
     try:
         try:
-            summary = api.run(config).summary
+            summary = api.run_keeping(config, keep, checked).summary
         except (MemoryError, OSError):  # of this moment, perhaps
             time.sleep(_AGAIN_S)
-            summary = api.run(config).summary
+            summary = api.run_keeping(config, keep, checked).summary
     except InputError as error:
-        return _bad(digest, INFEASIBLE, _problems(error))
+        return _bad(config_sha256(config), INFEASIBLE, _problems(error))
     except Exception as error:
-        return _bad(digest, FAILED, describe(error))
-    row: Row = {"point_id": point_id(digest, summary["trace_sha256"]), "status": OK, "error": None}
+        return _bad(config_sha256(config), FAILED, describe(error))
+    row: Row = {"point_id": point_id(summary["config_sha256"], summary["trace_sha256"]), "status": OK, "error": None}
     row |= {f"proxy.{name}": proxy(api.language_model(config)) for name, proxy in PROXIES.items()}
     return row | dict(_figures(summary)) | {"warnings": "; ".join(summary["warnings"]) or None}
 
 
-def evaluate_request(request: PointRequest) -> Row:
+def evaluate_request(request: PointRequest, keep: Keep = anew) -> Row:
     """As `evaluate_point`, of a configuration that is not validated."""
-    from pimsim import api
-    from pimsim.config.validate import validate
-
     try:
         if request.table:  # this process may not know it yet
             api.read_table(request.table)
@@ -69,7 +73,7 @@ def evaluate_request(request: PointRequest) -> Row:
         return _bad(_values_sha256(request), INFEASIBLE, _problems(error))
     except Exception as error:
         return _bad(_values_sha256(request), FAILED, describe(error))
-    return evaluate_point(config)
+    return _evaluate(config, keep, checked=True)
 
 
 def lost_row(request: PointRequest) -> Row:

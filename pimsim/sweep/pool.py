@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 
 _READY = "ready"
 _HELD = 2  # items that a worker has: one in work and one at hand, so that it never waits for the parent
+_TOGETHER = 32  # items that are alike, at most, which one worker is given before the next one has any
 _TRIES = 2
 _FALSE_STARTS = 20
 
@@ -45,6 +46,40 @@ class _Worker(Generic[Item]):
     pipe: Connection
     tasks: deque[_Task[Item]] = field(default_factory=deque)
     ready: bool = False
+
+
+class _Shares(Generic[Item]):
+    """Tasks, those that are alike to one worker, as long as others have any.
+
+    alike: of the keys of two tasks; by default no two are.
+    """
+
+    def __init__(self, tasks: Iterator[_Task[Item]], alike: Callable[[int], int] | None) -> None:
+        self._tasks, self._alike = tasks, alike or (lambda key: key)
+        self._next: _Task[Item] | None = None
+        self._shares: dict[int, deque[_Task[Item]]] = {}
+
+    def take(self, worker: int) -> _Task[Item] | None:
+        """The next task of a worker, by its number; None if there are no more."""
+        share = self._shares.setdefault(worker, deque())
+        if not share:
+            self._fill(share)
+        if not share:
+            share = max(self._shares.values(), key=len)
+        return share.popleft() if share else None
+
+    def _fill(self, share: deque[_Task[Item]]) -> None:
+        task = self._next or next(self._tasks, None)
+        if task is None:
+            return
+        share.append(task)
+        kind = self._alike(task.key)
+        while (task := next(self._tasks, None)) is not None and self._alike(task.key) == kind:
+            share.append(task)
+            if len(share) == _TOGETHER:
+                task = None
+                break
+        self._next = task
 
 
 class Pool(Generic[Item, Result]):
@@ -75,9 +110,14 @@ class Pool(Generic[Item, Result]):
             worker.pipe.close()
         self._workers = []
 
-    def map(self, items: Iterable[tuple[int, Item]]) -> Iterator[tuple[int, Result]]:
-        """(key, result) of each (key, item), as they come; items are taken as they are needed."""
-        source = (_Task(key, item) for key, item in items)
+    def map(
+        self, items: Iterable[tuple[int, Item]], alike: Callable[[int], int] | None = None
+    ) -> Iterator[tuple[int, Result]]:
+        """(key, result) of each (key, item), as they come; items are taken as they are needed.
+
+        alike: equal for keys, one after the other, whose items go to one worker if they can.
+        """
+        source = _Shares((_Task(key, item) for key, item in items), alike)
         while True:
             self._hand_out(source)
             busy = [worker for worker in self._workers if worker.tasks]
@@ -88,12 +128,12 @@ class Pool(Generic[Item, Result]):
                 if worker.pipe in ready or worker.process.sentinel in ready:
                     yield from self._collect(worker)
 
-    def _hand_out(self, source: Iterator[_Task[Item]]) -> None:
+    def _hand_out(self, source: _Shares[Item]) -> None:
         """Give each worker its items, those that have none first; start workers while there are items for them."""
         for held in range(1, _HELD + 1):
             for i in range(self._count):
                 while i >= len(self._workers) or len(self._workers[i].tasks) < held:
-                    task = self._again.popleft() if self._again else next(source, None)
+                    task = self._again.popleft() if self._again else source.take(i)
                     if task is None:
                         return
                     if i >= len(self._workers):

@@ -166,8 +166,9 @@ def _grid(job: Job, pool: Backend, journal: Journal) -> int:
     for index in todo:
         point = job.sweep.space.point(index)
         journal.append(index, with_inputs(point, refused_row(job.sweep.request(point), refused[index])))
-    items = ((i, job.sweep.request(job.sweep.space.point(i))) for i in kept if i not in journal)
-    for index, row in pool.map(items):
+    space = job.sweep.space
+    items = ((i, job.sweep.request(space.point(i))) for i in space.by_runs(kept) if i not in journal)
+    for index, row in pool.map(items, space.run_of):
         journal.append(index, with_inputs(job.sweep.space.point(index), row))
         job.report(journal.finished, len(kept))
     return dropped

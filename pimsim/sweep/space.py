@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pimsim import api
@@ -12,10 +14,14 @@ from pimsim.baselines.devices import is_path
 from pimsim.config.loader import baseline_files, complete, entry_of, put, table_file, trace_file, with_table
 from pimsim.config.tree import Position, Tree, merge, plain
 from pimsim.errors import Problem
+from pimsim.held import held
+from pimsim.sim.inputs import is_priced
 from pimsim.workload.scheduled import scheduled
 from pimsim.workload.trace.reader import load_trace
+from pimsim.workload.trace.records import Trace
 
 Values = Mapping[str, Any]  # by dotted key
+_SORTED = 1 << 20  # points that are put in another order at most
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,16 @@ class PointTable:
     kind: str
     keys: tuple[str, ...]
     rows: tuple[Values, ...]
+
+    @cached_property
+    def runs(self) -> Sequence[int]:
+        """For each row a number, equal for rows that differ in prices alone; in the order in which they first occur."""
+        simulated = [key for key in self.keys if not is_priced(key)]
+        if len(simulated) == len(self.keys):
+            return range(len(self.rows))
+        numbers: dict[str, int] = {}
+        parts = (repr([(key, row[key]) for key in simulated if key in row]) for row in self.rows)
+        return array("q", (numbers.setdefault(part, len(numbers)) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,21 @@ class Space:
             index, row = divmod(index, len(table.rows))
             parts.append(table.rows[row])
         return {key: value for part in reversed(parts) for key, value in part.items()}
+
+    def run_of(self, index: int) -> int:
+        """A number that is equal for points that differ in prices alone, which one simulation serves."""
+        run, weight = 0, 1
+        for table in reversed(self.tables):
+            index, row = divmod(index, len(table.rows))
+            run += table.runs[row] * weight
+            weight *= len(table.rows)
+        return run
+
+    def by_runs(self, indexes: Sequence[int]) -> Sequence[int]:
+        """These points, those of one run together; in their order if there are so many that it takes memory."""
+        if len(indexes) > _SORTED or all(isinstance(table.runs, range) for table in self.tables):
+            return indexes
+        return sorted(indexes, key=self.run_of)
 
     def points(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Every point with its number."""
@@ -79,6 +110,17 @@ class PointRequest:
         yield from (file for file in (self.trace, self.table) if file)
         baselines = self.values.get("baselines", ())
         yield from (self.machines.get(name, name) for name in baselines if isinstance(name, str) and is_path(name))
+
+
+def _trace(path: str) -> Trace:
+    """The trace in a file; each point asks."""
+    content = held(path)
+    return load_trace(path) if content is None else _held_trace(path, content)
+
+
+@lru_cache(maxsize=4)
+def _held_trace(path: str, _: bytes) -> Trace:
+    return load_trace(path)
 
 
 @dataclass(frozen=True)
@@ -112,7 +154,7 @@ class Base:
         problems: list[Problem] = []
         trace = trace_file(tree)
         if trace:
-            tree, problems = complete(tree, trace, lambda path, given: scheduled(load_trace(path), given))
+            tree, problems = complete(tree, trace, lambda path, given: scheduled(_trace(path), given))
         table = table_file(tree)
         tree = with_table(tree, api.read_table)
         return PointRequest(plain(tree.entries), trace, baseline_files(tree), table), problems

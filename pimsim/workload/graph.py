@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 from pimsim.workload.attributes import LATER
 from pimsim.workload.ops import INPUT, NOTES, Affine, Operator
@@ -62,6 +63,10 @@ class Workload:
                 raise ValueError(f"operator {operator.name!r}: fewer experts than {operator.active} are ever chosen")
         if any(weight < 0 for weight in self.routing):
             raise ValueError("the routing has a weight below 0")
+
+    def __hash__(self) -> int:
+        """That of what `sha256` hashes, which is made once."""
+        return hash(self._sha256)
 
     def blocks_only(self) -> Workload:
         """The same step without what comes before and after the blocks."""
@@ -136,6 +141,10 @@ class Workload:
 
     def sha256(self) -> str:
         """Hash of the canonical JSON of the graph: blocks, operators and routing, not the model's name or `NOTES`."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         operators = [asdict(operator) for operator in self.operators]
         for operator in operators:
             for name in (*NOTES, *(name for name, default in LATER.items() if operator[name] == default)):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pimsim.config.schema import Config, ModelConfig
 from pimsim.errors import InputError
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.shapes import ModelShape, llama
-from pimsim.workload.trace.bind import workload_of
-from pimsim.workload.trace.reader import load_trace
-from pimsim.workload.trace.records import Trace
+
+if TYPE_CHECKING:  # what reads traces: not for those who run a model by its name
+    from pimsim.workload.trace.records import Trace
 
 
 def requested_trace(config: Config) -> Trace | None:
     """The trace that `config` names, checked; None if it names none, InputError if it is wrong."""
-    return None if config.workload.trace is None else load_trace(config.workload.trace_file)
+    if config.workload.trace is None:
+        return None
+    from pimsim.workload.trace.reader import load_trace
+
+    return load_trace(config.workload.trace_file)
 
 
 def requested_workload(config: Config, trace: Trace | None = None) -> Workload:
@@ -33,6 +39,8 @@ def requested_workload(config: Config, trace: Trace | None = None) -> Workload:
 
 def _recorded(trace: Trace, lm_head: bool) -> Workload:
     """The decode step of a trace, with or without what is around its blocks."""
+    from pimsim.workload.trace.bind import workload_of
+
     whole = workload_of(trace)
     if not whole.select("block"):
         raise InputError(f"{trace.file} has no operators in its blocks", key="workload.trace")

@@ -21,13 +21,15 @@ from pimsim.devices.pim_gpt.attention import ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.plan import compile_plan
 from pimsim.dram.engine import Engine, Ints
-from pimsim.mapping.instructions import START, Feed, Instruction
+from pimsim.mapping.instructions import START, Feed, Instruction, Step
 from pimsim.mapping.plan import Plan
+from pimsim.mapping.stretch import Stretch
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.mapping.work import Work
+from pimsim.sim.layout import Layout
 from pimsim.sim.run import simulate
 from pimsim.sim.schedule import readable
-from pimsim.sim.schedule.block import BEGIN, END, MOMENTS
+from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Block
 from pimsim.sim.schedule.compiled.layout import I_CLOCKS
 from pimsim.sim.system import System
 from tests.configs import REFRESH, SCHEDULES, config_of, systems
@@ -83,26 +85,41 @@ class Recorder(System):
         super().__init__(plan, Engine(plan.device))
         self.engine.log_to(lambda rows: None)
         self.twin = Twin(plan.config.schedule == "paper")
-        self.seen: list[Seen] = []
 
-    def _part(self, phase: str, part: int, instructions: Sequence[Instruction], copies: int) -> None:
-        n = len(instructions)
-        self.seen = self.carry_out(part, instructions, copies)
-        for copy in range(copies):
-            self.twin.follow(instructions, self.seen[copy * n : (copy + 1) * n])
+    def carry_out(self, phase: str, stretch: Stretch) -> list[int]:
+        """As every simulation does, but step by step."""
+        seen, reached = self.watched(self.layout.block(stretch))
+        for context in stretch.contexts.tolist():
+            step = self.plan.step(context, head=bool(stretch.step.after), tokens=self.tokens_of(phase))
+            for instructions, copies in zip(step, (1, self.layout.blocks, 1), strict=True):
+                n = len(instructions)
+                for _ in range(copies if n else 0):
+                    self.twin.follow(instructions, seen[:n])
+                    del seen[:n]
+        assert not seen
+        return reached
 
-    def carry_out(self, part: int, instructions: Sequence[Instruction], copies: int) -> list[Seen]:
-        """Have the compiled schedule carry out a part, and watch."""
-        times = np.zeros((len(instructions) + 1, MOMENTS), np.int64)
+    def tokens_of(self, phase: str) -> int:
+        return 1 if phase == "prefill" else self.plan.config.workload.query_tokens
+
+    def watched(self, block: Block) -> tuple[list[Seen], list[int]]:
+        """Have the compiled schedule carry out a block, and watch."""
+        times = np.zeros((block.steps.shape[1] + 1, MOMENTS), np.int64)
         times[-1] = self.latest
         seen: list[Seen] = []
 
-        def watch(copy: int, i: int) -> None:
+        def watch(step: int, copy: int, i: int) -> None:
             seen.append(Seen(times[i].copy(), int(self.engine.ends.max()), self.executor.stretches()))
 
-        self.executor.run_block(self._block(part, instructions, copies), times, self.timetable, watch)
+        counts = self.executor.run_block(block, times, self.timetable, watch)
         self.latest = times[-1]
-        return seen
+        return seen, counts.reached.tolist()
+
+
+def block_of(system: System, graph: Sequence[Instruction], copies: int) -> Block:
+    """A block of one step, which is a graph, so many times."""
+    stretch = Stretch(np.ones(1, np.int64), Step((), tuple(graph), ()), {})
+    return Layout(system.engine, copies, None).block(stretch)
 
 
 WORKS: tuple[Work, ...] = (
@@ -159,7 +176,9 @@ def plans(draw: st.DrawFn) -> Plan:
 @given(graphs(), plans(), st.sampled_from([1, 2, 9]))
 def test_random_graphs_are_carried_out_as_the_twin_says(graph: list[Instruction], plan: Plan, copies: int) -> None:
     recorder = Recorder(plan)
-    recorder._part("decode", 1, graph, copies)
+    seen, _ = recorder.watched(block_of(recorder, graph, copies))
+    for copy in range(copies):
+        recorder.twin.follow(graph, seen[copy * len(graph) : (copy + 1) * len(graph)])
     assert recorder.accounted == recorder.twin.accounted
     busy = copies * sum(instruction.clocks for instruction in graph)
     assert len(recorder.twin.asic.units.taken) == busy <= recorder.accounted
@@ -168,7 +187,7 @@ def test_random_graphs_are_carried_out_as_the_twin_says(graph: list[Instruction]
     # nobody watches, and the channels remember: the same
     plain = System(plan, Engine(plan.device))
     times = np.zeros((len(graph) + 1, MOMENTS), np.int64)
-    plain.executor.run_block(plain._block(1, graph, copies), times, plain.timetable)
+    plain.executor.run_block(block_of(plain, graph, copies), times, plain.timetable)
     assert plain.accounted == recorder.accounted and times[-1].tolist() == recorder.latest.tolist()
 
 
@@ -303,7 +322,10 @@ def recorded(schedule: str) -> dict[str, tuple[list[Seen], int]]:
     """What the compiled schedule does with each graph, and the clocks that it then has accounted for."""
     plan = compile_plan(config_of({**SMALL, "schedule": schedule}), PLAN.workload)
     recorders = {name: Recorder(plan) for name in GRAPHS}
-    return {name: (each.carry_out(1, GRAPHS[name], COPIES), each.accounted) for name, each in recorders.items()}
+    return {
+        name: (each.watched(block_of(each, GRAPHS[name], COPIES))[0], each.accounted)
+        for name, each in recorders.items()
+    }
 
 
 def agrees(model: Any) -> bool:
@@ -338,7 +360,8 @@ def test_a_fault_of_the_compiled_schedule_is_seen() -> None:
     """A clock more for one instruction, which only the compiled one is told of."""
     recorder = Recorder(PLAN)
     graph = GRAPHS["work beside work, and in the clocks that it leaves free"]
-    block = recorder._block(1, graph, 1)
-    block.steps[1, I_CLOCKS] += 1
+    block = block_of(recorder, graph, 1)
+    block.steps[0, 1, I_CLOCKS] += 1
+    seen, _ = recorder.watched(block)
     with pytest.raises(AssertionError):
-        recorder._part("decode", 1, graph, 1)
+        recorder.twin.follow(graph, seen)

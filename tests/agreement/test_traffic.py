@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -13,8 +14,9 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.pim_gpt import table as gddr6_pim
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import Access, HostTraffic, serve
+from pimsim.dram.traffic import Access, HostTraffic, Lane, WriteQueue
 from pimsim.dram.twin.controller import Controller, Issued
+from pimsim.dram.twin.traffic import serve
 from pimsim.logs import checker
 from pimsim.logs.log import CommandLog
 from tests.examples import examples
@@ -48,6 +50,14 @@ def traffic(draw: st.DrawFn, device: Device, start: int = 0) -> list[Access]:
         bank, row = draw(st.integers(0, device.banks - 1)), draw(st.integers(0, 3))
         found.append(Access(arrival, draw(st.sampled_from(["RD", "WR"])), bank, row, draw(st.integers(0, 7))))
     return found
+
+
+@st.composite
+def write_queues(draw: st.DrawFn) -> WriteQueue:
+    """Places for writes, and marks."""
+    places = draw(st.integers(1, 10))
+    high = draw(st.integers(1, places))
+    return WriteQueue(places, high, draw(st.integers(0, high - 1)))
 
 
 def rows_of(issued: list[Issued], device: Device) -> list[list[int]]:
@@ -96,6 +106,27 @@ def serve_the_same(data: st.DataObject, device: Device) -> None:
     assert totals[: counted.size].tolist() == counted.tolist()
     for request, (clk, end) in zip(wanted, done.tolist(), strict=True):
         assert clk >= max(start, request.arrival) and end > clk
+
+
+@settings(max_examples=examples(120), deadline=None)
+@given(st.data())
+def test_requests_in_parts_are_served_as_all_at_once_and_as_by_the_twin(data: st.DataObject) -> None:
+    device = data.draw(st.one_of(memories("gddr6"), levelled_devices()))
+    wanted, writes = data.draw(traffic(device)), data.draw(st.one_of(st.none(), write_queues()))
+    options = (data.draw(st.integers(1, 12)), data.draw(st.integers(0, 6)), writes)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(wanted)), max_size=6)))
+    engine, controller = Engine(device), Controller(device)
+    parts, host, totals = collected(engine), HostTraffic(engine, *options), engine.new_totals()
+    lane, numbered = Lane(host, 0, 7), host.numbered(wanted)
+    served = [lane.serve(numbered[first:last], totals, more=True).copy() for first, last in pairwise([0, *cuts])]
+    served.append(lane.serve(numbered[cuts[-1] if cuts else 0 :], totals))
+    expected = serve(controller, wanted, 7, *options)
+    clocks = {number: (clk, end) for number, _, clk, end in np.concatenate(served).tolist()}
+    assert [clocks[number] for number in range(len(wanted))] == expected
+    assert rows_of(controller.commands, device) == np.concatenate([np.empty((0, 6), np.int64), *parts]).tolist()
+    at_once, expected_totals = Engine(device), engine.new_totals()
+    HostTraffic(at_once, *options).serve(0, numbered, 7, expected_totals)
+    assert (engine.states == at_once.states).all() and totals.tolist() == expected_totals.tolist()
 
 
 @settings(max_examples=examples(30), deadline=None)

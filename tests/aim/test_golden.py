@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pimsim.devices.aim import gemv
-from pimsim.devices.aim.engines import Channels, KernelChannels, TwinChannels
+from pimsim.devices.aim.engines import KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import parse
 from pimsim.devices.aim.replay import Machine
@@ -32,7 +32,7 @@ PROGRAMS = [(row["program"], int(row["cycles"]), int(row["commands"])) for row i
 GEMV = [tuple(int(row[key]) for key in ("M", "K", "channels", "cycles", "commands")) for row in table("gemv.csv")]
 
 
-def channels_on(engine: str, device: Device) -> Channels:
+def channels_on(engine: str, device: Device) -> TwinChannels | KernelChannels:
     return TwinChannels(device) if engine == "twin" else KernelChannels(device, engine == "stepped", logged=True)
 
 

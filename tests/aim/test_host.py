@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim.devices.aim.engines import Flags, Ints, KernelChannels, TwinChannels
+from pimsim.devices.aim import engines
+from pimsim.devices.aim.engines import KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
-from pimsim.devices.aim.isa import AimInstruction
+from pimsim.devices.aim.isa import OPERATIONS, AimInstruction
 from pimsim.devices.aim.table import AF_ROW
-from pimsim.dram.program import Program
+from pimsim.dram.kernel.log import LOG_WIDTH
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import CLOSED, NONE, Channel
-from tests.aim.devices import any_channels, programs, reference_device
+from tests.aim.devices import any_channels, correct_device, programs, reference_device
 from tests.examples import examples
 
 DEVICE = reference_device(4)
@@ -141,6 +144,8 @@ def compare(program: list[AimInstruction]) -> None:
         found = channels.log()
         names = [DEVICE.command_names[command] for command in found.command]
         assert list(zip(found.clk.tolist(), found.channel.tolist(), names, strict=True)) == log
+    alike = KernelChannels(DEVICE)  # without a log channels that are equal share a state
+    assert execute(program, alike) == end and alike.counts() == channels.counts()
 
 
 @settings(max_examples=examples(120), deadline=None)
@@ -153,25 +158,6 @@ def test_any_masks(program: list[AimInstruction]) -> None:
 @given(programs(st.just((1, 3)), host=False))
 def test_one_mask(program: list[AimInstruction]) -> None:
     compare([x for x in program if x.name != "WR_ABK"])
-
-
-class CountingChannels(TwinChannels):
-    """A twin that counts how often it is asked to run something."""
-
-    calls = 0
-
-    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
-        self.calls += 1
-        return super().run_each(program, driven, starts)
-
-
-def test_small_instructions_run_a_queue_at_a_time() -> None:
-    masks = [(0,), (1,), (0, 1), (0, 1, 2, 3)]
-    program = [AimInstruction("AF", masks[k % 4]) for k in range(400)]
-    channels = CountingChannels(DEVICE)
-    execute([*program, AimInstruction("EOC")], channels)
-    assert channels.calls <= 3 * 100 // QUEUE + 1 + 1  # channel 0 is asked 300 times; what is left runs at the EOC
-    compare([*program, AimInstruction("EOC")])
 
 
 def test_full_queue_of_one_channel_holds_back_another() -> None:
@@ -196,3 +182,121 @@ def test_host_waits_for_what_blocks(name: str) -> None:
     log = channels.log()
     start = {"RD_MAC": 33 + 14 + 3, "SYNC": 33 + 4 + 1}[name]
     assert log.clk[log.channel == 1][0] == start
+
+
+MIXED = (
+    "WR_GB", "WR_BIAS", "WR_BIAS", "RD_MAC", "RD_MAC", "RD_AF", "MAC_ABK", "MAC_ABK", "EWMUL", "AF", "MAC_SBK",
+    "COPY_BKGB", "COPY_GBBK", "WR_ABK", "W MEM", "R MEM", "SYNC", "EWADD",
+)  # fmt: skip
+THREE = {"reference": DEVICE, "aim": correct_device(4), "often refreshed": correct_device(4, nREFI=1500)}
+
+
+def mixed(seed: int, count: int, full: float) -> list[AimInstruction]:
+    """A program of many masks, of which a part `full` drives all channels, with what blocks among them."""
+    rng, body = random.Random(seed), []
+    for _ in range(count):
+        name = rng.choice(MIXED)
+        fields = OPERATIONS[name].fields
+        driven: tuple[int, ...] = ()
+        if name in ("WR_ABK", "W MEM", "R MEM"):
+            driven = (rng.randrange(4),)
+        elif "mask" in fields:
+            driven = (0, 1, 2, 3) if rng.random() < full else tuple(sorted(rng.sample(range(4), rng.randint(1, 4))))
+        size = rng.choice([1, 3, 33, 34, 40, 64]) if {"size", "buffer_size"} & set(fields) else 1
+        bank, row = rng.choice([0, 1, 5]) if "bank" in fields else -1, rng.randrange(3) if "row" in fields else -1
+        body.append(AimInstruction(name, driven, size, bank, row))
+    return [*body, AimInstruction("EOC")]
+
+
+def carried_out(
+    program: list[AimInstruction], device: Device, stepped: bool = False, logged: bool = False
+) -> tuple[int, dict[str, int]]:
+    channels = KernelChannels(device, stepped, logged)
+    return execute(program, channels), channels.counts()
+
+
+@pytest.mark.parametrize("full", [0.3, 0.8, 0.97])
+@pytest.mark.parametrize(
+    "device", [DEVICE, correct_device(4), correct_device(4, nREFI=1500)], ids=["reference", "aim", "often"]
+)
+def test_channels_that_share_a_state_do_what_each_does_alone(device: Device, full: float) -> None:
+    for seed in range(examples(12)):
+        program = mixed(seed, 400, full)
+        alone = carried_out(program, device, logged=True)
+        assert carried_out(program, device) == carried_out(program, device, stepped=True) == alone
+
+
+@pytest.mark.parametrize("device", THREE.values(), ids=THREE)
+def test_a_long_program_is_the_same_in_plain_python(device: Device) -> None:
+    for seed in range(examples(2)):
+        program = mixed(seed, 120, 0.7)
+        twin = TwinChannels(device)
+        assert (execute(program, twin), twin.counts()) == carried_out(program, device)
+
+
+def owners(*instructions: AimInstruction) -> list[int]:
+    channels = KernelChannels(DEVICE)
+    execute([*instructions, AimInstruction("EOC")], channels)
+    return channels._engine.owners.tolist()
+
+
+ALL = (0, 1, 2, 3)
+
+
+def test_channels_part_and_join_again() -> None:
+    read, write = AimInstruction("RD_MAC", ALL), AimInstruction("WR_ABK", (2,), 1, -1, 5)
+    assert owners(AimInstruction("MAC_ABK", ALL, 3, -1, 1)) == [0, 0, 0, 0]
+    assert owners(AimInstruction("AF", (1, 3))) == [0, 1, 0, 1]
+    assert owners(write) == [0, 0, 2, 0]
+    assert owners(AimInstruction("AF", (0,)), AimInstruction("AF", (0, 3))) == [0, 1, 1, 3]
+    assert owners(write, read) == [0, 0, 2, 0]  # the row that it closed could not open yet
+    assert owners(write, *[read] * 30) == [0, 0, 0, 0]
+    assert owners(AimInstruction("MAC_SBK", (2,), 1, 0, 5), read) == [0, 0, 2, 0]  # a row is open
+    assert (
+        owners(AimInstruction("MAC_SBK", (2,), 1, 0, 5), AimInstruction("MAC_ABK", ALL, 1, -1, 5), read, read)[2] == 0
+    )
+
+
+def test_channels_whose_queues_differ_stay_apart() -> None:
+    """Two channels issue their latest command at the same clock, ahead of the host, one after a queue of others."""
+    mac, bias = AimInstruction("MAC_ABK", (1,), 1, -1, 0), AimInstruction("WR_BIAS", (1,))
+    before = [mac, bias, AimInstruction("WR_BIAS", (2,)), AimInstruction("MAC_ABK", (0,), 64, -1, 0)]
+    after = [mac, AimInstruction("RD_MAC", (2,)), AimInstruction("MAC_ABK", (1,), 30, -1, 0)]
+    last = [AimInstruction("MAC_ABK", (3,), 64, -1, 0), AimInstruction("EOC")]
+    for clocks in range(80):
+        program = [*before, *[AimInstruction("EWADD")] * clocks, *after, *last]
+        assert carried_out(program, DEVICE)[0] == execute(program, TwinChannels(DEVICE)), clocks
+
+
+def test_channels_past_the_last_bit_of_a_mask() -> None:
+    device = reference_device(40)
+    body = [AimInstruction(name, (channel,), 1, 2, 1) for name in ("W MEM", "R MEM") for channel in (39, 31, 0, 39)]
+    masks = [AimInstruction("AF", (0, 31)), AimInstruction("RD_MAC", tuple(range(32))), AimInstruction("SYNC")]
+    program = [*body, *masks, *body, AimInstruction("EOC")]
+    twin = TwinChannels(device)
+    assert (execute(program, twin), twin.counts()) == carried_out(program, device)
+
+
+def test_many_instructions_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    run_host = engines.run_host
+    monkeypatch.setattr(engines, "run_host", lambda *arguments: calls.append(1) or run_host(*arguments))
+    execute(mixed(1, 5000, 0.5), KernelChannels(DEVICE))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 100, 1000])
+def test_log_grows_where_an_instruction_needs_more_rows(rows: int) -> None:
+    device, program = correct_device(4), mixed(3, 200, 0.5)
+    whole, small = KernelChannels(device, logged=True), KernelChannels(device, logged=True)
+    small._engine.log = np.empty((rows, LOG_WIDTH), np.int64)
+    assert execute(program, small) == execute(program, whole)
+    assert small.counts() == whole.counts()
+    for field, values in vars(whole.log()).items():
+        np.testing.assert_array_equal(getattr(small.log(), field), values, field)
+
+
+def test_program_without_an_end_is_no_program() -> None:
+    for channels in (TwinChannels(DEVICE), KernelChannels(DEVICE)):
+        with pytest.raises(ValueError, match="the program has no EOC"):
+            execute([AimInstruction("SYNC")], channels)

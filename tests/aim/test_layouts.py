@@ -173,7 +173,7 @@ def caches(draw: st.DrawFn) -> Cache:
 def test_every_key_is_multiplied_once_for_each_query_head(cache: Cache) -> None:
     keys, grid = cache.keys, cache.keys.grid
     groups = -(-cache.context // grid.banks)
-    work = keys.score_of(keys.score_groups(groups), cache.context)
+    work = keys.score_groups(groups).moving(keys.score_moves(cache.context))
     counts = [Counter(macs(work, grid, channel)) for channel in range(grid.channels)]
     places = {}
     for token in range(keys.tokens):
@@ -202,7 +202,7 @@ def test_every_key_is_multiplied_once_for_each_query_head(cache: Cache) -> None:
 @given(caches())
 def test_every_value_is_multiplied_once_for_each_query_head(cache: Cache) -> None:
     values, grid = cache.values, cache.values.grid
-    work = values.weigh_of(values.weigh_columns(grid.columns_of(cache.context)), cache.context)
+    work = values.weigh_columns(grid.columns_of(cache.context)).moving(values.weigh_moves(cache.context))
     counts = [Counter(macs(work, grid, channel)) for channel in range(grid.channels)]
     places: dict[Place, tuple[int, int, int]] = {}
     vectors: dict[tuple[int, int], set[int]] = {}
@@ -271,7 +271,7 @@ def test_one_head_is_dealt_to_several_channels_and_several_to_one() -> None:
 @given(grids(), st.integers(1, 5), st.integers(1, 60))
 def test_a_scale_writes_both_factors_and_reads_every_product(grid: Grid, vectors: int, elements: int) -> None:
     products, columns = Products(grid, vectors * elements), grid.columns_of(elements)
-    work = products.scale_of(products.scale_columns(vectors, columns), vectors, elements)
+    work = products.scale_columns(vectors, columns).moving(products.scale_moves(vectors, elements))
     device = grid.device
     write, multiply, read = map(device.standard.index, ("WR", "EWMUL16", "RD"))
     moved = Counter()

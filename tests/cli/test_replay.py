@@ -43,6 +43,12 @@ def test_command_log_is_the_golden_one(run: Replay, tmp_path: Path, engine: str)
     assert log.read_bytes() == (GOLDEN / "commands" / "bias_mac_af_rdaf.csv").read_bytes()
 
 
+def test_a_program_without_commands_has_a_log_without_rows(run: Replay, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    assert run(GOLDEN / "programs" / "eoc_only.aim", "--config", REFERENCE, "--commands", log).exit_code == 0
+    assert log.read_text().splitlines() == ["clk,channel,command,bank_group,bank,row,column"]
+
+
 def test_plain_output_fits_80_columns_and_tells_the_costs(run: Replay) -> None:
     result = run(PROGRAM, "--config", CORRECT)
     assert result.exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import run
+from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import resolve
 from pimsim.dram.engine import Engine
 from pimsim.dram.program import WIDTH
 from pimsim.energy.model import Prices
 from pimsim.energy.power import background_mW, spending
 from pimsim.logs.log import read_log
-from pimsim.sim.run import simulate
+from pimsim.sim import ledger
+from pimsim.sim.run import simulate, simulate_noting
+from pimsim.sim.schedule import meter
 from pimsim.sim.schedule.block import ARITHMETIC, MOMENTS, Block, Timetable
 from pimsim.sim.schedule.executor import Executor
 from pimsim.sim.schedule.meter import WINDOW_BUCKETS
@@ -129,3 +133,44 @@ def test_units_are_coarser_where_a_window_would_not_fit() -> None:
     costs = Prices.of(small).commands
     assert spending(Prices.of(small)).commands[5 + 4] == round(1000 * costs["MACAB"])
     assert max(spending(Prices.of(large)).commands) * 64 * spending(Prices.of(large)).window ** 2 <= 1 << 57
+
+
+@settings(max_examples=examples(25))
+@given(systems(), st.lists(st.integers(1, 5000), min_size=4, max_size=4))
+def test_a_ledger_finds_the_busiest_window_at_any_prices(overrides: dict[str, object], currents: list[int]) -> None:
+    """It was noted in one run, which knew no price; each other run finds the window as it goes on."""
+    plan = compile_plan(config_of(overrides))
+    tally, noted = simulate_noting(plan)
+    power, energy, read, tREFI = currents
+    for more in (
+        {},
+        {"asic.power_mW": power},
+        {"dram.io.energy_pJ_per_bit": energy / 100, "dram.power.IDD4R_mA": 1000 + min(read, 4000)},
+    ):
+        asked = spending(Prices.of(config_of({**overrides, **more})))
+        for window in (asked.window, tREFI):
+            spender = replace(asked, window=window)
+            wanted = simulate(plan, spending=spender)
+            assert noted.busiest(spender) == wanted.busiest_window
+            assert replace(wanted, busiest_window=Fraction(0)) == tally
+
+
+def test_a_ledger_of_many_notes_is_handed_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of({"workload.model": "gpt2-small", "workload.output_tokens": 3})
+    plan, asked = compile_plan(config), spending(Prices.of(config))
+    whole = simulate_noting(plan)[1]
+    monkeypatch.setattr(meter, "_FEWEST_NOTES", 1)
+    monkeypatch.setattr(meter, "_MOST_NOTES", 200)
+    monkeypatch.setattr(ledger, "_LOOSE", 30_000)
+    parts = simulate_noting(plan)[1]
+    assert len(parts._packed) > 1 and parts._loose and parts.nbytes < whole.nbytes
+    wanted = simulate(plan, spending=asked).busiest_window
+    assert [each.busiest(asked) for each in (parts, whole, parts, whole)] == [wanted] * 4
+    assert not parts._loose and not whole._loose
+
+
+def test_a_note_for_which_there_is_no_room_is_missed() -> None:
+    notes = meter.Notes(1, lambda rows: None)
+    notes._reg[meter.G_NOTED] = len(notes._rows) + 1
+    with pytest.raises(meter.LostError):
+        notes.flush()

@@ -14,8 +14,9 @@ from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.dram.traffic import Access, HostTraffic, serve
+from pimsim.dram.traffic import Access, HostTraffic
 from pimsim.dram.twin.controller import Controller
+from pimsim.dram.twin.traffic import serve
 from pimsim.logs.checker import check
 from pimsim.logs.log import CommandLog
 from pimsim.traffic.patterns import decode, encode

@@ -41,9 +41,9 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     requests: list[Any] = []
     evaluate = backends.evaluate_request
 
-    def evaluated(request: Any) -> Any:
+    def evaluated(request: Any, *keep: Any) -> Any:
         requests.append(request)
-        return evaluate(request)
+        return evaluate(request, *keep)
 
     monkeypatch.setattr(backends, "evaluate_request", evaluated)
     return requests

@@ -117,14 +117,14 @@ def test_what_is_held_is_read_in_place_of_the_disk(tmp_path: Path) -> None:
 def without_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
     """Channel counts at which there is no memory; the set may be changed."""
     short: set[int] = {2}
-    run = api.run
+    run = api.run_keeping
 
-    def starved(config: Any) -> Any:
+    def starved(config: Any, *how: Any) -> Any:
         if config.dram.channels in short:
             raise MemoryError
-        return run(config)
+        return run(config, *how)
 
-    monkeypatch.setattr(api, "run", starved)
+    monkeypatch.setattr(api, "run_keeping", starved)
     monkeypatch.setattr(point, "_AGAIN_S", 0)
     yield short
 
@@ -144,16 +144,16 @@ def test_a_point_that_the_environment_stopped_is_tried_again_with_resume(
 
 
 def test_what_goes_wrong_once_is_tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    run, calls = api.run, 0
+    run, calls = api.run_keeping, 0
 
-    def flaky(config: Any) -> Any:
+    def flaky(config: Any, *how: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise OSError(28, "No space left on device")
-        return run(config)
+        return run(config, *how)
 
-    monkeypatch.setattr(api, "run", flaky)
+    monkeypatch.setattr(api, "run_keeping", flaky)
     monkeypatch.setattr(point, "_AGAIN_S", 0)
     assert pimsim.sweep.run(sweep_of({"dram.channels": [1, 2]}), workers=0).statuses["ok"] == 2
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pimsim.sweep.pool import Pool, WorkerError
+from pimsim.sweep.pool import Pool, WorkerError, _Shares, _Task
 from tests.sweep import work
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +98,32 @@ def wait_until(condition: object, timeout_s: float = 100) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def test_items_that_are_alike_go_to_one_worker_while_the_others_have_some() -> None:
+    """Ten kinds of three; the source is read no further than one item ahead."""
+    taken: list[int] = []
+
+    def tasks() -> Iterator[_Task[int]]:
+        for key in range(30):
+            taken.append(key)
+            yield _Task(key, key)
+
+    shares = _Shares(tasks(), lambda key: key // 3)
+    assert [shares.take(worker).key for worker in (0, 1, 0, 1, 1, 0)] == [0, 3, 1, 4, 5, 2]  # type: ignore[union-attr]
+    assert taken == list(range(7))
+    rest = [shares.take(0) for _ in range(24)]
+    assert [task.key for task in rest if task] == list(range(6, 30))
+    assert shares.take(0) is shares.take(1) is None
+
+
+def test_a_worker_without_items_takes_those_of_another() -> None:
+    shares = _Shares(iter([_Task(key, key) for key in range(40)]), lambda key: 0)
+    assert [shares.take(worker).key for worker in (0, 1, 0)] == [0, 32, 1]  # type: ignore[union-attr]
+    rest = [shares.take(1) for _ in range(37)]
+    assert [task.key for task in rest if task] == [*range(33, 40), *range(2, 32)]
+
+
+def test_what_is_alike_changes_no_result() -> None:
+    with Pool(work.double, 2, work.minus_one) as pool:
+        assert dict(pool.map(enumerate(range(50)), lambda key: key // 7)) == {n: 2 * n for n in range(50)}

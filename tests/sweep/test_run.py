@@ -184,14 +184,14 @@ def test_the_area_proxy_of_the_papers_asic_is_the_papers_area() -> None:
 def test_a_point_that_breaks_the_program_is_a_failed_row(monkeypatch: pytest.MonkeyPatch) -> None:
     from pimsim import api
 
-    run = api.run
+    run = api.run_keeping
 
-    def broken(config: Any) -> Any:
+    def broken(config: Any, *how: Any) -> Any:
         if config.dram.channels == 2:
             raise RuntimeError("two\nchannels")
-        return run(config)
+        return run(config, *how)
 
-    monkeypatch.setattr(api, "run", broken)
+    monkeypatch.setattr(api, "run_keeping", broken)
     result = pimsim.sweep.run(sweep_of({"dram.channels": [1, 2, 3]}), workers=0)
     assert [(row["status"], row["error"]) for row in result.rows()] == [
         ("ok", None),

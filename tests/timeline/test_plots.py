@@ -10,7 +10,7 @@ import pytest
 from pimsim import api
 from pimsim.devices.registry import device_of
 from pimsim.logs.log import read_log
-from pimsim.plots import roofline
+from pimsim.plots import rates
 from pimsim.plots.utilisation import busy_shares, utilisation
 from pimsim.timeline.recorder import activity_of
 from tests.configs import config_of
@@ -19,7 +19,7 @@ from tests.timeline.runs import SMALL
 
 def test_the_device_s_roof_is_its_banks_and_lanes() -> None:
     device = device_of(config_of({}))
-    bandwidth, peak = roofline.device_roof(device, 16, 1.0)
+    bandwidth, peak = rates.device_roof(device, 16, 1.0)
     assert bandwidth == 8 * 16 * 32  # channels, banks, bytes each ns
     assert peak == 2 * 8 * 16 * 16
 
@@ -28,8 +28,8 @@ def test_operators_lie_below_the_roof_and_use_what_the_summary_says() -> None:
     config = config_of({**SMALL, "workload.prompt_tokens": 0, "baselines": ["gpu-t4"]})
     result = api.run(config)
     device = device_of(config)
-    bandwidth, peak = roofline.device_roof(device, config.pim.lanes, float(config.pim.clock_GHz))
-    points = roofline.operator_points(result, device)
+    bandwidth, peak = rates.device_roof(device, config.pim.lanes, float(config.pim.clock_GHz))
+    points = rates.operator_points(result, device)
     assert {point.name for point in points} >= {"qkv", "scores", "values", "ffn_up"}
     assert all(0 < point.rate < min(peak, point.intensity * bandwidth) for point in points)
     used = sum(point.rate * row_ns(result, point.name) for point in points)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pimsim.asic.each import costs_of
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS, Cost, Units
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import resolve
@@ -24,6 +26,7 @@ from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import ModelShape
 from tests.configs import config_of
+from tests.examples import examples
 
 SHIPPED_ASIC = config_of().asic
 
@@ -304,3 +307,29 @@ def test_a_narrow_port_holds_results_up() -> None:
     assert operator(narrow, "qkv").causes["input_transfer"] > operator(wide, "qkv").causes["input_transfer"]
     assert operator(wide, "qkv").cycles < 12 * 2304 <= operator(narrow, "qkv").cycles
     assert narrow.commands["MACAB"] == wide.commands["MACAB"]
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    st.sampled_from([*KINDS.shipped, *KINDS_OF_WAYS]),
+    st.lists(st.integers(0, 1 << 22), min_size=1, max_size=6),
+    st.integers(0, 300),
+    st.integers(1, 4),
+    st.fixed_dictionaries(
+        {
+            "clock_GHz": st.sampled_from([0.7, 1.0, 1.5]),
+            "adders": st.sampled_from([1, 100, 4096]),
+            "multipliers": st.sampled_from([1, 128]),
+            "sram_port_bytes": st.sampled_from([2, 256]),
+            "newton_steps": st.integers(0, 3),
+        }
+    ),
+)
+def test_many_sizes_at_once_cost_what_each_costs(
+    kind: str, sizes: list[int], vectors: int, ways: int, keys: dict[str, Any]
+) -> None:
+    asic = units(**keys)
+    table = costs_of(asic, kind, np.array(sizes, np.int64), vectors, ways, 1000)
+    for size, costs in zip(sizes, zip(*(column.tolist() for column in table), strict=True), strict=True):
+        cost, clocks, ports = asic.timed(kind, size, vectors, ways, 1000)
+        assert costs == (clocks, *ports, *cost.operations)

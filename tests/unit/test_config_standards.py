@@ -21,7 +21,7 @@ from pimsim.config.json_schema import json_schema
 from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import DeviceConfig
 from pimsim.config.validate import subsection
-from pimsim.devices.registry import STANDARDS, device_of
+from pimsim.devices.registry import HARDWARE, STANDARDS, device_of
 from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import bits_per_clock
@@ -35,6 +35,15 @@ FILES = {name: f"{name}.yaml" for name in ("gddr6-pim", "gddr6", "aim", "aim-ref
 MEMORIES = ("gddr6", "aim-reference", "lpddr5x", "hbm3")  # without a language model
 # in clocks, from the organisation, the pins and the MAC units
 COMPUTED = {"gddr6-pim": {"nBL", "nBLRES", "nMAC", "nDRAIN"}}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_standard_is_found_by_the_name_that_its_table_and_its_keys_have(name: str) -> None:
+    """The lists of what is shipped name it, and where it is, without importing it."""
+    standard = CONFIGS[name].model_json_schema()["properties"]["dram"]["$ref"].rpartition("/")[2]
+    assert CONFIGS[name].model_json_schema()["$defs"][standard]["properties"]["standard"]["const"] == name
+    assert STANDARDS[name].name == name
+    assert [*CONFIGS.shipped] == [*HARDWARE.shipped] == [*FILES]
 
 
 def path_of(standard: str) -> Path:

@@ -100,6 +100,9 @@ def test_arguments_that_change_and_arguments_that_stay() -> None:
         call(a, (b, c[::-1]), 4, other)
     with pytest.raises(TypeError, match="not str"):
         call(a, (b, c), "4", other)
+    with pytest.raises(TypeError, match="not str"):
+        call(np.array([5]), (b, c), "4", other)
+    assert call(a, (b, c), 4, other) == 906234  # not what the refused call began with
 
 
 def test_a_view_reads_and_writes_where_the_array_does() -> None:

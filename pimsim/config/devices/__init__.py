@@ -10,23 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pimsim.config.devices.aim import AimConfig, AimReferenceConfig
-from pimsim.config.devices.gddr6 import Gddr6Config
-from pimsim.config.devices.hbm3 import Hbm3Config
-from pimsim.config.devices.lpddr5x import Lpddr5xConfig
-from pimsim.config.devices.pim_gpt import PimGptConfig
-from pimsim.config.schema import AnyConfig, DeviceConfig, MemoryConfig
-from pimsim.registry import Registry
+from pimsim.config.schema import HOST_TRAFFIC, AnyConfig, DeviceConfig, MemoryConfig
+from pimsim.registry import Deferred, Registry
 
-_SHIPPED: Mapping[str, type[AnyConfig]] = {
-    "gddr6-pim": PimGptConfig,
-    "gddr6": Gddr6Config,
-    "aim": AimConfig,
-    "aim-reference": AimReferenceConfig,
-    "lpddr5x": Lpddr5xConfig,
-    "hbm3": Hbm3Config,
-}
-
+_SHIPPED: Mapping[str, type[AnyConfig]] = Deferred(
+    {
+        "gddr6-pim": "pimsim.config.devices.pim_gpt:PimGptConfig",
+        "gddr6": "pimsim.config.devices.gddr6:Gddr6Config",
+        "aim": "pimsim.config.devices.aim:AimConfig",
+        "aim-reference": "pimsim.config.devices.aim:AimReferenceConfig",
+        "lpddr5x": "pimsim.config.devices.lpddr5x:Lpddr5xConfig",
+        "hbm3": "pimsim.config.devices.hbm3:Hbm3Config",
+    }
+)
 
 CONFIGS: Registry[type[AnyConfig]] = Registry("standard", _SHIPPED)
 
@@ -49,7 +45,7 @@ def refresh_parts(standard: str) -> int:
 def serves_host_alone(standard: str) -> bool:
     """Whether host traffic is all that a memory of this standard carries."""
     kind = CONFIGS[standard]
-    return issubclass(kind, DeviceConfig) and kind.COMMAND == Gddr6Config.COMMAND
+    return issubclass(kind, DeviceConfig) and kind.COMMAND == HOST_TRAFFIC
 
 
 def standard_of(values: Mapping[str, Any]) -> str | None:

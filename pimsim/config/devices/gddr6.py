@@ -6,7 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from pimsim.config.schema import REFRESH_GAP_NS, DeviceConfig, JedecTimings, LongTime, MemoryConfig, Time, default
+from pimsim.config.schema import (
+    HOST_TRAFFIC,
+    REFRESH_GAP_NS,
+    DeviceConfig,
+    JedecTimings,
+    LongTime,
+    MemoryConfig,
+    Time,
+    default,
+)
 
 
 class Gddr6Timings(JedecTimings):
@@ -42,6 +51,6 @@ class Gddr6Memory(MemoryConfig):
 class Gddr6Config(DeviceConfig):
     """Plain GDDR6: host traffic alone."""
 
-    COMMAND = "pimsim traffic"
+    COMMAND = HOST_TRAFFIC
 
     dram: Gddr6Memory = Field(description="The memory.")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pimsim.config.schema import DeviceConfig, IoConfig, JedecTimings, LongTime, MemoryConfig, Time
+from pimsim.config.schema import HOST_TRAFFIC, DeviceConfig, IoConfig, JedecTimings, LongTime, MemoryConfig, Time
 
 
 class Hbm3Timings(JedecTimings):
@@ -39,6 +39,6 @@ class Hbm3Memory(MemoryConfig):
 class Hbm3Config(DeviceConfig):
     """Plain HBM3: host traffic alone."""
 
-    COMMAND = "pimsim traffic"
+    COMMAND = HOST_TRAFFIC
 
     dram: Hbm3Memory = Field(description="The memory.")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pimsim.config.rule import REOPEN, Rule, at_least, reopening
-from pimsim.config.schema import BankTimings, ColumnTimings, DeviceConfig, LongTime, MemoryConfig, Time
+from pimsim.config.schema import HOST_TRAFFIC, BankTimings, ColumnTimings, DeviceConfig, LongTime, MemoryConfig, Time
 
 
 class Lpddr5xTimings(ColumnTimings, BankTimings):
@@ -44,7 +44,7 @@ def _pairs_leave_time(
 class Lpddr5xConfig(DeviceConfig):
     """Plain LPDDR5X: host traffic alone."""
 
-    COMMAND = "pimsim traffic"
+    COMMAND = HOST_TRAFFIC
     RULES = (
         at_least("tFAW", "tRRD"),
         at_least("tRPab", "tRP"),

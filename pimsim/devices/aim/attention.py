@@ -7,14 +7,16 @@ drives all channels that hold something, so that they run the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
 
 from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run, scatter
-from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.grid import Grid, Place, at_most, ceil_div
 from pimsim.mapping.keys import KeyPlaces
-from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,13 @@ class KeyLayout(KeyPlaces):
         sums = 1 if self.in_banks else self.kv_heads * (cuts - 1)
         return _lockstep(self.grid, used, rows, marks, sums, turns=self.kv_heads)
 
-    def score_of(self, groups: Work, context: int) -> Work:
-        """q K^T over the first `context` tokens, from its program."""
-        used = min(self.grid.channels, ceil_div(context, self.grid.banks))
+    def score_moves(self, context: N) -> Moved[N]:
+        """As `mapping.layouts.Keys`."""
+        used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
         results = self.heads * self.cuts * context
-        sums = self.heads * (self.cuts - 1) * context if self.in_banks else 0
+        sums = self.heads * (self.cuts - 1) * self.in_banks * context
         sent = self.heads * self.head_dim
-        return replace(
-            groups,
+        return Moved(
             payload=sent * used + sums + results,
             macs=sent * context,
             sent=sent + sums,
@@ -142,12 +143,12 @@ class ValueLayout:
         segment, column = divmod(column, self.grid.buffer_columns)
         return self.grid.place(owner * self.ways + way, bank, self._start(slot, unit, segment) + column, lane)
 
-    def partial_sums(self, context: int) -> int:
+    def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens that the ASIC adds up."""
-        return 1 if self.in_banks else self._cuts(context)
+        return 0 * context + 1 if self.in_banks else self._cuts(context)
 
-    def _cuts(self, context: int) -> int:
-        return len(self.grid.buffers(self.grid.columns_of(context)))
+    def _cuts(self, context: N) -> N:
+        return ceil_div(self.grid.columns_of(context), self.grid.buffer_columns)
 
     def weigh_columns(self, columns: int) -> Work:
         """The program of p V, which is the same for all contexts of as many columns."""
@@ -165,13 +166,12 @@ class ValueLayout:
         sums = 1 if self.in_banks else max(1, len(cuts) - 1)
         return _lockstep(self.grid, self.used, rows, (partial, complete, complete), sums)
 
-    def weigh_of(self, columns: Work, context: int) -> Work:
-        """p V over the first `context` tokens, from its program."""
+    def weigh_moves(self, context: N) -> Moved[N]:
+        """As `mapping.layouts.Values`."""
         cuts, results = self._cuts(context), self.heads * self.head_dim
-        sums = results * (cuts - 1) if self.in_banks else 0
+        sums = results * self.in_banks * (cuts - 1)
         sent = self.heads * context * self.ways + sums
-        return replace(
-            columns,
+        return Moved(
             payload=sent + results * cuts,
             macs=results * context,
             sent=sent,
@@ -188,6 +188,11 @@ class ValueLayout:
         ]  # fmt: skip
         elements = self.kv_heads * self.head_dim
         return assemble(_of_channels(self.grid, self.used, Requests(tuple(rows))), payload=elements, sent=elements)
+
+    def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
+        """As `mapping.layouts.Values`: the first token."""
+        segment, column = np.divmod(tokens // self.grid.width, self.grid.buffer_columns)
+        return np.zeros_like(tokens), segment * self.grid.device.columns + column
 
     def _write_all(self, lin: int) -> Request:
         """WR_ABK: a burst has an element for each bank."""

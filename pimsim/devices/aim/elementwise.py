@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pimsim.dram.program import Request, close, run
 from pimsim.mapping.grid import Grid, ceil_div, share
-from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+from pimsim.mapping.work import NOTHING, Moved, N, Requests, Work, assemble
 
 FACTORS, RESULT = (0, 1), 2  # banks of a group
 
@@ -40,10 +40,10 @@ class Products:
         made = {count: self._channel(count) for count in set(counts)}
         return assemble([made[count] for count in counts])
 
-    def scale_of(self, columns: Work, vectors: int, elements: int) -> Work:
-        """Multiply `vectors` vectors of `elements`, each by a number of its own, and read them back."""
+    def scale_moves(self, vectors: int, elements: N) -> Moved[N]:
+        """As `mapping.layouts.Products`."""
         moved = vectors * elements
-        return replace(columns, payload=2 * moved + vectors, sent=moved + vectors, results=moved)
+        return Moved(payload=2 * moved + vectors, macs=0 * moved, sent=moved + vectors, results=moved)
 
     def _channel(self, columns: int) -> Requests:
         if not columns:

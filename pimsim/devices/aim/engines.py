@@ -1,58 +1,48 @@
-"""What the front-end runs request programs on: the compiled engine or its readable twin."""
+"""What carries out AiM instructions: the compiled host on the compiled engine, or their readable twins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from typing import Protocol
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pimsim.devices.aim.compiled import layout
+from pimsim.devices.aim.compiled.host import run_host
+from pimsim.devices.aim.frontend import FIRST_CLOCK, Host, NoEndError, commands_of
+from pimsim.devices.aim.instructions import Instructions
+from pimsim.devices.aim.isa import CFR_AF_FUNCTION, OPERATIONS, AimInstruction
+from pimsim.devices.aim.table import AF_ROW
+from pimsim.dram.engine import Engine
 from pimsim.dram.program import Program
 from pimsim.dram.timing import Device
-from pimsim.dram.twin.controller import Controller
-from pimsim.logs.log import CommandLog
+
+if TYPE_CHECKING:
+    from pimsim.dram.twin.controller import Controller
+    from pimsim.logs.log import CommandLog
 
 Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
-class Channels(Protocol):
-    """All channels of a device, and the commands that they issued."""
-
-    device: Device
-
-    def log(self) -> CommandLog:
-        """Every command so far, in order of clk, then channel."""
-
-    def run(self, program: Program, channels: Sequence[int], start: int) -> int:
-        """Carry out `program` on `channels`, nothing before clock `start`; the last data end."""
-
-    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
-        """Carry out row k of `program`, one after the other, on driven[k], nothing before starts[k]; its data end.
-
-        driven (rows, channels); the channels of a row have done the same so far.
-        """
-
-    def last(self, channels: Sequence[int]) -> int:
-        """The clock of the last command of these channels, each of which has run something."""
-
-    def counts(self) -> dict[str, int]:
-        """How many of each command all channels issued, in table order, none left out."""
+_ASKED = {operation.command for operation in OPERATIONS.values()}  # the others open, close, switch and refresh
 
 
 class TwinChannels:
     """Channels in plain Python.  Channels that have done the same so far share one controller."""
 
     def __init__(self, device: Device) -> None:
+        from pimsim.dram.twin.controller import Controller  # not for those who run the compiled engine
+
         self.device = device
         self._groups: list[tuple[frozenset[int], Controller]] = [
             (frozenset(range(device.channels)), Controller(device))
         ]
 
     def run(self, program: Program, channels: Sequence[int], start: int) -> int:
-        """As `Channels.run`."""
+        """As `frontend.Channels.run`."""
         end = start
         groups = []
         for members, controller in self._groups:
@@ -65,20 +55,22 @@ class TwinChannels:
         self._groups = groups
         return end
 
-    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
-        """As `Channels.run_each`."""
-        ends = [
-            self.run(program[k : k + 1], np.flatnonzero(driven[k]).tolist(), start)
-            for k, start in enumerate(starts.tolist())
-        ]
-        return np.array(ends, np.int64)
+    def execute(self, program: Iterable[AimInstruction]) -> int:
+        """As `frontend.execute`."""
+        return Host(self).execute(program)
+
+    def clock_of(self, channel: int, back: int) -> int | None:
+        """As `frontend.QueuedChannels.clock_of`."""
+        issued = reversed(self.controller(channel).commands)
+        asked = (command.clk for command in issued if command.command in _ASKED)
+        return next(islice(asked, back, None), None)
 
     def last(self, channels: Sequence[int]) -> int:
-        """As `Channels.last`."""
+        """As `frontend.Channels.last`."""
         return max(self.controller(channel).commands[-1].clk for channel in channels)
 
     def counts(self) -> dict[str, int]:
-        """As `Channels.counts`."""
+        """How many of each command all channels issued, in table order, none left out."""
         counts = dict.fromkeys(self.device.command_names, 0)
         for members, controller in self._groups:
             for issued in controller.commands:
@@ -105,11 +97,7 @@ class KernelChannels:
     """Channels on the compiled engine; `logged` keeps every command, which `log` needs."""
 
     def __init__(self, device: Device, stepped: bool = False, logged: bool = False) -> None:
-        from pimsim.dram.engine import Engine  # compiles: only when it is used
-        from pimsim.dram.kernel.numbers import FOLD
-
         self.device = device
-        self._fold = FOLD
         self._engine = Engine(device, stepped=stepped)
         self._totals = self._engine.new_totals()
         self._blocks: list[Ints] = []
@@ -120,7 +108,6 @@ class KernelChannels:
     def reset(self) -> None:
         """Forget all commands: as new, without building the tables again."""
         self._engine.states[:] = self._start
-        self._engine.options[self._fold] = True
         self._totals[:] = 0
         self._blocks = []
 
@@ -128,28 +115,25 @@ class KernelChannels:
         self._blocks.append(rows)
 
     def run(self, program: Program, channels: Sequence[int], start: int) -> int:
-        """As `Channels.run`."""
+        """As `frontend.Channels.run`."""
         spans = np.zeros((self.device.channels, 2), np.int64)
         spans[list(channels), 1] = len(program)
         return self._engine.run(program, spans, 0, start, self._totals)
 
-    def run_each(self, program: Program, driven: Flags, starts: Ints) -> Ints:
-        """As `Channels.run_each`."""
-        rows = np.arange(len(program))
-        spans = driven[:, :, np.newaxis] * np.stack([rows, rows + 1], axis=1)[:, np.newaxis]
-        unnumbered = np.zeros(driven.shape, np.int64)  # too short to be worth remembering
-        counted = np.zeros((len(rows), len(self._totals)), np.int64)
-        ends = self._engine.run_each(program, spans, unnumbered, np.zeros(len(rows), np.int64), starts, counted)
-        self._totals += counted.sum(axis=0)
-        self._engine.options[self._fold] = False  # the channels of a row share a state now; no others will be alike
-        return ends
+    def execute(self, program: Iterable[AimInstruction]) -> int:
+        """As `frontend.execute`."""
+        self._engine.unfold()  # what was replayed so far is no longer followed
+        call = _Call(self._engine)
+        for block in Instructions.held(program).blocks():
+            call.carry_out(block, self._totals)
+        return call.end()
 
     def last(self, channels: Sequence[int]) -> int:
-        """As `Channels.last`."""
+        """As `frontend.Channels.last`."""
         return int(self._engine.latest[list(channels)].max())
 
     def counts(self) -> dict[str, int]:
-        """As `Channels.counts`."""
+        """How many of each command all channels issued, in table order, none left out."""
         names = self.device.command_names
         return dict(zip(names, self._totals[: len(names)].tolist(), strict=True))
 
@@ -159,8 +143,67 @@ class KernelChannels:
         return command_log(self.device, rows)
 
 
+class _Call:
+    """The compiled host, carried on from one block of instructions to the next."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._operations = _operations(engine.device)
+        channels = engine.device.channels
+        self._queues = np.zeros((channels, layout.QUEUE_WIDTH), np.int64)
+        self._host = np.zeros(layout.HOST_WIDTH, np.int64)
+        self._host[[layout.H_CLK, layout.H_FUNCTION]] = FIRST_CLOCK, AF_ROW
+        self._room = np.zeros((2, channels), np.int64)
+
+    def carry_out(self, block: Ints, totals: Ints) -> None:
+        """Carry out the instructions of a block, up to the end of the program."""
+        host = self._host
+        host[layout.H_NEXT] = 0
+        while host[layout.H_NEXT] < len(block) and not host[layout.H_ENDED]:
+            engine = self._engine
+            changed = (engine.shared_states, self._queues, host, totals)
+            before = [array.copy() for array in changed] if engine.log is not None else []
+            logged = run_host(
+                engine.table,
+                engine.shared_states,
+                engine.owners,
+                self._queues,
+                block,
+                self._operations,
+                CFR_AF_FUNCTION,
+                AF_ROW,
+                host,
+                engine.options,
+                totals,
+                engine.log,
+                engine.scratch.work,
+                *self._room,
+            )
+            if not engine.deliver(logged):
+                for array, kept in zip(changed, before, strict=True):
+                    array[:] = kept
+
+    def end(self) -> int:
+        """The clock at which the host sees the end."""
+        if not self._host[layout.H_ENDED]:
+            raise NoEndError
+        return int(self._host[layout.H_CLK])
+
+
+_KINDS = {"AF": layout.FUNCTION, "W CFR": layout.CONFIGURES, "SYNC": layout.BARRIER, "EOC": layout.END}
+
+
+def _operations(device: Device) -> Ints:
+    """(operations, OPERATION_WIDTH): what the compiled host knows of each."""
+    commands = commands_of(device)
+    rows = [(_KINDS.get(name, layout.PLAIN), *commands.get(name, (-1, 0))) for name in OPERATIONS]
+    return np.array(rows, np.int64)
+
+
 def command_log(device: Device, rows: Ints) -> CommandLog:
     """Rows of clk, channel, command, bank, row and column as a log, in order of clk, then channel."""
+    from pimsim.logs.log import CommandLog  # not for those who want no log
+
     clk, channel, command, bank, row, column = rows[np.lexsort((rows[:, 1], rows[:, 0]))].T
     group, in_group = np.where(bank >= 0, np.divmod(bank, device.banks_per_group), -1)
     return CommandLog(clk, channel, command, group, in_group, row, column)

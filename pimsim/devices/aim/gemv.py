@@ -13,8 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pimsim.devices.aim.engines import Channels
-from pimsim.devices.aim.frontend import FIRST_CLOCK, run_segment
+from pimsim.devices.aim.frontend import FIRST_CLOCK, Channels, run_segment
 from pimsim.devices.aim.isa import BUFFER_COLUMNS, MASK_BITS, mask_of
 from pimsim.dram.program import RUN, WIDTH, Program
 from pimsim.dram.timing import Device

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from pimsim.devices.aim.table import AF_FUNCTIONS
 from pimsim.dram.timing import Device
@@ -23,8 +23,8 @@ BUFFER_COLUMNS = 64  # columns of the global buffer, 32 bytes each (source: AiM,
 MAX_REGISTER = 1 << 31
 MAX_PROBLEMS = 100
 MAX_DIGITS = 20  # of a number: no limit has as many, and Python refuses to read thousands
-MOST_INSTRUCTIONS = 2_000_000  # that are held at once
-MOST_LINES = 5_000_000  # with comments and blank ones
+MOST_INSTRUCTIONS = 100_000_000  # that are held at once
+MOST_LINES = 250_000_000  # with comments and blank ones
 LONGEST_LINE = 1 << 16  # bytes of a line, comments included
 MAX_SHOWN = 60  # characters of a wrong word that a message repeats
 _WORD = re.compile(r"[^ \t\r\n]+")
@@ -95,9 +95,12 @@ class AimInstruction:
         return OPERATIONS[self.name]
 
 
-def lines_of(stream: BinaryIO, file: str) -> Iterator[str]:
-    """The lines of a program that is a UTF-8 file, each with its end; InputError for what no program has."""
-    number = 0
+def lines_of(stream: BinaryIO, file: str, before: int = 0) -> Iterator[str]:
+    """The lines of a program that is a UTF-8 file, each with its end; InputError for what no program has.
+
+    before: how many lines of the file were read already.
+    """
+    number = before
     while data := stream.readline(LONGEST_LINE + 2):
         number += 1
         why = "" if len(data.rstrip(b"\r\n")) <= LONGEST_LINE else f"a line of more than {LONGEST_LINE:,} bytes"
@@ -115,38 +118,81 @@ def parse(text: str | Iterable[str], device: Device, file: str = "") -> list[Aim
 
     text: the whole, or its lines with their ends.
     """
-    problems = _Problems()
-    program: list[AimInstruction] = []
-    known: dict[str, AimInstruction] = {}  # programs repeat their lines
-    line = 0
-    lines = io.StringIO(text, newline="\n") if isinstance(text, str) else text
-    for line, content in enumerate(lines, 1):
-        if len(program) == MOST_INSTRUCTIONS:
-            what = f"more than {MOST_INSTRUCTIONS:,} instructions, too many to hold; split the program at its SYNCs"
-            problems.add(Problem(file, line, 1, "", what))
-            raise InputError(problems.listed())
-        if line > MOST_LINES:
-            problems.add(Problem(file, line, 1, "", f"more than {MOST_LINES:,} lines"))
-            raise InputError(problems.listed())
-        if content in known:
-            program.append(known[content])
-            continue
-        if content.startswith("#"):
-            continue
-        tokens = [(match.start() + 1, match.group()) for match in _WORD.finditer(content)]
-        if not tokens or tokens[0][1].startswith("#"):
-            continue
-        instruction = _Line(file, line, tokens, device, problems).instruction()
-        if instruction is not None:
-            known[content] = instruction
-            program.append(instruction)
-        if _is_end(*(word for _, word in tokens[:2])):
-            break
-    else:
-        problems.add(Problem(file, line + 1, 1, "", "the program ends without an EOC instruction: add `AiM EOC`"))
-    if problems.count:
-        raise InputError(problems.listed())
+    reader = Reader(device, file)
+    program = reader.read(io.StringIO(text, newline="\n") if isinstance(text, str) else text)
+    reader.finish()
     return program
+
+
+class Reader:
+    """Reads a program line by line, and notes what is wrong with it.
+
+    lines, instructions: how many there were so far.  ended: whether its EOC was among them.
+    """
+
+    def __init__(self, device: Device, file: str = "") -> None:
+        self.lines = 0
+        self.instructions = 0
+        self.ended = False
+        self._device = device
+        self._file = file
+        self._problems = _Problems()
+        self._known: dict[str, AimInstruction] = {}  # programs repeat their lines
+
+    def read(self, lines: Iterable[str]) -> list[AimInstruction]:
+        """The instructions of the next lines, up to the end of the program; InputError if there are too many."""
+        found: list[AimInstruction] = []
+        for content in lines:
+            self.lines += 1
+            if self.instructions + len(found) == MOST_INSTRUCTIONS:
+                most = f"more than {MOST_INSTRUCTIONS:,} instructions"
+                self._stop(f"{most}, too many to hold; split the program at its SYNCs")
+            if self.lines > MOST_LINES:
+                self._stop(f"more than {MOST_LINES:,} lines")
+            if content in self._known:
+                found.append(self._known[content])
+                continue
+            if content.startswith("#"):
+                continue
+            tokens = [(match.start() + 1, match.group()) for match in _WORD.finditer(content)]
+            if not tokens or tokens[0][1].startswith("#"):
+                continue
+            instruction = _Line(self._file, self.lines, tokens, self._device, self._problems).instruction()
+            if instruction is not None:
+                self._known[content] = instruction
+                found.append(instruction)
+            if _is_end(*(word for _, word in tokens[:2])):
+                self.ended = True
+                break
+        self.instructions += len(found)
+        return found
+
+    def has_room(self, lines: int, instructions: int) -> bool:
+        """Whether as many more are certainly not too many."""
+        return self.lines + lines <= MOST_LINES and self.instructions + instructions < MOST_INSTRUCTIONS
+
+    def skip(self, lines: int, instructions: int, ended: bool) -> None:
+        """Count what was read in another way."""
+        self.lines += lines
+        self.instructions += instructions
+        self.ended = ended
+
+    def finish(self) -> None:
+        """InputError for all that is wrong, if anything is."""
+        if not self.ended:
+            what = "the program ends without an EOC instruction: add `AiM EOC`"
+            self._problems.add(Problem(self._file, self.lines + 1, 1, "", what))
+        if self._problems.count:
+            raise InputError(self._problems.listed())
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong so far."""
+        return self._problems.count == 0
+
+    def _stop(self, what: str) -> NoReturn:
+        self._problems.add(Problem(self._file, self.lines, 1, "", what))
+        raise InputError(self._problems.listed())
 
 
 def _is_end(kind: str, operation: str = "") -> bool:
@@ -245,7 +291,7 @@ class _Line:
             self._wrong(column, name, f"{field} must be a decimal or 0x hexadecimal number, not {_short(word)!r}")
             return 0
         value = _value(word)
-        low, high = _LIMITS[field](self._device)
+        low, high = LIMITS[field](self._device)
         if value is None or not low <= value <= high:
             self._wrong(column, name, f"{field} must be {low} to {high}, not {_short(word)}")
             return 0
@@ -294,7 +340,7 @@ def _value(word: str) -> int | None:
     return int(digits or "0", base) if len(digits) <= MAX_DIGITS else None
 
 
-_LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
+LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
     "register": lambda device: (0, MAX_REGISTER - 1),
     "length": lambda device: (1, MAX_REGISTER - 1),
     "value": lambda device: (0, AF_FUNCTIONS - 1),

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from pimsim.devices.aim import gemv
 from pimsim.devices.aim.engines import KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.isa import AimInstruction
 from pimsim.devices.aim.table import DIFFERENCES, Difference
 from pimsim.devices.aim.table import STANDARD as CORRECT
 from pimsim.dram.timing import Device
-from pimsim.logs.log import CommandLog, LogWriter
-from pimsim.logs.log_size import check_room
+
+if TYPE_CHECKING:
+    from pimsim.logs.log import CommandLog, LogWriter
 
 EngineName = Literal["fast", "stepped", "twin"]
 
@@ -43,21 +41,27 @@ class Replay:
 
 
 def replay(
-    program: Sequence[AimInstruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
+    program: Iterable[AimInstruction], device: Device, log: str | Path | None = None, engine: EngineName = "fast"
 ) -> Replay:
     """Carry out a program, and write its command log to `log`; no result depends on the engine.
 
     InputError if the log cannot be written.
     """
-    with LogWriter(log, device) if log is not None else nullcontext() as writer:
-        channels = _channels(device, engine, logged=writer is not None)
+    program = Instructions.held(program)
+    if log is None:
+        channels = _channels(device, engine, logged=False)
         cycles = execute(program, channels)
-        if writer is not None:
+    else:
+        from pimsim.logs.log import LogWriter
+
+        with LogWriter(log, device) as writer:
+            channels = _channels(device, engine, logged=True)
+            cycles = execute(program, channels)
             _write(writer, channels.log(), device)
     return Replay(cycles, channels.counts(), device.tCK_ps)
 
 
-def commands_of(program: Sequence[AimInstruction], device: Device, engine: EngineName = "fast") -> CommandLog:
+def commands_of(program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast") -> CommandLog:
     """The commands that a program issues, in order of clk, then channel."""
     channels = _channels(device, engine, logged=True)
     execute(program, channels)
@@ -71,21 +75,27 @@ def _channels(device: Device, engine: EngineName, logged: bool) -> TwinChannels 
 
 
 def _write(writer: LogWriter, log: CommandLog, device: Device) -> None:
+    import numpy as np
+
+    from pimsim.logs.log_size import check_room
+
     bank = np.where(log.bank_group >= 0, log.bank_group * device.banks_per_group + log.bank, -1)
     check_room(writer.path, device, log.clk, log.channel, log.command, bank, log.row, log.column)
     writer.append(log.clk, log.channel, log.command, bank, log.row, log.column)
 
 
 def costs(
-    program: Sequence[AimInstruction], device: Device, engine: EngineName = "fast"
+    program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast", cycles: int | None = None
 ) -> list[tuple[Difference, int]]:
     """What each way of being right costs in this program: clocks that go when it alone is switched off.
 
-    Empty for a device that is not the correct profile.
+    cycles: how many the program takes, if that is known.  Empty for a device that is not the correct profile.
     """
     if device.standard.name != CORRECT.name:
         return []
-    cycles = replay(program, device, engine=engine).cycles
+    program = Instructions.held(program)
+    if cycles is None:
+        cycles = replay(program, device, engine=engine).cycles
     return [(x, cycles - replay(program, without(device, x), engine=engine).cycles) for x in DIFFERENCES]
 
 
@@ -103,12 +113,15 @@ class Machine:
     """A device that runs one GEMV after another, each from a fresh start; tables are built once."""
 
     def __init__(self, device: Device) -> None:
+        from pimsim.devices.aim import gemv
+
         self.device = device
         self._channels = KernelChannels(device)
+        self._gemv = gemv.run
 
     def gemv(self, m: int, k: int, channels: int | None = None) -> Replay:
         """y[m] = W[m, k] x[k] on the first `channels` (all); InputError if it does not fit."""
         self._channels.reset()
         count = self.device.channels if channels is None else channels
-        cycles = gemv.run(m, k, count, self._channels)
+        cycles = self._gemv(m, k, count, self._channels)
         return Replay(cycles, self._channels.counts(), self.device.tCK_ps)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
 
 from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import Request, close, loop, open_row, run, scatter
-from pimsim.mapping.grid import Grid, Place, ceil_div, interleaved_banks, share
+from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks, share
 from pimsim.mapping.keys import KeyPlaces
-from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class KeyLayout(KeyPlaces):
     @property
     def token_columns(self) -> int:
         """Columns that one token's keys take."""
-        return sum(map(self.columns_of, range(len(self.chunks))))
+        return self.columns_before[-1]
 
     @property
     def rows(self) -> int:
@@ -33,28 +35,29 @@ class KeyLayout(KeyPlaces):
 
     def start(self, chunk: int, slot: int) -> int:
         """As `KeyPlaces`."""
-        return self.base + self.slots * sum(map(self.columns_of, range(chunk))) + slot * self.columns_of(chunk)
+        return self.base + self.slots * self.columns_before[chunk] + slot * self.columns_of(chunk)
 
     def score(self, context: int) -> Work:
         """q K^T over the first `context` tokens: one result per token, head and cut."""
-        return self.score_of(self.score_groups(ceil_div(context, self.grid.banks)), context)
+        return self.score_groups(ceil_div(context, self.grid.banks)).moving(self.score_moves(context))
 
     def score_groups(self, groups: int) -> Work:
         """The program of `score`, which is the same for all contexts of as many groups of tokens."""
-        requests = [self._channel(share(groups, self.grid.channels, c)) for c in range(self.grid.channels)]
+        slots = [share(groups, self.grid.channels, c) for c in range(self.grid.channels)]
+        made = {n: self._channel(n) for n in set(slots)}
+        requests = [made[n] for n in slots]
         if self.partial_sums == 1:
             return assemble(requests)
         return assemble(requests, sums=self.kv_heads * (self.partial_sums - 1), turns=self.kv_heads)
 
-    def score_of(self, groups: Work, context: int) -> Work:
-        """`score` from its program."""
+    def score_moves(self, context: N) -> Moved[N]:
+        """As `mapping.layouts.Keys`."""
         results = self.heads * self.partial_sums * context
-        used = min(self.grid.channels, ceil_div(context, self.grid.banks))
-        return replace(
-            groups,
+        used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
+        return Moved(
             payload=self.heads * self.head_dim * used + results,
             macs=self.heads * self.head_dim * context,
-            sent=self.heads * self.head_dim,
+            sent=0 * context + self.heads * self.head_dim,
             results=results,
         )
 
@@ -74,6 +77,10 @@ class KeyLayout(KeyPlaces):
         return Requests((*requests, close()), marks)
 
 
+# (first slot, units) of each head that a channel holds a part of
+Heads = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class ValueLayout:
     """V, column-major: each (head, dimension) is a run of tokens in one bank.
@@ -91,11 +98,11 @@ class ValueLayout:
     base: int = 0
     all_bank_append: bool = False
 
-    @property
+    @cached_property
     def units_per_head(self) -> int:
         return ceil_div(self.head_dim, self.grid.banks)
 
-    @property
+    @cached_property
     def units(self) -> int:
         return self.kv_heads * self.units_per_head
 
@@ -118,11 +125,11 @@ class ValueLayout:
         return self.grid.rows_of(self.slots * sum(self.chunks))
 
     def _start(self, chunk: int) -> int:
-        return self.base + self.slots * sum(self.chunks[:chunk])
+        return self.base + self.slots * self.grid.buffer_columns * chunk  # all before it are full
 
-    def partial_sums(self, context: int) -> int:
+    def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens: one per chunk."""
-        return len(self.grid.buffers(self.grid.columns_of(context)))
+        return ceil_div(self.grid.columns_of(context), self.grid.buffer_columns)
 
     def locate(self, token: int, head: int, element: int) -> Place:
         """The address of V[token, head, element]; heads are counted among the V heads."""
@@ -133,6 +140,11 @@ class ValueLayout:
         chunk, column = divmod(column, self.grid.buffer_columns)
         lin = self._start(chunk) + (unit - self._first(channel)) * self.chunks[chunk] + column
         return self.grid.place(channel, bank, lin, lane)
+
+    @cached_property
+    def _heads(self) -> list[Heads]:
+        """The heads that each channel holds a part of."""
+        return [tuple(self._heads_of(channel)) for channel in range(self.grid.channels)]
 
     def _heads_of(self, channel: int) -> list[tuple[int, int]]:
         """(first slot, units) of each head that `channel` holds a part of."""
@@ -146,28 +158,27 @@ class ValueLayout:
 
     def weigh(self, context: int) -> Work:
         """p V over the first `context` tokens: one result per dimension and chunk of tokens."""
-        return self.weigh_of(self.weigh_columns(self.grid.columns_of(context)), context)
+        return self.weigh_columns(self.grid.columns_of(context)).moving(self.weigh_moves(context))
 
     def weigh_columns(self, columns: int) -> Work:
         """The program of `weigh`, which is the same for all contexts of as many columns."""
         used = self.grid.buffers(columns)
-        requests = [self._channel(channel, used) for channel in range(self.grid.channels)]
-        return assemble(requests, sums=max(1, len(used) - 1))
+        made = {parts: self._channel(parts, used) for parts in set(self._heads)}
+        return assemble([made[parts] for parts in self._heads], sums=max(1, len(used) - 1))
 
-    def weigh_of(self, columns: Work, context: int) -> Work:
-        """`weigh` from its program."""
+    def weigh_moves(self, context: N) -> Moved[N]:
+        """As `mapping.layouts.Values`."""
         sent = self.heads // self.kv_heads * context * self._head_parts
         results = self.heads * self.head_dim * self.partial_sums(context)
         macs = self.heads * self.head_dim * context
-        return replace(columns, payload=sent + results, macs=macs, sent=sent, results=results)
+        return Moved(payload=sent + results, macs=macs, sent=sent, results=results)
 
     @cached_property
     def _head_parts(self) -> int:
         """Heads that each channel holds a part of, summed over channels."""
-        return sum(len(self._heads_of(c)) for c in range(self.grid.channels))
+        return sum(map(len, self._heads))
 
-    def _channel(self, channel: int, used: tuple[int, ...]) -> Requests:
-        parts = self._heads_of(channel)
+    def _channel(self, parts: Heads, used: tuple[int, ...]) -> Requests:
         if not parts:
             return NOTHING
         fill, mac, read = map(self.grid.command, MULTIPLY)
@@ -185,11 +196,10 @@ class ValueLayout:
     def append(self, token: int) -> Work:
         """Write one token's values: one element of one row per dimension."""
         chunk, column = divmod(token // self.grid.width, self.grid.buffer_columns)
-        requests: list[Requests] = []
-        for channel in range(self.grid.channels):
-            units = self._first(channel + 1) - self._first(channel)
-            lin = self._start(chunk) + column
-            requests.append(Requests(tuple(self._write(units, lin, self.chunks[chunk]))) if units else NOTHING)
+        units = [self._first(channel + 1) - self._first(channel) for channel in range(self.grid.channels)]
+        lin, stride = self._start(chunk) + column, self.chunks[chunk]
+        made = {n: Requests(tuple(self._write(n, lin, stride))) if n else NOTHING for n in set(units)}
+        requests = [made[n] for n in units]
         elements = self.kv_heads * self.head_dim
         return assemble(requests, payload=elements, sent=elements)
 
@@ -204,3 +214,10 @@ class ValueLayout:
             requests += [run(write, bank, at, 1) for bank in interleaved_banks(self.grid.device)]
             requests.append(close())
         return requests
+
+    def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
+        """As `mapping.layouts.Values`: a token of the first column of the first chunk that is as wide."""
+        chunk, column = np.divmod(tokens // self.grid.width, self.grid.buffer_columns)
+        like = np.where(chunk == len(self.chunks) - 1, self.chunks.index(self.chunks[-1]), 0)
+        shifts = self.slots * self.grid.buffer_columns * (chunk - like) + column
+        return like * self.grid.buffer_elements, shifts

@@ -44,7 +44,7 @@ class MatrixLayout:
         return share(self.groups, self.grid.channels, channel)
 
     def _start(self, chunk: int) -> int:
-        return self.base + self.slots(0) * sum(self.chunks[:chunk])
+        return self.base + self.slots(0) * self.grid.buffer_columns * chunk  # all before it are full
 
     @property
     def partial_sums(self) -> int:
@@ -80,7 +80,9 @@ class MatrixLayout:
         addend: there is something to add to the first chunk's results (a bias).
         """
         assert not function  # of `functions`
-        requests = [self._channel(channel, addend) for channel in range(self.grid.channels)]
+        slots = [self.slots(channel) for channel in range(self.grid.channels)]
+        made = {n: self._channel(n, addend) for n in set(slots)}
+        requests = [made[n] for n in slots]
         used = sum(1 for r in requests if r.rows)
         chunks = len(self.chunks)
         results = self.outputs * chunks
@@ -105,8 +107,7 @@ class MatrixLayout:
         requests[channel] = Requests((*rows, close()), (0, 0, 0))
         return assemble(requests, payload=self.inputs, results=self.inputs)
 
-    def _channel(self, channel: int, addend: bool) -> Requests:
-        slots = self.slots(channel)
+    def _channel(self, slots: int, addend: bool) -> Requests:
         if slots == 0:
             return NOTHING
         fill, mac, read = map(self.grid.command, MULTIPLY)

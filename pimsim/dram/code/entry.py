@@ -79,7 +79,7 @@ class Call:
 
     def __call__(self, *arguments: Any) -> int:
         """What the entry returns for the arguments."""
-        given = self._given
+        given, self._given = self._given, ()  # an argument that is refused leaves the frame as nobody knows
         if len(given) != len(arguments):
             self._lay_out(arguments)
         else:

@@ -20,7 +20,9 @@ From the command up:
     outcomes  programs that are replayed
     channels  all channels of a device
     entries   what Python calls
-    traffic   a queue of requests instead of programs
+    queue     requests of a host that wait
+    arbiter   which of them comes next
+    traffic   requests of a host instead of programs
 
 The functions are compiled (`compiler`, `code`); a change in any of these files makes the code anew.
 

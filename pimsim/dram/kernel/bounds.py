@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pimsim.dram.compiler import flat, jit
 from pimsim.dram.kernel.arrays import clear
-from pimsim.dram.kernel.numbers import LOG_HIGH, LOG_LOW, NEVER, STEPPED
+from pimsim.dram.kernel.numbers import FAR_AWAY, LOG_HIGH, LOG_LOW, NEVER, STEPPED
 from pimsim.dram.kernel.refresh import catch_up
 from pimsim.dram.kernel.state import R_CLK, R_OPEN, R_SINCE
 from pimsim.dram.kernel.timing import times_bound
@@ -14,13 +14,17 @@ from pimsim.dram.kernel.work import (
     W_BANK,
     W_CHANNEL,
     W_CURSOR,
+    W_EARLIER,
     W_END,
     W_FLOOR,
     W_HIGH,
+    W_LATER,
     W_LOGGED,
     W_LOW,
+    W_PERIOD,
     W_PREV,
     W_REFRESHES,
+    W_SPREAD,
     W_START,
     W_STEPPED,
     W_TAIL,
@@ -62,6 +66,8 @@ def start_work(w, start, account, channel, stepped, logged, low, high):
     w.reg[W_LOW] = low
     w.reg[W_HIGH] = high
     w.reg[W_WATCHED] = 0
+    w.reg[W_PERIOD] = w.reg[W_SPREAD] = 0
+    w.reg[W_EARLIER] = w.reg[W_LATER] = FAR_AWAY
     for k in range(MARKS):
         w.marks[k] = NEVER
     clear(w.counts)

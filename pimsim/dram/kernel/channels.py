@@ -21,6 +21,8 @@ from pimsim.dram.kernel.outcomes import (
     follow,
     if_it_holds,
     keep_link,
+    know,
+    leave,
     meet,
     next_due,
     recall,
@@ -49,6 +51,7 @@ class Scratch(NamedTuple):
     periods: Any  # (places, ...) of those that are known
     outcomes: Any  # words of `Outcome`s, one behind the other
     starts: Any  # where they are, by the hash of the state
+    ends: Any  # and, of those that left different states, by the hash of the state that they left
     links: Any  # (places, LINK_WIDTH) and by the outcome before
     programs: Any  # (places, PROGRAM_WIDTH)
     start: Any  # the description of a start
@@ -58,15 +61,17 @@ class Scratch(NamedTuple):
 @jit
 def scratch_of(scratch):
     """The parts of a scratch."""
-    charges, followers, fresh, counts, work, period, periods, outcomes, starts, links, programs, start, link = scratch
+    (
+        charges, followers, fresh, counts, work, period, periods, outcomes, starts, ends, links, programs, start, link,
+    ) = scratch  # fmt: skip
     return Scratch(
-        charges, followers, fresh, counts, work_of(work), period_of(period), periods, outcomes, starts, links,
+        charges, followers, fresh, counts, work_of(work), period_of(period), periods, outcomes, starts, ends, links,
         programs, start, link,
     )  # fmt: skip
 
 
 @jit
-def _same(d, a, b):
+def same(d, a, b):
     """Whether two states after the same program have the same future."""
     for k in range(R_FAR):
         if a.reg[k] != b.reg[k]:
@@ -120,7 +125,7 @@ def _join(d, states, owners, spans):
             if (
                 owners[other] == other
                 and _same_work(spans, other, channel)
-                and _same(d, state_of(states[other]), state_of(states[channel]))
+                and same(d, state_of(states[other]), state_of(states[channel]))
             ):
                 owners[channel] = other
                 break
@@ -158,7 +163,7 @@ def _run_channel(
             mixed, n = describe_start(d, s, w, scratch.start, program, first, last, number, base, start, due)
             at = if_it_holds(d, s, outcomes, recall(scratch.start, n, outcomes, scratch.starts, mixed), start)
         if at > 0:
-            keep_link(link, links, slot, at)
+            keep_link(link, links, slot, outcomes, at)
     if at > 0:
         end = count_replayed(d, s, outcomes, at, start, many, totals, charges, moments)
         replay(d, s, outcomes, at, base, start)
@@ -169,12 +174,15 @@ def _run_channel(
     s.reg[R_TRAIL] = 0
     if remembers:
         met[P_REACH] = max(met[P_REACH], s.reg[R_CLK] - start)
-        at = remember(d, s, w, scratch.start, n, outcomes, program, first, last, base, start, since, w.reg[W_REFRESHES])
+        at = remember(
+            d, s, w, scratch.start, n, outcomes, scratch.ends, program, first, last, base, start, since,
+            w.reg[W_REFRESHES],
+        )  # fmt: skip
         if at > 0:
-            scratch.starts[slot_of(scratch.starts, mixed)] = at
-            keep_link(link, links, slot, at)
+            know(scratch.starts, mixed, n, outcomes, at)
+            keep_link(link, links, slot, outcomes, at)
             if outcomes[at + Y_WHOLE]:
-                s.reg[R_TRAIL], s.reg[R_ORIGIN], s.reg[R_BASE] = at, start, base
+                leave(s, outcomes, at, base, start)
     count_commands(d, w, many, totals)
     return note_end(d, w, charges, moments)
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pimsim.dram.compiler import carve, flat, jit
 from pimsim.dram.kernel.arrays import copy
 from pimsim.dram.kernel.bounds import marked_at
@@ -43,7 +45,7 @@ from pimsim.dram.kernel.state import (
     R_TRAIL,
 )
 from pimsim.dram.kernel.timing import times_bound
-from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
+from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_EARLIER, W_END, W_LATER, W_PERIOD, W_SPREAD
 
 # An outcome: what a program did from a state.  Clocks are relative to the start, rows to the base.
 (
@@ -60,11 +62,15 @@ from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
     Y_WIDE,  # whether not all banks are alike afterwards
     Y_WHOLE,  # whether it left nothing as it was of what is behind the registers of the state
     Y_DUE,
+    Y_PERIOD,  # it is the same if the refresh is due whole periods of so many clocks earlier or later,
+    Y_EARLIEST,  # from here
+    Y_LATEST,  # to here
+    Y_LIKE,  # the first outcome that left the same state, but for the clock
     Y_PARTIAL,
     Y_COMPLETE,
     Y_LAST,
     OUTCOME_REGISTERS,
-) = range(17)
+) = range(21)
 # The description of a start: registers, then latest commands of windows, clocks and, unless all banks are alike, rows.
 (
     X_PROGRAM,
@@ -91,6 +97,7 @@ from pimsim.dram.kernel.work import MARKS, T_PARTIAL, W_CURSOR, W_END
 ) = range(9)
 # A program that may be met again: its number, and its longest time until the last command.
 (P_NUMBER, P_REACH, PROGRAM_WIDTH) = range(3)
+MOST_SPREAD = np.int64(128)  # periods of a loop, to either side, that make no difference
 NEXT_FREE = 0  # the word of `outcomes` that says where the next one goes
 
 
@@ -202,6 +209,11 @@ def describe_link(d, s, link, number, base, start, account, due):
     link[L_CURSOR] = account - start
     link[L_DUE] = due
     link[L_MOVE] = base - s.reg[R_BASE] if s.reg[R_OPEN] > 0 else 0
+    return _mix_link(link)
+
+
+@jit
+def _mix_link(link):
     mixed = ZERO
     for k in range(L_OUTCOME):
         mixed = _mix(mixed, link[k])
@@ -218,11 +230,22 @@ def follow(link, links, slot):
 
 
 @jit
-def keep_link(link, links, slot, at):
-    """Keep that the outcome at `at` follows, if it was described by what led to it."""
-    if slot >= 0:
-        link[L_OUTCOME] = at
-        copy(links[slot], link)
+def keep_link(link, links, slot, outcomes, at):
+    """Keep that the outcome at `at` follows, if it was described by what led to it.
+
+    The same for all clocks of the refresh at which it is the same.
+    """
+    if slot < 0:
+        return
+    link[L_OUTCOME] = at
+    copy(links[slot], link)
+    period, due = outcomes[at + Y_PERIOD], link[L_DUE]
+    if period == 0 or due == FAR_AWAY:
+        return
+    for other in range(outcomes[at + Y_EARLIEST], outcomes[at + Y_LATEST] + 1, period):
+        link[L_DUE] = other
+        copy(links[slot_of(links, _mix_link(link))], link)
+    link[L_DUE] = due
 
 
 @jit
@@ -266,9 +289,35 @@ def recall(x, n, outcomes, index, mixed):
         return at
     first = outcomes[at + Y_START]
     for k in range(n):
-        if outcomes[first + k] != x[k]:
+        if outcomes[first + k] != x[k] and not (k == X_DUE and _holds_at(outcomes, at, x[X_DUE])):
             return ZERO
     return at
+
+
+@jit
+def _holds_at(outcomes, at, due):
+    """Whether an outcome is the same if the refresh is due at another clock."""
+    period = outcomes[at + Y_PERIOD]
+    if period == 0 or due < outcomes[at + Y_EARLIEST] or due > outcomes[at + Y_LATEST]:
+        return False
+    return (due - outcomes[at + Y_EARLIEST]) % period == 0
+
+
+@jit
+def know(starts, mixed, n, outcomes, at):
+    """Find an outcome from now on by the hash of its start, and by those of all at which it is the same."""
+    period, due, latest = outcomes[at + Y_PERIOD], outcomes[at + Y_DUE], outcomes[at + Y_LATEST]
+    starts[slot_of(starts, mixed)] = at
+    if period == 0:
+        return
+    weight = ONE  # of the due clock in the hash
+    for _ in range(X_DUE + 1, n):
+        weight = _mix(weight, ZERO)
+    earliest, step = outcomes[at + Y_EARLIEST], (period * weight) & HASH
+    mixed = (mixed - ((due - earliest) // period) * step) & HASH
+    for _ in range(earliest, latest + 1, period):
+        starts[slot_of(starts, mixed)] = at
+        mixed = (mixed + step) & HASH
 
 
 @jit
@@ -280,7 +329,7 @@ def if_it_holds(d, s, outcomes, at, start):
 
 
 @jit
-def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, refreshes):
+def remember(d, s, w, x, n, outcomes, ends, program, first, last, base, start, since, refreshes):
     """Keep what the program described in `x` did, and return where (0: it is not kept).
 
     `since`: the clock since which a bank was open when it started.
@@ -308,6 +357,9 @@ def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, 
     y.reg[Y_REFRESHES] = refreshes
     y.reg[Y_WIDE] = wide
     y.reg[Y_DUE] = x[X_DUE]
+    y.reg[Y_PERIOD] = 0
+    if refreshes > 0 and w.reg[W_SPREAD] == refreshes:
+        _note_spread(d, w, y, x[X_DUE], refreshes)
     for k in range(MARKS):
         y.reg[Y_PARTIAL + k] = marked_at(w, k) - start
     copy(y.counts, w.counts)
@@ -326,7 +378,59 @@ def remember(d, s, w, x, n, outcomes, program, first, last, base, start, since, 
     for k in range(n):
         outcomes[begin + k] = x[k]
     outcomes[NEXT_FREE] = begin + n
+    y.reg[Y_LIKE] = at
+    if whole:
+        slot = slot_of(ends, _mix_end(d, y))
+        if ends[slot] > 0 and _ends_alike(d, y, _known(d, outcomes, ends[slot])):
+            y.reg[Y_LIKE] = ends[slot]
+        else:
+            ends[slot] = at
     return at
+
+
+@jit
+def _left_over(clock, y):
+    """How long after the latest command of an outcome something still binds."""
+    return max(clock - y.reg[Y_CLK], 0)
+
+
+@jit
+def _mix_end(d, y):
+    """The hash of the state that an outcome leaves; its clocks count from the latest command on."""
+    mixed = _mix(_mix(_mix(ZERO, y.reg[Y_OPEN]), y.reg[Y_LEVEL]), y.reg[Y_MODE])
+    for k in range(len(y.times)):
+        mixed = _mix(mixed, _left_over(y.times[k], y))
+    return mixed
+
+
+@jit
+def _ends_alike(d, y, z):
+    """Whether two outcomes leave the same state, but for the clock of the latest command."""
+    same = y.reg[Y_OPEN] == z.reg[Y_OPEN] and y.reg[Y_LEVEL] == z.reg[Y_LEVEL] and y.reg[Y_MODE] == z.reg[Y_MODE]
+    if not same or y.reg[Y_WIDE] != z.reg[Y_WIDE]:
+        return False
+    for k in range(len(y.times)):
+        if _left_over(y.times[k], y) != _left_over(z.times[k], z):
+            return False
+    for k in range(len(y.rows)):
+        if y.rows[k] != z.rows[k]:
+            return False
+    for x in range(d.windows):
+        for k in range(d.length[x]):
+            recent = x * d.depth + k
+            if _left_over(y.recent[recent] + d.latency[x], y) != _left_over(z.recent[recent] + d.latency[x], z):
+                return False
+    return True
+
+
+@jit
+def _note_spread(d, w, y, due, refreshes):
+    """Note at which other clocks the refreshes could have been due: not one more of them before the last command."""
+    period = w.reg[W_PERIOD]
+    early = min(w.reg[W_EARLIER], (due + refreshes * d.interval - 1 - y.reg[Y_CLK]) // period)
+    y.reg[Y_PERIOD] = period
+    y.reg[Y_EARLIEST] = due - min(early, MOST_SPREAD) * period
+    y.reg[Y_LATEST] = due + min(w.reg[W_LATER], MOST_SPREAD) * period
 
 
 @jit
@@ -363,10 +467,19 @@ def replay(d, s, outcomes, at, base, start):
         s.reg[R_LEVEL] = _absolute(d, level, base // d.columns)
     s.reg[R_MODE] = y.reg[Y_MODE]
     s.reg[R_FAR] = start + y.reg[Y_FAR]
-    s.reg[R_TRAIL], s.reg[R_ORIGIN], s.reg[R_BASE], s.reg[R_LATE] = at, start, base, ONE
+    leave(s, outcomes, at, base, start)
+    s.reg[R_LATE] = ONE
     if not y.reg[Y_WHOLE]:
         settle(d, s, outcomes)
         s.reg[R_TRAIL] = 0
+
+
+@jit
+def leave(s, outcomes, at, base, start):
+    """An outcome led here, from clock `start` and in the rows of `base`; so could the first that leaves its state."""
+    like = outcomes[at + Y_LIKE]
+    s.reg[R_TRAIL], s.reg[R_BASE] = like, base
+    s.reg[R_ORIGIN] = start + outcomes[at + Y_CLK] - outcomes[like + Y_CLK]
 
 
 @jit

@@ -8,7 +8,23 @@ from pimsim.dram.kernel.log import copy_log
 from pimsim.dram.kernel.numbers import HASH, NEVER, NO_REFRESH, ZERO
 from pimsim.dram.kernel.state import R_CLK, R_DUE, R_FAR, R_LEVEL, R_MODE, R_OPEN, R_SINCE
 from pimsim.dram.kernel.timing import times_bound
-from pimsim.dram.kernel.work import W_CURSOR, W_END, W_HIGH, W_LOGGED, W_LOW, W_PREV, W_REFRESHES
+from pimsim.dram.kernel.work import (
+    W_AFTER,
+    W_BEFORE,
+    W_CURSOR,
+    W_EARLIER,
+    W_END,
+    W_HIGH,
+    W_LATER,
+    W_LENGTH,
+    W_LOGGED,
+    W_LOW,
+    W_MET,
+    W_PERIOD,
+    W_PREV,
+    W_REFRESHES,
+    W_SPREAD,
+)
 from pimsim.dram.records import Record
 
 # What a period of a loop is recognised by: the request, then the state at its start, and how far it moves.
@@ -153,7 +169,53 @@ def _advance(d, s, w, memory, rows, periods):
     s.reg[R_CLK] += ahead
     w.reg[W_END] += ahead
     w.reg[W_CURSOR] += ahead
+    _note_skip(d, w, memory, periods)
     return periods
+
+
+@jit
+def begin_loop(w):
+    """Nothing was skipped yet in a loop."""
+    w.reg[W_MET] = w.reg[W_REFRESHES]
+    w.reg[W_BEFORE] = w.reg[W_AFTER] = 0
+
+
+@jit
+def _note_skip(d, w, period, periods):
+    """Note what was skipped right before the first refresh of a loop, and since the latest one."""
+    if w.reg[W_REFRESHES] == w.reg[W_MET]:
+        w.reg[W_BEFORE], w.reg[W_LENGTH] = periods, period.reg[M_LENGTH]
+        copy(w.period_counts, period.counts)
+        copy(w.period_charged, period.charged)
+        return
+    w.reg[W_AFTER] = 0
+    if period.reg[M_LENGTH] != w.reg[W_LENGTH]:
+        return
+    for k in range(len(period.counts)):
+        if period.counts[k] != w.period_counts[k]:
+            return
+    for k in range(len(period.charged)):
+        if period.charged[k] != w.period_charged[k]:
+            return
+    w.reg[W_AFTER] = periods
+
+
+@jit
+def end_loop(w):
+    """By how much the refreshes of a loop could have come earlier or later, and nothing else be different.
+
+    Before the first and after the latest of them it repeats the same period: a refresh that
+    comes a period later finds the same state, and leaves as many periods less to come.
+    """
+    refreshes = w.reg[W_REFRESHES] - w.reg[W_MET]
+    if refreshes == 0 or w.reg[W_BEFORE] == 0 or w.reg[W_AFTER] == 0:
+        return
+    if w.reg[W_PERIOD] == 0:
+        w.reg[W_PERIOD] = w.reg[W_LENGTH]
+    if w.reg[W_PERIOD] == w.reg[W_LENGTH]:
+        w.reg[W_EARLIER] = min(w.reg[W_EARLIER], w.reg[W_BEFORE])
+        w.reg[W_LATER] = min(w.reg[W_LATER], w.reg[W_AFTER])
+        w.reg[W_SPREAD] += refreshes
 
 
 @jit

@@ -31,7 +31,7 @@ from pimsim.dram.kernel.numbers import (
     RUN,
     ZERO,
 )
-from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, skip, snapshot
+from pimsim.dram.kernel.periods import M_CMD, M_COLUMN, M_RES, M_STRIDE, M_USED, begin_loop, end_loop, skip, snapshot
 from pimsim.dram.kernel.requests import close_rows, request
 from pimsim.dram.kernel.state import R_CLK, R_DUE
 from pimsim.dram.kernel.timing import hold_back
@@ -39,7 +39,18 @@ from pimsim.dram.kernel.work import MARKS, W_ARRIVED, W_FLOOR, W_HIGH, W_LOW, W_
 
 
 @jit
-def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
+def spacing_of(d, cmd, bank, gap):
+    """The clocks between two of a run of equal commands inside a row, `gap` at least."""
+    spacing = max(1, gap, d.channel_gap[cmd, cmd])
+    if bank >= 0:
+        spacing = max(spacing, d.bank_gap[cmd, cmd], d.group_gap[cmd, cmd])
+        for level in range(d.levels):
+            spacing = max(spacing, d.level_gap[level, cmd, cmd])
+    return spacing
+
+
+@jit
+def repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
     """The rest of a run: up to n more `cmd`, `spacing` apart, all before the next refresh.
 
     Returns how many were issued.  Every other constraint on `cmd` was met when the run's
@@ -71,12 +82,9 @@ def _repeat(d, s, w, log, cmd, bank, row, column, n, spacing):
 def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
     columns = d.columns
     stepped = w.reg[W_STEPPED]
-    spacing = max(1, gap, d.channel_gap[cmd, cmd])
+    spacing = spacing_of(d, cmd, bank, gap)
     if bank >= 0:
         bank = d.lowest[cmd, bank]
-        spacing = max(spacing, d.bank_gap[cmd, cmd], d.group_gap[cmd, cmd])
-        for level in range(d.levels):
-            spacing = max(spacing, d.level_gap[level, cmd, cmd])
     i = ZERO
     not_before = NEVER
     while i < n:
@@ -88,7 +96,7 @@ def _run(d, s, w, log, cmd, bank, lin, n, gap, hold):
         request(d, s, w, log, cmd, bank, row, shown, not_before)
         i += 1
         if not stepped and room > 1:
-            i += _repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
+            i += repeat(d, s, w, log, cmd, bank, row, column + 1, room - 1, spacing)
         not_before = s.reg[R_CLK] + gap
     if hold > 0 and n > 0:
         w.reg[W_FLOOR] = max(w.reg[W_FLOOR], s.reg[R_CLK] + hold)
@@ -110,6 +118,7 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
     memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, used, res
     seen = NONE
     v = ZERO
+    begin_loop(w)
     while v < n:
         at = lin + v * stride
         if may_skip and v > 0:
@@ -130,6 +139,7 @@ def _loop(d, s, w, log, cmd, lin, n, stride, used, res, memory, known):
             close_rows(d, s, w, log, NONE)  # the row is used up: close it while the sums drain
         _run(d, s, w, log, res, NONE, ZERO, ONE, ZERO, ZERO)
         v += 1
+    end_loop(w)
 
 
 @jit
@@ -145,6 +155,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
     memory.reg[M_CMD], memory.reg[M_STRIDE], memory.reg[M_USED], memory.reg[M_RES] = cmd, stride, ahead, NONE - behind
     seen = NONE
     i = ZERO
+    begin_loop(w)
     while i < total + behind:
         if may_skip and i >= behind and i < total and i % banks == 0:
             at = lin + (i // banks) * stride
@@ -173,6 +184,7 @@ def _scatter(d, s, w, log, cmd, lin, n, stride, ahead, behind, memory, known):
             else:
                 close_rows(d, s, w, log, bank)
         i += 1
+    end_loop(w)
 
 
 @jit

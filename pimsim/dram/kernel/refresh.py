@@ -7,7 +7,7 @@ from pimsim.dram.kernel.issue import issue
 from pimsim.dram.kernel.numbers import NO_REFRESH, NONE
 from pimsim.dram.kernel.state import R_DUE, R_OPEN, R_TURN
 from pimsim.dram.kernel.timing import earliest, named_bank
-from pimsim.dram.kernel.work import W_REFRESHES
+from pimsim.dram.kernel.work import W_AFTER, W_REFRESHES
 
 
 @jit
@@ -49,6 +49,7 @@ def refresh(d, s, w, log):
     while not done:
         cmd, bank, t = next_refresh_step(d, s)
         done = step_refresh(d, s, w, log, cmd, bank, t)
+    w.reg[W_AFTER] = 0
 
 
 @jit

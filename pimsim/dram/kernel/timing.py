@@ -20,7 +20,8 @@ def named_bank(d, cmd, bank):
 
 
 @jit
-def _bank_node(bank):
+def bank_node(bank):
+    """The node that a bank is."""
     return 1 + bank
 
 
@@ -34,7 +35,7 @@ def earliest(d, s, cmd, bank):
     """The first clock at which `cmd` may issue."""
     t = s.clocks[CHANNEL_NODE, cmd]
     if d.scope[cmd] == BANK:
-        t = max(t, s.clocks[_bank_node(bank), cmd], s.clocks[_group_node(d, bank), cmd])
+        t = max(t, s.clocks[bank_node(bank), cmd], s.clocks[_group_node(d, bank), cmd])
     elif d.scope[cmd] == BANKS:
         t = _earliest_in_nodes(d, s, cmd, bank, t)
     for x in range(d.windows):
@@ -49,7 +50,7 @@ def _earliest_in_nodes(d, s, cmd, bank, t):
     apart()
     own = bank
     while own >= 0:
-        t = max(t, s.clocks[_bank_node(own), cmd], s.clocks[_group_node(d, own), cmd])
+        t = max(t, s.clocks[bank_node(own), cmd], s.clocks[_group_node(d, own), cmd])
         for level in range(d.levels):
             t = max(t, s.clocks[d.node[level, own], cmd])
         own = d.next_bank[cmd, own]
@@ -82,7 +83,7 @@ def hold_back(d, s, cmd, bank, t):
     """Raise the next-allowed clocks that `cmd` at clock t holds back."""
     _raise(d, s, CHANNEL_NODE, d.channel_gap, cmd, t)
     if d.scope[cmd] == BANK:
-        _raise(d, s, _bank_node(bank), d.bank_gap, cmd, t)
+        _raise(d, s, bank_node(bank), d.bank_gap, cmd, t)
         _raise(d, s, _group_node(d, bank), d.group_gap, cmd, t)
         s.reg[R_FAR] = max(s.reg[R_FAR], t + d.reach[cmd])
     elif d.scope[cmd] == BANKS:
@@ -101,7 +102,7 @@ def _hold_back_in_nodes(d, s, cmd, bank, t):
     apart()
     own = bank
     while own >= 0:
-        _raise(d, s, _bank_node(own), d.bank_gap, cmd, t)
+        _raise(d, s, bank_node(own), d.bank_gap, cmd, t)
         _raise(d, s, _group_node(d, own), d.group_gap, cmd, t)
         for level in range(d.levels):
             _raise(d, s, d.node[level, own], d.level_gap[level], cmd, t)

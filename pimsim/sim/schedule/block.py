@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,12 @@ WHOLE = (-1, COMPLETE, 1, 1, 0, 0)  # what a step that does not stream has from 
 
 @dataclass(frozen=True)
 class Block:
-    """Instructions that are carried out `copies` times; the arrays are explained at `compiled.block.run_block`.
+    """Steps that are carried out one after the other; the arrays are explained at `compiled.block.run_block`.
 
-    program (rows, 8); spans (n, channels, 2); marks (n, channels, 3); numbers (n, channels), see
-    `Engine.numbers`; bases (n, copies); steps (n, 11); after (n, m); feeds (k,).
-    portions: those in which all that streams takes its results, in one copy.
+    program (rows, 8); spans (j, channels, 2), marks (j, channels, 3) and numbers (j, channels),
+    see `Engine.numbers`, of the programs; bases (b, copies); steps (k, n, 14); after (n, m); feeds (f,);
+    parts (p, 3).
+    portions: those in which all that streams takes its results, in one copy, at most.
     """
 
     program: Ints
@@ -33,7 +35,21 @@ class Block:
     steps: Ints
     after: Ints
     feeds: Ints
+    parts: Ints
     portions: int = 0
+
+    @property
+    def most_copies(self) -> int:
+        """Copies of the part that has most."""
+        return int(self.parts[:, k.A_COPIES].max())
+
+    def instructions(self) -> Iterator[tuple[int, int, int, int]]:
+        """(step, part, copy, instruction) of all, in order."""
+        for step in range(len(self.steps)):
+            for part, (first, last, copies) in enumerate(self.parts.tolist()):
+                for copy in range(copies):
+                    for i in range(first, last):
+                        yield step, part, copy, i
 
     @classmethod
     def of(
@@ -46,11 +62,12 @@ class Block:
         kind: tuple[int, int],
         spends: int = 0,
     ) -> Block:
-        """Instructions that are alike and stream with nothing; kind: what they are, and their clocks."""
+        """One step of instructions that are alike and stream with nothing; kind: what they are, and their clocks."""
         count, channels, _ = spans.shape
         marks = np.full((count, channels, MARKS), -1, np.int64)
-        steps = np.tile(np.array([*kind, 0, 0, *WHOLE, spends], np.int64), (count, 1))
-        return cls(program, spans, marks, numbers, bases, steps, after, np.zeros(1, np.int64))
+        steps = np.array([[[*kind, 0, 0, *WHOLE, spends, i, i, 0] for i in range(count)]], np.int64)
+        parts = np.array([[0, count, bases.shape[1]]], np.int64)
+        return cls(program, spans, marks, numbers, bases, steps, after, np.zeros(1, np.int64), parts)
 
 
 class Timetable:
@@ -60,13 +77,22 @@ class Timetable:
     """
 
     def __init__(self, serial: bool, accounted: int = 0) -> None:
-        self.clock = np.array([accounted, serial] + [0] * (1 + k.ASIC_PARTS), np.int64)
+        self.clock = np.array([accounted, serial] + [0] * (k.C_TAKEN - k.C_STEP + k.ASIC_PARTS), np.int64)
         self.calendars = np.zeros((k.ASIC_PARTS, 64, 2), np.int64)
 
     @property
     def accounted(self) -> int:
         """Clocks charged so far: the end of the latest instruction."""
         return int(self.clock[k.C_ACCOUNTED])
+
+    def stand_at(self, step: int, part: int = 0, copy: int = 0) -> None:
+        """Go on with this step of a block, this part of it and this copy."""
+        self.clock[[k.C_STEP, k.C_PART, k.C_COPY]] = step, part, copy
+
+    @property
+    def step(self) -> int:
+        """The step of a block with which it goes on."""
+        return int(self.clock[k.C_STEP])
 
     def make_room(self, stretches: int) -> None:
         """Room for so many more stretches."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,18 @@ from pimsim.dram.program import WIDTH
 from pimsim.sim.schedule import meter
 from pimsim.sim.schedule.block import MOMENTS, REST, Block, Timetable
 from pimsim.sim.schedule.compiled.block import run_block
-from pimsim.sim.schedule.compiled.layout import C_COPY
+from pimsim.sim.schedule.compiled.layout import EXPOSED, P_PLACES, P_STEPS
+
+
+class Counts(NamedTuple):
+    """What a block counts: by instruction its totals (n, ...) and what it exposes (n, 2); by step the clocks reached.
+
+    All as `run_block` collects them.
+    """
+
+    totals: Ints
+    exposed: Ints
+    reached: Ints
 
 
 class Executor:
@@ -25,10 +37,15 @@ class Executor:
         self._run_block = bound(run_block)
         self.meter = meter.new_meter(len(engine.device.standard.commands))
         self.worked: Ints | None = None
+        self.notes: meter.Notes | None = None
 
     def meter_windows(self, window: int, costs: Sequence[int]) -> None:
         """Find the largest sum of any `window` clocks; costs: what each command of the table spends."""
         self.meter = meter.new_meter(len(costs), window, costs)
+
+    def note_into(self, noted: Callable[[Ints], None]) -> None:
+        """Have `noted` take the notes of all instructions, many at a time (`meter.Notes`)."""
+        self.notes = meter.Notes(len(self.engine.device.standard.commands), noted)
 
     @property
     def largest_window(self) -> Fraction:
@@ -36,41 +53,43 @@ class Executor:
         return meter.largest_window(self.meter)
 
     def run_block(
-        self, block: Block, times: Ints, timetable: Timetable, watch: Callable[[int, int], None] | None = None
-    ) -> tuple[Ints, Ints]:
-        """Carry out a block of instructions; its totals (n, ...) by instruction, and clocks (n,) outside the channels.
+        self, block: Block, times: Ints, timetable: Timetable, watch: Callable[[int, int, int], None] | None = None
+    ) -> Counts:
+        """Carry out the steps of a block, and count.
 
         times (n + 1, 5): the moments of each instruction, the last row those of what came
-        before; both it and the timetable are updated.  watch(copy, instruction) is called
+        before; both it and the timetable are updated.  watch(step, copy, instruction) is called
         after each one.
         """
         self.engine.make_room()
-        n, copies = block.bases.shape
-        totals = np.zeros((n, self.engine.new_totals().size), np.int64)
-        exposed = np.zeros(n, np.int64)
-        parts = [(0, copies, 0, n)]
-        if self.engine.log is not None or watch:
-            parts = [(copy, copy + 1, i, i + 1) for copy in range(copies) for i in range(n)]
-        stretches = block.portions + 2 * n + 1  # most that one copy can add
-        for copy, last, *which in parts:
-            timetable.clock[C_COPY] = copy
-            while timetable.clock[C_COPY] < last:
-                timetable.make_room(stretches if which[0] == 0 else 0)
-                part = (int(timetable.clock[C_COPY]), last, *which, stretches)
-                self._run_part(block, times, timetable, totals, exposed, part)
+        steps, n, _ = block.steps.shape
+        counts = Counts(
+            np.zeros((n, self.engine.new_totals().size), np.int64),
+            np.tile(np.array([0, -1], np.int64), (n, 1)),
+            np.zeros(steps, np.int64),
+        )
+        places = block.portions + 2 * n + 1  # most that one copy can add
+        if self.engine.log is None and not watch:
+            timetable.stand_at(0)
+            self._run(block, times, timetable, counts, (steps, len(block.parts), block.most_copies, 0, n, places))
+            return counts
+        for step, part, copy, i in block.instructions():
+            timetable.stand_at(step, part, copy)
+            self._run(block, times, timetable, counts, (step + 1, part + 1, copy + 1, i, i + 1, places))
             if watch:
-                watch(copy, which[0])
-        return totals, exposed
+                watch(step, copy, i)
+        return counts
 
-    def _run_part(
-        self,
-        block: Block,
-        times: Ints,
-        timetable: Timetable,
-        totals: Ints,
-        exposed: Ints,
-        part: tuple[int, ...],
-    ) -> None:
+    def _run(self, block: Block, times: Ints, timetable: Timetable, counts: Counts, part: tuple[int, ...]) -> None:
+        """Carry out a part of a block; room for what the ASIC is taken for is made whenever it runs out."""
+        while timetable.step < part[P_STEPS]:
+            timetable.make_room(part[P_PLACES])
+            if self.notes:
+                self.notes.make_room(block.steps.shape[1])
+                self.meter = self.notes.record
+            self._run_part(block, times, timetable, counts, part)
+
+    def _run_part(self, block: Block, times: Ints, timetable: Timetable, counts: Counts, part: tuple[int, ...]) -> None:
         engine = self.engine
         if engine.log is not None:
             self.worked = np.zeros((timetable.calendars.shape[1] + 2, 2), np.int64)
@@ -87,12 +106,14 @@ class Executor:
                 block.steps,
                 block.after,
                 block.feeds,
+                block.parts,
                 times,
                 timetable.clock,
                 timetable.calendars,
                 engine.options,
-                totals,
-                exposed,
+                counts.totals,
+                counts.exposed,
+                counts.reached,
                 engine.ends,
                 engine.log,
                 self.worked,
@@ -122,5 +143,7 @@ class Executor:
             np.array([[1]]),
             (REST, stop),
         )
-        times, exposed = np.zeros((2, MOMENTS), np.int64), np.zeros(1, np.int64)
-        self._run_part(rest, times, Timetable(serial=False), totals[np.newaxis], exposed, (0, 1, 0, 1, 0))
+        counts = Counts(totals[np.newaxis], np.zeros((1, EXPOSED), np.int64), np.zeros(1, np.int64))
+        self._run(rest, np.zeros((2, MOMENTS), np.int64), Timetable(serial=False), counts, (1, 1, 1, 0, 1, 0))
+        if self.notes:
+            self.notes.flush()

@@ -5,14 +5,21 @@
 # streams: clocks that are left after the last result (else -1); from which moment of a
 # program on (T_PARTIAL, T_COMPLETE); equal parts in which a program's results come; portions
 # of a part; where the programs that feed it start in `feeds`, and how many there are.  Last,
-# what it spends beside its commands (see the meter).
+# what it spends beside its commands (see the meter), and which program it is of those of the block, at which
+# bases of those of the block, and how far behind them.
 (
     I_KIND, I_CLOCKS, I_READ, I_WRITE, I_TAIL, I_FROM, I_PARTS, I_PORTIONS, I_FEED, I_FEEDS, I_SPENDS,
-) = range(11)  # fmt: skip
+    I_PROGRAM, I_BASES, I_SHIFT, INSTRUCTION_WIDTH,
+) = range(15)  # fmt: skip
 ARITHMETIC, WORK, REST = range(3)
-# the clocks of a block; C_COPY: the next copy; C_TAKEN: stretches in the calendar of each part
-# of the ASIC
-(C_ACCOUNTED, C_SERIAL, C_COPY, C_TAKEN) = range(4)
-# what a call carries out: copies, instructions; and the places that a calendar needs for each copy
-(P_COPY, P_COPIES, P_FIRST, P_LAST, P_PLACES) = range(5)
+# where a run stands: clocks; the step of a block, the part of it and the copy of that which come
+# next; C_TAKEN: stretches in the calendar of each part of the ASIC
+(C_ACCOUNTED, C_SERIAL, C_STEP, C_PART, C_COPY, C_TAKEN) = range(6)
+# a part of a step: its first instruction, the one after its last, its copies
+(A_FIRST, A_LAST, A_COPIES) = range(3)
+# what a call carries out: up to which step, part and copy; of these the instructions from P_FIRST
+# to before P_LAST; and the places that a calendar needs for each copy
+(P_STEPS, P_PARTS, P_COPIES, P_FIRST, P_LAST, P_PLACES) = range(6)
+# what an instruction exposes: clocks outside of the channels, and the first step that has any (-1: none has)
+(E_CLOCKS, E_SINCE, EXPOSED) = range(3)
 UNITS, READ_PORT, WRITE_PORT, ASIC_PARTS = range(4)

@@ -1,0 +1,157 @@
+"""The instructions of an attention, for many contexts at once.
+
+The second reading of `Planner._attention`, on arrays; `tests/replay` compares the two.  Only what
+the context changes is here: names, waits and bases are those of the step that the planner made of
+the first context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.asic.each import costs_of, ports_of
+from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.grid import at_most, ceil_div
+from pimsim.mapping.instructions import Instruction
+from pimsim.mapping.memory import sram_room
+from pimsim.mapping.placed import Placed
+from pimsim.mapping.planner import Planner
+from pimsim.mapping.stretch import Many, Series
+from pimsim.mapping.work import Ints, Moved, Work
+from pimsim.workload.ops import Operator
+
+
+class AttentionSeries:
+    """What the instructions of one attention are in many steps.
+
+    contexts  (t,) of the last of the `tokens` tokens of each step
+    first     the instructions that the first step has for it
+    alike     steps, from the first on, that have the same instructions
+    """
+
+    def __init__(
+        self, plan: Placed, operator: Operator, contexts: Ints, tokens: int, first: Sequence[Instruction]
+    ) -> None:
+        self.plan, self.operator, self.contexts, self.tokens, self.first = plan, operator, contexts, tokens, first
+        self.grid, self.batch = plan.grid, plan.config.workload.batch
+        self.alike = len(contexts)
+        self.made: list[Series] = []
+        for token in range(tokens):
+            self._attend(token)
+        assert len(self.made) == len(first)
+
+    @property
+    def series(self) -> list[Series]:
+        """Of each instruction, as far as steps are alike."""
+        return [made.until(self.alike) for made in self.made]
+
+    def _attend(self, token: int) -> None:
+        """One token of every sequence, in the order of `Planner._attend`."""
+        operator, context = self.operator, self.contexts - (self.tokens - 1 - token)
+        keys, values = self.plan.memory.keys[operator.name], self.plan.memory.values[operator.name]
+        window, heads = operator.window, operator.heads
+        slot = (context - 1) % window if window else context - 1
+        seen = at_most(window, context) if window else context
+        like, shifts = keys.appended_like(slot)
+        append_key = self._pim(f"{token}.key_append", like, keys.append, shifts=shifts)
+        like, shifts = values.appended_like(slot)
+        append_value = self._pim(f"{token}.value_append", like, values.append, shifts=shifts)
+        groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
+        score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(seen))
+        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, values.weigh_moves(seen))
+        self.made += [append_key, score, append_value] * self.batch
+        while self._next.work is None and self._next.operator != "softmax":  # on all scores, or on their partial sums
+            others = keys.partial_sums - 1 if self._next.cause == "sum" else 1
+            self._asic(heads * seen * others, self.batch)
+        self._spill(context)
+        for _ in range(self.batch):
+            self._softmax(seen)
+            self.made.append(weigh)
+        sums = values.partial_sums(seen)
+        self._cut(sums > 1)
+        if sums[0] > 1:
+            self._asic(operator.outputs * (sums - 1), self.batch)
+
+    def _softmax(self, seen: Ints) -> None:
+        """As `Planner._softmax`."""
+        products, heads = self.plan.memory.products, self.operator.heads
+        self._asic(seen, heads)
+        if products is not None:
+            columns, moved = self.grid.columns_of(seen), products.scale_moves(heads, seen)
+            self.made.append(self._pim("softmax", columns, partial(products.scale_columns, heads), moved))
+
+    def _spill(self, context: Ints) -> None:
+        """As `Planner._spill`."""
+        operand = next((o for o in self.plan.operands if o.name == self.operator.name), None)
+        if operand is None or self.operator.scope != "block":
+            return
+        room, scratch = sram_room(self.plan.config), self.plan.memory.scratch
+        most = operand.spilled(int(context.max()), self.batch, self.tokens, room)
+        if not most:  # it never gets less with the context
+            return
+        spilled = [operand.spilled(each, self.batch, self.tokens, room) for each in context.tolist()]
+        elements = np.array(spilled, np.int64)
+        self._cut(elements > 0)
+        if elements[0]:
+            assert scratch is not None
+            none = np.zeros_like(elements)
+            written, read = Moved(elements, none, elements, none), Moved(elements, none, none, elements)
+            self.made.append(self._pim("spill.write", elements, partial(scratch.write, 0), written))
+            self.made.append(self._pim("spill.read", elements, partial(scratch.read, 0), read))
+
+    # -- series -------------------------------------------------------------------
+
+    @property
+    def _next(self) -> Instruction:
+        """What the first step has next."""
+        return self.first[len(self.made)]
+
+    def _pim(
+        self,
+        kind: str,
+        key: Ints,
+        make: Callable[[int], Work],
+        moved: Moved[Ints] | None = None,
+        shifts: Ints | None = None,
+    ) -> Series:
+        """Programs that are the same for equal keys; moved: what each moves, if that is not the same for all."""
+        keys, at = np.unique(key, return_inverse=True)
+        works = [self.plan.kept(f"{self.operator.name}.{kind}", n, partial(make, n)) for n in keys.tolist()]
+        parts = np.array([(work.sums, work.turns) for work in works], np.int64)[at]
+        self._cut(parts[:, 0], parts[:, 1])
+        if moved is None:
+            first = works[int(at[0])]
+            moved = Moved(*(np.full_like(key, n) for n in (first.payload, first.macs, first.sent, first.results)))
+        sent, results = moved.sent * ELEMENT_BYTES, moved.results * ELEMENT_BYTES
+        ports = ports_of(self.plan.units, sent, results, self.plan.device.tCK_ps)
+        none, one = np.zeros_like(key), np.ones_like(key)
+        numbers = (none, *ports, -one, one, one, none, none, sent + results, moved.payload, moved.macs)
+        return Series(np.stack(numbers, axis=1), Many(works, at), shifts)
+
+    def _asic(self, n: Ints, vectors: int) -> None:
+        """Work of the ASIC on vectors of `n` elements each; which, and whether it streams, the first step says."""
+        first, units, tCK = self._next, self.plan.units, self.plan.device.tCK_ps
+        costs = costs_of(units, first.cause, n, vectors, 1, tCK)
+        none, one = np.zeros_like(n), np.ones_like(n)
+        tail, parts, portions = -one, one, one
+        if first.tail is not None:
+            piece, places, turns = self.plan.device.channels * self.grid.banks, len(first.feed.places), first.feed.parts
+            tail = costs_of(units, first.cause, at_most(piece, n * vectors), 1, 1, tCK).clocks
+            arrivals = ceil_div(n * vectors, places * turns * piece)
+            parts = np.full_like(n, turns)
+            portions = np.maximum(1, at_most(Planner.PORTIONS // turns, arrivals))
+        numbers = (costs.clocks, costs.read, costs.write, tail, parts, portions)
+        operations = (costs.adds, costs.multiplies, costs.sram_bytes)
+        self.made.append(Series(np.stack((*numbers, *operations, none, none), axis=1)))
+
+    def _cut(self, *tellers: NDArray[Any]) -> None:
+        """Steps are alike only as far as each of these is as in the first."""
+        for teller in tellers:
+            others = np.flatnonzero(teller != teller[0])
+            if len(others):
+                self.alike = min(self.alike, int(others[0]))
