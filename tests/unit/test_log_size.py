@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_a_disk_that_cannot_take_it_is_refused_before_anything_is_written(
 
 
 def test_the_command_says_it_on_standard_error(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["pimsim.cli.run"], "WORTH_SAYING", 1)
+    monkeypatch.setattr(import_module("pimsim.cli.run"), "WORTH_SAYING", 1)
     path = tmp_path / "log.csv"
     result = CliRunner().invoke(cli, ["run", str(shipped), *options(), "--commands", str(path)])
     rows = path.read_bytes().count(b"\n") - 1
@@ -139,7 +140,8 @@ def test_a_disk_that_is_full_under_a_timeline(
     ],
 )
 def test_a_run_that_is_ended_leaves_nothing(shipped: Path, tmp_path: Path, number: signal.Signals, option: str) -> None:
-    command = [sys.executable, "-m", "pimsim", "run", str(shipped), "--set=workload.model=gpt2-medium", option]
+    which = ["--set=workload.model=gpt2-medium", "--set=workload.output_tokens=100"]  # a minute, and 5 GB of disk
+    command = [sys.executable, "-m", "pimsim", "run", str(shipped), *which, option]
     window = ["--window=0:200000"] if "timeline" in option else []
     with subprocess.Popen([*command, *window], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 100
