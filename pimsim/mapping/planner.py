@@ -8,7 +8,7 @@ the operators it depends on; the channels and the ASIC keep the order of the gra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -174,7 +174,7 @@ class Planner:
         self.out.append(Instruction(operator, key, after or self.last, work, bases, ports))
         self.last = (key,)
 
-    def _gather(self, keys: Collection[str], begin: int) -> None:
+    def _gather(self, keys: Set[str], begin: int) -> None:
         """What streams with the latest instruction streams with all since place `begin` that have one of the keys."""
         flow = self.flowing.get(self.last[0])
         if flow is None or len(self.out) - begin < 2:
@@ -248,7 +248,7 @@ class Planner:
             has_bias = self._fetch_vectors(operator, self._bases)
             for _ in range(vectors):
                 self._pim(operator.name, work, self._bases(operator.name))
-        self._gather((operator.name,), begin)
+        self._gather({operator.name}, begin)
         sums = operator.outputs * (layout.partial_sums - 1 + (has_bias and not layout.takes_addend))
         if sums:
             self._asic("sum", "sum", sums, vectors * operator.active, streams=True, key=f"{operator.name}.sum")
@@ -287,7 +287,7 @@ class Planner:
         begin = len(self.out)
         for token in range(len(self.contexts)):
             self._attend(operator, token)
-        self._gather([f"values.{s}" for s in range(self.batch)], begin)
+        self._gather({f"values.{s}" for s in range(self.batch)}, begin)
 
     def _attend(self, operator: Operator, token: int) -> None:
         """One token of every sequence; with a window, K and V are a ring of as many tokens."""
@@ -311,7 +311,7 @@ class Planner:
             self._pim("scores", score, k, after=made, key=f"scores.{s}")
             self._pim("value_append", append_value, v, after=made)
             self.last = (f"scores.{s}",)
-        self._gather([f"scores.{s}" for s in range(self.batch)], begin)
+        self._gather({f"scores.{s}" for s in range(self.batch)}, begin)
         if keys.partial_sums > 1:
             n = heads * seen * (keys.partial_sums - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum")
@@ -324,7 +324,7 @@ class Planner:
             self._softmax(operator, seen, f"softmax.{s}")
             self._pim("values", weigh, self._bases(cache_name("values", operator, s)), key=f"values.{s}")
         if values.partial_sums(seen) > 1:
-            self._gather([f"values.{s}" for s in range(self.batch)], begin)
+            self._gather({f"values.{s}" for s in range(self.batch)}, begin)
             n = operator.outputs * (values.partial_sums(seen) - 1)
             self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")
 
@@ -364,7 +364,7 @@ class Planner:
                     bases = self._bases(table_name(operator, table))
                 for _ in range(copies):
                     self._pim(operator.name, work, bases)
-        self._gather((operator.name,), begin)
+        self._gather({operator.name}, begin)
         if len(operator.tables) > 1:
             vectors = self._vectors(operator) * (len(operator.tables) - 1)
             self._asic(operator.name, "sum", d, vectors, streams=True, key=f"{operator.name}.sum")

@@ -161,7 +161,7 @@ def test_a_ledger_of_many_notes_is_handed_on_in_parts(monkeypatch: pytest.Monkey
     whole = simulate_noting(plan)[1]
     monkeypatch.setattr(meter, "_FEWEST_NOTES", 1)
     monkeypatch.setattr(meter, "_MOST_NOTES", 200)
-    monkeypatch.setattr(ledger, "_LOOSE", 30_000)
+    monkeypatch.setattr(ledger, "_LOOSE", 20_000)
     parts = simulate_noting(plan)[1]
     assert len(parts._packed) > 1 and parts._loose and parts.nbytes < whole.nbytes
     wanted = simulate(plan, spending=asked).busiest_window
