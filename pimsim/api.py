@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pimsim
-from pimsim.baselines import devices
 from pimsim.config import loader
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
@@ -23,7 +22,6 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.errors import InputError, Problem
 from pimsim.held import held
 from pimsim.registry import Registry
-from pimsim.workload.shapes import MODELS
 
 if TYPE_CHECKING:
     from pimsim.baselines.devices import BaselineDevice
@@ -53,22 +51,46 @@ def anew(kind: str, key: Hashable | None, make: Callable[[], T]) -> T:
     return make()
 
 
-class _Baselines(Collection[str]):
+class _Names(Collection[str]):
+    """Names that a configuration may use; who asks for none of them does not load what they name."""
+
+    def __init__(self, of: Callable[[], Registry[Any]]) -> None:
+        self._of = of
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._of()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of())
+
+    def __len__(self) -> int:
+        return len(self._of())
+
+
+class _Baselines(_Names):
     """Names of baselines; a path stands for a file, which is checked when it is read."""
 
     def __contains__(self, name: object) -> bool:
-        return devices.is_path(str(name)) or name in devices.DEVICES
+        from pimsim.baselines.devices import is_path
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(devices.DEVICES)
-
-    def __len__(self) -> int:
-        return len(devices.DEVICES)
+        return is_path(str(name)) or super().__contains__(name)
 
 
 def known_names() -> dict[str, Collection[str]]:
     """The names that a configuration may use, by key."""
-    return {"workload.model": MODELS, "baselines": _Baselines()}
+    return {"workload.model": _Names(_models), "baselines": _Baselines(_machines_by_name)}
+
+
+def _models() -> Registry[Any]:
+    from pimsim.workload.shapes import MODELS
+
+    return MODELS
+
+
+def _machines_by_name() -> Registry[Any]:
+    from pimsim.baselines.devices import DEVICES
+
+    return DEVICES
 
 
 @dataclass(frozen=True)
@@ -106,8 +128,8 @@ def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
     config, origins = loaded.config, dict(loaded.provenance)
     named: list[tuple[str, Registry[Any], Any]] = [("dram.standard", CONFIGS, config.dram.standard)]
     if isinstance(config, Config):
-        named.append(("workload.model", MODELS, config.workload.model))
-        named += [("baselines", devices.DEVICES, name) for name in config.baselines]
+        named.append(("workload.model", _models(), config.workload.model))
+        named += [("baselines", _machines_by_name(), name) for name in config.baselines]
     for key, registry, name in named:
         if registered := registry.origin(name):
             homes = dict.fromkeys(home for home in (origins[key].home, registered.name) if home)
@@ -259,7 +281,7 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
         return work.model_config_, work.lm_head
     if trace is not None:
         return Same(trace), work.lm_head
-    return None if work.model is None else (MODELS[work.model], work.lm_head)
+    return None if work.model is None else (_models()[work.model], work.lm_head)
 
 
 def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[str, dict[str, Any]]:
@@ -278,6 +300,8 @@ def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[
 
 def _machines(config: Config) -> list[BaselineDevice]:
     """The machines to compare with; InputError if one cannot be read, or two have one name in the results."""
+    from pimsim.baselines import devices
+
     found: dict[str, BaselineDevice] = {}
     problems: list[Problem] = []
     for i, given in enumerate(config.baselines):
