@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))  # the clone's own, whatever is installed
 import numpy as np  # noqa: E402
 
 import pimsim  # noqa: E402
+from pimsim.api import prepare  # noqa: E402
 from pimsim.devices.aim.instructions import Instructions  # noqa: E402
 from pimsim.devices.aim.replay import replay  # noqa: E402
 from pimsim.devices.registry import device_of  # noqa: E402
@@ -23,6 +24,8 @@ from pimsim.dram.code import store  # noqa: E402
 from pimsim.dram.code.entry import ENTRIES  # noqa: E402
 from pimsim.dram.engine import Engine  # noqa: E402
 from pimsim.dram.program import program  # noqa: E402
+from pimsim.energy.power import spending  # noqa: E402
+from pimsim.sim.run import simulate_noting  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
 
 TINY = {
@@ -35,6 +38,8 @@ TINY = {
 def main(folder: str | None = None) -> None:
     """Run each compiled function with each kind of arguments; then ship what they are compiled to."""
     run_all()
+    if missing := [entry.__name__ for entry in ENTRIES if not entry.forms]:
+        sys.exit(f"never called, so not compiled: {', '.join(missing)}")
     for entry in ENTRIES if folder else ():
         for kinds in entry.forms:
             store.ship(entry.function, kinds, Path(folder))
@@ -49,6 +54,8 @@ def run_all() -> None:
         simulate_traffic(device_of(config), requests=8, log=str(Path(folder, "traffic.csv")))
         replay(instructions, aim, str(Path(folder, "replay.csv")))
     pimsim.run(config)
+    prepared = prepare(config)
+    simulate_noting(prepared.plan)[1].busiest(spending(prepared.prices))
     simulate_traffic(device_of(config), requests=8)
     replay(instructions, aim)
     for logs in (False, True):

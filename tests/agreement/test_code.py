@@ -22,11 +22,10 @@ RUNS = (
 )
 PROGRAM = f"""
 import hashlib, json, pathlib, sys, tempfile
-import numpy as np
 import pimsim
+from pimsim.devices.aim.instructions import Instructions
+from pimsim.devices.aim.replay import replay
 from pimsim.devices.registry import device_of
-from pimsim.dram.engine import Engine
-from pimsim.dram.program import program
 from pimsim.traffic.run import simulate_traffic
 
 TINY = {{"workload.model_config": {{"name": "tiny", "layers": 2, "d_model": 64, "heads": 2}}, "baselines": []}}
@@ -47,6 +46,11 @@ with tempfile.TemporaryDirectory() as folder:
         for where in (None, log):
             found = simulate_traffic(device, requests=60, pattern="random", log=where and str(where))
             tell(found.clocks, where and where.read_bytes())
+    device = device_of(pimsim.load_config("configs/aim.yaml"))
+    with open("tests/golden/aim/programs/bias_mac_af_rdaf.aim", "rb") as file:
+        instructions = Instructions.read(file, device)
+    for where in (None, log):
+        tell(replay(instructions, device, where), where and where.read_bytes())
 """
 JITTED = """
 import numba
@@ -81,6 +85,6 @@ def told(program: str, **environment: str) -> list[str]:
 def test_code_from_disk_what_numba_compiles_and_plain_python_agree() -> None:
     told(PROGRAM)  # whatever is not on disk yet
     loaded = told(PROGRAM + "assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules")
-    assert len(set(loaded)) == len(loaded) == 2 * len(RUNS) + 4
+    assert len(set(loaded)) == len(loaded) == 2 * len(RUNS) + 6
     assert told(JITTED + PROGRAM + "assert 'numba' in sys.modules") == loaded
     assert told(PROGRAM, NUMBA_DISABLE_JIT="1") == loaded
