@@ -1,64 +1,25 @@
-"""How fast AiM programs are replayed: python bench/aim.py [INSTRUCTIONS] [--reference "COMMAND"].
+"""AiM programs for the races and the curves, and to look at: python bench/aim.py FOLDER writes them there.
 
-Programs: a GEMV, a layer of GPT2-XL and of Llama-7B on one set of channels, the block of
-Llama2-7B that CENT publishes (with and without the accesses of its host), and instructions
-of any masks.  Each is read and replayed in process, and by `pimsim replay --json`; with
---reference also by another simulator, in turn with ours: {} in COMMAND stands for the file.
-All times are those of the CPU, so that other work on the machine counts little.  Then time
-and memory of mixed programs of 10,000 instructions and more, up to INSTRUCTIONS: both have
-to grow no faster than the program.
+A GEMV, a layer of GPT2-XL and of Llama-7B on one set of channels, the block of Llama2-7B that
+CENT publishes (with and without the accesses of its host), and instructions of any masks.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import shlex
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
 
 import pimsim
 from pimsim.devices.aim import gemv
-from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.isa import mask_of
-from pimsim.devices.aim.replay import replay
 from pimsim.devices.registry import device_of
 from pimsim.dram.timing import Device
 
 CONFIG = Path(__file__).parent.parent / "configs" / "aim-reference.yaml"
 BUFFER = 1024  # values that the global buffer holds
 LANES = 16  # values of a column
-ROUNDS = 5
-
-
-def main(most: int, reference: str) -> None:
-    """Print the tables."""
-    device = device_of(pimsim.load_config(CONFIG))
-    with TemporaryDirectory() as folder:
-        print(
-            f"{'program':22}{'lines':>9}{'cycles':>11}{'read':>9}{'replay':>9}{'process':>9}{'reference':>11}{'ratios':>8}"
-        )
-        for name, lines in programs(device):
-            path = Path(folder, "program.aim")
-            count = write(path, lines)
-            result, reading, replaying = in_process(path, device)
-            mine, other = processes(path, reference)
-            print(
-                f"{name:22}{count:9,}{result:11,}{reading * 1e3:6.1f} ms{replaying * 1e3:6.1f} ms{mine:7.2f} s"
-                + (f"{other:9.2f} s {other / mine:5.1f}x {other / (reading + replaying):6.0f}x" if reference else "")
-            )
-        print(f"\n{'mixed instructions':>22}{'CPU s':>9}{'us each':>9}{'MiB':>9}")
-        size = 10_000
-        while size <= most:
-            write(path, mixed(size))
-            seconds, memory = spent(own(path))
-            print(f"{size:22,}{seconds:9.2f}{seconds / size * 1e6:9.2f}{memory:9.0f}", flush=True)
-            size *= 10
 
 
 def programs(device: Device) -> Iterator[tuple[str, Iterable[str]]]:
@@ -76,43 +37,6 @@ def write(path: Path, lines: Iterable[str]) -> int:
     """How many lines were written."""
     with path.open("w") as file:
         return sum(1 for line in lines if file.write(f"{line}\n"))
-
-
-# ---- what is measured ------------------------------------------------------------------------
-
-
-def in_process(path: Path, device: Device) -> tuple[int, float, float]:
-    """Cycles, and CPU seconds to read and to replay a program, the least of several."""
-    found: list[tuple[int, float, float]] = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        with path.open("rb") as file:
-            program = Instructions.read(file, device)
-        middle = time.process_time()
-        cycles = replay(program, device).cycles
-        found.append((cycles, middle - start, time.process_time() - middle))
-    return found[0][0], min(each[1] for each in found), min(each[2] for each in found)
-
-
-def processes(path: Path, reference: str) -> tuple[float, float]:
-    """CPU seconds of whole processes, ours and the other simulator's, in turn; medians."""
-    other = [part.replace("{}", str(path)) for part in shlex.split(reference)]
-    times = [(spent(own(path))[0], spent(other)[0] if other else 0.0) for _ in range(ROUNDS)]
-    return median(each[0] for each in times), median(each[1] for each in times)
-
-
-def own(path: Path) -> list[str]:
-    return [sys.executable, "-m", "pimsim", "replay", str(path), "--config", str(CONFIG), "--json"]
-
-
-def spent(command: Sequence[str]) -> tuple[float, float]:
-    """CPU seconds of a process, and MiB at its peak."""
-    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-    usage = os.wait4(os.posix_spawnp(command[0], command, os.environ, file_actions=silent), 0)[2]
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-# ---- programs --------------------------------------------------------------------------------
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -352,9 +276,13 @@ class Block:
         yield "AiM SYNC"
 
 
+def main(folder: str) -> None:
+    """Write all programs to a folder."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, lines in programs(device_of(pimsim.load_config(CONFIG))):
+        path = Path(folder, f"{name.lower().replace(' ', '-').replace(',', '')}.aim")
+        print(f"{path}: {write(path, lines):,} lines")
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("most", nargs="?", type=int, default=1_000_000, metavar="INSTRUCTIONS")
-    parser.add_argument("--reference", default="", metavar="COMMAND")
-    options = parser.parse_args()
-    main(options.most, options.reference)
+    main(*sys.argv[1:])
