@@ -87,6 +87,31 @@ def has_room(q, kind):
 
 
 @jit
+def _link(places, place, older, younger, firsts, first, lasts, last):
+    """Put a place at the end of a list that columns `older` and `younger` link, from firsts[first] to lasts[last]."""
+    places[place, older], places[place, younger] = lasts[last], NONE
+    if lasts[last] < 0:
+        firsts[first] = place
+    else:
+        places[lasts[last], younger] = place
+    lasts[last] = place
+
+
+@jit
+def _unlink(places, place, older, younger, firsts, first, lasts, last):
+    """Take a place out of such a list."""
+    before, after = places[place, older], places[place, younger]
+    if before < 0:
+        firsts[first] = after
+    else:
+        places[before, younger] = after
+    if after < 0:
+        lasts[last] = before
+    else:
+        places[after, older] = before
+
+
+@jit
 def enter(d, s, q, request):
     """A request takes a free place, as the youngest."""
     place = q.reg[Q_FREE]
@@ -99,18 +124,8 @@ def enter(d, s, q, request):
     q.reg[Q_NUMBER] += 1
     q.kind[kind, K_ENTERED] += 1
     q.kind[kind, K_WAITING] += 1
-    own[P_OLDER], own[P_YOUNGER] = q.kind[kind, K_YOUNGEST], NONE
-    if own[P_OLDER] < 0:
-        q.kind[kind, K_OLDEST] = place
-    else:
-        q.place[own[P_OLDER], P_YOUNGER] = place
-    q.kind[kind, K_YOUNGEST] = place
-    own[P_BEFORE], own[P_AFTER] = q.youngest[kind, bank], NONE
-    if own[P_BEFORE] < 0:
-        q.oldest[kind, bank] = place
-    else:
-        q.place[own[P_BEFORE], P_AFTER] = place
-    q.youngest[kind, bank] = place
+    _link(q.place, place, P_OLDER, P_YOUNGER, q.kind[kind], K_OLDEST, q.kind[kind], K_YOUNGEST)
+    _link(q.place, place, P_BEFORE, P_AFTER, q.oldest[kind], bank, q.youngest[kind], bank)
     if q.hit[kind, bank] < 0 and s.rows[bank] == own[P_ROW]:
         q.hit[kind, bank] = place
     look(d, s, q, bank)
@@ -122,22 +137,8 @@ def leave(d, s, q, place):
     own = q.place[place]
     kind, bank = kind_of(q, own[P_COMMAND]), own[P_BANK]
     q.kind[kind, K_WAITING] -= 1
-    if own[P_OLDER] < 0:
-        q.kind[kind, K_OLDEST] = own[P_YOUNGER]
-    else:
-        q.place[own[P_OLDER], P_YOUNGER] = own[P_YOUNGER]
-    if own[P_YOUNGER] < 0:
-        q.kind[kind, K_YOUNGEST] = own[P_OLDER]
-    else:
-        q.place[own[P_YOUNGER], P_OLDER] = own[P_OLDER]
-    if own[P_BEFORE] < 0:
-        q.oldest[kind, bank] = own[P_AFTER]
-    else:
-        q.place[own[P_BEFORE], P_AFTER] = own[P_AFTER]
-    if own[P_AFTER] < 0:
-        q.youngest[kind, bank] = own[P_BEFORE]
-    else:
-        q.place[own[P_AFTER], P_BEFORE] = own[P_BEFORE]
+    _unlink(q.place, place, P_OLDER, P_YOUNGER, q.kind[kind], K_OLDEST, q.kind[kind], K_YOUNGEST)
+    _unlink(q.place, place, P_BEFORE, P_AFTER, q.oldest[kind], bank, q.youngest[kind], bank)
     if q.hit[kind, bank] == place:
         q.hit[kind, bank] = _first_hit(s, q, bank, own[P_AFTER])
     own[P_NUMBER], own[P_AFTER] = NONE, q.reg[Q_FREE]
