@@ -49,7 +49,7 @@ class Deferred(Mapping[str, T]):
     homes  where it is, by name: "module:attribute"
     """
 
-    def __init__(self, homes: Mapping[str, str]) -> None:
+    def __init__(self, homes: dict[str, str]) -> None:
         self._homes = homes
         self._found: dict[str, T] = {}
 

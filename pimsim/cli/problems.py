@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
-from importlib import import_module
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ import click
 from pimsim.cli.process import Terminated, die_of, terminable
 from pimsim.cli.say import say
 from pimsim.errors import InputError, Locate, Problem, did_you_mean
+from pimsim.registry import Deferred
 
 PROGRAM = "pimsim"
 
@@ -35,21 +35,11 @@ class ReaderGone(Exception):
     """Nobody reads our output any more; click itself would exit with 1, a failed check."""
 
 
-class Commands(MutableMapping[str, click.Command]):
-    """The commands of a group by name, each imported when it is asked for.
-
-    homes  where they are: "module:attribute"
-    """
+class Commands(Deferred[click.Command], MutableMapping[str, click.Command]):
+    """The commands of a group by name, each imported when it is asked for; others may be added."""
 
     def __init__(self, homes: Mapping[str, str]) -> None:
-        self._homes = dict(homes)
-        self._found: dict[str, click.Command] = {}
-
-    def __getitem__(self, name: str) -> click.Command:
-        if name not in self._found:
-            module, _, attribute = self._homes[name].partition(":")
-            self._found[name] = getattr(import_module(module), attribute)
-        return self._found[name]
+        super().__init__(dict(homes))
 
     def __setitem__(self, name: str, command: click.Command) -> None:
         self._homes[name], self._found[name] = "", command
@@ -57,15 +47,6 @@ class Commands(MutableMapping[str, click.Command]):
     def __delitem__(self, name: str) -> None:
         del self._homes[name]
         self._found.pop(name, None)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._homes
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._homes)
-
-    def __len__(self) -> int:
-        return len(self._homes)
 
 
 class ReportingGroup(click.Group):

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from pimsim.dram.code import store
-from pimsim.dram.code.frame import kind_of, kinds_of, words_of
+from pimsim.dram.code.frame import kind_of, words_of
 from pimsim.dram.code.later import Later
 from pimsim.dram.code.load import Code, load
 
@@ -91,8 +91,8 @@ class Call:
         return self._code(self._address)
 
     def _lay_out(self, arguments: Sequence[Any]) -> None:
-        self._code = self._entry.form(kinds_of(arguments))
         self._kinds = [kind_of(each) for each in arguments]
+        self._code = self._entry.form("".join(self._kinds))
         words = [words_of(each) for each in arguments]
         self._places = list(accumulate(map(len, words), initial=0))
         self._frame = (ctypes.c_int64 * max(1, self._places[-1]))(*(word for each in words for word in each))
