@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import platform
@@ -47,3 +48,30 @@ def put(script: str, tables: Callable[[], None]) -> None:
     before, _, rest = PAGE.read_text().partition(begin)
     _, _, after = rest.partition(end)
     PAGE.write_text(f"{before}{begin}\n{printed.getvalue().strip()}\n\n{end}{after}")
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    script: str,
+    what: str,
+    known: Sequence[str],
+    tables: Callable[[argparse.Namespace], None],
+) -> None:
+    """Print the tables that the command line asks for, or write all of them to the page.
+
+    parser  has the other options of the script; what: "race", say, of which there are `known`
+    tables  prints those of the arguments (`whats`: the names, none for all; `markdown`)
+    """
+    whats = f"{what}s"
+    parser.add_argument(whats, nargs="*", metavar=what.upper(), help=f"{', '.join(known)} (default: all)")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
+    parser.add_argument("--write", action="store_true", help="write all of them there")
+    asked = parser.parse_args()
+    if unknown := set(getattr(asked, whats)) - set(known):
+        parser.error(f"no such {what}: {', '.join(sorted(unknown))}")
+    if asked.write:
+        setattr(asked, whats, [])
+        asked.markdown = True
+        put(script, lambda: tables(asked))
+    else:
+        tables(asked)

@@ -31,7 +31,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aim import programs, write
-from page import machine, put, show
+from page import machine, run, show
 
 import pimsim
 from pimsim.devices.registry import device_of
@@ -472,7 +472,6 @@ RACES = {"own": _alone, "programs": _programs, "stream": _stream, "decode": _dec
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("races", nargs="*", metavar="RACE", help=f"{', '.join(RACES)} (default: all)")
     for tool in ("aim-simulator", "ramulator", "genz", "llmcompass", "llm-viewer"):
         parser.add_argument(f"--{tool}", type=lambda text: Path(text).resolve(), metavar="FOLDER")
     parser.add_argument("--python", default=sys.executable, metavar="FILE")
@@ -481,16 +480,7 @@ def main() -> None:
         "--stream", type=int, nargs="*", default=[32, 128, 1024], metavar="MiB", help="how much is read"
     )
     parser.add_argument("--cpu", action="store_true", help="compare CPU times instead of wall times")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
-    parser.add_argument("--write", action="store_true", help="write all of them there")
-    asked = parser.parse_args()
-    if unknown := set(asked.races) - set(RACES):
-        parser.error(f"no such race: {', '.join(sorted(unknown))}")
-    if asked.write:
-        asked.races, asked.markdown = [], True
-        put("races.py", lambda: _tables(asked))
-    else:
-        _tables(asked)
+    run(parser, "races.py", "race", tuple(RACES), _tables)
 
 
 def _tables(asked: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from aim import mixed
-from page import machine, put, show
+from page import machine, run, show
 
 import pimsim
 from pimsim.cli import cli
@@ -280,18 +280,8 @@ def _large(markdown: bool) -> None:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("curves", nargs="*", metavar="CURVE", help=f"{', '.join(CURVES)}, 405b (default: all)")
     parser.add_argument("--full", action="store_true", help="go to the largest sizes")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
-    parser.add_argument("--write", action="store_true", help="write all of them there")
-    asked = parser.parse_args()
-    if unknown := set(asked.curves) - {*CURVES, "405b"}:
-        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
-    if asked.write:
-        asked.curves, asked.markdown = [], True
-        put("scale.py", lambda: _tables(asked))
-    else:
-        _tables(asked)
+    run(parser, "scale.py", "curve", (*CURVES, "405b"), _tables)
 
 
 def _tables(asked: argparse.Namespace) -> None:
