@@ -94,7 +94,7 @@ docs: .venv/installed
 	$(VERSIONS) floors > .venv-oldest/floors.txt
 	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt hatchling
 	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt --no-build-isolation \
-		'.[analysis,chakra,dse,notebooks,pytest,wave]'
+		'.[analysis,chakra,dse,notebooks,pytest,values,wave]'
 	touch $@
 
 clean:

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 # What is imported at run time. Tools and what builds the docs have the floors that `make test` finds.
-EXTRAS = ("analysis", "chakra", "dse", "notebooks", "wave")
+EXTRAS = ("analysis", "chakra", "dse", "notebooks", "values", "wave")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)(\[[a-z,]+\])?>=([0-9.]+),<([0-9.]+)")
 
 Ranges = dict[str, tuple[str, str]]

@@ -1,0 +1,1 @@
+"""Values: the commands that `sim` times, carried out on real weights."""

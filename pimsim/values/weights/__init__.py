@@ -1,0 +1,1 @@
+"""Weights of models: what files say, by the names of the graph."""
