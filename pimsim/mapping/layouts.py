@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from pimsim.mapping.grid import Grid, Place
+from pimsim.mapping.wires import Cuts
 from pimsim.mapping.work import Ints, Moved, N, Work
 
 
@@ -26,6 +27,10 @@ class Matrix(Protocol):
     @property
     def takes_addend(self) -> bool:
         """Whether the banks add the bias; else the ASIC does."""
+
+    @property
+    def sums(self) -> Cuts:
+        """How a product is added up."""
 
     @property
     def functions(self) -> Collection[str]:
@@ -52,6 +57,10 @@ class Keys(Protocol):
     def partial_sums(self) -> int:
         """Partial sums of one score that come back."""
 
+    @property
+    def sums(self) -> Cuts:
+        """How a score is added up, over the elements of a head."""
+
     def locate(self, token: int, head: int, element: int) -> Place:
         """The address of K[token, head, element]; heads are counted among the K heads."""
 
@@ -77,6 +86,9 @@ class Values(Protocol):
 
     def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens that come back."""
+
+    def sums(self, context: int) -> Cuts:
+        """How a result is added up, over the tokens attended to."""
 
     def locate(self, token: int, head: int, element: int) -> Place:
         """The address of V[token, head, element]; heads are counted among the V heads."""

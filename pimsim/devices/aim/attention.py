@@ -16,6 +16,7 @@ from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div
 from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.wires import Cuts
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -32,6 +33,11 @@ class KeyLayout(KeyPlaces):
     def partial_sums(self) -> int:
         """Partial sums of one score that the ASIC adds up."""
         return 1 if self.in_banks else self.cuts
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Keys`."""
+        return Cuts.of(self.head_dim, self.grid.buffer_elements, self.in_banks)
 
     @property
     def rows(self) -> int:
@@ -133,6 +139,10 @@ class ValueLayout:
 
     def _start(self, slot: int, unit: int, segment: int) -> int:
         return self.base + ((slot * self.units + unit) * self.segments + segment) * self.grid.device.columns
+
+    def sums(self, context: int) -> Cuts:
+        """As `mapping.layouts.Values`."""
+        return Cuts.of(context, self.grid.buffer_elements, self.in_banks)
 
     def locate(self, token: int, head: int, element: int) -> Place:
         """The address of V[token, head, element]; heads are counted among the V heads."""

@@ -14,6 +14,7 @@ from functools import cached_property
 from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run
 from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.wires import Cuts
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -49,6 +50,11 @@ class MatrixLayout:
     def takes_addend(self) -> bool:
         """Whether the banks add the bias."""
         return self.in_banks
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Matrix`."""
+        return Cuts.of(self.inputs, self.grid.buffer_elements, self.in_banks)
 
     @property
     def slots(self) -> int:

@@ -11,6 +11,7 @@ from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import Request, close, loop, open_row, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks, share
 from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.wires import Cuts
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -22,6 +23,11 @@ class KeyLayout(KeyPlaces):
     def partial_sums(self) -> int:
         """Pieces that one head is cut into."""
         return self.cuts
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Keys`."""
+        return Cuts.of(self.head_dim, self.grid.buffer_elements)
 
     @property
     def token_columns(self) -> int:
@@ -130,6 +136,10 @@ class ValueLayout:
     def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens: one per chunk."""
         return ceil_div(self.grid.columns_of(context), self.grid.buffer_columns)
+
+    def sums(self, context: int) -> Cuts:
+        """As `mapping.layouts.Values`."""
+        return Cuts.of(context, self.grid.buffer_elements)
 
     def locate(self, token: int, head: int, element: int) -> Place:
         """The address of V[token, head, element]; heads are counted among the V heads."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import close, loop, open_row, run
 from pimsim.mapping.grid import Grid, Place, ceil_div, share
+from pimsim.mapping.wires import Cuts
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -55,6 +56,11 @@ class MatrixLayout:
     def takes_addend(self) -> bool:
         """The ASIC adds the bias."""
         return False
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Matrix`."""
+        return Cuts.of(self.inputs, self.grid.buffer_elements)
 
     @property
     def functions(self) -> tuple[str, ...]:
