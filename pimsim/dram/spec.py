@@ -63,6 +63,25 @@ class Column(Enum):
     WRITE = "write"
 
 
+class Does(Enum):
+    """What a command does with numbers: for those who carry it out on values.
+
+    An operand comes in pieces of a column, or of a number for each bank; commands take them in their order.
+    """
+
+    NOTHING = "nothing"
+    FILL = "takes a piece into its column of the buffer"
+    PRESET = "takes a piece into the accumulators"
+    MULTIPLY = "adds the products of a column of each bank with one of the buffer to the bank's accumulator"
+    GIVE = "gives the accumulators, rounded, and clears them"
+    LOOK_UP = "looks up what the function of its row makes of the accumulators, rounded"
+    GIVE_FOUND = "gives what was looked up, and clears the accumulators"
+    SCALE = "multiplies the column of each group's first bank with that of its second, into its third"
+    READ = "gives its column of a bank"
+    WRITE = "takes a piece into its column of a bank, but for bytes that are masked"
+    WRITE_ALL = "takes a piece into one lane of its column of every bank"
+
+
 # (price, how often a command counts in it): a number, or a share of the banks of the channel ("B", "1/B", "B/4").
 Actions = tuple[tuple[str, str], ...]
 
@@ -83,6 +102,7 @@ class Command:
     on_pins     clocks that they take there, an expression over timing names
     multiplies  the MAC units take the columns that it reads
     lasts       clocks that it keeps the MAC units, or the banks that it refreshes, busy (empty: none)
+    does        what it does with numbers
     energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
                 the pins count besides
     """
@@ -101,6 +121,7 @@ class Command:
     lasts: str = ""
     energy: Actions | None = None
     bus: str = ""
+    does: Does = Does.NOTHING
 
     @property
     def has_bank(self) -> bool:
@@ -174,6 +195,9 @@ class Standard:
     logs_request: whether the log gives every command the bank, row and column of the request
     that it serves, even where the command itself has none.
     function_rows: half-open range of row numbers beyond the array that open like any other.
+    functions: what the first of those rows stand for, by the name of the operator.
+    buffer_by_column: of the buffer a product takes the column that has its own number (False: one after another, from
+    the first on, and around behind the last that was filled).
     levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
     pins: the level whose nodes have data pins of their own, equal shares of the channel's.
     """
@@ -187,6 +211,8 @@ class Standard:
     modes: tuple[str, ...] = ()
     logs_request: bool = False
     function_rows: tuple[int, int] = (0, 0)
+    functions: tuple[str, ...] = ()
+    buffer_by_column: bool = False
     levels: tuple[Level, ...] = (CHANNEL, BANK_GROUP, BANK)
     pins: str = "channel"
 

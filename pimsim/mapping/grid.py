@@ -58,6 +58,11 @@ class Grid:
         return self.device.column_elements
 
     @property
+    def lanes(self) -> int:
+        """Elements that a command moves at most: a column's, or one of each bank."""
+        return max(self.width, self.banks)
+
+    @property
     def buffer_elements(self) -> int:
         """Elements of the global buffer."""
         return self.buffer_columns * self.width

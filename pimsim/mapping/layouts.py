@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from pimsim.mapping.grid import Grid, Place
-from pimsim.mapping.wires import Cuts
+from pimsim.mapping.wires import Cuts, Wires
 from pimsim.mapping.work import Ints, Moved, N, Work
 
 
@@ -42,8 +42,14 @@ class Matrix(Protocol):
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x, or one of `functions` of it; addend: there is a bias to add to the first partial sums."""
 
+    def wires(self, addend: bool = False) -> Wires:
+        """What `multiply` moves: of x, and the bias if the banks add it; results in order of (partial sum, output)."""
+
     def read(self, output: int) -> Work:
         """W[output, :] over the pins."""
+
+    def read_wires(self, output: int) -> Wires:
+        """What `read` moves."""
 
 
 class Keys(Protocol):
@@ -67,11 +73,17 @@ class Keys(Protocol):
     def append(self, token: int) -> Work:
         """Write one token's keys."""
 
+    def append_wires(self, token: int) -> Wires:
+        """What `append` moves: of the keys in order of (head, element)."""
+
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """For each token one whose keys are written by the same program, and how many linear columns before."""
 
     def score_groups(self, groups: int) -> Work:
         """The program of q K^T, which is the same for all contexts of as many groups of one token per bank."""
+
+    def score_wires(self, context: int) -> Wires:
+        """What q K^T over the first `context` tokens moves: q (head, element); results (head, partial sum, token)."""
 
     def score_moves(self, context: N) -> Moved[N]:
         """What q K^T over the first `context` tokens moves; for one number, or for an array of them."""
@@ -96,11 +108,17 @@ class Values(Protocol):
     def append(self, token: int) -> Work:
         """Write one token's values; the program is the same for all tokens of a column."""
 
+    def append_wires(self, token: int) -> Wires:
+        """What `append` moves: of the values in order of (head, element)."""
+
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """For each token one whose values are written by the same program, and how many linear columns before."""
 
     def weigh_columns(self, columns: int) -> Work:
         """The program of p V, which is the same for all contexts of as many columns."""
+
+    def weigh_wires(self, context: int) -> Wires:
+        """What p V over the first `context` tokens moves: of p (head, token); results (partial sum, head, element)."""
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """What p V over the first `context` tokens moves; for one number, or for an array of them."""
@@ -115,6 +133,9 @@ class Products(Protocol):
 
     def scale_columns(self, vectors: int, columns: int) -> Work:
         """The program of a scale, which is the same for all vectors of as many columns."""
+
+    def scale_wires(self, vectors: int, elements: int) -> Wires:
+        """What it moves: of the vectors one after another, then the numbers; the products in the vectors' order."""
 
     def scale_moves(self, vectors: int, elements: N) -> Moved[N]:
         """What it moves to multiply `vectors` vectors of `elements`, each by a number of its own."""

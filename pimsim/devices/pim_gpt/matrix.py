@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import close, loop, open_row, run
 from pimsim.mapping.grid import Grid, Place, ceil_div, share
-from pimsim.mapping.wires import Cuts
-from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none
+from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,26 @@ class MatrixLayout:
             results=results,
             sums=max(1, chunks if addend else chunks - 1),
         )
+
+    def wires(self, addend: bool = False) -> Wires:
+        """As `mapping.layouts.Matrix`: a buffer of x for all channels, and the sums of its slots."""
+        x = in_columns(0, self.inputs, self.grid.width)
+        taken = [x if self.slots(channel) else none(self.grid.width) for channel in range(self.grid.channels)]
+        return Wires(tuple(taken), tuple(map(self._given, range(self.grid.channels))))
+
+    def _given(self, channel: int) -> Ints:
+        """Places (partial sum, output) of the sums of a channel, chunk by chunk and slot by slot."""
+        slots = np.arange(self.slots(channel), dtype=np.int64)[:, np.newaxis]
+        outputs = (slots * self.grid.channels + channel) * self.grid.banks + np.arange(self.grid.banks)
+        chunks = np.arange(len(self.chunks))[:, np.newaxis, np.newaxis] * self.outputs
+        places = np.where(outputs < self.outputs, chunks + outputs, ZERO)
+        return places.reshape(-1, self.grid.banks)
+
+    def read_wires(self, output: int) -> Wires:
+        """As `mapping.layouts.Matrix`."""
+        given = [none(self.grid.width)] * self.grid.channels
+        given[output // self.grid.banks % self.grid.channels] = in_columns(0, self.inputs, self.grid.width)
+        return Wires((none(self.grid.width),) * self.grid.channels, tuple(given))
 
     def read(self, output: int) -> Work:
         """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""
