@@ -78,6 +78,7 @@ DECIDES: Mapping[str, str] = {
     "asic.multipliers": "pace of softmax and GELU",
     "asic.taylor_terms": "pace of softmax and GELU: latency not in VMM",
     "asic.newton_steps": "depth of softmax and LayerNorm",
+    "asic.range_reduction": "pace of softmax and GELU; whether their values are of use",
     "asic.streaming": "whether GELU, residual and partial sums are exposed",
     "asic.power_mW": "energy: asic",
     "asic.power_reference": "energy: what the power makes of one operation, and of the idle ASIC",

@@ -324,7 +324,13 @@ class AsicConfig(Section):
         6, "Terms of the Taylor series of exp and of GELU's polynomial.", "6 (recalled)", ge=1, le=64
     )
     newton_steps: int = default(
-        2, "Newton steps of the reciprocal and of the inverse square root.", "2 (assumed)", ge=1, le=16
+        2, "Newton steps of the reciprocal and of the inverse square root.", "2 (assumed)", ge=0, le=16
+    )
+    range_reduction: Literal["none", "ln2"] = default(
+        "none",
+        "exp is a Taylor series about 0, or 2^n exp(r) with |r| of at most ln 2 / 2; GELU then goes by exp, too.",
+        "none (recalled: the paper names a Taylor series, and nothing before it)",
+        later=True,
     )
     streaming: bool = default(
         True,
