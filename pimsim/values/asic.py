@@ -1,15 +1,8 @@
 """The functions of the ASIC on values: each carries out, pass by pass, what `pimsim.asic.units` prices.
 
-An operation stands here once for each that is priced there, in the order in which it is carried out: its name, its
-rounding and its count are in `pimsim.values.arithmetic`.  A product or a sum of three is written with brackets; each
-bracket is rounded.  Numbers that are known beforehand (1/n, n eps, 2/cap, coefficients) are rounded once, to float32
-and then to BF16.  `k` is `taylor_terms`, N is `newton_steps`.
-
-  exp(x)  range_reduction none: the polynomial of 1/i!, i < k, by Horner's rule.
-          ln2: n = whole(x L), r = ((x - (n H)) - (n l)), 2^n exp(r) with exp(r) the same polynomial.  L = log2 e,
-          H = 0.6875 = 11/16: a product n H is exact for |n| of at most 23, where exp is above 1e-7 (and below 1e7),
-          and x - n H is exact then, too.  l = ln 2 - H.
-  1/d     `Arithmetic.reciprocal`, 1/sqrt(v): `Arithmetic.inverse_root`, both with N steps.
+What an operation is, how it rounds and what it counts is in `pimsim.values.arithmetic`; functions of one number are in
+`pimsim.values.elementary`.  A product or a sum of three is written with brackets; each bracket is rounded.  Numbers
+that are known beforehand (1/n, n eps) are rounded once (`arithmetic.constant`).
 
 What comes in and all that comes out is BF16 in float32 arrays: vectors (..., n), any number of them, each on its own.
 """
@@ -17,7 +10,6 @@ What comes in and all that comes out is BF16 in float32 arrays: vectors (..., n)
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import factorial, log, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -26,15 +18,8 @@ from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.config.schema import AsicConfig
 from pimsim.errors import InputError
 from pimsim.values.arithmetic import Arithmetic, Counts, Ids, constant
+from pimsim.values.elementary import Elementary
 from pimsim.values.numbers import F32
-
-_LOG2_E = constant(1 / log(2))
-_LN2_HIGH = constant(0.6875)
-_LN2_LOW = constant(log(2) - 0.6875)
-_ONE = np.float32(1)
-# GELU by a tanh: x / (1 + exp(-x (a + b x^2))).
-_GELU_A = constant(sqrt(8 / pi))
-_GELU_B = constant(0.044715 * sqrt(8 / pi))
 
 _quietly = np.errstate(all="ignore")  # infinities and NaN are numbers here
 
@@ -43,12 +28,8 @@ class Asic:
     """The arithmetic of one ASIC; `counts` says what it has done since the last `reset`."""
 
     def __init__(self, config: AsicConfig) -> None:
-        terms = range(config.taylor_terms)
-        self.config = config
         self._do = Arithmetic()
-        self._steps = config.newton_steps
-        self._exp_terms = [constant(1 / factorial(i)) for i in terms]
-        self._gelu_terms = [constant((-1) ** i / (sqrt(2 * pi) * 2**i * factorial(i) * (2 * i + 1))) for i in terms]
+        self._each = Elementary(config, self._do)
 
     @property
     def counts(self) -> Counts:
@@ -87,7 +68,7 @@ class Asic:
         do.read(x, like=x)
         deviations = do.write(do.subtract(x, mean))
         squares = do.total(do.multiply(deviations, deviations), n * eps)
-        scale = do.inverse_root(do.multiply(squares, constant(1 / n)), self._steps)
+        scale = self._each.inverse_root(do.multiply(squares, constant(1 / n)))
         do.read(deviations, gain, bias, like=x)
         return do.write(do.add(do.multiply(do.multiply(deviations, scale), gain), bias))
 
@@ -97,7 +78,7 @@ class Asic:
         do, n = self._do, x.shape[-1]
         do.read(x, like=x)
         squares = do.total(do.multiply(x, x), n * eps)
-        scale = do.inverse_root(do.multiply(squares, constant(1 / n)), self._steps)
+        scale = self._each.inverse_root(do.multiply(squares, constant(1 / n)))
         do.read(x, gain, like=x)
         return do.write(do.multiply(do.multiply(x, scale), gain))
 
@@ -117,41 +98,28 @@ class Asic:
         do.read(x, like=x)
         most = do.largest(x)
         do.read(x, like=x)
-        exps = do.write(self._exp(do.subtract(x, most)))
-        return exps, do.reciprocal(do.total(exps), self._steps)[..., 0]
+        exps = do.write(self._each.exp(do.subtract(x, most)))
+        return exps, self._each.reciprocal(do.total(exps))[..., 0]
 
     # ---- element by element --------------------------------------------------------------
 
     @_quietly
     def gelu(self, x: F32) -> F32:
-        """Range_reduction none: (x 0.5) + (P(z) z), z = x x, P the first k terms of GELU's Taylor series.
-
-        P(z) has (-1)^i / (sqrt(2 pi) 2^i i! (2 i + 1)), i < k.
-        ln2: x (1 / (1 + exp(-u))), u = ((z b) + a) x, a = sqrt(8 / pi), b = 0.044715 a.
-        """
-        do = self._do
-        do.read(x, like=x)
-        square = do.multiply(x, x)
-        if self.config.range_reduction == "none":
-            tail = do.multiply(do.polynomial(self._gelu_terms, square), square)
-            return do.write(do.add(do.multiply(x, np.float32(0.5)), tail))
-        inner = do.multiply(do.add(do.multiply(square, _GELU_B), _GELU_A), x)
-        return do.write(do.multiply(x, self._reciprocal_of_exp(-inner)))
+        """x Phi(x), see `elementary`."""
+        self._do.read(x, like=x)
+        return self._do.write(self._each.gelu(x))
 
     @_quietly
     def silu(self, x: F32) -> F32:
-        """x (1 / (1 + exp(-x)))."""
-        do = self._do
-        do.read(x, like=x)
-        return do.write(do.multiply(x, self._reciprocal_of_exp(-x)))
+        """x / (1 + exp(-x)), see `elementary`."""
+        self._do.read(x, like=x)
+        return self._do.write(self._each.silu(x))
 
     @_quietly
     def tanh(self, x: F32, cap: float) -> F32:
-        """cap tanh(x / cap) as c - ((2 c) (1 / (1 + exp(x (2 / c))))), c = cap."""
-        do = self._do
-        do.read(x, like=x)
-        share = self._reciprocal_of_exp(do.multiply(x, constant(2 / cap)))
-        return do.write(do.subtract(constant(cap), do.multiply(share, constant(2 * cap))))
+        """cap tanh(x / cap), see `elementary`."""
+        self._do.read(x, like=x)
+        return self._do.write(self._each.tanh(x, cap))
 
     def relu(self, x: F32) -> F32:
         """x where it is above zero, else +0."""
@@ -209,17 +177,14 @@ class Asic:
         what was chosen, each times 1 / ((first + second) + third ...).
         """
         do = self._do
-        order = np.argsort(np.where(np.isnan(x), -np.inf, -x), axis=-1, kind="stable")
-        ids: Ids = order[..., :chosen]
-        for _ in range(chosen):
-            do.read(x, like=x)
-            do.largest(x)
+        do.read(*[x] * chosen, like=x)
+        ids = do.best(x, chosen)
         found = np.take_along_axis(x, ids, axis=-1)
         do.read(found, like=found)
         total = found[..., :1]
         for i in range(1, chosen):
             total = do.add(total, found[..., i : i + 1])
-        return ids, do.write(do.multiply(found, do.reciprocal(total, self._steps)))
+        return ids, do.write(do.multiply(found, self._each.reciprocal(total)))
 
     @_quietly
     def weighted(self, xs: F32, weights: F32) -> F32:
@@ -230,17 +195,3 @@ class Asic:
         for i in range(1, len(xs)):
             total = do.add(total, do.multiply(xs[i], weights[..., i : i + 1]))
         return do.write(total)
-
-    # ---- of one element ------------------------------------------------------------------
-
-    def _exp(self, x: F32) -> F32:
-        do = self._do
-        if self.config.range_reduction == "none":
-            return do.polynomial(self._exp_terms, x)
-        n = do.whole(do.multiply(x, _LOG2_E))
-        r = do.subtract(do.subtract(x, do.multiply(n, _LN2_HIGH)), do.multiply(n, _LN2_LOW))
-        return do.power(do.polynomial(self._exp_terms, r), n)
-
-    def _reciprocal_of_exp(self, x: F32) -> F32:
-        """(1 / (1 + exp(x))); the sign of an x = -u stands in the constants, or is flipped: the same numbers."""
-        return self._do.reciprocal(self._do.add(self._exp(x), _ONE), self._steps)
