@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +23,9 @@ WORDS = 1 << 16
 _DIGITS, _LOWEST = 8, -133  # of a BF16 number: significant bits, and the exponent of the smallest one above 0
 
 
-def tabulated(function: Callable[[F32], Any]) -> F32:
-    """What a function makes of every BF16 number, by its word: (65,536,)."""
-    found: F32 = np.asarray(function(numbers(np.arange(WORDS, dtype=np.uint16))), np.float32)
-    return found
-
-
 def look_up(table: F32, x: F32) -> F32:
     """A table's results for BF16 numbers in an array of any shape."""
-    found: F32 = table.take((x.view(np.uint32) >> 16).astype(np.intp))
+    found: F32 = table[x.view(np.uint32) >> 16]
     return found
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 
 import numpy as np
 
+from pimsim.config.schema import AsicConfig
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.layouts import Keys, Values
 from pimsim.mapping.wires import Cuts
 from pimsim.values.arithmetic import Arithmetic
 from pimsim.values.asic import Asic
+from pimsim.values.elementary import Elementary
 from pimsim.values.fast.beats import Beats, Ints
 from pimsim.values.fast.compiled.products import SIDE
 from pimsim.values.fast.compiled.softmax import PIECE, softmax
 from pimsim.values.fast.products import sums
 from pimsim.values.fast.workers import together
-from pimsim.values.lookup import tabulated
 from pimsim.values.numbers import F32, Words, numbers, words
 from pimsim.workload.ops import Operator
 
@@ -25,26 +25,11 @@ FIRST_ROOM = 64  # tokens that K and V have room for at first
 
 
 class Softmax:
-    """The ASIC's softmax of many vectors; its functions of one element are tabulated.
+    """The ASIC's softmax of many vectors; its functions of one number are looked up in the tables that it has."""
 
-    What goes into exp is a score less the largest one, so that no number above 0 does.
-    """
-
-    def __init__(self, asic: Asic) -> None:
-        self._asic = asic
-
-    @cached_property
-    def _exps(self) -> Words:
-        def exps(x: F32) -> F32:
-            pairs = np.stack([np.zeros_like(x), np.where(x > 0, np.float32(np.nan), x)], axis=-1)
-            return self._asic.exponentials(pairs)[0][:, 1]
-
-        return words(tabulated(exps))
-
-    @cached_property
-    def _reciprocals(self) -> Words:
-        with np.errstate(all="ignore"):
-            return words(tabulated(lambda x: Arithmetic().reciprocal(x, self._asic.config.newton_steps)))
+    def __init__(self, config: AsicConfig) -> None:
+        every, functions = numbers(np.arange(1 << 16, dtype=np.uint16)), Elementary(config, Arithmetic())
+        self._exps, self._reciprocals = words(functions.exp(every)), words(functions.reciprocal(every))
 
     def __call__(self, scores: F32, seen: Ints, beats: Beats) -> F32:
         """(beats, vectors, places) of scores (tiles, vectors, 8), of which each vector sees the first `seen`."""
@@ -62,10 +47,14 @@ class Cache:
 
     def __init__(self, operator: Operator, beats: Beats, of_keys: Cuts) -> None:
         self._beats, self._pieces = beats, of_keys.elements
-        heads, elements, wide = operator.kv_heads, ceil_div(operator.head_dim, SIDE), beats.count_of(self._pieces)
-        self._room = 0
-        self.keys = np.zeros((heads, 0, wide, beats.places, SIDE), np.uint16)
-        self.values = np.zeros((heads, elements, 0, beats.places, SIDE), np.uint16)
+        self._heads, self._size = operator.kv_heads, operator.head_dim
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all tokens."""
+        self._room, places = 0, self._beats.places
+        self.keys = np.zeros((self._heads, 0, self._beats.count_of(self._pieces), places, SIDE), np.uint16)
+        self.values = np.zeros((self._heads, ceil_div(self._size, SIDE), 0, places, SIDE), np.uint16)
 
     def write(self, slots: Ints, keys: F32, values: F32) -> None:
         """K and V of tokens, both (tokens, kv_heads, head_dim), to these slots."""

@@ -16,6 +16,8 @@ from pimsim.values.numbers import F32, Words
 
 Ints = NDArray[np.int64]
 
+_TOGETHER = 64  # tiles that are laid at once
+
 
 @dataclass(frozen=True)
 class Beats:
@@ -76,12 +78,14 @@ class Beats:
 
     def tiles(self, words: Words, pieces: Sequence[int]) -> Words:
         """A matrix (outputs, inputs) as a product takes it: (tiles, beats, places, 8), 0 for outputs beyond it."""
-        outputs = len(words)
-        tiles = ceil_div(outputs, SIDE)
+        tiles, some = ceil_div(len(words), SIDE), _TOGETHER * SIDE
         made = np.zeros((tiles, self.count_of(pieces), self.places, SIDE), np.uint16)
-        for tile in range(tiles):
-            some = self.spread(words[tile * SIDE : (tile + 1) * SIDE], pieces)
-            made[tile, :, :, : len(some)] = some.transpose(1, 2, 0)
+        for first in range(0, len(words), some):
+            rows = words[first : first + some]
+            full = np.zeros((-(-len(rows) // SIDE) * SIDE, rows.shape[1]), np.uint16)
+            full[: len(rows)] = rows
+            spread = self.spread(full, pieces).reshape(-1, SIDE, *made.shape[1:3])
+            made[first // SIDE : first // SIDE + len(spread)] = spread.transpose(0, 2, 3, 1)
         return made
 
     def count_of(self, pieces: Sequence[int]) -> int:
