@@ -64,6 +64,20 @@ _GEMMA2 = {
     "attn_logit_softcapping": 50.0,
     "final_logit_softcapping": 30.0,
 }
+_GEMMA = {
+    "hidden_size": 3072,
+    "intermediate_size": 24576,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 16,
+    "hidden_act": "gelu_pytorch_tanh",
+    "vocab_size": 256000,
+    "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+    "head_dim": 256,
+    "attention_bias": False,
+    "sliding_window": None,
+}
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "gpt2": {
         "n_embd": 768,
@@ -80,6 +94,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "qwen3": _QWEN2 | {"head_dim": 128},
     "mistral": _MISTRAL,
     "mixtral": _MISTRAL | {"sliding_window": None, "num_local_experts": 8, "num_experts_per_tok": 2},
+    "gemma": _GEMMA,
     "gemma2": _GEMMA2,
     "gemma3_text": _GEMMA2
     | {
@@ -235,13 +250,13 @@ def _llama(name: str, kind: str, read: _Reader) -> ModelShape:
         read.size("num_attention_heads"),
         read.size("num_hidden_layers", MOST_LAYERS),
     )
-    gemma, phi3 = kind.startswith("gemma"), kind == "phi3"
+    gemma, later_gemma, phi3 = kind.startswith("gemma"), kind in ("gemma2", "gemma3_text"), kind == "phi3"
     head_dim = (read.size_or_none("head_dim") if DEFAULTS[kind]["head_dim"] is None else read.size("head_dim")) or (
         width // heads
     )
     windows = _windows(kind, layers, read)
     repeat = period(windows)
-    if not read.problems and kind in ("llama", "gemma2", "gemma3_text") and width % heads:
+    if not read.problems and kind in ("llama", "gemma", "gemma2", "gemma3_text") and width % heads:
         read.wrong("num_attention_heads", f"{heads} must divide hidden_size, {width}")
     elif not read.problems and head_dim % 2:
         key = "head_dim" if read.any("head_dim") else "num_attention_heads"
@@ -264,20 +279,20 @@ def _llama(name: str, kind: str, read: _Reader) -> ModelShape:
         window=max(windows),
         windows=tuple(windows[:repeat]) if repeat > 1 else (),
         norm="rmsnorm",
-        activation=read.activation("hidden_activation" if gemma else "hidden_act"),
+        activation=read.activation("hidden_activation" if later_gemma else "hidden_act"),
         gated=True,
         biases=_biases(kind, read),
         merged_qkv=phi3,
         merged_gate=phi3,
         qk_norm={"qwen3": "each", "gemma3_text": "after"}.get(kind, ""),
-        post_norms=gemma,
+        post_norms=later_gemma,
         rope=True,
         rotated=0 if rotated == head_dim else rotated,
         tied=read.flag("tie_word_embeddings"),
         experts=experts,
         active=read.size("num_experts_per_tok") if kind == "mixtral" else 1,
         softcap=kind == "gemma2" and read.any("attn_logit_softcapping") is not None,
-        logit_softcap=gemma and read.any("final_logit_softcapping") is not None,
+        logit_softcap=later_gemma and read.any("final_logit_softcapping") is not None,
         embed_scale=gemma,
     )
 
@@ -286,7 +301,7 @@ def _biases(kind: str, read: _Reader) -> tuple[str, ...]:
     """The products that have a bias."""
     if kind == "qwen2":
         return ("qkv",)
-    attention = kind in ("llama", "qwen3", "gemma2", "gemma3_text") and read.flag("attention_bias")
+    attention = kind in ("llama", "qwen3", "gemma", "gemma2", "gemma3_text") and read.flag("attention_bias")
     ffn = kind == "llama" and read.flag("mlp_bias")
     return (*(("qkv", "attn_out") if attention else ()), *(("ffn_up", "ffn_gate", "ffn_down") if ffn else ()))
 
@@ -305,9 +320,9 @@ def _partial(read: _Reader) -> float:
 def _windows(kind: str, layers: int, read: _Reader) -> list[int]:
     """Tokens that each layer attends to at most, 0 for all."""
     window = read.size_or_none("sliding_window")
-    if kind == "llama" and window:
-        read.wrong("sliding_window", "a llama has none")
-    if kind in ("llama", "mistral", "mixtral", "phi3"):
+    if kind in ("llama", "gemma") and window:
+        read.wrong("sliding_window", f"a {kind} has none")
+    if kind in ("llama", "gemma", "mistral", "mixtral", "phi3"):
         everywhere = window or 0
         given = read.any("layer_types")
         if given is not None and not _all_are(given, _WINDOWED if everywhere else _FULL):
