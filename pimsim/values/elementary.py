@@ -92,7 +92,8 @@ class Elementary:
     def _make(self, function: Callable[[F32], F32]) -> _Table:
         did = self._worked_out.do.counts
         adds, multiplies = did.adds, did.multiplies
-        values = function(_ALL)
+        with np.errstate(all="ignore"):  # of infinities and NaN, too
+            values = function(_ALL)
         return _Table(values, (did.adds - adds) // _ALL.size, (did.multiplies - multiplies) // _ALL.size)
 
 

@@ -8,7 +8,8 @@ written down a second time, from the classes of transformers and the converter o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,131 @@ def write_safetensors(
     return folder / "model.safetensors"
 
 
-def write_gguf(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Array], numbers: str = "BF16") -> Path:
-    """The same model as the converter of llama.cpp writes it."""
-    raise NotImplementedError
+# The architectures of llama.cpp by kinds of config.json.
+ARCHITECTURES = {
+    "gpt2": "gpt2", "llama": "llama", "mistral": "llama", "mixtral": "llama", "qwen2": "qwen2", "qwen3": "qwen3",
+    "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3", "phi3": "phi3",
+}  # fmt: skip
+_EXPERT = re.compile(r"(model\.layers\.\d+\.)block_sparse_moe\.experts\.(\d+)\.(w\d)\.weight")
+_STACKED = {"w1": "ffn_gate_exps", "w2": "ffn_down_exps", "w3": "ffn_up_exps"}
+_SINGLE = {"w1": "ffn_gate", "w2": "ffn_down", "w3": "ffn_up"}
+
+
+def write_gguf(
+    path: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Array],
+    numbers: str = "BF16",
+    stacked: bool = True,
+    change: Callable[[Any], None] = lambda writer: None,
+    tokenizer: Mapping[str, Any] | None = None,
+) -> Path:
+    """The same model as the converter of llama.cpp writes it.
+
+    stacked: experts are in one tensor.  change: adds to the writer.  tokenizer: more metadata, by whole keys.
+    """
+    import gguf
+
+    kind = config["model_type"]
+    architecture = ARCHITECTURES[kind]
+    writer = gguf.GGUFWriter(path, architecture)
+    (_gpt2_metadata if kind == "gpt2" else _llama_metadata)(writer, config)
+    for key, value in (tokenizer or {}).items():
+        _add(writer, key, value)
+    layers = config.get("num_hidden_layers") or config["n_layer"]
+    names = gguf.get_tensor_name_map(_arch(gguf, architecture), layers)
+    for name, values in _as_llama_cpp(config, tensors, names, stacked).items():
+        matrix = values.ndim > 1 and "ffn_gate_inp" not in name
+        stored = numbers if matrix else "F32"
+        quantised = gguf.GGMLQuantizationType[stored]
+        writer.add_tensor(name, gguf.quants.quantize(values, quantised), raw_dtype=quantised)
+    change(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _arch(gguf: Any, name: str) -> Any:
+    return next(arch for arch, its_name in gguf.MODEL_ARCH_NAMES.items() if its_name == name)
+
+
+def _add(writer: Any, key: str, value: Any) -> None:
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value)
+    elif isinstance(value, str):
+        writer.add_string(key, value)
+    else:
+        writer.add_array(key, value)
+
+
+def _gpt2_metadata(writer: Any, config: Mapping[str, Any]) -> None:
+    writer.add_block_count(config["n_layer"])
+    writer.add_context_length(config["n_positions"])
+    writer.add_embedding_length(config["n_embd"])
+    writer.add_feed_forward_length(config.get("n_inner") or 4 * config["n_embd"])
+    writer.add_head_count(config["n_head"])
+    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+
+
+def _llama_metadata(writer: Any, config: Mapping[str, Any]) -> None:
+    kind, heads = config["model_type"], config["num_attention_heads"]
+    head = config.get("head_dim") or config["hidden_size"] // heads
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_rope_dimension_count(int(head * (config.get("partial_rotary_factor") or 1)))
+    if config.get("head_dim"):
+        writer.add_key_length(head)
+        writer.add_value_length(head)
+    if kind == "mixtral":
+        writer.add_expert_count(config["num_local_experts"])
+        writer.add_expert_used_count(config["num_experts_per_tok"])
+    if kind == "gemma2":
+        writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    if kind in ("gemma2", "gemma3_text"):
+        writer.add_sliding_window(config["sliding_window"])
+    scaling = config.get("rope_scaling") or {}
+    if scaling.get("rope_type") in ("linear", "yarn"):
+        import gguf
+
+        writer.add_rope_scaling_type(gguf.RopeScalingType(scaling["rope_type"]))
+        writer.add_rope_scaling_factor(scaling["factor"])
+        if "original_max_position_embeddings" in scaling:
+            writer.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
+
+
+def _as_llama_cpp(config: Mapping[str, Any], tensors: Mapping[str, Array], names: Any, stacked: bool) -> Arrays:
+    """Names and layouts of llama.cpp."""
+    kind = config["model_type"]
+    made: Arrays = {}
+    experts: dict[str, dict[int, Array]] = {}
+    for name, values in tensors.items():
+        if match := _EXPERT.fullmatch(name):
+            block = match[1].replace("model.layers.", "blk.")
+            if stacked:
+                experts.setdefault(f"{block}{_STACKED[match[3]]}.weight", {})[int(match[2])] = values
+            else:
+                made[f"{block}{_SINGLE[match[3]]}.{match[2]}.weight"] = values
+            continue
+        if kind in ("llama", "mistral", "mixtral") and (".q_proj." in name or ".k_proj." in name):
+            heads = config["num_attention_heads" if ".q_proj." in name else "num_key_value_heads"]
+            values = values.reshape(heads, 2, -1, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+        if kind.startswith("gemma") and name.endswith("norm.weight"):
+            values = values + np.float32(1)
+        if kind == "gpt2" and values.ndim == 2 and ".h." in name:
+            values = values.T
+        own = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        assert own, name
+        made[own] = np.ascontiguousarray(values)
+    return made | {name: np.stack([each[i] for i in sorted(each)]) for name, each in experts.items()}

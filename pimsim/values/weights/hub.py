@@ -81,14 +81,14 @@ class Safetensors(Tensors):
                 shapes[own] = tuple(part.get_shape())
         self.shapes = shapes
 
-    def raw(self, name: str) -> Any:
+    def raw(self, name: str, part: int | None = None) -> Any:
         """As numpy has it."""
         stored = self._stored[name]
         if stored.dtype not in DTYPES:
             message = f"has numbers of kind {stored.dtype}, which is not supported; supported: {', '.join(DTYPES)}"
             raise InputError(Problem(str(stored.path), 1, 1, name, message))
         try:
-            return stored.file.get_tensor(stored.name)
+            return stored.file.get_tensor(stored.name) if part is None else stored.file.get_slice(stored.name)[part]
         except Exception as error:  # the library's own class, or the system's
             raise InputError(Problem(str(stored.path), 1, 1, name, f"cannot be read: {error}")) from error
 

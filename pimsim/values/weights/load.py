@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pimsim.errors import InputError, Problem
 from pimsim.files import open_input
-from pimsim.values.weights import hub
+from pimsim.values.weights import ggml, hub
+from pimsim.values.weights.gguf_file import MAGIC
 from pimsim.values.weights.model import Weights
 
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -22,10 +23,11 @@ def load_weights(path: str | os.PathLike[str]) -> Weights:
     """
     path = Path(path)
     if path.is_dir():
-        return hub.load(path)
+        only = sorted(path.glob("*.gguf"))
+        return ggml.load(only[0]) if len(only) == 1 and not any(path.glob("*.safetensors*")) else hub.load(path)
     with open_input(path) as file:
         head = file.read(8)
     if head.startswith(_PICKLES):
         why = "is a pickle of PyTorch, which can run code: save the model as safetensors (`save_pretrained` does)"
         raise InputError(Problem(str(path), 1, 1, "", why))
-    return hub.load(path)
+    return ggml.load(path) if head.startswith(MAGIC) else hub.load(path)

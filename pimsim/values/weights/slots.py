@@ -50,9 +50,7 @@ class Piece:
 
     def read(self, tensors: Tensors) -> F32:
         """The part as the graph wants it; it may be a view."""
-        values = tensors.read(self.tensor)
-        if self.part is not None:
-            values = values[self.part]
+        values = tensors.read(self.tensor, self.part)
         if self.turned:
             values = values.T
         if self.pairs:

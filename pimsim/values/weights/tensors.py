@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,29 @@ class Tensors(ABC):
     """The tensors of a file, or of several.
 
     shapes: by name, the last axis is contiguous.  files: all that was read, but for tokenizers.
+    metadata: what the file says beside the tensors.
     """
 
+    metadata: Mapping[str, Any] = MappingProxyType({})
     file: str
     files: tuple[Path, ...]
     shapes: Mapping[str, tuple[int, ...]]
 
     @abstractmethod
-    def raw(self, name: str) -> Any:
-        """The numbers of a tensor, of any kind that numpy can make float32; InputError if they cannot be read."""
+    def raw(self, name: str, part: int | None = None) -> Any:
+        """The numbers of a tensor, or of a part of it, of any kind that numpy can make float32.
 
-    def read(self, name: str) -> F32:
-        """The same as float32, in C order, without NaN or infinity; nobody else holds or changes it."""
+        InputError if they cannot be read.
+        """
+
+    def read(self, name: str, part: int | None = None) -> F32:
+        """A tensor as float32, in C order, without NaN or infinity.
+
+        part: which one along its first axis alone (None: all of it).
+        """
+        shape = self.shapes[name] if part is None else self.shapes[name][1:]
         with np.errstate(over="ignore"):  # what is too large for float32 is found below
-            values: F32 = np.ascontiguousarray(self.raw(name), np.float32).reshape(self.shapes[name])
+            values: F32 = np.ascontiguousarray(self.raw(name, part), np.float32).reshape(shape)
         if wrong := _not_finite(values.reshape(-1)):
             raise InputError(Problem(self.file, 1, 1, name, f"has {wrong}: these weights are of no use"))
         return values
