@@ -45,7 +45,7 @@ class Operands(NamedTuple):
     of     the operator, by its name in the graph
     takes  parts of values, one behind the other
     makes  a part of a value, in which the results stand one behind the other (no elements: none)
-    shape  of ASIC work: how its operands are read, see `values.machine.asic`
+    shape  of ASIC work: how its operands are read, see `values.machine.functions`
     wires  of PIM work: what its commands move.  key: equal for wires that are equal
     told   what planning assumed of the result: the experts of each vector, in each copy of the block
     """

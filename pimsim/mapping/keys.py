@@ -77,7 +77,7 @@ class KeyPlaces(ABC):
         slot, channel = divmod(group, self.grid.channels)
         return channel, (member + chunk) % self.grid.banks, self.start(chunk, slot)
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of K[token, head, element]; heads are counted among the K heads."""
         column, lane = divmod(element, self.grid.width)
         if self.cuts > 1:

@@ -36,8 +36,8 @@ class Matrix(Protocol):
     def functions(self) -> Collection[str]:
         """Operators that the banks run themselves on the outputs, by name (`Operator.op`)."""
 
-    def locate(self, output: int, element: int) -> Place:
-        """The address of W[output, element]."""
+    def locate(self, output: N, element: N) -> Place[N]:
+        """The address of W[output, element], for two numbers, or for arrays of them."""
 
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x, or one of `functions` of it; addend: there is a bias to add to the first partial sums."""
@@ -67,7 +67,7 @@ class Keys(Protocol):
     def sums(self) -> Cuts:
         """How a score is added up, over the elements of a head."""
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of K[token, head, element]; heads are counted among the K heads."""
 
     def append(self, token: int) -> Work:
@@ -102,7 +102,7 @@ class Values(Protocol):
     def sums(self, context: int) -> Cuts:
         """How a result is added up, over the tokens attended to."""
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of V[token, head, element]; heads are counted among the V heads."""
 
     def append(self, token: int) -> Work:

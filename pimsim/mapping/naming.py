@@ -95,7 +95,8 @@ class Naming:
     def argmax(self, operator: Operator) -> Operands:
         """The largest of an operator's results."""
         makes = self._all(f"{operator.name}.argmax", self.vectors)
-        return Operands(operator.name, (self._all(operator.name, self.vectors * operator.outputs),), makes)
+        takes = self._all(operator.name, self.vectors * operator.outputs)
+        return Operands(operator.name, (takes,), makes, (operator.outputs,))
 
     # -- what the ASIC does alone -----------------------------------------------------
 
@@ -105,11 +106,15 @@ class Naming:
         if operator.name in self.plan.memory.vectors:
             takes.append(self._all(vector_name(operator), operator.vectors()))
         size = self.vectors * self.flow.copies(operator.name) * self.flow.width(operator.name)
-        shape: tuple[int, ...] = ()
+        shape: tuple[int, ...] = (operator.outputs,)
         if operator.op == "rope":
             attention = self.flow.attention_behind(operator)
             heads = attention.heads + attention.kv_heads
             shape = (self.contexts.start, len(self.contexts), attention.head_dim, operator.outputs // heads)
+        elif operator.op == "topk":
+            shape = (operator.inputs, operator.outputs)
+        elif operator.op == "add" and operator.experts > 1:
+            shape = (operator.outputs, operator.active)
         routes = operator.op == "topk"
         return Operands(
             operator.name, tuple(takes), self._all(operator.name, size), shape, told=chosen if routes else None
@@ -149,7 +154,7 @@ class Naming:
     def softcap(self, operator: Operator, token: int, seen: int) -> Operands:
         """Scores pass through their cap; they keep their name."""
         scores = self._scores(operator, token, seen)
-        return Operands(operator.name, (scores,), scores)
+        return Operands(operator.name, (scores,), scores, (seen,))
 
     def _scores(self, operator: Operator, token: int, seen: int) -> Part:
         return self._all(f"{operator.name}.{token}.scores", self.batch * operator.heads * seen)
@@ -159,13 +164,13 @@ class Naming:
         size = operator.heads * seen
         takes = Part(f"{operator.name}.{token}.scores", sequence * size, size, self.batch * size)
         makes = Part(f"{operator.name}.{token}.softmax", sequence * size, size, self.batch * size)
-        return Operands(operator.name, (takes,), makes)
+        return Operands(operator.name, (takes,), makes, (seen,))
 
     def exponentials(self, operator: Operator, token: int, sequence: int, seen: int) -> Operands:
         """The same without its scale: the exponentials, and behind them a number for each head."""
         takes, size = self.softmax(operator, token, sequence, seen).takes, operator.heads * (seen + 1)
         makes = Part(f"{operator.name}.{token}.exponentials", sequence * size, size, self.batch * size)
-        return Operands(operator.name, takes, makes)
+        return Operands(operator.name, takes, makes, (seen,))
 
     def scale(self, operator: Operator, token: int, sequence: int, seen: int) -> Operands:
         """The scale of a softmax, in the banks."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pimsim.dram.program import Request, bank_order, close, run
-from pimsim.mapping.grid import Grid, Place, ceil_div, share
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, share
 from pimsim.mapping.wires import ZERO, Wires, none
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
@@ -34,7 +34,7 @@ class VectorLayout:
         """Rows that the vector reserves in every bank."""
         return ceil_div(self.slots, self.grid.device.columns * self.grid.banks)
 
-    def _home(self, slot: int) -> tuple[int, int]:
+    def _home(self, slot: N) -> tuple[N, N]:
         """(bank, linear column) of a channel's slot-th column."""
         columns, banks = self.grid.device.columns, self.grid.banks
         row, rest = divmod(slot, columns * banks)
@@ -42,8 +42,8 @@ class VectorLayout:
         bank = bank_order(rest // columns, device.bank_groups, device.banks_per_group)
         return bank, self.base + row * columns + rest % columns
 
-    def locate(self, element: int) -> Place:
-        """The address of one element."""
+    def locate(self, element: N) -> Place[N]:
+        """The address of one element, or of each of many."""
         column, lane = divmod(element, self.grid.width)
         slot, channel = divmod(column, self.grid.channels)
         bank, lin = self._home(slot)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run
-from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.grid import Grid, N, Place, ceil_div
 from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, widened
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
@@ -68,10 +68,10 @@ class MatrixLayout:
         """Rows that the matrix reserves in every bank."""
         return self.slots * len(self.segments)
 
-    def _start(self, segment: int, slot: int) -> int:
+    def _start(self, segment: N, slot: N) -> N:
         return self.base + (segment * self.slots + slot) * self.grid.device.columns
 
-    def locate(self, output: int, element: int) -> Place:
+    def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)

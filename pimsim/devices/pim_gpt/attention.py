@@ -161,7 +161,7 @@ class ValueLayout:
         """As `mapping.layouts.Values`."""
         return Cuts.of(context, self.grid.buffer_elements)
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of V[token, head, element]; heads are counted among the V heads."""
         part, bank = divmod(element, self.grid.banks)
         unit = head * self.units_per_head + part

@@ -14,7 +14,7 @@ import numpy as np
 
 from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import close, loop, open_row, run
-from pimsim.mapping.grid import Grid, Place, ceil_div, share
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, share, size_of
 from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
@@ -46,7 +46,7 @@ class MatrixLayout:
         """Outputs that each bank of `channel` holds."""
         return share(self.groups, self.grid.channels, channel)
 
-    def _start(self, chunk: int) -> int:
+    def _start(self, chunk: N) -> N:
         return self.base + self.slots(0) * self.grid.buffer_columns * chunk  # all before it are full
 
     @property
@@ -74,13 +74,13 @@ class MatrixLayout:
         """Rows that the matrix reserves in every bank."""
         return self.grid.rows_of(self.slots(0) * sum(self.chunks))
 
-    def locate(self, output: int, element: int) -> Place:
+    def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
         column, lane = divmod(element, self.grid.width)
         chunk, column = divmod(column, self.grid.buffer_columns)
-        return self.grid.place(channel, bank, self._start(chunk) + slot * self.chunks[chunk] + column, lane)
+        return self.grid.place(channel, bank, self._start(chunk) + slot * size_of(self.chunks, chunk) + column, lane)
 
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x: for each chunk fill the buffer, then multiply slot by slot.
