@@ -468,6 +468,15 @@ class EngineConfig(Section):
     fold: bool = default(True, "Channels that carry the same work are simulated once.", "true")
 
 
+class ValuesConfig(Section):
+    """How the memory computes, where weights are given; it decides no time."""
+
+    accumulate: Literal["fp32", "bf16"] = default(
+        "fp32", "What the accumulators of the MAC units hold.", "fp32 (assumed: products of BF16 are exact in it)",
+        later=True,
+    )  # fmt: skip
+
+
 class Common(Section):
     """The keys at the top that every configuration has.
 
@@ -498,6 +507,10 @@ class Config(Common):
     energy: EnergyConfig = Field(default_factory=EnergyConfig, description="What prices the counts.")
     mapping: MappingConfig = Field(default_factory=MappingConfig, description="Placement of weights, K and V.")
     workload: WorkloadConfig = Field(description="What is simulated.")
+    values: ValuesConfig = Field(
+        default_factory=ValuesConfig,
+        description="How the memory computes, where weights are given; it decides no time.",
+    )
     schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."

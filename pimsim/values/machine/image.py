@@ -60,7 +60,8 @@ class Image:
     def get(self, at: Ints, base: int) -> Words:
         """The words there."""
         shift = base // self.columns * self.columns * self.words.shape[1] * self.octets * SIDE
-        return self._flat[at + shift]
+        found: Words = self._flat[at + shift]
+        return found
 
     def clear(self, base: int, rows: int) -> None:
         """Zeros in all of some rows of every bank."""

@@ -8,7 +8,7 @@ sooner is an error, as is everything else that no memory could do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,9 @@ class Machine:
         image: Image,
         functions: Functions,
         steps: Iterator[StepTasks],
+        ended: Callable[[StepTasks, Mapping[str, F32]], object],
+        tables: Words,
         rounds: bool = False,
-        tables: Words | None = None,
     ) -> None:
         device = self.device = plan.device
         self.image, self.functions, self.steps = image, functions, steps
@@ -79,7 +80,7 @@ class Machine:
         columns, unit = plan.grid.buffer_columns, image.words.shape[1]
         self.meaning = _meaning(device)
         self.how = _sizes(plan, image, rounds)
-        self.tables = np.zeros((1, 1 << 16), np.uint16) if tables is None or not len(tables) else tables
+        self.tables, self.ended = tables, ended
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
         self.buffers = np.zeros((channels, columns, unit), np.float32)
@@ -141,9 +142,6 @@ class Machine:
                         raise EarlyError(f"the log ends before {task.name!r} of the step at context {step.context}")
         except EarlyError as error:
             raise CommandError(str(error)) from None
-
-    def ended(self, step: StepTasks, value: dict[str, F32]) -> None:
-        """Told of each step that is done: its values that have no further use, by name."""
 
     # -- instructions ---------------------------------------------------------------------
 
