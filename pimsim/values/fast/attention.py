@@ -16,7 +16,7 @@ from pimsim.values.elementary import Elementary
 from pimsim.values.fast.beats import Beats, Ints
 from pimsim.values.fast.compiled.products import SIDE
 from pimsim.values.fast.compiled.softmax import PIECE, softmax
-from pimsim.values.fast.products import by_vectors, sums
+from pimsim.values.fast.products import Sums, by_vectors
 from pimsim.values.fast.workers import together
 from pimsim.values.numbers import F32, Words, numbers, words
 from pimsim.workload.ops import Operator
@@ -37,7 +37,7 @@ class Softmax:
         heads, vectors = len(scores), len(seen)
         made = np.zeros((heads, beats.count(int(seen.max())), vectors, beats.places), np.float32)
 
-        def work(first: int, end: int) -> None:
+        def work(part: int, first: int, end: int) -> None:
             room = np.empty(PIECE + 1, np.float32)
             softmax(scores, seen, self._exps, self._reciprocals, beats.lanes, made, first, end, room)
 
@@ -94,9 +94,10 @@ class Attention:
     """What one attention of a graph does to queries, keys and values; `cap`: of the scores, 0: none."""
 
     def __init__(
-        self, operator: Operator, keys: Keys, values: Values, beats: Beats, asic: Asic, softmax: Softmax, cap: float
+        self, operator: Operator, keys: Keys, values: Values, sums: Sums, asic: Asic, softmax: Softmax, cap: float
     ) -> None:
-        self._operator, self._beats, self._asic, self._softmax = operator, beats, asic, softmax
+        self._operator, self._asic, self._softmax = operator, asic, softmax
+        self._sums, self._beats = sums, sums.beats
         self._of_keys, self._of_values = keys.sums, values.sums
         self._cap = cap if operator.softcap else 0.0
 
@@ -141,7 +142,8 @@ class Attention:
         beats, cuts = self._beats, self._of_keys
         spread = np.stack([beats.vectors(each, cuts.elements) for each in queries])
         everything = np.full(len(seen), beats.count_of(cuts.elements) * beats.places, np.int64)
-        total, *others = sums(beats, cuts, keys, spread, everything, used=ceil_div(int(seen.max()), SIDE))
+        used = ceil_div(int(seen.max()), SIDE)
+        total, *others = self._sums(keys, spread, everything, cuts, used=used)
         for piece in others:
             total = self._asic.sum(total, piece)
         return self._asic.tanh(total, self._cap) if self._cap else total
@@ -151,7 +153,7 @@ class Attention:
         known = {n: len(self._of_values(n).elements) for n in set(seen.tolist())}
         pieces = np.array([known[n] for n in seen.tolist()], np.int64)
         cuts = self._of_values(int(seen.max()))
-        total, *others = sums(self._beats, cuts, values, shares, self._beats.place(seen))
+        total, *others = self._sums(values, shares, self._beats.place(seen), cuts)
         for i, piece in enumerate(others, 1):
             more = pieces > i
             total[:, :, more] = self._asic.sum(total[:, :, more], piece[:, :, more])

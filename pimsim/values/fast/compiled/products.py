@@ -17,7 +17,7 @@ import numpy as np
 from pimsim.dram.compiler import constant, entry, jit, octet, put, rounded, spread, unpacked, view
 
 SIDE = 8  # outputs that are computed side by side
-# How sums are added up: beats of a column; whether a sum goes on from the one before it; whether the accumulator is BF16
+# How sums are added up: beats of a column, whether a sum goes on from the one before it, whether accumulators are BF16.
 (H_COLUMN, H_IN_BANKS, H_ROUNDS, HOW_WIDTH) = range(4)
 LEVELS = 16  # of a tree, at most
 ZERO, ONE = 0, 1
