@@ -16,10 +16,10 @@ from pydantic import BaseModel
 
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import default_reasons
-from pimsim.config.schema import AnyConfig, Config, DeviceConfig, Timings
+from pimsim.config.schema import AnyConfig, Config, DeviceConfig, MemoryConfig, Timings
 from pimsim.config.validate import subsection
 from pimsim.devices.device import Hardware
-from pimsim.dram.spec import Scope, Standard
+from pimsim.dram.spec import Column, Scope, Standard
 from pimsim.dram.timing import evaluate
 from pimsim.errors import did_you_mean
 from pimsim.labels import LABELS
@@ -45,6 +45,7 @@ def problems(
     yield from _wrong_roles(table)
     yield from _wrong_rows(table)
     yield from _wrong_causes(table, causes if hardware.layouts else ())
+    yield from _wrong_masks(hardware, kind)
     yield from _wrong_class(hardware, kind)
     timing = timing_class(kind)
     if timing is None:
@@ -227,6 +228,20 @@ def _wrong_causes(table: Standard, causes: Collection[str]) -> Iterator[str]:
     pairs = [pair for pair in product(names, names) if not any(_matches(row, pair) for row in table.causes)]
     if pairs:
         yield f"causes: no row for {', '.join(f'{a} -> {b}' for a, b in pairs[:4])}{' ...' if len(pairs) > 4 else ''}"
+
+
+def _wrong_masks(hardware: Hardware, kind: type[BaseModel]) -> Iterator[str]:
+    """Writes of some elements have names of their own, and stand for writes; the configuration says that there are."""
+    commands = {command.name: command for command in hardware.table.commands}
+    for name, write in hardware.masks.items():
+        yield from _unknown(hardware.table, (write,), f"masks {name}")
+        if write in commands and commands[write].column is not Column.WRITE:
+            yield f"masks {name}: {write} writes no column"
+        if name in commands:
+            yield f"masks {name}: the table has a command of this name"
+    dram = subsection(kind, "dram") if "dram" in kind.model_fields else None
+    if dram is not None and issubclass(dram, MemoryConfig) and bool(hardware.masks) != dram.MASKS_WRITES:
+        yield f"{dram.__name__}.MASKS_WRITES must be {bool(hardware.masks)}, as the hardware has masks or none"
 
 
 def _matches(row: tuple[str, str, str], pair: tuple[str, str]) -> bool:

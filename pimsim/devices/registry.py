@@ -52,7 +52,8 @@ def resolve(dram: MemoryConfig, pim: MacUnits | None = None) -> Device:
     hardware = HARDWARE[dram.standard]
     if HARDWARE.origin(dram.standard) is not None:
         _check_class(dram)
-    return resolve_as(hardware.table, dram, pim, hardware.cycles)
+    table = hardware.masked_table if dram.write_mask == "standard" else hardware.table
+    return resolve_as(table, dram, pim, hardware.cycles)
 
 
 def _check_class(dram: MemoryConfig) -> None:

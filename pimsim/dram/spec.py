@@ -85,6 +85,7 @@ class Command:
     lasts       clocks that it keeps the MAC units, or the banks that it refreshes, busy (empty: none)
     energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
                 the pins count besides
+    logged      the command that logs and counts call it, which is the same but for its times (empty: itself)
     """
 
     name: str
@@ -101,6 +102,7 @@ class Command:
     lasts: str = ""
     energy: Actions | None = None
     bus: str = ""
+    logged: str = field(default="", repr=False)  # a table without such commands is told as it always was
 
     @property
     def has_bank(self) -> bool:
@@ -176,6 +178,7 @@ class Standard:
     function_rows: half-open range of row numbers beyond the array that open like any other.
     levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
     pins: the level whose nodes have data pins of their own, equal shares of the channel's.
+    Commands that logs call by the name of another one come last.
     """
 
     name: str
@@ -217,6 +220,20 @@ class Standard:
         if name not in self._places:
             raise KeyError(f"{self.name} has no command {name!r}; it has {', '.join(self._places)}")
         return self._places[name]
+
+    @cached_property
+    def log_names(self) -> tuple[str, ...]:
+        """The names that logs and counts have, in table order."""
+        return tuple(command.name for command in self.commands if not command.logged)
+
+    @cached_property
+    def log_numbers(self) -> tuple[int, ...]:
+        """For each command of the table the place in `log_names` of its name in logs and counts."""
+        return tuple(self.log_names.index(command.logged or command.name) for command in self.commands)
+
+    def masked(self, name: str) -> str:
+        """The command that writes some elements of a column where `name` writes all; `name` if there is no other."""
+        return next((command.name for command in self.commands if command.logged == name), name)
 
     @cached_property
     def _places(self) -> dict[str, int]:
