@@ -22,10 +22,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from pimsim.devices.aim import HARDWARE as AIM  # noqa: E402
 from pimsim.devices.aim import table as aim  # noqa: E402
 from pimsim.devices.gddr6 import table as gddr6  # noqa: E402
 from pimsim.devices.hbm3 import table as hbm3  # noqa: E402
 from pimsim.devices.lpddr5x import table as lpddr5x  # noqa: E402
+from pimsim.devices.pim_gpt import HARDWARE as PIM_GPT  # noqa: E402
 from pimsim.devices.pim_gpt import table as gddr6_pim  # noqa: E402
 from pimsim.dram.spec import Standard  # noqa: E402
 
@@ -35,7 +37,12 @@ TABLES = {
         tuple(f"tests/device_timings/test_gddr6_pim_{name}.py" for name in ("gaps", "timings")),
     ),
     "gddr6": (gddr6.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("gddr6_gaps", "gaps"))),
+    "gddr6-pim-masked": (
+        PIM_GPT.masked_table,
+        tuple(f"tests/device_timings/test_{name}.py" for name in ("masked_writes", "gddr6_pim_gaps")),
+    ),
     "aim": (aim.STANDARD, ("tests/aim/test_tables.py",)),
+    "aim-masked": (AIM.masked_table, ("tests/device_timings/test_masked_writes.py", "tests/aim/test_tables.py")),
     "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
     "lpddr5x": (lpddr5x.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("lpddr5x_gaps", "gaps"))),
     "hbm3": (hbm3.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("hbm3_gaps", "gaps"))),
