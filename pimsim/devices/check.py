@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import default_reasons
-from pimsim.config.schema import AnyConfig, Config, DeviceConfig, MemoryConfig, Timings
+from pimsim.config.schema import AnyConfig, Config, DeviceConfig, Timings
 from pimsim.config.validate import subsection
 from pimsim.devices.device import Hardware
 from pimsim.dram.spec import Column, Scope, Standard
@@ -26,6 +26,7 @@ from pimsim.labels import LABELS
 
 _ANY = "*"  # in a row of causes
 _COUNT = re.compile(r"([1-9][0-9]*|B)(/([1-9][0-9]*|B))?")  # how often a command counts in a price
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # of a command
 _MOVED = ("column", "banks", "element")  # names in what a command moves
 _PLACED = ("bank", "banks", "bank_groups", "banks_per_group")  # names in the node of a level
 _COMPUTED = ("nBL",)  # from column and pins, of every device
@@ -45,7 +46,7 @@ def problems(
     yield from _wrong_roles(table)
     yield from _wrong_rows(table)
     yield from _wrong_causes(table, causes if hardware.layouts else ())
-    yield from _wrong_masks(hardware, kind)
+    yield from _wrong_masks(hardware)
     yield from _wrong_class(hardware, kind)
     timing = timing_class(kind)
     if timing is None:
@@ -160,7 +161,7 @@ def _wrong_commands(table: Standard, prices: Collection[str]) -> Iterator[str]:
     if len(table.modes) not in (0, 2):
         yield f"modes: a channel has two modes or none, not {len(table.modes)}"
     for command in table.commands:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", command.name):
+        if not _NAME.fullmatch(command.name):
             yield f"command {command.name!r}: a name has letters, digits and _ only"
         if command.mode and command.mode not in table.modes:
             yield f"{command.name}.mode: unknown mode {command.mode!r}{did_you_mean(command.mode, table.modes)}"
@@ -230,8 +231,8 @@ def _wrong_causes(table: Standard, causes: Collection[str]) -> Iterator[str]:
         yield f"causes: no row for {', '.join(f'{a} -> {b}' for a, b in pairs[:4])}{' ...' if len(pairs) > 4 else ''}"
 
 
-def _wrong_masks(hardware: Hardware, kind: type[BaseModel]) -> Iterator[str]:
-    """Writes of some elements have names of their own, and stand for writes; the configuration says that there are."""
+def _wrong_masks(hardware: Hardware) -> Iterator[str]:
+    """Writes of some elements have names of their own, and stand for writes."""
     commands = {command.name: command for command in hardware.table.commands}
     for name, write in hardware.masks.items():
         yield from _unknown(hardware.table, (write,), f"masks {name}")
@@ -239,9 +240,8 @@ def _wrong_masks(hardware: Hardware, kind: type[BaseModel]) -> Iterator[str]:
             yield f"masks {name}: {write} writes no column"
         if name in commands:
             yield f"masks {name}: the table has a command of this name"
-    dram = subsection(kind, "dram") if "dram" in kind.model_fields else None
-    if dram is not None and issubclass(dram, MemoryConfig) and bool(hardware.masks) != dram.MASKS_WRITES:
-        yield f"{dram.__name__}.MASKS_WRITES must be {bool(hardware.masks)}, as the hardware has masks or none"
+        if not _NAME.fullmatch(name):
+            yield f"masks {name}: a name has letters, digits and _ only"
 
 
 def _matches(row: tuple[str, str, str], pair: tuple[str, str]) -> bool:

@@ -3,12 +3,12 @@
 GDDR6 has no pins for a mask: it follows the write on the command bus.  WDM (write with double byte mask) has
 a bit for each position of the burst, which is 2 bytes of 16 pins, and so a BF16; 8 of them at each edge of
 the command clock behind the command's own.  The 16 of a burst take one clock, so that WDM holds the bus for
-two (JESD250; the command truth table of Micron's MT61K256M32 shows the edges).  WSM, a bit for each byte,
-holds it for three, and nobody here needs it.
+two (adjacent: the command truth table of Micron's MT61K256M32, a part of JESD250, shows the edges).  WSM, a
+bit for each byte, holds it for three, and nobody here needs it.
 
-All else is as in a write without a mask: WDM is one of the writes for tRCDWR, tCCD, tWTR and tWR, write
-latency counts from its first clock, and the whole burst is on the pins, the masked positions as well.
-JESD250 has no other tCCD for it: where columns follow at 2 clocks or more, writes with a mask are seamless.
+All else is as in a write without a mask (assumed, where no manual at hand says so): WDM is one of the
+writes for tRCDWR, tCCD, tWTR and tWR, write latency counts from its first clock, and the whole burst is on
+the pins, the masked positions as well.  Where columns follow at 2 clocks or more, such writes are seamless.
 """
 
 from __future__ import annotations
