@@ -79,6 +79,8 @@ CASES = (
          {"dram.bank_groups": 2, "dram.refresh": "per_bank", "dram.row_bytes": 256, "dram.column_bytes": 8, "pim.lanes": 4,
           "schedule": "overlap"}),
     Case("gpt2, aim", "gpt2", "aim", _SMALL_GPT2, _OFTEN),
+    Case("gpt2, aim, banks scale a softmax, little SRAM", "gpt2", "aim", _SMALL_GPT2,
+         {"pim.softmax": "banks", "asic.sram_KiB": 0.25, **_OFTEN}),
     Case("llama, aim, tiny buffer", "llama", "aim", _SMALL, {"pim.global_buffer_bytes": 32, **_OFTEN}),
     Case("qwen2 of heads of 24, aim, ASIC adds and appends by bank", "qwen2", "aim", _SMALL | {"head_dim": 24},
          {"pim.sums": "asic", "pim.activation": "asic", "mapping.value_append": "single_bank",
@@ -277,6 +279,15 @@ class Run:
         operands = self.operands[use]
         return float(operands[element] / np.sqrt(np.mean(operands**2)))
 
+    def key_bias(self, name: str) -> range:
+        """Of an operator's vectors the elements that decide nothing: K's bias, unless it turns with the position."""
+        operators = self.plan.workload.operators
+        attention = next(o for o in operators if o.op == "attention")
+        queries, keys = attention.heads * attention.head_dim, attention.kv_heads * attention.head_dim
+        turned = any(o.op == "rope" for o in operators)
+        first = {"qkv": queries, "k": 0}.get(name, -1)
+        return range(0) if turned or first < 0 else range(first, first + keys)
+
     @cached_property
     def carried(self) -> list[Carried]:
         """What each command of the log is for, by the order of instructions alone."""
@@ -416,6 +427,9 @@ def _data(run: Run, channel: int, places: list[int], found: list[Carried]) -> No
         if does in _TAKES or does in _GIVES:
             piece = tuple((taken if does in _TAKES else given).pop(0))
             elements = [element for element in piece if element >= 0]
+            name, *what = _key(run, use)
+            if does == "READ" and what == ["vectors"]:
+                elements = [element for element in elements if element not in run.key_bias(str(name))]
             found[at] = Carried(use, piece, bool(elements))
             if does == "WRITE" and len(elements) == 1:  # V, an element at a time: one that is nearly 0 is none
                 found[at] = Carried(use, piece, abs(run.number(use, elements[0])) >= WEIGHTY)
@@ -439,6 +453,12 @@ def _pieces(run: Run, channel: int) -> list[tuple[int, list[Any], list[Any]]]:
         if taken or given:
             found.append((number, taken, given))
     return found
+
+
+def _key(run: Run, use: int) -> tuple[object, ...]:
+    operands = run.uses[use].instruction.operands
+    assert operands is not None
+    return operands.key
 
 
 def _rows(run: Run, places: list[int], found: list[Carried]) -> None:

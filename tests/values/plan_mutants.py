@@ -9,7 +9,8 @@ the log is as it was.  What a mutant needs so that it is none of another way to 
 - Elements are exchanged in one place only: in the weights or in the wires, of what is sent or of what comes back.
   Partial sums of one output are not exchanged with each other, since that is another order of the same sum.
 - What is turned (banks, lanes, channels, rows) has more than one.
-- The bias of K is no bias: it adds the same to all scores of a query, which a softmax takes away again.
+- The bias of K without rotary positions is none: it adds the same to all scores of a query, and a softmax takes that
+  away again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pimsim.dram.program import LOOP, RUN, SCATTER, run
+from pimsim.dram.spec import Does
 from pimsim.mapping.grid import Place
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.wires import KEEP, ZERO, Wires
@@ -89,15 +91,17 @@ def _changes(row: tuple[int, ...], run_: Run) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     if op not in (RUN, LOOP, SCATTER):
         return found
+    again = standard.commands[row[CMD]].does is not Does.LOOK_UP  # who looks up the same again finds the same
     found["left out"] = []
-    found["twice"] = [row, row]
+    if again:
+        found["twice"] = [row, row]
     if op == RUN:
         command = standard.commands[row[CMD]]
         found["a command less"] = [_runs(row, n=n - 1)] if n > 1 else []
-        found["a command more"] = [_runs(row, n=n + 1)]
-        if command.shows_column and command.has_bank | (lin > 0) | (command.does.name == "MULTIPLY"):
-            found["a column further"] = [_runs(row, lin=lin + 1)]
-        if command.does.name == "FILL" and n > 1:
+        if again:
+            found["a command more"] = [_runs(row, n=n + 1)]
+        in_array = command.does in (Does.READ, Does.WRITE, Does.WRITE_ALL, Does.MULTIPLY, Does.SCALE)
+        if in_array or (command.does is Does.FILL and n > 1):
             found["a column further"] = [_runs(row, lin=lin + 1)]
         if command.has_bank:
             found["in the next bank"] = [_runs(row, bank=(bank + 1) % run_.plan.device.banks)]
@@ -271,9 +275,9 @@ def _attention(run_: Run) -> Any:
 
 
 def _without_key_bias(run_: Run, name: str, elements: int) -> int:
-    """Elements of a vector before the bias of K; those of V come behind it."""
-    attention = _attention(run_)
-    return attention.heads * attention.head_dim if name == "qkv" else 0 if name == "k" else elements
+    """Elements of a vector before the bias of K, if that decides nothing; those of V come behind it."""
+    bias = run_.key_bias(name)
+    return bias.start if bias else elements
 
 
 def _outputs_exchanged(run_: Run, random: Random) -> Mutant | None:
