@@ -6,7 +6,7 @@ NaN go through as IEEE 754 has it; which NaN comes out is not told.  Subnormal n
 
 Each element of a result is one operation of an adder or of a multiplier.  An adder also compares, rounds to an
 integer as it aligns and rounds a sum, and adds and subtracts integers: each is an addition, as `pimsim.asic.units`
-prices it.  To flip a sign, or to tell a NaN, takes no operation.
+prices it.  To flip a sign or to drop it, or to tell a NaN, takes no operation.
 
 A vector is added up as by `pimsim.asic.units.TREE`: pieces of 256 elements go through a tree, neighbours in pairs,
 and then one after another into an accumulator, which has its first value for nothing: n additions for n elements.
