@@ -86,7 +86,7 @@ docs: .venv/installed
 .venv-trace/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-trace
 	$(TRACE)/python $(PIP) "$$($(VERSIONS) floor torch)"
-	$(TRACE)/python $(PIP) --editable '.[pytest]'
+	$(TRACE)/python $(PIP) --editable '.[pytest,values]'
 	touch $@
 
 .venv-oldest/installed: pyproject.toml

@@ -46,6 +46,7 @@ def test_a_function_of_the_asic_is_what_it_is_and_its_passes() -> None:
         "workload/ops.py",
         "asic/units.py",
         "devices/aim/table.py",  # AiM has it in its banks
+        "values/reference.py",  # what it is in float32
     }
 
 
