@@ -7,7 +7,6 @@ command's own address: nothing here does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,16 +56,24 @@ def none(lanes: int) -> Ints:
     return np.zeros((0, lanes), np.int64)
 
 
-def columns(first: int, elements: int, width: int, most: int = 0) -> Ints:
-    """Pieces of `width` that hold places first, first + 1, ... of a vector: (pieces, width), the rest zeros.
+def in_columns(first: int, elements: int, width: int, lanes: int = 0) -> Ints:
+    """Pieces of `width` that hold places first, first + 1, ... of a vector, the rest zeros.
 
-    most: pieces, if there are more of them than these elements fill.
+    lanes: of a piece, if others on its channel have more; those that a column does not have are zeros.
     """
-    count = most or -(-elements // width)
+    count = -(-elements // width)
     places = np.arange(count * width, dtype=np.int64)
-    return np.where(places < elements, first + places, ZERO).reshape(count, width)
+    pieces = np.where(places < elements, first + places, ZERO).reshape(count, width)
+    return widened(pieces, lanes or width)
 
 
-def stacked(parts: Sequence[Ints], lanes: int) -> Ints:
-    """Pieces one after another."""
-    return np.concatenate(parts) if parts else none(lanes)
+def widened(pieces: Ints, lanes: int) -> Ints:
+    """Pieces with zeros in further lanes."""
+    return np.pad(pieces, ((0, 0), (0, max(0, lanes - pieces.shape[1]))), constant_values=ZERO)
+
+
+def one_lane(places: Ints, lane: int, width: int) -> Ints:
+    """A piece for each place that is written into one lane; the others are masked."""
+    pieces = np.full((len(places), width), KEEP, np.int64)
+    pieces[:, lane] = places
+    return pieces

@@ -6,11 +6,11 @@ experts that are active.  Where one product makes q, k and v, or gate and up, re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import INPUT, OPS, SCOPES, Operator
+from pimsim.workload.ops import INPUT, OPS, Operator
 
 
 class Slice(NamedTuple):
@@ -21,13 +21,10 @@ class Slice(NamedTuple):
     size: int
 
 
-def copies(operator: Operator) -> int:
-    """Vectors that an operator makes of a token: one for each active expert; their sum is one."""
-    return 1 if operator.op == "add" else operator.active
+class Dataflow:
+    """Who takes what in a graph.
 
-
-def slices(workload: Workload) -> dict[str, tuple[Slice, ...]]:
-    """What every operator takes, by name, in the order in which it needs them.
+    slices: what every operator takes, by name, in the order in which it needs them
 
         attention  queries, keys, values
         rope       queries, keys: all of their heads, also where fewer elements are rotated
@@ -38,36 +35,37 @@ def slices(workload: Workload) -> dict[str, tuple[Slice, ...]]:
 
     What a router gives says which experts run, and is no input of their products.
     """
-    found = {}
-    for scope in SCOPES:
-        flow = _Flow({operator.name: operator for operator in workload.select(scope)}, workload.shape.d_model)
-        for operator in flow.known.values():
-            found[operator.name] = tuple(flow.taken(operator))
-    return found
 
+    def __init__(self, workload: Workload) -> None:
+        self.entering = workload.shape.d_model
+        self.known = {operator.name: operator for operator in workload.operators}
+        self.slices = {name: tuple(self._taken(operator)) for name, operator in self.known.items()}
 
-class _Flow:
-    """The operators of one scope; `entering`: elements of the vector that enters it."""
+    def copies(self, name: str) -> int:
+        """Vectors that an operator makes of a token: one for each active expert; their sum is one."""
+        operator = self.known.get(name)
+        return 1 if operator is None or operator.op == "add" else operator.active
 
-    def __init__(self, known: Mapping[str, Operator], entering: int) -> None:
-        self.known, self.entering = known, entering
+    def width(self, name: str) -> int:
+        """Elements of one copy of what an operator (or `INPUT`) makes of a token."""
+        if name == INPUT:
+            return self.entering
+        operator = self.known[name]
+        if operator.op == "rope":  # with the elements that it does not rotate
+            return sum(size for _, _, size in self._taken(operator))
+        return operator.outputs * operator.rows
 
-    def taken(self, operator: Operator) -> Iterator[Slice]:
+    def attention_behind(self, rope: Operator) -> Operator:
+        """The attention whose queries and keys are rotated."""
+        return next(o for o in self.known.values() if o.op == "attention" and rope.name in o.deps)
+
+    def _taken(self, operator: Operator) -> Iterator[Slice]:
         if operator.op in ("attention", "rope"):
             yield from self._heads(operator)
         elif operator.op == "mul" or OPS[operator.op].activation:
             yield from (self._part(operator, whole) for whole in self._inputs(operator))
         elif operator.op != "embedding":
             yield from self._inputs(operator)
-
-    def width(self, name: str) -> int:
-        """Elements of one copy of what an operator makes of a token."""
-        if name == INPUT:
-            return self.entering
-        operator = self.known[name]
-        if operator.op == "rope":  # with the elements that it does not rotate
-            return sum(size for _, _, size in self.taken(operator))
-        return operator.outputs * operator.rows
 
     def _inputs(self, operator: Operator) -> Iterator[Slice]:
         stated = {name: Slice(name, first, size) for name, first, size in operator.take}
@@ -85,7 +83,7 @@ class _Flow:
 
     def _heads(self, operator: Operator) -> Iterator[Slice]:
         """Queries, keys and values: each from a product of its own, or from one that makes several of them."""
-        attention = operator if operator.op == "attention" else self._attention_behind(operator)
+        attention = operator if operator.op == "attention" else self.attention_behind(operator)
         queries, kv = attention.heads * attention.head_dim, attention.kv_width
         parts = [(0, queries), (queries, kv), (queries + kv, kv)][: 3 if operator.op == "attention" else 2]
         for name, first, size in self._inputs(operator):
@@ -95,5 +93,7 @@ class _Flow:
             del parts[: len(here)]
             yield from (Slice(name, first + at * makes_several, wanted) for at, wanted in here)
 
-    def _attention_behind(self, rope: Operator) -> Operator:
-        return next(o for o in self.known.values() if o.op == "attention" and rope.name in o.deps)
+
+def slices(workload: Workload) -> dict[str, tuple[Slice, ...]]:
+    """What every operator takes: `Dataflow.slices`."""
+    return Dataflow(workload).slices
