@@ -243,7 +243,7 @@ def test_logits_are_about_those_of_the_reference(tiny: dict[str, Weights], famil
     found = Fast(plan_of(tiny[family], device, **keys), tiny[family]).feed(IDS)
     expected = Reference(tiny[family]).logits(IDS)
     rough = 3 if keys.get("values.accumulate") == "bf16" or keys.get("asic.newton_steps") else 1
-    assert np.std(found - expected) < rough * FAR.get(family, 0.02) * np.std(expected)
+    assert np.std(found - expected) < rough * FAR.get(family, 0.04) * np.std(expected)
 
 
 def test_a_long_sequence_goes_in_blocks(tmp_path: Path) -> None:
