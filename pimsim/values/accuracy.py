@@ -1,16 +1,16 @@
-"""How far the hardware's logits are from the reference's: measures over the positions of a text.
+"""What the logits of the hardware are worth beside those of the reference.
 
-All are worked out in float64 from logits (positions, vocabulary), position by position, so that a long text takes no
-more memory than its logits.  With p the softmax of a position's logits:
+Of every position: p is the reference's distribution (the softmax of its logits, in float64), q that of the hardware.
 
-    perplexity           exp of the mean of -ln p(next token), over all positions but the last
-    agreement            share of positions at which both have the same likeliest token, of equal ones the lowest
-    mean_kl              mean of KL(reference || pim) = sum p_r (ln p_r - ln p_p), in nats
-    max_abs_logit_error  the largest distance of two logits
+    perplexity            exp of the mean of -ln of the probability of the token that follows
+    mean_kl               the mean of sum p ln(p / q), in nats
+    agreement             the share of positions where both have the same likeliest token, the lowest id of equal ones
+    max_abs_logit_error   the largest difference of two logits
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,55 +19,75 @@ from numpy.typing import NDArray
 
 from pimsim.values.numbers import F32
 
-F64 = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Distances:
-    """Measures of two sets of logits; NaN where a logit is."""
+class Measures:
+    """Over `positions` positions; NaN where there is nothing to measure.  predicted: those with a token behind them."""
 
+    positions: int
+    predicted: int
     agreement: float
     mean_kl: float
     max_abs_logit_error: float
+    perplexity: float
+    reference_perplexity: float
 
 
-def perplexity(logits: F32, ids: Sequence[int]) -> float:
-    """Of a text: logits (positions, vocabulary) after each of its `ids`, of which there are as many.
+class Measuring:
+    """Collects positions, some at a time."""
 
-    NaN if the text has one token, so that none comes next; infinite where a token that comes has no probability.
-    """
-    if len(logits) != len(ids):
-        raise ValueError(f"logits of {len(logits)} positions for {len(ids)} tokens")
-    losses = [-float(_log_softmax(row)[token]) for row, token in zip(logits[:-1], ids[1:], strict=True)]
-    if not losses:
-        return float("nan")
-    with np.errstate(over="ignore"):
-        return float(np.exp(np.mean(losses)))
+    def __init__(self) -> None:
+        self._positions = self._predicted = self._agreed = 0
+        self._kl: list[float] = []
+        self._own: list[float] = []
+        self._reference: list[float] = []
+        self._error = 0.0
+
+    def add(self, reference: F32, own: F32, following: Sequence[int] = ()) -> None:
+        """Logits (positions, vocabulary) of both, and the tokens that follow the first of these positions."""
+        p, q = _log_softmax(reference), _log_softmax(own)
+        self._positions += len(p)
+        self._agreed += int(np.sum(np.argmax(reference, axis=1) == np.argmax(own, axis=1)))
+        with np.errstate(invalid="ignore"):
+            terms = np.exp(p) * (p - q)
+        self._kl += np.where(np.exp(p) > 0, terms, 0.0).sum(axis=1).tolist()
+        self._error = float(np.maximum(self._error, np.max(np.abs(reference - own), initial=0)))  # NaN is the largest
+        at = np.arange(len(following))
+        self._predicted += len(following)
+        for found, kept in ((p, self._reference), (q, self._own)):
+            kept += (-found[at, np.asarray(following, np.int64)]).tolist()
+
+    @property
+    def measures(self) -> Measures:
+        """Over all so far."""
+        return Measures(
+            self._positions,
+            self._predicted,
+            self._agreed / self._positions if self._positions else math.nan,
+            _mean(self._kl),
+            self._error,
+            _exp(_mean(self._own)),
+            _exp(_mean(self._reference)),
+        )
 
 
-def distances(reference: F32, pim: F32) -> Distances:
-    """Of logits of the same positions, both (positions, vocabulary), at least one of them."""
-    if reference.shape != pim.shape:
-        raise ValueError(f"logits of {reference.shape} and of {pim.shape}")
-    same, kl, error = [], [], []
-    for ours, theirs in zip(pim, reference, strict=True):
-        same.append(bool(ours.argmax() == theirs.argmax()))
-        kl.append(_kl(_log_softmax(theirs), _log_softmax(ours)))
-        error.append(float(np.abs(ours.astype(np.float64) - theirs).max()))
-    return Distances(float(np.mean(same)), float(np.mean(kl)), float(np.max(error)))
+def measure(reference: F32, own: F32, following: Sequence[int] = ()) -> Measures:
+    """As `Measuring`, at once."""
+    measuring = Measuring()
+    measuring.add(reference, own, following)
+    return measuring.measures
 
 
-def _kl(p: F64, q: F64) -> float:
-    """KL(p || q) of the logarithms of two distributions: what has no probability in p counts nothing."""
-    with np.errstate(invalid="ignore"):
-        terms = np.exp(p) * (p - q)
-    return float(np.where(np.isneginf(p), 0.0, terms).sum())
-
-
-def _log_softmax(logits: F32) -> F64:
-    """ln of the softmax of one position's logits, in float64."""
-    x = logits.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        x -= x.max()
-        found: F64 = x - np.log(np.exp(x).sum())
+def _log_softmax(logits: F32) -> NDArray[np.float64]:
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=1, keepdims=True)
+    found: NDArray[np.float64] = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
     return found
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values and not any(map(math.isnan, values)) else math.nan
+
+
+def _exp(value: float) -> float:
+    return math.inf if value > 700 else math.exp(value)

@@ -164,13 +164,13 @@ def test_what_a_vector_does_not_see_does_not_count(in_banks: bool) -> None:
     cuts = Cuts.of(99, 32, in_banks)
     tiles = beats.tiles((w[:, :99].view(np.uint32) >> 16).astype(np.uint16), cuts.elements)
     made = Sums(beats)(tiles[None], beats.vectors(x[:, :99], cuts.elements)[None], beats.place(seen), cuts)
-    assert made.shape == (1 if in_banks else 4, 1, 1, 8, 8)
+    assert made.shape == (1 if in_banks else 4, 1, 8, 1, 8)
     for k, n in enumerate(seen.tolist()):
         own = Cuts.of(n, 32, in_banks)
         with np.errstate(invalid="ignore"):
             expected = np.array([slow_sum(row[:n], x[k, :n], None, own, beats, False) for row in w], np.float32)
-        found = made[0, 0, 0, k]
-        for piece in made[1 : len(own.elements), 0, 0, k]:
+        found = made[0, 0, k, 0]
+        for piece in made[1 : len(own.elements), 0, k, 0]:
             found = bf16(found + piece)
         same(found, expected)
 
@@ -184,7 +184,7 @@ def test_the_softmax_of_many_vectors_is_that_of_the_asic(reduction: str, lanes: 
     seen = np.array([1, 2, 3, 15, 16, 17, 100, 255, 256, 257, 258, 511, 600])
     scores = bf16(3 * rng.standard_normal((2, len(seen), 600)))
     scores[0, 4, 3], scores[1, 6, 70], scores[0, 8, 9], scores[1, 9, :] = NAN, np.inf, -np.inf, 0.0
-    tiles = np.ascontiguousarray(scores.reshape(2, len(seen), 75, 8).transpose(0, 2, 1, 3))
+    tiles = np.ascontiguousarray(scores.reshape(2, len(seen), 75, 8))
     made = Softmax(asic)(tiles, seen, beats)
     for head in range(2):
         for k, n in enumerate(seen.tolist()):
