@@ -7,7 +7,7 @@ commands out, and `fast` computes the same logits another way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,7 +85,7 @@ class Case:
     changes: other keys of the shipped configuration, whose exponentials are those of reduced arguments.
     """
 
-    weights: Weights
+    weights: Weights = field(repr=False)
     device: str
     sequences: tuple[tuple[int, ...], ...]
     prompt: int
