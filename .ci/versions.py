@@ -2,6 +2,7 @@
 
 python .ci/versions.py floors                a line NAME==FLOOR for each library, for `pip install --constraint`
 python .ci/versions.py floor|range NAME      one library's floor, or its range, as a requirement
+python .ci/versions.py pin NAME              the one version of a library of `values-demo`, as a requirement
 python .ci/versions.py check oldest|newest [trace]
                                              exit 1 unless this environment has every floor, or is at every upper end
 
@@ -17,6 +18,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 # What is imported at run time. Tools and what builds the docs have the floors that `make test` finds.
 EXTRAS = ("analysis", "chakra", "dse", "notebooks", "values", "wave")
@@ -27,11 +29,15 @@ Ranges = dict[str, tuple[str, str]]
 
 def ranges(*extras: str, build: bool = False) -> Ranges:
     """Floor and end of every library, by name; ValueError for one without both.  build: with what builds the wheel."""
-    found = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    found = _toml()
     project = found["project"]
     given = [*project["dependencies"], *(r for extra in extras for r in project["optional-dependencies"][extra])]
     given += found["build-system"]["requires"] if build else []
     return dict(map(_read, given))
+
+
+def _toml() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def _read(requirement: str) -> tuple[str, tuple[str, str]]:
@@ -70,6 +76,10 @@ def main(command: str, what: str = "", extra: str = "") -> int:
         case "range":
             floor, limit = ranges("trace")[what]
             print(f"{what}>={floor},<{limit}")
+        case "pin":
+            print(
+                next(r for r in _toml()["project"]["optional-dependencies"]["values-demo"] if r.startswith(f"{what}=="))
+            )
         case "check":
             # the newest builder builds `.venv` out of sight
             known = ranges(*([extra] if extra else EXTRAS), build=what == "oldest")
