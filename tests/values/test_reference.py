@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pimsim.errors import InputError
-from pimsim.values.reference import QUERIES, Decoder, Reference
+from pimsim.values.reference import ACTIVATIONS, GELUS, QUERIES, Decoder, Reference
 from pimsim.values.weights import load_weights
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -173,3 +173,13 @@ def test_kinds_without_a_definition_are_refused(key: str, value: str) -> None:
     object.__setattr__(shape, key, value)  # as a function that was registered
     with pytest.raises(InputError, match=f"the reference has no {key} '{value}'; it knows "):
         Reference(replace(weights, shape=shape))
+
+
+def test_activations_are_those_of_the_tables() -> None:
+    """At 1 and -2, to six digits: x Phi(x) with Phi(1) = 0.841345 and Phi(-2) = 0.022750, x / (1 + e^-x), ..."""
+    x = np.asarray([1, -2, -200], np.float32)
+    known = {"tanh": (0.841192, -0.045402), "erf": (0.841345, -0.045500)}
+    for name, at in known.items():
+        assert GELUS[name](x) == pytest.approx([*at, 0], abs=1e-6)
+    assert ACTIVATIONS["silu"](x) == pytest.approx([0.731059, -0.238406, 0], abs=1e-6)
+    assert ACTIVATIONS["relu"](x).tolist() == [1, 0, 0]
