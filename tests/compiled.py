@@ -27,6 +27,9 @@ from pimsim.dram.program import program  # noqa: E402
 from pimsim.energy.power import spending  # noqa: E402
 from pimsim.sim.run import simulate_noting  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
+from pimsim.values.fast.compiled.products import multiply  # noqa: E402
+from pimsim.values.fast.compiled.softmax import softmax  # noqa: E402
+from pimsim.values.machine.compiled.commands import carry_out  # noqa: E402
 
 TINY = {
     "workload.model_config": {"name": "tiny", "layers": 1, "d_model": 64, "heads": 4},
@@ -63,6 +66,20 @@ def run_all() -> None:
         if logs:
             engine.log_to(lambda rows: None)
         engine.run(program([]), np.zeros((engine.device.channels, 2), np.int64), 0, 0, engine.new_totals())
+    values()
+
+
+def values() -> None:
+    """What computes values, on arrays in which nothing is: a wheel is also built where their libraries are not."""
+    one, two, three = (np.zeros((0,) * dimensions, np.int64) for dimensions in (1, 2, 3))
+    number1, number2, number3, number4 = (np.zeros((0,) * dimensions, np.float32) for dimensions in (1, 2, 3, 4))
+    word1, word2, word4 = (np.zeros((0,) * dimensions, np.uint16) for dimensions in (1, 2, 4))
+    report = np.zeros(1, np.int64)
+    carry_out(
+        two, two, one, word4, word2, two, two, number3, number3, number3, number1, two, three, two, report, number2
+    )
+    multiply(word4, number3, one, one, number2, one, number4, 0, 0, (number2,) * 4)
+    softmax(number3, one, word1, word1, 1, number3, 0, 0, number1)
 
 
 if __name__ == "__main__":
