@@ -31,6 +31,7 @@ DECIDES: Mapping[str, str] = {
     "dram.row_bytes": "row-hit rate; share of the latency that activation takes",
     "dram.column_bytes": "elements per MACAB; clocks per column on the pins",
     "dram.tCK_ps": "grid to which every timing is rounded up",
+    "dram.write_mask": "clocks of appending V",
     "dram.refresh": "share of the latency that refresh takes",
     "dram.timing.tRCDRD_ns": "activation: row switch of the multiplications",
     "dram.timing.tRCDWR_ns": "activation: row switch of V",

@@ -228,11 +228,13 @@ class MemoryConfig(Section):
     OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
     the tRC of the same table, and then binds in its place.
     REFRESH_PARTS: parts of a channel that refresh by themselves.
+    MASKS_WRITES: it has writes of some elements of a column (`devices.device.Hardware.masks`).
     """
 
     WHOLE_BITS: ClassVar[bool] = True
     OF_A_GRADE: ClassVar[bool] = False
     REFRESH_PARTS: ClassVar[int] = 1
+    MASKS_WRITES: ClassVar[bool] = False
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
@@ -243,6 +245,12 @@ class MemoryConfig(Section):
     column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
     tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
     refresh: Literal["all_bank", "per_bank", "same_bank", "none"] = Field(description="Refresh scheme.")
+    write_mask: Literal["none", "standard"] = default(
+        "none",
+        "A write of some elements of a column: as a whole column, or with the clocks that the standard has for a mask.",
+        "none (assumed: a mask costs nothing)",
+        later=True,
+    )
     timing: Timings = Field(description="Timing parameters, ns.")
     io: IoConfig = Field(description="Pins of one channel.")
     power: PowerConfig | None = default(

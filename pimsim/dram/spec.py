@@ -105,6 +105,7 @@ class Command:
     does        what it does with numbers
     energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
                 the pins count besides
+    logged      the command that logs and counts call it, which is the same but for its times (empty: itself)
     """
 
     name: str
@@ -121,7 +122,9 @@ class Command:
     lasts: str = ""
     energy: Actions | None = None
     bus: str = ""
-    does: Does = Does.NOTHING
+    # a table without these is told as it always was
+    does: Does = field(default=Does.NOTHING, repr=False)
+    logged: str = field(default="", repr=False)
 
     @property
     def has_bank(self) -> bool:
@@ -200,6 +203,7 @@ class Standard:
     the first on, and around behind the last that was filled).
     levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
     pins: the level whose nodes have data pins of their own, equal shares of the channel's.
+    Commands that logs call by the name of another one come last.
     """
 
     name: str
@@ -211,8 +215,8 @@ class Standard:
     modes: tuple[str, ...] = ()
     logs_request: bool = False
     function_rows: tuple[int, int] = (0, 0)
-    functions: tuple[str, ...] = ()
-    buffer_by_column: bool = False
+    functions: tuple[str, ...] = field(default=(), repr=False)
+    buffer_by_column: bool = field(default=False, repr=False)
     levels: tuple[Level, ...] = (CHANNEL, BANK_GROUP, BANK)
     pins: str = "channel"
 
@@ -243,6 +247,20 @@ class Standard:
         if name not in self._places:
             raise KeyError(f"{self.name} has no command {name!r}; it has {', '.join(self._places)}")
         return self._places[name]
+
+    @cached_property
+    def log_names(self) -> tuple[str, ...]:
+        """The names that logs and counts have, in table order."""
+        return tuple(command.name for command in self.commands if not command.logged)
+
+    @cached_property
+    def log_numbers(self) -> tuple[int, ...]:
+        """For each command of the table the place in `log_names` of its name in logs and counts."""
+        return tuple(self.log_names.index(command.logged or command.name) for command in self.commands)
+
+    def masked(self, name: str) -> str:
+        """The command that writes some elements of a column where `name` writes all; `name` if there is no other."""
+        return next((command.name for command in self.commands if command.logged == name), name)
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -72,6 +72,10 @@ class Grid:
         """The number of a command of the device."""
         return self.device.standard.index(name)
 
+    def masked(self, name: str) -> int:
+        """The number of the command that writes one element of a column, where `name` writes the column."""
+        return self.command(self.device.standard.masked(name) if self.width > 1 else name)
+
     def columns_of(self, elements: N) -> N:
         """Columns that hold `elements`."""
         return ceil_div(elements, self.width)

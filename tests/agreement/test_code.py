@@ -97,13 +97,13 @@ def test_code_from_disk_what_numba_compiles_and_plain_python_agree() -> None:
 
 LEVELS = """
 from pimsim.dram.code.entry import ENTRIES
-from tests.compiled import values
+from tests.compiled import run_values
 from tests.values.runs import case
 
 def forms():
     return {entry.__name__: set(entry.forms) for entry in ENTRIES if "values" in entry.__module__}
 
-values()
+run_values()
 shipped = forms()
 assert len(shipped) == 3 and all(shipped.values()), shipped
 for family, device in (("gpt2", "aim"), ("mixtral", "pim-gpt")):

@@ -85,7 +85,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "sliding_window": None,
         "rope_theta": 1e6,
     },
-    "phi3": _LLAMA | {"model_type": "phi3", "sliding_window": None},
+    "phi3": _LLAMA | {"model_type": "phi3", "sliding_window": None, "pad_token_id": None},
 }
 FAMILIES = tuple(CONFIGS)
 
@@ -304,10 +304,11 @@ def _llama_metadata(writer: Any, config: Mapping[str, Any]) -> None:
     if kind == "mixtral":
         writer.add_expert_count(config["num_local_experts"])
         writer.add_expert_used_count(config["num_experts_per_tok"])
-    if kind == "gemma2":
+    if config.get("attn_logit_softcapping"):
         writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+    if config.get("final_logit_softcapping"):
         writer.add_final_logit_softcapping(config["final_logit_softcapping"])
-    if kind in ("gemma2", "gemma3_text"):
+    if kind in ("gemma2", "gemma3_text") or (kind == "phi3" and config["sliding_window"]):
         writer.add_sliding_window(config["sliding_window"])
     scaling = config.get("rope_scaling") or {}
     if scaling.get("rope_type") in ("linear", "yarn"):

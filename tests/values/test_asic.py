@@ -49,6 +49,11 @@ def ordinary(*shape: int, seed: int = 0) -> F32:
     return normal(*shape, seed=seed, by=float(np.random.default_rng(seed).choice([0.02, 1.0, 8.0, 90.0])))
 
 
+def faint(*shape: int, seed: int = 0) -> F32:
+    """So small that eps matters."""
+    return normal(*shape, seed=seed, by=1e-3)
+
+
 Make = Callable[..., F32]
 
 
@@ -169,8 +174,8 @@ def agree(kind: str, make: Make, n: int, ways: int, seed: int, terms: int, steps
 @settings(max_examples=examples(120), deadline=None)
 @given(
     st.sampled_from(EVERY),
-    st.sampled_from([ordinary, strange]),
-    st.sampled_from([3, 4, 17, 255, 256, 257, 300, 700]),
+    st.sampled_from([ordinary, faint, strange]),
+    st.sampled_from([3, 4, 17, 255, 256, 257, 700, 1400]),
     st.integers(1, 3),
     st.integers(0, 1 << 20),
     st.sampled_from(METHODS),
@@ -185,8 +190,8 @@ def test_it_is_what_a_second_reading_gives(
 @pytest.mark.parametrize("reduction", ["none", "ln2"])
 @pytest.mark.parametrize("kind", EVERY)
 def test_each_function_is_what_a_second_reading_gives(kind: str, reduction: str) -> None:
-    for make in (ordinary, strange):
-        agree(kind, make, 300, 3, 7, 6, 2, reduction)
+    for make in (ordinary, faint, strange):
+        agree(kind, make, 1100, 3, 7, 6, 2, reduction)  # five pieces of 256
 
 
 ALL = numbers(np.arange(1 << 16, dtype=np.uint16))  # every BF16 number
@@ -298,7 +303,7 @@ def test_gelu_silu_and_tanh_over_their_range() -> None:
     assert (np.abs(asic.silu(x) - silu(exact)) / size).max() < 5 * HALF
     assert (np.abs(asic.gelu(x) - gelu(exact)) / size).max() < 6 * HALF
     for cap in (30.0, 50.0):
-        assert np.abs(asic.tanh(x, cap) - cap * np.tanh(exact / cap)).max() < 8 * HALF * cap
+        assert np.abs(asic.tanh(x, cap) - cap * np.tanh(exact / cap)).max() < 5 * HALF * cap
 
 
 def test_the_plain_gelu_is_of_use_up_to_two() -> None:

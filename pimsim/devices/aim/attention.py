@@ -258,7 +258,7 @@ class ValueLayout:
         lin, count = self._start(0, 0, segment) + column, self.slots * self.units
         stride = self.segments * self.grid.device.columns
         rows = [self._write_all(lin + k * stride) for k in range(count)] if self.all_bank_append else [
-            scatter(self.grid.command("WR"), lin, count, stride, *self.grid.lead), close(),
+            scatter(self.grid.masked("WR"), lin, count, stride, *self.grid.lead), close(),
         ]  # fmt: skip
         elements = self.kv_heads * self.head_dim
         return assemble(_of_channels(self.grid, self.used, Requests(tuple(rows))), payload=elements, sent=elements)
@@ -270,7 +270,7 @@ class ValueLayout:
 
     def _write_all(self, lin: int) -> Request:
         """WR_ABK: a burst has an element for each bank."""
-        return run(self.grid.command("WRA16"), -1, lin, 1)
+        return run(self.grid.masked("WRA16"), -1, lin, 1)
 
 
 def _of_channels(grid: Grid, used: int, requests: Requests) -> list[Requests]:

@@ -265,7 +265,7 @@ class ValueLayout:
         return assemble(requests, payload=elements, sent=elements)
 
     def _write(self, units: int, lin: int, stride: int) -> list[Request]:
-        write = self.grid.command("WR")
+        write = self.grid.masked("WR")
         if not self.all_bank_append:
             return [scatter(write, lin, units, stride, *self.grid.lead)]
         requests = []

@@ -16,12 +16,13 @@ from pimsim.values.elementary import Elementary
 from pimsim.values.fast.beats import Beats, Ints
 from pimsim.values.fast.compiled.products import SIDE
 from pimsim.values.fast.compiled.softmax import PIECE, softmax
-from pimsim.values.fast.products import sums
+from pimsim.values.fast.products import Sums, joined
 from pimsim.values.fast.workers import together
 from pimsim.values.numbers import F32, Words, numbers, words
 from pimsim.workload.ops import Operator
 
 FIRST_ROOM = 64  # tokens that K and V have room for at first
+_WORTH_A_THREAD = 1 << 14  # scores for which another thread brings more than it costs
 
 
 class Softmax:
@@ -32,10 +33,15 @@ class Softmax:
         self._exps, self._reciprocals = words(functions.exp(every)), words(functions.reciprocal(every))
 
     def __call__(self, scores: F32, seen: Ints, beats: Beats) -> F32:
-        """(beats, vectors, places) of scores (tiles, vectors, 8), of which each vector sees the first `seen`."""
-        made = np.zeros((beats.count(int(seen.max())), len(seen), beats.places), np.float32)
-        room = np.empty(PIECE, np.float32)
-        softmax(scores, seen, self._exps, self._reciprocals, beats.lanes, made, 0, len(seen), room)
+        """(heads, beats, vectors, places) of scores (heads, vectors, tiles, 8); a vector sees the first `seen`."""
+        heads, vectors = len(scores), len(seen)
+        made = np.zeros((heads, beats.count(int(seen.max())), vectors, beats.places), np.float32)
+
+        def work(part: int, first: int, end: int) -> None:
+            room = np.empty(PIECE + 1, np.float32)
+            softmax(scores, seen, self._exps, self._reciprocals, beats.lanes, made, first, end, room)
+
+        together(work, heads * vectors, ceil_div(_WORTH_A_THREAD, int(seen.max())))
         return made
 
 
@@ -88,9 +94,10 @@ class Attention:
     """What one attention of a graph does to queries, keys and values; `cap`: of the scores, 0: none."""
 
     def __init__(
-        self, operator: Operator, keys: Keys, values: Values, beats: Beats, asic: Asic, softmax: Softmax, cap: float
+        self, operator: Operator, keys: Keys, values: Values, sums: Sums, asic: Asic, softmax: Softmax, cap: float
     ) -> None:
-        self._operator, self._beats, self._asic, self._softmax = operator, beats, asic, softmax
+        self._operator, self._asic, self._softmax = operator, asic, softmax
+        self._sums, self._beats = sums, sums.beats
         self._of_keys, self._of_values = keys.sums, values.sums
         self._cap = cap if operator.softcap else 0.0
 
@@ -123,46 +130,31 @@ class Attention:
 
     def _attend(self, queries: F32, seen: Ints, cache: Cache) -> F32:
         operator = self._operator
-        tokens, sharing = len(queries), operator.heads // operator.kv_heads
-        apart = queries.reshape(tokens, operator.kv_heads, sharing, operator.head_dim)
-        made = np.empty(apart.shape, np.float32)
-        each = np.repeat(seen, sharing)
-        cuts = self._cuts(each)
-
-        def work(first: int, end: int) -> None:
-            for head in range(first, end):
-                vectors = np.ascontiguousarray(apart[:, head]).reshape(tokens * sharing, -1)
-                scores = self._scores(vectors, each, cache.keys[head])
-                shares = self._softmax(scores, each, self._beats)
-                made[:, head] = self._weighed(shares, each, cuts, cache.values[head]).reshape(tokens, sharing, -1)
-
-        together(work, operator.kv_heads)
-        return made.reshape(tokens, -1)
+        tokens, kv_heads = len(queries), operator.kv_heads
+        each = np.repeat(seen, operator.heads // kv_heads)  # heads that share K and V are vectors of one group
+        apart = queries.reshape(tokens, kv_heads, -1, operator.head_dim).transpose(1, 0, 2, 3)
+        scores = self._scores(apart.reshape(kv_heads, len(each), -1), each, cache.keys)
+        made = self._weighed(self._softmax(scores, each, self._beats), each, cache.values)
+        return made.reshape(kv_heads, tokens, -1, operator.head_dim).transpose(1, 0, 2, 3).reshape(tokens, -1)
 
     def _scores(self, queries: F32, seen: Ints, keys: Words) -> F32:
-        """(tiles, vectors, 8): the tokens of the slots, eight by eight."""
+        """(heads, vectors, tiles, 8) of queries (heads, vectors, head_dim): the tokens of the slots, eight by eight."""
         beats, cuts = self._beats, self._of_keys
-        spread = beats.vectors(queries, cuts.elements)
-        everything = np.full(len(queries), spread.shape[0] * spread.shape[2], np.int64)
-        used = keys[: ceil_div(int(seen.max()), SIDE)]
-        pieces = sums(beats, cuts, used, spread, everything, threads=False)
-        total = pieces[0]
-        for piece in pieces[1:]:
+        spread = np.stack([beats.vectors(each, cuts.elements) for each in queries])
+        everything = np.full(len(seen), beats.count_of(cuts.elements) * beats.places, np.int64)
+        used = ceil_div(int(seen.max()), SIDE)
+        total, *others = self._sums(keys, spread, everything, cuts, used=used)
+        for piece in others:
             total = self._asic.sum(total, piece)
         return self._asic.tanh(total, self._cap) if self._cap else total
 
-    def _cuts(self, seen: Ints) -> tuple[Cuts, Ints]:
-        """How the sums of the vector that sees most are cut, and of each vector into how many pieces."""
+    def _weighed(self, shares: F32, seen: Ints, values: Words) -> F32:
+        """(heads, vectors, head_dim) of probabilities as products take them; a vector has the pieces that it sees."""
         known = {n: len(self._of_values(n).elements) for n in set(seen.tolist())}
-        return self._of_values(int(seen.max())), np.array([known[n] for n in seen.tolist()], np.int64)
-
-    def _weighed(self, shares: F32, seen: Ints, cuts: tuple[Cuts, Ints], values: Words) -> F32:
-        """(vectors, head_dim)."""
-        whole, parts = cuts
-        pieces = sums(self._beats, whole, values, shares, self._beats.place(seen), threads=False)
-        total = pieces[0]
-        for i, piece in enumerate(pieces[1:], 1):
-            more = parts > i
+        pieces = np.array([known[n] for n in seen.tolist()], np.int64)
+        cuts = self._of_values(int(seen.max()))
+        total, *others = self._sums(values, shares, self._beats.place(seen), cuts)
+        for i, piece in enumerate(others, 1):
+            more = pieces > i
             total[:, more] = self._asic.sum(total[:, more], piece[:, more])
-        vectors = total.transpose(1, 0, 2).reshape(len(seen), -1)
-        return vectors[:, : self._operator.head_dim]
+        return joined(total, self._operator.head_dim)

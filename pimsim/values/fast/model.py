@@ -20,6 +20,7 @@ from pimsim.values.weights.model import Weights
 from pimsim.workload.ops import INPUT, Operator
 
 BLOCK = 64  # tokens that go through the model together
+_ENDLESS = 1 << 62  # positions that are no rows of a table
 
 Choice = tuple[int, int, int]  # context, copy of the block, number of the router in its scope, from 1
 Scope = list[tuple[Operator, Node]]
@@ -36,7 +37,10 @@ class Fast:
     def __init__(self, plan: Placed, weights: Weights) -> None:
         if not plan.workload.lm_head:
             raise InputError("logits are those of a model with its LM head: set it to true", key="workload.lm_head")
-        self._workload, self._asic = plan.workload, Asic(plan.config.asic)
+        self._asic = Asic(plan.config.asic)
+        tables = [operator.tables for operator in plan.workload.operators if operator.tables]
+        self._vocabulary = min(rows[0] for rows in tables)
+        self._positions = min((rows for _, *others in tables for rows in others), default=_ENDLESS)
         nodes = Nodes(plan, weights, self._asic)
 
         def scope(name: str, copy: int = 0) -> Scope:
@@ -63,25 +67,25 @@ class Fast:
         in its table.
         """
         tokens = self._checked(ids)
-        parts = [self._step(tokens[first : first + BLOCK]) for first in range(0, len(tokens), BLOCK)]
-        self.next_ids = np.concatenate([likeliest for _, likeliest in parts])
-        return np.concatenate([logits for logits, _ in parts])
+        logits = np.empty((len(tokens), self._vocabulary), np.float32)
+        self.next_ids = np.empty(len(tokens), np.int64)
+        for first in range(0, len(tokens), BLOCK):
+            some = slice(first, first + BLOCK)
+            logits[some], self.next_ids[some] = self._step(tokens[some])
+        return logits
 
     def _checked(self, ids: Sequence[int]) -> Ints:
         tokens = np.asarray(ids, np.int64)
         if not len(tokens):
             raise InputError("there are no tokens; give at least one", key="prompt")
-        for operator in self._workload.operators:
-            known, *positions = operator.tables or (0,)
-            wrong = tokens[(tokens < 0) | (tokens >= known)] if known else ()
-            if len(wrong):
-                raise InputError(f"{wrong[0]} is no token: the vocabulary has ids from 0 to {known - 1}", key="prompt")
-            last = self.contexts + len(tokens)
-            if positions and last > min(positions):
-                raise InputError(
-                    f"the model has positions for {min(positions)} tokens, and {last} are asked for; take fewer",
-                    key="prompt",
-                )
+        wrong = tokens[(tokens < 0) | (tokens >= self._vocabulary)]
+        if len(wrong):
+            last = self._vocabulary - 1
+            raise InputError(f"{wrong[0]} is no token: the vocabulary has ids from 0 to {last}", key="prompt")
+        asked = self.contexts + len(tokens)
+        if asked > self._positions:
+            what = f"the model has positions for {self._positions} tokens, and {asked} are asked for; take fewer"
+            raise InputError(what, key="prompt")
         return tokens
 
     def _step(self, ids: Ints) -> tuple[F32, Ints]:

@@ -20,7 +20,7 @@ from pimsim.mapping.placed import Placed
 from pimsim.values.asic import Asic
 from pimsim.values.fast.attention import Attention, Cache, Softmax
 from pimsim.values.fast.beats import Beats, Ints
-from pimsim.values.fast.products import Product
+from pimsim.values.fast.products import Product, Sums
 from pimsim.values.lookup import function_table
 from pimsim.values.numbers import F32, bf16, numbers, words
 from pimsim.values.weights.model import Weights
@@ -56,7 +56,7 @@ class Nodes:
 
     def __init__(self, plan: Placed, weights: Weights, asic: Asic) -> None:
         self._plan, self._weights, self._asic = plan, weights, asic
-        self._beats, self._softmax = Beats.of(plan.config, plan.grid.width), Softmax(plan.config.asic)
+        self._sums, self._softmax = Sums(Beats.of(plan.config, plan.grid.width)), Softmax(plan.config.asic)
         self._known = {operator.name: operator for operator in plan.workload.operators}
         self._taken = slices(plan.workload)
         self._span = plan.workload.shape.layers // plan.workload.blocks
@@ -160,8 +160,8 @@ class Nodes:
     def _product(self, operator: Operator, name: str, layer: int, expert: int) -> Product:
         weights, layout = self._weights, self._plan.memory.matrices[operator.name]
         function = self._plan.functions.get(operator.name)
-        return Product.of(
-            self._beats,
+        return Product(
+            self._sums,
             layout.sums,
             weights.matrix(name, layer, expert, folded=True),
             weights.bias(name, layer, expert, folded=True) if operator.bias else None,
@@ -193,7 +193,7 @@ class Nodes:
         memory, taken = self._plan.memory, self._taken[operator.name]
         keys, values = memory.keys[operator.name], memory.values[operator.name]
         cap = self._weights.constants.attention_softcap
-        attention = Attention(operator, keys, values, self._beats, self._asic, self._softmax, cap)
+        attention = Attention(operator, keys, values, self._sums, self._asic, self._softmax, cap)
         cache = attention.cache()
         self.caches.append(cache)
 

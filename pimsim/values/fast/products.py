@@ -2,103 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 
 import numpy as np
 
+from pimsim.dram.compiler import bound
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.wires import Cuts
 from pimsim.values.asic import Asic
 from pimsim.values.fast.beats import Beats, Ints
-from pimsim.values.fast.compiled.products import HOW_WIDTH, LEVELS, SIDE, multiply
-from pimsim.values.fast.compiled.products import H_COLUMN, H_IN_BANKS, H_ROUNDS
+from pimsim.values.fast.compiled.products import H_COLUMN, H_IN_BANKS, H_ROUNDS, HOW_WIDTH, LEVELS, SIDE, multiply
 from pimsim.values.fast.workers import together
 from pimsim.values.lookup import look_up
-from pimsim.values.numbers import F32, Words, bf16, words
+from pimsim.values.numbers import F32, Words, bf16, numbers, words
 
-# Multiply-accumulates below which a second thread costs more than it brings.
-_WORTH_A_THREAD = 1 << 17
-_BLANKS: dict[int, F32] = {}
+# Multiply-accumulates for which another thread brings more than it costs.
+_WORTH_A_THREAD = 1 << 18
 
 
-def sums(
-    beats: Beats, cuts: Cuts, tiles: Words, x: F32, seen: Ints, addend: F32 | None = None, threads: bool = True
-) -> F32:
-    """The rounded sums of products, (pieces, tiles, vectors, 8); one piece if each goes on from the one before it.
+class Sums:
+    """The rounded sums of products of many vectors with a matrix, on all cores.
 
-    tiles (tiles, beats, places, 8) may have more beats than there are pieces of; x (beats, vectors, places); seen
-    (vectors,) the places of x that a vector has, ascending; addend (tiles, 8), or zeros, what the sums start with.
+    An object is for one caller at a time; it keeps where compiled code works, and the arguments of the latest call.
     """
-    vectors, starts = x.shape[1], beats.starts(cuts.elements)
-    how = np.zeros(HOW_WIDTH, np.int64)
-    how[H_COLUMN], how[H_IN_BANKS], how[H_ROUNDS] = beats.of_a_column, cuts.in_banks, beats.rounds
-    out = np.empty((1 if cuts.in_banks else len(cuts.elements), len(tiles), vectors, SIDE), np.float32)
-    start = np.zeros((len(tiles), SIDE), np.float32) if addend is None else addend
 
-    def work(first: int, end: int) -> None:
-        room = tuple(np.empty((n, SIDE), np.float32) for n in (vectors, beats.places, beats.places, LEVELS))
-        multiply(tiles, x, seen, starts, start, how, out, first, end, room)
+    def __init__(self, beats: Beats) -> None:
+        self.beats = beats
+        self._how = [self._as(in_banks) for in_banks in (False, True)]
+        self._parts: dict[int, Callable[..., int]] = {}
+        self._rooms: dict[int, tuple[F32, ...]] = {}
 
-    each = x.size * SIDE  # multiply-accumulates of a tile
-    together(work, len(tiles), ceil_div(_WORTH_A_THREAD, each) if threads else len(tiles))
-    return out
+    def __call__(self, tiles: Words, x: F32, seen: Ints, cuts: Cuts, addend: F32 | None = None, used: int = 0) -> F32:
+        """(pieces, groups, vectors, tiles, 8); one piece if each goes on from the one before it.
+
+        tiles (groups, tiles, beats, places, 8) may have more beats than there are pieces of; `used`: of a group's
+        tiles, if not all; x (groups, beats, vectors, places); seen (vectors,) the places of x that a vector has,
+        ascending; addend (tiles, 8), or zeros, what the sums start with.
+        """
+        groups, _, vectors, _ = x.shape
+        used, starts = used or tiles.shape[1], self.beats.starts(cuts.elements)
+        out = np.empty((1 if cuts.in_banks else len(cuts.elements), groups, vectors, used, SIDE), np.float32)
+        start = np.zeros((used, SIDE), np.float32) if addend is None else addend
+
+        def work(part: int, first: int, end: int) -> None:
+            call, room = self._part(part, vectors)
+            call(tiles, x, seen, starts, start, self._how[cuts.in_banks], out, used, first, end, room)
+
+        each = x[0].size * SIDE  # multiply-accumulates of a tile
+        together(work, groups * used, ceil_div(_WORTH_A_THREAD, each))
+        return out
+
+    def _as(self, in_banks: bool) -> Ints:
+        how = np.zeros(HOW_WIDTH, np.int64)
+        how[H_COLUMN], how[H_IN_BANKS], how[H_ROUNDS] = self.beats.of_a_column, in_banks, self.beats.rounds
+        return how
+
+    def _part(self, part: int, vectors: int) -> tuple[Callable[..., int], tuple[F32, ...]]:
+        """What calls compiled code on one thread, and where it works."""
+        room = self._rooms.get(part)
+        if room is None or len(room[0]) != vectors:
+            sizes = (vectors, self.beats.places, self.beats.places, LEVELS)
+            room = self._rooms[part] = tuple(np.empty((n, SIDE), np.float32) for n in sizes)
+            self._parts.setdefault(part, bound(multiply))
+        return self._parts[part], room
 
 
-def by_vectors(made: F32, outputs: int) -> F32:
-    """What a product leaves, (tiles, vectors, 8), as (vectors, outputs)."""
-    vectors = made.shape[1]
-    return np.ascontiguousarray(made.transpose(1, 0, 2).reshape(vectors, -1)[:, :outputs])
+def joined(made: F32, outputs: int) -> F32:
+    """What a product leaves, (..., tiles, 8), as (..., outputs)."""
+    return made.reshape(*made.shape[:-2], -1)[..., :outputs]
 
 
-@dataclass(frozen=True, eq=False)
 class Product:
     """y = W x + b, and a function of it if the banks have one.
 
-    tiles: the BF16 words of W as `Beats.tiles` lays them; bias (outputs,): BF16 numbers, or None; in_banks: it is
-    what the first sum starts with, else the ASIC adds it; table: of the function (`lookup`), or None.
+    matrix (outputs, inputs) and bias (outputs,), or None, in float32: both are rounded to BF16.  addend: the banks
+    start with the bias, else the ASIC adds it; table: of the function (`lookup`), or None.
     """
 
-    beats: Beats
-    cuts: Cuts
-    tiles: Words
-    outputs: int
-    bias: F32 | None
-    bias_in_banks: bool
-    table: F32 | None
-    asic: Asic
-
-    @classmethod
-    def of(
-        cls, beats: Beats, cuts: Cuts, matrix: F32, bias: F32 | None, in_banks: bool, table: F32 | None, asic: Asic
-    ) -> Product:
-        """That of a matrix (outputs, inputs) and a bias in float32, which are rounded to BF16."""
-        tiles = beats.tiles(words(matrix), cuts.elements)
-        return cls(beats, cuts, tiles, len(matrix), None if bias is None else bf16(bias), in_banks, table, asic)
+    def __init__(
+        self, sums: Sums, cuts: Cuts, matrix: F32, bias: F32 | None, addend: bool, table: F32 | None, asic: Asic
+    ) -> None:
+        self.outputs = len(matrix)
+        self._sums, self._cuts, self._table, self._asic = sums, cuts, table, asic
+        self._tiles = sums.beats.tiles(words(matrix), cuts.elements)[None]
+        self._addend = self._bias = None
+        if bias is not None and addend:
+            padded = np.zeros((self._tiles.shape[1], SIDE), np.float32)
+            padded.reshape(-1)[: self.outputs] = bf16(bias)
+            self._addend = padded
+        elif bias is not None:
+            self._bias = bf16(bias)
 
     def __call__(self, x: F32) -> F32:
         """(vectors, outputs) of x (vectors, inputs)."""
-        spread = self.beats.vectors(x, self.cuts.elements)
-        everything = np.full(len(x), spread.shape[0] * spread.shape[2], np.int64)
-        made = sums(self.beats, self.cuts, self.tiles, spread, everything, self._addend)
-        found = by_vectors(made[0], self.outputs)
-        if self.bias is not None and not self.bias_in_banks:
-            found = self.asic.sum(found, self.bias)
-        for piece in made[1:]:
-            found = self.asic.sum(found, by_vectors(piece, self.outputs))
-        return found if self.table is None else look_up(self.table, found)
+        spread = self._sums.beats.vectors(x, self._cuts.elements)[None]
+        everything = np.full(len(x), spread.shape[1] * spread.shape[3], np.int64)
+        first, *others = self._sums(self._tiles, spread, everything, self._cuts, self._addend)
+        found = np.ascontiguousarray(joined(first[0], self.outputs))
+        if self._bias is not None:
+            found = self._asic.sum(found, self._bias)
+        for piece in others:
+            found = self._asic.sum(found, joined(piece[0], self.outputs))
+        return found if self._table is None else look_up(self._table, found)
 
     def rows(self, outputs: Ints) -> F32:
         """Rows of the matrix: (outputs, inputs)."""
-        from pimsim.values.numbers import numbers
-
-        return numbers(self.beats.row(self.tiles, self.cuts.elements, outputs))
-
-    @cached_property
-    def _addend(self) -> F32 | None:
-        if self.bias is None or not self.bias_in_banks:
-            return None
-        padded = np.zeros(len(self.tiles) * SIDE, np.float32)
-        padded[: self.outputs] = self.bias
-        return padded.reshape(-1, SIDE)
+        return numbers(self._sums.beats.row(self._tiles[0], self._cuts.elements, outputs))

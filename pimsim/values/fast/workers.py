@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
 
+@cache
 def cores() -> int:
     """How many this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -21,14 +22,14 @@ def shares(total: int, least: int, most: int) -> Iterator[tuple[int, int]]:
     yield from ((total * part // parts, total * (part + 1) // parts) for part in range(parts))
 
 
-def together(work: Callable[[int, int], object], total: int, least: int = 1) -> None:
-    """Call `work(first, end)` for parts of a range, on all cores; the first part on this thread.
+def together(work: Callable[[int, int, int], object], total: int, least: int = 1) -> None:
+    """Call `work(part, first, end)` for parts of a range, 0 and on, on all cores; part 0 on this thread.
 
     What it does in one part must not depend on another.
     """
     own, *others = shares(total, least, cores())
-    waiting: list[Future[object]] = [_pool().submit(work, *part) for part in others]
-    work(*own)
+    waiting: list[Future[object]] = [_pool().submit(work, part, *share) for part, share in enumerate(others, 1)]
+    work(0, *own)
     for each in waiting:
         each.result()
 

@@ -134,12 +134,11 @@ class Machine:
                 while not self._rests(channel):
                     left = self._working[int(self.queues[channel, self._place(channel), k.E_SLOT])]
                     raise EarlyError(f"the log ends before {left.name!r} is done in channel {channel}")
-            while self._step is not None or (step := next(self.steps, None)) is not None:
-                self._step = self._step or step
-                for task in self._step.tasks:
+            while (step := self._step or next(self.steps, None)) is not None:
+                self._step = step
+                for task in step.tasks:
                     if task.operands.wires is not None:
-                        at = f"of the step at context {self._step.context}"
-                        raise EarlyError(f"the log ends before {task.name!r} {at}")
+                        raise EarlyError(f"the log ends before {task.name!r} of the step at context {step.context}")
                     self._tasks.append(task)
                 self._end_step(FOREVER)
         except EarlyError as error:

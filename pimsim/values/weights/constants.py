@@ -33,7 +33,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "phi3": {"rms_norm_eps": 1e-5, "rope_theta": 1e4},
 }
 _ERF = ("gelu", "gelu_python")  # of what is a gelu to a graph
-_ACTIVATIONS = ("activation_function", "hidden_activation", "hidden_act")
+# The key of the activation by family, "hidden_act" of the others.
+_ACTIVATIONS = {"gpt2": "activation_function", **dict.fromkeys(("gemma2", "gemma3_text"), "hidden_activation")}
 _FULL, _WINDOWED = "full_attention", "sliding_attention"
 _ROPE = ("rope_parameters", "rope_scaling")  # the newer name first
 
@@ -66,7 +67,7 @@ class _Reader:
         """All of them."""
         for key, harmless in _REFUSED.items():
             if self._values.get(key) not in harmless:
-                self._wrong(key, f"{reprlib.repr(self._values[key])} is not supported with weights; leave it out")
+                self._wrong(key, f"{reprlib.repr(self._values[key])} is not supported where weights are computed with")
         gpt2 = self.shape.family == "gpt2"
         made = Constants(
             self._number("layer_norm_epsilon" if gpt2 else "rms_norm_eps"),
@@ -88,29 +89,24 @@ class _Reader:
 
     def _gelu(self) -> str:
         # Gemma's first files say "gelu" and mean the one with tanh.
-        said = next((self._get(key) for key in _ACTIVATIONS if self._get(key) is not None), "")
+        said = self._get(_ACTIVATIONS.get(self.shape.family, "hidden_act"))
         return "erf" if said in _ERF and self.shape.family != "gemma" else "tanh"
 
     def _rotary(self) -> tuple[Rotary, ...]:
         """Of each layer: those with a window may turn otherwise (Gemma 3)."""
         said: dict[str, Any] = {}
         for key in reversed(_ROPE):
-            given = self._values.get(key) or {}
-            if isinstance(given, dict):
-                said |= {"": key} | given
-            else:
-                self._wrong(key, f"must be an object, not {reprlib.repr(given)}")
+            if self._values.get(key):
+                said |= self._object(self._values[key], key)
         local = self._get("rope_local_base_freq") is not None
-        if said.keys() & {_FULL, _WINDOWED}:
-            by_kind = {kind: {"": f"{said['']}.{kind}"} | (said.get(kind) or {}) for kind in (_FULL, _WINDOWED)}
-        else:
-            by_kind = {_FULL: said, _WINDOWED: {} if local else said}
         theta = {_FULL: "rope_theta", _WINDOWED: "rope_local_base_freq" if local else "rope_theta"}
+        by_kind = {_FULL: said, _WINDOWED: {} if local else said}
+        if said.keys() & by_kind.keys():
+            by_kind = {kind: self._object(said.get(kind), f"{said['']}.{kind}") for kind in by_kind}
         windows = self.shape.windows or (self.shape.window,)
-        kinds = {_WINDOWED if window else _FULL for window in windows} if local else {_FULL}
-        made = {kind: self._rotation(by_kind[kind], theta[kind]) for kind in sorted(kinds)}
-        layers = (windows[i % len(windows)] for i in range(self.shape.layers))
-        return tuple(made[_WINDOWED if window and local else _FULL] for window in layers)
+        kinds = [_WINDOWED if window else _FULL for window in windows]
+        made = {kind: self._rotation(by_kind[kind], theta[kind]) for kind in sorted(set(kinds))}
+        return tuple(made[kinds[i % len(kinds)]] for i in range(self.shape.layers))
 
     def _rotation(self, said: Mapping[str, Any], theta: str) -> Rotary:
         place = said.get("", "")
@@ -135,6 +131,13 @@ class _Reader:
         except (ArithmeticError, TypeError, ValueError) as error:
             self._wrong(place, f"makes no frequencies: {error}")
             return Rotary(())
+
+    def _object(self, given: Any, place: str) -> dict[str, Any]:
+        """An object with its place, which is under the key that no object has."""
+        if given is not None and not isinstance(given, dict):
+            self._wrong(place, f"must be an object, not {reprlib.repr(given)}")
+            given = {}
+        return {"": place} | (given or {})
 
     def _get(self, key: str) -> Any:
         return self._values.get(key, self._defaults.get(key))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pimsim.errors import InputError, Problem, did_you_mean
+from pimsim.errors import InputError, Problem
 from pimsim.values.weights.constants import constants_of
 from pimsim.values.weights.gguf_file import GgufTensors
 from pimsim.values.weights.model import Constants, Weights
@@ -107,12 +107,13 @@ def load(path: Path) -> Weights:
         constants = _with_factors(said.scaled(constants_of(shape, said.values)), tensors)
     except InputError as error:
         raise said.renamed(error) from error
-    slots = found(shape, tensors, _naming(shape, tensors.shapes), lambda name: name == _FACTORS or _is_harmless(name))
+    slots = found(shape, tensors, _naming(shape), lambda name: _is_harmless(name, shape))
     return Weights(shape, constants, tensors.file, tensors, slots)
 
 
-def _is_harmless(name: str) -> bool:
-    return name.endswith(".attn_rot_embd.weight")
+def _is_harmless(name: str, shape: ModelShape) -> bool:
+    """What has been read already, is the token table once more, or is read by no step."""
+    return name == _FACTORS or (name == _HEAD and shape.tied) or name.endswith(".attn_rot_embd.weight")
 
 
 class _Said:
@@ -150,8 +151,7 @@ class _Said:
         found = self._tensors.metadata.get("general.architecture")
         if not isinstance(found, str) or found not in KINDS:
             known = f"known: {', '.join(KINDS)}"
-            near = did_you_mean(found, KINDS) if isinstance(found, str) else ""
-            why = f"weights of a {found!r} cannot be read{near}; {known}" if found else f"missing; {known}"
+            why = f"weights of a {found!r} cannot be read; {known}" if found else f"missing; {known}"
             raise InputError(Problem(self._tensors.file, 1, 1, "general.architecture", why))
         return found
 
@@ -187,7 +187,8 @@ class _Said:
             why = f"heads of v with {self._get('attention.value_length')} elements, of k with {head}: not supported"
             raise InputError(Problem(self._tensors.file, 1, 1, f"{self.architecture}.attention.value_length", why))
         rotated = self._get("rope.dimension_count")
-        share = {} if rotated in (None, head) or not head else {"partial_rotary_factor": rotated / head}
+        whole = type(rotated) is not int or type(head) is not int or rotated == head or not head
+        share = {} if whole else {"partial_rotary_factor": rotated / head}
         if share and self.kind != "phi3":
             self._keys["partial_rotary_factor"] = f"{self.architecture}.rope.dimension_count"
         return {"head_dim": head, **share, "query_pre_attn_scalar": head}
@@ -210,6 +211,7 @@ class _Said:
         if kind == "none":
             return values
         scaling: dict[str, Any] = {"rope_type": kind}
+        self._keys["rope_scaling.rope_type"] = f"{self.architecture}.rope.scaling.type"
         for key, own in _SCALING.items():
             if (value := self._renamed(f"rope_scaling.{key}", f"rope.scaling.{own}")) is not None:
                 scaling[key] = value
@@ -273,7 +275,7 @@ def _with_factors(constants: Constants, tensors: GgufTensors) -> Constants:
     return replace(constants, rotary=tuple(map(slowed, constants.rotary)))
 
 
-def _naming(shape: ModelShape, there: Mapping[str, Any]) -> Naming:
+def _naming(shape: ModelShape) -> Naming:
     pairs = {"q": shape.heads, "k": shape.kv_heads} if shape.family in _PAIRS else {}
 
     def naming(key: Key, operator: Operator, sizes: tuple[int, ...]) -> list[Slot]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import mmap
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pimsim.errors import InputError, Problem, did_you_mean
+import ml_dtypes
+import numpy as np
+
+from pimsim.errors import InputError, Problem
 from pimsim.files import open_input, parse_json, read_bytes
 from pimsim.values.extra import library
 from pimsim.values.weights.constants import DEFAULTS, constants_of
 from pimsim.values.weights.model import Weights
-from pimsim.values.weights.slots import Key, Piece, Slot, found
+from pimsim.values.weights.slots import Key, Naming, Piece, Slot, found
 from pimsim.values.weights.tensors import Tensors
 from pimsim.workload.export import configs
 from pimsim.workload.export.plain import shape_of_config
@@ -23,7 +28,11 @@ from pimsim.workload.shapes import ModelShape
 
 CONFIG, WHOLE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _LARGEST_INDEX = 1 << 28  # bytes
-DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+# Kinds of numbers by what safetensors calls them (the last three are of `ml_dtypes`).
+KINDS = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
+}  # fmt: skip
 _SHARD = re.compile(r"(.*)-\d+-of-\d+\.safetensors")
 
 # Beginnings of names in a file, and what the graph's names have instead; the first that fits.
@@ -50,12 +59,12 @@ _HEAD = "lm_head.weight"
 
 @dataclass(frozen=True)
 class _Stored:
-    """A tensor in a file: its name there, its number format and the open file."""
+    """A tensor in a file: its name there, its number format, and its bytes."""
 
     name: str
-    dtype: str
+    kind: str
     path: Path
-    file: Any
+    data: memoryview
 
 
 class Safetensors(Tensors):
@@ -65,42 +74,57 @@ class Safetensors(Tensors):
         self.file = file
         self.files = (*paths, *beside)
         self._stored: dict[str, _Stored] = {}
-        shapes = {}
-        safetensors = library("safetensors")
-        library("ml_dtypes")  # which tells numpy what BF16 and FP8 are
+        shapes: dict[str, tuple[int, ...]] = {}
         for path in paths:
-            opened = _opened(safetensors, path)
-            for name in opened.keys():  # noqa: SIM118 (it is no mapping)
-                part = opened.get_slice(name)
-                own = _own_name(name)
+            for stored, shape in _tensors(path):
+                own = _own_name(stored.name)
                 if own in shapes:
-                    raise InputError(
-                        Problem(str(path), 1, 1, name, f"is there twice, also in {self._stored[own].path}")
-                    )
-                self._stored[own] = _Stored(name, part.get_dtype(), path, opened)
-                shapes[own] = tuple(part.get_shape())
+                    why = f"is there twice, also in {self._stored[own].path}"
+                    raise InputError(Problem(str(path), 1, 1, stored.name, why))
+                self._stored[own], shapes[own] = stored, shape
         self.shapes = shapes
+
+    def file_of(self, name: str) -> str:
+        """The file that a tensor is in."""
+        return str(self._stored[name].path)
+
+    def refuse(self, names: Iterable[str]) -> None:
+        """InputError if a tensor has numbers of a kind that is not read."""
+        problems = []
+        for name in names:
+            if (kind := self._stored[name].kind) not in KINDS:
+                why = f"has numbers of kind {kind}, which is not supported; convert them to one of {', '.join(KINDS)}"
+                problems.append(Problem(self.file_of(name), 1, 1, name, why))
+        if problems:
+            raise InputError(problems)
 
     def raw(self, name: str, part: int | None = None) -> Any:
         """As numpy has it."""
         stored = self._stored[name]
-        if stored.dtype not in DTYPES:
-            message = f"has numbers of kind {stored.dtype}, which is not supported; supported: {', '.join(DTYPES)}"
-            raise InputError(Problem(str(stored.path), 1, 1, name, message))
+        values = np.frombuffer(stored.data, np.dtype(KINDS[stored.kind])).reshape(self.shapes[name])
+        return values if part is None else values[part]
+
+
+def _tensors(path: Path) -> Iterator[tuple[_Stored, tuple[int, ...]]]:
+    """Every tensor of a file, and its shape.
+
+    The library says whether the file is right.  Where the tensors are is read from the header, which says it (8
+    bytes with its length, JSON, data): the library would copy them, and knows no FP8 of numpy.
+    """
+    with open_input(path) as file:
         try:
-            return stored.file.get_tensor(stored.name) if part is None else stored.file.get_slice(stored.name)[part]
+            with library("safetensors").safe_open(path, "np"):
+                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except InputError:
+            raise
         except Exception as error:  # the library's own class, or the system's
-            raise InputError(Problem(str(stored.path), 1, 1, name, f"cannot be read: {error}")) from error
-
-
-def _opened(safetensors: Any, path: Path) -> Any:
-    with open_input(path):  # a regular file that is there
-        pass
-    try:
-        return safetensors.safe_open(path, "np")
-    except Exception as error:  # the library's own class, or the system's
-        why = f"is no safetensors file, or a part of one: {error}; get the file again"
-        raise InputError(Problem(str(path), 1, 1, "", why)) from error
+            why = f"is no safetensors file, or a part of one: {error}; get the file again"
+            raise InputError(Problem(str(path), 1, 1, "", why)) from error
+    start = 8 + int.from_bytes(mapped[:8], "little")
+    for name, said in json.loads(bytes(mapped[8:start])).items():
+        if name != "__metadata__":
+            first, last = said["data_offsets"]
+            yield _Stored(name, said["dtype"], path, mapped[start + first : start + last]), tuple(said["shape"])
 
 
 def _own_name(name: str) -> str:
@@ -124,15 +148,16 @@ def load(path: Path) -> Weights:
         constants = constants_of(shape, part.values, part.prefix)
     except InputError as error:
         raise error.located(config.locate) from error
-    tensors = Safetensors(str(paths[0]), paths, (*index, folder / CONFIG))
-    slots = found(shape, tensors, _naming(shape, tensors.shapes), lambda name: _harmless(name, shape))
+    tensors = Safetensors(str((*index, *paths)[0]), paths, (*index, folder / CONFIG))
+    slots = found(shape, tensors, _naming(shape), lambda name: _harmless(name, shape))
+    tensors.refuse(dict.fromkeys(piece.tensor for slot in slots.values() for piece in slot))
     weights = Weights(shape, constants, str(path), tensors, slots)
     _check_head(weights)
     return weights
 
 
 def _unknown(kind: str) -> str:
-    return f"weights of a {kind!r} cannot be read{did_you_mean(kind, DEFAULTS)}; known: {', '.join(DEFAULTS)}"
+    return f"weights of a {kind!r} cannot be read; known: {', '.join(DEFAULTS)}"
 
 
 def _config(folder: Path) -> configs.Source:
@@ -199,7 +224,7 @@ def _check_head(weights: Weights) -> None:
         raise InputError(Problem(weights.tensors.file, 1, 1, _HEAD, why))
 
 
-def _naming(shape: ModelShape, there: Mapping[str, Any]) -> Any:
+def _naming(shape: ModelShape) -> Naming:
     """Where the slots of a family are: the names are the graph's own."""
     more = 1.0 if shape.family.startswith("gemma") else 0.0
 

@@ -60,6 +60,7 @@ class Piece:
 
 
 Slot = tuple[Piece, ...]
+_MOST_EXPERTS = 4096  # more are a typing error
 # The choices for a slot: of an operator in a layer, an expert, and the shape that the slot has.
 Naming = Callable[[Key, Operator, tuple[int, ...]], list[Slot]]
 
@@ -95,6 +96,9 @@ def found(shape: ModelShape, tensors: Tensors, naming: Naming, harmless: Callabl
     """Where each slot of the model is; InputError with every tensor that is missing, of another shape, or left over."""
     slots: dict[Key, Slot] = {}
     there = tensors.shapes
+    if shape.layers > len(there) or shape.experts > _MOST_EXPERTS:
+        what = f"{shape.layers:,} layers" if shape.layers > len(there) else f"{shape.experts:,} experts"
+        raise InputError(Problem(tensors.file, 1, 1, "", f"has {len(there):,} tensors, too few for a model of {what}"))
     for key, operator, sizes in wanted(shape):
         choices = naming(key, operator, sizes)
         slots[key] = max(choices, key=lambda slot: sum(piece.tensor in there for piece in slot) / len(slot))

@@ -38,16 +38,22 @@ class Tensors(ABC):
         """
 
     def read(self, name: str, part: int | None = None) -> F32:
-        """A tensor as float32, in C order, without NaN or infinity.
+        """A tensor as float32, in C order, without NaN or infinity, and nobody else's.
 
         part: which one along its first axis alone (None: all of it).
         """
         shape = self.shapes[name] if part is None else self.shapes[name][1:]
         with np.errstate(over="ignore"):  # what is too large for float32 is found below
             values: F32 = np.ascontiguousarray(self.raw(name, part), np.float32).reshape(shape)
+        if not values.flags.writeable:  # of the file itself, which others may cut off
+            values = values.copy()
         if wrong := _not_finite(values.reshape(-1)):
-            raise InputError(Problem(self.file, 1, 1, name, f"has {wrong}: these weights are of no use"))
+            raise InputError(Problem(self.file_of(name), 1, 1, name, f"has {wrong}: these weights are of no use"))
         return values
+
+    def file_of(self, name: str) -> str:
+        """The file that a tensor is in."""
+        return self.file
 
     def sha256(self) -> dict[str, str]:
         """Of each file, by its name."""

@@ -4,10 +4,10 @@ A sum of products is cut into pieces, a piece into columns, a column into beats 
 lanes.  The products of a beat go through a tree that adds neighbours, what comes out of it is added to the
 accumulator, and what that has at the end of a piece is rounded to BF16.
 
-Eight outputs are computed side by side, so W lies in tiles of eight: (tiles, beats, lanes, 8) words of BF16, and
-x as (beats, vectors, lanes).  `lanes` is a power of two: lanes that a unit has not, and what a last column lacks, are
-0 in both.  Of memory that is written while it is used (K and V) a vector sees the first places only; the columns
-that it sees nothing of are left out.
+Eight outputs are computed side by side, so W lies in tiles of eight: (groups, tiles, beats, lanes, 8) words of BF16,
+and x as (groups, beats, vectors, lanes); a group is a head of K or V, or all of a matrix.  `lanes` is a power of two:
+lanes that a unit has not, and what a last column lacks, are 0 in both.  Of memory that is written while it is used (K
+and V) a vector sees the first places only; the columns that it sees nothing of are left out.
 """
 
 from __future__ import annotations
@@ -17,32 +17,33 @@ import numpy as np
 from pimsim.dram.compiler import constant, entry, jit, octet, put, rounded, spread, unpacked, view
 
 SIDE = 8  # outputs that are computed side by side
-# How sums are added up: beats of a column; whether a sum goes on from the one before it; whether the accumulator is BF16
+# How sums are added up: beats of a column, whether a sum goes on from the one before it, whether accumulators are BF16.
 (H_COLUMN, H_IN_BANKS, H_ROUNDS, HOW_WIDTH) = range(4)
 LEVELS = 16  # of a tree, at most
 ZERO, ONE = 0, 1
 
 
 @entry
-def multiply(w, x, seen, starts, addend, how, out, first, last, room):
-    """The sums of tiles first..last - 1 of W, of every vector; what is returned means nothing.
+def multiply(w, x, seen, starts, addend, how, out, tiles, first, last, room):
+    """The sums of every vector with places first..last - 1 of W: the first `tiles` of the first group, of the next ...
 
-    seen (vectors,) places (beat * lanes + lane) that a vector sees, ascending; starts (pieces + 1,) the beats at which
-    pieces start, and the end; addend (tiles, 8) what the first sum starts with; out (pieces, tiles, vectors, 8) the
-    rounded sums, (1, ...) the last ones alone if each goes on from the one before it; room: what to work in, rows of 8,
-    one for each vector, then `lanes`, `lanes` and `LEVELS` of them.
+    What is returned means nothing.  seen (vectors,) places (beat * lanes + lane) that a vector sees, ascending; starts
+    (pieces + 1,) the beats at which pieces start, and the end; addend (tiles, 8) what first sums start with;
+    out (pieces, groups, vectors, tiles, 8) the rounded sums, (1, ...) the last ones alone if each goes on from the one
+    before it; room: what to work in, rows of 8: one for each vector, then `lanes`, `lanes` and `LEVELS` of them.
     """
     return _multiply(
         constant(w), constant(x), constant(seen), constant(starts), constant(addend), constant(how), view(out),
-        first, last, view(room),
+        tiles, first, last, view(room),
     )  # fmt: skip
 
 
 @jit
-def _multiply(w, x, seen, starts, addend, how, out, first, last, room):
+def _multiply(w, x, seen, starts, addend, how, out, tiles, first, last, room):
     sums, weights, some, levels = room
     vectors, pieces, lanes = len(seen), len(starts) - 1, len(weights)
-    for tile in range(first, last):
+    for place in range(first, last):
+        group, tile = place // tiles, place % tiles
         for k in range(vectors):
             put(sums[k], octet(addend[tile]))
         begun, whole = ZERO, ZERO
@@ -54,13 +55,13 @@ def _multiply(w, x, seen, starts, addend, how, out, first, last, room):
                 while whole < vectors and seen[whole] < (beat + 1) * lanes:
                     whole += 1
                 for lane in range(lanes):
-                    put(weights[lane], unpacked(w[tile, beat, lane]))
+                    put(weights[lane], unpacked(w[group, tile, beat, lane]))
                 for k in range(begun, whole):
                     _mask(weights, some, seen[k] - beat * lanes)
-                    _add(sums[k], some, x[beat, k], levels, how)
+                    _add(sums[k], some, x[group, beat, k], levels, how)
                 for k in range(whole, vectors):
-                    _add(sums[k], weights, x[beat, k], levels, how)
-            _hand_over(sums, out, piece, tile, how)
+                    _add(sums[k], weights, x[group, beat, k], levels, how)
+            _hand_over(sums, out, piece, group, tile, how)
     return ZERO
 
 
@@ -79,11 +80,11 @@ def _add(total, weights, x, levels, how):
 
 
 @jit
-def _hand_over(sums, out, piece, tile, how):
+def _hand_over(sums, out, piece, group, tile, how):
     """Round what a piece came to; the next goes on from it, or from zero."""
     for k in range(len(sums)):
         found = rounded(octet(sums[k]))
-        put(out[ZERO if how[H_IN_BANKS] else piece, tile, k], found)
+        put(out[ZERO if how[H_IN_BANKS] else piece, group, k, tile], found)
         put(sums[k], found if how[H_IN_BANKS] else spread(np.float32(0)))
 
 
