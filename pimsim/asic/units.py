@@ -36,7 +36,7 @@ Of models that the paper does not run (derived: the same methods):
   silu       x / (1 + exp(-x)): exp with the signs in its coefficients, an add, a reciprocal
              per element, a multiply
   tanh       cap tanh(x / cap) = cap - 2 cap / (1 + exp(2 x / cap)): a multiply, exp, an add,
-             a reciprocal per element, a multiply and a subtraction
+             a reciprocal per element, a multiply and a subtraction (of |x|: a sign costs nothing)
   relu       a comparison, on an adder
   mul, scale a multiply per element: of two vectors, or with a constant
   rope       x cos + x' sin: two multiplies and an add per element.  sin and cos of the

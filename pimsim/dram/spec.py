@@ -122,8 +122,9 @@ class Command:
     lasts: str = ""
     energy: Actions | None = None
     bus: str = ""
-    does: Does = Does.NOTHING
-    logged: str = field(default="", repr=False)  # a table without such commands is told as it always was
+    # a table without these is told as it always was
+    does: Does = field(default=Does.NOTHING, repr=False)
+    logged: str = field(default="", repr=False)
 
     @property
     def has_bank(self) -> bool:
@@ -214,8 +215,8 @@ class Standard:
     modes: tuple[str, ...] = ()
     logs_request: bool = False
     function_rows: tuple[int, int] = (0, 0)
-    functions: tuple[str, ...] = ()
-    buffer_by_column: bool = False
+    functions: tuple[str, ...] = field(default=(), repr=False)
+    buffer_by_column: bool = field(default=False, repr=False)
     levels: tuple[Level, ...] = (CHANNEL, BANK_GROUP, BANK)
     pins: str = "channel"
 

@@ -73,6 +73,7 @@ SPECIAL: Mapping[str, Change] = {
     "pim.pipeline_stages": Change(12),
     "asic.sram_KiB": Change(4),
     "asic.sram_port_bytes": Change(128),
+    "asic.range_reduction": Change("ln2"),
     "energy.table": Change("v1"),
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),

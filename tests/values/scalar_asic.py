@@ -84,7 +84,9 @@ class ScalarAsic:
         return x * self.share(-x)
 
     def tanh_of(self, x: B, cap: float) -> B:
-        return B(cap) - B(2 * cap) * self.share(x * B(2 / cap))
+        negative = to_word(x) >= 0x8000
+        size = B(cap) - B(2 * cap) * self.share((-x if negative else x) * B(2 / cap))
+        return -size if negative else size
 
     def gelu_of(self, x: B) -> B:
         z = x * x
