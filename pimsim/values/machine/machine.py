@@ -40,6 +40,7 @@ _DOES = {
     Does.WRITE: k.WRITE,
     Does.WRITE_ALL: k.WRITE_ALL,
 }
+_COLUMNS = ("clock", "channel", "command", "bank", "row", "column")
 _NEEDS = {Needs.ANY: k.ANY, Needs.OPEN: k.OPEN, Needs.CLOSED: k.CLOSED}
 _EFFECTS = {Effect.NONE: k.ANY, Effect.OPEN: k.OPEN, Effect.CLOSE: k.CLOSED}
 _SCOPES: dict[str, int] = {Scope.CHANNEL: k.NO_BANK, Scope.BANK: k.ONE_BANK, Scope.ALL_BANKS: k.ALL_BANKS}
@@ -104,6 +105,22 @@ class Machine:
     def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Carry out commands, in order of clk, then channel; CommandError."""
         commands = np.stack([clk, channel, command, bank, row, column], axis=1, dtype=np.int64)
+        known = self._known_first(commands)
+        self._append(commands[:known])
+        if known < len(commands):
+            told = ", ".join(f"{name} {n}" for name, n in zip(_COLUMNS, commands[known].tolist(), strict=True))
+            raise CommandError(f"{told}: the device has no such command, channel or bank")
+
+    def _known_first(self, commands: Ints) -> int:
+        """How many of the first commands are the device's, at channels and banks that it has."""
+        known = np.ones(len(commands), np.bool_)
+        for column, count in ((k.C_CHANNEL, self.device.channels), (k.C_COMMAND, len(self.meaning))):
+            known &= (commands[:, column] >= 0) & (commands[:, column] < count)
+        one = known & (self.meaning[np.where(known, commands[:, k.C_COMMAND], 0), k.M_SCOPE] == k.ONE_BANK)
+        known &= ~one | ((commands[:, k.C_BANK] >= 0) & (commands[:, k.C_BANK] < self.device.banks))
+        return len(known) if known.all() else int(np.argmin(known))
+
+    def _append(self, commands: Ints) -> None:
         self.report[k.R_AT] = 0
         while True:
             stop = self._carry_out(
