@@ -39,14 +39,12 @@ from tests.values.mutations import (
     moved,
 )
 
-Make = Callable[[Random], Mutant | None]
-
 
 class Kind(NamedTuple):
-    """A row of the table.
+    """A kind of fault.
 
-    says   in words; at: places in the log at which it can be made
-    make   the log with the fault at a place (None: there is no such fault there)
+    name   in words, and of which command; at: places in the log at which it can be made
+    make   in words, and the log with the fault at a place (None: there is no such fault there)
     by     who has to find it: "values" (the machine, by refusing or by a logit) or "checker" (the timing table)
     """
 

@@ -381,7 +381,7 @@ def trial(run: Run, mutant: Mutant, also_checker: bool = False) -> tuple[Verdict
 
 
 _NAMES = (
-    (re.compile(r"^clock \d+, channel \d+: [^:]*: "), ""), (re.compile(r"'[^']*'"), "an instruction"),
+    (re.compile(r"^clock \d+, channel -?\d+: [^:]*: "), ""), (re.compile(r"'[^']*'"), "an instruction"),
     (re.compile(r"row \d+"), "another row"), (re.compile(r"\d+"), "N"),
 )  # fmt: skip
 

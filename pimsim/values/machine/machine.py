@@ -40,7 +40,6 @@ _DOES = {
     Does.WRITE: k.WRITE,
     Does.WRITE_ALL: k.WRITE_ALL,
 }
-_COLUMNS = ("clock", "channel", "command", "bank", "row", "column")
 _NEEDS = {Needs.ANY: k.ANY, Needs.OPEN: k.OPEN, Needs.CLOSED: k.CLOSED}
 _EFFECTS = {Effect.NONE: k.ANY, Effect.OPEN: k.OPEN, Effect.CLOSE: k.CLOSED}
 _SCOPES: dict[str, int] = {Scope.CHANNEL: k.NO_BANK, Scope.BANK: k.ONE_BANK, Scope.ALL_BANKS: k.ALL_BANKS}
@@ -108,8 +107,11 @@ class Machine:
         known = self._known_first(commands)
         self._append(commands[:known])
         if known < len(commands):
-            told = ", ".join(f"{name} {n}" for name, n in zip(_COLUMNS, commands[known].tolist(), strict=True))
-            raise CommandError(f"{told}: the device has no such command, channel or bank")
+            at_clk, at_channel, number, at_bank = commands[known, : k.C_ROW].tolist()
+            what = f"clock {at_clk}, channel {at_channel}: command {number} bank {at_bank}"
+            raise CommandError(
+                f"{what}: the device has no such command, or it goes to a channel or bank that is not there"
+            )
 
     def _known_first(self, commands: Ints) -> int:
         """How many of the first commands are the device's, at channels and banks that it has."""
