@@ -37,7 +37,8 @@ def test_an_attribute_of_an_operator_is_a_row_and_where_it_is_used_and_recorded(
         "workload/ops.py",  # what it costs
         "mapping/planner.py",  # what the hardware does for it
         "workload/export/lower.py",  # who records it,
-        "workload/export/plain.py",  # and who knows a family that has it
+        "workload/export/plain.py",  # who knows a family that has it,
+        "values/weights/constants.py",  # and what the cap of a model is
     }
 
 
