@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -212,6 +212,7 @@ def prepare(
     tell: Callable[[tuple[Problem, ...]], object] | None = None,
     keep: Keep = anew,
     checked: bool = False,
+    graph: Workload | None = None,
 ) -> Prepared:
     """Make what a simulation needs; InputError has everything that it would refuse.
 
@@ -219,6 +220,7 @@ def prepare(
     tell     called with what is odd about the input, also where it is refused
     keep     who has parts of runs before
     checked  the rules of a configuration are known to hold
+    graph    a model to run in the place of the one that the configuration names
     """
     from pimsim.config.validate import check_rules
     from pimsim.devices.plan import compile_plan
@@ -236,8 +238,10 @@ def prepare(
     with _collected(problems):
         prices = Prices.of(config, device)
     with _collected(problems):
-        trace = given.trace if isinstance(given, Loaded) else _requested_trace(config, keep)
-        workload = keep("workload", _source_of(config, trace), lambda: requested_workload(config, trace))
+        trace = None
+        if graph is None:
+            trace = given.trace if isinstance(given, Loaded) else _requested_trace(config, keep)
+        workload = graph or keep("workload", _source_of(config, trace), lambda: requested_workload(config, trace))
         odd = _odd(config, trace, workload)
         if tell:
             tell(odd)
@@ -348,6 +352,7 @@ def run(
     window_ns: tuple[float, float] | None = None,
     progress: Progress | None = None,
     announce: Callable[[Forecast], object] | None = None,
+    watching: Sequence[Observer] = (),
 ) -> Result:
     """Simulate a configuration, or what was prepared of it, and price what happened.
 
@@ -357,6 +362,7 @@ def run(
     window_ns   (start, end): limits the log and the timeline to this time
     progress    called with (tokens done, tokens in all)
     announce    called with how large the log will be, before it is written
+    watching    who else sees every command and every instruction (`sim.observer`)
     InputError if the configuration cannot be simulated, before anything is.
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
@@ -367,7 +373,8 @@ def run(
     started = time.perf_counter()
     with _observers(prepared, timeline, window_ns) as observers:
         path = None if log is None else Path(log)
-        tally = simulate(plan, progress, path, window_ns, observers, announce, spending(prices)).validate()
+        watched = [*observers, *watching]
+        tally = simulate(plan, progress, path, window_ns, watched, announce, spending(prices)).validate()
     return _result(prepared, tally, time.perf_counter() - started, provenance)
 
 

@@ -118,6 +118,7 @@ def timings(draw: st.DrawFn) -> dict[str, Any]:
         "dram.bank_groups": groups,
         "dram.banks_per_group": banks,
         "dram.refresh": refresh,
+        "dram.write_mask": draw(st.sampled_from(["none", "standard"]), label="write_mask"),
         "dram.tCK_ps": draw(st.sampled_from([570, 1000, 833, 1250]), label="tCK_ps"),
         **{f"dram.timing.{name}_ns": round(value, 2) for name, value in values.items()},
     }

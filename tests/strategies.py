@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from pimsim.devices.pim_gpt import HARDWARE
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram import program as requests
 from pimsim.dram.program import Program, Request
@@ -20,7 +21,7 @@ from pimsim.dram.timing import Device
 REFRESH_MODES = ("all_bank", "per_bank", "none")
 TIMINGS = (
     "nRCDRD", "nRCDWR", "nRP", "nRAS", "nRC", "nCCDS", "nCCDL", "nRRDS", "nRRDL", "nRTP", "nWR", "nWTRS", "nWTRL",
-    "nCL", "nCWL", "nBL", "nBLRES", "nMAC", "nDRAIN", "nRREFD", "nPPD",
+    "nCL", "nCWL", "nBL", "nBLRES", "nMAC", "nDRAIN", "nRREFD", "nPPD", "nWMASK",
 )  # fmt: skip
 AIM_TIMINGS = (
     "nRCDRDMAC", "nRCDEWMUL", "nRCDRDAF", "nRCDRDCP", "nRCDWRCP", "nCLREG", "nCWLREG", "nCWLGB", "nWPRE", "nMODCH",
@@ -57,7 +58,7 @@ def device_of(cycles: dict[str, int], refresh: str = "none", **shape: int) -> De
 
 @st.composite
 def devices(draw: st.DrawFn, refresh: st.SearchStrategy[str] | None = None, channels: int = 1) -> Device:
-    """A device of 1 to 16 banks per channel with random timings, with or without the extended table."""
+    """A device of 1 to 16 banks per channel with random timings, of one of three tables."""
     cycles = {name: draw(st.integers(1, 12), label=name) for name in TIMINGS}
     cycles["nFAW"] = draw(st.integers(1, 50), label="nFAW")
     cycles["nFAWAB"] = draw(st.one_of(st.just(0), st.integers(1, 50)), label="nFAWAB")
@@ -72,7 +73,8 @@ def devices(draw: st.DrawFn, refresh: st.SearchStrategy[str] | None = None, chan
         banks_per_group=draw(st.integers(1, 4), label="banks_per_group"),
         columns=draw(st.integers(1, 8), label="columns"),
     )
-    device = replace(device, standard=draw(st.sampled_from([STANDARD, EXTENDED]), label="standard"))
+    tables = st.sampled_from([STANDARD, EXTENDED, HARDWARE.masked_table])
+    device = replace(device, standard=draw(tables, label="standard"))
     interval = room_for_progress(device) + draw(st.integers(0, 400), label="slack")
     cycles["nREFI"] = interval * device.banks if device.refresh == "per_bank" else interval
     return replace(device, cycles=cycles)

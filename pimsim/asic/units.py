@@ -7,8 +7,9 @@ plus the depth of its pipeline: one clock per operation of the longest chain tha
 single element goes through.  Nothing is a constant per operator.
 
 Functions (source: paper names the methods, the counts follow from them):
-  exp(x)     Taylor series of k terms by Horner: k - 1 multiplies, k - 1 adds
-  gelu(x)    0.5 x + x^2 P(x^2) with a Taylor polynomial P of k terms:
+  exp(x)     `range_reduction: none`: Taylor series of k terms about 0 by Horner: k - 1 multiplies,
+             k - 1 adds
+  gelu(x)    with it: 0.5 x + x^2 P(x^2) with a Taylor polynomial P of k terms:
              k + 2 multiplies, k adds
   1/d        Newton-Raphson y (2 - d y): an integer subtraction for the first guess,
              then 2 multiplies and 1 add per step
@@ -19,12 +20,23 @@ Functions (source: paper names the methods, the counts follow from them):
              of attention is folded into the query weights
   exponentials  a softmax without its scale, which the banks carry out
 
+With `range_reduction: ln2` (assumed: no text of the paper has it; without it neither function is of use
+beyond |x| of about 2, where six terms end):
+  exp(x)     2^n exp(r) with n = round(x log2 e) and r = (x - n hi) - n lo, ln 2 in two parts as
+             Cody and Waite have it: a multiply and an add for n (an adder rounds to an integer as it
+             aligns and rounds a sum), 2 multiplies and 2 adds for r, the series of k terms for exp(r),
+             and an add of n to its exponent, an integer.  n hi and n lo are made side by side, so the
+             longest chain is one shorter than the operations.  What is too large or too small costs
+             nothing: the adder of the exponent stops at its ends, at 0 and at the largest number
+  gelu(x)    x / (1 + exp(-x (a + b x^2))), the form with tanh, a = sqrt(8 / pi) and b = 0.044715 a: the square,
+             a multiply and an add, times x; exp, an add, a reciprocal per element, a multiply
+
 Of models that the paper does not run (derived: the same methods):
   rmsnorm    squares and their sum; 1/sqrt of the mean; scale and gain
   silu       x / (1 + exp(-x)): exp with the signs in its coefficients, an add, a reciprocal
              per element, a multiply
   tanh       cap tanh(x / cap) = cap - 2 cap / (1 + exp(2 x / cap)): a multiply, exp, an add,
-             a reciprocal per element, a multiply and a subtraction
+             a reciprocal per element, a multiply and a subtraction (of |x|: a sign costs nothing)
   relu       a comparison, on an adder
   mul, scale a multiply per element: of two vectors, or with a constant
   rope       x cos + x' sin: two multiplies and an add per element.  sin and cos of the
@@ -65,7 +77,7 @@ class Pass:
 Passes = Callable[[AsicConfig, int, int], Sequence[Pass]]
 
 # Inputs of the widest tree of adders (source: assumed: the shipped ASIC's adders; more of them are more trees).
-_TREE = 256
+TREE = 256
 
 
 @dataclass(frozen=True)
@@ -195,12 +207,12 @@ def _make_room(known: dict[Any, Any]) -> None:
         known.clear()
 
 
-_WIDTHS = tuple(1 << k for k in range(_TREE.bit_length()))
+_WIDTHS = tuple(1 << k for k in range(TREE.bit_length()))
 
 
 def _levels(adders: int) -> int:
     """Depth of a tree of as many adders; it has a power of two of inputs."""
-    return max(1, min(adders, _TREE).bit_length() - 1)
+    return max(1, min(adders, TREE).bit_length() - 1)
 
 
 def _sweep(
@@ -209,6 +221,17 @@ def _sweep(
     """A pass with the given operations per element over `total` elements."""
     size = total * ELEMENT_BYTES
     return Pass(total * adds, total * multiplies, size * operands, size * results, depth, reduces)
+
+
+# (adds, multiplies, depth) of the reduction of exp's range, and of what it costs to undo it.
+_REDUCTION = {"none": (0, 0, 0), "ln2": (1 + 2 + 1, 1 + 2, 2 + 3 + 1)}
+
+
+def _exp(c: AsicConfig) -> tuple[int, int, int]:
+    """(adds, multiplies, depth) of exp for one element."""
+    adds, multiplies, depth = _REDUCTION[c.range_reduction]
+    series = c.taylor_terms - 1
+    return adds + series, multiplies + series, depth + 2 * series
 
 
 def _layernorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
@@ -222,10 +245,11 @@ def _layernorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
 
 
 def _softmax(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
-    total, terms, steps = n * vectors, c.taylor_terms, c.newton_steps
+    total, steps = n * vectors, c.newton_steps
+    adds, multiplies, depth = _exp(c)
     return [
         _sweep(total, 1, 0, 0, results=0, reduces=True),  # maximum
-        _sweep(total, 1 + (terms - 1) + 1, terms - 1, 1 + 2 * (terms - 1), reduces=True),  # exp and sum
+        _sweep(total, 1 + adds + 1, multiplies, 1 + depth, reduces=True),  # exp and sum
         Pass((1 + steps) * vectors, 2 * steps * vectors, 0, 0, 1 + 3 * steps),  # reciprocals
         _sweep(total, 0, 1, 1),  # scale
     ]
@@ -236,8 +260,11 @@ def _exponentials(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
 
 
 def _gelu(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
-    terms = c.taylor_terms
-    return [_sweep(n * vectors, terms, terms + 2, 2 * terms + 2)]
+    if c.range_reduction == "none":
+        terms = c.taylor_terms
+        return [_sweep(n * vectors, terms, terms + 2, 2 * terms + 2)]
+    adds, multiplies, depth = _reciprocal_of_exp(c)
+    return [_sweep(n * vectors, 1 + adds, 3 + multiplies + 1, 4 + depth + 1)]
 
 
 def _add(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
@@ -257,19 +284,21 @@ def _rmsnorm(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     ]
 
 
-def _reciprocal_of_exp(c: AsicConfig) -> tuple[int, int]:
-    """(adds, multiplies) of 1 / (1 + exp(x)) for one element."""
-    return (c.taylor_terms - 1) + 1 + (1 + c.newton_steps), (c.taylor_terms - 1) + 2 * c.newton_steps
+def _reciprocal_of_exp(c: AsicConfig) -> tuple[int, int, int]:
+    """(adds, multiplies, depth) of 1 / (1 + exp(x)) for one element."""
+    adds, multiplies, depth = _exp(c)
+    steps = c.newton_steps
+    return adds + 1 + (1 + steps), multiplies + 2 * steps, depth + 1 + (1 + 3 * steps)
 
 
 def _silu(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
-    adds, multiplies = _reciprocal_of_exp(c)
-    return [_sweep(n * vectors, adds, multiplies + 1, adds + multiplies + 1)]
+    adds, multiplies, depth = _reciprocal_of_exp(c)
+    return [_sweep(n * vectors, adds, multiplies + 1, depth + 1)]
 
 
 def _tanh(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
-    adds, multiplies = _reciprocal_of_exp(c)
-    return [_sweep(n * vectors, adds + 1, multiplies + 2, adds + multiplies + 3)]
+    adds, multiplies, depth = _reciprocal_of_exp(c)
+    return [_sweep(n * vectors, adds + 1, multiplies + 2, 1 + depth + 2)]
 
 
 def _compare(c: AsicConfig, n: int, vectors: int) -> list[Pass]:

@@ -76,6 +76,8 @@ def _without_later(section: BaseModel, plain: dict[str, Any]) -> dict[str, Any]:
         extra = field.json_schema_extra
         if isinstance(value, BaseModel):
             kept[key] = _without_later(value, plain[key])
+            if plain[key] and not kept[key]:  # a section of later keys alone
+                del kept[key]
         elif isinstance(extra, dict) and extra.get(LATER) and value == field.get_default():
             del kept[key]
     return kept

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from pimsim.config.devices import is_of_a_grade, refresh_parts, serves_host_alone
+from pimsim.config.devices import CONFIGS, is_of_a_grade, masks_writes, refresh_parts, serves_host_alone
 from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
@@ -50,6 +50,17 @@ def _organisation() -> Iterator[Rule]:
         lambda lanes, column: lanes > column // BF16_BYTES or column // BF16_BYTES % lanes == 0,
         lambda lanes, column: (
             f"{lanes} lanes do not divide the {column // BF16_BYTES} BF16 of a column (dram.column_bytes)"
+        ),
+    )
+
+
+def _masks() -> Iterator[Rule]:
+    yield Rule(
+        ("dram.write_mask", "dram.standard"),
+        lambda mask, standard: mask == "none" or masks_writes(standard),
+        lambda _, standard: (
+            f"must be none: {standard} has no writes with a mask here; "
+            f"{' and '.join(name for name in CONFIGS if masks_writes(name))} have"
         ),
     )
 
@@ -216,6 +227,7 @@ def _steps() -> Iterator[Rule]:
 
 RULES: tuple[Rule, ...] = (
     *_organisation(),
+    *_masks(),
     *_timing(),
     *_refresh(),
     *_supply(),

@@ -228,11 +228,13 @@ class MemoryConfig(Section):
     OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
     the tRC of the same table, and then binds in its place.
     REFRESH_PARTS: parts of a channel that refresh by themselves.
+    MASKS_WRITES: it has writes of some elements of a column (`devices.device.Hardware.masks`).
     """
 
     WHOLE_BITS: ClassVar[bool] = True
     OF_A_GRADE: ClassVar[bool] = False
     REFRESH_PARTS: ClassVar[int] = 1
+    MASKS_WRITES: ClassVar[bool] = False
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
@@ -243,6 +245,12 @@ class MemoryConfig(Section):
     column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
     tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
     refresh: Literal["all_bank", "per_bank", "same_bank", "none"] = Field(description="Refresh scheme.")
+    write_mask: Literal["none", "standard"] = default(
+        "none",
+        "A write of some elements of a column: as a whole column, or with the clocks that the standard has for a mask.",
+        "none (assumed: a mask costs nothing)",
+        later=True,
+    )
     timing: Timings = Field(description="Timing parameters, ns.")
     io: IoConfig = Field(description="Pins of one channel.")
     power: PowerConfig | None = default(
@@ -324,7 +332,13 @@ class AsicConfig(Section):
         6, "Terms of the Taylor series of exp and of GELU's polynomial.", "6 (recalled)", ge=1, le=64
     )
     newton_steps: int = default(
-        2, "Newton steps of the reciprocal and of the inverse square root.", "2 (assumed)", ge=1, le=16
+        2, "Newton steps of the reciprocal and of the inverse square root.", "2 (assumed)", ge=0, le=16
+    )
+    range_reduction: Literal["none", "ln2"] = default(
+        "none",
+        "exp is a Taylor series about 0, or 2^n exp(r) with |r| of at most ln 2 / 2; GELU then goes by exp, too.",
+        "none (recalled: the paper names a Taylor series, and nothing before it)",
+        later=True,
     )
     streaming: bool = default(
         True,
@@ -462,6 +476,15 @@ class EngineConfig(Section):
     fold: bool = default(True, "Channels that carry the same work are simulated once.", "true")
 
 
+class ValuesConfig(Section):
+    """How the memory computes, where weights are given; it decides no time."""
+
+    accumulate: Literal["fp32", "bf16"] = default(
+        "fp32", "What the accumulators of the MAC units hold.", "fp32 (assumed: products of BF16 are exact in it)",
+        later=True,
+    )  # fmt: skip
+
+
 class Common(Section):
     """The keys at the top that every configuration has.
 
@@ -492,6 +515,10 @@ class Config(Common):
     energy: EnergyConfig = Field(default_factory=EnergyConfig, description="What prices the counts.")
     mapping: MappingConfig = Field(default_factory=MappingConfig, description="Placement of weights, K and V.")
     workload: WorkloadConfig = Field(description="What is simulated.")
+    values: ValuesConfig = Field(
+        default_factory=ValuesConfig,
+        description="How the memory computes, where weights are given; it decides no time.",
+    )
     schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."

@@ -19,13 +19,14 @@ from pimsim.config.loader import default_reasons
 from pimsim.config.schema import AnyConfig, Config, DeviceConfig, Timings
 from pimsim.config.validate import subsection
 from pimsim.devices.device import Hardware
-from pimsim.dram.spec import Scope, Standard
+from pimsim.dram.spec import Column, Scope, Standard
 from pimsim.dram.timing import evaluate
 from pimsim.errors import did_you_mean
 from pimsim.labels import LABELS
 
 _ANY = "*"  # in a row of causes
 _COUNT = re.compile(r"([1-9][0-9]*|B)(/([1-9][0-9]*|B))?")  # how often a command counts in a price
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # of a command
 _MOVED = ("column", "banks", "element")  # names in what a command moves
 _PLACED = ("bank", "banks", "bank_groups", "banks_per_group")  # names in the node of a level
 _COMPUTED = ("nBL",)  # from column and pins, of every device
@@ -45,6 +46,7 @@ def problems(
     yield from _wrong_roles(table)
     yield from _wrong_rows(table)
     yield from _wrong_causes(table, causes if hardware.layouts else ())
+    yield from _wrong_masks(hardware)
     yield from _wrong_class(hardware, kind)
     timing = timing_class(kind)
     if timing is None:
@@ -159,7 +161,7 @@ def _wrong_commands(table: Standard, prices: Collection[str]) -> Iterator[str]:
     if len(table.modes) not in (0, 2):
         yield f"modes: a channel has two modes or none, not {len(table.modes)}"
     for command in table.commands:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", command.name):
+        if not _NAME.fullmatch(command.name):
             yield f"command {command.name!r}: a name has letters, digits and _ only"
         if command.mode and command.mode not in table.modes:
             yield f"{command.name}.mode: unknown mode {command.mode!r}{did_you_mean(command.mode, table.modes)}"
@@ -227,6 +229,19 @@ def _wrong_causes(table: Standard, causes: Collection[str]) -> Iterator[str]:
     pairs = [pair for pair in product(names, names) if not any(_matches(row, pair) for row in table.causes)]
     if pairs:
         yield f"causes: no row for {', '.join(f'{a} -> {b}' for a, b in pairs[:4])}{' ...' if len(pairs) > 4 else ''}"
+
+
+def _wrong_masks(hardware: Hardware) -> Iterator[str]:
+    """Writes of some elements have names of their own, and stand for writes."""
+    commands = {command.name: command for command in hardware.table.commands}
+    for name, write in hardware.masks.items():
+        yield from _unknown(hardware.table, (write,), f"masks {name}")
+        if write in commands and commands[write].column is not Column.WRITE:
+            yield f"masks {name}: {write} writes no column"
+        if name in commands:
+            yield f"masks {name}: the table has a command of this name"
+        if not _NAME.fullmatch(name):
+            yield f"masks {name}: a name has letters, digits and _ only"
 
 
 def _matches(row: tuple[str, str, str], pair: tuple[str, str]) -> bool:

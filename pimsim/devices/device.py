@@ -5,10 +5,12 @@ Everybody else asks the device and names no command.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from pimsim.config.schema import Config
+from pimsim.dram.masks import with_masks
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import MoreCycles
 from pimsim.mapping.layouts import Layouts
@@ -22,9 +24,16 @@ class Hardware:
     cycles    timing names that its MAC units add to those of the configuration (None: they add none)
     layouts   of a configuration: where weights, K and V lie, and what multiplies with them (None: no model runs on it)
     computed  the names that `cycles` gives
+    masks     writes of some elements of a column, by the writes of whole ones whose times they have (none: it has none)
     """
 
     table: Standard
     cycles: MoreCycles | None = None
     layouts: Callable[[Config], Layouts] | None = None
     computed: tuple[str, ...] = ()
+    masks: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def masked_table(self) -> Standard:
+        """The table with its writes of some elements of a column, see `dram.masks`."""
+        return with_masks(self.table, self.masks)

@@ -1,7 +1,7 @@
 """What the kernel's functions are written with; compiled, or interpreted under NUMBA_DISABLE_JIT=1.
 
 `view` and `constant` take an array apart once, where Python calls; `parts_of` a record gives
-its parts by their names (`code.views`).
+its parts by their names (`code.views`).  Of float32 and BF16: `octet` to `number` (`code.floats`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from functools import partial
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from pimsim.dram.code.entry import Entry
 from pimsim.dram.code.later import Later
@@ -29,8 +31,20 @@ def _of_views(name: str) -> Any:
     return Later(make)
 
 
+def _of_floats(name: str) -> Any:
+    def make() -> Any:
+        from pimsim.dram.code import floats
+
+        return getattr(floats, name)
+
+    return Later(make)
+
+
 if COMPILES:
     view, constant, carve, flat, apart = map(_of_views, ("view", "constant", "carve", "flat", "apart"))
+    octet, unpacked, put, spread, rounded, word, number = map(
+        _of_floats, ("octet", "unpacked", "put", "spread", "rounded", "word", "number")
+    )
 
     def parts_of(record: type[Record]) -> Any:
         """What gives the parts of a record by their names."""
@@ -79,6 +93,37 @@ else:
     def flat(array: Any) -> Any:
         """All of an array, one behind the other."""
         return array.reshape(-1)
+
+    def octet(row: Any) -> Any:
+        """The eight numbers that a row of float32 starts with."""
+        return row[:8].copy()
+
+    def unpacked(row: Any) -> Any:
+        """The eight numbers that a row of words starts with."""
+        return (row[:8].astype(np.uint32) << 16).view(np.float32)
+
+    def put(row: Any, value: Any) -> None:
+        """Write eight numbers where a row of float32 starts."""
+        row[:8] = value
+
+    def spread(value: Any) -> Any:
+        """A number, eight times."""
+        return np.full(8, value, np.float32)
+
+    def rounded(value: Any) -> Any:
+        """The nearest BF16 numbers, ties to even."""
+        bits = np.asarray(value, np.float32).view(np.uint32)
+        nearest = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
+        quiet = bits & np.uint32(0x80000000) | np.uint32(0x7FC00000)
+        return np.where(value == value, nearest, quiet).view(np.float32)[()]
+
+    def word(value: Any) -> int:
+        """The upper half of a float32, an integer."""
+        return int(np.float32(value).view(np.uint32)) >> 16
+
+    def number(word: Any) -> Any:
+        """The float32 with this upper half."""
+        return np.uint32(int(word) << 16).view(np.float32)
 
     def jit(function: Callable[..., Any]) -> Any:
         """Interpreted, a function is itself."""

@@ -12,7 +12,7 @@ from pimsim.dram.build import build_table, initial_states, sizes_of
 from pimsim.dram.compiler import bound
 from pimsim.dram.kernel.channels import Scratch
 from pimsim.dram.kernel.entries import rest, run_programs
-from pimsim.dram.kernel.log import LOG_WIDTH
+from pimsim.dram.kernel.log import LOG_COMMAND, LOG_WIDTH
 from pimsim.dram.kernel.numbers import FOREVER as FOREVER
 from pimsim.dram.kernel.numbers import LOG_HIGH, LOG_LOW
 from pimsim.dram.kernel.outcomes import LINK_WIDTH, NEXT_FREE, PROGRAM_WIDTH, START_REGISTERS
@@ -41,6 +41,7 @@ class Engine:
         self.shared_states = initial_states(device, sizes)
         self.owners = np.arange(device.channels)  # channels that are equal share the state of the first
         self.ends = np.zeros(device.channels, np.int64)
+        self._log_numbers = np.array(device.standard.log_numbers, np.int64)
         self.options = np.array([stepped, fold, 0, FOREVER], np.int64)
         self.scratch = new_scratch(sizes, self.shared_states)
         self._room = tuple(self.scratch)
@@ -166,7 +167,9 @@ class Engine:
             self.log = np.empty((2 * -logged, LOG_WIDTH), np.int64)
             return False
         if logged and self.log is not None and self._sink:
-            self._sink(self.log[:logged].copy())
+            rows = self.log[:logged].copy()
+            rows[:, LOG_COMMAND] = self._log_numbers[rows[:, LOG_COMMAND]]
+            self._sink(rows)
         return True
 
     @property

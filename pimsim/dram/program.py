@@ -23,6 +23,7 @@ timings (tRRDS, tCCDS).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ from pimsim.dram.kernel.numbers import SCATTER as SCATTER
 
 WIDTH = REQUEST_WIDTH
 
+N = TypeVar("N", int, NDArray[np.int64])  # one number, or one of each of many
 Program = NDArray[np.int64]
 Request = tuple[int, int, int, int, int, int, int, int]
 
@@ -76,6 +78,6 @@ def program(requests: Iterable[Request]) -> Program:
     return np.array(list(requests), dtype=np.int64).reshape(-1, WIDTH)
 
 
-def bank_order(k: int, bank_groups: int, banks_per_group: int) -> int:
-    """The k-th bank of SCATTER: bank groups alternate."""
+def bank_order(k: N, bank_groups: int, banks_per_group: int) -> N:
+    """The k-th bank of SCATTER, or those of many k: bank groups alternate."""
     return (k % bank_groups) * banks_per_group + k // bank_groups

@@ -63,6 +63,25 @@ class Column(Enum):
     WRITE = "write"
 
 
+class Does(Enum):
+    """What a command does with numbers: for those who carry it out on values.
+
+    An operand comes in pieces of a column, or of a number for each bank; commands take them in their order.
+    """
+
+    NOTHING = "nothing"
+    FILL = "takes a piece into its column of the buffer"
+    PRESET = "takes a piece into the accumulators"
+    MULTIPLY = "adds the products of a column of each bank with one of the buffer to the bank's accumulator"
+    GIVE = "gives the accumulators, rounded, and clears them"
+    LOOK_UP = "looks up what the function of its row makes of the accumulators, rounded"
+    GIVE_FOUND = "gives what was looked up, and clears the accumulators"
+    SCALE = "multiplies the column of each group's first bank with that of its second, into its third"
+    READ = "gives its column of a bank"
+    WRITE = "takes a piece into its column of a bank, but for bytes that are masked"
+    WRITE_ALL = "takes a piece into one lane of its column of every bank"
+
+
 # (price, how often a command counts in it): a number, or a share of the banks of the channel ("B", "1/B", "B/4").
 Actions = tuple[tuple[str, str], ...]
 
@@ -83,8 +102,10 @@ class Command:
     on_pins     clocks that they take there, an expression over timing names
     multiplies  the MAC units take the columns that it reads
     lasts       clocks that it keeps the MAC units, or the banks that it refreshes, busy (empty: none)
+    does        what it does with numbers
     energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
                 the pins count besides
+    logged      the command that logs and counts call it, which is the same but for its times (empty: itself)
     """
 
     name: str
@@ -101,6 +122,9 @@ class Command:
     lasts: str = ""
     energy: Actions | None = None
     bus: str = ""
+    # a table without these is told as it always was
+    does: Does = field(default=Does.NOTHING, repr=False)
+    logged: str = field(default="", repr=False)
 
     @property
     def has_bank(self) -> bool:
@@ -174,8 +198,12 @@ class Standard:
     logs_request: whether the log gives every command the bank, row and column of the request
     that it serves, even where the command itself has none.
     function_rows: half-open range of row numbers beyond the array that open like any other.
+    functions: what the first of those rows stand for, by the name of the operator.
+    buffer_by_column: of the buffer a product takes the column that has its own number (False: one after another, from
+    the first on, and around behind the last that was filled).
     levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
     pins: the level whose nodes have data pins of their own, equal shares of the channel's.
+    Commands that logs call by the name of another one come last.
     """
 
     name: str
@@ -187,6 +215,8 @@ class Standard:
     modes: tuple[str, ...] = ()
     logs_request: bool = False
     function_rows: tuple[int, int] = (0, 0)
+    functions: tuple[str, ...] = field(default=(), repr=False)
+    buffer_by_column: bool = field(default=False, repr=False)
     levels: tuple[Level, ...] = (CHANNEL, BANK_GROUP, BANK)
     pins: str = "channel"
 
@@ -217,6 +247,20 @@ class Standard:
         if name not in self._places:
             raise KeyError(f"{self.name} has no command {name!r}; it has {', '.join(self._places)}")
         return self._places[name]
+
+    @cached_property
+    def log_names(self) -> tuple[str, ...]:
+        """The names that logs and counts have, in table order."""
+        return tuple(command.name for command in self.commands if not command.logged)
+
+    @cached_property
+    def log_numbers(self) -> tuple[int, ...]:
+        """For each command of the table the place in `log_names` of its name in logs and counts."""
+        return tuple(self.log_names.index(command.logged or command.name) for command in self.commands)
+
+    def masked(self, name: str) -> str:
+        """The command that writes some elements of a column where `name` writes all; `name` if there is no other."""
+        return next((command.name for command in self.commands if command.logged == name), name)
 
     @cached_property
     def _places(self) -> dict[str, int]:

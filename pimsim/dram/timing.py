@@ -18,6 +18,7 @@ from operator import add, floordiv, itemgetter, mod, mul, sub
 from typing import Any
 
 from pimsim.config.schema import MacUnits, MemoryConfig
+from pimsim.dram.masks import mask_cycles
 from pimsim.dram.spec import Column, Command, Effect, Level, Scope, Standard, TimingConstraint
 from pimsim.expr import Reader, Token, tokens
 from pimsim.units import to_cycles
@@ -157,6 +158,13 @@ class Device:
         """Command names in table order, the order of command numbers."""
         return tuple(command.name for command in self.standard.commands)
 
+    def counted(self, totals: Sequence[int]) -> dict[str, int]:
+        """Counts by the names that logs have, of one number for each command of the table."""
+        counts = dict.fromkeys(self.standard.log_names, 0)
+        for number, total in zip(self.standard.log_numbers, totals, strict=True):
+            counts[self.standard.log_names[number]] += total
+        return counts
+
 
 def nodes(level: Level, bank_groups: int, banks_per_group: int) -> tuple[int, ...]:
     """For each bank of a channel, its node of `level`; nodes count from 0 in the order of their lowest banks."""
@@ -187,6 +195,8 @@ def resolve_as(
     cycles = {"n" + name[1:]: to_cycles(time, dram.tCK_ps) for name, time in times.items()}
     buses = data_buses(standard, dram.bank_groups, dram.banks_per_group)
     cycles["nBL"] = clocks_on_pins(dram, dram.column_bytes, buses)
+    if standard.log_names != tuple(command.name for command in standard.commands):
+        cycles |= mask_cycles(dram.column_bytes // ELEMENT_BYTES)
     if pim is not None and more is not None:
         cycles |= more(dram, pim, cycles)
     for name, expression in standard.derived.items():

@@ -86,7 +86,7 @@ def log_target(path: Path) -> str:
 def read_log(path: str | Path, standard: Standard) -> CommandLog:
     """Read a command log; InputError has a problem with line and column for each wrong line (at most 100)."""
     path = Path(path)
-    suffix, names = log_suffix(path), [command.name for command in standard.commands]
+    suffix, names = log_suffix(path), list(standard.log_names)
     with open_input(path, _UNREADABLE) as file:
         if suffix == ".parquet":
             return CommandLog(*read_parquet(file, str(path), names, MOST_ROWS))
@@ -205,7 +205,7 @@ class _Sink(Protocol):
 
 def open_sink(file: BinaryIO, suffix: str, name: str, device: Device) -> _Sink:
     """Where the columns of a log called `name` go; InputError if Parquet is not installed."""
-    names = [command.name for command in device.standard.commands]
+    names = list(device.standard.log_names)
     return ParquetSink(file, name, names) if suffix == ".parquet" else _CsvSink(file, names)
 
 

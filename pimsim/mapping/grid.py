@@ -7,9 +7,10 @@ column) that every bank reserves; it starts on a row boundary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,14 @@ N = TypeVar("N", int, NDArray[np.int64])  # a number of one step, or one of each
 
 
 @dataclass(frozen=True)
-class Place:
-    """The address of one element: lane counts BF16 elements inside the column."""
+class Place(Generic[N]):
+    """The address of one element, or of each of many: lane counts BF16 elements inside the column."""
 
-    channel: int
-    bank: int
-    row: int
-    column: int
-    lane: int
+    channel: N
+    bank: N
+    row: N
+    column: N
+    lane: N
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Grid:
         return self.device.column_elements
 
     @property
+    def lanes(self) -> int:
+        """Elements that a command moves at most: a column's, or one of each bank."""
+        return max(self.width, self.banks)
+
+    @property
     def buffer_elements(self) -> int:
         """Elements of the global buffer."""
         return self.buffer_columns * self.width
@@ -65,6 +71,10 @@ class Grid:
     def command(self, name: str) -> int:
         """The number of a command of the device."""
         return self.device.standard.index(name)
+
+    def masked(self, name: str) -> int:
+        """The number of the command that writes one element of a column, where `name` writes the column."""
+        return self.command(self.device.standard.masked(name) if self.width > 1 else name)
 
     def columns_of(self, elements: N) -> N:
         """Columns that hold `elements`."""
@@ -91,7 +101,7 @@ class Grid:
         recover = cycles["nCWL"] + cycles["nBL"] + cycles["nWR"]
         return ahead, min(ahead + ceil_div(recover, pace), self.banks - 1)
 
-    def place(self, channel: int, bank: int, lin: int, lane: int) -> Place:
+    def place(self, channel: N, bank: N, lin: N, lane: N) -> Place[N]:
         """The address of a linear column."""
         return Place(channel, bank, lin // self.device.columns, lin % self.device.columns, lane)
 
@@ -99,6 +109,11 @@ class Grid:
 def ceil_div(a: N, b: int) -> N:
     """a / b rounded up, for whole numbers."""
     return -(-a // b)
+
+
+def size_of(chunks: Sequence[int], chunk: N) -> N:
+    """The size of a chunk, or of each of many."""
+    return chunks[chunk] if isinstance(chunk, int) else np.array(chunks, np.int64)[chunk]
 
 
 def at_most(most: int, n: N) -> N:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pimsim.asic.units import Cost
+from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
 
 START = "start"  # the step's input is there
@@ -25,6 +27,38 @@ class Feed(NamedTuple):
 NO_FEED = Feed(())
 
 
+class Part(NamedTuple):
+    """Elements of a value: of each run of `every`, `size` from `first` on."""
+
+    value: str
+    first: int
+    size: int
+    every: int
+
+
+class Operands(NamedTuple):
+    """What an instruction reads and what it makes: for those who carry it out on values.
+
+    A value is made by one or several instructions of a part of a step, and is known there by its name; INPUT
+    is what enters the part.
+
+    of     the operator, by its name in the graph
+    takes  parts of values, one behind the other
+    makes  a part of a value, in which the results stand one behind the other (no elements: none)
+    shape  of ASIC work: how its operands are read, see `values.machine.functions`
+    wires  of PIM work: what its commands move.  key: equal for wires that are equal
+    told   what planning assumed of the result: the experts of each vector, in each copy of the block
+    """
+
+    of: str
+    takes: tuple[Part, ...]
+    makes: Part
+    shape: tuple[int, ...] = ()
+    wires: Callable[[], Wires] | None = None
+    key: tuple[object, ...] = ()
+    told: Callable[[int], Sequence[tuple[int, ...]]] | None = None
+
+
 class Instruction(NamedTuple):
     """One instruction of a step.
 
@@ -37,6 +71,7 @@ class Instruction(NamedTuple):
     tail      DRAM clocks of them that the last results need, if the work streams (None: it
               starts when all that it waits for is done)
     feed      the results that it streams with, and the portions in which it takes those of a part
+    operands  what it reads and makes, if that was asked for
     """
 
     operator: str
@@ -51,6 +86,7 @@ class Instruction(NamedTuple):
     tail: int | None = None
     feed: Feed = NO_FEED
     portions: int = 1
+    operands: Operands | None = None
 
     @property
     def operations(self) -> tuple[int, int, int]:

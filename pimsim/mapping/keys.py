@@ -12,6 +12,7 @@ import numpy as np
 
 from pimsim.dram.program import Request, close, open_row, run
 from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.wires import ZERO, Wires, in_columns, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -76,7 +77,7 @@ class KeyPlaces(ABC):
         slot, channel = divmod(group, self.grid.channels)
         return channel, (member + chunk) % self.grid.banks, self.start(chunk, slot)
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of K[token, head, element]; heads are counted among the K heads."""
         column, lane = divmod(element, self.grid.width)
         if self.cuts > 1:
@@ -103,6 +104,35 @@ class KeyPlaces(ABC):
         requests[self._home(token, 0)[0]] = Requests((*rows, close()))
         elements = self.kv_heads * self.head_dim
         return assemble(requests, payload=elements, sent=elements)
+
+    def append_wires(self, token: int) -> Wires:
+        """As `mapping.layouts.Keys`."""
+        taken = [none(self.grid.width)] * self.grid.channels
+        taken[self._home(token, 0)[0]] = np.concatenate(
+            [self._pieces(chunk, 0, 1) for chunk in range(len(self.chunks))]
+        )
+        return Wires(tuple(taken), (none(self.grid.lanes),) * self.grid.channels)
+
+    def _pieces(self, chunk: int, member: int, sharing: int) -> Ints:
+        """Columns of a chunk, of the `member`-th of `sharing` heads that share one of its: places (head, element)."""
+        found = []
+        for piece in range(self.chunks[chunk][0]):
+            head, cut = self._piece(chunk, piece)
+            first = cut * self.grid.buffer_elements
+            elements = min(self.head_dim - first, self.grid.buffer_elements)
+            found.append(in_columns((head * sharing + member) * self.head_dim + first, elements, self.grid.width))
+        return np.concatenate(found)
+
+    def _piece(self, chunk: int, piece: int) -> tuple[int, int]:
+        """(head, cut) of a piece of a chunk."""
+        return divmod(chunk, self.cuts) if self.cuts > 1 else (chunk * self.chunks[0][0] + piece, 0)
+
+    def _scored(self, chunk: int, slot: int, channel: int, context: int) -> Ints:
+        """The token of each bank in a slot, as keys of a chunk lie in it; `ZERO` beyond the context."""
+        banks = np.arange(self.grid.banks, dtype=np.int64)
+        member = (banks - chunk) % self.grid.banks
+        tokens = (slot * self.grid.channels + channel) * self.grid.banks + member
+        return np.where(tokens < context, tokens, ZERO)
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """As `mapping.layouts.Keys`: a token of the same channel and bank whose keys start at the same columns."""

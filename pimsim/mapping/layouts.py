@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from pimsim.mapping.grid import Grid, Place
+from pimsim.mapping.wires import Cuts, Wires
 from pimsim.mapping.work import Ints, Moved, N, Work
 
 
@@ -28,17 +29,27 @@ class Matrix(Protocol):
         """Whether the banks add the bias; else the ASIC does."""
 
     @property
+    def sums(self) -> Cuts:
+        """How a product is added up."""
+
+    @property
     def functions(self) -> Collection[str]:
         """Operators that the banks run themselves on the outputs, by name (`Operator.op`)."""
 
-    def locate(self, output: int, element: int) -> Place:
-        """The address of W[output, element]."""
+    def locate(self, output: N, element: N) -> Place[N]:
+        """The address of W[output, element], for two numbers, or for arrays of them."""
 
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x, or one of `functions` of it; addend: there is a bias to add to the first partial sums."""
 
+    def wires(self, addend: bool = False) -> Wires:
+        """What `multiply` moves: of x, and the bias if the banks add it; results in order of (partial sum, output)."""
+
     def read(self, output: int) -> Work:
         """W[output, :] over the pins."""
+
+    def read_wires(self, output: int) -> Wires:
+        """What `read` moves."""
 
 
 class Keys(Protocol):
@@ -52,17 +63,27 @@ class Keys(Protocol):
     def partial_sums(self) -> int:
         """Partial sums of one score that come back."""
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    @property
+    def sums(self) -> Cuts:
+        """How a score is added up, over the elements of a head."""
+
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of K[token, head, element]; heads are counted among the K heads."""
 
     def append(self, token: int) -> Work:
         """Write one token's keys."""
+
+    def append_wires(self, token: int) -> Wires:
+        """What `append` moves: of the keys in order of (head, element)."""
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """For each token one whose keys are written by the same program, and how many linear columns before."""
 
     def score_groups(self, groups: int) -> Work:
         """The program of q K^T, which is the same for all contexts of as many groups of one token per bank."""
+
+    def score_wires(self, context: int) -> Wires:
+        """What q K^T over the first `context` tokens moves: q (head, element); results (head, partial sum, token)."""
 
     def score_moves(self, context: N) -> Moved[N]:
         """What q K^T over the first `context` tokens moves; for one number, or for an array of them."""
@@ -78,17 +99,26 @@ class Values(Protocol):
     def partial_sums(self, context: N) -> N:
         """Partial sums of one result over `context` tokens that come back."""
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def sums(self, context: int) -> Cuts:
+        """How a result is added up, over the tokens attended to."""
+
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of V[token, head, element]; heads are counted among the V heads."""
 
     def append(self, token: int) -> Work:
         """Write one token's values; the program is the same for all tokens of a column."""
+
+    def append_wires(self, token: int) -> Wires:
+        """What `append` moves: of the values in order of (head, element)."""
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """For each token one whose values are written by the same program, and how many linear columns before."""
 
     def weigh_columns(self, columns: int) -> Work:
         """The program of p V, which is the same for all contexts of as many columns."""
+
+    def weigh_wires(self, context: int) -> Wires:
+        """What p V over the first `context` tokens moves: of p (head, token); results (partial sum, head, element)."""
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """What p V over the first `context` tokens moves; for one number, or for an array of them."""
@@ -103,6 +133,9 @@ class Products(Protocol):
 
     def scale_columns(self, vectors: int, columns: int) -> Work:
         """The program of a scale, which is the same for all vectors of as many columns."""
+
+    def scale_wires(self, vectors: int, elements: int) -> Wires:
+        """What it moves: of the vectors one after another, then the numbers; the products in the vectors' order."""
 
     def scale_moves(self, vectors: int, elements: N) -> Moved[N]:
         """What it moves to multiply `vectors` vectors of `elements`, each by a number of its own."""

@@ -16,9 +16,17 @@ from pimsim.mapping.work import Work
 from pimsim.workload.graph import Workload
 
 
+def first_row(context: int, sequence: int) -> int:
+    """Any token, where values do not matter: the time of a row is that of the first."""
+    return 0
+
+
 @dataclass
 class Placed:
-    """The device, the workload and where it lies, and the work of which steps are made."""
+    """The device, the workload and where it lies, and the work of which steps are made.
+
+    tokens: the id of the token at a context, of a sequence, whose row of the embedding is read.
+    """
 
     config: Config
     device: Device
@@ -29,6 +37,7 @@ class Placed:
     operands: tuple[Operand, ...]
     routing: Routing
     functions: Mapping[str, str]
+    tokens: Callable[[int, int], int] = first_row
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _kept: dict[tuple[str, int], Work] = field(default_factory=dict)
 

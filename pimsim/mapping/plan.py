@@ -60,6 +60,10 @@ class Plan(Placed):
                     series[place] = one
         return Stretch(at[:alike], draft.step, series)
 
+    def named_step(self, context: int, head: bool, tokens: int = 1) -> Step:
+        """As `step`, with what its instructions read and make."""
+        return Planner(self, context, tokens, named=True).draft(head).step
+
     def _like(self, context: int, head: bool, tokens: int) -> Draft:
         """The draft of a step, by that of the latest one that it is like."""
         draft = self._drafts.get((head, tokens))

@@ -14,10 +14,13 @@ from typing import NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import ceil_div
-from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Step
+from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
+from pimsim.mapping.layouts import Matrix
 from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.naming import Naming
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.supported import ARITHMETIC
+from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
 from pimsim.workload.ops import INPUT, Operator
 
@@ -69,11 +72,12 @@ class Planner:
 
     last: the keys that the next instruction waits for; done: those of each finished operator.
     flowing: instructions whose results arrive piece by piece, by key.  routers: those of the scope so far.
+    naming: names what instructions read and make, if that is asked for (`named`).
     """
 
     PORTIONS = 8  # most that the results of one program are taken in
 
-    def __init__(self, plan: Placed, context: int, tokens: int) -> None:
+    def __init__(self, plan: Placed, context: int, tokens: int, named: bool = False) -> None:
         self.plan = plan
         self.contexts = range(context - tokens + 1, context + 1)
         self.batch = plan.config.workload.batch
@@ -85,6 +89,7 @@ class Planner:
         self.done: dict[str, tuple[str, ...]] = {}
         self.flowing: dict[str, Flow] = {}
         self.routers = 0
+        self.naming = Naming(plan, self.contexts) if named else None
 
     def cut(self, draft: Draft, cut: Cut) -> list[Instruction] | None:
         """The instructions of the operator of a cut; None if they are not so alike that no other changes with them.
@@ -163,6 +168,7 @@ class Planner:
         bases: tuple[int, ...],
         after: tuple[str, ...] = (),
         key: str = "",
+        operands: Operands | None = None,
     ) -> None:
         """Append PIM work that waits for `after` (default: the instruction before)."""
         if len(bases) == 1:  # one copy for all blocks
@@ -171,7 +177,7 @@ class Planner:
         ports = self.plan.units.port_clocks(work.sent * ELEMENT_BYTES, work.results * ELEMENT_BYTES, tCK)
         key = key or operator
         self.flowing[key] = Flow((len(self.out),), work.sums, work.turns)
-        self.out.append(Instruction(operator, key, after or self.last, work, bases, ports))
+        self.out.append(Instruction(operator, key, after or self.last, work, bases, ports, operands=operands))
         self.last = (key,)
 
     def _gather(self, keys: Set[str], begin: int) -> None:
@@ -183,7 +189,15 @@ class Planner:
         self.flowing[self.last[0]] = flow._replace(places=places)
 
     def _asic(
-        self, operator: str, kind: str, n: int, vectors: int, streams: bool = False, key: str = "", ways: int = 1
+        self,
+        operator: str,
+        kind: str,
+        n: int,
+        vectors: int,
+        streams: bool = False,
+        key: str = "",
+        ways: int = 1,
+        operands: Operands | None = None,
     ) -> None:
         """Append ASIC work on `vectors` vectors of `n` elements that waits for the instruction before."""
         units, tCK = self.plan.units, self.plan.device.tCK_ps
@@ -198,7 +212,7 @@ class Planner:
             portions = self._portions(n * vectors, feed)
             self.flowing[key] = Flow(flow.places, flow.sums, flow.turns, summed=True)
         self.out.append(
-            Instruction(operator, key, self.last, None, (), ports, kind, cost, clocks, tail, feed, portions)
+            Instruction(operator, key, self.last, None, (), ports, kind, cost, clocks, tail, feed, portions, operands)
         )
         self.last = (key,)
 
@@ -235,7 +249,8 @@ class Planner:
             vectors *= operator.active
         if operator.vectors():
             self._fetch_vectors(operator, self._bases)
-        self._asic(operator.name, kind, n, vectors, streams, ways=ways)
+        said = self.naming and self.naming.arithmetic(operator, partial(self._all_chosen, operator, self.routers))
+        self._asic(operator.name, kind, n, vectors, streams, ways=ways, operands=said)
 
     def _linear(self, operator: Operator) -> None:
         layout = self.plan.memory.matrices[operator.name]
@@ -246,15 +261,19 @@ class Planner:
             has_bias = self._multiply_experts(operator, work, vectors)
         else:
             has_bias = self._fetch_vectors(operator, self._bases)
-            for _ in range(vectors):
-                self._pim(operator.name, work, self._bases(operator.name))
+            for vector in range(vectors):
+                said = self.naming and self.naming.product(operator, vector, 0, _summed(layout, has_bias))
+                self._pim(operator.name, work, self._bases(operator.name), operands=said)
         self._gather({operator.name}, begin)
-        sums = operator.outputs * (layout.partial_sums - 1 + (has_bias and not layout.takes_addend))
+        sums = operator.outputs * _summed(layout, has_bias)
         if sums:
-            self._asic("sum", "sum", sums, vectors * operator.active, streams=True, key=f"{operator.name}.sum")
+            count, key = vectors * operator.active, f"{operator.name}.sum"
+            said = self.naming and self.naming.product_sum(operator)
+            self._asic("sum", "sum", sums, count, streams=True, key=key, operands=said)
         self._spill(operator)
         if operator.role == "lm_head":
-            self._asic("argmax", "argmax", operator.outputs, vectors, streams=True)
+            said = self.naming and self.naming.argmax(operator)
+            self._asic("argmax", "argmax", operator.outputs, vectors, streams=True, operands=said)
 
     def _multiply_experts(self, operator: Operator, work: Work, vectors: int) -> bool:
         """Each vector goes through its own experts, one after another."""
@@ -268,19 +287,30 @@ class Planner:
                     copies = self._bases(region)
                     return tuple(copies[expert] for expert in experts)
 
-                has_bias = self._fetch_vectors(operator, bases)
-                self._pim(operator.name, work, bases(operator.name))
+                has_bias = self._fetch_vectors(operator, bases, vector * operator.active + way)
+                summed = _summed(self.plan.memory.matrices[operator.name], has_bias)
+                said = self.naming and self.naming.product(operator, vector, way, summed)
+                self._pim(operator.name, work, bases(operator.name), operands=said)
         return has_bias
 
     def _chosen(self, operator: Operator, vector: int) -> list[tuple[int, ...]]:
         """The experts of a vector in each block; all linears between two routers, and all rows of a token, agree."""
+        blocks = range(self.plan.workload.repeats(operator))
+        experts, active = operator.experts, operator.active
+        return [self._choose(operator, vector, experts, active, block, self.routers) for block in blocks]
+
+    def _choose(
+        self, operator: Operator, vector: int, experts: int, active: int, block: int, routers: int
+    ) -> tuple[int, ...]:
         token, row = divmod(vector, self.batch * operator.rows)
-        routing, sequence = self.plan.routing, row // operator.rows
         context = self.contexts[token] if operator.per == "token" else self.contexts[-1]
-        return [
-            routing.choose(operator.experts, operator.active, context, sequence, block, self.routers)
-            for block in range(self.plan.workload.repeats(operator))
-        ]
+        return self.plan.routing.choose(experts, active, context, row // operator.rows, block, routers)
+
+    def _all_chosen(self, operator: Operator, routers: int, block: int) -> list[tuple[int, ...]]:
+        """The experts of every vector in one block behind a router that has so many before it, itself among them."""
+        experts, active = operator.inputs, operator.outputs
+        vectors = range(self._vectors(operator))
+        return [self._choose(operator, vector, experts, active, block, routers) for vector in vectors]
 
     def _attention(self, operator: Operator) -> None:
         """Each token of the step, with its own context: K and V appended, then attended to."""
@@ -304,82 +334,100 @@ class Planner:
         append_value = cached("value_append", slot // grid.width, lambda: values.append(slot))
         score = cached("scores", groups, lambda: keys.score_groups(groups)).moving(keys.score_moves(seen))
         weigh = cached("values", columns, lambda: values.weigh_columns(columns)).moving(values.weigh_moves(seen))
-        begin = len(self.out)
+        begin, naming = len(self.out), self.naming
         for s in range(self.batch):
             k, v = self._bases(cache_name("keys", operator, s)), self._bases(cache_name("values", operator, s))
-            self._pim("key_append", append_key, k, after=made)
-            self._pim("scores", score, k, after=made, key=f"scores.{s}")
-            self._pim("value_append", append_value, v, after=made)
+            said = naming and naming.key_append(operator, token, s, slot)
+            self._pim("key_append", append_key, k, after=made, operands=said)
+            said = naming and naming.scores(operator, token, s, seen)
+            self._pim("scores", score, k, after=made, key=f"scores.{s}", operands=said)
+            said = naming and naming.value_append(operator, token, s, slot)
+            self._pim("value_append", append_value, v, after=made, operands=said)
             self.last = (f"scores.{s}",)
         self._gather({f"scores.{s}" for s in range(self.batch)}, begin)
         if keys.partial_sums > 1:
             n = heads * seen * (keys.partial_sums - 1)
-            self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum")
+            said = naming and naming.score_sum(operator, token, seen)
+            self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum", operands=said)
         if operator.softcap:
-            self._asic("softcap", "tanh", heads * seen, self.batch, streams=True)
-        self._spill(operator, context)
+            said = naming and naming.softcap(operator, token, seen)
+            self._asic("softcap", "tanh", heads * seen, self.batch, streams=True, operands=said)
+        self._spill(operator, context, token, seen)
         gate = self.last
         for s in range(self.batch):
             self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate
-            self._softmax(operator, seen, f"softmax.{s}")
-            self._pim("values", weigh, self._bases(cache_name("values", operator, s)), key=f"values.{s}")
+            self._softmax(operator, token, s, seen, f"softmax.{s}")
+            said = naming and naming.weigh(operator, token, s, seen)
+            v = self._bases(cache_name("values", operator, s))
+            self._pim("values", weigh, v, key=f"values.{s}", operands=said)
         if values.partial_sums(seen) > 1:
             self._gather({f"values.{s}" for s in range(self.batch)}, begin)
             n = operator.outputs * (values.partial_sums(seen) - 1)
-            self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum")
+            said = naming and naming.weigh_sum(operator, token, seen)
+            self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum", operands=said)
 
-    def _softmax(self, operator: Operator, seen: int, key: str) -> None:
+    def _softmax(self, operator: Operator, token: int, sequence: int, seen: int, key: str) -> None:
         """The softmax of one token's scores: on the ASIC, but for the scale if the banks carry it out."""
-        products, heads = self.plan.memory.products, operator.heads
+        products, heads, naming = self.plan.memory.products, operator.heads, self.naming
+        where = (operator, token, sequence, seen)
         if products is None:
-            self._asic("softmax", "softmax", seen, heads, key=key)
+            self._asic("softmax", "softmax", seen, heads, key=key, operands=naming and naming.softmax(*where))
             return
-        self._asic("softmax", "exponentials", seen, heads, key=f"{key}.exponentials")
+        said = naming and naming.exponentials(*where)
+        self._asic("softmax", "exponentials", seen, heads, key=f"{key}.exponentials", operands=said)
         columns = self.plan.grid.columns_of(seen)
         make = partial(products.scale_columns, heads, columns)
         program = self.plan.cached(f"{operator.name}.softmax", columns, make)
-        self._pim("softmax", program.moving(products.scale_moves(heads, seen)), self._bases("products"), key=key)
+        program, said = program.moving(products.scale_moves(heads, seen)), naming and naming.scale(*where)
+        self._pim("softmax", program, self._bases("products"), key=key, operands=said)
 
     def _embed(self, operator: Operator) -> None:
-        """A row of each table: the token's for every sequence, the position's for every token of the step.
-
-        Which token it is does not matter to the time, so its row is the first.
-        """
-        plan, d = self.plan, operator.outputs
+        """A row of each table: the token's for every sequence, the position's for every token of the step."""
+        d, naming = operator.outputs, self.naming
         begin = len(self.out)
         for table, rows in enumerate(operator.tables):
             begin = len(self.out) if table < 2 else begin  # the first sums are of a row of the second table
-            layout = plan.memory.tables.get(table_name(operator, table))
+            number = 0
             for token, context in enumerate(self.contexts):
-                row = (context - 1) % rows if table else 0
-                copies = 1 if table else self.batch
-                if layout is None:
-                    tied = tied_matrix(plan.workload, operator)
-                    assert tied is not None
-                    work = plan.cached(f"{operator.name}.0", 0, partial(plan.memory.matrices[tied].read, 0))
-                    bases = self._bases(tied)
-                else:
-                    make = partial(layout.read, row * d, d)
-                    work = plan.cached(f"{operator.name}.{table}.{token}", row, make)
-                    bases = self._bases(table_name(operator, table))
-                for _ in range(copies):
-                    self._pim(operator.name, work, bases)
+                for sequence in range(1 if table else self.batch):
+                    row = (context - 1) % rows if table else self.plan.tokens(context, sequence)
+                    work, bases, wires = self._row(operator, table, token, row)
+                    said = naming and naming.row(operator, table, number, row, wires)
+                    self._pim(operator.name, work, bases, operands=said)
+                    number += 1
         self._gather({operator.name}, begin)
         if len(operator.tables) > 1:
             vectors = self._vectors(operator) * (len(operator.tables) - 1)
-            self._asic(operator.name, "sum", d, vectors, streams=True, key=f"{operator.name}.sum")
+            said = naming and naming.row_sum(operator)
+            self._asic(operator.name, "sum", d, vectors, streams=True, key=f"{operator.name}.sum", operands=said)
 
-    def _fetch_vectors(self, operator: Operator, bases: Callable[[str], tuple[int, ...]]) -> bool:
-        """Read an operator's biases or gains, if they are simulated."""
+    def _row(
+        self, operator: Operator, table: int, token: int, row: int
+    ) -> tuple[Work, tuple[int, ...], Callable[[], Wires]]:
+        """What reads a row of a table, where the table lies, and what that moves."""
+        plan, d = self.plan, operator.outputs
+        layout = plan.memory.tables.get(table_name(operator, table))
+        if layout is not None:
+            work = plan.cached(f"{operator.name}.{table}.{token}", row, partial(layout.read, row * d, d))
+            return work, self._bases(table_name(operator, table)), partial(layout.wires, True, row * d, d)
+        tied = tied_matrix(plan.workload, operator)
+        assert tied is not None
+        matrix = plan.memory.matrices[tied]
+        work = plan.cached(f"{operator.name}.{token}", row, partial(matrix.read, row))
+        return work, self._bases(tied), partial(matrix.read_wires, row)
+
+    def _fetch_vectors(self, operator: Operator, bases: Callable[[str], tuple[int, ...]], number: int = 0) -> bool:
+        """Read an operator's biases or gains, if they are simulated; number: of the experts that are run."""
         layout = self.plan.memory.vectors.get(operator.name)
         if layout is None:
             return False
         name = vector_name(operator)
         work = self.plan.cached(name, 0, layout.read)
-        self._pim("vectors", work, bases(name), key=name)
+        said = self.naming and self.naming.vectors_of(operator, number)
+        self._pim("vectors", work, bases(name), key=name, operands=said)
         return True
 
-    def _spill(self, operator: Operator, context: int = 0) -> None:
+    def _spill(self, operator: Operator, context: int = 0, token: int = 0, seen: int = 0) -> None:
         """Write what the SRAM cannot hold of the operator's result (at `context`) to DRAM and read it back."""
         operand = self.operands.get(operator.name)
         if operand is None or operator.scope != "block":
@@ -393,7 +441,13 @@ class Planner:
         for command, move in ((roles.write, scratch.write), (roles.read, scratch.read)):
             what = f"{operator.name}.{command}"
             work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
-            self._pim("spill", work, self._bases("scratch"), key=what)
+            said = self.naming and self.naming.spill(operator, elements, command == roles.read, token, seen)
+            self._pim("spill", work, self._bases("scratch"), key=what, operands=said)
+
+
+def _summed(layout: Matrix, has_bias: bool) -> int:
+    """Additions that the ASIC has for each output of a product."""
+    return layout.partial_sums - 1 + (has_bias and not layout.takes_addend)
 
 
 def _alike(made: Sequence[Instruction], known: Sequence[Instruction]) -> bool:

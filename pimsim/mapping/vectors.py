@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pimsim.dram.program import Request, bank_order, close, run
-from pimsim.mapping.grid import Grid, Place, ceil_div, share
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, share
+from pimsim.mapping.wires import ZERO, Wires, none
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -31,7 +34,7 @@ class VectorLayout:
         """Rows that the vector reserves in every bank."""
         return ceil_div(self.slots, self.grid.device.columns * self.grid.banks)
 
-    def _home(self, slot: int) -> tuple[int, int]:
+    def _home(self, slot: N) -> tuple[N, N]:
         """(bank, linear column) of a channel's slot-th column."""
         columns, banks = self.grid.device.columns, self.grid.banks
         row, rest = divmod(slot, columns * banks)
@@ -39,8 +42,8 @@ class VectorLayout:
         bank = bank_order(rest // columns, device.bank_groups, device.banks_per_group)
         return bank, self.base + row * columns + rest % columns
 
-    def locate(self, element: int) -> Place:
-        """The address of one element."""
+    def locate(self, element: N) -> Place[N]:
+        """The address of one element, or of each of many."""
         column, lane = divmod(element, self.grid.width)
         slot, channel = divmod(column, self.grid.channels)
         bank, lin = self._home(slot)
@@ -53,6 +56,19 @@ class VectorLayout:
     def write(self, first: int = 0, elements: int | None = None) -> Work:
         """Write `elements` (default: all) from element `first`."""
         return self._move(self.grid.device.standard.roles.write, first, elements)
+
+    def wires(self, reads: bool, first: int = 0, elements: int | None = None, there: int | None = None) -> Wires:
+        """What `read` or `write` moves: the elements from `first` on, in order; there: how many mean something."""
+        count = self.elements if elements is None else elements
+        begin, end = first // self.grid.width, self.grid.columns_of(first + count)
+        places = np.arange(begin * self.grid.width, end * self.grid.width, dtype=np.int64) - first
+        pieces = np.where((places >= 0) & (places < (count if there is None else there)), places, ZERO).reshape(
+            -1, self.grid.width
+        )
+        channels = range(self.grid.channels)
+        moved = tuple(pieces[(channel - begin) % self.grid.channels :: self.grid.channels] for channel in channels)
+        idle = (none(self.grid.width),) * self.grid.channels
+        return Wires(idle, moved) if reads else Wires(moved, idle)
 
     def _move(self, name: str, first: int, elements: int | None) -> Work:
         command = self.grid.command(name)

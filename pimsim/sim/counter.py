@@ -36,10 +36,10 @@ class Counter:
 
     def row(self, phase: str, operator: str, device: Device, causes_of_channels: tuple[str, ...]) -> OperatorTally:
         """The row of a tally."""
-        names = device.command_names
         totals = self.totals.tolist()
-        commands = dict(zip(names, totals, strict=False))
-        causes = {cause: n for cause, n in zip(causes_of_channels, totals[len(names) + 1 :], strict=True) if n}
+        number = len(device.standard.commands)
+        commands = device.counted(totals[:number])
+        causes = {cause: n for cause, n in zip(causes_of_channels, totals[number + 1 :], strict=True) if n}
         for cause, clocks in self.charges.items():
             causes[cause] = causes.get(cause, 0) + clocks
         return OperatorTally(
@@ -49,7 +49,7 @@ class Counter:
             cycles=sum(causes.values()),
             causes=causes,
             commands=commands,
-            open_cycles=totals[len(names)],
+            open_cycles=totals[number],
             asic_busy_cycles=self.numbers[CLOCKS],
             adds=self.numbers[ADDS],
             multiplies=self.numbers[MULTIPLIES],

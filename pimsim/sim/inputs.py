@@ -35,6 +35,7 @@ PRICED = (
     "pim.routing_factor",
     "asic.power_mW",
     "asic.power_reference",
+    "values",
 )
 # What the device has in clocks.
 IN_CLOCKS = ("dram.timing", "dram.io", "pim.clock_GHz")

@@ -207,7 +207,7 @@ class System:
 
     def _tally(self) -> Tally:
         rows = self.counters.rows(self.plan.device, self.engine.causes)
-        commands = {name: sum(row.commands[name] for row in rows) for name in self.plan.device.command_names}
+        commands = {name: sum(row.commands[name] for row in rows) for name in self.plan.device.standard.log_names}
         return Tally(
             self.accounted,
             self.prefilled,

@@ -187,8 +187,7 @@ class Run:
         self.engine.finish(clocks, self.totals)
         if self.log is not None:
             self.log.write_before(FOREVER)
-        names = self.device.command_names
-        counts = dict(zip(names, self.totals[: len(names)].tolist(), strict=True))
+        counts = self.device.counted(self.totals[: len(self.device.standard.commands)].tolist())
         return TrafficResult(self.device, self.latencies.count, clocks, self.latencies, counts)
 
     def _serve(self, lane: Lane, requests: Ints, more: bool) -> None:

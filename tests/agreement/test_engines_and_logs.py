@@ -73,7 +73,7 @@ def test_the_log_holds_every_command_and_is_legal(overrides: Overrides) -> None:
     plan = compile_plan(config)
     tally, log = logged(config)
     assert tally == simulate(config)
-    names = plan.device.command_names
+    names = plan.device.standard.log_names
     assert dict(zip(names, np.bincount(log.command, minlength=len(names)).tolist(), strict=True)) == tally.commands
     assert check(log, plan.device) == []
     assert log.row.max() < plan.memory.rows

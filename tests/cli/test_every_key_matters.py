@@ -41,6 +41,7 @@ SAMPLED = {**EXPERTS, "workload.routing": "sampled"}
 SPECIAL: Mapping[str, Change] = {
     "dram.rows": Change(64),  # refused: the model does not fit
     "dram.refresh": Change("per_bank"),
+    "dram.write_mask": Change("standard", {"mapping.value_append": "all_bank"}),  # else activations set the pace
     "dram.standard": Change("ddr5"),  # refused: unknown
     # rules between keys: room for twice the value
     "dram.timing.tRAS_ns": Change(56, {"dram.timing.tRC_ns": 68}),
@@ -72,6 +73,7 @@ SPECIAL: Mapping[str, Change] = {
     "pim.pipeline_stages": Change(12),
     "asic.sram_KiB": Change(4),
     "asic.sram_port_bytes": Change(128),
+    "asic.range_reduction": Change("ln2"),
     "energy.table": Change("v1"),
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),

@@ -99,8 +99,15 @@ def test_a_huge_or_a_fast_asic_draws_more() -> None:
     assert fast == pytest.approx(304.59 * (0.05 + 0.8955 * 10))
 
 
-def test_more_taylor_terms_take_more_operations_and_as_much_more_energy() -> None:
-    few, many = result(asic__taylor_terms=3), result(asic__taylor_terms=12)
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ({"asic__taylor_terms": 3}, {"asic__taylor_terms": 12}),
+        ({"asic__range_reduction": "none"}, {"asic__range_reduction": "ln2"}),
+    ],
+)
+def test_more_operations_take_as_much_more_energy(less: dict[str, Any], more: dict[str, Any]) -> None:
+    few, many = result(**less), result(**more)
     for part, count in (("asic_add", "adds"), ("asic_multiply", "multiplies")):
         energies = [r.summary["system"]["asic_energy_pJ"][part] for r in (few, many)]
         counts = [r.tally.total(count) for r in (few, many)]

@@ -22,7 +22,8 @@ from pimsim.config.devices.gddr6 import Gddr6Config, Gddr6Memory, Gddr6Timings
 from pimsim.config.devices.pim_gpt import DramConfig, PimGptConfig
 from pimsim.config.schema import Config, Time, default
 from pimsim.devices import check, gddr6, pim_gpt
-from pimsim.devices.registry import HARDWARE
+from pimsim.devices.registry import HARDWARE, device_of
+from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Level, Roles, TimingConstraint
 from pimsim.extension import PRICES
 from pimsim.registry import Registry
@@ -124,6 +125,53 @@ def test_what_is_wrong_with_a_table_is_said(changes: dict[str, Any], said: str) 
     found = refused(lambda: register(hardware=own(**changes), config=OwnConfig))
     assert any(line.endswith(said) for line in found), found
     assert "own" not in HARDWARE and "own" not in CONFIGS
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [
+        ({"WDM": "WRR"}, "masks WDM: unknown command 'WRR'; did you mean 'WR'?"),
+        ({"WDM": "RD"}, "masks WDM: RD writes no column"),
+        ({"ACT": "WR"}, "masks ACT: the table has a command of this name"),
+        ({"W M": "WR"}, "masks W M: a name has letters, digits and _ only"),
+    ],
+)
+def test_what_is_wrong_with_masks_is_said(masks: dict[str, str], said: str) -> None:
+    found = refused(lambda: register(hardware=replace(own(), masks=masks), config=OwnConfig))
+    assert any(line.endswith(said) for line in found), found
+    assert "own" not in HARDWARE and "own" not in CONFIGS
+
+
+class MaskingMemory(OwnMemory):
+    """A memory that says that it has masks."""
+
+    MASKS_WRITES = True
+
+
+class MaskingConfig(OwnConfig):
+    """A memory that says that it has masks."""
+
+    dram: MaskingMemory = Field(description="The memory.")
+
+
+MASKED = {"dram.standard": "own", "dram.write_mask": "standard"}
+
+
+def test_masks_of_a_registered_memory_are_those_of_its_hardware() -> None:
+    register(hardware=replace(own(), masks={"WDM": "WR"}), config=MaskingConfig)
+    device = device_of(pimsim.load_config("gddr6", MASKED))
+    assert (
+        device.command_names[-1] == "WDM"
+        and gaps(device)["WDM->PREAB same_bank_group"] == gaps(device)["WR->PREAB same_bank_group"]
+    )
+    assert (gaps(device)["WR->PRE other_bank_group"], gaps(device)["WDM->PRE other_bank_group"]) == (1, 2)
+    assert "WDM" not in device_of(pimsim.load_config("gddr6", {"dram.standard": "own"})).command_names
+
+
+def test_a_registered_memory_without_masks_is_asked_for_none() -> None:
+    register(hardware=own(), config=MaskingConfig)
+    with pytest.raises(InputError, match=r"dram.write_mask: must be none: own has no writes with a mask"):
+        device_of(pimsim.load_config("gddr6", MASKED))
 
 
 class UnusedTimings(Gddr6Timings):

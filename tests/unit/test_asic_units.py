@@ -74,6 +74,38 @@ def test_costs_of_256_elements(kind: str, cost: Cost) -> None:
     assert units().cost(kind, 256) == cost
 
 
+@pytest.mark.parametrize(
+    ("kind", "cost"),
+    [
+        # exp: 1 + 2 + 1 adds and 1 + 2 multiplies more, one after another but for n hi and n lo: 9 adds, 8 multiplies,
+        # 16 deep.  Its pass: 11 adds in 11 clocks, 8 multiplies in 16, 1 + 16 + 8 deep
+        ("softmax", Cost(10 + 41 + 8 + 3, 256 + 11 * 256 + 3, 8 * 256 + 4 + 256, 512 + 1024 + 1024)),
+        ("exponentials", Cost(10 + 41 + 8, 256 + 11 * 256 + 3, 8 * 256 + 4, 512 + 1024)),
+        # exp, an add, the reciprocal's 3 and 4 (7 deep), times x: 13 adds, 13 multiplies in 26 clocks, 25 deep
+        ("silu", Cost(26 + 25, 13 * 256, 13 * 256, 1024)),
+        # 2 / cap, exp, an add, the reciprocal, 2 cap, a subtraction: 14 adds, 14 multiplies in 28 clocks, 27 deep
+        ("tanh", Cost(28 + 27, 14 * 256, 14 * 256, 1024)),
+        # the square, times b, plus a, times x; then as SiLU: 14 adds, 16 multiplies in 32 clocks, 29 deep
+        ("gelu", Cost(32 + 29, 14 * 256, 16 * 256, 1024)),
+    ],
+)
+def test_costs_of_256_elements_with_a_reduced_range(kind: str, cost: Cost) -> None:
+    assert units(range_reduction="ln2").cost(kind, 256) == cost
+
+
+def test_a_reduced_range_is_priced_where_there_is_an_exp() -> None:
+    plain, reduced = units(), units(range_reduction="ln2")
+    for kind in {*KINDS, *KINDS_OF_WAYS} - {"softmax", "exponentials", "silu", "tanh", "gelu"}:
+        assert reduced.cost(kind, 300, 3) == plain.cost(kind, 300, 3)
+
+
+def test_no_newton_step_is_a_guess() -> None:
+    """An integer subtraction, and v / 2 that nobody needs."""
+    asic = units(newton_steps=0)
+    assert asic.cost("rmsnorm", 256) == Cost(13 + 3 + 6, 256 + 1, 257 + 1 + 512, 512 + 1024 + 512)
+    assert asic.cost("exponentials", 256).adds == 256 + 7 * 256 + 1
+
+
 def test_the_best_two_of_eight() -> None:
     """Twice a maximum (16 bytes; the tree is 8 deep); 1 add, 1 + 2 adds and 4 multiplies of 1/sum, 2 multiplies."""
     assert units().cost("topk", 8, ways=2) == Cost(2 * 9 + 1 + 9, 2 * 8 + 4, 4 + 2, 2 * 16 + 4 + 4)
@@ -157,8 +189,9 @@ def test_more_of_anything_never_takes_longer(
 def test_a_reciprocal_per_element_takes_its_steps(kind: str, adds: int, multiplies: int) -> None:
     one, more = (units(newton_steps=steps).cost(kind, 100) for steps in (2, 3))
     assert (more.adds - one.adds, more.multiplies - one.multiplies) == (100 * adds, 100 * multiplies)
-    one, more = (units(taylor_terms=terms).cost(kind, 100) for terms in (6, 7))
-    assert (more.adds - one.adds, more.multiplies - one.multiplies) == (100, 100)
+    for reduction in ("none", "ln2"):
+        one, more = (units(taylor_terms=terms, range_reduction=reduction).cost(kind, 100) for terms in (6, 7))
+        assert (more.adds - one.adds, more.multiplies - one.multiplies) == (100, 100)
 
 
 def test_clocks_are_dram_clocks_rounded_up() -> None:
@@ -322,6 +355,7 @@ def test_a_narrow_port_holds_results_up() -> None:
             "multipliers": st.sampled_from([1, 128]),
             "sram_port_bytes": st.sampled_from([2, 256]),
             "newton_steps": st.integers(0, 3),
+            "range_reduction": st.sampled_from(["none", "ln2"]),
         }
     ),
 )

@@ -37,8 +37,10 @@ def test_an_attribute_of_an_operator_is_a_row_and_where_it_is_used_and_recorded(
         "workload/ops.py",  # what it costs
         "mapping/planner.py",  # what the hardware does for it
         "workload/export/lower.py",  # who records it,
-        "workload/export/plain.py",  # who knows a family that has it,
-        "values/weights/constants.py",  # and what the cap of a model is
+        "workload/export/plain.py",  # and who knows a family that has it
+        "mapping/naming.py",  # which value it makes,
+        "values/fast/attention.py",  # and what it computes
+        "values/weights/constants.py",
     }
 
 
@@ -46,7 +48,11 @@ def test_a_function_of_the_asic_is_what_it_is_and_its_passes() -> None:
     assert naming("relu") == {
         "workload/ops.py",
         "asic/units.py",
+        "values/asic.py",  # what it computes
         "devices/aim/table.py",  # AiM has it in its banks
+        "values/reference.py",  # what it is in float32
+        "values/fast/nodes.py",
+        "values/lookup.py",  # and as a table
     }
 
 

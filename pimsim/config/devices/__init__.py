@@ -42,6 +42,11 @@ def refresh_parts(standard: str) -> int:
     return _memory(standard).REFRESH_PARTS
 
 
+def masks_writes(standard: str) -> bool:
+    """Whether a memory of this standard has writes of some elements of a column, see `MemoryConfig`."""
+    return _memory(standard).MASKS_WRITES
+
+
 def serves_host_alone(standard: str) -> bool:
     """Whether host traffic is all that a memory of this standard carries."""
     kind = CONFIGS[standard]

@@ -96,6 +96,7 @@ class AimMemory(PimMemory):
     """GDDR6-AiM, right by default."""
 
     OF_A_GRADE = True
+    MASKS_WRITES = True
 
     standard: Literal["aim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "none"] = Field(description="Refresh scheme.")

@@ -27,6 +27,7 @@ class DramConfig(PimMemory):
     """PIM-GPT's memory."""
 
     WHOLE_BITS = False  # its data rate and its clock are from different sources
+    MASKS_WRITES = True
 
     standard: Literal["gddr6-pim"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")

@@ -18,5 +18,5 @@ def _layouts(config: Config) -> Layouts:
     return layouts(config)
 
 
-HARDWARE = Hardware(table.STANDARD, layouts=_layouts)
+HARDWARE = Hardware(table.STANDARD, layouts=_layouts, masks={"WDM": "WR", "WDMA16": "WRA16"})
 REFERENCE = Hardware(table.REFERENCE)

@@ -14,8 +14,9 @@ import numpy as np
 
 from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run, scatter
-from pimsim.mapping.grid import Grid, Place, at_most, ceil_div
+from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks
 from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, one_lane, widened
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -32,6 +33,11 @@ class KeyLayout(KeyPlaces):
     def partial_sums(self) -> int:
         """Partial sums of one score that the ASIC adds up."""
         return 1 if self.in_banks else self.cuts
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Keys`."""
+        return Cuts.of(self.head_dim, self.grid.buffer_elements, self.in_banks)
 
     @property
     def rows(self) -> int:
@@ -64,6 +70,29 @@ class KeyLayout(KeyPlaces):
         marks = (partial, complete, (len(self.chunks) - 1) * one + first)
         sums = 1 if self.in_banks else self.kv_heads * (cuts - 1)
         return _lockstep(self.grid, used, rows, marks, sums, turns=self.kv_heads)
+
+    def score_wires(self, context: int) -> Wires:
+        """As `mapping.layouts.Keys`: the queries of a chunk, then for each sum what it starts from, and itself."""
+        grid, groups = self.grid, ceil_div(context, self.grid.banks)
+        slots, used, own = ceil_div(groups, grid.channels), min(grid.channels, groups), self.heads * self.head_dim
+        taken, given = [none(grid.lanes)] * grid.channels, [none(grid.banks)] * grid.channels
+        for channel in range(used):
+            sent, back = [], []
+            for chunk, (pieces, _) in enumerate(self.chunks):
+                for member in range(self.sharing):
+                    sent.append(widened(self._pieces(chunk, member, self.sharing), grid.lanes))
+                    for slot in range(slots):
+                        tokens = self._scored(chunk, slot, channel, context)
+                        for piece in range(pieces):
+                            head, cut = self._piece(chunk, piece)
+                            first = (head * self.sharing + member) * self.partial_sums
+                            first = (first + cut * (not self.in_banks)) * context
+                            place = np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis]
+                            goes_on = (place != ZERO) & (self.in_banks and cut > 0)
+                            sent.append(widened(np.where(goes_on, own + place, ZERO), grid.lanes))
+                            back.append(place)
+            taken[channel], given[channel] = np.concatenate(sent), np.concatenate(back)
+        return Wires(tuple(taken), tuple(given), own)
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
@@ -134,7 +163,11 @@ class ValueLayout:
     def _start(self, slot: int, unit: int, segment: int) -> int:
         return self.base + ((slot * self.units + unit) * self.segments + segment) * self.grid.device.columns
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def sums(self, context: int) -> Cuts:
+        """As `mapping.layouts.Values`."""
+        return Cuts.of(context, self.grid.buffer_elements, self.in_banks)
+
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of V[token, head, element]; heads are counted among the V heads."""
         part, bank = divmod(element, self.grid.banks)
         way, unit = divmod(part, self.units)
@@ -166,6 +199,47 @@ class ValueLayout:
         sums = 1 if self.in_banks else max(1, len(cuts) - 1)
         return _lockstep(self.grid, self.used, rows, (partial, complete, complete), sums)
 
+    def weigh_wires(self, context: int) -> Wires:
+        """As `mapping.layouts.Values`: a segment of a head's probabilities, then what its sums start from, and they."""
+        grid, sharing, own = self.grid, self.heads // self.kv_heads, self.heads * context
+        taken, given = [none(grid.lanes)] * grid.channels, [none(grid.banks)] * grid.channels
+        for channel in range(self.used):
+            owner, way = divmod(channel, self.ways)
+            unit = np.arange(self.units, dtype=np.int64)[:, np.newaxis]
+            element = (way * self.units + unit) * grid.banks + np.arange(grid.banks)
+            sent, back = [], []
+            for segment in range(self._cuts(context)):
+                first = segment * grid.buffer_elements
+                tokens = min(context - first, grid.buffer_elements)
+                for slot in range(self.slots):
+                    kv_head = owner * self.slots + slot
+                    for head in range(kv_head * sharing, (kv_head + 1) * sharing):
+                        there = kv_head < self.kv_heads
+                        p = in_columns(head * context + first, tokens * there, grid.width, grid.lanes)
+                        sent.append(p if there else np.full((grid.columns_of(tokens), grid.lanes), ZERO, np.int64))
+                        cut = segment * (not self.in_banks)
+                        place = (cut * self.heads + head) * self.head_dim + element
+                        place = np.where((element < self.head_dim) & there, place, ZERO)
+                        goes_on = (place != ZERO) & (self.in_banks and segment > 0)
+                        sent.append(widened(np.where(goes_on, own + place, ZERO), grid.lanes))
+                        back.append(place)
+            taken[channel], given[channel] = np.concatenate(sent), np.concatenate(back)
+        return Wires(tuple(taken), tuple(given), own)
+
+    def append_wires(self, token: int) -> Wires:
+        """As `mapping.layouts.Values`: a piece has an element for every bank, or one for one bank."""
+        grid, lane = self.grid, token % self.grid.width
+        banks = np.arange(grid.banks) if self.all_bank_append else np.array(interleaved_banks(grid.device))
+        taken = [none(grid.lanes)] * grid.channels
+        for channel in range(self.used):
+            owner, way = divmod(channel, self.ways)
+            slot, unit = (part[:, np.newaxis] for part in np.divmod(np.arange(self.slots * self.units), self.units))
+            element, head = (way * self.units + unit) * grid.banks + banks, owner * self.slots + slot
+            place = np.where((element < self.head_dim) & (head < self.kv_heads), head * self.head_dim + element, ZERO)
+            pieces = place if self.all_bank_append else one_lane(place.reshape(-1), lane, grid.width)
+            taken[channel] = widened(pieces, grid.lanes)
+        return Wires(tuple(taken), (none(grid.banks),) * grid.channels, lane=lane)
+
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
         cuts, results = self._cuts(context), self.heads * self.head_dim
@@ -184,7 +258,7 @@ class ValueLayout:
         lin, count = self._start(0, 0, segment) + column, self.slots * self.units
         stride = self.segments * self.grid.device.columns
         rows = [self._write_all(lin + k * stride) for k in range(count)] if self.all_bank_append else [
-            scatter(self.grid.command("WR"), lin, count, stride, *self.grid.lead), close(),
+            scatter(self.grid.masked("WR"), lin, count, stride, *self.grid.lead), close(),
         ]  # fmt: skip
         elements = self.kv_heads * self.head_dim
         return assemble(_of_channels(self.grid, self.used, Requests(tuple(rows))), payload=elements, sent=elements)
@@ -196,7 +270,7 @@ class ValueLayout:
 
     def _write_all(self, lin: int) -> Request:
         """WR_ABK: a burst has an element for each bank."""
-        return run(self.grid.command("WRA16"), -1, lin, 1)
+        return run(self.grid.masked("WRA16"), -1, lin, 1)
 
 
 def _of_channels(grid: Grid, used: int, requests: Requests) -> list[Requests]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pimsim.dram.program import Request, close, run
 from pimsim.mapping.grid import Grid, ceil_div, share
+from pimsim.mapping.wires import ZERO, Wires
 from pimsim.mapping.work import NOTHING, Moved, N, Requests, Work, assemble
 
 FACTORS, RESULT = (0, 1), 2  # banks of a group
@@ -44,6 +47,22 @@ class Products:
         """As `mapping.layouts.Products`."""
         moved = vectors * elements
         return Moved(payload=2 * moved + vectors, macs=0 * moved, sent=moved + vectors, results=moved)
+
+    def scale_wires(self, vectors: int, elements: int) -> Wires:
+        """As `mapping.layouts.Products`: into each group's factors, and out of its result."""
+        grid, of = self.grid, self.grid.columns_of(elements)
+        element = np.arange(of * grid.width, dtype=np.int64).reshape(of, grid.width)
+        vector = np.arange(vectors, dtype=np.int64)[:, np.newaxis, np.newaxis]
+        there = np.broadcast_to(element < elements, (vectors, of, grid.width))
+        places = [vector * elements + element, np.broadcast_to(vectors * elements + vector, there.shape)]
+        factors = [np.where(there, place, ZERO).reshape(-1, grid.width) for place in places]
+        taken, given = [], []
+        for channel in range(grid.channels):
+            dealt = [[all_of[channel :: grid.channels][group :: self._groups] for all_of in factors]
+                     for group in range(self._groups)]  # fmt: skip
+            taken.append(np.concatenate([pieces for group in dealt for pieces in group]))
+            given.append(np.concatenate([group[0] for group in dealt]))
+        return Wires(tuple(taken), tuple(given))
 
     def _channel(self, columns: int) -> Requests:
         if not columns:

@@ -75,7 +75,7 @@ class TwinChannels:
         for members, controller in self._groups:
             for issued in controller.commands:
                 counts[issued.command] += len(members)
-        return counts
+        return self.device.counted(list(counts.values()))
 
     def controller(self, channel: int) -> Controller:
         """The controller of a channel."""
@@ -134,8 +134,7 @@ class KernelChannels:
 
     def counts(self) -> dict[str, int]:
         """How many of each command all channels issued, in table order, none left out."""
-        names = self.device.command_names
-        return dict(zip(names, self._totals[: len(names)].tolist(), strict=True))
+        return self.device.counted(self._totals[: len(self.device.standard.commands)].tolist())
 
     def log(self) -> CommandLog:
         """Every command so far, in order of clk, then channel."""

@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run
-from pimsim.mapping.grid import Grid, Place, ceil_div
+from pimsim.mapping.grid import Grid, N, Place, ceil_div
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, widened
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -51,6 +54,11 @@ class MatrixLayout:
         return self.in_banks
 
     @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Matrix`."""
+        return Cuts.of(self.inputs, self.grid.buffer_elements, self.in_banks)
+
+    @property
     def slots(self) -> int:
         """Outputs that each bank has room for."""
         return ceil_div(ceil_div(self.outputs, self.grid.banks), self.grid.channels)
@@ -60,10 +68,10 @@ class MatrixLayout:
         """Rows that the matrix reserves in every bank."""
         return self.slots * len(self.segments)
 
-    def _start(self, segment: int, slot: int) -> int:
+    def _start(self, segment: N, slot: N) -> N:
         return self.base + (segment * self.slots + slot) * self.grid.device.columns
 
-    def locate(self, output: int, element: int) -> Place:
+    def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
@@ -96,6 +104,33 @@ class MatrixLayout:
             results=results,
             sums=1 if self.in_banks else max(1, segments if addend else segments - 1),
         )
+
+    def wires(self, addend: bool = False) -> Wires:
+        """As `mapping.layouts.Matrix`: a segment of x, then for each slot what its sums start from, and the sums."""
+        outputs = np.arange(self.slots, dtype=np.int64)[:, np.newaxis] * self.grid.channels * self.grid.banks
+        lane = np.arange(self.grid.banks, dtype=np.int64)
+        own = self.inputs + self.outputs * (addend and self.in_banks)
+        taken, given = [], []
+        for channel in range(self.grid.channels):
+            place = outputs + channel * self.grid.banks + lane
+            sent, back = [], []
+            for segment in range(len(self.segments)):
+                first = segment * self.grid.buffer_elements
+                elements = min(self.inputs - first, self.grid.buffer_elements)
+                sent.append(in_columns(first, elements, self.grid.width, lanes=self.grid.lanes))
+                begins = own if segment else self.inputs if addend else None
+                there = (place < self.outputs) & (self.in_banks and begins is not None)
+                sent.append(widened(np.where(there, (begins or 0) + place, ZERO), self.grid.lanes))
+                back.append(np.where(place < self.outputs, place + self.outputs * segment * (not self.in_banks), ZERO))
+            taken.append(np.concatenate(sent))
+            given.append(np.concatenate(back))
+        return Wires(tuple(taken), tuple(given), own)
+
+    def read_wires(self, output: int) -> Wires:
+        """As `mapping.layouts.Matrix`."""
+        given = [none(self.grid.width)] * self.grid.channels
+        given[output // self.grid.banks % self.grid.channels] = in_columns(0, self.inputs, self.grid.width)
+        return Wires((none(self.grid.width),) * self.grid.channels, tuple(given))
 
     def read(self, output: int) -> Work:
         """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pimsim.dram.spec import Column, Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import Column, Command, Does, Effect, Needs, Roles, Scope, Standard, TimingConstraint
 
 ARRAY, REGISTER = "array", "register"
 AF_ROW = 1 << 29  # the first of the rows that stand for the activation functions' tables
@@ -47,10 +47,10 @@ def _lockstep(
     )  # fmt: skip
 
 
-def _register(name: str, completion: str, moves: str) -> Command:
+def _register(name: str, completion: str, moves: str, does: Does) -> Command:
     return Command(
         name, Scope.CHANNEL, shows_column=True, completion=completion, mode=REGISTER, moves=moves, on_pins="nBL",
-        energy=(),
+        energy=(), does=does,
     )  # fmt: skip
 
 
@@ -64,23 +64,25 @@ COMMANDS = (
     # a precharge is part of the activation's row cycle; commands of registers cost their pins only
     Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE, energy=()),
     Command("PREA", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE, energy=()),
-    _bank("RD", "nCL + nBL", READ, moves="column", on_pins="nBL", energy=(("column_read", "1"),)),
-    _bank("WR", "nCWL + nBL", WRITE, moves="column", on_pins="nBL", energy=(("column_write", "1"),)),
-    _bank("MAC", "1", READ, multiplies=True, lasts="nCCDL", energy=tuple((price, "1/B") for price in _MULTIPLY)),
+    _bank("RD", "nCL + nBL", READ, moves="column", on_pins="nBL", energy=(("column_read", "1"),), does=Does.READ),
+    _bank("WR", "nCWL + nBL", WRITE, moves="column", on_pins="nBL", energy=(("column_write", "1"),), does=Does.WRITE),
+    _bank("MAC", "1", READ, multiplies=True, lasts="nCCDL", energy=tuple((price, "1/B") for price in _MULTIPLY),
+          does=Does.MULTIPLY),
     _bank("RDCP", "1", READ, energy=(("column_read", "1"),)),
     _bank("WRCP", "1", WRITE, energy=(("column_write", "1"),)),
-    _lockstep("MAC16", READ, multiplies=True, lasts="nCCDL", energy=tuple((price, "1") for price in _MULTIPLY)),
-    _lockstep("AF16", READ, energy=(("column_read", "B"),)),  # the look-up of a table in every bank
+    _lockstep("MAC16", READ, multiplies=True, lasts="nCCDL", energy=tuple((price, "1") for price in _MULTIPLY),
+              does=Does.MULTIPLY),
+    _lockstep("AF16", READ, energy=(("column_read", "B"),), does=Does.LOOK_UP),  # the look-up of a table in every bank
     # the first two banks of a group are read and multiplied, and the third is written
     _lockstep("EWMUL16", READ, lasts="nCCDL", energy=(("column_read", "B/2"), ("column_write", "B/4"),
-                                                        ("mac_units", "1/4"))),
+                                                        ("mac_units", "1/4")), does=Does.SCALE),
     # a write that precharges
     _lockstep("WRA16", WRITE, "nCWL + nBL + nRP", Effect.CLOSE, moves="column", on_pins="nBL",
-              energy=(("column_write", "B"),)),
-    _register("WRGB", "nCWLGB + nBL", "column"),
-    _register("WRMAC16", "nCWLREG + nBL", _RESULTS),
-    _register("RDMAC16", "nCLREG + nBL", _RESULTS),
-    _register("RDAF16", "nCLREG + nBL", _RESULTS),
+              energy=(("column_write", "B"),), does=Does.WRITE_ALL),
+    _register("WRGB", "nCWLGB + nBL", "column", Does.FILL),
+    _register("WRMAC16", "nCWLREG + nBL", _RESULTS, Does.PRESET),
+    _register("RDMAC16", "nCLREG + nBL", _RESULTS, Does.GIVE),
+    _register("RDAF16", "nCLREG + nBL", _RESULTS, Does.GIVE_FOUND),
     Command("TMOD", Scope.CHANNEL, energy=()),
     Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC", energy=(("refresh", "1"),)),
 )  # fmt: skip
@@ -285,6 +287,8 @@ STANDARD = Standard(
     causes=CAUSES,
     modes=(ARRAY, REGISTER),
     function_rows=(AF_ROW, AF_ROW + AF_FUNCTIONS),
+    functions=FUNCTIONS,
+    buffer_by_column=True,
 )
 
 REFERENCE = replace(

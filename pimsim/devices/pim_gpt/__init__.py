@@ -38,4 +38,4 @@ def layouts(config: Config) -> Layouts:
     return Layouts(config.mapping.value_append == "all_bank")
 
 
-HARDWARE = Hardware(STANDARD, mac_cycles, layouts, computed=("nBLRES", "nMAC", "nDRAIN"))
+HARDWARE = Hardware(STANDARD, mac_cycles, layouts, computed=("nBLRES", "nMAC", "nDRAIN"), masks={"WDM": "WR"})

@@ -11,6 +11,7 @@ from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import Request, close, loop, open_row, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks, share
 from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, one_lane
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -22,6 +23,11 @@ class KeyLayout(KeyPlaces):
     def partial_sums(self) -> int:
         """Pieces that one head is cut into."""
         return self.cuts
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Keys`."""
+        return Cuts.of(self.head_dim, self.grid.buffer_elements)
 
     @property
     def token_columns(self) -> int:
@@ -49,6 +55,26 @@ class KeyLayout(KeyPlaces):
         if self.partial_sums == 1:
             return assemble(requests)
         return assemble(requests, sums=self.kv_heads * (self.partial_sums - 1), turns=self.kv_heads)
+
+    def score_wires(self, context: int) -> Wires:
+        """As `mapping.layouts.Keys`: the queries of a chunk, then a sum of each piece of every slot."""
+        groups = ceil_div(context, self.grid.banks)
+        taken, given = [], []
+        for channel in range(self.grid.channels):
+            slots = share(groups, self.grid.channels, channel)
+            sent, back = [none(self.grid.width)], [none(self.grid.banks)]
+            for chunk, (pieces, _) in enumerate(self.chunks if slots else ()):
+                for member in range(self.sharing):
+                    sent.append(self._pieces(chunk, member, self.sharing))
+                    for slot in range(slots):
+                        tokens = self._scored(chunk, slot, channel, context)
+                        for piece in range(pieces):
+                            head, cut = self._piece(chunk, piece)
+                            first = ((head * self.sharing + member) * self.cuts + cut) * context
+                            back.append(np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis])
+            taken.append(np.concatenate(sent))
+            given.append(np.concatenate(back))
+        return Wires(tuple(taken), tuple(given))
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
@@ -131,7 +157,11 @@ class ValueLayout:
         """Partial sums of one result over `context` tokens: one per chunk."""
         return ceil_div(self.grid.columns_of(context), self.grid.buffer_columns)
 
-    def locate(self, token: int, head: int, element: int) -> Place:
+    def sums(self, context: int) -> Cuts:
+        """As `mapping.layouts.Values`."""
+        return Cuts.of(context, self.grid.buffer_elements)
+
+    def locate(self, token: int, head: int, element: int) -> Place[int]:
         """The address of V[token, head, element]; heads are counted among the V heads."""
         part, bank = divmod(element, self.grid.banks)
         unit = head * self.units_per_head + part
@@ -173,6 +203,37 @@ class ValueLayout:
         macs = self.heads * self.head_dim * context
         return Moved(payload=sent + results, macs=macs, sent=sent, results=results)
 
+    def weigh_wires(self, context: int) -> Wires:
+        """As `mapping.layouts.Values`: a buffer of a head's probabilities, then the sums of its units."""
+        taken, given = [], []
+        for channel, parts in enumerate(self._heads):
+            sent, back = [none(self.grid.width)], [none(self.grid.banks)]
+            for chunk in range(self.partial_sums(context)):
+                first = chunk * self.grid.buffer_elements
+                tokens = min(context - first, self.grid.buffer_elements)
+                for slot, units in parts:
+                    unit = self._first(channel) + slot + np.arange(units, dtype=np.int64)
+                    element = unit[:, np.newaxis] % self.units_per_head * self.grid.banks + np.arange(self.grid.banks)
+                    kv_head, sharing = int(unit[0]) // self.units_per_head, self.heads // self.kv_heads
+                    for head in range(kv_head * sharing, (kv_head + 1) * sharing):
+                        sent.append(in_columns(head * context + first, tokens, self.grid.width))
+                        place = (chunk * self.heads + head) * self.head_dim + element
+                        back.append(np.where(element < self.head_dim, place, ZERO))
+            taken.append(np.concatenate(sent))
+            given.append(np.concatenate(back))
+        return Wires(tuple(taken), tuple(given))
+
+    def append_wires(self, token: int) -> Wires:
+        """As `mapping.layouts.Values`: one element a column, in the order of `_write`."""
+        lane, order = token % self.grid.width, np.array(interleaved_banks(self.grid.device))
+        taken = []
+        for channel in range(self.grid.channels):
+            unit = np.arange(self._first(channel), self._first(channel + 1), dtype=np.int64)[:, np.newaxis]
+            element = unit % self.units_per_head * self.grid.banks + order
+            place = unit // self.units_per_head * self.head_dim + element
+            taken.append(one_lane(np.where(element < self.head_dim, place, ZERO).reshape(-1), lane, self.grid.width))
+        return Wires(tuple(taken), (none(self.grid.banks),) * self.grid.channels)
+
     @cached_property
     def _head_parts(self) -> int:
         """Heads that each channel holds a part of, summed over channels."""
@@ -204,7 +265,7 @@ class ValueLayout:
         return assemble(requests, payload=elements, sent=elements)
 
     def _write(self, units: int, lin: int, stride: int) -> list[Request]:
-        write = self.grid.command("WR")
+        write = self.grid.masked("WR")
         if not self.all_bank_append:
             return [scatter(write, lin, units, stride, *self.grid.lead)]
         requests = []

@@ -10,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from pimsim.devices.pim_gpt.table import MULTIPLY
 from pimsim.dram.program import close, loop, open_row, run
-from pimsim.mapping.grid import Grid, Place, ceil_div, share
-from pimsim.mapping.work import NOTHING, Requests, Work, assemble
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, share, size_of
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none
+from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class MatrixLayout:
         """Outputs that each bank of `channel` holds."""
         return share(self.groups, self.grid.channels, channel)
 
-    def _start(self, chunk: int) -> int:
+    def _start(self, chunk: N) -> N:
         return self.base + self.slots(0) * self.grid.buffer_columns * chunk  # all before it are full
 
     @property
@@ -57,6 +60,11 @@ class MatrixLayout:
         return False
 
     @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Matrix`."""
+        return Cuts.of(self.inputs, self.grid.buffer_elements)
+
+    @property
     def functions(self) -> tuple[str, ...]:
         """No activation function runs in the banks."""
         return ()
@@ -66,13 +74,13 @@ class MatrixLayout:
         """Rows that the matrix reserves in every bank."""
         return self.grid.rows_of(self.slots(0) * sum(self.chunks))
 
-    def locate(self, output: int, element: int) -> Place:
+    def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
         column, lane = divmod(element, self.grid.width)
         chunk, column = divmod(column, self.grid.buffer_columns)
-        return self.grid.place(channel, bank, self._start(chunk) + slot * self.chunks[chunk] + column, lane)
+        return self.grid.place(channel, bank, self._start(chunk) + slot * size_of(self.chunks, chunk) + column, lane)
 
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x: for each chunk fill the buffer, then multiply slot by slot.
@@ -94,6 +102,26 @@ class MatrixLayout:
             results=results,
             sums=max(1, chunks if addend else chunks - 1),
         )
+
+    def wires(self, addend: bool = False) -> Wires:
+        """As `mapping.layouts.Matrix`: a buffer of x for all channels, and the sums of its slots."""
+        x = in_columns(0, self.inputs, self.grid.width)
+        taken = [x if self.slots(channel) else none(self.grid.width) for channel in range(self.grid.channels)]
+        return Wires(tuple(taken), tuple(map(self._given, range(self.grid.channels))))
+
+    def _given(self, channel: int) -> Ints:
+        """Places (partial sum, output) of the sums of a channel, chunk by chunk and slot by slot."""
+        slots = np.arange(self.slots(channel), dtype=np.int64)[:, np.newaxis]
+        outputs = (slots * self.grid.channels + channel) * self.grid.banks + np.arange(self.grid.banks)
+        chunks = np.arange(len(self.chunks))[:, np.newaxis, np.newaxis] * self.outputs
+        places = np.where(outputs < self.outputs, chunks + outputs, ZERO)
+        return places.reshape(-1, self.grid.banks)
+
+    def read_wires(self, output: int) -> Wires:
+        """As `mapping.layouts.Matrix`."""
+        given = [none(self.grid.width)] * self.grid.channels
+        given[output // self.grid.banks % self.grid.channels] = in_columns(0, self.inputs, self.grid.width)
+        return Wires((none(self.grid.width),) * self.grid.channels, tuple(given))
 
     def read(self, output: int) -> Work:
         """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""

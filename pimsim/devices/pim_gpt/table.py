@@ -19,7 +19,7 @@ the bus: no command, and no data of a command before.
 
 from __future__ import annotations
 
-from pimsim.dram.spec import Column, Command, Effect, Needs, Roles, Scope, Standard, TimingConstraint
+from pimsim.dram.spec import Column, Command, Does, Effect, Needs, Roles, Scope, Standard, TimingConstraint
 
 _ALL = ("ACT", "ACTAB", "PRE", "PREAB", "RD", "WR", "REFAB", "REFPB", "WRGB", "MACAB", "RDMAC")
 _ACTS = ("ACT", "ACTAB")
@@ -35,17 +35,18 @@ COMMANDS = (
     Command("PRE", Scope.BANK, Needs.ANY, Effect.CLOSE, energy=()),
     Command("PREAB", Scope.ALL_BANKS, Needs.ANY, Effect.CLOSE, energy=()),
     Command("RD", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCL + nBL",
-            column=Column.READ, moves="column", on_pins="nBL", energy=(("column_read", "1"),)),
+            column=Column.READ, moves="column", on_pins="nBL", energy=(("column_read", "1"),), does=Does.READ),
     Command("WR", Scope.BANK, Needs.OPEN, shows_column=True, completion="nCWL + nBL",
-            column=Column.WRITE, moves="column", on_pins="nBL", energy=(("column_write", "1"),)),
+            column=Column.WRITE, moves="column", on_pins="nBL", energy=(("column_write", "1"),), does=Does.WRITE),
     Command("REFAB", Scope.ALL_BANKS, Needs.CLOSED, lasts="nRFC", energy=(("refresh", "1"),)),
     Command("REFPB", Scope.BANK, Needs.CLOSED, lasts="nRFCpb", energy=(("refresh", "1/B"),)),
     Command("WRGB", Scope.CHANNEL, shows_column=True, completion="nCWL + nBL",
-            moves="column", on_pins="nBL", energy=()),
+            moves="column", on_pins="nBL", energy=(), does=Does.FILL),
     Command("MACAB", Scope.ALL_BANKS, Needs.OPEN, shows_column=True,
-            column=Column.READ, multiplies=True, lasts="nMAC", energy=(("mac_read", "1"), ("mac_units", "1"))),
+            column=Column.READ, multiplies=True, lasts="nMAC", energy=(("mac_read", "1"), ("mac_units", "1")),
+            does=Does.MULTIPLY),
     Command("RDMAC", Scope.CHANNEL, completion="nCL + nBLRES",
-            moves="banks * element", on_pins="nBLRES", energy=()),
+            moves="banks * element", on_pins="nBLRES", energy=(), does=Does.GIVE),
 )  # fmt: skip
 
 MULTIPLY = ("WRGB", "MACAB", "RDMAC")  # a vector into the buffer, its products, their sums

@@ -8,6 +8,7 @@ load    from bytes of code to a function of this process
 elf     the same, without a library, where code is ELF for x86-64
 emit    from Python to code, by numba
 views   arrays inside of compiled code
+floats  numbers of float32 and BF16 there
 
 What is kept is a relocatable object, as a C compiler writes it, for any processor of its kind, that
 needs nothing of numba or Python.  A process that finds it imports neither numba nor LLVM: they are

@@ -8,8 +8,9 @@ It has, of each argument in turn,
     None        nothing
 
 and the code has a form for each kind of arguments that it is called with.  `kinds_of` names it:
-the dimensions of an array, i for an integer, - for None, a tuple in parentheses.  So code is
-called with one address, whatever the compiler that made it makes of arrays and tuples.
+the dimensions of an array, behind a letter of `LETTERS` if it is not of int64, i for an integer,
+- for None, a tuple in parentheses.  So code is called with one address, whatever the compiler
+that made it makes of arrays and tuples.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 import numpy as np
 
 NUMBER, NOTHING = "i", "-"
+LETTERS = {"f": np.dtype(np.float32), "h": np.dtype(np.uint16)}  # of what arrays hold besides int64
 _INT64 = np.dtype(np.int64)
+_LETTER_OF = {dtype: letter for letter, dtype in LETTERS.items()}
 
 
 def kind_of(argument: Any) -> str:
@@ -28,10 +31,11 @@ def kind_of(argument: Any) -> str:
     if argument is None:
         return NOTHING
     if isinstance(argument, np.ndarray):
-        if argument.dtype != _INT64 or not argument.flags.c_contiguous or argument.ndim not in range(1, 10):
+        letter = "" if argument.dtype == _INT64 else _LETTER_OF.get(argument.dtype)
+        if letter is None or not argument.flags.c_contiguous or argument.ndim not in range(1, 10):
             what = f"{argument.dtype} of {argument.ndim} dimensions"
-            raise TypeError(f"compiled code takes arrays of int64 without gaps, not of {what}")
-        return str(argument.ndim)
+            raise TypeError(f"compiled code takes arrays of int64 without gaps, or of float32 or uint16, not of {what}")
+        return f"{letter}{argument.ndim}"
     if isinstance(argument, tuple):
         return f"({kinds_of(argument)})"
     if isinstance(argument, int | np.integer):

@@ -36,7 +36,7 @@ _DRAM = Path(__file__).parents[1]
 # what makes code of a source: all of this folder that does, and the language of the kernel
 MADE_BY = (
     *("compiler.py", "records.py"),
-    *(f"code/{name}.py" for name in ("emit", "entry", "frame", "later", "load", "views")),
+    *(f"code/{name}.py" for name in ("emit", "entry", "floats", "frame", "later", "load", "views")),
 )
 
 

@@ -1,4 +1,4 @@
-"""Arrays of int64 inside of compiled code: a pointer and the extents, nothing else.
+"""Arrays inside of compiled code, most of int64: a pointer and the extents, nothing else.
 
 numba carries an array as seven numbers and makes some thirty instructions of an access.
 The kernel needs little of that: `a[i]`, `a[i, j]`, a row `a[i]` and `len(a)` of a view are the few
@@ -37,31 +37,36 @@ from numba.extending import (
     register_model,
     type_callable,
 )  # fmt: skip
+from numba.np.numpy_support import from_dtype
 
 from pimsim.dram.code import frame
 from pimsim.dram.records import Record
 
 
 class View(types.Type):
-    """The type of a view of `ndim` dimensions; `constant`: nothing writes to it."""
+    """The type of a view of `ndim` dimensions of numbers of type `of`; `constant`: nothing writes to it."""
 
-    def __init__(self, ndim: int, constant: bool) -> None:
-        self.ndim, self.constant = ndim, constant
-        super().__init__(f"{'Constant' if constant else 'View'}{ndim}")
+    def __init__(self, ndim: int, constant: bool, of: Any = types.int64) -> None:
+        self.ndim, self.constant, self.of = ndim, constant, of
+        super().__init__(f"{'Constant' if constant else 'View'}{ndim}{'' if of == types.int64 else of}")
+
+    def with_ndim(self, ndim: int) -> View:
+        """The type of a part of such a view, or of all of it in another shape."""
+        return View(ndim, self.constant, self.of)
 
     def item(self, index: Any) -> Any:
         """The type of what is at an index; None if there can be nothing."""
         indices = index.types if isinstance(index, types.BaseTuple) else (index,)
         if len(indices) > self.ndim or not all(isinstance(i, types.Integer) for i in indices):
             return None
-        return types.int64 if len(indices) == self.ndim else View(self.ndim - len(indices), self.constant)
+        return self.of if len(indices) == self.ndim else self.with_ndim(self.ndim - len(indices))
 
 
 @register_model(View)
 class _Model(models.StructModel):
     def __init__(self, manager: Any, kind: View) -> None:
         extents = [(f"n{i}", types.int64) for i in range(kind.ndim)]
-        super().__init__(manager, kind, [("data", types.CPointer(types.int64)), *extents])
+        super().__init__(manager, kind, [("data", types.CPointer(kind.of)), *extents])
 
 
 def _wide(index: Any) -> Any:
@@ -81,8 +86,8 @@ def _type_get(context: Any) -> Callable[..., Any]:
 @type_callable(operator.setitem)
 def _type_set(context: Any) -> Callable[..., Any]:
     def typer(view: Any, index: Any, value: Any) -> Any:
-        if isinstance(view, View) and not view.constant and view.item(index) == types.int64:
-            return signature(types.none, view, _wide(index), types.int64)
+        if isinstance(view, View) and not view.constant and view.item(index) == view.of:
+            return signature(types.none, view, _wide(index), view.of)
         return None
 
     return typer
@@ -163,6 +168,8 @@ def _types_of(kinds: Iterator[str]) -> Any:
                 found.append(types.int64)
             case frame.NOTHING:
                 found.append(types.none)
+            case kind if kind in frame.LETTERS:
+                found.append(View(int(next(kinds)), constant=False, of=from_dtype(frame.LETTERS[kind])))
             case _:
                 found.append(View(int(kind), constant=False))
     return types.Tuple(found)
@@ -176,7 +183,7 @@ def _from_frame(context: Any, builder: Any, kind: Any, words: Iterator[Any]) -> 
         return context.get_dummy_value()
     if not isinstance(kind, View):
         return builder.load(next(words))
-    data = builder.inttoptr(builder.load(next(words)), ir.IntType(64).as_pointer())
+    data = builder.inttoptr(builder.load(next(words)), context.get_data_type(kind.of).as_pointer())
     return _make(context, builder, kind, data, [builder.load(next(words)) for _ in range(kind.ndim)])
 
 
@@ -188,7 +195,7 @@ def _as(kind: Any, constant: bool) -> Any:
         return kind
     if not isinstance(kind, View):
         raise TypingError(f"a view is of an array, not of {kind}")
-    return View(kind.ndim, constant)
+    return View(kind.ndim, constant, kind.of)
 
 
 def _converter(constant: bool) -> Any:
@@ -209,7 +216,7 @@ def carve(context: Any, array: Any, first: Any, shapes: Any) -> Any:
     """Views of what lies one behind the other in a view of one dimension, from `first` on, by their shapes."""
     if not isinstance(array, View) or array.ndim != 1 or not isinstance(shapes, types.BaseTuple):
         raise TypingError(f"parts of shapes are of a view of one dimension, not {shapes} of {array}")
-    parts = types.Tuple([View(len(shape), array.constant) for shape in shapes])
+    parts = types.Tuple([array.with_ndim(len(shape)) for shape in shapes])
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data, made = builder.gep(builder.extract_value(args[0], 0), [args[1]], inbounds=True), []
@@ -233,7 +240,7 @@ def flat(context: Any, array: Any) -> Any:
         data, *extents = cgutils.unpack_tuple(builder, args[0])
         return _make(context, builder, sig.return_type, data, [reduce(builder.mul, extents)])
 
-    return signature(View(1, array.constant), array), codegen
+    return signature(array.with_ndim(1), array), codegen
 
 
 @intrinsic
@@ -268,8 +275,8 @@ def parts_of(record: type[Record]) -> Any:
     """
 
     def parts(context: Any, array: Any) -> Any:
-        if not isinstance(array, View) or array.ndim != 1:
-            raise TypingError(f"a record is a view of one dimension, not {array}")
+        if not isinstance(array, View) or array.ndim != 1 or array.of != types.int64:
+            raise TypingError(f"a record is a view of int64 of one dimension, not {array}")
 
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.extract_value(args[0], 0)

@@ -1,0 +1,152 @@
+"""Greedy decoding on the simulated hardware, beside the reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pimsim import api
+from pimsim.config.schema import AnyConfig
+from pimsim.errors import Problem
+from pimsim.generation.speaking import Speaking, speaking
+from pimsim.values.accuracy import Measures, finite, measure
+from pimsim.values.fast.model import Fast
+from pimsim.values.machine.build import machine_of
+from pimsim.values.machine.tasks import StepTasks
+from pimsim.values.numbers import F32
+from pimsim.values.reference import Decoder, Reference
+from pimsim.values.weights.kept import kept
+from pimsim.values.weights.model import Weights
+
+if TYPE_CHECKING:
+    from pimsim.logs.log_size import Forecast
+    from pimsim.results.result import Result
+
+Level = Literal["fast", "commands"]
+COMMANDS_UP_TO = (200_000_000, 64)  # parameters and tokens that are carried out command by command unless asked
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What was said.
+
+    output_ids, reference_ids  the new tokens of the hardware, and of the reference, each on its own
+    measures           over the positions of the reference's tokens, which both are fed
+    level              by which the hardware's tokens were computed
+    commands_executed  commands that were carried out on values
+    result             of the run that computes `output_ids`
+    """
+
+    prompt_ids: list[int]
+    output_ids: list[int]
+    reference_ids: list[int]
+    measures: Measures
+    level: Level
+    commands_executed: int
+    result: Result
+
+    def as_dict(self, decode: Callable[[Sequence[int]], str] | None = None) -> dict[str, Any]:
+        """The content of `--json`; decode: makes text of ids, if there is a tokenizer."""
+        return {
+            "prompt_ids": self.prompt_ids,
+            "output_ids": self.output_ids,
+            "reference_ids": self.reference_ids,
+            "text": decode(self.output_ids) if decode else None,
+            "reference_text": decode(self.reference_ids) if decode else None,
+            "agreement": finite(self.measures.agreement),
+            "max_abs_logit_error": finite(self.measures.max_abs_logit_error),
+            "mean_kl": finite(self.measures.mean_kl),
+            "commands_executed": self.commands_executed,
+            "level": self.level,
+            "summary": self.result.summary,
+        }
+
+
+def generate(
+    given: AnyConfig | api.Loaded,
+    weights: Weights,
+    prompt: Sequence[int],
+    tokens: int,
+    *,
+    level: Level | None = None,
+    ends: Collection[int] = (),
+    log: str | os.PathLike[str] | None = None,
+    tell: Callable[[tuple[Problem, ...]], object] | None = None,
+    progress: api.Progress | None = None,
+    announce: Callable[[Forecast], object] | None = None,
+) -> Generation:
+    """Decode `tokens` tokens greedily behind a prompt; of equal logits the lowest id wins.
+
+    level     commands: carry out every command of the run; fast: a layer at a time, equal to the bit (default:
+              commands up to COMMANDS_UP_TO)
+    ends      ids that end an answer, the first of which is its last token
+    log       write every DRAM command to this file
+    tell      called with what is odd about the input
+    InputError for what the hardware cannot run, before anything is written.
+    """
+    weights = kept(weights)
+    spoken = speaking(given, weights, len(prompt), tokens, tell)
+    reference = Reference(weights)
+    reference_ids, expected = _greedy(Decoder(reference).feed, prompt, tokens, ends)
+    fast = Fast(spoken.whole, weights)
+    output_ids, said = _greedy(fast.feed, prompt, tokens, ends, lambda: int(fast.next_ids[-1]))
+    every = np.concatenate([said, fast.feed(output_ids[-1:])])  # with the last decode step, whose token nobody asks for
+    chosen = dict(fast.chosen)
+    if len(output_ids) < tokens:
+        spoken = speaking(given, weights, len(prompt), len(output_ids))
+    measures = measure(expected, _fed(fast, prompt, reference_ids, output_ids, said))
+    spoken = spoken.saying([*prompt, *output_ids], chosen)
+    level = level or default_level(weights, tokens)
+    how: dict[str, Any] = {"log": log, "progress": progress, "announce": announce}
+    result, executed = _carry_out(spoken, every, how) if level == "commands" else (api.run(spoken.prepared, **how), 0)
+    return Generation(list(prompt), output_ids, reference_ids, measures, level, executed, result)
+
+
+def default_level(weights: Weights, tokens: int) -> Level:
+    """How tokens are computed unless somebody says."""
+    parameters, most = COMMANDS_UP_TO
+    return "commands" if weights.parameters <= parameters and tokens <= most else "fast"
+
+
+def _greedy(
+    feed: Callable[[Sequence[int]], F32],
+    prompt: Sequence[int],
+    tokens: int,
+    ends: Collection[int],
+    likeliest: Callable[[], int] | None = None,
+) -> tuple[list[int], F32]:
+    """The next ids, and the logits that each was chosen from (tokens, vocabulary)."""
+    fed, made, logits = list(prompt), list[int](), list[F32]()
+    while len(made) < tokens and not (made and made[-1] in ends):
+        logits.append(feed(fed)[-1])
+        made.append(likeliest() if likeliest else int(np.argmax(logits[-1])))
+        fed = made[-1:]
+    return made, np.stack(logits)
+
+
+def _fed(fast: Fast, prompt: Sequence[int], ids: Sequence[int], own: Sequence[int], said: F32) -> F32:
+    """The hardware's logits where it is fed the reference's tokens; those of its own as far as they are the same."""
+    if list(ids[:-1]) == list(own[: len(ids) - 1]) and len(said) >= len(ids):
+        return said[: len(ids)]
+    fast.reset()
+    return fast.feed([*prompt, *ids[:-1]])[-len(ids) :]
+
+
+def _carry_out(spoken: Speaking, expected: F32, how: Mapping[str, Any]) -> tuple[Result, int]:
+    """Run with a machine that carries out the commands; its logits have to be those of the level fast, to the bit."""
+    first, last = spoken.config.workload.prompt_tokens, spoken.whole.workload.select("once_after")[-1].name
+
+    def ended(step: StepTasks, values: Mapping[str, F32]) -> None:
+        if step.head:
+            own, other = values[last], expected[step.context - first]
+            if not np.array_equal(own, other, equal_nan=True):
+                raise RuntimeError(f"the two levels differ at context {step.context}; please report it")
+
+    machine = machine_of(spoken.whole, spoken.config, spoken.weights, ended)
+    result = api.run(spoken.prepared, watching=[machine], **how)
+    machine.finish()
+    return result, machine.carried

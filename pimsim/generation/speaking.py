@@ -1,0 +1,151 @@
+"""A configuration with a model's weights in the place of the model that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pimsim import api
+from pimsim.config.schema import AnyConfig, Config
+from pimsim.errors import InputError, Problem
+from pimsim.mapping.plan import Plan
+from pimsim.mapping.routing import Routing
+from pimsim.values.weights.model import Weights
+from pimsim.workload.graph import Workload
+from pimsim.workload.models import build
+from pimsim.workload.source import requested_workload
+
+_GIVEN = ("--set", "overrides")  # where a value comes from that was meant for this run
+_MODELS = ("workload.model", "workload.trace", "workload.model_config")
+# What a run of one sequence with its weights has, whatever the configuration says for others.
+_OF_A_SEQUENCE: Mapping[str, Any] = {"batch": 1, "query_tokens": 1, "context": 0, "lm_head": True, "biases": True}
+_SAID = (
+    "exp is computed as 2^n exp(r) here, and priced so (ln2): a plain Taylor series of {terms} terms, which `run` has "
+    "as the paper's text says, destroys a softmax; --set asic.range_reduction=none shows it"
+)
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """A run that is prepared, of a model whose weights are there.
+
+    whole  the plan with the whole configuration, which values read
+    """
+
+    prepared: api.Prepared
+    weights: Weights
+    whole: Plan
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run."""
+        return self.prepared.config
+
+    def saying(self, ids: list[int], chosen: Mapping[tuple[int, int, int], tuple[int, ...]]) -> Speaking:
+        """The same run with its tokens known: whose rows of the embedding are read, and which experts run.
+
+        ids: of all tokens, the prompt's first; chosen: by context, block and router.
+        """
+
+        def tokens(context: int, sequence: int) -> int:
+            return ids[context - 1]
+
+        changes: dict[str, Any] = {"tokens": tokens, "routing": Chosen(chosen)}
+        prepared = replace(self.prepared, plan=replace(self.prepared.plan, **changes))
+        return replace(self, prepared=prepared, whole=replace(self.whole, **changes))
+
+
+class Chosen(Routing):
+    """The experts that a router has chosen."""
+
+    def __init__(self, chosen: Mapping[tuple[int, int, int], tuple[int, ...]]) -> None:
+        super().__init__(sampled=True)  # each token has its own
+        object.__setattr__(self, "_chosen", chosen)
+
+    def choose(self, experts: int, active: int, *where: int) -> tuple[int, ...]:
+        """As `Routing.choose`."""
+        context, _, block, router = where
+        chosen: Mapping[tuple[int, int, int], tuple[int, ...]] = self._chosen  # type: ignore[attr-defined]
+        return chosen[context, block, router]
+
+
+def speaking(
+    given: AnyConfig | api.Loaded,
+    weights: Weights,
+    prompt: int,
+    output: int,
+    tell: Callable[[tuple[Problem, ...]], object] | None = None,
+) -> Speaking:
+    """Prepare a run of a model on the hardware of a configuration: `prompt` tokens are prefilled, `output` decoded.
+
+    The LM head, biases and norms are simulated.  asic.range_reduction is ln2 unless it was given.
+    tell: called with what is odd.  InputError if the hardware cannot run it, a key that was given with --set is of
+    another model or of several sequences, or the memory is too small.
+    """
+    config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
+    graph = build(weights.shape, lm_head=True)
+    _check(given, config, graph, weights)
+    odd: list[Problem] = []
+    config, reduced = _with_range_reduction(given, config)
+    if reduced:
+        odd.append(Problem("", 0, 0, "asic.range_reduction", _SAID.format(terms=config.asic.taylor_terms)))
+    model = {"model": weights.shape.name, "trace": None, "model_config_": None}
+    sizes = {"prompt_tokens": prompt, "output_tokens": output, **model}
+    work = config.workload.model_copy(update={**_OF_A_SEQUENCE, **sizes})
+    config = config.model_copy(update={"workload": work})
+    prepared = api.prepare(config, checked=True, graph=graph, tell=lambda more: tell and tell((*odd, *more)))
+    prepared = replace(prepared, odd=(*odd, *prepared.odd))
+    return Speaking(prepared, weights, replace(prepared.plan, config=config))
+
+
+def _with_range_reduction(given: AnyConfig | api.Loaded, config: Config) -> tuple[Config, bool]:
+    """The configuration with ln2 where nobody has said otherwise, and whether that is so."""
+    if isinstance(given, api.Loaded):
+        said = given.provenance["asic.range_reduction"].file != "default"
+    else:
+        said = "range_reduction" in config.asic.model_fields_set
+    if said or config.asic.range_reduction == "ln2":
+        return config, False
+    return config.model_copy(update={"asic": config.asic.model_copy(update={"range_reduction": "ln2"})}), True
+
+
+def _check(given: AnyConfig | api.Loaded, config: Config, graph: Workload, weights: Weights) -> None:
+    """InputError for what was given for this run and is not so."""
+    if not isinstance(given, api.Loaded):
+        return
+    problems = []
+
+    def is_given(key: str) -> bool:
+        return key in given.provenance and given.provenance[key].file in _GIVEN
+
+    if any(map(is_given, _MODELS)):
+        asked = requested_workload(config, given.trace)
+        if _shape(asked) != _shape(graph):
+            key = next(filter(is_given, _MODELS))
+            problems.append(Problem("", 0, 0, key, _other(asked, graph, weights)))
+    for name, value in _OF_A_SEQUENCE.items():
+        key, asked_for = f"workload.{name}", getattr(config.workload, name)
+        if is_given(key) and asked_for != value:
+            shown = str(value).lower() if isinstance(value, bool) else value
+            problems.append(
+                Problem("", 0, 0, key, f"must be {shown} where tokens are computed, not {asked_for}; leave it out")
+            )
+    if problems:
+        raise InputError(problems)
+
+
+def _shape(workload: Workload) -> str:
+    """Equal for graphs whose blocks are equal."""
+    return workload.blocks_only().sha256()
+
+
+def _other(asked: Workload, graph: Workload, weights: Weights) -> str:
+    sizes = ("layers", "d_model", "heads", "kv_heads", "d_ff", "family")
+    found = [
+        f"{name} {getattr(asked.shape, name)} and {getattr(graph.shape, name)}"
+        for name in sizes
+        if getattr(asked.shape, name) != getattr(graph.shape, name)
+    ]
+    differ = "; ".join(found) or "their operators differ"
+    return f"{asked.shape.name} is not the model of {weights.file} ({differ}); leave the key out, or give its weights"

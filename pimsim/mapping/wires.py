@@ -1,0 +1,79 @@
+"""Which elements the commands of a piece of work move, and how the memory adds them up: what values need to know.
+
+A work's commands take pieces of its operands (into a buffer, into accumulators, into rows), and give pieces of
+its results, in their order on each channel.  Where in the memory a piece comes to lie, or comes from, says the
+command's own address: nothing here does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pimsim.mapping.work import Ints
+
+ZERO = -1  # a lane that takes a zero, or gives nothing that means anything
+KEEP = -2  # a lane whose bytes are masked
+
+
+class Cuts(NamedTuple):
+    """How a sum of products over a vector is cut.
+
+    elements  of each piece, one after another; the sum of a piece is rounded to BF16 when it is read
+    in_banks  each sum goes on from the one before it, from the bias the first; else the ASIC adds them up:
+              the bias to the first, then one after another
+    """
+
+    elements: tuple[int, ...]
+    in_banks: bool = False
+
+    @classmethod
+    def of(cls, total: int, most: int, in_banks: bool = False) -> Cuts:
+        """Pieces of `most` elements, the last one of what is left."""
+        full, rest = divmod(total, most)
+        return cls((most,) * full + ((rest,) if rest else ()), in_banks)
+
+
+class Wires(NamedTuple):
+    """The elements that commands take and give, a row for each in its order on a channel.
+
+    taken  by channel (n, lanes): places among the operands, one operand behind the other and the results behind them
+           all, `ZERO` or `KEEP`
+    given  by channel (n, lanes): places among the results, or `ZERO`
+    own    place of the first result among the operands
+    lane   of a column, into which a command that writes one element in every bank writes it
+    """
+
+    taken: tuple[Ints, ...]
+    given: tuple[Ints, ...]
+    own: int = 0
+    lane: int = 0
+
+
+def none(lanes: int) -> Ints:
+    """No pieces."""
+    return np.zeros((0, lanes), np.int64)
+
+
+def in_columns(first: int, elements: int, width: int, lanes: int = 0) -> Ints:
+    """Pieces of `width` that hold places first, first + 1, ... of a vector, the rest zeros.
+
+    lanes: of a piece, if others on its channel have more; those that a column does not have are zeros.
+    """
+    count = -(-elements // width)
+    places = np.arange(count * width, dtype=np.int64)
+    pieces = np.where(places < elements, first + places, ZERO).reshape(count, width)
+    return widened(pieces, lanes or width)
+
+
+def widened(pieces: Ints, lanes: int) -> Ints:
+    """Pieces with zeros in further lanes."""
+    return np.pad(pieces, ((0, 0), (0, max(0, lanes - pieces.shape[1]))), constant_values=ZERO)
+
+
+def one_lane(places: Ints, lane: int, width: int) -> Ints:
+    """A piece for each place that is written into one lane; the others are masked."""
+    pieces = np.full((len(places), width), KEEP, np.int64)
+    pieces[:, lane] = places
+    return pieces

@@ -1,0 +1,116 @@
+"""What the ASIC makes of the operands of an instruction: which function of `values.asic`, and how it reads them.
+
+    kind                      operands, one behind the other            shape of the instruction
+    layernorm, rmsnorm        x, then gain (and bias)                   (n,)
+    softmax, exponentials     x; the second gives the reciprocals too   (n,)
+    gelu, silu, relu, scale   x                                         (n,)
+    tanh                      x                                         (n,)
+    mul, residual             both                                      (n,)
+    rope                      queries, keys                             (first context, tokens, head, rotated of it)
+    topk                      x                                         (experts, chosen)
+    weighted                  vectors of the experts, their weights     (n, chosen)
+    sum                       partial sums, then what is added to them  (vectors, partial sums, n)
+    argmax                    x                                         (n,)
+
+Everything is BF16 in float32.  Experts are in the order of their numbers, whatever their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.values.asic import Asic
+from pimsim.values.layers import in_layer
+from pimsim.values.numbers import F32, bf16
+from pimsim.values.weights.model import Weights
+from pimsim.workload.graph import Workload
+
+Ints = NDArray[np.int64]
+
+
+class Functions:
+    """The ASIC, with the numbers of a model that are no tensors.
+
+    chosen: the experts of the latest topk, in ascending order, (vectors, chosen).
+    """
+
+    def __init__(self, asic: Asic, workload: Workload, weights: Weights) -> None:
+        self.asic, self._workload = asic, workload
+        self._constants, self._rotations = weights.constants, weights.rotations
+        self._caps = {operator.op for operator in workload.operators}
+        self._of = {operator.name: operator for operator in workload.operators}
+        self.chosen: Ints = np.zeros((0, 0), np.int64)
+
+    def run(self, kind: str, of: str, copy: int, shape: Sequence[int], operands: Sequence[F32]) -> F32:
+        """What an instruction of operator `of`, in a copy of the block, makes of its operands; one after another."""
+        function: Any = getattr(self, f"_{kind}", None) or self._of_elements
+        made: F32 = function(kind, of, copy, tuple(shape), *operands)
+        return made.reshape(-1)
+
+    def _of_elements(self, kind: str, of: str, copy: int, shape: tuple[int, ...], *operands: F32) -> F32:
+        found: F32 = self.asic.of(kind)(*(operand.reshape(-1, shape[0]) for operand in operands))
+        return found
+
+    def _scale(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+        return self.asic.scale(x.reshape(-1, shape[0]), self._constants.embed_scale)
+
+    def _tanh(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+        of_scores = self._of[of].op == "attention"
+        cap = self._constants.attention_softcap if of_scores else self._constants.logit_softcap
+        return self.asic.tanh(x.reshape(-1, shape[0]), cap)
+
+    def _rmsnorm(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32, gain: F32) -> F32:
+        return self.asic.rmsnorm(x.reshape(-1, shape[0]), gain, self._constants.norm_eps)
+
+    def _layernorm(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32, gains: F32) -> F32:
+        n = shape[0]
+        return self.asic.layernorm(x.reshape(-1, n), gains[:n], gains[n:], self._constants.norm_eps)
+
+    def _exponentials(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+        exps, reciprocals = self.asic.exponentials(x.reshape(-1, shape[0]))
+        return np.concatenate([exps.reshape(-1), reciprocals.reshape(-1)])
+
+    def _rope(self, kind: str, of: str, copy: int, shape: tuple[int, ...], q: F32, k: F32) -> F32:
+        first, tokens, head, rotated = shape
+        vectors = len(q) // self._queries(of)
+        positions = np.repeat(np.arange(first - 1, first - 1 + tokens, dtype=np.int64), vectors // tokens)
+        cos, sin = (bf16(each)[:, np.newaxis] for each in self._rotations(self._layer(of, copy), positions))
+        x = np.concatenate([q.reshape(vectors, -1), k.reshape(vectors, -1)], axis=1).reshape(vectors, -1, head)
+        half = rotated // 2
+        x1, x2 = self.asic.rope(x[..., :half], x[..., half:rotated], cos, sin)
+        return np.concatenate([x1, x2, x[..., rotated:]], axis=-1)
+
+    def _layer(self, of: str, copy: int) -> int:
+        return in_layer(self._workload, of, copy)[1]
+
+    def _queries(self, rope: str) -> int:
+        attention = next(o for o in self._workload.operators if o.op == "attention" and rope in o.deps)
+        return attention.heads * attention.head_dim
+
+    def _topk(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+        ids, weights = self.asic.topk(x.reshape(-1, shape[0]), shape[1])
+        order = np.argsort(ids, axis=-1)
+        self.chosen = np.take_along_axis(ids, order, axis=-1)
+        return np.take_along_axis(weights, order, axis=-1)
+
+    def _weighted(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32, weights: F32) -> F32:
+        n, chosen = shape
+        return self.asic.weighted(x.reshape(-1, chosen, n).transpose(1, 0, 2), weights.reshape(-1, chosen))
+
+    def _sum(self, kind: str, of: str, copy: int, shape: tuple[int, ...], parts: F32, *addends: F32) -> F32:
+        vectors, pieces, n = shape
+        of_pieces = parts.reshape(vectors, pieces, n)
+        total = of_pieces[:, 0]
+        for addend in addends:
+            rows = addend.reshape(-1, n)
+            total = self.asic.sum(total, np.repeat(rows, vectors // len(rows), axis=0))
+        for piece in range(1, pieces):
+            total = self.asic.sum(total, of_pieces[:, piece])
+        return total
+
+    def _argmax(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+        return self.asic.argmax(x.reshape(-1, shape[0])).astype(np.float32)

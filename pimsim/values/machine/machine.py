@@ -1,0 +1,350 @@
+"""The machine: commands in the order and at the clocks of a log, carried out on the memory.
+
+It is given the memory, the instructions of the run in their order, and commands; it knows no model.  The commands of
+a channel belong to the instructions in their order: an instruction is done on a channel when all the pieces that it
+has for it have been taken and given.  Results are there when their last piece has crossed the pins; what uses them
+sooner is an error, as is everything else that no memory could do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pimsim.dram.compiler import bound
+from pimsim.dram.spec import Column, Does, Effect, Needs, Scope
+from pimsim.dram.timing import Device
+from pimsim.errors import InputError
+from pimsim.mapping.plan import Plan
+from pimsim.mapping.wires import ZERO, Wires
+from pimsim.values.machine.compiled import commands as k
+from pimsim.values.machine.functions import Functions
+from pimsim.values.machine.image import Image
+from pimsim.values.machine.tasks import EarlyError, StepTasks, Task, operand
+from pimsim.values.numbers import F32, Words
+
+Ints = NDArray[np.int64]
+FOREVER = 1 << 62
+
+_DOES = {
+    Does.FILL: k.FILL,
+    Does.PRESET: k.PRESET,
+    Does.MULTIPLY: k.MULTIPLY,
+    Does.GIVE: k.GIVE,
+    Does.LOOK_UP: k.LOOK_UP,
+    Does.GIVE_FOUND: k.GIVE_FOUND,
+    Does.SCALE: k.SCALE,
+    Does.READ: k.READ,
+    Does.WRITE: k.WRITE,
+    Does.WRITE_ALL: k.WRITE_ALL,
+}
+_NEEDS = {Needs.ANY: k.ANY, Needs.OPEN: k.OPEN, Needs.CLOSED: k.CLOSED}
+_EFFECTS = {Effect.NONE: k.ANY, Effect.OPEN: k.OPEN, Effect.CLOSE: k.CLOSED}
+_SCOPES: dict[str, int] = {Scope.CHANNEL: k.NO_BANK, Scope.BANK: k.ONE_BANK, Scope.ALL_BANKS: k.ALL_BANKS}
+
+
+class CommandError(InputError):
+    """A command that no machine could carry out, or that no instruction asks for."""
+
+
+class Machine:
+    """Carries out a run; an observer of a simulation, or of a log.
+
+    steps   of the run, whose instructions the commands carry out
+    unit    lanes of a MAC unit; rounds: its accumulator is BF16, else float32
+    tables  what the functions of the banks make of each BF16 number, in the table's order: (functions, 65536) words
+    ended   called with each step that is done, and what it has made by name
+
+    `carried` counts commands.  CommandError at the first that cannot be carried out.
+    """
+
+    window = (0, FOREVER)
+    QUEUE = 64  # instructions that a channel may be behind
+
+    def __init__(
+        self,
+        plan: Plan,
+        image: Image,
+        functions: Functions,
+        steps: Iterator[StepTasks],
+        ended: Callable[[StepTasks, Mapping[str, F32]], object],
+        tables: Words,
+        rounds: bool = False,
+    ) -> None:
+        device = self.device = plan.device
+        self.image, self.functions, self.steps = image, functions, steps
+        self.lanes, self.carried = plan.grid.lanes, 0
+        channels, octets = device.channels, image.octets
+        columns, unit = plan.grid.buffer_columns, image.words.shape[1]
+        self.meaning = _meaning(device)
+        self.how = _sizes(plan, image, rounds)
+        self.tables, self.ended = tables, ended
+        self.rows = np.full((channels, device.banks), -1, np.int64)
+        self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
+        self.buffers = np.zeros((channels, columns, unit), np.float32)
+        self.sums, self.found = (np.zeros((channels, octets, k.SIDE), np.float32) for _ in range(2))
+        self.pool = np.zeros(1 << 16, np.float32)
+        self.wires = np.full((1 << 12, self.lanes), ZERO, np.int64)
+        self.queues = np.zeros((channels, self.QUEUE, k.ENTRY_WIDTH), np.int64)
+        self.slots = np.zeros((256, k.SLOT_WIDTH), np.int64)
+        self.report = np.zeros(k.REPORT_WIDTH, np.int64)
+        self.room = np.zeros((max(image.lanes, 1), k.SIDE), np.float32)
+        self._carry_out = bound(k.carry_out)
+        self._step: StepTasks | None = None
+        self._tasks: list[Task] = []  # of the step, in the order of its instructions
+        self._known: dict[tuple[object, ...], tuple[list[tuple[int, int, int, int]], Wires, int]] = {}
+        self._wired = self._pooled = 0
+        self._working: list[Task] = []  # by slot
+        self._places: list[tuple[int, int]] = []  # in `pool`, of the operands and of the results, by slot
+
+    # -- as an observer ------------------------------------------------------------------
+
+    def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
+        """Carry out commands, in order of clk, then channel; CommandError."""
+        commands = np.stack([clk, channel, command, bank, row, column], axis=1, dtype=np.int64)
+        self.report[k.R_AT] = 0
+        while True:
+            stop = self._carry_out(
+                self.meaning, commands, self.how, self.image.words, self.tables, self.rows, self.state, self.buffers,
+                self.sums, self.found, self.pool, self.wires, self.queues, self.slots, self.report, self.room,
+            )  # fmt: skip
+            if stop == k.DONE:
+                self.carried += len(commands)
+                return
+            at = commands[self.report[k.R_AT]].tolist()
+            try:
+                if stop == k.NEEDS_ENTRY:
+                    self._next(at[k.C_CHANNEL], at[k.C_CLK])
+                elif stop == k.NEEDS_OPERANDS:
+                    self._fill(self._working[int(self.report[k.R_SLOT])], at[k.C_CLK])
+                else:
+                    raise EarlyError(self._problem(stop, at))
+            except EarlyError as error:
+                raise CommandError(f"{self._told(at)}: {error}") from None
+
+    def execute(self, executed: object) -> None:
+        """Which instruction commands belong to, they say themselves."""
+
+    def finish(self) -> None:
+        """The log has ended: CommandError unless the run has, too."""
+        try:
+            for channel in range(self.device.channels):
+                while not self._rests(channel):
+                    left = self._working[int(self.queues[channel, self._place(channel), k.E_SLOT])]
+                    raise EarlyError(f"the log ends before {left.name!r} is done in channel {channel}")
+            while (step := self._step or next(self.steps, None)) is not None:
+                self._step = step
+                for task in step.tasks:
+                    if task.operands.wires is not None:
+                        raise EarlyError(f"the log ends before {task.name!r} of the step at context {step.context}")
+                    self._tasks.append(task)
+                self._end_step(FOREVER)
+        except EarlyError as error:
+            raise CommandError(str(error)) from None
+
+    # -- instructions ---------------------------------------------------------------------
+
+    def _next(self, channel: int, clk: int) -> None:
+        """Go on to the next instruction that has something for a channel."""
+        while True:
+            if self._step is None or (task := next(self._step.tasks, None)) is None:
+                self._end_step(clk)
+                self._step = next(self.steps, None)
+                if self._step is None:
+                    raise EarlyError("the run has no further instruction")
+                continue
+            self._tasks.append(task)
+            if task.operands.wires is not None and channel in self._begin(task):
+                return
+
+    def _begin(self, task: Task) -> set[int]:
+        """Give the channels what a piece of work has for them; those that have something."""
+        operands = task.operands
+        ranges, wires, pieces = self._ranges(task)
+        size, base = sum(part.size for part, _ in task.takes), self._pooled
+        assert wires.own in (0, size), task.name
+        self._places.append((base, base + size))
+        self._pooled += size + operands.makes.size
+        if self._pooled > len(self.pool):
+            self.pool = np.concatenate([self.pool, np.zeros(max(len(self.pool), self._pooled), np.float32)])
+        self.pool[base + size : self._pooled] = np.nan
+        task.slot = len(self._working)
+        self._working.append(task)
+        if len(self._working) > len(self.slots):
+            self.slots = np.concatenate([self.slots, np.zeros_like(self.slots)])
+        self.slots[task.slot] = pieces, not task.takes, 0
+        busy = set()
+        for channel, (take, taken, give, given) in enumerate(ranges):
+            if take == taken and give == given:
+                continue
+            state = self.state[channel]
+            if state[k.S_LAST] - state[k.S_ENTRY] >= self.QUEUE:
+                raise EarlyError(f"channel {channel} is {self.QUEUE} instructions behind")
+            place = state[k.S_LAST] % self.QUEUE
+            self.queues[channel, place] = take, taken, give, given, base, size, wires.lane, task.slot
+            state[k.S_LAST] += 1
+            busy.add(channel)
+        return busy
+
+    def _ranges(self, task: Task) -> tuple[list[tuple[int, int, int, int]], Wires, int]:
+        """The rows of `wires` that each channel takes and gives, and how many they are in all."""
+        key = task.operands.key
+        if key not in self._known:
+            assert task.operands.wires is not None
+            wires = task.operands.wires()
+            ranges = [
+                (*self._wire(taken), *self._wire(given)) for taken, given in zip(wires.taken, wires.given, strict=True)
+            ]
+            pieces = sum(map(len, wires.taken)) + sum(map(len, wires.given))
+            self._known[key] = (ranges, wires, pieces)
+        return self._known[key]
+
+    def _wire(self, pieces: Ints) -> tuple[int, int]:
+        first, last = self._wired, self._wired + len(pieces)
+        while last > len(self.wires):
+            self.wires = np.concatenate([self.wires, np.full_like(self.wires, ZERO)])
+        self.wires[first:last, : pieces.shape[1]] = pieces
+        self.wires[first:last, pieces.shape[1] :] = ZERO
+        self._wired = last
+        return first, last
+
+    def _fill(self, task: Task, clk: int) -> None:
+        """Bring the operands of a piece of work."""
+        base, _ = self._places[task.slot]
+        for part, makers in task.takes:
+            found = operand(part, makers, lambda maker: self._value(maker, clk))
+            self.pool[base : base + len(found)] = found
+            base += len(found)
+        self.slots[task.slot, k.L_FILLED] = 1
+
+    # -- values ------------------------------------------------------------------------------
+
+    def _value(self, task: Task, clk: int) -> F32:
+        """What a task has made, if it is there at a clock; EarlyError."""
+        if task.value is None:
+            if task.operands.wires is not None:
+                task.value = self._given(task, clk)
+            else:
+                operands = [operand(part, makers, lambda maker: self._value(maker, clk)) for part, makers in task.takes]
+                of, kind = task.operands.of, task.instruction.cause
+                task.value = self.functions.run(kind, of, task.copy, task.operands.shape, operands)
+                if task.operands.told is not None and self.functions.chosen.tolist() != [
+                    list(chosen) for chosen in task.operands.told(task.copy)
+                ]:
+                    raise EarlyError(f"{task.name!r} has chosen other experts than those whose weights are read")
+            task.takes = ()
+        return task.value
+
+    def _given(self, task: Task, clk: int) -> F32:
+        """What the channels have given."""
+        if task.slot < 0 or self.slots[task.slot, k.L_LEFT]:
+            raise EarlyError(f"the results of {task.name!r} are not there yet")
+        if self.slots[task.slot, k.L_READY] > clk:
+            raise EarlyError(f"the last result of {task.name!r} arrives at clock {self.slots[task.slot, k.L_READY]}")
+        _, base = self._places[task.slot]
+        found: F32 = self.pool[base : base + task.operands.makes.size].copy()
+        return found
+
+    def _end_step(self, clk: int) -> None:
+        """Finish what is left to compute of a step, and forget it."""
+        step = self._step
+        if step is None:
+            return
+        for task in self._tasks:
+            if task.operands.wires is None:
+                self._value(task, clk)
+            elif self.slots[task.slot, k.L_LEFT]:
+                raise EarlyError(f"the step at context {step.context} ends before {task.name!r} is done")
+        values = {
+            name: operand(makers[0].operands.makes._replace(first=0, size=makers[0].operands.makes.every), makers,
+                          lambda maker: self._value(maker, clk))
+            for name, makers in step.made.items() if makers
+        }  # fmt: skip
+        self.ended(step, values)
+        self._tasks.clear()
+        self._working.clear()
+        self._places.clear()
+        self._step = None
+        self._pooled = 0
+        self.state[:, k.S_ENTRY] = self.state[:, k.S_LAST] = 0
+        if self._wired > 1 << 20:
+            self._known.clear()
+            self._wired = 0
+
+    # -- messages -------------------------------------------------------------------------------
+
+    def _rests(self, channel: int) -> bool:
+        """Whether a channel has done all that it was given."""
+        state = self.state[channel]
+        while state[k.S_ENTRY] < state[k.S_LAST]:
+            item = self.queues[channel, self._place(channel)]
+            if item[k.E_TAKE] < item[k.E_TAKEN] or item[k.E_GIVE] < item[k.E_GIVEN]:
+                return False
+            state[k.S_ENTRY] += 1
+        return True
+
+    def _place(self, channel: int) -> int:
+        return int(self.state[channel, k.S_ENTRY]) % self.QUEUE
+
+    def _told(self, command: Sequence[int]) -> str:
+        clk, channel, number, bank, row, column = command
+        name = self.device.standard.commands[number].name
+        parts = [("bank", bank), ("row", row), ("column", column)]
+        where = " ".join(f"{what} {value}" for what, value in parts if value >= 0)
+        return f"clock {clk}, channel {channel}: {name}{' ' + where if where else ''}"
+
+    def _problem(self, stop: int, command: Sequence[int]) -> str:
+        bank, found = int(self.report[k.R_BANK]), int(self.report[k.R_FOUND])
+        now = "closed" if found < 0 else f"open at row {found}"
+        slot = int(self.report[k.R_SLOT])
+        name = repr(self._working[slot].name) if slot < len(self._working) else "the instruction"
+        return {
+            k.NOT_OPEN: f"bank {bank} is {now}",
+            k.NOT_CLOSED: f"bank {bank} is {now}",
+            k.USED_UP: f"{name} has nothing more to send",
+            k.NOT_GIVEN: f"{name} has no further result, but more to send",
+            k.OUTSIDE: "the address is outside of what the run uses",
+            k.EMPTY: "the buffer has no such column",
+            k.NO_FUNCTION: "no function of the banks",
+            k.NO_MEANING: "the device's table says not what the command does with numbers (`Command.does`)",
+        }[stop]
+
+
+def _meaning(device: Device) -> Ints:
+    """What each command of a device means, (commands, MEANING_WIDTH)."""
+    found = np.zeros((len(device.standard.commands), k.MEANING_WIDTH), np.int64)
+    for number, command in enumerate(device.standard.commands):
+        scope = _SCOPES.get(command.scope)
+        if scope is None:
+            what = f"{command.name} of {device.standard.name} addresses some of a channel's banks: it has no values yet"
+            raise InputError(what, key="dram.standard")
+        if command.multiplies and command.does is Does.NOTHING:
+            what = f"{command.name} of {device.standard.name} says not what it does with numbers (`Command.does`)"
+            raise InputError(f"{what}: it has no values", key="dram.standard")
+        moves = command.moves or command.column is not Column.NONE
+        found[number] = (
+            _DOES.get(command.does, k.UNKNOWN if moves else k.OTHER),
+            scope,
+            _NEEDS[command.needs],
+            _EFFECTS[command.effect],
+            device.completion(command),
+        )
+    return found
+
+
+def _sizes(plan: Plan, image: Image, rounds: bool) -> Ints:
+    """`k.HOW_WIDTH` sizes."""
+    device, standard = plan.device, plan.device.standard
+    how = np.zeros(k.HOW_WIDTH, np.int64)
+    how[k.H_BANKS], how[k.H_ROWS], how[k.H_COLUMNS] = device.banks, image.rows, image.columns
+    how[k.H_WIDTH], how[k.H_UNITS], how[k.H_LANES], how[k.H_BEATS] = (
+        plan.grid.width,
+        image.units,
+        image.lanes,
+        image.beats,
+    )
+    how[k.H_ROUNDS], how[k.H_BY_COLUMN], how[k.H_BUFFER] = rounds, standard.buffer_by_column, plan.grid.buffer_columns
+    how[k.H_PER_GROUP], how[k.H_FUNCTIONS] = device.banks_per_group, standard.function_rows[0]
+    return how
