@@ -10,7 +10,7 @@ from pimsim import api
 from pimsim.config.schema import AnyConfig
 from pimsim.errors import Problem
 from pimsim.generation.speaking import speaking
-from pimsim.values.accuracy import Measures, Measuring
+from pimsim.values.accuracy import Measures, Measuring, finite
 from pimsim.values.fast.model import Fast
 from pimsim.values.reference import Decoder, Reference
 from pimsim.values.weights.model import Weights
@@ -28,12 +28,12 @@ class Accuracy:
     def as_dict(self) -> dict[str, Any]:
         """The content of `--json`."""
         found = self.measures
-        perplexity = {"reference": found.reference_perplexity, "pim": found.perplexity}
+        perplexity = {"reference": finite(found.reference_perplexity), "pim": finite(found.perplexity)}
         return {
             "tokens": self.tokens,
             "perplexity": perplexity,
-            "agreement": found.agreement,
-            "mean_kl": found.mean_kl,
+            "agreement": finite(found.agreement),
+            "mean_kl": finite(found.mean_kl),
         }
 
 

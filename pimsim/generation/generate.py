@@ -13,7 +13,7 @@ from pimsim import api
 from pimsim.config.schema import AnyConfig
 from pimsim.errors import Problem
 from pimsim.generation.speaking import Speaking, speaking
-from pimsim.values.accuracy import Measures, measure
+from pimsim.values.accuracy import Measures, finite, measure
 from pimsim.values.fast.model import Fast
 from pimsim.values.machine.build import machine_of
 from pimsim.values.machine.tasks import StepTasks
@@ -56,9 +56,9 @@ class Generation:
             "reference_ids": self.reference_ids,
             "text": decode(self.output_ids) if decode else None,
             "reference_text": decode(self.reference_ids) if decode else None,
-            "agreement": self.measures.agreement,
-            "max_abs_logit_error": self.measures.max_abs_logit_error,
-            "mean_kl": self.measures.mean_kl,
+            "agreement": finite(self.measures.agreement),
+            "max_abs_logit_error": finite(self.measures.max_abs_logit_error),
+            "mean_kl": finite(self.measures.mean_kl),
             "commands_executed": self.commands_executed,
             "level": self.level,
             "summary": self.result.summary,

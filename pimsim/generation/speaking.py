@@ -90,7 +90,8 @@ def speaking(
     config, reduced = _with_range_reduction(given, config)
     if reduced:
         odd.append(Problem("", 0, 0, "asic.range_reduction", _SAID.format(terms=config.asic.taylor_terms)))
-    sizes = {"prompt_tokens": prompt, "output_tokens": output, "model": None, "trace": None, "model_config_": None}
+    model = {"model": weights.shape.name, "trace": None, "model_config_": None}
+    sizes = {"prompt_tokens": prompt, "output_tokens": output, **model}
     work = config.workload.model_copy(update={**_OF_A_SEQUENCE, **sizes})
     config = config.model_copy(update={"workload": work})
     prepared = api.prepare(config, checked=True, graph=graph, tell=lambda more: tell and tell((*odd, *more)))
