@@ -23,7 +23,9 @@ def sweep_html(rows: Sequence[Row], objectives: Sequence[str], meta: Mapping[str
     good = [row for row in rows if row.get("status", OK) == OK]
     varied = [name for name in _columns(rows) if name not in _SIDE and _differs(name, rows)]
     inputs = [
-        name for name in varied if not name.startswith(("system.", "baselines.", "proxy.", "workload.parameters"))
+        name
+        for name in varied
+        if not name.startswith(("accuracy.", "system.", "baselines.", "proxy.", "workload.parameters"))
     ]
     shown = list(dict.fromkeys([*inputs, *(name for name in wanted if name in varied or not varied)]))
     numbers = [name for name in _columns(good) if good and all(_is_number(row.get(name)) for row in good)]
