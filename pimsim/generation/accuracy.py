@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pimsim import api
 from pimsim.config.schema import AnyConfig
 from pimsim.errors import Problem
@@ -77,11 +79,13 @@ class Text:
 
     def measured(self, rounding: Rounding, expected: Iterable[F32]) -> Accuracy:
         """What the hardware makes of the text, beside what was expected."""
-        fast, measuring = rounding.fast(self.weights), Measuring()
-        for piece, logits in zip(self._pieces(), expected, strict=True):
-            if piece.begins:
-                fast.reset()
-            measuring.add(logits, fast.feed(piece.ids), piece.following)
+        measuring = Measuring()
+        with np.errstate(all="ignore"):  # infinities and NaN are numbers here
+            fast = rounding.fast(self.weights)
+            for piece, logits in zip(self._pieces(), expected, strict=True):
+                if piece.begins:
+                    fast.reset()
+                measuring.add(logits, fast.feed(piece.ids), piece.following)
         return Accuracy(len(self.ids), measuring.measures)
 
     def _pieces(self) -> Iterator[_Piece]:

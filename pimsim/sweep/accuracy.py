@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -161,14 +161,19 @@ def _placed(problem: Problem, entry: Entry, given: Mapping[str, Any], paths: Map
     """A problem of the files, at the key that names the file if that is not there, or if it is in no file."""
     for name, path in paths.items():
         if problem.file == path and (problem.line, problem.column, problem.key) == (1, 1, ""):
-            place, message = given[name].place, f"{given[name].value}: {problem.message}"
+            place, message = given[name].place, f"{given[name].value}: {_as_key(problem.message)}"
             return Problem(place.file, place.line, place.column, f"{SECTION}.{name}", message)
     if problem.file:
-        return problem
+        return replace(problem, message=_as_key(problem.message))
     key, message = SECTION, problem.message
     if problem.key == "--tokenizer":
         key, message = f"{SECTION}.tokenizer", f"is needed: {message.partition(';')[0]}"
     return Problem(entry.place.file, entry.place.line, entry.place.column, key, message)
+
+
+def _as_key(message: str) -> str:
+    """A message for a command, as one for a file."""
+    return message.replace("by --tokenizer", "as `tokenizer`")
 
 
 def check_keys(values: Iterable[tuple[str, Any, Position]], complain: Complain) -> None:
