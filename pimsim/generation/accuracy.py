@@ -17,6 +17,7 @@ from pimsim.generation.speaking import speaking
 from pimsim.values.accuracy import Measures, Measuring, finite
 from pimsim.values.numbers import F32
 from pimsim.values.reference import Decoder, Reference
+from pimsim.values.weights.kept import kept
 from pimsim.values.weights.model import Weights
 
 AT_ONCE = 64  # tokens whose logits are held at a time
@@ -55,7 +56,7 @@ def accuracy(
     """
     text = Text(weights, ids)
     spoken = speaking(given, weights, 0, text.length, tell)
-    expected = text.expected(reference or Reference(weights))
+    expected = text.expected(reference or Reference(text.weights))
     return text.measured(Rounding.of(spoken.whole, text.length), expected)
 
 
@@ -66,7 +67,7 @@ class Text:
     """
 
     def __init__(self, weights: Weights, ids: Sequence[int]) -> None:
-        self.weights, self.ids = weights, list(ids)
+        self.weights, self.ids = kept(weights), list(ids)
         self.length = min(len(ids), weights.shape.max_positions)
 
     def expected(self, reference: Reference) -> Iterator[F32]:
