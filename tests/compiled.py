@@ -27,6 +27,8 @@ from pimsim.dram.program import program  # noqa: E402
 from pimsim.energy.power import spending  # noqa: E402
 from pimsim.sim.run import simulate_noting  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
+from pimsim.values.fast.compiled.products import HOW_WIDTH, LEVELS, SIDE, multiply  # noqa: E402
+from pimsim.values.fast.compiled.softmax import PIECE, softmax  # noqa: E402
 
 TINY = {
     "workload.model_config": {"name": "tiny", "layers": 1, "d_model": 64, "heads": 4},
@@ -38,6 +40,7 @@ TINY = {
 def main(folder: str | None = None) -> None:
     """Run each compiled function with each kind of arguments; then ship what they are compiled to."""
     run_all()
+    run_values()
     if missing := [entry.__name__ for entry in ENTRIES if not entry.forms]:
         sys.exit(f"never called, so not compiled: {', '.join(missing)}")
     for entry in ENTRIES if folder else ():
@@ -63,6 +66,16 @@ def run_all() -> None:
         if logs:
             engine.log_to(lambda rows: None)
         engine.run(program([]), np.zeros((engine.device.channels, 2), np.int64), 0, 0, engine.new_totals())
+
+
+def run_values() -> None:
+    """Without the libraries of `values`, which whoever builds a wheel need not have."""
+    one, starts, how = np.ones(1, np.int64), np.array([0, 1]), np.ones(HOW_WIDTH, np.int64)
+    w, tables = np.zeros((1, 1, 1, 1, SIDE), np.uint16), np.zeros((2, 1 << 16), np.uint16)
+    x, sums = np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1, SIDE), np.float32)
+    room = tuple(np.zeros((n, SIDE), np.float32) for n in (1, 1, 1, LEVELS))
+    multiply(w, x, one, starts, np.zeros((1, SIDE), np.float32), how, sums, 1, 0, 1, room)
+    softmax(sums[0], one, tables[0], tables[1], 1, x, 0, 1, np.zeros(PIECE + 1, np.float32))
 
 
 if __name__ == "__main__":

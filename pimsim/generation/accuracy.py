@@ -13,6 +13,7 @@ from pimsim.generation.speaking import speaking
 from pimsim.values.accuracy import Measures, Measuring, finite
 from pimsim.values.fast.model import Fast
 from pimsim.values.reference import Decoder, Reference
+from pimsim.values.weights.kept import kept
 from pimsim.values.weights.model import Weights
 
 AT_ONCE = 64  # tokens whose logits are held at a time
@@ -49,6 +50,7 @@ def accuracy(
     A text beyond the positions of the model is cut into parts of as many tokens, each a sequence of its own.
     reference: that of the weights, if it has been made.  InputError as `speaking`.
     """
+    weights = kept(weights)
     length = min(len(ids), weights.shape.max_positions)
     spoken = speaking(given, weights, 0, length, tell)
     fast, reference = Fast(spoken.whole, weights), reference or Reference(weights)

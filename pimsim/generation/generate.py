@@ -19,6 +19,7 @@ from pimsim.values.machine.build import machine_of
 from pimsim.values.machine.tasks import StepTasks
 from pimsim.values.numbers import F32
 from pimsim.values.reference import Decoder, Reference
+from pimsim.values.weights.kept import kept
 from pimsim.values.weights.model import Weights
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def generate(
     tell      called with what is odd about the input
     InputError for what the hardware cannot run, before anything is written.
     """
+    weights = kept(weights)
     spoken = speaking(given, weights, len(prompt), tokens, tell)
     reference = Reference(weights)
     reference_ids, expected = _greedy(Decoder(reference).feed, prompt, tokens, ends)

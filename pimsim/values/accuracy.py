@@ -51,7 +51,7 @@ class Measuring:
         with np.errstate(invalid="ignore"):
             terms = np.exp(p) * (p - q)
         self._kl += np.where(np.exp(p) > 0, terms, 0.0).sum(axis=1).tolist()
-        self._error = max(self._error, float(np.max(np.abs(reference - own), initial=0)))
+        self._error = float(np.maximum(self._error, np.max(np.abs(reference - own), initial=0)))  # NaN is the largest
         at = np.arange(len(following))
         self._predicted += len(following)
         for found, kept in ((p, self._reference), (q, self._own)):

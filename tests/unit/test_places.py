@@ -47,6 +47,7 @@ def test_a_function_of_the_asic_is_what_it_is_and_its_passes() -> None:
         "asic/units.py",
         "values/asic.py",  # what it computes
         "devices/aim/table.py",  # AiM has it in its banks
+        "values/reference.py",  # what it is in float32
     }
 
 

@@ -34,7 +34,7 @@ def kind_of(argument: Any) -> str:
         letter = "" if argument.dtype == _INT64 else _LETTER_OF.get(argument.dtype)
         if letter is None or not argument.flags.c_contiguous or argument.ndim not in range(1, 10):
             what = f"{argument.dtype} of {argument.ndim} dimensions"
-            raise TypeError(f"compiled code takes arrays of float32, uint16 and int64 without gaps, not of {what}")
+            raise TypeError(f"compiled code takes arrays of int64 without gaps, or of float32 or uint16, not of {what}")
         return f"{letter}{argument.ndim}"
     if isinstance(argument, tuple):
         return f"({kinds_of(argument)})"

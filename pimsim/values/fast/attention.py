@@ -16,7 +16,7 @@ from pimsim.values.elementary import Elementary
 from pimsim.values.fast.beats import Beats, Ints
 from pimsim.values.fast.compiled.products import SIDE
 from pimsim.values.fast.compiled.softmax import PIECE, softmax
-from pimsim.values.fast.products import Sums, by_vectors
+from pimsim.values.fast.products import Sums, joined
 from pimsim.values.fast.workers import together
 from pimsim.values.numbers import F32, Words, numbers, words
 from pimsim.workload.ops import Operator
@@ -33,7 +33,7 @@ class Softmax:
         self._exps, self._reciprocals = words(functions.exp(every)), words(functions.reciprocal(every))
 
     def __call__(self, scores: F32, seen: Ints, beats: Beats) -> F32:
-        """(heads, beats, vectors, places) of scores (heads, tiles, vectors, 8); a vector sees the first `seen`."""
+        """(heads, beats, vectors, places) of scores (heads, vectors, tiles, 8); a vector sees the first `seen`."""
         heads, vectors = len(scores), len(seen)
         made = np.zeros((heads, beats.count(int(seen.max())), vectors, beats.places), np.float32)
 
@@ -138,7 +138,7 @@ class Attention:
         return made.reshape(kv_heads, tokens, -1, operator.head_dim).transpose(1, 0, 2, 3).reshape(tokens, -1)
 
     def _scores(self, queries: F32, seen: Ints, keys: Words) -> F32:
-        """(heads, tiles, vectors, 8) of queries (heads, vectors, head_dim): the tokens of the slots, eight by eight."""
+        """(heads, vectors, tiles, 8) of queries (heads, vectors, head_dim): the tokens of the slots, eight by eight."""
         beats, cuts = self._beats, self._of_keys
         spread = np.stack([beats.vectors(each, cuts.elements) for each in queries])
         everything = np.full(len(seen), beats.count_of(cuts.elements) * beats.places, np.int64)
@@ -156,5 +156,5 @@ class Attention:
         total, *others = self._sums(values, shares, self._beats.place(seen), cuts)
         for i, piece in enumerate(others, 1):
             more = pieces > i
-            total[:, :, more] = self._asic.sum(total[:, :, more], piece[:, :, more])
-        return by_vectors(total, self._operator.head_dim)
+            total[:, more] = self._asic.sum(total[:, more], piece[:, more])
+        return joined(total, self._operator.head_dim)

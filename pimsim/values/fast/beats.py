@@ -33,8 +33,7 @@ class Beats:
     @classmethod
     def of(cls, config: Config, width: int) -> Beats:
         """Those of a configuration whose columns have `width` elements."""
-        values = getattr(config, "values", None)
-        return cls(width, config.pim.lanes, getattr(values, "accumulate", "fp32") == "bf16")
+        return cls(width, config.pim.lanes, config.values.accumulate == "bf16")
 
     @property
     def places(self) -> int:

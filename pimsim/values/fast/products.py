@@ -33,7 +33,7 @@ class Sums:
         self._rooms: dict[int, tuple[F32, ...]] = {}
 
     def __call__(self, tiles: Words, x: F32, seen: Ints, cuts: Cuts, addend: F32 | None = None, used: int = 0) -> F32:
-        """(pieces, groups, tiles, vectors, 8); one piece if each goes on from the one before it.
+        """(pieces, groups, vectors, tiles, 8); one piece if each goes on from the one before it.
 
         tiles (groups, tiles, beats, places, 8) may have more beats than there are pieces of; `used`: of a group's
         tiles, if not all; x (groups, beats, vectors, places); seen (vectors,) the places of x that a vector has,
@@ -41,7 +41,7 @@ class Sums:
         """
         groups, _, vectors, _ = x.shape
         used, starts = used or tiles.shape[1], self.beats.starts(cuts.elements)
-        out = np.empty((1 if cuts.in_banks else len(cuts.elements), groups, used, vectors, SIDE), np.float32)
+        out = np.empty((1 if cuts.in_banks else len(cuts.elements), groups, vectors, used, SIDE), np.float32)
         start = np.zeros((used, SIDE), np.float32) if addend is None else addend
 
         def work(part: int, first: int, end: int) -> None:
@@ -67,10 +67,9 @@ class Sums:
         return self._parts[part], room
 
 
-def by_vectors(made: F32, outputs: int) -> F32:
-    """What a product leaves, (groups, tiles, vectors, 8), as (groups, vectors, outputs)."""
-    groups, _, vectors, _ = made.shape
-    return np.ascontiguousarray(made.transpose(0, 2, 1, 3).reshape(groups, vectors, -1)[..., :outputs])
+def joined(made: F32, outputs: int) -> F32:
+    """What a product leaves, (..., tiles, 8), as (..., outputs)."""
+    return made.reshape(*made.shape[:-2], -1)[..., :outputs]
 
 
 class Product:
@@ -99,11 +98,11 @@ class Product:
         spread = self._sums.beats.vectors(x, self._cuts.elements)[None]
         everything = np.full(len(x), spread.shape[1] * spread.shape[3], np.int64)
         first, *others = self._sums(self._tiles, spread, everything, self._cuts, self._addend)
-        found = by_vectors(first, self.outputs)[0]
+        found = np.ascontiguousarray(joined(first[0], self.outputs))
         if self._bias is not None:
             found = self._asic.sum(found, self._bias)
         for piece in others:
-            found = self._asic.sum(found, by_vectors(piece, self.outputs)[0])
+            found = self._asic.sum(found, joined(piece[0], self.outputs))
         return found if self._table is None else look_up(self._table, found)
 
     def rows(self, outputs: Ints) -> F32:

@@ -89,13 +89,24 @@ def _task(instruction: Instruction, copy: int, made: dict[str, list[Task]]) -> T
 
 
 def operand(part: Part, makers: Sequence[Task], value: Callable[[Task], F32]) -> F32:
-    """A part of a value, whose parts `value` gives."""
-    if len(makers) == 1 and makers[0].operands.makes.size == makers[0].operands.makes.every:
+    """A part of a value, whose parts `value` gives: those alone that it meets, and NaN where none is."""
+    makes = makers[0].operands.makes
+    if len(makers) == 1 and makes.size == makes.every:
         whole = value(makers[0])
     else:
-        whole = np.zeros(makers[0].operands.makes.every, np.float32)
+        whole = np.full(makes.every, np.nan, np.float32)
         for maker in makers:
-            makes = maker.operands.makes
-            whole[makes.first : makes.first + makes.size] = value(maker)
+            made = maker.operands.makes
+            if _meets(part, made):
+                whole[made.first : made.first + made.size] = value(maker)
     found: F32 = whole.reshape(-1, part.every)[:, part.first : part.first + part.size].reshape(-1)
     return found
+
+
+def _meets(part: Part, made: Part) -> bool:
+    """Whether a part has elements of those that were made, which are one run of the value."""
+    runs = (made.first // part.every, (made.first + made.size - 1) // part.every)
+    return made.size >= part.every or any(
+        made.first < run * part.every + part.first + part.size and run * part.every + part.first < made.first + made.size
+        for run in runs
+    )

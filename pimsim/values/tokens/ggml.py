@@ -70,12 +70,14 @@ class _Reader:
     def tokenizer(self) -> Tokenizer:
         """All of it."""
         kinds = {"gpt2": self._of_bytes, "llama": self._of_pieces}
-        kind = self._get("model")
-        if kind not in kinds:
-            self._wrong(
-                "model", f"a tokenizer of kind {kind!r} is not supported; known: {', '.join(kinds)}; {_INSTEAD}"
-            )
-        pre = self._get("pre", "default") if kind == "gpt2" else ""
+        kind, pre = self._get("model"), ""
+        if not isinstance(kind, str) or kind not in kinds:
+            self._wrong("model", f"{kind!r} is not supported; known: {', '.join(kinds)}; {_INSTEAD}")
+        if kind == "gpt2":
+            pre = self._get("pre", "default")
+            if not isinstance(pre, str) or pre not in _SPLITS:
+                near = did_you_mean(str(pre), _SPLITS)
+                self._wrong("pre", f"{pre!r} is not supported{near}; known: {', '.join(_SPLITS)}; {_INSTEAD}")
         try:
             backend = kinds[kind](pre)
             self._add_special(backend)
@@ -97,9 +99,6 @@ class _Reader:
 
     def _of_bytes(self, pre: str) -> Any:
         tokenizers = self._library
-        if pre not in _SPLITS:
-            near = did_you_mean(pre, _SPLITS)
-            self._wrong("pre", f"{pre!r} is not supported{near}; known: {', '.join(_SPLITS)}; {_INSTEAD}")
         merges = [tuple(merge.split(" ")) for merge in self._list("merges", str) or []]
         if any(len(merge) != 2 for merge in merges):
             self._wrong("merges", "each must be two tokens with a space between them")

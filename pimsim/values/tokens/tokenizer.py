@@ -10,6 +10,7 @@ from pimsim.errors import InputError
 from pimsim.values.tokens.chat import asked
 
 PROMPT, PROMPT_IDS = "--prompt", "--prompt-ids"
+_EMPTY = "is empty: say something"
 _SHOWN = 8  # characters that a message lists
 
 
@@ -40,14 +41,12 @@ class Tokenizer:
 
         InputError if there is nothing in it, or a character that the vocabulary has not.
         """
+        if not text:
+            raise InputError(_EMPTY, key=PROMPT)
         try:
             made = self.backend.encode(text, add_special_tokens=special)
-        except Exception as error:  # the library raises Exception itself
-            raise InputError(f"cannot be made tokens: {error}", key=PROMPT) from error
-        if not self.backend.encode(text, add_special_tokens=False).ids:
-            if text and not text.isspace():
-                raise InputError(self._outside(text), key=PROMPT)
-            raise InputError("is empty: say something", key=PROMPT)
+        except Exception as error:  # the library raises Exception itself, and some tokenizers at what they do not know
+            raise InputError(self._outside(text), key=PROMPT) from error
         if self._lacks(made, text):
             raise InputError(self._outside(text), key=PROMPT)
         return list(made.ids)
@@ -67,7 +66,7 @@ class Tokenizer:
         A template says itself what begins a text.
         """
         if not text.strip():
-            raise InputError("is empty: say something", key=PROMPT)
+            raise InputError(_EMPTY, key=PROMPT)
         self.encode(text)  # what is wrong is wrong in what the user wrote
         return self.encode(self.chat(text), special=False) if self.template else self.encode(text)
 
@@ -77,7 +76,7 @@ class Tokenizer:
         if unknown is not None and unknown in made.ids:
             return True
         covered = {i for first, last in made.offsets for i in range(first, last)}
-        return any(self._is_unknown(text[i]) for i in range(len(text)) if i not in covered)
+        return len(covered) < len(text) and any(map(self._is_unknown, set(text)))
 
     def _outside(self, text: str) -> str:
         """What a message says of the characters of a text that are not in the vocabulary."""
@@ -86,7 +85,10 @@ class Tokenizer:
         return f"has what is not in the vocabulary: {shown or 'an unknown token'}; leave it out"
 
     def _is_unknown(self, character: str) -> bool:
-        ids = self.backend.encode(character, add_special_tokens=False).ids
+        try:
+            ids = self.backend.encode(character, add_special_tokens=False).ids
+        except Exception:  # as in `encode`
+            return True
         return not ids or self._unknown() in ids
 
     def _unknown(self) -> int | None:

@@ -29,7 +29,7 @@ def multiply(w, x, seen, starts, addend, how, out, tiles, first, last, room):
 
     What is returned means nothing.  seen (vectors,) places (beat * lanes + lane) that a vector sees, ascending; starts
     (pieces + 1,) the beats at which pieces start, and the end; addend (tiles, 8) what first sums start with;
-    out (pieces, groups, tiles, vectors, 8) the rounded sums, (1, ...) the last ones alone if each goes on from the one
+    out (pieces, groups, vectors, tiles, 8) the rounded sums, (1, ...) the last ones alone if each goes on from the one
     before it; room: what to work in, rows of 8: one for each vector, then `lanes`, `lanes` and `LEVELS` of them.
     """
     return _multiply(
@@ -84,7 +84,7 @@ def _hand_over(sums, out, piece, group, tile, how):
     """Round what a piece came to; the next goes on from it, or from zero."""
     for k in range(len(sums)):
         found = rounded(octet(sums[k]))
-        put(out[ZERO if how[H_IN_BANKS] else piece, group, tile, k], found)
+        put(out[ZERO if how[H_IN_BANKS] else piece, group, k, tile], found)
         put(sums[k], found if how[H_IN_BANKS] else spread(np.float32(0)))
 
 

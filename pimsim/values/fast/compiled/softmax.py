@@ -1,6 +1,6 @@
 """The softmax of scores, on the ASIC's numbers: its functions of one element come as tables.
 
-Scores are as a product leaves them, (heads, tiles, vectors, 8), and the probabilities as the next one takes them,
+Scores are as a product leaves them, (heads, vectors, tiles, 8), and the probabilities as the next one takes them,
 (heads, beats, vectors, places).
 """
 
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pimsim.dram.compiler import constant, entry, jit, number, rounded, view, word
+from pimsim.dram.compiler import constant, entry, flat, jit, number, rounded, view, word
 
 PIECE = 256  # elements that go through the tree of adders together (`asic.units.TREE`)
-SIDE = 8
 ZERO, ONE = 0, 1
 
 
@@ -33,19 +32,19 @@ def softmax(scores, seen, exps, reciprocals, lanes, out, first, last, room):
 def _softmax(scores, seen, exps, reciprocals, lanes, out, first, last, room):
     for each in range(first, last):
         head, k = each // len(seen), each % len(seen)
-        _one(scores[head], k, seen[k], exps, reciprocals, lanes, out[head], room)
+        _one(flat(scores[head, k]), k, seen[k], exps, reciprocals, lanes, out[head], room)
     return ZERO
 
 
 @jit
 def _one(scores, k, n, exps, reciprocals, lanes, out, room):
-    """Vector k, of n scores."""
-    most = _largest(scores, k, n)
+    """Vector k, the first n of its scores."""
+    most = _largest(scores, n)
     total = np.float32(0)
     for begin in range(0, n, PIECE):
         size = min(PIECE, n - begin)
         for i in range(size):
-            room[i] = scores[(begin + i) // SIDE, k, (begin + i) % SIDE] - most
+            room[i] = scores[begin + i] - most
         beat, lane = begin // lanes, begin % lanes
         for i in range(size):
             x = number(exps[word(rounded(room[i]))])
@@ -62,11 +61,11 @@ def _one(scores, k, n, exps, reciprocals, lanes, out, room):
 
 
 @jit
-def _largest(scores, k, n):
-    """The maximum of a vector, NaN if there is one in it."""
-    most = scores[ZERO, k, ZERO]
+def _largest(scores, n):
+    """The maximum, NaN if there is one."""
+    most = scores[ZERO]
     for i in range(ONE, n):
-        x = scores[i // SIDE, k, i % SIDE]
+        x = scores[i]
         if most == most and not x <= most:
             most = x
     return most
