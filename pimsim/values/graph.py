@@ -129,7 +129,8 @@ class _Step:
 
     def _activation(self, operator: Operator, x: F32) -> F32:
         function = GELUS[self._constants.gelu] if operator.op == "gelu" else ACTIVATIONS[operator.op]
-        return function(x)
+        made: F32 = function(x)
+        return made
 
     def _mul(self, operator: Operator, a: F32, b: F32) -> F32:
         return a * b
@@ -154,7 +155,8 @@ class _Step:
         likeliest = np.argsort(-x[0], kind="stable")[: operator.outputs]  # of equal ones the lowest
         self._experts = np.sort(likeliest)
         shares = x[:, self._experts]
-        return shares / shares.sum()
+        made: F32 = shares / shares.sum()
+        return made
 
     # -- attention ---------------------------------------------------------------------------
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Where(NamedTuple):
+    """An operator, as the results name it, in a phase; layer: of the model, None outside of the blocks."""
+
+    phase: str
+    operator: str
+    layer: int | None
 
 
 @dataclass(frozen=True)
@@ -67,3 +76,14 @@ class Moments:
         if self.reference_squares:
             return math.sqrt(self.error_squares / self.reference_squares)
         return math.inf if self.error_squares else 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """Range and error by name, as tables and timelines have them."""
+        return {
+            "min": self.smallest,
+            "max": self.largest,
+            "rms": self.rms,
+            "max_abs_error": self.largest_error,
+            "rms_error": self.rms_error,
+            "relative_error": self.relative_error,
+        }

@@ -14,19 +14,11 @@ from pimsim.mapping.plan import Plan
 from pimsim.values.graph import SCORES, SOFTCAP, SOFTMAX, Graph, Made
 from pimsim.values.layers import in_layer
 from pimsim.values.machine.tasks import StepTasks, Task
-from pimsim.values.moments import Moments
+from pimsim.values.moments import Moments, Where
 from pimsim.values.numbers import F32
 from pimsim.values.weights.model import Weights
 
 ENDED = "values"  # as the results call the last of an attention
-
-
-class Where(NamedTuple):
-    """An operator, as the results name it, in a phase; layer: of the model, None outside of the blocks."""
-
-    phase: str
-    operator: str
-    layer: int | None
 
 
 class Did(NamedTuple):
@@ -64,7 +56,7 @@ class Watch:
         moments = self._moments(step, task, block, value)
         if self._each:
             did = Did(step.context, block, task.instruction.key)
-            self.by_instruction[did] = described(moments) if moments else _range(value)
+            self.by_instruction[did] = moments.as_dict() if moments else _range(value)
 
     def _moments(self, step: StepTasks, task: Task, block: int, value: F32) -> Moments | None:
         """Of a value that an operator ends with, or an attention has on the way; they are counted."""
@@ -100,15 +92,3 @@ class Watch:
 
 def _range(value: F32) -> Mapping[str, float]:
     return {"min": float(value.min()), "max": float(value.max())} if value.size else {}
-
-
-def described(moments: Moments) -> Mapping[str, float]:
-    """Range and error by name, as tables and timelines have them."""
-    return {
-        "min": moments.smallest,
-        "max": moments.largest,
-        "rms": moments.rms,
-        "max_abs_error": moments.largest_error,
-        "rms_error": moments.rms_error,
-        "relative_error": moments.relative_error,
-    }
