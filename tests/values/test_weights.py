@@ -374,6 +374,11 @@ def test_constants(tmp_path: Path) -> None:
             0.9295234923939468,
         ),
         (
+            {"rope_type": "yarn", "original_max_position_embeddings": 65536},
+            [1.0, 0.31622776, 0.1, 0.031622779, 0.0099999998, 0.0031622779, 0.00081250002, 0.00019764237],
+            1.138629436111989,
+        ),
+        (
             {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 4096, "attention_factor": 1.25},
             [1.0, 0.31622776, 0.1, 0.024705295, 0.0056249998, 0.001087033, 0.00012500001, 3.9528473e-05],
             1.25,
@@ -633,6 +638,9 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     assert "ends in the middle of its header" in of(b"GGUF")
     assert "this GGUF has version 1" in of(b"GGUF\x01\0\0\0")
     assert "this GGUF is big-endian" in of(b"GGUF\0\0\0\x03")
+    gguf = write_model(tmp_path / "gguf", "llama", "gguf").read_bytes()
+    assert "a part is missing; get the file again" in of(gguf[:-40], "cut.gguf")
+    (tmp_path / "cut.gguf").unlink()
     assert "cannot be read: No such file" in _problems(tmp_path / "missing")[0]
     (tmp_path / "model.safetensors").write_bytes(weights)
     (tmp_path / "config.json").write_text("{")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram.compiler import bound
-from pimsim.dram.spec import Does, Effect, Needs, Scope
+from pimsim.dram.spec import Column, Does, Effect, Needs, Scope
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.mapping.plan import Plan
@@ -171,6 +171,7 @@ class Machine:
         self._pooled += size + operands.makes.size
         if self._pooled > len(self.pool):
             self.pool = np.concatenate([self.pool, np.zeros(max(len(self.pool), self._pooled), np.float32)])
+        self.pool[base + size : self._pooled] = np.nan
         task.slot = len(self._working)
         self._working.append(task)
         if len(self._working) > len(self.slots):
@@ -311,6 +312,7 @@ class Machine:
             k.OUTSIDE: "the address is outside of what the run uses",
             k.EMPTY: "the buffer has no such column",
             k.NO_FUNCTION: "no function of the banks",
+            k.NO_MEANING: "the device's table says not what the command does with numbers (`Command.does`)",
         }[stop]
 
 
@@ -322,8 +324,12 @@ def _meaning(device: Device) -> Ints:
         if scope is None:
             what = f"{command.name} of {device.standard.name} addresses some of a channel's banks: it has no values yet"
             raise InputError(what, key="dram.standard")
+        if command.multiplies and command.does is Does.NOTHING:
+            what = f"{command.name} of {device.standard.name} says not what it does with numbers (`Command.does`)"
+            raise InputError(f"{what}: it has no values", key="dram.standard")
+        moves = command.moves or command.column is not Column.NONE
         found[number] = (
-            _DOES.get(command.does, k.OTHER),
+            _DOES.get(command.does, k.UNKNOWN if moves else k.OTHER),
             scope,
             _NEEDS[command.needs],
             _EFFECTS[command.effect],
