@@ -306,6 +306,14 @@ def test_positions_are_those_of_the_tokens(tiny: dict[str, Weights], family: str
     assert asked == [(layer, [0, 1, 2]) for layer in layers] + [(layer, [3, 4]) for layer in layers]
 
 
+def test_the_gelu_of_the_banks_is_that_of_the_model(tmp_path: Path) -> None:
+    def logits(function: str) -> F32:
+        weights = load_weights(models.write_model(tmp_path / function, "gpt2", activation_function=function))
+        return Fast(plan_of(weights, "aim"), weights).feed(IDS)
+
+    assert (logits("gelu_new") != logits("gelu")).any()
+
+
 def test_the_likeliest_is_told_of_what_the_head_makes(tiny: dict[str, Weights]) -> None:
     fast = Fast(plan_of(tiny["qwen3"]), tiny["qwen3"])
     assert (fast.feed(IDS).argmax(axis=-1) == fast.next_ids).all()
