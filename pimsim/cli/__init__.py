@@ -15,6 +15,8 @@ from pimsim.cli.process import leave, prepare
 _COMMANDS = Commands(
     {
         "run": "pimsim.cli.run:run",
+        "generate": "pimsim.cli.generate:generate",
+        "accuracy": "pimsim.cli.generate:accuracy",
         "sweep": "pimsim.cli.sweep:sweep",
         "check": "pimsim.cli.check:check",
         "replay": "pimsim.cli.replay:replay",

@@ -91,3 +91,8 @@ def _mean(values: list[float]) -> float:
 
 def _exp(value: float) -> float:
     return math.inf if value > 700 else math.exp(value)
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON has it: None where logits that are NaN have left none."""
+    return value if math.isfinite(value) else None

@@ -18,7 +18,7 @@ from pimsim.dram.twin.controller import Issued
 from pimsim.errors import InputError
 from pimsim.logs import log as log_module
 from pimsim.logs.log import CommandLog, LogWriter, read_log
-from tests.logs import log_of, run_twin
+from tests.logs import as_logged, log_of, run_twin
 from tests.strategies import cycles_of, device_of, devices, workloads
 
 HEADER = "clk,channel,command,bank_group,bank,row,column"
@@ -74,7 +74,8 @@ def test_any_log_of_the_twin_survives_the_round_trip(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     device = data.draw(devices(channels=2))
-    log = log_of(device, *(run_twin(device, data.draw(workloads(device, 1))).commands for _ in range(2)))
+    twins = [run_twin(device, data.draw(workloads(device, 1))) for _ in range(2)]
+    log = log_of(device, *(as_logged(device, twin.commands) for twin in twins))
     path = tmp_path_factory.mktemp("logs") / data.draw(st.sampled_from(["log.csv", "log.csv.gz"]))
     bank = np.where(log.bank >= 0, log.bank_group * device.banks_per_group + log.bank, -1)
     with LogWriter(path, device) as writer:

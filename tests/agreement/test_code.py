@@ -27,6 +27,7 @@ from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.replay import replay
 from pimsim.devices.registry import device_of
 from pimsim.traffic.run import simulate_traffic
+from tests.values.runs import case
 
 TINY = {{"workload.model_config": {{"name": "tiny", "layers": 2, "d_model": 64, "heads": 2}}, "baselines": []}}
 
@@ -51,6 +52,10 @@ with tempfile.TemporaryDirectory() as folder:
         instructions = Instructions.read(file, device)
     for where in (None, log):
         tell(replay(instructions, device, where), where and where.read_bytes())
+    for name, family in (("pim-gpt", "llama"), ("aim", "gpt2")):
+        model = case(family, name, [3, 17], dram__channels=2, pim__global_buffer_bytes=64)
+        for level in (model.carried, model.fast):
+            tell(level.__name__, [logits.tobytes() for logits in level()])
 """
 JITTED = """
 import numba
@@ -85,6 +90,28 @@ def told(program: str, **environment: str) -> list[str]:
 def test_code_from_disk_what_numba_compiles_and_plain_python_agree() -> None:
     told(PROGRAM)  # whatever is not on disk yet
     loaded = told(PROGRAM + "assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules")
-    assert len(set(loaded)) == len(loaded) == 2 * len(RUNS) + 6
+    assert len(set(loaded)) == len(loaded) == 2 * len(RUNS) + 10
     assert told(JITTED + PROGRAM + "assert 'numba' in sys.modules") == loaded
     assert told(PROGRAM, NUMBA_DISABLE_JIT="1") == loaded
+
+
+LEVELS = """
+from pimsim.dram.code.entry import ENTRIES
+from tests.compiled import run_values
+from tests.values.runs import case
+
+def forms():
+    return {entry.__name__: set(entry.forms) for entry in ENTRIES if "values" in entry.__module__}
+
+run_values()
+shipped = forms()
+assert len(shipped) == 3 and all(shipped.values()), shipped
+for family, device in (("gpt2", "aim"), ("mixtral", "pim-gpt")):
+    case(family, device, [3, 17]).carried()
+    case(family, device, [3, 17]).fast()
+assert forms() == shipped, forms()
+"""
+
+
+def test_a_wheel_has_the_code_of_the_values_in_the_forms_that_a_model_takes() -> None:
+    told(LEVELS)

@@ -23,7 +23,7 @@ from pimsim.dram.twin.controller import Controller, Issued
 from pimsim.logs.checker import check
 from tests.examples import examples
 from tests.levels import levelled_devices
-from tests.logs import log_of
+from tests.logs import as_logged, log_of
 from tests.strategies import ROWS, devices, programs
 
 EXTRA_ROWS = 16  # room for the base that shifts a program's columns
@@ -182,15 +182,10 @@ def run_on_twin(device: Device, work: list[Step], tail: int) -> Outcome:
     for controller in controllers:
         controller.finish(stop)
         outcome.open_cycles += controller.channel.open_cycles(stop)
-        outcome.commands.append([as_logged(device, issued) for issued in controller.commands])
+        outcome.commands.append(as_logged(device, controller.commands))
     names = [issued.command for controller in controllers for issued in controller.commands]
     outcome.counts = {name: names.count(name) for name in device.command_names}
     return outcome
-
-
-def as_logged(device: Device, issued: Issued) -> Issued:
-    """A command under the name that logs have for it."""
-    return issued._replace(command=device.standard.command(issued.command).logged or issued.command)
 
 
 def shifted(device: Device, program: Program, base: int) -> Program:

@@ -180,6 +180,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mistral-all": {"model_type": "mistral", **_SIZES, "sliding_window": None, "head_dim": 12},
     "mixtral-one": {"model_type": "mixtral", **_SIZES, "num_local_experts": 4, "num_experts_per_tok": 1},
     "mixtral-all": {"model_type": "mixtral", **_SIZES, "num_experts": 3, "num_experts_per_tok": 3, "sliding_window": 8},
+    "gemma": {"model_type": "gemma", **_SIZES, "head_dim": 16},
+    "gemma-odd": {
+        "model_type": "gemma", **_SIZES, "hidden_act": "gelu", "attention_bias": True, "tie_word_embeddings": False,
+    },
     "gemma2-plain": {
         **FAMILIES["gemma2"], "attn_logit_softcapping": None, "final_logit_softcapping": None, "attention_bias": True,
         "tie_word_embeddings": False,

@@ -72,3 +72,13 @@ def test_logits_and_greedy_tokens_are_those_of_transformers(name: str, tmp_path:
     for _ in range(GREEDY):
         prompt.append(int(logits_of(model, prompt)[-1].argmax()))
     assert reference.generate(ids[:10], GREEDY) == prompt[10:]
+
+
+@pytest.mark.parametrize("name", ["char-gpt", "char-llama"])
+def test_the_small_models_say_what_they_say_in_transformers(name: str) -> None:
+    folder = Path(__file__).parents[1] / "golden" / "models" / name
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    reference = Reference(load_weights(folder))
+    ids = [int(each) for each in np.random.default_rng(5).integers(0, reference.shape.vocabulary, 256)]
+    expected = logits_of(model.eval(), ids)
+    assert np.abs(reference.logits(ids) - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -11,7 +11,20 @@ import pimsim
 from pimsim.devices.registry import STANDARDS
 
 PACKAGE = Path(pimsim.__file__).parent
-ROOMS = ("mapping", "sim", "energy", "results", "timeline", "plots", "report", "sweep", "cli", "traffic", "baselines")
+ROOMS = (
+    "mapping",
+    "sim",
+    "energy",
+    "results",
+    "timeline",
+    "plots",
+    "report",
+    "sweep",
+    "cli",
+    "traffic",
+    "baselines",
+    "values",
+)
 # MAC is the name of a unit as well; TMOD, say, is nothing else
 NAMES = {command.name for table in STANDARDS.values() for command in table.commands} - {"MAC"}
 FILES = [

@@ -30,6 +30,8 @@ CHANGES: Mapping[str, dict[str, Any]] = {
     "often refreshed": {"dram__timing__tREFI_ns": 1500},
     "V in all banks": {"mapping__value_append": "all_bank"},
     "V bank by bank": {"mapping__value_append": "single_bank"},
+    "writes with a mask": {"dram__write_mask": "standard", "mapping__value_append": "single_bank"},
+    "writes with a mask in all banks": {"dram__write_mask": "standard", "mapping__value_append": "all_bank"},
     "a buffer of a column": {"pim__global_buffer_bytes": 32},
     "a buffer of two columns": {"pim__global_buffer_bytes": 64},
     "an SRAM of few elements": {"asic__sram_KiB": 0.1},
@@ -124,6 +126,12 @@ def test_sequences_of_a_batch_know_nothing_of_each_other(family: str, device: st
         assert same([logits], case(family, device, alone).carried())
     twice = case(family, device, [ids[0], ids[0]]).carried()
     assert same(twice[:1], twice[1:]) and same(twice[:1], together[:1])
+
+
+def test_a_softmax_in_the_banks_waits_for_the_scores_of_its_own_sequence_alone() -> None:
+    """The channels go on with the first sequence while the scores of the second are still to come."""
+    check(case("llama", "aim", [(3, 17), (8, 17)], schedule="overlap", pim__softmax="banks", dram__channels=3,
+               asic__sram_KiB=0.3))  # fmt: skip
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pimsim.errors import InputError
-from pimsim.values.reference import QUERIES, Decoder, Reference
+from pimsim.values.reference import ACTIVATIONS, GELUS, QUERIES, Decoder, Reference
 from pimsim.values.weights import load_weights
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -61,6 +61,7 @@ def test_a_sequence_fed_in_pieces_has_the_logits_of_the_whole(
     fed = [decoder.feed(ids[end - n : end]) for n, end in zip(pieces, ends, strict=True)]
     assert _far(np.concatenate(fed), reference.logits(ids)) < 1e-5
     assert decoder.tokens == 90
+    assert reference.logits(ids[:2]).dtype == np.float32
 
 
 def test_attention_in_blocks_of_queries_is_the_attention(models: dict[str, Model]) -> None:
@@ -100,8 +101,14 @@ def test_windows_are_those_of_their_layers(models: dict[str, Model]) -> None:
 
 
 CONTINUED = {
-    "char-gpt": ("", ""),
-    "char-llama": ("", ""),
+    "char-gpt": (
+        "Mr. Bingley was ",
+        "a very proposal to her father to her father to her sister and the could not the could not be a stran",
+    ),
+    "char-llama": (
+        '"My dear Mr. Bennet," ',
+        'said her mother, "as the same party were such a preference of her sister, and the same party were su',
+    ),
 }
 
 
@@ -112,7 +119,7 @@ def test_small_models_speak(models: dict[str, Model], name: str) -> None:
     assert decode(reference.generate(encode(prompt), len(expected))) == expected
 
 
-PERPLEXITY = {"char-gpt": 0.0, "char-llama": 0.0}
+PERPLEXITY = {"char-gpt": 3.6076, "char-llama": 3.4543}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -166,3 +173,13 @@ def test_kinds_without_a_definition_are_refused(key: str, value: str) -> None:
     object.__setattr__(shape, key, value)  # as a function that was registered
     with pytest.raises(InputError, match=f"the reference has no {key} '{value}'; it knows "):
         Reference(replace(weights, shape=shape))
+
+
+def test_activations_are_those_of_the_tables() -> None:
+    """At 1 and -2, to six digits: x Phi(x) with Phi(1) = 0.841345 and Phi(-2) = 0.022750, x / (1 + e^-x), ..."""
+    x = np.asarray([1, -2, -200], np.float32)
+    known = {"tanh": (0.841192, -0.045402), "erf": (0.841345, -0.045500)}
+    for name, at in known.items():
+        assert GELUS[name](x) == pytest.approx([*at, 0], abs=1e-6)
+    assert ACTIVATIONS["silu"](x) == pytest.approx([0.731059, -0.238406, 0], abs=1e-6)
+    assert ACTIVATIONS["relu"](x).tolist() == [1, 0, 0]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.dram.compiler import bound
-from pimsim.dram.spec import Does, Effect, Needs, Scope
+from pimsim.dram.spec import Column, Does, Effect, Needs, Scope
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.mapping.plan import Plan
@@ -56,6 +56,7 @@ class Machine:
     unit    lanes of a MAC unit; rounds: its accumulator is BF16, else float32
     tables  what the functions of the banks make of each BF16 number, in the table's order: (functions, 65536) words
     ended   called with each step that is done, and what it has made by name
+    made    called with each value that is computed: the step, the task that it is of, and the value
 
     `carried` counts commands.  CommandError at the first that cannot be carried out.
     """
@@ -72,6 +73,7 @@ class Machine:
         ended: Callable[[StepTasks, Mapping[str, F32]], object],
         tables: Words,
         rounds: bool = False,
+        made: Callable[[StepTasks, Task, F32], object] | None = None,
     ) -> None:
         device = self.device = plan.device
         self.image, self.functions, self.steps = image, functions, steps
@@ -80,7 +82,7 @@ class Machine:
         columns, unit = plan.grid.buffer_columns, image.words.shape[1]
         self.meaning = _meaning(device)
         self.how = _sizes(plan, image, rounds)
-        self.tables, self.ended = tables, ended
+        self.tables, self.ended, self.made = tables, ended, made
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
         self.buffers = np.zeros((channels, columns, unit), np.float32)
@@ -169,6 +171,7 @@ class Machine:
         self._pooled += size + operands.makes.size
         if self._pooled > len(self.pool):
             self.pool = np.concatenate([self.pool, np.zeros(max(len(self.pool), self._pooled), np.float32)])
+        self.pool[base + size : self._pooled] = np.nan
         task.slot = len(self._working)
         self._working.append(task)
         if len(self._working) > len(self.slots):
@@ -234,6 +237,8 @@ class Machine:
                 ]:
                     raise EarlyError(f"{task.name!r} has chosen other experts than those whose weights are read")
             task.takes = ()
+            if self.made and self._step:
+                self.made(self._step, task, task.value)
         return task.value
 
     def _given(self, task: Task, clk: int) -> F32:
@@ -307,6 +312,7 @@ class Machine:
             k.OUTSIDE: "the address is outside of what the run uses",
             k.EMPTY: "the buffer has no such column",
             k.NO_FUNCTION: "no function of the banks",
+            k.NO_MEANING: "the device's table says not what the command does with numbers (`Command.does`)",
         }[stop]
 
 
@@ -318,8 +324,12 @@ def _meaning(device: Device) -> Ints:
         if scope is None:
             what = f"{command.name} of {device.standard.name} addresses some of a channel's banks: it has no values yet"
             raise InputError(what, key="dram.standard")
+        if command.multiplies and command.does is Does.NOTHING:
+            what = f"{command.name} of {device.standard.name} says not what it does with numbers (`Command.does`)"
+            raise InputError(f"{what}: it has no values", key="dram.standard")
+        moves = command.moves or command.column is not Column.NONE
         found[number] = (
-            _DOES.get(command.does, k.OTHER),
+            _DOES.get(command.does, k.UNKNOWN if moves else k.OTHER),
             scope,
             _NEEDS[command.needs],
             _EFFECTS[command.effect],

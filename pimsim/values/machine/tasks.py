@@ -107,6 +107,7 @@ def _meets(part: Part, made: Part) -> bool:
     """Whether a part has elements of those that were made, which are one run of the value."""
     runs = (made.first // part.every, (made.first + made.size - 1) // part.every)
     return made.size >= part.every or any(
-        made.first < run * part.every + part.first + part.size and run * part.every + part.first < made.first + made.size
+        made.first < run * part.every + part.first + part.size
+        and run * part.every + part.first < made.first + made.size
         for run in runs
     )

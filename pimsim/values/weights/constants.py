@@ -33,7 +33,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "phi3": {"rms_norm_eps": 1e-5, "rope_theta": 1e4},
 }
 _ERF = ("gelu", "gelu_python")  # of what is a gelu to a graph
-_ACTIVATIONS = ("activation_function", "hidden_activation", "hidden_act")
+# The key of the activation by family, "hidden_act" of the others.
+_ACTIVATIONS = {"gpt2": "activation_function", **dict.fromkeys(("gemma2", "gemma3_text"), "hidden_activation")}
 _FULL, _WINDOWED = "full_attention", "sliding_attention"
 _ROPE = ("rope_parameters", "rope_scaling")  # the newer name first
 
@@ -88,7 +89,7 @@ class _Reader:
 
     def _gelu(self) -> str:
         # Gemma's first files say "gelu" and mean the one with tanh.
-        said = next((self._get(key) for key in _ACTIVATIONS if self._get(key) is not None), "")
+        said = self._get(_ACTIVATIONS.get(self.shape.family, "hidden_act"))
         return "erf" if said in _ERF and self.shape.family != "gemma" else "tanh"
 
     def _rotary(self) -> tuple[Rotary, ...]:

@@ -44,7 +44,9 @@ class Tensors(ABC):
         """
         shape = self.shapes[name] if part is None else self.shapes[name][1:]
         with np.errstate(over="ignore"):  # what is too large for float32 is found below
-            values: F32 = np.array(self.raw(name, part), np.float32, order="C").reshape(shape)
+            values: F32 = np.ascontiguousarray(self.raw(name, part), np.float32).reshape(shape)
+        if not values.flags.writeable:  # of the file itself, which others may cut off
+            values = values.copy()
         if wrong := _not_finite(values.reshape(-1)):
             raise InputError(Problem(self.file_of(name), 1, 1, name, f"has {wrong}: these weights are of no use"))
         return values

@@ -22,7 +22,7 @@ SIDE = 8  # banks that are computed side by side
 (C_CLK, C_CHANNEL, C_COMMAND, C_BANK, C_ROW, C_COLUMN, COMMAND_WIDTH) = range(7)
 # What a command means, by its number in the table.
 (M_DOES, M_SCOPE, M_NEEDS, M_EFFECT, M_COMPLETION, MEANING_WIDTH) = range(6)
-(OTHER, FILL, PRESET, MULTIPLY, GIVE, LOOK_UP, GIVE_FOUND, SCALE, READ, WRITE, WRITE_ALL) = range(11)
+(OTHER, FILL, PRESET, MULTIPLY, GIVE, LOOK_UP, GIVE_FOUND, SCALE, READ, WRITE, WRITE_ALL, UNKNOWN) = range(12)
 (NO_BANK, ONE_BANK, ALL_BANKS) = range(3)
 (ANY, OPEN, CLOSED) = range(3)  # as a bank has to be found, and as it is left: 0 is as it is
 # The sizes of the memory, and how it adds up.
@@ -119,6 +119,8 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
     does = kind[M_DOES]
     if does == OTHER:
         return DONE
+    if does == UNKNOWN:
+        return NO_MEANING
     if does == MULTIPLY:
         return _multiply(kind, command, how, image, state, buffer, sums, room)
     if does == LOOK_UP:
