@@ -19,7 +19,7 @@ TOKENIZER = "tokenizer.json"
 _LARGEST = 1 << 28  # bytes
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
 # Rows of a token table that no token has make it a multiple of something: of so much, and so large a part, at most.
-_PADDED_TO, _PADDING = 1024, 0.05
+_PADDED_TO, _PADDING = 1024, 0.5
 
 
 def load_tokenizer(path: str | os.PathLike[str] | None, weights: Weights) -> Tokenizer:
