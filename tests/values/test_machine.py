@@ -251,6 +251,29 @@ def test_an_operand_is_used_when_the_last_result_has_crossed_the_pins() -> None:
     assert refusal(of, early).endswith(f" arrives at clock {ready}")
 
 
+def test_a_sum_goes_on_in_the_banks_when_it_has_crossed_the_pins() -> None:
+    """The first accumulators that go on from a sum are those of the second segment of q."""
+    of, log = run(device="aim")
+    q = next(i for i in of.plan.named_step(1, True).block if i.operator == "q")
+    assert q.operands is not None and q.operands.wires is not None
+    wires = q.operands.wires()
+    taken = wires.taken[0]
+    presets = [k for k in range(len(taken)) if (taken[k] >= wires.own).any()]
+    fills = 2 * 2  # of two segments of two columns, one after the other
+    assert presets[0] == fills + len(taken[fills:]) // 2
+    preset = int(rows_of(of, log, "WRMAC16")[presets[0] - fills])
+    read = int(rows_of(of, log, "RDMAC16")[0])
+    device = of.plan.device
+    there = int(log[read, CLK]) + device.completion(device.standard.command("RDMAC16"))
+    soon, early = log.copy(), log.copy()
+    soon[preset, CLK], early[preset, CLK] = there, there - 1
+    assert same(of.carried(soon), of.fast())
+    assert refusal(of, early) == told(of, early[preset]) + f"'q' takes a sum that arrives at clock {there}"
+    reads = rows_of(of, log, "RDMAC16")
+    unread = without(log, *reads[reads < preset].tolist())
+    assert refusal(of, unread) == told(of, log[preset]) + "'q' takes a sum that was not read"
+
+
 def test_an_operand_is_used_before_its_makers_are_done() -> None:
     of, log = run()
     own = log[:, CHANNEL] == 1
