@@ -108,6 +108,25 @@ class Machine:
     def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Carry out commands, in order of clk, then channel; CommandError."""
         commands = np.stack([clk, channel, command, bank, row, column], axis=1, dtype=np.int64)
+        known = self._known_first(commands)
+        self._append(commands[:known])
+        if known < len(commands):
+            at_clk, at_channel, number, at_bank = commands[known, : k.C_ROW].tolist()
+            what = f"clock {at_clk}, channel {at_channel}: command {number} bank {at_bank}"
+            raise CommandError(
+                f"{what}: the device has no such command, or it goes to a channel or bank that is not there"
+            )
+
+    def _known_first(self, commands: Ints) -> int:
+        """How many of the first commands are the device's, at channels and banks that it has."""
+        known = np.ones(len(commands), np.bool_)
+        for column, count in ((k.C_CHANNEL, self.device.channels), (k.C_COMMAND, len(self.meaning))):
+            known &= (commands[:, column] >= 0) & (commands[:, column] < count)
+        one = known & (self.meaning[np.where(known, commands[:, k.C_COMMAND], 0), k.M_SCOPE] == k.ONE_BANK)
+        known &= ~one | ((commands[:, k.C_BANK] >= 0) & (commands[:, k.C_BANK] < self.device.banks))
+        return len(known) if known.all() else int(np.argmin(known))
+
+    def _append(self, commands: Ints) -> None:
         self.report[k.R_AT] = 0
         while True:
             stop = self._carry_out(
