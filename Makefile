@@ -25,6 +25,9 @@ PARALLEL := --numprocesses=logical --maxprocesses=16 --dist=loadgroup --no-loads
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
+# Tests run side by side, one for each core: no test multiplies its matrices on all of them.
+export OPENBLAS_NUM_THREADS := 1
+
 .PHONY: run test test-trace test-versions test-values test-long wheel docs clean notebooks
 
 run: .venv/installed

@@ -72,6 +72,7 @@ DECIDES: Mapping[str, str] = {
     "pim.mac_power_mW": "energy: mac_units",
     "pim.mac_power_reference": "energy: what the power makes of one multiply-accumulate",
     "pim.routing_factor": "energy: mac_units in table v2",
+    "values.accumulate": "tokens, and no time",
     "asic.clock_GHz": "exposed ASIC arithmetic",
     "asic.sram_KiB": "whether scores and FFN vectors spill to DRAM",
     "asic.sram_port_bytes": "pace of LayerNorm; pace at which the channels are fed",

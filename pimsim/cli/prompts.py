@@ -74,6 +74,12 @@ def the_prompt(weights: Weights, prompt: str | None, ids: str | None, tokenizer:
     return Asked(_ids(ids or "", weights), frozenset(), _tokenizer_if_any(tokenizer, weights))
 
 
+def the_start(weights: Weights, tokenizer: str | None) -> Asked:
+    """What a model begins with if it is asked nothing: the token that begins a text, or the first there is."""
+    found = _tokenizer_if_any(tokenizer, weights)
+    return Asked([found.bos or 0 if found else 0], frozenset(), found)
+
+
 def _ids(text: str, weights: Weights) -> list[int]:
     from pimsim.values.tokens.tokenizer import checked_ids
 

@@ -3,5 +3,6 @@
 from pimsim.generation.accuracy import Accuracy, accuracy
 from pimsim.generation.generate import Generation, generate
 from pimsim.generation.speaking import Speaking, speaking
+from pimsim.generation.watched import watched
 
-__all__ = ["Accuracy", "Generation", "Speaking", "accuracy", "generate", "speaking"]
+__all__ = ["Accuracy", "Generation", "Speaking", "accuracy", "generate", "speaking", "watched"]

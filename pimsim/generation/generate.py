@@ -16,7 +16,7 @@ from pimsim.generation.speaking import Speaking, speaking
 from pimsim.values.accuracy import Measures, finite, measure
 from pimsim.values.fast.model import Fast
 from pimsim.values.machine.build import machine_of
-from pimsim.values.machine.tasks import StepTasks
+from pimsim.values.machine.tasks import StepTasks, Task
 from pimsim.values.numbers import F32
 from pimsim.values.reference import Decoder, Reference
 from pimsim.values.weights.kept import kept
@@ -25,6 +25,7 @@ from pimsim.values.weights.model import Weights
 if TYPE_CHECKING:
     from pimsim.logs.log_size import Forecast
     from pimsim.results.result import Result
+    from pimsim.sim.observer import Observer
 
 Level = Literal["fast", "commands"]
 COMMANDS_UP_TO = (200_000_000, 64)  # parameters and tokens that are carried out command by command unless asked
@@ -88,6 +89,43 @@ def generate(
     tell      called with what is odd about the input
     InputError for what the hardware cannot run, before anything is written.
     """
+    decoded = decode(given, weights, prompt, tokens, ends, tell)
+    level = level or default_level(weights, tokens)
+    how: dict[str, Any] = {"log": log, "progress": progress, "announce": announce}
+    if level == "commands":
+        return decoded.generation(level, *carry_out(decoded, how))
+    return decoded.generation(level, api.run(decoded.spoken.prepared, **how), 0)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What will be said, before any command is carried out.
+
+    spoken  the run that computes `output_ids`
+    logits  after the prompt and each of `output_ids`
+    """
+
+    spoken: Speaking
+    prompt_ids: list[int]
+    output_ids: list[int]
+    reference_ids: list[int]
+    measures: Measures
+    logits: F32
+
+    def generation(self, level: Level, result: Result, executed: int) -> Generation:
+        """With the result of its run."""
+        return Generation(self.prompt_ids, self.output_ids, self.reference_ids, self.measures, level, executed, result)
+
+
+def decode(
+    given: AnyConfig | api.Loaded,
+    weights: Weights,
+    prompt: Sequence[int],
+    tokens: int,
+    ends: Collection[int] = (),
+    tell: Callable[[tuple[Problem, ...]], object] | None = None,
+) -> Decoded:
+    """The tokens of the hardware, at level fast, and of the reference; arguments and errors as of `generate`."""
     weights = kept(weights)
     spoken = speaking(given, weights, len(prompt), tokens, tell)
     reference = Reference(weights)
@@ -100,10 +138,7 @@ def generate(
         spoken = speaking(given, weights, len(prompt), len(output_ids))
     measures = measure(expected, _fed(fast, prompt, reference_ids, output_ids, said))
     spoken = spoken.saying([*prompt, *output_ids], chosen)
-    level = level or default_level(weights, tokens)
-    how: dict[str, Any] = {"log": log, "progress": progress, "announce": announce}
-    result, executed = _carry_out(spoken, every, how) if level == "commands" else (api.run(spoken.prepared, **how), 0)
-    return Generation(list(prompt), output_ids, reference_ids, measures, level, executed, result)
+    return Decoded(spoken, list(prompt), output_ids, reference_ids, measures, every)
 
 
 def default_level(weights: Weights, tokens: int) -> Level:
@@ -136,17 +171,27 @@ def _fed(fast: Fast, prompt: Sequence[int], ids: Sequence[int], own: Sequence[in
     return fast.feed([*prompt, *ids[:-1]])[-len(ids) :]
 
 
-def _carry_out(spoken: Speaking, expected: F32, how: Mapping[str, Any]) -> tuple[Result, int]:
-    """Run with a machine that carries out the commands; its logits have to be those of the level fast, to the bit."""
+def carry_out(
+    decoded: Decoded,
+    how: Mapping[str, Any],
+    made: Callable[[StepTasks, Task, F32], object] | None = None,
+    watching: Sequence[Observer] = (),
+) -> tuple[Result, int]:
+    """Run with a machine that carries out the commands: the result, and how many there were.
+
+    Its logits have to be those of the level fast, to the bit.  how: as of `api.run`; made: called with each value, as
+    of `Machine`; watching: who else sees the run.
+    """
+    spoken = decoded.spoken
     first, last = spoken.config.workload.prompt_tokens, spoken.whole.workload.select("once_after")[-1].name
 
     def ended(step: StepTasks, values: Mapping[str, F32]) -> None:
         if step.head:
-            own, other = values[last], expected[step.context - first]
+            own, other = values[last], decoded.logits[step.context - first]
             if not np.array_equal(own, other, equal_nan=True):
                 raise RuntimeError(f"the two levels differ at context {step.context}; please report it")
 
-    machine = machine_of(spoken.whole, spoken.config, spoken.weights, ended)
-    result = api.run(spoken.prepared, watching=[machine], **how)
+    machine = machine_of(spoken.whole, spoken.config, spoken.weights, ended, made)
+    result = api.run(spoken.prepared, watching=[machine, *watching], **how)
     machine.finish()
     return result, machine.carried

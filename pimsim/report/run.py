@@ -11,6 +11,7 @@ from pimsim.config.resolved import resolved_dict
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report import chart
 from pimsim.report.page import bars, render, script_json
+from pimsim.report.values import section, tips
 from pimsim.results.headline import energy_scale, headline, time_scale
 from pimsim.results.result import Result
 from pimsim.results.tables import token_columns
@@ -52,6 +53,7 @@ def run_html(result: Result) -> str:
         tokens=_tokens(result),
         box=chart,
         operators=_operators(result),
+        values=result.values and section(result.values),
         inputs=_inputs(result),
         labels=_labels(result),
         meanings=MEANINGS,
@@ -90,7 +92,8 @@ def _tokens(result: Result) -> chart.Chart | None:
 def _operators(result: Result) -> dict[str, Any]:
     records = result.records("operators")
     columns = [name for name in _COLUMNS if records and name in records[0]]
-    return {"columns": columns, "rows": [[record[name] for name in columns] for record in records]}
+    rows = [[record[name] for name in columns] for record in records]
+    return {"columns": columns, "rows": rows, "tips": tips(result, records)}
 
 
 def _inputs(result: Result) -> list[dict[str, Any]]:

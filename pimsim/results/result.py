@@ -26,6 +26,7 @@ from pimsim.results.summary import (
     summarise_workload,
     to_json,
 )
+from pimsim.results.values import Values
 from pimsim.results.warnings import figure_warnings
 from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-REPORT = "report.html"
+REPORT, VALUES = "report.html", "values.csv"
 _TABLES = ("operators", "tokens")
 
 
@@ -72,6 +73,7 @@ class Result:
     report      makes report.html; injected for the same reason
     odd         what was odd about the input, before it was simulated
     plan        what ran; priced_at: what its actions cost, if that is known
+    values      of a run that was watched while it computed tokens
     """
 
     config: Config
@@ -86,6 +88,7 @@ class Result:
     odd: tuple[Problem, ...] = ()
     plan: Plan | None = None
     priced_at: Prices | None = None
+    values: Values | None = None
 
     @cached_property
     def prices(self) -> Prices:
@@ -155,7 +158,8 @@ class Result:
         return self.plots(self)
 
     def save(self, directory: str | Path, plots: PlotSet | None = None) -> Path:
-        """Write `summary.json`, `config.resolved.yaml`, two CSV tables, the plots and `report.html`.
+        """Write `summary.json`, `config.resolved.yaml`, two CSV tables, the plots and `report.html`; of
+        watched values `values.csv`.
 
         All or nothing: the files appear once every one of them is written.  InputError
         if the folder cannot be written.
@@ -168,9 +172,11 @@ class Result:
             "operators.csv": tables.csv_parts(self.records("operators")),
             "tokens.csv": tables.csv_parts(tables.token_records(self.tally)),
         }
+        if self.values:
+            texts[VALUES] = tables.csv_parts(self.values.records())
         if self.report:
             texts[REPORT] = self.report(self)
-        with staged(target, (REPORT, *texts, *(self.plots.files if self.plots else ()))) as scratch:
+        with staged(target, (REPORT, VALUES, *texts, *(self.plots.files if self.plots else ()))) as scratch:
             write_files(scratch, texts)
             if self.plots:
                 (plots or self.plot).save(scratch)

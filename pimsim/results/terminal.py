@@ -48,6 +48,10 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: b
         yield from _baselines(summary["baselines"], width)
         for note in _measured_notes(summary["baselines"]):
             yield from wrapped(note, width)
+    if result.values:
+        yield []
+        for line in result.values.lines():
+            yield from wrapped(line, width)
     yield []
     if result.provenance:
         yield from wrapped(inputs_line(result.provenance), width)

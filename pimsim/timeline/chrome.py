@@ -70,11 +70,15 @@ class ChromeTimeline(Recorder):
     def carry_out(self, executed: Executed) -> None:
         """Write an instruction: what it added to the latency, and the ASIC unit at work."""
         self._note_step(executed)
-        about = {"phase": executed.phase, "context": executed.context, "block": executed.block, "key": executed.key}
+        about = self.about(executed)
         self._slice(CONTROLLER, INSTRUCTIONS, executed.charged, executed.operator, about)
         if executed.unit:
             for stretch in executed.busy:
                 self._slice(CONTROLLER, self._unit(executed.unit), stretch, executed.operator, about)
+
+    def about(self, executed: Executed) -> dict[str, Any]:
+        """The arguments of an instruction's slice."""
+        return {"phase": executed.phase, "context": executed.context, "block": executed.block, "key": executed.key}
 
     def close(self) -> None:
         """Write what is still open, and the counters."""

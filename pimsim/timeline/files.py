@@ -13,6 +13,7 @@ from pimsim.mapping.plan import Plan
 from pimsim.sim.run import peek, window_clocks
 from pimsim.timeline.chrome import ChromeTimeline
 from pimsim.timeline.output import CANNOT_WRITE, whole_text
+from pimsim.timeline.told import Told, ToldTimeline
 from pimsim.timeline.vcd import VcdTimeline, writer_module
 from pimsim.timeline.watcher import MOST_COMMANDS, Counting, Watcher
 
@@ -40,11 +41,13 @@ def timeline(
     prices: Prices,
     window_ns: tuple[float, float] | None = None,
     most: int = MOST_COMMANDS,
+    told: Told | None = None,
 ) -> Iterator[Watcher]:
     """The observer that writes a run's timeline to `path`, complete when the block ends, absent if it raises.
 
     plan, prices  of the run
     window_ns     (start, end) of what is shown; InputError if it holds more than `most` commands
+    told          what is known of an instruction when the run is over, beside when it ran (waveforms do not show it)
     """
     path, device = Path(path), plan.device
     check_name(path)
@@ -56,6 +59,8 @@ def timeline(
         watcher: ChromeTimeline | VcdTimeline
         if module:
             watcher = VcdTimeline(file, module, device, span, most)
+        elif told:
+            watcher = ToldTimeline(file, device, prices, told, span, most)
         else:
             watcher = ChromeTimeline(file, device, prices, span, most)
         yield watcher

@@ -58,7 +58,7 @@ class Reference:
         """Logits of rows of `states`."""
         made = self._head(states)
         cap = self.constants.logit_softcap
-        return _capped(made, cap) if cap else made
+        return capped(made, cap) if cap else made
 
     def generate(self, prompt: Sequence[int], tokens: int) -> list[int]:
         """The next `tokens` ids after `prompt`, each the likeliest; of equal ones the lowest."""
@@ -149,7 +149,7 @@ class Layer:
         q, k = self._head_norms[0](q), self._head_norms[1](k)
         if self._turns:
             cos, sin = self._turns(positions)
-            q, k = _rotated(q, cos, sin), _rotated(k, cos, sin)
+            q, k = rotated(q, cos, sin), rotated(k, cos, sin)
         cache.add(k, v)
         mixed = [self._mixed(q[i : i + QUERIES], positions[i : i + QUERIES], cache) for i in range(0, len(x), QUERIES)]
         return self._out(np.concatenate(mixed))
@@ -167,10 +167,10 @@ class Layer:
         stacked = grouped.reshape(shape.kv_heads, -1, shape.head_dim)
         scores = (stacked @ keys.transpose(0, 2, 1)) * np.float32(constants.attention_scale)
         if constants.attention_softcap:
-            scores = _capped(scores, constants.attention_softcap)
+            scores = capped(scores, constants.attention_softcap)
         distance = positions[:, None] - np.arange(first, last)
         seen = (distance >= 0) & (distance < (self._window or last))
-        shares = _softmax(np.where(seen, scores.reshape(*grouped.shape[:3], -1), np.float32(-np.inf)))
+        shares = softmax(np.where(seen, scores.reshape(*grouped.shape[:3], -1), np.float32(-np.inf)))
         mixed = shares.reshape(shape.kv_heads, -1, last - first) @ values
         return mixed.reshape(grouped.shape).transpose(2, 0, 1, 3).reshape(n, -1)
 
@@ -205,7 +205,7 @@ class _Mixture:
         self._experts = [FeedForward(weights, layer, expert) for expert in range(weights.shape.experts)]
 
     def __call__(self, x: F32) -> F32:
-        shares = _softmax(self._router(x))
+        shares = softmax(self._router(x))
         chosen = np.argsort(-shares, axis=1, kind="stable")[:, : self._active]  # of equal ones the lowest
         kept = np.take_along_axis(shares, chosen, axis=1)
         kept /= kept.sum(axis=1, keepdims=True)
@@ -270,7 +270,7 @@ def _same(x: F32) -> F32:
     return x
 
 
-def _rotated(x: F32, cos: F32, sin: F32) -> F32:
+def rotated(x: F32, cos: F32, sin: F32) -> F32:
     """Rows of heads, (tokens, heads, head_dim), turned: the first 2 x half elements in pairs i and half + i."""
     half = cos.shape[1]
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
@@ -278,12 +278,12 @@ def _rotated(x: F32, cos: F32, sin: F32) -> F32:
     return np.concatenate([a * cos - b * sin, b * cos + a * sin, rest], axis=-1)
 
 
-def _capped(x: F32, cap: float) -> F32:
+def capped(x: F32, cap: float) -> F32:
     made: F32 = np.tanh(x / np.float32(cap)) * np.float32(cap)
     return made
 
 
-def _softmax(x: F32) -> F32:
+def softmax(x: F32) -> F32:
     """Over the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     made: F32 = powers / powers.sum(axis=-1, keepdims=True)

@@ -13,15 +13,21 @@ from pimsim.values.lookup import function_table
 from pimsim.values.machine.functions import Functions
 from pimsim.values.machine.image import filled
 from pimsim.values.machine.machine import Machine
-from pimsim.values.machine.tasks import StepTasks, steps_of
+from pimsim.values.machine.tasks import StepTasks, Task, steps_of
 from pimsim.values.numbers import F32, Words, words
 from pimsim.values.weights.model import Weights
 
 
 def machine_of(
-    plan: Plan, config: Config, weights: Weights, ended: Callable[[StepTasks, Mapping[str, F32]], object]
+    plan: Plan,
+    config: Config,
+    weights: Weights,
+    ended: Callable[[StepTasks, Mapping[str, F32]], object],
+    made: Callable[[StepTasks, Task, F32], object] | None = None,
 ) -> Machine:
     """What carries out the run of a plan; ended: called with each step that is done, and what it has made.
+
+    made: called with each value, as of `Machine`.
 
     InputError if the plan's device has commands that have no values, or its operators functions that have none.
     """
@@ -29,7 +35,7 @@ def machine_of(
     steps = steps_of(plan, steps_in(config))
     rounds = config.values.accumulate == "bf16"
     image = filled(plan, weights, config.pim.lanes)
-    return Machine(plan, image, functions, steps, ended, tables_of(plan, weights), rounds)
+    return Machine(plan, image, functions, steps, ended, tables_of(plan, weights), rounds, made)
 
 
 def steps_in(config: Config) -> list[tuple[int, int, bool]]:

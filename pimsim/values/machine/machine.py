@@ -56,6 +56,7 @@ class Machine:
     unit    lanes of a MAC unit; rounds: its accumulator is BF16, else float32
     tables  what the functions of the banks make of each BF16 number, in the table's order: (functions, 65536) words
     ended   called with each step that is done, and what it has made by name
+    made    called with each value that is computed: the step, the task that it is of, and the value
 
     `carried` counts commands.  CommandError at the first that cannot be carried out.
     """
@@ -72,6 +73,7 @@ class Machine:
         ended: Callable[[StepTasks, Mapping[str, F32]], object],
         tables: Words,
         rounds: bool = False,
+        made: Callable[[StepTasks, Task, F32], object] | None = None,
     ) -> None:
         device = self.device = plan.device
         self.image, self.functions, self.steps = image, functions, steps
@@ -80,7 +82,7 @@ class Machine:
         columns, unit = plan.grid.buffer_columns, image.words.shape[1]
         self.meaning = _meaning(device)
         self.how = _sizes(plan, image, rounds)
-        self.tables, self.ended = tables, ended
+        self.tables, self.ended, self.made = tables, ended, made
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
         self.buffers = np.zeros((channels, columns, unit), np.float32)
@@ -235,6 +237,8 @@ class Machine:
                 ]:
                     raise EarlyError(f"{task.name!r} has chosen other experts than those whose weights are read")
             task.takes = ()
+            if self.made and self._step:
+                self.made(self._step, task, task.value)
         return task.value
 
     def _given(self, task: Task, clk: int) -> F32:

@@ -56,6 +56,11 @@ class Tokenizer:
         text: str = self.backend.decode([i for i in ids if i < self.vocabulary], skip_special_tokens=True)
         return text
 
+    def piece(self, token: int) -> str:
+        """The text of one token, a special one by its name; "" for an id that has none."""
+        text: str = self.backend.decode([token], skip_special_tokens=False) if token < self.vocabulary else ""
+        return text
+
     def chat(self, prompt: str) -> str:
         """The prompt as a question in the model's chat template; itself if there is none."""
         return asked(self.template, prompt, self.texts, self.file) if self.template else prompt
