@@ -70,7 +70,8 @@ test-versions: export NUMBA_CACHE_DIR := $(CURDIR)/.venv-oldest/numba
 OLDEST_TESTS := tests/unit/test_plots.py tests/unit/test_plots_sweep.py tests/unit/test_results_files.py \
 	tests/unit/test_code_store.py tests/unit/test_kernel_compilation.py tests/agreement/test_code.py tests/unit/test_config_loader.py \
 	tests/unit/test_config_schema.py tests/unit/test_results_terminal.py \
-	tests/cli tests/interchange tests/report tests/sweep tests/timeline
+	tests/cli tests/interchange tests/report tests/sweep tests/timeline \
+	tests/values/test_weights.py tests/values/test_tokenizers.py tests/values/test_fast.py tests/values/test_reference.py
 
 test-long: .venv/installed
 	PIMSIM_CASES=$(CASES) $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL)
