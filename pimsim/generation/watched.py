@@ -97,7 +97,7 @@ def _values(decoded: Decoded, watch: Watch, tokenizer: Tokenizer | None) -> Valu
     measures = decoded.measures
     return Values(
         watch.by_operator,
-        decoded.spoken.weights.file,
+        os.path.basename(decoded.spoken.weights.file),
         len(decoded.prompt_ids),
         speech(decoded.output_ids),
         speech(decoded.reference_ids),
