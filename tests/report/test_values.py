@@ -109,6 +109,7 @@ def test_what_was_said_stands_beside_the_reference(result: Result, page: Page) -
     second = Page(text)
     assert EVIL not in text and EVIL in second.text
     assert second.tables["said"][1:] == [["1", "1 'a'", "1 'a'"], ["2", "2 '\\n'", ""]]
+    assert re.findall(r'<tr class="other"><td class="n">(\d+)', text) == ["2"]
     assert "next token at 50.0 % of the positions" in second.text
 
 

@@ -84,6 +84,14 @@ def test_every_operator_is_there_in_every_layer_and_near(family: str, device: st
     assert max(each.relative_error for each in found.values()) > 1e-3
 
 
+def test_scores_and_what_their_cap_makes_of_them_are_apart() -> None:
+    found = watched(case("gemma2", prompt=PROMPT)).by_operator
+    scores, capped = (found[Where("decode", name, 0)] for name in ("scores", "softcap"))
+    assert scores.elements == capped.elements
+    assert scores.relative_error < 0.02 < capped.relative_error  # a cap is coarse in BF16
+    assert Where("decode", "softcap", 0) not in watched(case("llama", prompt=PROMPT)).by_operator
+
+
 def test_a_fault_is_seen_where_it_is_and_not_before() -> None:
     one = case("llama", prompt=PROMPT)
     wrong = Wrong(**{field.name: getattr(one.weights, field.name) for field in fields(one.weights)})
