@@ -25,6 +25,9 @@ PARALLEL := --numprocesses=logical --maxprocesses=16 --dist=loadgroup --no-loads
 export PIP_NO_CACHE_DIR := 1
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
+# Tests run side by side, one for each core: no test multiplies its matrices on all of them.
+export OPENBLAS_NUM_THREADS := 1
+
 .PHONY: run test test-trace test-versions test-values test-long wheel docs clean notebooks
 
 run: .venv/installed
@@ -67,7 +70,8 @@ test-versions: export NUMBA_CACHE_DIR := $(CURDIR)/.venv-oldest/numba
 OLDEST_TESTS := tests/unit/test_plots.py tests/unit/test_plots_sweep.py tests/unit/test_results_files.py \
 	tests/unit/test_code_store.py tests/unit/test_kernel_compilation.py tests/agreement/test_code.py tests/unit/test_config_loader.py \
 	tests/unit/test_config_schema.py tests/unit/test_results_terminal.py \
-	tests/cli tests/interchange tests/report tests/sweep tests/timeline
+	tests/cli tests/interchange tests/report tests/sweep tests/timeline \
+	tests/values/test_weights.py tests/values/test_tokenizers.py tests/values/test_fast.py tests/values/test_reference.py
 
 test-long: .venv/installed
 	PIMSIM_CASES=$(CASES) $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL)

@@ -378,12 +378,12 @@ def run(
     return _result(prepared, tally, time.perf_counter() - started, provenance)
 
 
-def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False) -> Result:
-    """As `run`, with the parts that `keep` has from runs before; checked: as of `prepare`.
+def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Workload | None = None) -> Result:
+    """As `run`, with the parts that `keep` has from runs before; checked, graph: as of `prepare`.
 
     What was counted is priced anew, and laid out anew for its busiest window.
     """
-    prepared = prepare(config, keep=keep, checked=checked)
+    prepared = prepare(config, keep=keep, checked=checked, graph=graph)
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate_noting
 

@@ -66,6 +66,17 @@ def keeping() -> Iterator[dict[str, bytes | None]]:
         _KEPT.reset(token)
 
 
+@contextmanager
+def on_disk() -> Iterator[None]:
+    """Files are read where they are, and nothing is kept of them: they may be too large."""
+    held, kept = _HELD.set(None), _KEPT.set(None)
+    try:
+        yield
+    finally:
+        _HELD.reset(held)
+        _KEPT.reset(kept)
+
+
 def _content(name: str, room: int, open_file: Callable[[], BinaryIO]) -> bytes:
     content = bytearray()
     with open_file() as file:

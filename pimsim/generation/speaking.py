@@ -14,7 +14,7 @@ from pimsim.mapping.routing import Routing
 from pimsim.values.weights.model import Weights
 from pimsim.workload.graph import Workload
 from pimsim.workload.models import build
-from pimsim.workload.source import requested_workload
+from pimsim.workload.source import requested_workload, with_model
 
 _GIVEN = ("--set", "overrides")  # where a value comes from that was meant for this run
 _MODELS = ("workload.model", "workload.trace", "workload.model_config")
@@ -76,38 +76,27 @@ def speaking(
     prompt: int,
     output: int,
     tell: Callable[[tuple[Problem, ...]], object] | None = None,
+    keep: api.Keep = api.anew,
 ) -> Speaking:
     """Prepare a run of a model on the hardware of a configuration: `prompt` tokens are prefilled, `output` decoded.
 
     The LM head, biases and norms are simulated.  asic.range_reduction is ln2 unless it was given.
-    tell: called with what is odd.  InputError if the hardware cannot run it, a key that was given with --set is of
-    another model or of several sequences, or the memory is too small.
+    tell: called with what is odd; keep: who has parts of runs before.  InputError if the hardware cannot run it, a
+    key that was given with --set is of another model or of several sequences, or the memory is too small.
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
     graph = build(weights.shape, lm_head=True)
     _check(given, config, graph, weights)
     odd: list[Problem] = []
-    config, reduced = _with_range_reduction(given, config)
-    if reduced:
+    placed = with_model(config, weights.shape)
+    if placed.asic.range_reduction != config.asic.range_reduction:
         odd.append(Problem("", 0, 0, "asic.range_reduction", _SAID.format(terms=config.asic.taylor_terms)))
-    model = {"model": weights.shape.name, "trace": None, "model_config_": None}
-    sizes = {"prompt_tokens": prompt, "output_tokens": output, **model}
-    work = config.workload.model_copy(update={**_OF_A_SEQUENCE, **sizes})
-    config = config.model_copy(update={"workload": work})
-    prepared = api.prepare(config, checked=True, graph=graph, tell=lambda more: tell and tell((*odd, *more)))
+    sizes = {"prompt_tokens": prompt, "output_tokens": output}
+    work = placed.workload.model_copy(update={**_OF_A_SEQUENCE, **sizes})
+    config = placed.model_copy(update={"workload": work})
+    prepared = api.prepare(config, lambda more: tell and tell((*odd, *more)), keep, checked=True, graph=graph)
     prepared = replace(prepared, odd=(*odd, *prepared.odd))
     return Speaking(prepared, weights, replace(prepared.plan, config=config))
-
-
-def _with_range_reduction(given: AnyConfig | api.Loaded, config: Config) -> tuple[Config, bool]:
-    """The configuration with ln2 where nobody has said otherwise, and whether that is so."""
-    if isinstance(given, api.Loaded):
-        said = given.provenance["asic.range_reduction"].file != "default"
-    else:
-        said = "range_reduction" in config.asic.model_fields_set
-    if said or config.asic.range_reduction == "ln2":
-        return config, False
-    return config.model_copy(update={"asic": config.asic.model_copy(update={"range_reduction": "ln2"})}), True
 
 
 def _check(given: AnyConfig | api.Loaded, config: Config, graph: Workload, weights: Weights) -> None:

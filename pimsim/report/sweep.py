@@ -9,6 +9,7 @@ from pimsim.report.page import render, script_json
 
 Row = Mapping[str, Any]
 OK = "ok"
+_FIGURES = ("accuracy.", "system.", "baselines.", "proxy.", "workload.parameters")
 _SIDE = ("point_id", "status", "error", "config_sha256", "trace_sha256", "warnings")
 
 
@@ -22,9 +23,7 @@ def sweep_html(rows: Sequence[Row], objectives: Sequence[str], meta: Mapping[str
     wanted = [name.lstrip("-") for name in objectives]
     good = [row for row in rows if row.get("status", OK) == OK]
     varied = [name for name in _columns(rows) if name not in _SIDE and _differs(name, rows)]
-    inputs = [
-        name for name in varied if not name.startswith(("system.", "baselines.", "proxy.", "workload.parameters"))
-    ]
+    inputs = [name for name in varied if not name.startswith(_FIGURES)]
     shown = list(dict.fromkeys([*inputs, *(name for name in wanted if name in varied or not varied)]))
     numbers = [name for name in _columns(good) if good and all(_is_number(row.get(name)) for row in good)]
     axes = list(dict.fromkeys([*(name for name in wanted if name in numbers), *numbers]))

@@ -34,7 +34,7 @@ def kind_of_operand(key: str, column: int) -> str | None:
 def _is_figure(key: str) -> bool:
     """Whether an unknown key is, or is nearest to, what only a result has."""
     figures = set(figure_names()) - set(known_keys())
-    return key.startswith(("baselines.", "proxy.")) or nearest(key, [*known_keys(), *figures]) in figures
+    return key.startswith(("accuracy.", "baselines.", "proxy.")) or nearest(key, [*known_keys(), *figures]) in figures
 
 
 class ConstraintError(ValueError):

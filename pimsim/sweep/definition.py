@@ -13,6 +13,7 @@ from typing import Any
 import pimsim
 from pimsim.config.tree import plain
 from pimsim.held import Held, holding
+from pimsim.sweep.accuracy import Accuracy
 from pimsim.sweep.constraints import Filter
 from pimsim.sweep.domains import Domain
 from pimsim.sweep.objectives import Objective
@@ -41,6 +42,7 @@ class Sweep:
     """A valid sweep: the base configuration with `set` on top, and the points around it.
 
     files  contents of the traces and baseline files that points name, read when the sweep was loaded
+    accuracy  a model's weights, which run at every point, and the text that it is measured on
     """
 
     name: str
@@ -51,12 +53,14 @@ class Sweep:
     objectives: tuple[Objective, ...]
     search: Search | None
     files: Held = field(default_factory=dict, repr=False)
+    accuracy: Accuracy | None = None
 
     def request(self, point: Mapping[str, Any]) -> PointRequest:
         """The configuration of a point, with the hashes of the files that it reads."""
         with holding(self.files):
             request = self.base.request(point)
-        return replace(request, files={name: self._digests.get(name) for name in map(normpath, request.named_files())})
+        files = {name: self._digests.get(name) for name in map(normpath, request.named_files())}
+        return replace(request, files=files, shape=self.accuracy.weights.shape if self.accuracy else None)
 
     @cached_property
     def contents(self) -> dict[str, bytes]:
@@ -75,7 +79,8 @@ class Sweep:
     @cached_property
     def base_sha256(self) -> str:
         """Hash of the base configuration, `set` included, and of the files that any point names."""
-        return _sha256([plain(self.base.tree.entries), dict(sorted(self._digests.items()))])
+        measured = [self.accuracy.sha256] if self.accuracy else []
+        return _sha256([plain(self.base.tree.entries), dict(sorted(self._digests.items())), *measured])
 
     @cached_property
     def sha256(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pimsim.results.figures import is_part, unknown
+from pimsim.sweep.accuracy import NAMES, unasked
 from pimsim.sweep.proxy import PROXIES
 
 DIRECTIONS = ("minimise", "maximise")
@@ -37,6 +38,7 @@ class Objective:
         return -float(value) if self.maximise else float(value)
 
 
-def unknown_objective(name: str, baselines: Collection[str]) -> str | None:
-    """What is said of a name that is no figure of a row; None if it is one."""
-    return unknown(name, baselines, [f"proxy.{key}" for key in PROXIES])
+def unknown_objective(name: str, baselines: Collection[str], speaks: bool) -> str | None:
+    """What is said of a name that is no figure of a row; None if it is one.  speaks: points have weights."""
+    message = unknown(name, baselines, [*NAMES, *(f"proxy.{key}" for key in PROXIES)])
+    return message or (None if speaks else unasked(name))

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pimsim
@@ -25,6 +26,9 @@ from pimsim.errors import InputError
 from pimsim.results.figures import ROOFLINE
 from pimsim.sweep.proxy import PROXIES
 from pimsim.sweep.space import PointRequest
+from pimsim.workload.graph import Workload
+from pimsim.workload.models import build
+from pimsim.workload.source import with_model
 
 Row = dict[str, Any]
 
@@ -43,13 +47,13 @@ def evaluate_point(config: AnyConfig, keep: Keep = anew) -> Row:
     return _evaluate(config, keep, checked=False)
 
 
-def _evaluate(config: AnyConfig, keep: Keep, checked: bool) -> Row:
+def _evaluate(config: AnyConfig, keep: Keep, checked: bool, graph: Workload | None = None) -> Row:
     try:
         try:
-            summary = api.run_keeping(config, keep, checked).summary
+            summary = api.run_keeping(config, keep, checked, graph).summary
         except (MemoryError, OSError):  # of this moment, perhaps
             time.sleep(_AGAIN_S)
-            summary = api.run_keeping(config, keep, checked).summary
+            summary = api.run_keeping(config, keep, checked, graph).summary
     except InputError as error:
         return _bad(config_sha256(config), INFEASIBLE, _problems(error))
     except Exception as error:
@@ -61,19 +65,29 @@ def _evaluate(config: AnyConfig, keep: Keep, checked: bool) -> Row:
 
 def evaluate_request(request: PointRequest, keep: Keep = anew) -> Row:
     """As `evaluate_point`, of a configuration that is not validated."""
+    graph = None
     try:
-        if request.table:  # this process may not know it yet
-            api.read_table(request.table)
-        config = validate(request.values, api.known_names())
-        if request.trace and isinstance(config, Config):
-            config.workload.found_at(request.trace)
-        if isinstance(config, Config):
-            config.found_at(request.machines)
+        config = config_of(request)
+        if request.shape and isinstance(config, Config):
+            config = with_model(config, request.shape)
+            graph = keep("graph", request.shape, partial(build, request.shape, lm_head=True))
     except InputError as error:
         return _bad(_values_sha256(request), INFEASIBLE, _problems(error))
     except Exception as error:
         return _bad(_values_sha256(request), FAILED, describe(error))
-    return _evaluate(config, keep, checked=True)
+    return _evaluate(config, keep, checked=True, graph=graph)
+
+
+def config_of(request: PointRequest) -> AnyConfig:
+    """The configuration that a request describes; InputError as `validate`."""
+    if request.table:  # this process may not know it yet
+        api.read_table(request.table)
+    config = validate(request.values, api.known_names())
+    if request.trace and isinstance(config, Config):
+        config.workload.found_at(request.trace)
+    if isinstance(config, Config):
+        config.found_at(request.machines)
+    return config
 
 
 def lost_row(request: PointRequest) -> Row:
@@ -89,6 +103,20 @@ def refused_row(request: PointRequest, message: str) -> Row:
 def point_id(config_digest: str, trace_digest: str = "") -> str:
     """What a point is: SHA-256 of its resolved configuration, its operators and pimsim's version."""
     return hashlib.sha256(json.dumps([config_digest, trace_digest, pimsim.__version__]).encode()).hexdigest()
+
+
+def with_figures(row: Row, make: Callable[[], Row]) -> Row:
+    """A row with more figures, which `make` makes, of a point that was simulated; what goes wrong is as of a point."""
+    if row["status"] != OK:
+        return row
+    try:
+        figures = make()
+    except InputError as error:
+        return {"point_id": row["point_id"], "status": INFEASIBLE, "error": _problems(error)}
+    except Exception as error:
+        return {"point_id": row["point_id"], "status": FAILED, "error": describe(error)}
+    warnings = row.pop("warnings")  # they come last
+    return {**row, **figures, "warnings": warnings}
 
 
 def describe(error: Exception) -> str:

@@ -21,6 +21,7 @@ from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.files import open_input
 from pimsim.held import keeping
 from pimsim.kinds import SWEEP, expecting
+from pimsim.sweep.accuracy import RISING, Accuracy, check_keys, read_section
 from pimsim.sweep.axes import ALONE, AxesReader
 from pimsim.sweep.constraints import kind_of_operand, make_filter
 from pimsim.sweep.definition import SAMPLERS, SCHEMA, Search, Sweep, named_files
@@ -31,7 +32,7 @@ from pimsim.sweep.objectives import DIRECTIONS, Objective, unknown_objective
 from pimsim.sweep.space import Base, PointTable, Space
 from pimsim.text import not_a_file_name
 
-_SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "objectives", "search")
+_SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "accuracy", "objectives", "search")
 _SEARCH = ("trials", "seed", "batch", "sampler", "axes")
 _DICT = "sweep"  # stands for the file of a sweep that is a dict
 
@@ -96,15 +97,15 @@ class _Reader:
         whole = Base(base, self.path)
         if base.entries:
             self.check_values(whole, axes, first)
+        accuracy = self.accuracy(axes)
         objectives = self.objectives(base, axes)
         if search is not None and not objectives:
             self.complain(self.place("search"), "search", "needs objectives")
         if self.problems:
             raise InputError(sorted(self.problems, key=lambda problem: (problem.file != self.main, problem)))
         keys = tuple(search.domains) if search else space.keys
-        return Sweep(
-            name, self.path, whole, space, make_filter(expressions, whole, keys, first), tuple(objectives), search
-        )
+        kept = make_filter(expressions, whole, keys, first)
+        return Sweep(name, self.path, whole, space, kept, tuple(objectives), search, accuracy=accuracy)
 
     @property
     def main(self) -> str:
@@ -308,6 +309,19 @@ class _Reader:
         whole = lines[place.line - 1][at:].startswith(str(item.value))
         return Position(place.file, place.line, at + column) if whole else None
 
+    def accuracy(self, axes: AxesReader) -> Accuracy | None:
+        """The model that runs at every point, and its text; None if there is none, or after a complaint."""
+        entry, fixed = self.tree.entries.get("accuracy"), self.tree.entries.get("set")
+        if entry is None:
+            return None
+        given = fixed.value if fixed is not None and isinstance(fixed.value, Mapping) else {}
+        check_keys([(key, inner, inner.place) for key, inner in given.items()] + axes.checks, self.complain)
+        try:
+            return read_section(entry, os.path.dirname(self.path), self.complain)
+        except InputError as error:
+            self.problems += error.problems
+            return None
+
     def objectives(self, base: Tree, axes: AxesReader) -> list[Objective]:
         """The objectives: a name, or {maximise: name}."""
         section = self.tree.entries.get("objectives")
@@ -326,7 +340,8 @@ class _Reader:
         return found
 
     def objective(self, path: str, item: Entry, base: Tree, axes: AxesReader) -> Objective | None:
-        name, direction = item.value, DIRECTIONS[0]
+        name = item.value
+        direction = DIRECTIONS[name in RISING] if isinstance(name, str) else DIRECTIONS[0]
         if isinstance(name, Mapping) and len(name) == 1:
             direction, inner = next(iter(name.items()))
             name = inner.value
@@ -338,7 +353,7 @@ class _Reader:
         for key, value, place in axes.checks:
             if key == "baselines":
                 baselines += _baselines(Tree(place, {key: entry_of(value, place)}))
-        message = unknown_objective(name, baselines)
+        message = unknown_objective(name, baselines, "accuracy" in self.tree.entries)
         if message:
             self.complain(item.place, path, f"{name}: {message}")
             return None

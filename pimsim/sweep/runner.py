@@ -12,6 +12,7 @@ from typing import Any
 import pimsim
 from pimsim.errors import InputError
 from pimsim.held import holding
+from pimsim.sweep.accuracy import Measured
 from pimsim.sweep.backends import Backend, backend
 from pimsim.sweep.constraints import ConstraintError
 from pimsim.sweep.definition import SCHEMA, Sweep
@@ -62,7 +63,7 @@ def run_sweep(
     directory = Path(out if out is not None else temporary.name)  # type: ignore[union-attr]
     job = Job(sweep, directory, shard, resume, kind, progress)
     with holding(sweep.files), backend(workers, scheduler, sweep.contents) as pool, owned(directory):
-        return _run_in_folder(job, pool, temporary)
+        return _run_in_folder(job, Measured(pool, sweep.accuracy) if sweep.accuracy else pool, temporary)
 
 
 def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
@@ -145,7 +146,7 @@ def check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, A
     """InputError, saying what differs, if a folder holds another sweep than is wanted."""
     for key, what in (
         ("pimsim_version", "pimsim has another version"),
-        ("base_sha256", "the base configuration, `set` or a file that they name has changed"),
+        ("base_sha256", "the base configuration, `set` or a file that they or `accuracy` name has changed"),
         ("sweep_sha256", "the sweep file has changed"),
         ("shard", "it holds another shard"),
     ):

@@ -17,6 +17,7 @@ from pimsim.errors import Problem
 from pimsim.held import held
 from pimsim.sim.inputs import is_priced
 from pimsim.workload.scheduled import scheduled
+from pimsim.workload.shapes import ModelShape
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import Trace
 
@@ -97,6 +98,7 @@ class PointRequest:
     machines  where its baselines that are files are, by what was written
     table   the file of its table, as `trace`
     files   SHA-256 of each file that it reads, by normalised path; None: there is no such file
+    shape   of a model that is in the place of the one that the values name, if there is one
     """
 
     values: Mapping[str, Any]
@@ -104,6 +106,7 @@ class PointRequest:
     machines: Mapping[str, str] = field(default_factory=dict)
     table: str = ""
     files: Mapping[str, str | None] = field(default_factory=dict)
+    shape: ModelShape | None = None
 
     def named_files(self) -> Iterator[str]:
         """The files that a simulation reads: the trace, the table, and baselines that are no names."""

@@ -37,6 +37,19 @@ def requested_workload(config: Config, trace: Trace | None = None) -> Workload:
     return build(MODELS[work.model], work.lm_head)
 
 
+def with_model(config: Config, shape: ModelShape) -> Config:
+    """The configuration with a model in the place of the one that it names, for which tokens are computed.
+
+    Its LM head, biases and norms are simulated, and `asic.range_reduction` is ln2 unless it was given.
+    """
+    model = {"model": shape.name, "trace": None, "model_config_": None, "lm_head": True, "biases": True}
+    work = config.workload.model_copy(update=model)
+    if "range_reduction" in config.asic.model_fields_set:
+        return config.model_copy(update={"workload": work})
+    asic = config.asic.model_copy(update={"range_reduction": "ln2"})
+    return config.model_copy(update={"workload": work, "asic": asic})
+
+
 def _recorded(trace: Trace, lm_head: bool) -> Workload:
     """The decode step of a trace, with or without what is around its blocks."""
     from pimsim.workload.trace.bind import workload_of

@@ -177,6 +177,7 @@ def test_a_file_is_named_by_the_versions_that_made_it() -> None:
 ROOT = Path(__file__).parents[2]
 KERNEL = sorted((ROOT / "pimsim/dram/kernel").glob("*.py"))
 SCHEDULE = sorted((ROOT / "pimsim/sim/schedule/compiled").glob("*.py"))
+VALUES = sorted((ROOT / "pimsim/values").glob("*/compiled/*.py"))
 MADE_BY = [ROOT / "pimsim/dram" / name for name in store.MADE_BY]
 TINY = """
 from pimsim.dram.compiler import entry, view
@@ -219,7 +220,7 @@ def test_a_change_of_any_file_that_it_is_made_of_makes_it_anew(tmp_path: Path) -
     assert done.stdout.splitlines() == [f"{path} True False" for path in paths]
 
 
-@pytest.mark.parametrize("path", KERNEL + SCHEDULE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", KERNEL + SCHEDULE + VALUES, ids=lambda path: path.stem)
 def test_compiled_code_takes_nothing_from_files_that_the_cache_does_not_watch(path: Path) -> None:
     modules = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
     ours = {module for module in modules if module and module.startswith("pimsim")}

@@ -15,7 +15,21 @@ from pimsim.dram.code import elf
 from pimsim.dram.code.emit import emit
 from pimsim.dram.code.frame import words_of
 from pimsim.dram.code.load import NAME, PLATFORM, _function, by_elf, by_llvm
-from pimsim.dram.compiler import bound, carve, constant, flat, parts_of, view
+from pimsim.dram.compiler import (
+    bound,
+    carve,
+    constant,
+    flat,
+    number,
+    octet,
+    parts_of,
+    put,
+    rounded,
+    spread,
+    unpacked,
+    view,
+    word,
+)
 from pimsim.dram.records import Record, named
 
 pytestmark = pytest.mark.skipif(not compiler.COMPILES, reason="the kernel is interpreted")
@@ -121,6 +135,52 @@ def test_a_view_reads_and_writes_where_the_array_does() -> None:
     assert fill(a, b, c, None) == 3
     assert a.tolist() == [[17, 27, 37], [2, 127, 137]]
     assert c.tolist() == [7, 2]
+
+
+def test_a_view_of_float32_and_of_words_reads_and_writes_them() -> None:
+    @plain
+    def fill(a, b, c):  # type: ignore[no-untyped-def]
+        a, b, (c,) = view(a), constant(b), view((c,))
+        for i in range(len(b)):
+            c[i] = b[len(b) - 1 - i]
+            a[1, i] = number(b[i]) + a[0, i]
+        return word(a[1, 0])
+
+    a, b, c = np.array([[1, 2], [0, 0]], np.float32), np.array([0x3F80, 0xC000], np.uint16), np.zeros(2, np.uint16)
+    assert fill(a, b, c) == 0x4000
+    assert a.tolist() == [[1, 2], [2, 0]] and c.tolist() == [0xC000, 0x3F80]
+
+
+def test_eight_numbers_at_a_time() -> None:
+    @plain
+    def fill(words, numbers, out):  # type: ignore[no-untyped-def]
+        words, numbers, out = constant(words), constant(numbers), view(out)
+        put(out[0], octet(numbers[1]) * unpacked(words[1]) + spread(numbers[0, 3]))
+        put(out[1], rounded(octet(numbers[0])))
+        for i in range(8):
+            out[2, i] = rounded(numbers[0, i])
+        return 0
+
+    words = np.arange(0x3F80, 0x3F90, dtype=np.uint16).reshape(2, 8)
+    some = np.array([[1.00390625, 1.01171875, -1.004, 1e-45, 3.4e38, np.inf, np.nan, -0.0], range(8)], np.float32)
+    out = np.full((3, 8), 7, np.float32)
+    fill(words, some, out)
+    factors = (words[1].astype(np.uint32) << 16).view(np.float32)
+    assert (out[0] == some[1] * factors + some[0, 3]).all()
+    expected = [1, 1.015625, -1.0078125, 0, np.inf, np.inf, np.nan, -0.0]
+    for found in out[1:]:
+        assert np.array_equal(found, expected, equal_nan=True) and np.signbit(found[7])
+
+
+@pytest.mark.parametrize("function", [octet, unpacked], ids=["numbers", "words"])
+def test_eight_numbers_are_of_a_row_of_their_kind(function: Any) -> None:
+    @plain
+    def first(a):  # type: ignore[no-untyped-def]
+        function(view(a))
+        return 0
+
+    with pytest.raises(numba.TypingError, match="are of a row of"):
+        first(np.zeros(8, np.int64))
 
 
 def test_a_table_is_not_written_to() -> None:

@@ -17,7 +17,7 @@ from pimsim.mapping.plan import Plan
 from pimsim.mapping.wires import Cuts
 from pimsim.values.asic import Asic
 from pimsim.values.fast.attention import Softmax
-from pimsim.values.fast.beats import Beats
+from pimsim.values.fast.beats import Beats, Ints
 from pimsim.values.fast.model import BLOCK, Fast
 from pimsim.values.fast.products import Product, Sums
 from pimsim.values.fast.workers import shares
@@ -107,6 +107,13 @@ def uneven(rng: np.random.Generator, *shape: int) -> F32:
     return bf16(rng.standard_normal(shape) * 2.0 ** rng.integers(-6, 7, shape))
 
 
+def cancelling(rng: np.random.Generator, w: F32, x: F32) -> None:
+    """Give most products one of the other sign elsewhere: what is left of a sum is what the order of it has lost."""
+    places = rng.permutation(w.shape[1])
+    half = places[: len(places) // 2], places[len(places) // 2 : len(places) // 2 * 2]
+    w[:, half[0]], x[:, half[0]] = -w[:, half[1]], x[:, half[1]]
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rounds", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("in_banks", [False, True], ids=["asic", "banks"])
@@ -116,9 +123,10 @@ def uneven(rng: np.random.Generator, *shape: int) -> F32:
 def test_a_product_is_added_up_as_the_banks_do(width: int, lanes: int, in_banks: bool, rounds: bool, seed: int) -> None:
     rng = np.random.default_rng([width, lanes, in_banks, rounds, seed])
     beats = Beats(width, lanes, rounds)
-    inputs, outputs, vectors = (int(n) for n in rng.integers(1, [4 * width, 20, 6]))
+    inputs, outputs, vectors = (int(n) for n in rng.integers([width // 2, 1, 1], [4 * width, 20, 6]))
     cuts = Cuts.of(inputs, width * int(rng.integers(1, 4)), in_banks)
     w, x, bias = uneven(rng, outputs, inputs), uneven(rng, vectors, inputs), uneven(rng, outputs) * np.float32(8)
+    cancelling(rng, w, x)
     with_bias, addend = bool(rng.integers(2)), in_banks and bool(rng.integers(2))
     product = Product(Sums(beats), cuts, w, bias if with_bias else None, addend, None, Asic(config().asic))
     expected = [
@@ -277,6 +285,33 @@ def test_an_expert_that_is_not_chosen_changes_nothing(tmp_path: Path) -> None:
     broken = Without(weights.shape, weights.constants, weights.file, weights.tensors, weights.slots)
     same(Fast(plan_of(weights), broken).feed(IDS[:1]), logits)
     assert np.isnan(Fast(plan_of(weights), broken).feed(IDS)).any()
+
+
+@pytest.mark.parametrize("family", ["smollm", "gemma3"])
+def test_positions_are_those_of_the_tokens(tiny: dict[str, Weights], family: str) -> None:
+    """Rotations tell differences of positions alone, so that logits hardly say which ones they were."""
+    asked: list[tuple[int, list[int]]] = []
+
+    class Noting(Weights):
+        def rotations(self, layer: int, positions: Ints) -> tuple[F32, F32]:
+            asked.append((layer, positions.tolist()))
+            return super().rotations(layer, positions)
+
+    given = tiny[family]
+    noting = Noting(given.shape, given.constants, given.file, given.tensors, given.slots)
+    fast = Fast(plan_of(noting), noting)
+    fast.feed(IDS[:3])
+    fast.feed(IDS[3:5])
+    layers = range(given.shape.layers)
+    assert asked == [(layer, [0, 1, 2]) for layer in layers] + [(layer, [3, 4]) for layer in layers]
+
+
+def test_the_gelu_of_the_banks_is_that_of_the_model(tmp_path: Path) -> None:
+    def logits(function: str) -> F32:
+        weights = load_weights(models.write_model(tmp_path / function, "gpt2", activation_function=function))
+        return Fast(plan_of(weights, "aim"), weights).feed(IDS)
+
+    assert (logits("gelu_new") != logits("gelu")).any()
 
 
 def test_the_likeliest_is_told_of_what_the_head_makes(tiny: dict[str, Weights]) -> None:

@@ -39,6 +39,8 @@ class Fast:
             raise InputError("logits are those of a model with its LM head: set it to true", key="workload.lm_head")
         self._asic = Asic(plan.config.asic)
         tables = [operator.tables for operator in plan.workload.operators if operator.tables]
+        if not tables:
+            raise InputError("logits are of tokens, and the graph has no embedding for them", key="workload")
         self._vocabulary = min(rows[0] for rows in tables)
         self._positions = min((rows for _, *others in tables for rows in others), default=_ENDLESS)
         nodes = Nodes(plan, weights, self._asic)

@@ -18,7 +18,8 @@ from pimsim.values.weights.model import Weights
 TOKENIZER = "tokenizer.json"
 _LARGEST = 1 << 28  # bytes
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
-_PADDED_TO = 1024  # rows of a token table that no token has are there to make it a multiple of this at most
+# Rows of a token table that no token has make it a multiple of something: of so much, and so large a part, at most.
+_PADDED_TO, _PADDING = 1024, 0.5
 
 
 def load_tokenizer(path: str | os.PathLike[str] | None, weights: Weights) -> Tokenizer:
@@ -112,7 +113,7 @@ def _template(folder: Path, said: Mapping[str, Any]) -> str:
 def _check(tokenizer: Tokenizer, weights: Weights) -> None:
     """InputError if ids of the tokenizer are beyond the model's table, or far fewer than it has."""
     rows, tokens = weights.shape.vocabulary, tokenizer.vocabulary
-    if tokens > rows or rows - tokens >= _PADDED_TO:
+    if not 0 <= rows - tokens < min(_PADDED_TO, max(1, _PADDING * rows)):
         what = f"has {tokens:,} tokens, the model's table {rows:,}"
         why = f"{what}: it is another model's; give the right one by --tokenizer"
         raise InputError(Problem(tokenizer.file, 1, 1, "", why))
