@@ -1,7 +1,7 @@
 """The installed wheel, away from the clone: python .ci/try_wheel.py, with the Python that it is installed for.
 
-A run with plots and report, one with a command log that is checked, a sweep into Parquet, and the
-trace of a model: what needs the data that a wheel has to bring, and every library that writes a file.
+A run with plots and report, one with a command log that is checked, a sweep into Parquet, the trace of
+a model, and what a small one says: what needs the data that a wheel has to bring, and every library that writes a file.
 Configurations are given by their names, as they are shipped in the wheel.  Nothing is compiled: the
 wheel brings that, too.
 """
@@ -22,6 +22,8 @@ set: {workload.model: gpt2-small, workload.output_tokens: 1, baselines: []}
 axes: {dram.channels: [4, 8]}
 """
 PROGRAM = Path(__file__).parents[1] / "tests/golden/aim/programs/bias_mac_af_rdaf.aim"
+WEIGHTS = Path(__file__).parents[1] / "tests/golden/models/char-llama"
+SAID = ("--weights", str(WEIGHTS), "--prompt", "The ", "--tokens", "2")
 # Each must end with 0.
 COMMANDS = (
     ("run", "pim-gpt", *MODEL, "--out", "out"),
@@ -37,6 +39,7 @@ COMMANDS = (
     ("trace", "export", "--model", "gpt2-small", "--out", "gpt2.jsonl"),
     ("run", "pim-gpt", "--set", "workload.trace=gpt2.jsonl", "--set", "workload.output_tokens=2"),
     ("models",),
+    *(("generate", device, *SAID, "--level", level) for device in ("pim-gpt", "aim") for level in ("commands", "fast")),
 )
 
 
