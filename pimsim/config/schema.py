@@ -517,7 +517,7 @@ class Config(Common):
     workload: WorkloadConfig = Field(description="What is simulated.")
     values: ValuesConfig = Field(
         default_factory=ValuesConfig,
-        description="How the memory computes, where weights are given; it decides no time.",
+        description="How the memory computes, where weights are given; no time.",
     )
     schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(
