@@ -116,7 +116,9 @@ class _Log:
         """Commands of these numbers after which their channel has others that are none of them."""
         found: list[int] = []
         for places in self.of:
-            held = [at for at in places.tolist() if self.meaning(at).effect == "NONE" or self.meaning(at).needs != "ANY"]
+            held = [
+                at for at in places.tolist() if self.meaning(at).effect == "NONE" or self.meaning(at).needs != "ANY"
+            ]
             last = max((at for at in held if self.rows[at, COMMAND] not in numbers), default=-1)
             found += [at for at in places.tolist() if self.rows[at, COMMAND] in numbers and at < last]
         return found
@@ -430,7 +432,11 @@ def _key(log: _Log, at: int) -> tuple[object, ...]:
 
 def _stretch(log: _Log, at: int) -> tuple[int, int]:
     """Of the commands of one instruction in a channel: places of the first, with its openings, and of the last."""
-    mine = [int(log.place[o]) for o in log.of[int(log.rows[at, CHANNEL])].tolist() if log.carried[o].use == log.carried[at].use]
+    mine = [
+        int(log.place[o])
+        for o in log.of[int(log.rows[at, CHANNEL])].tolist()
+        if log.carried[o].use == log.carried[at].use
+    ]
     return min(mine), max(mine)
 
 

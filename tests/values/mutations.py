@@ -344,7 +344,9 @@ def run_of(case: Case, seed: int = 0, tokens: int = len(IDS)) -> Run:
         config = pimsim.load_config(ROOT / "configs" / f"{case.device}.yaml", {**sets, **case.sets})
         plan = compile_plan(config, build(weights.shape, True))
         plan.tokens = lambda context, sequence: IDS[(context - 1) % len(IDS)]
-        run = Run(case, plan, weights, tables_of(plan, weights), filled(plan, weights, config.pim.lanes), recorded(plan))
+        run = Run(
+            case, plan, weights, tables_of(plan, weights), filled(plan, weights, config.pim.lanes), recorded(plan)
+        )
         run.carry_out(run.log)
     return run
 

@@ -331,7 +331,9 @@ def _copies_exchanged(run_: Run, random: Random) -> Mutant | None:
     bases = list(regions[name].bases)
     a, b = random.sample(range(len(bases)), 2)
     bases[a], bases[b] = bases[b], bases[a]
-    plan = replace(run_.plan, memory=replace(memory, regions=regions | {name: replace(regions[name], bases=tuple(bases))}))
+    plan = replace(
+        run_.plan, memory=replace(memory, regions=regions | {name: replace(regions[name], bases=tuple(bases))})
+    )
     return _moved_image(run_, plan, "two copies of a matrix exchanged", f"{name}: {a} and {b}")
 
 
@@ -352,7 +354,9 @@ def _wires(run_: Run) -> Iterator[Kind]:
     for method, side in (("append_wires", "taken"), ("score_wires", "taken"), ("score_wires", "given")):
         yield Kind("layout", f"two heads of K ({method}, {side}) exchanged", partial(_head_wires, "keys", method, side))
     for method, side in (("append_wires", "taken"), ("weigh_wires", "taken"), ("weigh_wires", "given")):
-        yield Kind("layout", f"two heads of V ({method}, {side}) exchanged", partial(_head_wires, "values", method, side))
+        yield Kind(
+            "layout", f"two heads of V ({method}, {side}) exchanged", partial(_head_wires, "values", method, side)
+        )
     yield Kind("layout", "two tokens' scores exchanged", partial(_token_wires, "keys", "score_wires", "given"))
     yield Kind("layout", "two tokens' weights exchanged", partial(_token_wires, "values", "weigh_wires", "taken"))
     yield Kind("layout", "V into the next lane", _next_lane)
@@ -469,7 +473,9 @@ def _head_wires(what: str, method: str, side: str, run_: Run, random: Random) ->
         return _map(wires, side, lambda places: np.where(places < own, exchanged(places), places)
                     if side == "taken" else exchanged(places))  # fmt: skip
 
-    return _rewired(run_, f"two heads of {letter} ({method}, {side}) exchanged", what, name, method, change, f"{a}, {b}")
+    return _rewired(
+        run_, f"two heads of {letter} ({method}, {side}) exchanged", what, name, method, change, f"{a}, {b}"
+    )
 
 
 def _token_wires(what: str, method: str, side: str, run_: Run, random: Random) -> Mutant | None:
@@ -496,7 +502,9 @@ def _next_lane(run_: Run, random: Random) -> Mutant | None:
     def change(wires: Wires, token: int) -> Wires:
         if any((piece == KEEP).any() for piece in wires.taken):
             return wires._replace(
-                taken=tuple(np.concatenate([np.roll(p[:, :width], 1, axis=1), p[:, width:]], axis=1) for p in wires.taken)
+                taken=tuple(
+                    np.concatenate([np.roll(p[:, :width], 1, axis=1), p[:, width:]], axis=1) for p in wires.taken
+                )
             )
         return wires._replace(lane=(wires.lane + 1) % width)
 
@@ -506,7 +514,9 @@ def _next_lane(run_: Run, random: Random) -> Mutant | None:
 def _no_addend(run_: Run, random: Random) -> Mutant | None:
     """What the accumulators of the first piece of work begin with: the bias, or the sum so far."""
     memory = run_.plan.memory
-    names = [n for n, m in sorted(memory.matrices.items()) if m.takes_addend and (n in memory.vectors or m.sums.elements[1:])]
+    names = [
+        n for n, m in sorted(memory.matrices.items()) if m.takes_addend and (n in memory.vectors or m.sums.elements[1:])
+    ]
     names = [n for n in names if n != "k" or memory.matrices[n].sums.elements[1:]]
     if not names:
         return None
