@@ -9,7 +9,8 @@ they move (`Carried`), never from what comes of it:
 - Moved commands pass another that they do not commute with (`_conflict`).  A command that moves by clocks alone is
   another schedule of the same, and the checker's business if it breaks a rule.
 - A buffer that keeps an old column keeps other elements: those of the next product of the same vector are no others.
-- Closing a closed bank again is nothing; nor is it to look something up a second time.
+- Closing a closed bank again is nothing; nor is it to look something up a second time, or to multiply two banks
+  into a third again.  The factors of such a product may be exchanged.
 - Refreshes and changes of mode move no number: the checker has to find them, if a command of the channel comes after.
 """
 
@@ -38,14 +39,12 @@ from tests.values.mutations import (
     moved,
 )
 
-Make = Callable[[Random], Mutant | None]
-
 
 class Kind(NamedTuple):
-    """A row of the table.
+    """A kind of fault.
 
-    says   in words; at: places in the log at which it can be made
-    make   the log with the fault at a place (None: there is no such fault there)
+    name   in words, and of which command; at: places in the log at which it can be made
+    make   in words, and the log with the fault at a place (None: there is no such fault there)
     by     who has to find it: "values" (the machine, by refusing or by a logit) or "checker" (the timing table)
     """
 
@@ -85,6 +84,9 @@ class _Log:
         self.refreshes = {n for n, m in enumerate(run.meaning) if m.name in run.plan.device.standard.roles.refreshes}
         self.switches = {n for n, m in enumerate(run.meaning) if m.name == run.plan.device.standard.roles.switch_mode}
         self.stale = self._stale()
+        self.by_use: dict[tuple[int, int], list[int]] = {}  # commands by channel and instruction
+        for at, channel in enumerate(run.log[:, CHANNEL].tolist()):
+            self.by_use.setdefault((channel, self.carried[at].use), []).append(at)
 
     def means(self, at: int) -> bool:
         """Whether a command means something, and is in a step from the second on."""
@@ -93,20 +95,19 @@ class _Log:
     def context(self, at: int) -> int:
         return self.run.uses[self.carried[at].use].context
 
-    def named(self, *does: str) -> dict[str, list[int]]:
-        """Commands that mean something and do one of these, by their name."""
-        found: dict[str, list[int]] = {}
-        for at, each in enumerate(self.does):
-            if each in does and self.means(at):
-                found.setdefault(self.run.name(at), []).append(at)
-        return found
+    def named(self, *does: str) -> dict[tuple[str, str], list[int]]:
+        """Commands that mean something and do one of these, by what they do and their name."""
+        return self._those(does, lambda at: self.does[at])
 
-    def rows_for(self, effect: str) -> dict[str, list[int]]:
+    def rows_for(self, effect: str) -> dict[tuple[str, str], list[int]]:
         """The same of commands that open or close rows and do nothing else."""
-        found: dict[str, list[int]] = {}
-        for at, does in enumerate(self.does):
-            if does == "NOTHING" and self.meaning(at).effect == effect and self.means(at):
-                found.setdefault(self.run.name(at), []).append(at)
+        return self._those((effect,), lambda at: self.meaning(at).effect if self.does[at] == "NOTHING" else "")
+
+    def _those(self, wanted: tuple[str, ...], what: Callable[[int], str]) -> dict[tuple[str, str], list[int]]:
+        found: dict[tuple[str, str], list[int]] = {}
+        for at in range(len(self.rows)):
+            if what(at) in wanted and self.means(at):
+                found.setdefault((_WORDS[what(at)], self.run.name(at)), []).append(at)
         return found
 
     def meaning(self, at: int):  # type: ignore[no-untyped-def]
@@ -159,6 +160,13 @@ def _changed(log: _Log, at: list[int] | int, field: int, value: int) -> Ints:
 # -- dropped, doubled ---------------------------------------------------------------------------
 
 
+# What commands do, in words of the table of kinds.
+_WORDS = {
+    "FILL": "a piece for the buffer", "PRESET": "what sums begin with", "MULTIPLY": "a product", "GIVE": "sums read",
+    "LOOK_UP": "a look-up", "GIVE_FOUND": "what was looked up read", "SCALE": "a product of banks",
+    "READ": "a column read", "WRITE": "a column written", "WRITE_ALL": "a column written in all banks",
+    "OPEN": "a row opened", "CLOSE": "a row closed",
+}  # fmt: skip
 _VALUES = ("FILL", "PRESET", "MULTIPLY", "GIVE", "LOOK_UP", "GIVE_FOUND", "SCALE", "READ", "WRITE", "WRITE_ALL")
 
 
@@ -166,10 +174,10 @@ def _dropped(log: _Log) -> Iterator[Kind]:
     def drop(at: int, random: Random) -> tuple[str, Ints]:
         return "dropped", _without(log, [at])
 
-    for name, at in (log.named(*_VALUES) | log.rows_for("OPEN") | log.rows_for("CLOSE")).items():
-        yield Kind(f"{name} dropped", at, drop)
-    yield Kind("refresh dropped", log.followed(log.refreshes), drop, "checker")
-    yield Kind("change of mode dropped", log.followed(log.switches), drop, "checker")
+    for (what, name), at in (log.named(*_VALUES) | log.rows_for("OPEN") | log.rows_for("CLOSE")).items():
+        yield Kind(f"{what} dropped ({name})", at, drop)
+    yield Kind("a refresh dropped", log.followed(log.refreshes), drop, "checker")
+    yield Kind("a change of mode dropped", log.followed(log.switches), drop, "checker")
 
 
 def _doubled(log: _Log) -> Iterator[Kind]:
@@ -181,10 +189,10 @@ def _doubled(log: _Log) -> Iterator[Kind]:
         return "doubled", np.insert(log.rows, at + 1, again, axis=0)
 
     once = [does for does in _VALUES if does not in ("LOOK_UP", "SCALE")]
-    for name, at in (log.named(*once) | log.rows_for("OPEN")).items():
-        yield Kind(f"{name} doubled", at, double)
-    yield Kind("refresh doubled", log.followed(log.refreshes), double, "checker")
-    yield Kind("change of mode doubled", log.followed(log.switches), double, "checker")
+    for (what, name), at in (log.named(*once) | log.rows_for("OPEN")).items():
+        yield Kind(f"{what} doubled ({name})", at, double)
+    yield Kind("a refresh doubled", log.followed(log.refreshes), double, "checker")
+    yield Kind("a change of mode doubled", log.followed(log.switches), double, "checker")
 
 
 # -- moved ----------------------------------------------------------------------------------------
@@ -193,10 +201,12 @@ def _doubled(log: _Log) -> Iterator[Kind]:
 def _moved(log: _Log) -> Iterator[Kind]:
     which = log.named(*_VALUES) | log.rows_for("OPEN") | log.rows_for("CLOSE")
     for step, word in ((1, "later"), (-1, "earlier")):
-        for name, at in which.items():
-            yield Kind(f"{name} moved {word}", at, partial(_move, log, step, word))
+        for (what, name), at in which.items():
+            yield Kind(f"{what} moved {word} ({name})", at, partial(_move, log, step, word))
     for step, word in ((1, "later"), (-1, "earlier")):
-        yield Kind(f"refresh moved {word}", log.followed(log.refreshes), partial(_refresh_moved, log, step), "checker")
+        yield Kind(
+            f"a refresh moved {word}", log.followed(log.refreshes), partial(_refresh_moved, log, step), "checker"
+        )
 
 
 def _move(log: _Log, step: int, word: str, at: int, random: Random) -> tuple[str, Ints] | None:
@@ -257,6 +267,8 @@ def _order_conflicts(log: _Log, first: int, second: int) -> bool:
             same_use = log.carried[first].use == log.carried[second].use
             if log.address(first) == log.address(second) or (pieces[0] == pieces[1] and same_use):
                 return False
+            if same_use and _key(log, first)[1:2] == ("scale",) and side is _TAKES:
+                return False  # the factors of a product of banks
             return not same_use or _differ(log, log.carried[first].use, *pieces)
     return False
 
@@ -291,22 +303,33 @@ def _sums_conflict(log: _Log, first: int, second: int) -> bool:
 def _elsewhere(log: _Log) -> Iterator[Kind]:
     device, image = log.run.plan.device, log.run.image
     channels = device.channels
-    for name, at in (log.named(*_VALUES) | log.rows_for("OPEN")).items():
-        yield Kind(f"{name} in another channel", at, partial(_field, log, CHANNEL, channels, "channel"))
-    for name, at in log.named("MULTIPLY", "LOOK_UP", "SCALE", "READ", "WRITE", "WRITE_ALL").items():
-        yield Kind(f"{name} of another row", at, partial(_field, log, ROW, image.rows, "row"))
-    for name, at in log.rows_for("OPEN").items():
-        yield Kind(f"{name} of another row", at, partial(_field, log, ROW, image.rows, "row"))
-    for name, at in log.named("MULTIPLY", "SCALE", "READ", "WRITE", "WRITE_ALL").items():
-        yield Kind(f"{name} of another column", at, partial(_field, log, COLUMN, device.columns, "column"))
-    for name, at in (log.named("READ", "WRITE") | log.rows_for("OPEN") | log.rows_for("CLOSE")).items():
+    for (what, name), at in (log.named(*_VALUES) | log.rows_for("OPEN")).items():
+        yield Kind(f"{what} in another channel ({name})", at, partial(_field, log, CHANNEL, channels, "channel"))
+    for (what, name), at in log.named("MULTIPLY", "LOOK_UP", "SCALE", "READ", "WRITE", "WRITE_ALL").items():
+        yield Kind(f"{what} in another row ({name})", at, partial(_field, log, ROW, image.rows, "row"))
+    for (what, name), at in log.rows_for("OPEN").items():
+        yield Kind(f"{what} in another row ({name})", at, partial(_field, log, ROW, image.rows, "row"))
+    for (what, name), at in log.named("MULTIPLY", "SCALE", "READ", "WRITE", "WRITE_ALL").items():
+        yield Kind(f"{what} in another column ({name})", at, partial(_field, log, COLUMN, device.columns, "column"))
+    for (what, name), at in (log.named("READ", "WRITE") | log.rows_for("OPEN") | log.rows_for("CLOSE")).items():
         with_bank = [each for each in at if log.rows[each, BANK] >= 0]
-        yield Kind(f"{name} of another bank", with_bank, partial(_field, log, BANK, device.banks, "bank"))
-    for name, at in log.rows_for("OPEN").items():
-        yield Kind(f"all from {name} on in another row", at, partial(_opening, log, ROW, image.rows, "row"))
+        yield Kind(f"{what} in another bank ({name})", with_bank, partial(_field, log, BANK, device.banks, "bank"))
+    everything = [at for each in log.named("READ", "WRITE").values() for at in each]
+    for word, field, count in (
+        ("channel", CHANNEL, channels),
+        ("command", COMMAND, len(log.run.meaning)),
+        ("bank", BANK, device.banks),
+        ("row", ROW, image.rows),
+        ("column", COLUMN, device.columns),
+    ):
+        yield Kind(f"a {word} that there is not", everything, partial(_outside, field, count, word, log))
+    for (_, name), at in log.rows_for("OPEN").items():
+        yield Kind(f"all of an opened row in another row ({name})", at, partial(_opening, log, ROW, image.rows, "row"))
         one = [each for each in at if log.meaning(each).scope == "bank"]
-        yield Kind(f"all from {name} on in another bank", one, partial(_opening, log, BANK, device.banks, "bank"))
-        yield Kind(f"all from {name} on a column further", at, partial(_shifted, log))
+        yield Kind(
+            f"all of an opened row in another bank ({name})", one, partial(_opening, log, BANK, device.banks, "bank")
+        )
+        yield Kind(f"all of an opened row a column further ({name})", at, partial(_shifted, log))
 
 
 def _field(log: _Log, field: int, count: int, word: str, at: int, random: Random) -> tuple[str, Ints] | None:
@@ -315,6 +338,12 @@ def _field(log: _Log, field: int, count: int, word: str, at: int, random: Random
     if not others:
         return None
     other = random.choice(others)
+    return f"of {word} {other}", _changed(log, at, field, other)
+
+
+def _outside(field: int, count: int, word: str, log: _Log, at: int, random: Random) -> tuple[str, Ints]:
+    """A number that the device, or the run, does not have."""
+    other = random.choice([-2, -1, count, count + 1, 1 << 40])
     return f"of {word} {other}", _changed(log, at, field, other)
 
 
@@ -362,7 +391,7 @@ def _shifted(log: _Log, at: int, random: Random) -> tuple[str, Ints] | None:
 
 def _buffers(log: _Log) -> Iterator[Kind]:
     fills = [at for each in log.named("FILL").values() for at in each]
-    yield Kind("buffer not refilled", fills, partial(_not_refilled, log))
+    yield Kind("the buffer not refilled", fills, partial(_not_refilled, log))
     later = [at for at in fills if log.rows[at, COLUMN] > 0]
     yield Kind("a piece of the buffer in another's column", later, partial(_over_another, log))
     yield Kind("two columns of the buffer exchanged", later, partial(_exchanged, log))
@@ -432,18 +461,14 @@ def _key(log: _Log, at: int) -> tuple[object, ...]:
 
 def _stretch(log: _Log, at: int) -> tuple[int, int]:
     """Of the commands of one instruction in a channel: places of the first, with its openings, and of the last."""
-    mine = [
-        int(log.place[o])
-        for o in log.of[int(log.rows[at, CHANNEL])].tolist()
-        if log.carried[o].use == log.carried[at].use
-    ]
+    mine = [int(log.place[o]) for o in log.by_use[int(log.rows[at, CHANNEL]), log.carried[at].use]]
     return min(mine), max(mine)
 
 
 def _addresses(log: _Log, at: int) -> list[tuple[int, ...]]:
     """Of all commands of an instruction in a channel, without what opens and closes rows."""
-    mine = log.of[int(log.rows[at, CHANNEL])].tolist()
-    return [log.address(o) for o in mine if log.carried[o].use == log.carried[at].use and log.does[o] != "NOTHING"]
+    mine = log.by_use[int(log.rows[at, CHANNEL]), log.carried[at].use]
+    return [log.address(o) for o in mine if log.does[o] != "NOTHING"]
 
 
 def _swapped(log: _Log, channel: int, a: tuple[int, int], b: tuple[int, int]) -> Ints:
@@ -472,9 +497,9 @@ def _early(log: _Log, what: str, at: int, random: Random) -> tuple[str, Ints] | 
         if log.carried[other].use >= 0:
             its = log.run.uses[log.carried[other].use]
             key = _key(log, other)
-            if _addresses(log, other) == _addresses(log, at):
-                continue  # of V in one column: which lane is masked, the log does not say
             if its.context < use.context and its[1:3] == use[1:3] and key[:2] == (_key(log, at)[0], what):
+                if _addresses(log, other) == _addresses(log, at):
+                    return None  # of V in one column: which lane is masked, the log does not say
                 channel = int(log.rows[at, CHANNEL])
                 made = _swapped(log, channel, _stretch(log, other), _stretch(log, at))
                 return f"exchanged with that of the token at context {its.context}", made

@@ -18,7 +18,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -29,12 +29,11 @@ from numpy.typing import NDArray
 
 import pimsim
 from pimsim.devices.plan import compile_plan
-from pimsim.errors import InputError
 from pimsim.logs.checker import check
 from pimsim.logs.log import CommandLog
 from pimsim.mapping.instructions import Instruction, Step
 from pimsim.mapping.plan import Plan
-from pimsim.sim.run import simulate
+from pimsim.sim.run import _watched
 from pimsim.sim.tally import Tally
 from pimsim.values.asic import Asic
 from pimsim.values.machine.build import steps_in, tables_of
@@ -76,8 +75,8 @@ CASES = (
     Case("gpt2, pim-gpt, tiny buffer", "gpt2", "pim-gpt", _SMALL_GPT2,
          {"pim.global_buffer_bytes": 64, "mapping.value_append": "all_bank", **_OFTEN}),
     Case("llama of heads of 24, pim-gpt, 8 banks of short columns", "llama", "pim-gpt", _SMALL | {"head_dim": 24},
-         {"dram.bank_groups": 2, "dram.refresh": "per_bank", "dram.row_bytes": 256, "dram.column_bytes": 8, "pim.lanes": 4,
-          "schedule": "overlap"}),
+         {"dram.bank_groups": 2, "dram.refresh": "per_bank", "dram.row_bytes": 256, "dram.column_bytes": 8,
+          "pim.lanes": 4, "schedule": "overlap"}),
     Case("gpt2, aim", "gpt2", "aim", _SMALL_GPT2, _OFTEN),
     Case("gpt2, aim, banks scale a softmax, little SRAM", "gpt2", "aim", _SMALL_GPT2,
          {"pim.softmax": "banks", "asic.sram_KiB": 0.25, **_OFTEN}),
@@ -184,7 +183,10 @@ class Mutant(NamedTuple):
 
 @dataclass(eq=False)
 class Run:
-    """A model on a device, carried out without a fault."""
+    """A model on a device, carried out without a fault.
+
+    logits  of each step, by its context; make: the machines that carry it out
+    """
 
     case: Case
     plan: Plan
@@ -193,6 +195,7 @@ class Run:
     image: Image
     log: Ints
     logits: dict[int, bytes] = field(default_factory=dict)
+    make: Callable[..., Machine] = Machine
 
     @cached_property
     def steps(self) -> list[tuple[int, int, bool]]:
@@ -215,12 +218,7 @@ class Run:
         return [Meaning(c.does.name, str(c.scope), c.needs.name, c.effect.name, c.name)
                 for c in self.plan.device.standard.commands]  # fmt: skip
 
-    def machine(
-        self,
-        ended: Callable[[StepTasks, Mapping[str, F32]], object],
-        mutant: Mutant | None = None,
-        make: type[Machine] = Machine,
-    ) -> Machine:
+    def machine(self, ended: Callable[[StepTasks, Mapping[str, F32]], object], mutant: Mutant | None = None) -> Machine:
         """A fresh machine."""
         plan, image, named = self.plan, self.image, self.named
         if mutant is not None:
@@ -228,7 +226,7 @@ class Run:
             plan, named = (mutant.plan, _named(mutant.plan)) if mutant.plan else (plan, named)
         rounds = plan.config.values.accumulate == "bf16"
         steps = steps_of(named, self.steps)
-        return make(plan, copied(image), self.functions, steps, ended, self.tables, rounds)
+        return self.make(plan, copied(image), self.functions, steps, ended, self.tables, rounds)
 
     def carry_out(self, log: Ints, mutant: Mutant | None = None) -> None:
         """Carry out a log; ChangedError at the first logit that is another one, CommandError as the machine has it."""
@@ -269,7 +267,7 @@ class Run:
     @cached_property
     def operands(self) -> dict[int, F32]:
         """What the instructions of the channels read, by their number in `uses`."""
-        machine = self.machine(lambda step, values: None, make=Watched)
+        machine = replace(self, make=Watched).machine(lambda step, values: None)
         assert isinstance(machine, Watched)
         machine.append(*self.log.T)
         return machine.operands
@@ -325,7 +323,7 @@ def _named(plan: Plan) -> Any:
         known = wires[operands.key]
         return instruction._replace(operands=operands._replace(wires=lambda: known))
 
-    @lru_cache(maxsize=None)
+    @cache
     def named_step(context: int, head: bool, tokens: int = 1) -> Step:
         return Step(*(tuple(map(wired, part)) for part in plan.named_step(context, head, tokens)))
 
@@ -358,7 +356,7 @@ def recorded(plan: Plan) -> Ints:
     """
     recorder = Recorder()
     with patch.object(Tally, "validate", lambda tally: tally):
-        simulate(plan, observers=[recorder])
+        _watched(plan, None, [recorder], None)
     return np.concatenate(recorder.parts)
 
 
@@ -372,7 +370,7 @@ def trial(run: Run, mutant: Mutant, also_checker: bool = False) -> tuple[Verdict
         verdict = Verdict("refused", words_of(str(error)))
     except ChangedError as error:
         verdict = Verdict("logits", str(error))
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         verdict = Verdict("crash", f"{type(error).__name__}: {error}")
     said = ""
     if mutant.log is not None and (also_checker or not verdict.by):
@@ -383,7 +381,7 @@ def trial(run: Run, mutant: Mutant, also_checker: bool = False) -> tuple[Verdict
 
 
 _NAMES = (
-    (re.compile(r"^clock \d+, channel \d+: [^:]*: "), ""), (re.compile(r"'[^']*'"), "an instruction"),
+    (re.compile(r"^clock \d+, channel -?\d+: [^:]*: "), ""), (re.compile(r"'[^']*'"), "an instruction"),
     (re.compile(r"row \d+"), "another row"), (re.compile(r"\d+"), "N"),
 )  # fmt: skip
 
@@ -495,6 +493,3 @@ def moved(run: Run, log: Ints, which: Ints, order: Ints) -> Ints:
 def in_order(log: Ints) -> Ints:
     """In order of clk, then channel; those of one clock and channel stay as they are."""
     return log[np.lexsort((log[:, CHANNEL], log[:, CLK]))]
-
-
-__all__ = ["CASES", "Case", "InputError", "Mutant", "Run", "Verdict", "replace", "run_of", "trial"]

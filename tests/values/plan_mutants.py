@@ -120,7 +120,7 @@ def _changes(row: tuple[int, ...], run_: Run) -> dict[str, Rows]:
 
 def _programs(run_: Run) -> Iterator[Kind]:
     for (what, method, fault), names in _available(run_).items():
-        name = f"a request of {what} ({method}) {fault}"
+        name = f"a request {fault} ({what}.{method})"
         yield Kind("program", name, partial(_program, what, method, fault, names))
 
 
@@ -162,7 +162,7 @@ def _program(what: str, method: str, fault: str, names: list[str], run_: Run, ra
     log = recorded(altered(run_.plan, what, name, **{method: change}))
     if _same(log, run_.log):
         return None
-    return Mutant("program", f"a request of {what} ({method}) {fault}", f"{name}: {told[0]}", log)
+    return Mutant("program", f"a request {fault} ({what}.{method})", f"{name}: {told[0]}", log)
 
 
 def _same(log: Ints, other: Ints) -> bool:
@@ -208,12 +208,12 @@ def _places(run_: Run) -> Iterator[Kind]:
         if not getattr(run_.plan.memory, what):
             continue
         for field in ("channel", "bank", "row", "column", "lane"):
-            yield Kind("layout", f"{what} a {field} further", partial(_turned, what, field))
-        yield Kind("layout", f"two elements of {what} exchanged", partial(_elements_exchanged, what))
-    yield Kind("layout", "two outputs of a matrix exchanged", _outputs_exchanged)
-    yield Kind("layout", "two heads of a matrix exchanged", _heads_exchanged)
-    yield Kind("layout", "two columns of a matrix exchanged", _columns_exchanged)
-    yield Kind("layout", "two copies of a matrix exchanged", _copies_exchanged)
+            yield Kind("layout", f"a {field} further ({what})", partial(_turned, what, field))
+        yield Kind("layout", f"two elements exchanged where they lie ({what})", partial(_elements_exchanged, what))
+    yield Kind("layout", "two outputs exchanged where they lie", _outputs_exchanged)
+    yield Kind("layout", "two heads exchanged where they lie", _heads_exchanged)
+    yield Kind("layout", "two columns exchanged where they lie", _columns_exchanged)
+    yield Kind("layout", "two layers exchanged where they lie", _copies_exchanged)
 
 
 def _moved_image(run_: Run, plan: Plan, kind: str, what: str) -> Mutant:
@@ -233,15 +233,11 @@ def _turned(what: str, field: str, run_: Run, random: Random) -> Mutant | None:
         return replace(place, **{field: (getattr(place, field) + 1) % count})
 
     plan = altered(run_.plan, what, name, locate=locate)
-    return _moved_image(run_, plan, f"{what} a {field} further", f"{name}: {field} + 1")
+    return _moved_image(run_, plan, f"a {field} further ({what})", f"{name}: {field} + 1")
 
 
 def _exchange(numbers: Ints, a: int, b: int) -> Ints:
     return np.where(numbers == a, b, np.where(numbers == b, a, numbers))
-
-
-def _used_rows(run_: Run, name: str) -> int:
-    return int(getattr(run_.plan.memory.tables[name], "elements", 0))
 
 
 def _elements_exchanged(what: str, run_: Run, random: Random) -> Mutant | None:
@@ -255,7 +251,10 @@ def _elements_exchanged(what: str, run_: Run, random: Random) -> Mutant | None:
             return original(element // size * size + _exchange(element % size, a, b))
 
     elif what == "vectors":
-        a, b = random.sample(range(_without_key_bias(run_, name, layout.elements)), 2)
+        count = _without_key_bias(run_, name, layout.elements)
+        if count < 2:
+            return None
+        a, b = random.sample(range(count), 2)
 
         def locate(original: Callable[..., Any], element: Ints) -> Any:
             return original(_exchange(element, a, b))
@@ -267,7 +266,7 @@ def _elements_exchanged(what: str, run_: Run, random: Random) -> Mutant | None:
             return original(output, _exchange(element, a, b))
 
     plan = altered(run_.plan, what, name, locate=locate)
-    return _moved_image(run_, plan, f"two elements of {what} exchanged", f"{name}: {a} and {b}")
+    return _moved_image(run_, plan, f"two elements exchanged where they lie ({what})", f"{name}: {a} and {b}")
 
 
 def _attention(run_: Run) -> Any:
@@ -288,7 +287,7 @@ def _outputs_exchanged(run_: Run, random: Random) -> Mutant | None:
         return original(_exchange(output, a, b), element)
 
     plan = altered(run_.plan, "matrices", name, locate=locate)
-    return _moved_image(run_, plan, "two outputs of a matrix exchanged", f"{name}: {a} and {b}")
+    return _moved_image(run_, plan, "two outputs exchanged where they lie", f"{name}: {a} and {b}")
 
 
 def _heads_exchanged(run_: Run, random: Random) -> Mutant | None:
@@ -304,7 +303,7 @@ def _heads_exchanged(run_: Run, random: Random) -> Mutant | None:
         return original(_exchange(output // size, a, b) * size + output % size, element)
 
     plan = altered(run_.plan, "matrices", name, locate=locate)
-    return _moved_image(run_, plan, "two heads of a matrix exchanged", f"{name}: {a} and {b}")
+    return _moved_image(run_, plan, "two heads exchanged where they lie", f"{name}: {a} and {b}")
 
 
 def _columns_exchanged(run_: Run, random: Random) -> Mutant | None:
@@ -318,7 +317,7 @@ def _columns_exchanged(run_: Run, random: Random) -> Mutant | None:
         return original(output, _exchange(element // width, a, b) * width + element % width)
 
     plan = altered(run_.plan, "matrices", name, locate=locate)
-    return _moved_image(run_, plan, "two columns of a matrix exchanged", f"{name}: {a} and {b}")
+    return _moved_image(run_, plan, "two columns exchanged where they lie", f"{name}: {a} and {b}")
 
 
 def _copies_exchanged(run_: Run, random: Random) -> Mutant | None:
@@ -334,10 +333,13 @@ def _copies_exchanged(run_: Run, random: Random) -> Mutant | None:
     plan = replace(
         run_.plan, memory=replace(memory, regions=regions | {name: replace(regions[name], bases=tuple(bases))})
     )
-    return _moved_image(run_, plan, "two copies of a matrix exchanged", f"{name}: {a} and {b}")
+    return _moved_image(run_, plan, "two layers exchanged where they lie", f"{name}: {a} and {b}")
 
 
 # -- wires: which elements commands move ---------------------------------------------------------------
+
+
+_SIDES = {"taken": "as they are sent", "given": "as they come back"}
 
 
 def _wires(run_: Run) -> Iterator[Kind]:
@@ -347,15 +349,19 @@ def _wires(run_: Run) -> Iterator[Kind]:
              ("values", "weigh_wires", "given"))  # fmt: skip
     for what, method, side in sides:
         if getattr(run_.plan.memory, what):
-            yield Kind("layout", f"two elements of {what} ({method}, {side}) exchanged",
+            yield Kind("layout", f"two elements exchanged, {_SIDES[side]} ({what}.{method})",
                        partial(_wired, what, method, side, "elements"))  # fmt: skip
-            yield Kind("layout", f"two pieces of {what} ({method}, {side}) exchanged",
+            yield Kind("layout", f"two pieces exchanged, {_SIDES[side]} ({what}.{method})",
                        partial(_wired, what, method, side, "pieces"))  # fmt: skip
     for method, side in (("append_wires", "taken"), ("score_wires", "taken"), ("score_wires", "given")):
-        yield Kind("layout", f"two heads of K ({method}, {side}) exchanged", partial(_head_wires, "keys", method, side))
+        yield Kind(
+            "layout", f"two heads exchanged, {_SIDES[side]} (keys.{method})", partial(_head_wires, "keys", method, side)
+        )
     for method, side in (("append_wires", "taken"), ("weigh_wires", "taken"), ("weigh_wires", "given")):
         yield Kind(
-            "layout", f"two heads of V ({method}, {side}) exchanged", partial(_head_wires, "values", method, side)
+            "layout",
+            f"two heads exchanged, {_SIDES[side]} (values.{method})",
+            partial(_head_wires, "values", method, side),
         )
     yield Kind("layout", "two tokens' scores exchanged", partial(_token_wires, "keys", "score_wires", "given"))
     yield Kind("layout", "two tokens' weights exchanged", partial(_token_wires, "values", "weigh_wires", "taken"))
@@ -397,7 +403,7 @@ def _wired(what: str, method: str, side: str, unit: str, run_: Run, random: Rand
     """Two elements, or two pieces of a channel, in each other's place."""
     name, seed = random.choice(sorted(getattr(run_.plan.memory, what))), random.randrange(1 << 30)
     attention = _attention(run_)
-    kind = f"two {unit} of {what} ({method}, {side}) exchanged"
+    kind = f"two {unit} exchanged, {_SIDES[side]} ({what}.{method})"
     layout = getattr(run_.plan.memory, what)[name]
 
     def size(args: tuple[Any, ...]) -> int:
@@ -450,7 +456,7 @@ def _wired(what: str, method: str, side: str, unit: str, run_: Run, random: Rand
 
 def _head_wires(what: str, method: str, side: str, run_: Run, random: Random) -> Mutant | None:
     """Two heads in each other's place, on one side only."""
-    attention, letter = _attention(run_), {"keys": "K", "values": "V"}[what]
+    attention = _attention(run_)
     heads = attention.kv_heads if method == "append_wires" else attention.heads
     if heads == 1:
         return None
@@ -474,7 +480,7 @@ def _head_wires(what: str, method: str, side: str, run_: Run, random: Random) ->
                     if side == "taken" else exchanged(places))  # fmt: skip
 
     return _rewired(
-        run_, f"two heads of {letter} ({method}, {side}) exchanged", what, name, method, change, f"{a}, {b}"
+        run_, f"two heads exchanged, {_SIDES[side]} ({what}.{method})", what, name, method, change, f"{a}, {b}"
     )
 
 
@@ -515,9 +521,10 @@ def _no_addend(run_: Run, random: Random) -> Mutant | None:
     """What the accumulators of the first piece of work begin with: the bias, or the sum so far."""
     memory = run_.plan.memory
     names = [
-        n for n, m in sorted(memory.matrices.items()) if m.takes_addend and (n in memory.vectors or m.sums.elements[1:])
+        name
+        for name, matrix in sorted(memory.matrices.items())
+        if matrix.takes_addend and (matrix.sums.elements[1:] or (name in memory.vectors and not run_.key_bias(name)))
     ]
-    names = [n for n in names if n != "k" or memory.matrices[n].sums.elements[1:]]
     if not names:
         return None
     name = random.choice(names)
