@@ -81,8 +81,9 @@ def run_values() -> None:
     number1, number2, number3 = (np.zeros((0,) * dimensions, np.float32) for dimensions in (1, 2, 3))
     words2, words4, report = np.zeros((0, 0), np.uint16), np.zeros((0,) * 4, np.uint16), np.zeros(1, np.int64)
     carry_out(
-        two, two, none, words4, words2, two, two, number3, number3, number3, number1, two, three, two, report, number2
-    )
+        two, two, none, words4, words2, two, two, number3, number3, number3, number1, none, two, three, two, report,
+        number2,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

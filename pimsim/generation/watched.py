@@ -17,6 +17,8 @@ from pimsim.errors import Problem
 from pimsim.generation.generate import Decoded, Generation, carry_out, decode
 from pimsim.results.values import Speech, Values
 from pimsim.sim.observer import Executed
+from pimsim.timeline.files import check_name
+from pimsim.timeline.files import timeline as opened
 from pimsim.values.watch import Did, Watch
 from pimsim.values.weights.model import Weights
 
@@ -46,6 +48,8 @@ def watched(
 
     tokenizer  makes text of what is said; timeline, window_ns: as of `api.run`
     """
+    if timeline is not None:
+        check_name(os.fspath(timeline))
     decoded = decode(given, weights, prompt, tokens, ends, tell)
     spoken = decoded.spoken
     watch = Watch(spoken.whole, spoken.weights, spoken.config.workload.start + 1, each=timeline is not None)
@@ -54,8 +58,6 @@ def watched(
     with ExitStack() as stack:
         observers = []
         if timeline is not None:
-            from pimsim.timeline.files import timeline as opened
-
             plan, prices = spoken.prepared.plan, spoken.prepared.prices
             observers.append(stack.enter_context(opened(Path(timeline), plan, prices, window_ns, told=_told(watch))))
         result, executed = carry_out(decoded, how, watch.made, observers)
@@ -97,7 +99,7 @@ def _values(decoded: Decoded, watch: Watch, tokenizer: Tokenizer | None) -> Valu
     measures = decoded.measures
     return Values(
         watch.by_operator,
-        decoded.spoken.weights.file,
+        os.path.basename(decoded.spoken.weights.file),
         len(decoded.prompt_ids),
         speech(decoded.output_ids),
         speech(decoded.reference_ids),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "size": size, "percent": percent, "cell": cell, "words": words}
+    made.filters |= {"number": number, "size": size, "percent": percent, "cell": cell, "words": words, "spoken": spoken}
     return made
 
 
@@ -54,6 +55,22 @@ def cell(value: Any) -> str:
 def words(name: str) -> str:
     """A name without underscores."""
     return name.replace("_", " ")
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def spark(values: Sequence[float]) -> str:
+    """A bar for each value, from nought to the largest; one that is no number is as high."""
+    top = max((value for value in values if math.isfinite(value)), default=0.0) or 1.0
+    return "".join(
+        BARS[round((len(BARS) - 1) * min(value / top, 1))] if value == value else BARS[-1] for value in values
+    )
+
+
+def spoken(text: str) -> str:
+    """Text without its bars, for those who hear it."""
+    return text.translate(dict.fromkeys(map(ord, BARS)))
 
 
 def bars(parts: Mapping[str, float], colours: Mapping[str, str], other: str) -> list[dict[str, Any]]:

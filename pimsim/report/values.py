@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from pimsim.results.headline import number
+from pimsim.report.page import spark
+from pimsim.results.headline import number, percent
 from pimsim.results.result import Result
 from pimsim.results.values import Values, badness, folded, relative
 
 if TYPE_CHECKING:
     from pimsim.values.moments import Moments
 
-_BARS = (
-    "\N{LOWER ONE EIGHTH BLOCK}\N{LOWER ONE QUARTER BLOCK}\N{LOWER THREE EIGHTHS BLOCK}\N{LOWER HALF BLOCK}"
-    "\N{LOWER FIVE EIGHTHS BLOCK}\N{LOWER THREE QUARTERS BLOCK}\N{LOWER SEVEN EIGHTHS BLOCK}\N{FULL BLOCK}"
-)
 _COLUMNS = ("phase", "operator", "layers", "elements", "min", "max", "rms", "max_abs_error", "rms_error",
             "relative_error")  # fmt: skip
 
@@ -27,7 +23,7 @@ def section(values: Values) -> dict[str, Any]:
     said, reference = values.said, values.reference
     return {
         "about": values,
-        "agreement": f"{values.agreement:.1%}",
+        "agreement": percent(values.agreement),
         "tokens": [
             {"here": _token(*own), "reference": _token(*other), "same": own[0] == other[0]}
             for own, other in zip_longest(_tokens(said), _tokens(reference), fillvalue=(None, ""))
@@ -46,7 +42,7 @@ def section(values: Values) -> dict[str, Any]:
 def tips(result: Result, rows: list[dict[str, Any]]) -> list[str]:
     """What hovering over each row of the operators' table shows: of its values, "" where it makes none.
 
-    A row of a block that spans several layers is that of every so manieth layer.
+    A row of a block that spans several layers is that of every layer that has its place in the block.
     """
     if result.values is None:
         return [""] * len(rows)
@@ -75,19 +71,9 @@ def _tip(operator: str, phase: str, layers: Mapping[int | None, Moments]) -> str
     if len(by_layer) > 1:
         worst = max(by_layer, key=lambda layer: badness(by_layer[layer]))
         first, *_, last = by_layer
-        lines.append(
-            f"relative error, layers {first} to {last}: {_bars(by_layer)} largest {relative(by_layer[worst])} in layer "
-            f"{worst}"
-        )
+        bars, most = spark([badness(each) for each in by_layer.values()]), relative(by_layer[worst])
+        lines.append(f"relative error, layers {first} to {last}: {bars} largest {most} in layer {worst}")
     return "\n".join(lines)
-
-
-def _bars(layers: Mapping[int, Moments]) -> str:
-    errors = [badness(each) for each in layers.values()]
-    top = max((error for error in errors if math.isfinite(error)), default=0.0) or 1.0
-    return "".join(
-        _BARS[min(round(error / top * (len(_BARS) - 1)) if math.isfinite(error) else 7, 7)] for error in errors
-    )
 
 
 def _figures(moments: Moments) -> list[Any]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pimsim.results.headline import percent
+
 if TYPE_CHECKING:
     from pimsim.values.moments import Moments, Where
 
@@ -57,7 +59,7 @@ class Values:
     def lines(self) -> tuple[str, str]:
         """Two lines: how near what was said is, and which operator is farthest off."""
         near = (
-            f"Values: agreement {self.agreement:.1%} with float32, mean KL {self.mean_kl:.2e} nats, "
+            f"Values: agreement {percent(self.agreement)} with float32, mean KL {self.mean_kl:.2e} nats, "
             f"largest logit error {self.max_abs_logit_error:.3g}"
         )
         (phase, operator), layers = max(self.layers().items(), key=lambda part: badness(folded(part[1])))

@@ -167,6 +167,13 @@ def test_more_tokens_than_the_banks_of_a_channel() -> None:
     check(case("llama", ids=tuple(range(1, 40)), prompt=30, dram__channels=1, dram__bank_groups=2))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_channels_are_as_far_apart_as_they_like(device: str) -> None:
+    """The channel that has K of many sequences to write is far behind the others."""
+    wanted = case("llama", device, [(token,) for token in range(45)], schedule="overlap", dram__bank_groups=1)
+    assert same(wanted.carried(), wanted.fast())
+
+
 def test_a_prompt_has_the_logits_of_its_last_token() -> None:
     check(case("llama", prompt=5))
 

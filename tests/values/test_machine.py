@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pimsim.devices.plan import compile_plan
+from pimsim.dram.program import LOOP
 from pimsim.dram.spec import Does
 from pimsim.errors import InputError
 from pimsim.mapping.memory import cache_name
@@ -250,6 +251,29 @@ def test_an_operand_is_used_when_the_last_result_has_crossed_the_pins() -> None:
     assert refusal(of, early).endswith(f" arrives at clock {ready}")
 
 
+def test_a_sum_goes_on_in_the_banks_when_it_has_crossed_the_pins() -> None:
+    """The first accumulators that go on from a sum are those of the second segment of q."""
+    of, log = run(device="aim")
+    q = next(i for i in of.plan.named_step(1, True).block if i.operator == "q")
+    assert q.operands is not None and q.operands.wires is not None
+    wires = q.operands.wires()
+    taken = wires.taken[0]
+    presets = [k for k in range(len(taken)) if (taken[k] >= wires.own).any()]
+    fills = 2 * 2  # of two segments of two columns, one after the other
+    assert presets[0] == fills + len(taken[fills:]) // 2
+    preset = int(rows_of(of, log, "WRMAC16")[presets[0] - fills])
+    read = int(rows_of(of, log, "RDMAC16")[0])
+    device = of.plan.device
+    there = int(log[read, CLK]) + device.completion(device.standard.command("RDMAC16"))
+    soon, early = log.copy(), log.copy()
+    soon[preset, CLK], early[preset, CLK] = there, there - 1
+    assert same(of.carried(soon), of.fast())
+    assert refusal(of, early) == told(of, early[preset]) + f"'q' takes a sum that arrives at clock {there}"
+    reads = rows_of(of, log, "RDMAC16")
+    unread = without(log, *reads[reads < preset].tolist())
+    assert refusal(of, unread) == told(of, log[preset]) + "'q' takes a sum that was not read"
+
+
 def test_an_operand_is_used_before_its_makers_are_done() -> None:
     of, log = run()
     own = log[:, CHANNEL] == 1
@@ -307,6 +331,38 @@ def test_a_command_that_moves_data_and_says_not_what(name: str) -> None:
         machine.append(*log.T)
     what = "the device's table says not what the command does with numbers (`Command.does`)"
     assert str(caught.value) == told(of, first) + what
+
+
+USES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("pim-gpt", "llama", {}),
+    ("pim-gpt", "gpt2", {"mapping__value_append": "all_bank", "asic__sram_KiB": 0.1}),
+    ("pim-gpt", "gpt2", {"dram__write_mask": "standard"}),
+    ("aim", "llama", {"pim__softmax": "banks"}),
+    ("aim", "gpt2", {"mapping__value_append": "single_bank", "asic__sram_KiB": 0.1}),
+    ("aim", "gpt2", {"dram__write_mask": "standard", "pim__sums": "asic", "pim__activation": "asic"}),
+)
+
+
+@pytest.mark.parametrize(("device", "family", "changes"), USES)
+def test_every_command_that_the_layouts_ask_for_says_what_it_does(
+    device: str, family: str, changes: dict[str, Any]
+) -> None:
+    plan = case(family, device, IDS, **(SMALL | changes)).plan
+    programs = [i.work.program for part in plan.step(2, True) for i in part if i.work]
+    requests = np.concatenate(programs)
+    asked = {*requests[:, 1].tolist(), *requests[requests[:, 0] == LOOP, 7].tolist()} - {-1}
+    commands = [plan.device.standard.commands[number] for number in asked]
+    assert len(commands) >= 5
+    assert [command.name for command in commands if command.does is Does.NOTHING] == []
+
+
+@pytest.mark.parametrize("device", ["pim-gpt", "aim"])
+def test_what_multiplies_or_goes_over_the_pins_of_a_shipped_device_says_what_it_does(device: str) -> None:
+    standard = case("llama", device, IDS).plan.device.standard
+    moving = {command.name for command in standard.commands if command.moves or command.multiplies}
+    saying = {command.name for command in standard.commands if command.does is not Does.NOTHING}
+    assert moving <= saying
+    assert all(standard.command(name).does is Does.MULTIPLY for name in saying if standard.command(name).multiplies)
 
 
 # -- memory --------------------------------------------------------------------------------------

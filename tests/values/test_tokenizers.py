@@ -322,7 +322,7 @@ def test_files_that_are_no_tokenizer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "fits"), [(599, False), (600, True), (1199, True), (1200, False)])
 def test_a_tokenizer_of_another_vocabulary(tmp_path: Path, rows: int, fits: bool) -> None:
-    """It has ids that the table has not, or far fewer than the table: a small table may have as many rows too many as tokens."""
+    """It has ids that the table has not, or far fewer: a small table may have as many rows too many as tokens."""
     weights = _model(tmp_path, rows)
     path = _save(tmp_path, _of_bytes())
     if fits:

@@ -41,7 +41,6 @@ class Functions:
     def __init__(self, asic: Asic, workload: Workload, weights: Weights) -> None:
         self.asic, self._workload = asic, workload
         self._constants, self._rotations = weights.constants, weights.rotations
-        self._caps = {operator.op for operator in workload.operators}
         self._of = {operator.name: operator for operator in workload.operators}
         self.chosen: Ints = np.zeros((0, 0), np.int64)
 

@@ -57,12 +57,6 @@ class Image:
         shift = base // self.columns * self.columns * self.words.shape[1] * self.octets * SIDE
         self._flat[at + shift] = words(values)
 
-    def get(self, at: Ints, base: int) -> Words:
-        """The words there."""
-        shift = base // self.columns * self.columns * self.words.shape[1] * self.octets * SIDE
-        found: Words = self._flat[at + shift]
-        return found
-
     def clear(self, base: int, rows: int) -> None:
         """Zeros in all of some rows of every bank."""
         first = base // self.columns

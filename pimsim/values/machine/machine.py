@@ -9,6 +9,7 @@ sooner is an error, as is everything else that no memory could do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,17 +53,17 @@ class CommandError(InputError):
 class Machine:
     """Carries out a run; an observer of a simulation, or of a log.
 
+    image   the memory, filled; functions: the ASIC
     steps   of the run, whose instructions the commands carry out
-    unit    lanes of a MAC unit; rounds: its accumulator is BF16, else float32
-    tables  what the functions of the banks make of each BF16 number, in the table's order: (functions, 65536) words
     ended   called with each step that is done, and what it has made by name
+    tables  what the functions of the banks make of each BF16 number, in the table's order: (functions, 65536) words
+    rounds  the accumulators are BF16, else float32
     made    called with each value that is computed: the step, the task that it is of, and the value
 
     `carried` counts commands.  CommandError at the first that cannot be carried out.
     """
 
     window = (0, FOREVER)
-    QUEUE = 64  # instructions that a channel may be behind
 
     def __init__(
         self,
@@ -88,8 +89,9 @@ class Machine:
         self.buffers = np.zeros((channels, columns, unit), np.float32)
         self.sums, self.found = (np.zeros((channels, octets, k.SIDE), np.float32) for _ in range(2))
         self.pool = np.zeros(1 << 16, np.float32)
+        self.ready = np.zeros(1 << 16, np.int64)
         self.wires = np.full((1 << 12, self.lanes), ZERO, np.int64)
-        self.queues = np.zeros((channels, self.QUEUE, k.ENTRY_WIDTH), np.int64)
+        self.queues = np.zeros((channels, 256, k.ENTRY_WIDTH), np.int64)
         self.slots = np.zeros((256, k.SLOT_WIDTH), np.int64)
         self.report = np.zeros(k.REPORT_WIDTH, np.int64)
         self.room = np.zeros((max(image.lanes, 1), k.SIDE), np.float32)
@@ -106,11 +108,31 @@ class Machine:
     def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """Carry out commands, in order of clk, then channel; CommandError."""
         commands = np.stack([clk, channel, command, bank, row, column], axis=1, dtype=np.int64)
+        known = self._known_first(commands)
+        self._append(commands[:known])
+        if known < len(commands):
+            at_clk, at_channel, number, at_bank = commands[known, : k.C_ROW].tolist()
+            what = f"clock {at_clk}, channel {at_channel}: command {number} bank {at_bank}"
+            raise CommandError(
+                f"{what}: the device has no such command, or it goes to a channel or bank that is not there"
+            )
+
+    def _known_first(self, commands: Ints) -> int:
+        """How many of the first commands are the device's, at channels and banks that it has."""
+        known = np.ones(len(commands), np.bool_)
+        for column, count in ((k.C_CHANNEL, self.device.channels), (k.C_COMMAND, len(self.meaning))):
+            known &= (commands[:, column] >= 0) & (commands[:, column] < count)
+        one = known & (self.meaning[np.where(known, commands[:, k.C_COMMAND], 0), k.M_SCOPE] == k.ONE_BANK)
+        known &= ~one | ((commands[:, k.C_BANK] >= 0) & (commands[:, k.C_BANK] < self.device.banks))
+        return len(known) if known.all() else int(np.argmin(known))
+
+    def _append(self, commands: Ints) -> None:
         self.report[k.R_AT] = 0
         while True:
             stop = self._carry_out(
                 self.meaning, commands, self.how, self.image.words, self.tables, self.rows, self.state, self.buffers,
-                self.sums, self.found, self.pool, self.wires, self.queues, self.slots, self.report, self.room,
+                self.sums, self.found, self.pool, self.ready, self.wires, self.queues, self.slots, self.report,
+                self.room,
             )  # fmt: skip
             if stop == k.DONE:
                 self.carried += len(commands)
@@ -170,21 +192,23 @@ class Machine:
         self._places.append((base, base + size))
         self._pooled += size + operands.makes.size
         if self._pooled > len(self.pool):
-            self.pool = np.concatenate([self.pool, np.zeros(max(len(self.pool), self._pooled), np.float32)])
+            self.pool = _longer(self.pool, self._pooled)
+            self.ready = _longer(self.ready, self._pooled)
         self.pool[base + size : self._pooled] = np.nan
+        self.ready[base : base + size], self.ready[base + size : self._pooled] = 0, FOREVER
         task.slot = len(self._working)
         self._working.append(task)
         if len(self._working) > len(self.slots):
-            self.slots = np.concatenate([self.slots, np.zeros_like(self.slots)])
+            self.slots = _longer(self.slots, len(self._working))
         self.slots[task.slot] = pieces, not task.takes, 0
         busy = set()
         for channel, (take, taken, give, given) in enumerate(ranges):
             if take == taken and give == given:
                 continue
             state = self.state[channel]
-            if state[k.S_LAST] - state[k.S_ENTRY] >= self.QUEUE:
-                raise EarlyError(f"channel {channel} is {self.QUEUE} instructions behind")
-            place = state[k.S_LAST] % self.QUEUE
+            place = int(state[k.S_LAST])
+            if place == self.queues.shape[1]:
+                self.queues = np.concatenate([self.queues, np.zeros_like(self.queues)], axis=1)
             self.queues[channel, place] = take, taken, give, given, base, size, wires.lane, task.slot
             state[k.S_LAST] += 1
             busy.add(channel)
@@ -290,7 +314,7 @@ class Machine:
         return True
 
     def _place(self, channel: int) -> int:
-        return int(self.state[channel, k.S_ENTRY]) % self.QUEUE
+        return int(self.state[channel, k.S_ENTRY])
 
     def _told(self, command: Sequence[int]) -> str:
         clk, channel, number, bank, row, column = command
@@ -311,9 +335,16 @@ class Machine:
             k.NOT_GIVEN: f"{name} has no further result, but more to send",
             k.OUTSIDE: "the address is outside of what the run uses",
             k.EMPTY: "the buffer has no such column",
+            k.EARLY: f"{name} takes a sum that " + (f"arrives at clock {found}" if found < FOREVER else "was not read"),
             k.NO_FUNCTION: "no function of the banks",
             k.NO_MEANING: "the device's table says not what the command does with numbers (`Command.does`)",
         }[stop]
+
+
+def _longer(array: NDArray[Any], least: int) -> NDArray[Any]:
+    """An array of twice as many rows, or of `least`, which begins with these."""
+    more = np.zeros((max(len(array), least - len(array)), *array.shape[1:]), array.dtype)
+    return np.concatenate([array, more])
 
 
 def _meaning(device: Device) -> Ints:

@@ -39,29 +39,29 @@ ZERO, KEEP = -1, -2  # as in `mapping.wires`
 # How far it came, and what stopped it.
 (R_AT, R_BANK, R_FOUND, R_SLOT, REPORT_WIDTH) = range(5)
 (DONE, NEEDS_ENTRY, NEEDS_OPERANDS, NOT_OPEN, NOT_CLOSED, USED_UP, NOT_GIVEN, OUTSIDE, EMPTY, NO_FUNCTION,
- NO_MEANING) = range(11)  # fmt: skip
+ NO_MEANING, EARLY) = range(12)  # fmt: skip
 
 
 @entry
-def carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums, found, pool, wires, queues, slots,
-              report, room):  # fmt: skip
+def carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums, found, pool, ready, wires, queues,
+              slots, report, room):  # fmt: skip
     """Carry out commands (n, COMMAND_WIDTH) from report[R_AT] on; what stopped it, or DONE.
 
     image (cells, lanes, octets, 8) words; tables (functions, 65536) words; rows (channels, banks) that are open, -1:
     none; state (channels, STATE_WIDTH); buffers (channels, columns, lanes); sums, found (channels, octets, 8); pool:
-    operands and results of all instructions; wires (n, lanes): elements that a command takes or gives; queues
-    (channels, entries, ENTRY_WIDTH); slots (n, SLOT_WIDTH); room (lanes, 8).
+    operands and results of all instructions; ready: when each result is there; wires (n, lanes): elements that a
+    command takes or gives; queues (channels, entries, ENTRY_WIDTH); slots (n, SLOT_WIDTH); room (lanes, 8).
     """
     return _carry_out(
         constant(meaning), constant(commands), constant(how), view(image), constant(tables), view(rows), view(state),
-        view(buffers), view(sums), view(found), view(pool), constant(wires), view(queues), view(slots), view(report),
-        view(room),
+        view(buffers), view(sums), view(found), view(pool), view(ready), constant(wires), view(queues), view(slots),
+        view(report), view(room),
     )  # fmt: skip
 
 
 @jit
-def _carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums, found, pool, wires, queues, slots,
-               report, room):  # fmt: skip
+def _carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums, found, pool, ready, wires, queues,
+               slots, report, room):  # fmt: skip
     while report[R_AT] < len(commands):
         command = commands[report[R_AT]]
         channel, kind = command[C_CHANNEL], meaning[command[C_COMMAND]]
@@ -69,7 +69,7 @@ def _carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums
         if stop == DONE:
             stop = _carry_one(
                 kind, command, how, image, tables, rows[channel], state[channel], buffers[channel], sums[channel],
-                found[channel], pool, wires, queues[channel], slots, report, room,
+                found[channel], pool, ready, wires, queues[channel], slots, report, room,
             )  # fmt: skip
         if stop != DONE:
             return stop
@@ -113,8 +113,8 @@ def _effect(kind, command, how, rows):
 
 
 @jit
-def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, found, pool, wires, queue, slots, report,
-               room):  # fmt: skip
+def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, found, pool, ready, wires, queue, slots,
+               report, room):  # fmt: skip
     """What a command does with numbers."""
     does = kind[M_DOES]
     if does == OTHER:
@@ -133,7 +133,9 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
         return -place
     item = queue[place]
     piece = wires[item[E_GIVE] if gives else item[E_TAKE]]
-    stop = DONE
+    stop = DONE if gives else _arrived(command, ready, piece, item, report)
+    if stop != DONE:
+        return stop
     if does == FILL:
         stop = _fill(command, how, state, buffer, pool, piece, item[E_BASE])
     elif does == PRESET:
@@ -149,9 +151,12 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
         return stop
     if gives:
         item[E_GIVE] += 1
-        ready = command[C_CLK] + kind[M_COMPLETION]
-        if ready > slots[item[E_SLOT], L_READY]:
-            slots[item[E_SLOT], L_READY] = ready
+        clk = command[C_CLK] + kind[M_COMPLETION]
+        for lane in range(len(piece)):
+            if piece[lane] >= 0:
+                ready[item[E_BASE] + item[E_OWN] + piece[lane]] = clk
+        if clk > slots[item[E_SLOT], L_READY]:
+            slots[item[E_SLOT], L_READY] = clk
     else:
         item[E_TAKE] += 1
     slots[item[E_SLOT], L_LEFT] -= 1
@@ -164,7 +169,7 @@ def _entry(state, queue, slots, gives, report):
     while True:
         if state[S_ENTRY] == state[S_LAST]:
             return -NEEDS_ENTRY
-        place = state[S_ENTRY] % len(queue)
+        place = state[S_ENTRY]
         item = queue[place]
         if item[E_TAKE] < item[E_TAKEN] or item[E_GIVE] < item[E_GIVEN]:
             break
@@ -175,6 +180,16 @@ def _entry(state, queue, slots, gives, report):
     if item[E_TAKE] == item[E_TAKEN]:
         return -USED_UP
     return place if slots[item[E_SLOT], L_FILLED] else -NEEDS_OPERANDS
+
+
+@jit
+def _arrived(command, ready, piece, item, report):
+    """Whether those of an instruction's own results that a piece has are there."""
+    for lane in range(len(piece)):
+        if piece[lane] >= item[E_OWN] and ready[item[E_BASE] + piece[lane]] > command[C_CLK]:
+            report[R_FOUND] = ready[item[E_BASE] + piece[lane]]
+            return EARLY
+    return DONE
 
 
 @jit
