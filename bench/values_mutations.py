@@ -3,8 +3,8 @@
 Seven tiny models on PIM-GPT and AiM, and of each kind of mutant TIMES (default 10): `tests.values.mutations` says what
 they are.  Prints a table by kind: how many the machine refused, how many changed a logit, how many only the checker
 of the timing table found, and how many the checker finds at all, whoever found them first; then the words of the
-refusals.  --write puts the table into docs/values-mutations.md.  The exit status is 1 if one survives; each of these
-is printed with its seed.
+refusals.  --write puts the table into docs/values-mutations.part.md.  The exit status is 1 if one survives; each of
+these is printed with its seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from tests.values.mutants import mutants  # noqa: E402
 from tests.values.mutations import CASES, run_of, trial  # noqa: E402
 
-PAGE = ROOT / "docs" / "values-mutations.md"
+PAGE = ROOT / "docs" / "values-mutations.part.md"
 BEGIN, END = "<!-- made by bench/values_mutations.py -->", "<!-- until here -->"
 SOURCES = {"log": "Logs", "program": "Programs", "layout": "Layouts"}
 

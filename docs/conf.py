@@ -27,7 +27,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 html_theme = "furo"
 html_copy_source = False
-exclude_patterns = ["_generated/*.part.md", "values-mutations.md"]  # parts of other pages
+exclude_patterns = ["*.part.md", "_generated/*.part.md"]
 
 
 def _generate(app: Sphinx) -> None:

@@ -92,6 +92,15 @@ def test_the_tokens_are_those_of_generate(pimsim: Pimsim, tmp_path: Path) -> Non
     assert f'<p class="said">{said["text"]}</p>' in page
 
 
+def test_the_operator_that_destroys_a_model_is_named(pimsim: Pimsim) -> None:
+    asked = ("--values", SPEAKER, "--prompt", "The ", *SHORT, "--set", "asic.range_reduction=none", "--set",
+             "workload.output_tokens=8")  # fmt: skip
+    done = pimsim("run", "pim-gpt", *asked)
+    assert done.exit_code == 0, done.stderr
+    assert "agreement 0.0 %" in done.stdout
+    assert "Largest relative error: softmax in decode, " in done.stdout  # exp by a plain Taylor series
+
+
 def test_a_model_that_is_asked_nothing_begins_by_itself(pimsim: Pimsim, model: Path) -> None:
     done = pimsim("run", "pim-gpt", "--values", model, "--set", "baselines=[]", "--json")
     assert done.exit_code == 0, done.stderr

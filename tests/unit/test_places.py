@@ -39,7 +39,8 @@ def test_an_attribute_of_an_operator_is_a_row_and_where_it_is_used_and_recorded(
         "workload/export/lower.py",  # who records it,
         "workload/export/plain.py",  # and who knows a family that has it
         "mapping/naming.py",  # which value it makes,
-        "values/fast/attention.py",  # and what it computes
+        "values/fast/attention.py",  # and what it computes,
+        "values/graph.py",  # also in float32
         "values/weights/constants.py",
     }
 
