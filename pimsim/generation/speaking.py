@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pimsim import api
@@ -85,7 +86,7 @@ def speaking(
     key that was given with --set is of another model or of several sequences, or the memory is too small.
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
-    graph = build(weights.shape, lm_head=True)
+    graph = keep("graph", weights.shape, partial(build, weights.shape, lm_head=True))
     _check(given, config, graph, weights)
     odd: list[Problem] = []
     placed = with_model(config, weights.shape)

@@ -25,7 +25,7 @@ def sweep_html(rows: Sequence[Row], objectives: Sequence[str], meta: Mapping[str
     varied = [name for name in _columns(rows) if name not in _SIDE and _differs(name, rows)]
     inputs = [name for name in varied if not name.startswith(_FIGURES)]
     shown = list(dict.fromkeys([*inputs, *(name for name in wanted if name in varied or not varied)]))
-    numbers = [name for name in _columns(good) if good and all(_is_number(row.get(name)) for row in good)]
+    numbers = [name for name in _columns(good) if _has_numbers(name, good)]
     axes = list(dict.fromkeys([*(name for name in wanted if name in numbers), *numbers]))
     return render(
         "sweep.html",
@@ -53,6 +53,12 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 def _differs(name: str, rows: Sequence[Row]) -> bool:
     return len({str(row.get(name)) for row in rows}) > 1
+
+
+def _has_numbers(name: str, rows: Sequence[Row]) -> bool:
+    """Whether every row has the column, with a number or null, and some a number."""
+    values = [row.get(name, "") for row in rows]
+    return any(map(_is_number, values)) and all(value is None or _is_number(value) for value in values)
 
 
 def _is_number(value: Any) -> bool:

@@ -146,7 +146,7 @@ def check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, A
     """InputError, saying what differs, if a folder holds another sweep than is wanted."""
     for key, what in (
         ("pimsim_version", "pimsim has another version"),
-        ("base_sha256", "the base configuration, `set` or a file that they or `accuracy` name has changed"),
+        ("base_sha256", "the base configuration, `set` or a file that they name has changed"),
         ("sweep_sha256", "the sweep file has changed"),
         ("shard", "it holds another shard"),
     ):

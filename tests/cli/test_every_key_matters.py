@@ -86,11 +86,12 @@ SPECIAL: Mapping[str, Change] = {
     "schedule": Change("overlap"),
     "baselines": Change([]),
 }
-# Labels, and how the simulation is done: these must change nothing.
+# Labels, how the simulation is done, and what values its commands would have: these must change nothing.
 INERT: Mapping[str, Change] = {
     "name": Change("other"),
     "engine.mode": Change("stepped"),
     "engine.fold": Change(False),
+    "values.accumulate": Change("bf16"),
 }
 # Which experts run moves commands to other rows, in no other time: the log shows it.
 LOGGED: Mapping[str, Change] = {

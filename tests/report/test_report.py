@@ -228,3 +228,15 @@ def test_a_browser_draws_the_points_of_a_sweep(tmp_path: Path) -> None:
     done = browse(tmp_path, f"file://{file}", "--dump-dom")
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count("<circle") == 2
+
+
+def test_a_browser_draws_the_points_that_have_both_figures(tmp_path: Path) -> None:
+    """A figure is null where a design has none: a perplexity of logits that are no numbers."""
+    rows = [{**row(i, 9.5 - i, 1.0), "accuracy.perplexity": value} for i, value in enumerate((None, 3.5, 3.25))]
+    file = tmp_path / "sweep.html"
+    page = sweep_html(rows, ["accuracy.perplexity", OBJECTIVES[0]], {"title": "three"})
+    assert "<option selected>accuracy.perplexity</option>" in page
+    file.write_text(page, encoding="utf-8")
+    done = browse(tmp_path, f"file://{file}", "--dump-dom")
+    assert "CONSOLE" not in done.stderr
+    assert done.stdout.count("<circle") == 2

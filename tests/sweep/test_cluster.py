@@ -54,6 +54,19 @@ def test_a_killed_worker_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     assert contents(tmp_path / "dask") == contents(tmp_path / "here")
 
 
+def test_accuracy_is_measured_here_and_the_same_to_the_byte(cluster: Any, tmp_path: Path) -> None:
+    """Workers simulate; weights and text stay on this machine."""
+    pytest.importorskip("tokenizers")
+    models = Path(__file__).parents[1] / "golden" / "models"
+    accuracy = {"weights": str(models / "char-llama"), "text": str(models / "text" / "chapter-29.txt"), "tokens": 32}
+    axes = {"asic.taylor_terms": [1, 6], "dram.channels": [4, 8]}
+    sweep = {**SWEEP, "set": {"workload.output_tokens": 1, "baselines": []}, "axes": axes, "accuracy": accuracy}
+    pimsim.sweep.run(sweep, out=str(tmp_path / "here"), workers=0)
+    result = pimsim.sweep.run(sweep, out=str(tmp_path / "dask"), scheduler=cluster.scheduler_address)
+    assert result.statuses["ok"] == 4
+    assert contents(tmp_path / "dask") == contents(tmp_path / "here")
+
+
 def test_workers_need_no_file_and_see_none_that_is_edited(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

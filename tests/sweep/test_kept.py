@@ -47,7 +47,7 @@ OF_PRICES = {
     "pim.mac_power_reference.units", "pim.mac_power_reference.lanes", "pim.mac_power_reference.clock_GHz",
     "pim.routing_factor", "asic.power_mW", "asic.power_reference.adders", "asic.power_reference.multipliers",
     "asic.power_reference.sram_KiB", "asic.power_reference.sram_port_bytes", "asic.power_reference.clock_GHz",
-    "asic.power_reference.activity",
+    "asic.power_reference.activity", "values.accumulate",
 }  # fmt: skip
 # ... and in whose situation the value makes no clock more.
 OF_THE_SAME_CLOCKS: set[str] = set()
