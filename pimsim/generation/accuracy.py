@@ -86,7 +86,8 @@ class Text:
             for piece, logits in zip(self._pieces(), expected, strict=True):
                 if piece.begins:
                     fast.reset()
-                measuring.add(logits, fast.feed(piece.ids), piece.following)
+                own = fast.feed(piece.ids)
+                measuring.add(logits, own, piece.following, fast.next_ids.tolist())
         return Accuracy(len(self.ids), measuring.measures)
 
     def _pieces(self) -> Iterator[_Piece]:

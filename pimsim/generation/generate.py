@@ -136,7 +136,8 @@ def decode(
     chosen = dict(fast.chosen)
     if len(output_ids) < tokens:
         spoken = speaking(given, weights, len(prompt), len(output_ids))
-    measures = measure(expected, _fed(fast, prompt, reference_ids, output_ids, said))
+    own, picked = _fed(fast, prompt, reference_ids, output_ids, said)
+    measures = measure(expected, own, picked=picked)
     spoken = spoken.saying([*prompt, *output_ids], chosen)
     return Decoded(spoken, list(prompt), output_ids, reference_ids, measures, every)
 
@@ -163,12 +164,15 @@ def _greedy(
     return made, np.stack(logits)
 
 
-def _fed(fast: Fast, prompt: Sequence[int], ids: Sequence[int], own: Sequence[int], said: F32) -> F32:
-    """The hardware's logits where it is fed the reference's tokens; those of its own as far as they are the same."""
+def _fed(
+    fast: Fast, prompt: Sequence[int], ids: Sequence[int], own: Sequence[int], said: F32
+) -> tuple[F32, Sequence[int]]:
+    """The hardware's logits, and its tokens, where it is fed the reference's; those that it said, if they are the same."""
     if list(ids[:-1]) == list(own[: len(ids) - 1]) and len(said) >= len(ids):
-        return said[: len(ids)]
+        return said[: len(ids)], own[: len(ids)]
     fast.reset()
-    return fast.feed([*prompt, *ids[:-1]])[-len(ids) :]
+    logits = fast.feed([*prompt, *ids[:-1]])
+    return logits[-len(ids) :], fast.next_ids[-len(ids) :].tolist()
 
 
 def carry_out(

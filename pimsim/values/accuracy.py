@@ -43,11 +43,15 @@ class Measuring:
         self._reference: list[float] = []
         self._error = 0.0
 
-    def add(self, reference: F32, own: F32, following: Sequence[int] = ()) -> None:
-        """Logits (positions, vocabulary) of both, and the tokens that follow the first of these positions."""
+    def add(self, reference: F32, own: F32, following: Sequence[int] = (), picked: Sequence[int] | None = None) -> None:
+        """Logits (positions, vocabulary) of both, and the tokens that follow the first of these positions.
+
+        picked: the hardware's tokens, which it takes before a last soft cap (default: the likeliest).
+        """
         p, q = _log_softmax(reference), _log_softmax(own)
         self._positions += len(p)
-        self._agreed += int(np.sum(np.argmax(reference, axis=1) == np.argmax(own, axis=1)))
+        likeliest = np.argmax(own, axis=1) if picked is None else np.asarray(picked, np.int64)
+        self._agreed += int(np.sum(np.argmax(reference, axis=1) == likeliest))
         with np.errstate(invalid="ignore"):
             terms = np.exp(p) * (p - q)
         self._kl += np.where(np.exp(p) > 0, terms, 0.0).sum(axis=1).tolist()
@@ -71,10 +75,10 @@ class Measuring:
         )
 
 
-def measure(reference: F32, own: F32, following: Sequence[int] = ()) -> Measures:
+def measure(reference: F32, own: F32, following: Sequence[int] = (), picked: Sequence[int] | None = None) -> Measures:
     """As `Measuring`, at once."""
     measuring = Measuring()
-    measuring.add(reference, own, following)
+    measuring.add(reference, own, following, picked)
     return measuring.measures
 
 

@@ -86,3 +86,12 @@ def test_some_at_a_time_is_all_at_once() -> None:
         parts.add(reference[some], pim[some], following[some])
     assert parts.measures == measure(reference, pim, following)
     assert (parts.measures.positions, parts.measures.predicted) == (9, 8)
+
+
+def test_the_hardwares_own_tokens_count_for_agreement() -> None:
+    """It takes them before a soft cap, which may make two logits one."""
+    reference = np.array([[1.0, 2.0], [2.0, 1.0]], np.float32)
+    capped = np.array([[2.0, 2.0], [2.0, 2.0]], np.float32)
+    assert measure(reference, capped).agreement == 0.5
+    assert measure(reference, capped, picked=[1, 0]).agreement == 1
+    assert measure(reference, capped, picked=[0, 1]).agreement == 0
