@@ -167,7 +167,7 @@ def _greedy(
 def _fed(
     fast: Fast, prompt: Sequence[int], ids: Sequence[int], own: Sequence[int], said: F32
 ) -> tuple[F32, Sequence[int]]:
-    """The hardware's logits, and its tokens, where it is fed the reference's; those that it said, if they are the same."""
+    """The hardware's logits, and its tokens, where it is fed the reference's (what it said, if that is the same)."""
     if list(ids[:-1]) == list(own[: len(ids) - 1]) and len(said) >= len(ids):
         return said[: len(ids)], own[: len(ids)]
     fast.reset()
