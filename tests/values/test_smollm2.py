@@ -25,7 +25,7 @@ DEVICES = ("pim-gpt", "aim")
 ASKED = [
     ("What is the capital of France?", "The capital of France is Paris.", 12),
     ("Why is the sky blue? Answer in one sentence.", "The sky is blue because of a process called Rayleigh", 14),
-    ("Count from one to ten.", "1. 1\n2. 2\n3. 3", 12),
+    ("Count from one to ten.", "1. 1\n2. 2", 12),
 ]
 
 
