@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -45,8 +46,8 @@ def main(folder: str | None = None) -> None:
     if missing := [entry.__name__ for entry in ENTRIES if not entry.forms]:
         sys.exit(f"never called, so not compiled: {', '.join(missing)}")
     for entry in ENTRIES if folder else ():
-        for kinds in entry.forms:
-            store.ship(entry.function, kinds, Path(folder))
+        for kinds, target in product(entry.forms, entry.targets):
+            store.ship(entry.function, kinds, target, entry.code(kinds, target), Path(folder))
 
 
 def run_all() -> None:

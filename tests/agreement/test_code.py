@@ -80,6 +80,9 @@ entry.Entry.form = form
 """
 
 
+ANY_PROCESSOR = "from pimsim.dram.code import target; target.NEEDED = {'none has it'}\n"
+
+
 def told(program: str, **environment: str) -> list[str]:
     run = [sys.executable, "-c", program]
     done = subprocess.run(run, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
@@ -91,6 +94,7 @@ def test_code_from_disk_what_numba_compiles_and_plain_python_agree() -> None:
     told(PROGRAM)  # whatever is not on disk yet
     loaded = told(PROGRAM + "assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules")
     assert len(set(loaded)) == len(loaded) == 2 * len(RUNS) + 10
+    assert told(ANY_PROCESSOR + PROGRAM) == loaded
     assert told(JITTED + PROGRAM + "assert 'numba' in sys.modules") == loaded
     assert told(PROGRAM, NUMBA_DISABLE_JIT="1") == loaded
 

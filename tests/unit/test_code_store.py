@@ -18,6 +18,8 @@ import pytest
 
 from pimsim.dram import compiler
 from pimsim.dram.code import emit, store
+from pimsim.dram.code.load import PLATFORM
+from pimsim.dram.code.target import TARGETS, WIDE
 
 pytestmark = pytest.mark.skipif(not compiler.COMPILES, reason="the kernel is interpreted")
 
@@ -54,17 +56,19 @@ def elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
     return function
 
 
-def run(function: Callable[[Any], Any] = twice, value: Any = 21) -> tuple[Any, bool]:
+def run(
+    function: Callable[[Any], Any] = twice, value: Any = 21, entry: Callable[..., Any] = compiler.entry
+) -> tuple[Any, bool]:
     """What a new process would do: the answer, and if it was compiled."""
     made: list[str] = []
 
-    def watched(function: Callable[..., int], kinds: str) -> bytes:
+    def watched(function: Callable[..., int], kinds: str, target: str) -> bytes:
         made.append(kinds)
-        return emit.emit(function, kinds)
+        return emit.emit(function, kinds, target)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pimsim.dram.code.entry.emit", watched)
-        answer = compiler.entry(function)(np.array([value]))
+        answer = entry(function)(np.array([value]))
     return answer, bool(made)
 
 
@@ -110,6 +114,37 @@ def test_code_of_other_arguments_is_other_code(folder: Path) -> None:
     (other,) = set(files(folder)) - {path}
     other.replace(path)  # under the other's name
     assert run() == (42, True)
+
+
+@pytest.mark.skipif(WIDE not in TARGETS, reason="there is one target here")
+def test_code_for_wider_vectors_has_a_file_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wide(target: str) -> tuple[Any, bool]:
+        monkeypatch.setattr("pimsim.dram.code.entry.widest", lambda: target)
+        return run(entry=compiler.wide_entry)
+
+    assert [wide(PLATFORM), wide(PLATFORM), wide(WIDE), wide(WIDE)] == [(42, True), (42, False)] * 2
+    assert run() == (42, False)  # code for any processor, whoever made it
+    plain, other = (folder / store.file_name(twice, "1", target) for target in (PLATFORM, WIDE))
+    assert set(files(folder)) == {plain, other}
+    other.write_bytes(DAMAGES["a bit flipped"](other.read_bytes()))
+    with pytest.warns(RuntimeWarning, match=f"{other.name} cannot be read .* compiled anew"):
+        assert wide(WIDE) == (42, True)
+    assert wide(PLATFORM) == (42, False)
+    other.replace(plain)  # what a processor might not run
+    assert wide(PLATFORM) == (42, True)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_wheel_brings_code_for_each_target(folder: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    entry, objects = compiler.wide_entry(twice), folder / "objects"
+    for each in entry.targets:
+        store.ship(twice, "1", each, entry.code("1", each), objects)
+    for path in files(folder):
+        if path.parent != objects:
+            path.unlink()
+    monkeypatch.setattr(store, "SHIPPED", objects)
+    monkeypatch.setattr("pimsim.dram.code.entry.widest", lambda: target)
+    assert run(entry=compiler.wide_entry) == (42, False)
 
 
 def test_code_of_another_source_is_not_run(folder: Path) -> None:

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(not compiler.COMPILES, reason="the kernel is int
 def plain(function: Callable[..., Any]) -> Callable[..., int]:
     """A function under the compiler, and nothing kept on disk."""
     entry = compiler.entry(function)
-    entry._code = lambda kinds: emit(entry.function, kinds)
+    entry.code = lambda kinds, target: emit(entry.function, kinds, target)
     return entry
 
 

@@ -3,9 +3,8 @@
 numba by itself optimises and emits every function together with all that it calls: the bottom
 of a chain of n calls n times.  No option of `njit` changes that: `inline` and `forceinline` only
 say what is done as often.  Here a function stays as it is ("Part") until it is part of one that
-Python calls ("Whole"), which is optimised once, for any processor of this kind.  That takes
-internals of numba, listed in INTERNALS; `tests/unit/test_kernel_compilation.py` holds every numba of the
-range to them.
+Python calls ("Whole"), which is optimised once, for its target.  That takes internals of numba,
+listed in INTERNALS; `tests/unit/test_kernel_compilation.py` holds every numba of the range to them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from numba.core import codegen, compiler, types
 
 from pimsim.dram.code import views
 from pimsim.dram.code.later import Later
-from pimsim.dram.code.load import NAME
+from pimsim.dram.code.load import NAME, PLATFORM
+from pimsim.dram.code.target import TARGETS
 
 # What numba does to the kernel's functions: the passes that plain code on numbers needs.
 PASSES = (
@@ -83,12 +83,13 @@ class Whole(_Library):
         super()._optimize_final_module()
 
 
-def emit(function: Callable[..., int], kinds: str) -> bytes:
+def emit(function: Callable[..., int], kinds: str, target: str = PLATFORM) -> bytes:
     """The code of a function for arguments of these kinds (`frame`): an object with one function, `load.NAME`.
 
     numba.TypingError if it is none that can be compiled.
     """
-    outer = numba.njit(types.int64(types.int64), pipeline_class=_pipeline(Whole), **OPTIONS)(called_by(function, kinds))
+    pipeline = _pipeline(Whole, TARGETS[target])
+    outer = numba.njit(types.int64(types.int64), pipeline_class=pipeline, **OPTIONS)(called_by(function, kinds))
     (result,) = outer.overloads.values()
     code: bytes = result.library.emit_native_object()
     return code
@@ -126,20 +127,20 @@ def _known(value: Any) -> Any:
 
 
 @cache
-def _code_generator() -> Any:
-    """numba's, for any processor of this kind, with code that may lie anywhere."""
-    return codegen.AOTCPUCodegen("pimsim")
+def _code_generator(processor: str) -> Any:
+    """numba's, for a processor that LLVM knows by this name ("" is any), with code that may lie anywhere."""
+    return codegen.AOTCPUCodegen("pimsim", processor)
 
 
 @cache
-def _pipeline(library: type[_Library]) -> type[Any]:
+def _pipeline(library: type[_Library], processor: str = "") -> type[Any]:
     """A compiler whose functions become such libraries."""
 
     class Compiler(compiler.Compiler):
         def define_pipelines(self) -> Any:
             """Those of numba, without the passes that are not needed."""
             pipelines = super().define_pipelines()
-            self.state.library = library(_code_generator(), self.state.func_id.func_qualname)
+            self.state.library = library(_code_generator(processor), self.state.func_id.func_qualname)
             for pipeline in pipelines:
                 pipeline.passes = [step for step in pipeline.passes if step[0].__name__ in PASSES]
             return pipelines

@@ -11,19 +11,21 @@ from typing import Any
 from pimsim.dram.code import store
 from pimsim.dram.code.frame import kind_of, words_of
 from pimsim.dram.code.later import Later
-from pimsim.dram.code.load import Code, load
+from pimsim.dram.code.load import PLATFORM, Code, load
+from pimsim.dram.code.target import TARGETS, widest
 
 
 class Entry(Later):
     """A function of integers, arrays of int64, tuples of them and None, that returns an integer.
 
     Its code for each kind of arguments (`frame`) is found on disk, or made and kept there, when it
-    is first called with such.  TypeError for arguments that compiled code cannot take.
+    is first called with such.  TypeError for arguments that compiled code cannot take.  `wide`: it
+    has other code for processors with wider vectors (`target`).
     """
 
-    def __init__(self, function: Callable[..., int]) -> None:
+    def __init__(self, function: Callable[..., int], wide: bool = False) -> None:
         super().__init__(self._part)
-        self.function = function
+        self.function, self.wide = function, wide
         self.forms: dict[str, Code] = {}
         ENTRIES.append(self)
         update_wrapper(self, function)
@@ -45,25 +47,31 @@ class Entry(Later):
         """The code for arguments of these kinds."""
         found = self.forms.get(kinds)
         if found is None:
-            found = self.forms[kinds] = load(self._code(kinds))
+            found = self.forms[kinds] = load(self.code(kinds, widest() if self.wide else PLATFORM))
         return found
 
-    def _code(self, kinds: str) -> bytes:
-        found = store.find(self.function, kinds)
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What it has code for, on this platform."""
+        return tuple(TARGETS) if self.wide else (PLATFORM,)
+
+    def code(self, kinds: str, target: str) -> bytes:
+        """The code for arguments of these kinds and a target, found on disk, or made and kept there."""
+        found = store.find(self.function, kinds, target)
         if found is None:
-            found = emit(self.function, kinds)
-            store.keep(self.function, kinds, found)
+            found = emit(self.function, kinds, target)
+            store.keep(self.function, kinds, target, found)
         return found
 
 
 ENTRIES: list[Entry] = []  # of the modules that are imported
 
 
-def emit(function: Callable[..., int], kinds: str) -> bytes:
+def emit(function: Callable[..., int], kinds: str, target: str) -> bytes:
     """As `emit.emit`, which imports numba."""
     from pimsim.dram.code import emit
 
-    return emit.emit(function, kinds)
+    return emit.emit(function, kinds, target)
 
 
 class Call:

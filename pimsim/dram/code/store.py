@@ -36,7 +36,7 @@ _DRAM = Path(__file__).parents[1]
 # what makes code of a source: all of this folder that does, and the language of the kernel
 MADE_BY = (
     *("compiler.py", "records.py"),
-    *(f"code/{name}.py" for name in ("emit", "entry", "floats", "frame", "later", "load", "views")),
+    *(f"code/{name}.py" for name in ("emit", "entry", "floats", "frame", "later", "load", "target", "views")),
 )
 
 
@@ -44,10 +44,10 @@ class DamagedError(Exception):
     """A file that is not as it was written."""
 
 
-def find(function: Callable[..., int], kinds: str) -> bytes | None:
-    """The code of a function for arguments of these kinds, None if there is none that can be read."""
-    stamp = _stamp(function, kinds)
-    for path in _paths(function, kinds):
+def find(function: Callable[..., int], kinds: str, target: str = PLATFORM) -> bytes | None:
+    """The code of a function for arguments of these kinds and a target, None if there is none that can be read."""
+    stamp = _stamp(function, kinds, target)
+    for path in _paths(function, kinds, target):
         try:
             code = _read(path, stamp)
         except DamagedError as error:
@@ -58,23 +58,21 @@ def find(function: Callable[..., int], kinds: str) -> bytes | None:
     return None
 
 
-def keep(function: Callable[..., int], kinds: str, code: bytes) -> None:
+def keep(function: Callable[..., int], kinds: str, target: str, code: bytes) -> None:
     """Write code where the next process finds it, if that can be."""
     refused = ""
     for folder in folders(function):
         try:
-            _write(folder / file_name(function, kinds), _stamp(function, kinds) + code)
+            _write(folder / file_name(function, kinds, target), _stamp(function, kinds, target) + code)
             return
         except OSError as error:
             refused = refused or f"compiled code cannot be kept in {folder} ({error.strerror or error}); "
     _warn(refused + UNKEPT)
 
 
-def ship(function: Callable[..., int], kinds: str, folder: Path) -> None:
-    """Write code, which is there, as a wheel brings it; OSError."""
-    code = find(function, kinds)
-    assert code is not None
-    _write(folder / file_name(function, kinds, shipped=True), _stamp(function, kinds) + code)
+def ship(function: Callable[..., int], kinds: str, target: str, code: bytes, folder: Path) -> None:
+    """Write code as a wheel brings it; OSError."""
+    _write(folder / file_name(function, kinds, target, shipped=True), _stamp(function, kinds, target) + code)
 
 
 def folders(function: Callable[..., int]) -> Iterator[Path]:
@@ -91,10 +89,10 @@ def folders(function: Callable[..., int]) -> Iterator[Path]:
         yield Path(base, "pimsim")
 
 
-def file_name(function: Callable[..., int], kinds: str, shipped: bool = False) -> str:
-    """The name of the file with the code of a function for arguments of these kinds."""
+def file_name(function: Callable[..., int], kinds: str, target: str = PLATFORM, shipped: bool = False) -> str:
+    """The name of the file with the code of a function for arguments of these kinds and a target."""
     form = hashlib.sha256(kinds.encode()).hexdigest()[:8]
-    whose = PLATFORM if shipped else f"{PLATFORM}.{sys.implementation.cache_tag}.{_versions()}"
+    whose = target if shipped else f"{target}.{sys.implementation.cache_tag}.{_versions()}"
     return f"{function.__module__}.{function.__name__}.{form}.{whose}{SUFFIX}"
 
 
@@ -104,16 +102,16 @@ def sources(function: Callable[..., int]) -> list[Path]:
     return [_DRAM / name for name in MADE_BY] + [path for each in own for path in sorted(each.glob("*.py"))]
 
 
-def _paths(function: Callable[..., int], kinds: str) -> Iterator[Path]:
-    yield SHIPPED / file_name(function, kinds, shipped=True)
-    name = file_name(function, kinds)
+def _paths(function: Callable[..., int], kinds: str, target: str) -> Iterator[Path]:
+    yield SHIPPED / file_name(function, kinds, target, shipped=True)
+    name = file_name(function, kinds, target)
     for folder in folders(function):
         yield folder / name
 
 
-def _stamp(function: Callable[..., int], kinds: str) -> bytes:
+def _stamp(function: Callable[..., int], kinds: str, target: str) -> bytes:
     """(32 bytes) over the source, by content, of the code of a function."""
-    digest = hashlib.sha256(f"{function.__module__}.{function.__qualname__} {kinds} {PLATFORM}".encode())
+    digest = hashlib.sha256(f"{function.__module__}.{function.__qualname__} {kinds} {target}".encode())
     digest.update(_source(tuple(sources(function))))
     return digest.digest()
 

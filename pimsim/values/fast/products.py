@@ -62,9 +62,17 @@ class Sums:
         room = self._rooms.get(part)
         if room is None or len(room[0]) != vectors:
             sizes = (vectors, self.beats.places, self.beats.places, LEVELS)
-            room = self._rooms[part] = tuple(np.empty((n, SIDE), np.float32) for n in sizes)
+            room = self._rooms[part] = tuple(map(_rows, sizes))
             self._parts.setdefault(part, bound(multiply))
         return self._parts[part], room
+
+
+def _rows(n: int) -> F32:
+    """(n, SIDE) to work in, each in one line of the cache: what lies in two is read twice."""
+    size = SIDE * np.dtype(np.float32).itemsize
+    room = np.empty((n + 1) * size, np.uint8)
+    first = -room.ctypes.data % size
+    return room[first : first + n * size].view(np.float32).reshape(n, SIDE)
 
 
 def joined(made: F32, outputs: int) -> F32:

@@ -7,23 +7,24 @@ accumulator, and what that has at the end of a piece is rounded to BF16.
 Eight outputs are computed side by side, so W lies in tiles of eight: (groups, tiles, beats, lanes, 8) words of BF16,
 and x as (groups, beats, vectors, lanes); a group is a head of K or V, or all of a matrix.  `lanes` is a power of two:
 lanes that a unit has not, and what a last column lacks, are 0 in both.  Of memory that is written while it is used (K
-and V) a vector sees the first places only; the columns that it sees nothing of are left out.
+and V) a vector sees the first places only; the columns that it sees nothing of are left out.  Vectors go in pairs,
+for which weights are read once.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pimsim.dram.compiler import constant, entry, jit, octet, put, rounded, spread, unpacked, view
+from pimsim.dram.compiler import carve, constant, flat, jit, octet, put, rounded, spread, unpacked, view, wide_entry
 
 SIDE = 8  # outputs that are computed side by side
 # How sums are added up: beats of a column, whether a sum goes on from the one before it, whether accumulators are BF16.
 (H_COLUMN, H_IN_BANKS, H_ROUNDS, HOW_WIDTH) = range(4)
-LEVELS = 16  # of a tree, at most
+LEVELS = 32  # of sums of a tree, a pair on each level, at most
 ZERO, ONE = 0, 1
 
 
-@entry
+@wide_entry
 def multiply(w, x, seen, starts, addend, how, out, tiles, first, last, room):
     """The sums of every vector with places first..last - 1 of W: the first `tiles` of the first group, of the next ...
 
@@ -56,11 +57,14 @@ def _multiply(w, x, seen, starts, addend, how, out, tiles, first, last, room):
                     whole += 1
                 for lane in range(lanes):
                     put(weights[lane], unpacked(w[group, tile, beat, lane]))
-                for k in range(begun, whole):
-                    _mask(weights, some, seen[k] - beat * lanes)
-                    _add(sums[k], some, x[group, beat, k], levels, how)
-                for k in range(whole, vectors):
-                    _add(sums[k], weights, x[group, beat, k], levels, how)
+                k = begun
+                while k < vectors:
+                    used, other = weights, min(k + 1, vectors - 1)
+                    if k < whole:
+                        _mask(weights, some, seen[k] - beat * lanes)
+                        used, other = some, k
+                    _add(sums[k], sums[other], flat(used), (x[group, beat, k], x[group, beat, other]), levels, how)
+                    k = other + 1
             _hand_over(sums, out, piece, group, tile, how)
     return ZERO
 
@@ -73,10 +77,17 @@ def _mask(weights, some, places):
 
 
 @jit
-def _add(total, weights, x, levels, how):
-    """Add the products of a beat to an accumulator."""
-    found = octet(total) + _tree(weights, x, levels)
-    put(total, rounded(found) if how[H_ROUNDS] else found)
+def _add(total, other, weights, x, levels, how):
+    """Add the products of a beat to the accumulators of two vectors, or of one that is given twice."""
+    found = _plus((octet(total), octet(other)), _tree(weights, x, levels))
+    put(total, rounded(found[0]) if how[H_ROUNDS] else found[0])
+    put(other, rounded(found[1]) if how[H_ROUNDS] else found[1])
+
+
+@jit
+def _plus(a, b):
+    """Of pairs of eight numbers: of either vector."""
+    return a[0] + b[0], a[1] + b[1]
 
 
 @jit
@@ -90,8 +101,8 @@ def _hand_over(sums, out, piece, group, tile, how):
 
 @jit
 def _tree(weights, x, levels):
-    """The sum of all products of a beat, neighbours first."""
-    lanes = len(weights)
+    """The sums of all products of a beat, neighbours first, of a pair of vectors x."""
+    lanes = len(weights) // SIDE
     if lanes == 16:
         return _sixteen(weights, x, ZERO)
     if lanes > 16:
@@ -108,37 +119,40 @@ def _tree(weights, x, levels):
 @jit
 def _many(weights, x, levels):
     """Sixteen after sixteen; two sums of a level are added as soon as both are there, as a one is carried."""
-    found = spread(np.float32(0))
-    for sixteen in range(len(weights) // 16):
+    found = spread(np.float32(0)), spread(np.float32(0))
+    for sixteen in range(len(weights) // (16 * SIDE)):
         found = _sixteen(weights, x, 16 * sixteen)
         level, before = ZERO, sixteen
         while before % 2 == 1:
-            found = octet(levels[level]) + found
+            found = _plus((octet(levels[2 * level]), octet(levels[2 * level + 1])), found)
             level, before = level + 1, before // 2
-        put(levels[level], found)
+        put(levels[2 * level], found[0])
+        put(levels[2 * level + 1], found[1])
     return found
 
 
 @jit
 def _product(weights, x, lane):
-    return octet(weights[lane]) * spread(x[lane])
+    (row,) = carve(weights, SIDE * lane, ((SIDE,),))
+    weight = octet(row)
+    return weight * spread(x[0][lane]), weight * spread(x[1][lane])
 
 
 @jit
 def _pair(weights, x, lane):
-    return _product(weights, x, lane) + _product(weights, x, lane + 1)
+    return _plus(_product(weights, x, lane), _product(weights, x, lane + 1))
 
 
 @jit
 def _four(weights, x, lane):
-    return _pair(weights, x, lane) + _pair(weights, x, lane + 2)
+    return _plus(_pair(weights, x, lane), _pair(weights, x, lane + 2))
 
 
 @jit
 def _eight(weights, x, lane):
-    return _four(weights, x, lane) + _four(weights, x, lane + 4)
+    return _plus(_four(weights, x, lane), _four(weights, x, lane + 4))
 
 
 @jit
 def _sixteen(weights, x, lane):
-    return _eight(weights, x, lane) + _eight(weights, x, lane + 8)
+    return _plus(_eight(weights, x, lane), _eight(weights, x, lane + 8))
