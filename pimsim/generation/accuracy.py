@@ -20,7 +20,7 @@ from pimsim.values.reference import Decoder, Reference
 from pimsim.values.weights.kept import kept
 from pimsim.values.weights.model import Weights
 
-AT_ONCE = 64  # tokens whose logits are held at a time
+AT_ONCE = 128  # tokens whose logits are held at a time
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pimsim.values.numbers import F32
 from pimsim.values.weights.model import Weights
 from pimsim.workload.ops import INPUT, Operator
 
-BLOCK = 64  # tokens that go through the model together
+BLOCK = 128  # tokens that go through the model together
 _ENDLESS = 1 << 62  # positions that are no rows of a table
 
 Choice = tuple[int, int, int]  # context, copy of the block, number of the router in its scope, from 1
