@@ -116,10 +116,12 @@ else:
 
     def rounded(value: Any) -> Any:
         """The nearest BF16 numbers, ties to even."""
-        bits = np.asarray(value, np.float32).view(np.uint32)
+        numbers = np.array(value, np.float32, ndmin=1)  # before numpy 2 the bits of one alone become int64
+        bits = numbers.view(np.uint32)
         nearest = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
         quiet = bits & np.uint32(0x80000000) | np.uint32(0x7FC00000)
-        return np.where(value == value, nearest, quiet).view(np.float32)[()]
+        found = np.where(numbers == numbers, nearest, quiet).view(np.float32)
+        return found.reshape(np.shape(value))[()]
 
     def word(value: Any) -> int:
         """The upper half of a float32, an integer."""
