@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.options import config_argument, located_in, patience, set_option
+from pimsim.cli.options import announce, config_argument, located_in, patience, progress_bar, set_option
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.prompts import least, prompt_options, the_prompt, the_weights, tokenizer_option, weights_option
-from pimsim.cli.run import _announce, _progress
 from pimsim.cli.say import emit, say
 from pimsim.errors import InputError
 
@@ -66,10 +65,10 @@ def generate(
         asked = the_prompt(found, prompt, prompt_ids, tokenizer)
         from pimsim.generation import generate as run
 
-        with _progress() as progress:
+        with progress_bar() as progress:
             made = run(
                 loaded, found, asked.ids, tokens, level=level, ends=asked.ends, log=commands, progress=progress,
-                tell=lambda odd: print_warnings(odd, loaded.locate), announce=_announce,
+                tell=lambda odd: print_warnings(odd, loaded.locate), announce=announce,
             )  # fmt: skip
     if as_json:
         emit(json.dumps(made.as_dict(asked.tokenizer.decode if asked.tokenizer else None), allow_nan=False, indent=2))

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.say import say
+from pimsim.cli.say import console, may_be_a_terminal, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pimsim.config.loader import Loaded
+    from pimsim.logs.log_size import Forecast
+
+
+WORTH_SAYING = 1_000_000  # bytes of a log
 
 
 class Folder(click.Path):
@@ -58,6 +62,21 @@ def patience() -> AbstractContextManager[object]:
     from pimsim.results.progress import notice
 
     return notice(partial(say, err=True)) if sys.stderr.isatty() else nullcontext()
+
+
+def progress_bar() -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal."""
+    if not may_be_a_terminal(sys.stderr):
+        return nullcontext()
+    from pimsim.results import progress
+
+    return progress.progress_bar(console(stderr=True))
+
+
+def announce(forecast: Forecast) -> None:
+    """Say how large a log will be, unless nobody would mind."""
+    if forecast.size >= WORTH_SAYING:
+        say(str(forecast), err=True)
 
 
 @contextmanager

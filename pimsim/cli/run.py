@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.options import Folder, config_argument, located_in, patience, set_option
+from pimsim.cli.options import Folder, announce, config_argument, located_in, patience, progress_bar, set_option
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.process import is_ours
 from pimsim.cli.prompts import prompt_options, the_prompt, the_start, the_weights, tokenizer_option
-from pimsim.cli.say import console, emit, may_be_a_terminal, say, screen
+from pimsim.cli.say import emit, say, screen
 from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from pimsim.api import Loaded
-    from pimsim.logs.log_size import Forecast
     from pimsim.results.result import PlotSet, Result
 
 MOST_TOKENS = 32  # that are said with --values unless somebody asks for more: every command is carried out
-WORTH_SAYING = 1_000_000  # bytes of a log
 
 
 @click.command()
@@ -74,12 +71,12 @@ def run(
             told.extend(odd)
             print_warnings(odd, loaded.locate)
 
-        how: dict[str, Any] = {"log": commands, "timeline": timeline, "window_ns": window_ns, "announce": _announce}
+        how: dict[str, Any] = {"log": commands, "timeline": timeline, "window_ns": window_ns, "announce": announce}
         if weights is not None:
             result = _with_values(loaded, weights, asked, how, tell)
         else:
             prepared = api.prepare(loaded, tell)
-            progress = stack.enter_context(_progress())
+            progress = stack.enter_context(progress_bar())
             result = api.run(prepared, loaded.provenance, progress=progress, **how)
         if out is not None:
             result.save(out, draw and draw(result))
@@ -110,7 +107,7 @@ def _with_values(
     tokens = _tokens(loaded, len(found.ids), tell)
     from pimsim.generation import watched
 
-    with patience(), _progress() as progress:
+    with patience(), progress_bar() as progress:
         return watched(
             loaded, weights, found.ids, tokens, ends=found.ends, tokenizer=found.tokenizer, tell=tell,
             progress=progress, **how,
@@ -140,21 +137,6 @@ def _drawing() -> AbstractContextManager[Callable[[Result], PlotSet] | None]:
     from pimsim.plots import beside
 
     return beside()
-
-
-def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal."""
-    if not may_be_a_terminal(sys.stderr):
-        return nullcontext()
-    from pimsim.results.progress import progress_bar
-
-    return progress_bar(console(stderr=True))
-
-
-def _announce(forecast: Forecast) -> None:
-    """Say how large a log will be, unless nobody would mind."""
-    if forecast.size >= WORTH_SAYING:
-        say(str(forecast), err=True)
 
 
 def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:

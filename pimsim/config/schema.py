@@ -459,6 +459,13 @@ class WorkloadConfig(Section):
         """The context of the newest token of every decode step."""
         return range(self.start + self.query_tokens, self.last_context + 1, self.query_tokens)
 
+    def steps(self) -> Iterator[tuple[str, int, int]]:
+        """The phase, the context of the last token and the tokens of every step; a prompt goes token by token."""
+        for context in range(self.context + 1, self.start + 1):
+            yield "prefill", context, 1
+        for context in self.decode_contexts:
+            yield "decode", context, self.query_tokens
+
     @property
     def trace_file(self) -> str:
         """The trace from where this process stands; `trace` is as it was written, the same on every machine."""

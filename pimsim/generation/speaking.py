@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -52,23 +52,22 @@ class Speaking:
         def tokens(context: int, sequence: int) -> int:
             return ids[context - 1]
 
-        changes: dict[str, Any] = {"tokens": tokens, "routing": Chosen(chosen)}
+        changes: dict[str, Any] = {"tokens": tokens, "routing": Chosen(chosen=chosen)}
         prepared = replace(self.prepared, plan=replace(self.prepared.plan, **changes))
         return replace(self, prepared=prepared, whole=replace(self.whole, **changes))
 
 
+@dataclass(frozen=True)
 class Chosen(Routing):
-    """The experts that a router has chosen."""
+    """The experts that a router has chosen: by context, block and router; each token has its own."""
 
-    def __init__(self, chosen: Mapping[tuple[int, int, int], tuple[int, ...]]) -> None:
-        super().__init__(sampled=True)  # each token has its own
-        object.__setattr__(self, "_chosen", chosen)
+    sampled: bool = True
+    chosen: Mapping[tuple[int, int, int], tuple[int, ...]] = field(default_factory=dict, compare=False)
 
     def choose(self, experts: int, active: int, *where: int) -> tuple[int, ...]:
         """As `Routing.choose`."""
         context, _, block, router = where
-        chosen: Mapping[tuple[int, int, int], tuple[int, ...]] = self._chosen  # type: ignore[attr-defined]
-        return chosen[context, block, router]
+        return self.chosen[context, block, router]
 
 
 def speaking(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pimsim.mapping.layouts import Matrix
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import IN_ORDER, Operator
 
 
 def functions_in_banks(workload: Workload, matrices: Mapping[str, Matrix], biases: bool) -> dict[str, str]:
@@ -23,9 +23,15 @@ def functions_in_banks(workload: Workload, matrices: Mapping[str, Matrix], biase
     return found
 
 
+def carried(workload: Workload, functions: Mapping[str, str]) -> dict[str, str]:
+    """The linear behind whose product the banks run an operator, by name; as `functions_in_banks` gave."""
+    behind = _behind_linears(workload)
+    return {operator.name: linear.name for operator, linear in behind if functions.get(linear.name) == operator.op}
+
+
 def _behind_linears(workload: Workload) -> Iterator[tuple[Operator, Operator]]:
     """Each operator that takes the whole result of a linear and nothing else, and alone does so, with the linear."""
-    for scope in ("once_before", "block", "once_after"):
+    for scope in IN_ORDER:
         operators = workload.select(scope)
         by_name = {operator.name: operator for operator in operators}
         for operator in operators:

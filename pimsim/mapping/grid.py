@@ -82,8 +82,7 @@ class Grid:
 
     def buffers(self, columns: int) -> tuple[int, ...]:
         """`columns` cut into global buffers: all full but the last."""
-        full, rest = divmod(columns, self.buffer_columns)
-        return (self.buffer_columns,) * full + ((rest,) if rest else ())
+        return pieces_of(columns, self.buffer_columns)
 
     def rows_of(self, columns: int) -> int:
         """Rows of a bank that hold `columns`."""
@@ -109,6 +108,12 @@ class Grid:
 def ceil_div(a: N, b: int) -> N:
     """a / b rounded up, for whole numbers."""
     return -(-a // b)
+
+
+def pieces_of(total: int, most: int) -> tuple[int, ...]:
+    """`total` cut into pieces of `most`; the last has what is left."""
+    full, rest = divmod(total, most)
+    return (most,) * full + ((rest,) if rest else ())
 
 
 def size_of(chunks: Sequence[int], chunk: N) -> N:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pimsim.dram.program import Request, close, open_row, run
 from pimsim.mapping.grid import Grid, Place, ceil_div
-from pimsim.mapping.wires import ZERO, Wires, in_columns, none
+from pimsim.mapping.wires import ZERO, Wires, in_columns, in_one, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -107,11 +107,9 @@ class KeyPlaces(ABC):
 
     def append_wires(self, token: int) -> Wires:
         """As `mapping.layouts.Keys`."""
-        taken = [none(self.grid.width)] * self.grid.channels
-        taken[self._home(token, 0)[0]] = np.concatenate(
-            [self._pieces(chunk, 0, 1) for chunk in range(len(self.chunks))]
-        )
-        return Wires(tuple(taken), (none(self.grid.lanes),) * self.grid.channels)
+        pieces = np.concatenate([self._pieces(chunk, 0, 1) for chunk in range(len(self.chunks))])
+        taken = in_one(self._home(token, 0)[0], pieces, self.grid.channels)
+        return Wires(taken, (none(self.grid.lanes),) * self.grid.channels)
 
     def _pieces(self, chunk: int, member: int, sharing: int) -> Ints:
         """Columns of a chunk, of the `member`-th of `sharing` heads that share one of its: places (head, element)."""

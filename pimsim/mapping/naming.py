@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import final
 
+from pimsim.mapping.functions import carried
 from pimsim.mapping.instructions import Operands, Part
 from pimsim.mapping.memory import table_name, vector_name
 from pimsim.mapping.placed import Placed
@@ -29,8 +30,7 @@ class Naming:
         self.batch = plan.config.workload.batch
         self.vectors = self.batch * len(contexts)
         self.flow = Dataflow(plan.workload)
-        behind = {o.deps[0]: o for o in plan.workload.operators if len(o.deps) == 1 and o.deps[0] in plan.functions}
-        self._made_by = {behind[linear].name: linear for linear in plan.functions}  # in the banks, by the product
+        self._made_by = carried(plan.workload, plan.functions)
 
     # -- parts ----------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class Naming:
         if operator.op == "rope":
             attention = self.flow.attention_behind(operator)
             heads = attention.heads + attention.kv_heads
-            shape = (self.contexts.start, len(self.contexts), attention.head_dim, operator.outputs // heads)
+            shape = (self.contexts.start, len(self.contexts), self.batch, attention.head_dim, operator.outputs // heads)
         elif operator.op == "topk":
             shape = (operator.inputs, operator.outputs)
         elif operator.op == "add" and operator.experts > 1:

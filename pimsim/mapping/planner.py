@@ -22,7 +22,7 @@ from pimsim.mapping.placed import Placed
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
-from pimsim.workload.ops import INPUT, Operator
+from pimsim.workload.ops import IN_ORDER, INPUT, Operator
 
 
 class Flow(NamedTuple):
@@ -107,7 +107,7 @@ class Planner:
         """Plan every operator of the step."""
         workload = self.plan.workload
         parts, cuts = [], []
-        for part, scope in enumerate(("once_before", "block", "once_after")):
+        for part, scope in enumerate(IN_ORDER):
             self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, {}, 0
             if scope != "once_after" or head:
                 for operator in workload.select(scope):

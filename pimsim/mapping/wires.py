@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pimsim.mapping.grid import pieces_of
 from pimsim.mapping.work import Ints
 
 ZERO = -1  # a lane that takes a zero, or gives nothing that means anything
@@ -31,8 +32,7 @@ class Cuts(NamedTuple):
     @classmethod
     def of(cls, total: int, most: int, in_banks: bool = False) -> Cuts:
         """Pieces of `most` elements, the last one of what is left."""
-        full, rest = divmod(total, most)
-        return cls((most,) * full + ((rest,) if rest else ()), in_banks)
+        return cls(pieces_of(total, most), in_banks)
 
 
 class Wires(NamedTuple):
@@ -54,6 +54,12 @@ class Wires(NamedTuple):
 def none(lanes: int) -> Ints:
     """No pieces."""
     return np.zeros((0, lanes), np.int64)
+
+
+def in_one(channel: int, pieces: Ints, channels: int) -> tuple[Ints, ...]:
+    """Pieces of one channel, and none of the others."""
+    nothing = none(pieces.shape[1])
+    return tuple(pieces if each == channel else nothing for each in range(channels))
 
 
 def in_columns(first: int, elements: int, width: int, lanes: int = 0) -> Ints:

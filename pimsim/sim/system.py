@@ -125,8 +125,9 @@ class System:
 
     def _stretches(self) -> Iterator[tuple[str, Stretch]]:
         """The phase and the steps of every stretch."""
-        start, pace = self.plan.config.workload.start, Pace()
-        for (phase, tokens, head), steps in groupby(self._steps(), lambda step: (step[0], step[2], step[1] >= start)):
+        work, pace = self.plan.config.workload, Pace()
+        start, every = work.start, work.steps() if self.given is None else iter(self.given)
+        for (phase, tokens, head), steps in groupby(every, lambda step: (step[0], step[2], step[1] >= start)):
             contexts = (context for _, context, _ in steps)
             coming: list[int] = []
             while True:
@@ -137,17 +138,6 @@ class System:
                 del coming[: len(stretch.contexts)]
                 yield phase, stretch
                 pace.done(len(stretch.instructions))
-
-    def _steps(self) -> Iterator[tuple[str, int, int]]:
-        """The steps of the workload: a prompt goes token by token."""
-        if self.given is not None:
-            yield from self.given
-            return
-        work = self.plan.config.workload
-        for context in range(work.context + 1, work.start + 1):
-            yield "prefill", context, 1
-        for context in work.decode_contexts:
-            yield "decode", context, work.query_tokens
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""

@@ -27,15 +27,14 @@ import numpy as np
 
 from pimsim.config.schema import AsicConfig
 from pimsim.values.arithmetic import Arithmetic, constant
-from pimsim.values.numbers import F32, numbers
+from pimsim.values.lookup import look_up
+from pimsim.values.numbers import EVERY, F32
 
 _LOG2_E = constant(1 / log(2))
 _LN2_HIGH = constant(0.6875)
 _LN2_LOW = constant(log(2) - 0.6875)
 _GELU_A = constant(sqrt(8 / pi))
 _GELU_B = constant(0.044715 * sqrt(8 / pi))
-
-_ALL = numbers(np.arange(1 << 16, dtype=np.uint16))
 
 
 class _Table(NamedTuple):
@@ -87,15 +86,14 @@ class Elementary:
             table = self._tables[key] = self._make(function)
         self._do.counts.adds += table.adds * x.size
         self._do.counts.multiplies += table.multiplies * x.size
-        found: F32 = table.values[x.view(np.uint32) >> 16]
-        return found
+        return look_up(table.values, x)
 
     def _make(self, function: Callable[[F32], F32]) -> _Table:
         did = self._worked_out.do.counts
         adds, multiplies = did.adds, did.multiplies
         with np.errstate(all="ignore"):  # of infinities and NaN, too
-            values = function(_ALL)
-        return _Table(values, (did.adds - adds) // _ALL.size, (did.multiplies - multiplies) // _ALL.size)
+            values = function(EVERY)
+        return _Table(values, (did.adds - adds) // EVERY.size, (did.multiplies - multiplies) // EVERY.size)
 
 
 class _Functions:

@@ -18,11 +18,10 @@ from pimsim.values.reference import ACTIVATIONS, GELUS, capped, rotated, softmax
 from pimsim.values.weights.model import Weights
 from pimsim.workload.dataflow import Dataflow, Slice
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import INPUT, Operator
+from pimsim.workload.ops import IN_ORDER, INPUT, Operator
 
 Made = Mapping[tuple[int, str], F32]
 SCORES, SOFTCAP, SOFTMAX = "scores", "softcap", "softmax"  # of an attention, on the way to its value
-_SCOPES = ("once_before", "block", "once_after")
 
 
 class Graph:
@@ -44,7 +43,7 @@ class Graph:
         self.tokens += 1
         made: dict[tuple[int, str], F32] = {}
         entering = np.zeros((1, 0), np.float32)
-        for scope in _SCOPES:
+        for scope in IN_ORDER:
             operators = self.workload.select(scope)
             for copy in range(self.workload.blocks) if scope == "block" else (-1,):
                 step = _Step(self, copy, token, entering)

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.errors import InputError, did_you_mean
-from pimsim.values.numbers import F32, numbers
+from pimsim.values.numbers import EVERY, F32
 
 F64 = NDArray[np.float64]
 
-WORDS = 1 << 16
 _DIGITS, _LOWEST = 8, -133  # of a BF16 number: significant bits, and the exponent of the smallest one above 0
 
 
@@ -44,7 +43,7 @@ def function_table(op: str, gelu: str = "tanh") -> F32:
 @cache
 def _table(name: str) -> F32:
     with np.errstate(all="ignore"):  # infinities and NaN are numbers here
-        table = nearest(_EXACT[name](numbers(np.arange(WORDS, dtype=np.uint16)).astype(np.float64)))
+        table = nearest(_EXACT[name](EVERY.astype(np.float64)))
     table.flags.writeable = False
     return table
 

@@ -32,3 +32,8 @@ def numbers(bits: Words) -> F32:
     """What 16 bits of the memory stand for; float32."""
     found: F32 = (bits.astype(np.uint32) << 16).view(np.float32)
     return found
+
+
+WORDS = 1 << 16  # that there are
+EVERY = numbers(np.arange(WORDS, dtype=np.uint16))  # the BF16 numbers, by their words
+EVERY.flags.writeable = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pimsim.mapping.functions import carried
 from pimsim.mapping.plan import Plan
 from pimsim.values.graph import SCORES, SOFTCAP, SOFTMAX, Graph, Made
 from pimsim.values.layers import in_layer
@@ -42,8 +43,7 @@ class Watch:
         self._graph = Graph(plan.workload, weights)
         self._scopes = {operator.name: operator.scope for operator in plan.workload.operators}
         self._attentions = {operator.name for operator in plan.workload.operators if operator.op == "attention"}
-        behind = {o.deps[0]: o.name for o in plan.workload.operators if len(o.deps) == 1}
-        self._behind = {linear: behind[linear] for linear in plan.functions}  # functions that the banks carry out
+        self._behind = {linear: name for name, linear in carried(plan.workload, plan.functions).items()}
         self._expected: Made = {}
         self.by_operator: dict[Where, Moments] = {}
         self.by_instruction: dict[Did, Mapping[str, float]] = {}

@@ -92,8 +92,3 @@ class Dataflow:
             here = parts[:2] if rotated else parts[:] if makes_several else parts[:1]
             del parts[: len(here)]
             yield from (Slice(name, first + at * makes_several, wanted) for at, wanted in here)
-
-
-def slices(workload: Workload) -> dict[str, tuple[Slice, ...]]:
-    """What every operator takes: `Dataflow.slices`."""
-    return Dataflow(workload).slices

@@ -21,6 +21,7 @@ from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, LINEAR, ROWS, WEIG
 INPUT = "input"
 
 SCOPES = ("block", "once_before", "once_after")
+IN_ORDER = ("once_before", "block", "once_after")  # of a step
 
 ROLES = (
     "qkv",

@@ -75,7 +75,7 @@ def test_a_disk_that_cannot_take_it_is_refused_before_anything_is_written(
 
 
 def test_the_command_says_it_on_standard_error(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("pimsim.cli.run"), "WORTH_SAYING", 1)
+    monkeypatch.setattr(import_module("pimsim.cli.options"), "WORTH_SAYING", 1)
     path = tmp_path / "log.csv"
     result = CliRunner().invoke(cli, ["run", str(shipped), *options(), "--commands", str(path)])
     rows = path.read_bytes().count(b"\n") - 1

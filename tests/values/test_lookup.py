@@ -11,8 +11,8 @@ import pytest
 
 from pimsim.devices.aim.table import FUNCTIONS
 from pimsim.errors import InputError
-from pimsim.values.lookup import WORDS, function_table, look_up, nearest
-from pimsim.values.numbers import bf16, numbers
+from pimsim.values.lookup import function_table, look_up, nearest
+from pimsim.values.numbers import WORDS, bf16, numbers
 
 EVERY = numbers(np.arange(WORDS, dtype=np.uint16))
 FINITE = np.isfinite(EVERY)

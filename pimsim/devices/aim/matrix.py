@@ -16,7 +16,7 @@ import numpy as np
 from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run
 from pimsim.mapping.grid import Grid, N, Place, ceil_div
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, widened
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, in_one, none, widened
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -128,9 +128,8 @@ class MatrixLayout:
 
     def read_wires(self, output: int) -> Wires:
         """As `mapping.layouts.Matrix`."""
-        given = [none(self.grid.width)] * self.grid.channels
-        given[output // self.grid.banks % self.grid.channels] = in_columns(0, self.inputs, self.grid.width)
-        return Wires((none(self.grid.width),) * self.grid.channels, tuple(given))
+        channel, row = output // self.grid.banks % self.grid.channels, in_columns(0, self.inputs, self.grid.width)
+        return Wires((none(self.grid.width),) * self.grid.channels, in_one(channel, row, self.grid.channels))
 
     def read(self, output: int) -> Work:
         """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""

@@ -18,7 +18,7 @@ from pimsim.values.fast.compiled.products import SIDE
 from pimsim.values.fast.compiled.softmax import PIECE, softmax
 from pimsim.values.fast.products import Sums, joined
 from pimsim.values.fast.workers import together
-from pimsim.values.numbers import F32, Words, numbers, words
+from pimsim.values.numbers import EVERY, F32, Words, words
 from pimsim.workload.ops import Operator
 
 FIRST_ROOM = 64  # tokens that K and V have room for at first
@@ -29,8 +29,8 @@ class Softmax:
     """The ASIC's softmax of many vectors; its functions of one number are looked up in the tables that it has."""
 
     def __init__(self, config: AsicConfig) -> None:
-        every, functions = numbers(np.arange(1 << 16, dtype=np.uint16)), Elementary(config, Arithmetic())
-        self._exps, self._reciprocals = words(functions.exp(every)), words(functions.reciprocal(every))
+        functions = Elementary(config, Arithmetic())
+        self._exps, self._reciprocals = words(functions.exp(EVERY)), words(functions.reciprocal(EVERY))
 
     def __call__(self, scores: F32, seen: Ints, beats: Beats) -> F32:
         """(heads, beats, vectors, places) of scores (heads, vectors, tiles, 8); a vector sees the first `seen`."""

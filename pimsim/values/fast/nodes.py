@@ -21,10 +21,11 @@ from pimsim.values.asic import Asic
 from pimsim.values.fast.attention import Attention, Cache, Softmax
 from pimsim.values.fast.beats import Beats, Ints
 from pimsim.values.fast.products import Product, Sums
+from pimsim.values.layers import in_layer
 from pimsim.values.lookup import function_table
 from pimsim.values.numbers import F32, bf16, numbers, words
 from pimsim.values.weights.model import Weights
-from pimsim.workload.dataflow import Slice, slices
+from pimsim.workload.dataflow import Dataflow, Slice
 from pimsim.workload.ops import NORMS, Operator
 
 
@@ -58,15 +59,13 @@ class Nodes:
         self._plan, self._weights, self._asic = plan, weights, asic
         self._sums, self._softmax = Sums(Beats.of(plan.config, plan.grid.width)), Softmax(plan.config.asic)
         self._known = {operator.name: operator for operator in plan.workload.operators}
-        self._taken = slices(plan.workload)
-        self._span = plan.workload.shape.layers // plan.workload.blocks
+        self._taken = Dataflow(plan.workload).slices
         self._tied: dict[str, Product] = {}
         self.caches: list[Cache] = []  # of all attentions
 
     def of(self, operator: Operator, copy: int) -> Node:
         """The node of an operator in a copy of its block; InputError if its values cannot be computed."""
-        name, _, offset = operator.name.partition(".")
-        layer = copy * self._span + int(offset or 0) if operator.scope == "block" else 0
+        name, layer = in_layer(self._plan.workload, operator.name, copy)
         match operator.op:
             case "linear":
                 return self._linear(operator, name, layer)

@@ -14,7 +14,7 @@ from pimsim.values.machine.functions import Functions
 from pimsim.values.machine.image import filled
 from pimsim.values.machine.machine import Machine
 from pimsim.values.machine.tasks import StepTasks, Task, steps_of
-from pimsim.values.numbers import F32, Words, words
+from pimsim.values.numbers import F32, WORDS, Words, words
 from pimsim.values.weights.model import Weights
 
 
@@ -41,11 +41,10 @@ def machine_of(
 def steps_in(config: Config) -> list[tuple[int, int, bool]]:
     """The steps of a run: the context of the last token, tokens, whether it has an LM head."""
     work = config.workload
-    prompt = [(context, 1, context >= work.start) for context in range(work.context + 1, work.start + 1)]
-    return prompt + [(context, work.query_tokens, True) for context in work.decode_contexts]
+    return [(context, tokens, context >= work.start) for _, context, tokens in work.steps()]
 
 
 def tables_of(plan: Plan, weights: Weights) -> Words:
     """The look-up tables of the banks, (functions, 65536), in the order of their rows."""
     tables = [words(function_table(name, weights.constants.gelu)) for name in plan.device.standard.functions]
-    return np.stack(tables) if tables else np.zeros((0, 1 << 16), np.uint16)
+    return np.stack(tables) if tables else np.zeros((0, WORDS), np.uint16)

@@ -6,7 +6,8 @@
     gelu, silu, relu, scale   x                                         (n,)
     tanh                      x                                         (n,)
     mul, residual             both                                      (n,)
-    rope                      queries, keys                             (first context, tokens, head, rotated of it)
+    rope                      queries, keys                             (first context, tokens, sequences, elements of a
+                                                                        head, those of them that are rotated)
     topk                      x                                         (experts, chosen)
     weighted                  vectors of the experts, their weights     (n, chosen)
     sum                       partial sums, then what is added to them  (vectors, partial sums, n)
@@ -74,21 +75,15 @@ class Functions:
         return np.concatenate([exps.reshape(-1), reciprocals.reshape(-1)])
 
     def _rope(self, kind: str, of: str, copy: int, shape: tuple[int, ...], q: F32, k: F32) -> F32:
-        first, tokens, head, rotated = shape
-        vectors = len(q) // self._queries(of)
-        positions = np.repeat(np.arange(first - 1, first - 1 + tokens, dtype=np.int64), vectors // tokens)
-        cos, sin = (bf16(each)[:, np.newaxis] for each in self._rotations(self._layer(of, copy), positions))
+        first, tokens, sequences, head, rotated = shape
+        positions, vectors = np.arange(first - 1, first - 1 + tokens, dtype=np.int64), tokens * sequences
+        _, layer = in_layer(self._workload, of, copy)
+        turns = self._rotations(layer, np.repeat(positions, sequences))
+        cos, sin = (bf16(each)[:, np.newaxis] for each in turns)
         x = np.concatenate([q.reshape(vectors, -1), k.reshape(vectors, -1)], axis=1).reshape(vectors, -1, head)
         half = rotated // 2
         x1, x2 = self.asic.rope(x[..., :half], x[..., half:rotated], cos, sin)
         return np.concatenate([x1, x2, x[..., rotated:]], axis=-1)
-
-    def _layer(self, of: str, copy: int) -> int:
-        return in_layer(self._workload, of, copy)[1]
-
-    def _queries(self, rope: str) -> int:
-        attention = next(o for o in self._workload.operators if o.op == "attention" and rope in o.deps)
-        return attention.heads * attention.head_dim
 
     def _topk(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
         ids, weights = self.asic.topk(x.reshape(-1, shape[0]), shape[1])

@@ -72,13 +72,11 @@ def filled(plan: Plan, weights: Weights, unit: int) -> Image:
     image = Image(plan, unit)
     for operator in plan.workload.operators:
         _fill(image, plan, weights, operator)
-    for name, layout in plan.memory.tables.items():
-        for operator in plan.workload.operators:
-            for table in range(len(operator.tables)):
-                if table_name(operator, table) == name:
-                    at = image.at(layout.locate(np.arange(layout.elements, dtype=np.int64)))
-                    image.put(at, plan.memory.regions[name].bases[0], weights.table(table).reshape(-1))
-    for operator in plan.workload.operators:
+        for table in range(len(operator.tables)):
+            name = table_name(operator, table)
+            if (layout := plan.memory.tables.get(name)) is not None:  # of a tied one the LM head has it
+                at = image.at(layout.locate(np.arange(layout.elements, dtype=np.int64)))
+                image.put(at, plan.memory.regions[name].bases[0], weights.table(table).reshape(-1))
         if operator.op == "attention":
             for sequence in range(plan.config.workload.batch):
                 region = plan.memory.regions[cache_name("values", operator, sequence)]

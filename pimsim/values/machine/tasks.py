@@ -10,7 +10,7 @@ import numpy as np
 from pimsim.mapping.instructions import Instruction, Operands, Part
 from pimsim.mapping.plan import Plan
 from pimsim.values.numbers import F32
-from pimsim.workload.ops import INPUT
+from pimsim.workload.ops import IN_ORDER, INPUT
 
 
 class EarlyError(Exception):
@@ -63,7 +63,7 @@ def steps_of(plan: Plan, steps: Sequence[tuple[int, int, bool]]) -> Iterator[Ste
 def _tasks(plan: Plan, context: int, tokens: int, head: bool, made: dict[str, list[Task]]) -> Iterator[Task]:
     step, workload = plan.named_step(context, head, tokens), plan.workload
     entering: list[Task] = []
-    for scope, part in zip(("once_before", "block", "once_after"), step, strict=True):
+    for scope, part in zip(IN_ORDER, step, strict=True):
         operators = workload.select(scope)
         for copy in range(workload.blocks if scope == "block" else 1):
             if not part:
