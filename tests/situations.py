@@ -8,7 +8,10 @@ only the held-back one is left.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+
+import pytest
 
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
@@ -18,7 +21,7 @@ from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.gaps import scope_banks
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
 from pimsim.dram.timing import Device
-from pimsim.dram.twin.channel import CLOSED, NONE, Channel
+from pimsim.dram.twin.channel import CLOSED, NONE, Channel, ProtocolError
 from pimsim.dram.twin.controller import Issued
 from tests.levels import DDR5
 from tests.strategies import cycles_of, device_of
@@ -237,3 +240,15 @@ class _Stage:
                 if self.channel.open_rows[b] != CLOSED:
                     self.issue(self.standard.command("PRE"), b)
         self.enter_mode(command.mode)
+
+
+def check_gate(situation: Situation) -> None:
+    """The command is refused a clock before its constraint is met, and issues on the clock."""
+    device = stretched(situation)
+    channel, _, counts_from = enact(device, situation)
+    ready = counts_from + device.latency(situation.constraint)
+    target = address(situation.standard.command(situation.following), situation.bank)
+    assert channel.earliest(situation.following, target[0]) == ready
+    with pytest.raises(ProtocolError, match=re.escape(f"{situation.constraint.latency} (")):
+        channel.issue(situation.following, ready - 1, *target)
+    channel.issue(situation.following, ready, *target)

@@ -5,7 +5,6 @@ The situations come from the table itself: a new row is tested without a new tes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
@@ -14,11 +13,10 @@ from hypothesis import strategies as st
 
 from pimsim.dram.spec import Scope, Standard
 from pimsim.dram.timing import Device
-from pimsim.dram.twin.channel import ProtocolError
 from pimsim.dram.twin.controller import Issued
 from tests.levels import levelled_devices
 from tests.logs import run_twin
-from tests.situations import STANDARDS, Situation, address, enact, situations, stretched
+from tests.situations import STANDARDS, Situation, address, check_gate, enact, situations, stretched
 from tests.strategies import devices, workloads
 
 ALL = [situation for standard in STANDARDS for situation in situations(standard=standard)]
@@ -27,14 +25,7 @@ NEAR_MISSES = [situation for standard in STANDARDS for situation in situations(s
 
 @pytest.mark.parametrize("situation", ALL, ids=str)
 def test_command_waits_until_the_clock_that_the_constraint_names(situation: Situation) -> None:
-    device = stretched(situation)
-    channel, _, counts_from = enact(device, situation)
-    ready = counts_from + device.latency(situation.constraint)
-    target = address(situation.standard.command(situation.following), situation.bank)
-    assert channel.earliest(situation.following, target[0]) == ready
-    with pytest.raises(ProtocolError, match=re.escape(f"{situation.constraint.latency} (")):
-        channel.issue(situation.following, ready - 1, *target)
-    channel.issue(situation.following, ready, *target)
+    check_gate(situation)
 
 
 @pytest.mark.parametrize("situation", NEAR_MISSES, ids=str)

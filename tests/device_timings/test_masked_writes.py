@@ -5,7 +5,6 @@ A mask takes the command bus 2 clocks here, behind the command's own: as many as
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import product
 
@@ -22,7 +21,7 @@ from tests.aim.devices import correct_device
 from tests.aim.test_tables import CORRECTION_ROWS, ROWS
 from tests.device_timings.test_gddr6_pim_gaps import CLOCKS, SCOPES, expected
 from tests.device_timings.test_gddr6_pim_timings import CYCLES
-from tests.situations import Situation, address, enact, situations, stretched
+from tests.situations import Situation, address, check_gate, enact, situations, stretched
 from tests.strategies import cycles_of, device_of
 
 HELD = 1 + 2  # clocks of the command bus
@@ -87,14 +86,7 @@ def masked(standard: Standard, shared: bool = True) -> list[Situation]:
 
 @pytest.mark.parametrize("situation", [x for table in TABLES.values() for x in masked(table)], ids=str)
 def test_a_row_blocks_a_clock_early_and_not_on_its_clock(situation: Situation) -> None:
-    device = stretched(situation)
-    channel, _, counts_from = enact(device, situation)
-    ready = counts_from + device.latency(situation.constraint)
-    target = address(situation.standard.command(situation.following), situation.bank)
-    assert channel.earliest(situation.following, target[0]) == ready
-    with pytest.raises(ProtocolError, match=re.escape(f"{situation.constraint.latency} (")):
-        channel.issue(situation.following, ready - 1, *target)
-    channel.issue(situation.following, ready, *target)
+    check_gate(situation)
 
 
 @pytest.mark.parametrize("situation", [x for table in TABLES.values() for x in masked(table, False)], ids=str)
