@@ -15,8 +15,11 @@ from operator import attrgetter
 from typing import Any
 
 LAYOUTS = ("in_out", "out_in")
+MASKS = ("causal", "block", "tree")
+STATES = ("dram", "sram")
 ATTENTION = ("attention",)
 LINEAR = ("linear",)
+KEEPS_STATE = ("ssm_update", "conv")
 STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
 
 
@@ -59,6 +62,23 @@ class Attributes:
 
     window: int = _attribute(0, "tokens attended to at most, the newest included; 0: all", ops=ATTENTION)
     softcap: bool = _attribute(False, "attention scores pass through cap * tanh(score / cap)", ops=ATTENTION)
+    sinks: int = _attribute(0, "1.1: first tokens that are attended to beside the `window`", ops=ATTENTION, later=True)
+    mask: str = _attribute(
+        "", "1.1: tokens of its own step that a token attends to: those before it, all, or those on its path",
+        words=MASKS, ops=ATTENTION, later=True, missing="causal, or tree where the schedule has one",
+    )  # fmt: skip
+    append: bool = _attribute(
+        True, "1.1: false: K and V are there already, and those of the step's tokens are not kept", ops=ATTENTION,
+        later=True, missing="true, but false where `in` is the queries alone",
+    )  # fmt: skip
+    cache: str = _attribute(
+        "", "1.1: the cache whose K and V are read, or the operator whose they are", ops=ATTENTION, later=True,
+        shortest=0, missing="its own: the same place in the stack",
+    )  # fmt: skip
+    kernel: int = _attribute(0, "1.1: taps of a convolution over tokens", ops=("conv",), later=True)
+    state: str = _attribute(
+        "", "1.1: where the state of each sequence is kept", words=STATES, ops=KEEPS_STATE, later=True, missing="dram"
+    )
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,8 @@ class Weight:
         16, "of one weight", ops=STORED_OPS, least=1, missing="those of the data type of weights", always=LINEAR
     )
     group: int = _attribute(0, "weights that share a scale; 0: none", ops=STORED_OPS)
+    scale_bits: int = _attribute(0, "1.1: of a group's scale", ops=STORED_OPS, later=True)
+    zero_bits: int = _attribute(0, "1.1: of a group's zero point", ops=STORED_OPS, later=True)
     bias: bool = _attribute(False, "a vector of `out` is added", ops=LINEAR, always=LINEAR)
     tied: str = _attribute("", "id of the embedding whose token table this is", ops=LINEAR)
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
-from pimsim.workload.attributes import LATER
-from pimsim.workload.ops import INPUT, NOTES, Affine, Operator
+from pimsim.workload.ops import INPUT, NOTES, SAID_LATER, Affine, Operator
 from pimsim.workload.shapes import ModelShape
 
 
@@ -147,7 +146,7 @@ class Workload:
     def _sha256(self) -> str:
         operators = [asdict(operator) for operator in self.operators]
         for operator in operators:
-            for name in (*NOTES, *(name for name, default in LATER.items() if operator[name] == default)):
+            for name in (*NOTES, *(name for name, default in SAID_LATER.items() if operator[name] == default)):
                 del operator[name]
         graph = {"blocks": self.blocks, "operators": operators, "routing": self.routing}
         text = json.dumps(graph, sort_keys=True, separators=(",", ":"))

@@ -8,13 +8,13 @@ not a loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter, lt
 
 from pimsim.registry import Registry, derived
-from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, LINEAR, ROWS, WEIGHTS, Attributes
+from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, KEEPS_STATE, LATER, LINEAR, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
 # `once_before` operators for the first block, or the step's input vector.
@@ -102,6 +102,7 @@ OPS: Registry[Op] = Registry(
         "rope": Op(3, as_wide=True, written="RoPE"),
         "embedding": Op(rows=False),
         "ssm_update": Op(rows=False),
+        "conv": Op(as_wide=True, rows=False),
     },
 )
 NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)
@@ -174,6 +175,11 @@ class Operator(Attributes):
     tables; for a rope the elements that are rotated; for an ssm_update the elements
     of the state.
     heads, kv_heads, head_dim: of an attention (0 elsewhere).
+    value_dim: elements of a head of V (0: `head_dim`).
+    kv_slope, kv_constant: tokens attended to at context T are kv_slope * T + kv_constant, of them the `sinks`
+    first and the last `window` if there is one.
+    appended: vectors of K and V that a step adds to the cache for each sequence (0: as many as it has queries).
+    tokens: vectors that the operator takes in a step, for each sequence (0: the step's own tokens).
     tied: name of the operator whose weights this one reads ("" for its own).
     deps: names of operators of the same scope whose results this one reads;
     `INPUT` stands for the value that enters the scope.
@@ -183,7 +189,7 @@ class Operator(Attributes):
     per: "token", or "sequence" for what a prompt runs for its last token only.
     weight, layout: name of the weights in a checkpoint ("{layer}" stands for the
     layer), and how they are stored: in_out is k x m; table_names: those of an embedding.
-    bits, group: of the stored weights, and how many share a scale (0: none).
+    bits, group: of the stored weights, and how many share a scale (0: none); scale_bits, zero_bits: of a group.
     tables: rows of each table of an embedding, tokens first, then positions.
     aten, kernels: ATen operators and device kernels recorded for one execution (None:
     not recorded).
@@ -219,6 +225,13 @@ class Operator(Attributes):
     aten: int | None = None
     kernels: int | None = None
     take: tuple[tuple[str, int, int], ...] = ()
+    scale_bits: int = 0
+    zero_bits: int = 0
+    value_dim: int = 0
+    kv_slope: int = 1
+    kv_constant: int = 0
+    appended: int = 0
+    tokens: int = 0
     line: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -258,17 +271,68 @@ class Operator(Attributes):
                 f"heads {self.heads}, kv_heads {self.kv_heads}, head_dim {self.head_dim}: "
                 "all must be at least 1 and kv_heads must divide heads"
             )
-        elif self.outputs != self.heads * self.head_dim:
-            yield "outputs must be heads * head_dim"
+        elif self.outputs != self.heads * self.v_head_dim:
+            yield "outputs must be heads * " + ("value_dim" if self.value_dim else "head_dim")
+        elif (self.kv_slope, self.kv_constant) != (1, 0) and self.window:
+            yield "window and a number of tokens attended to that is not the context mean nothing together"
+        elif self.sinks and not self.window:
+            yield "sinks mean nothing without a window"
 
     def _wrong_tables(self) -> Iterator[str]:
         if not self.tables or min(self.tables) < 1 or sum(self.tables) != self.inputs:
             yield f"inputs ({self.inputs}) must be the rows of all tables {self.tables}"
 
     @property
+    def v_head_dim(self) -> int:
+        """Elements of a head of V."""
+        return self.value_dim or self.head_dim
+
+    @property
     def kv_width(self) -> int:
-        """Elements of K (and of V) that one token adds in one layer."""
+        """Elements of K that one token adds in one layer, and of V where its heads are as large."""
         return self.kv_heads * self.head_dim
+
+    @property
+    def kv_token(self) -> int:
+        """Elements of K and V that one token adds in one layer."""
+        return self.kv_heads * (self.head_dim + self.v_head_dim)
+
+    @property
+    def most_seen(self) -> int:
+        """Tokens that are attended to at most (0: there is no limit): the sinks and the window."""
+        return self.window + self.sinks if self.window else 0
+
+    def attended(self, each: int = 1) -> Affine:
+        """`each` for every token that one at context T attends to, by its own position."""
+        if self.window:
+            return attended(self.most_seen, each)
+        return Affine(self.kv_constant * each, self.kv_slope * each)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether every token of a step attends to what the last one does: there is no order among them."""
+        return not self.append or self.mask == "block" or self.appended > 0
+
+    def slot(self, context: int) -> int:
+        """Where in the cache the K and V of the token at a context lie: a window is a ring behind the sinks."""
+        if self.window:
+            token = context - 1
+            return token if token < self.sinks else self.sinks + (token - self.sinks) % self.window
+        if self.kv_slope:
+            return self.kv_slope * context + self.kv_constant - 1
+        return (context - 1) % self.kv_constant
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether something of every sequence is kept from token to token, other than K and V."""
+        return self.op in KEEPS_STATE
+
+    @property
+    def state_elements(self) -> int:
+        """Elements that one sequence keeps: the state of an update, the columns before the newest of a convolution."""
+        if self.op == "conv":
+            return (self.kernel - 1) * self.inputs
+        return self.inputs if self.keeps_state else 0
 
     @property
     def matrix(self) -> int:
@@ -296,23 +360,24 @@ class Operator(Attributes):
 
     def kv_read(self) -> Affine:
         """K and V elements that one step of one sequence reads."""
-        return attended(self.window, 2 * self.kv_width) if self.op == "attention" else Affine(0)
+        return self.attended(self.kv_token) if self.op == "attention" else Affine(0)
 
     def kv_moved(self) -> Affine:
         """K and V elements read (of the tokens attended to) and written (one token) by one step of one sequence."""
-        return self.kv_read() + Affine(2 * self.kv_width) if self.op == "attention" else Affine(0)
+        written = self.kv_token if self.append else 0
+        return self.kv_read() + Affine(written) if self.op == "attention" else Affine(0)
 
     def macs(self) -> Affine:
         """Multiply-accumulates of matrix products (weights, q K^T, p V) of one step of one sequence."""
         if self.op == "attention":
-            return attended(self.window, 2 * self.heads * self.head_dim)
+            return self.attended(self.heads * (self.head_dim + self.v_head_dim))
         return Affine(self.matrix * self.rows)
 
     def operations(self) -> Affine:
         """Arithmetic operations of one step of one sequence: 2 per MAC, plus the nominal counts above."""
         if self.op == "attention":
             per_score = OPERATIONS_PER_SCORE + (OPS["tanh"].operations if self.softcap else 0)
-            return self.macs() * 2 + attended(self.window, per_score * self.heads)
+            return self.macs() * 2 + self.attended(per_score * self.heads)
         return Affine(self._operations_per_row() * self.rows)
 
     def _operations_per_row(self) -> int:
@@ -325,6 +390,8 @@ class Operator(Attributes):
                 return self.inputs * self.outputs + 2 * self.outputs
             case "ssm_update":
                 return OPERATIONS_PER_STATE * self.inputs
+            case "conv":  # a product for each tap, and their sum
+                return (2 * self.kernel - 1) * self.outputs
             case "add" if self.experts > 1:  # a weight for each, and their sum
                 return (2 * self.active - 1) * self.outputs
         return OPS[self.op].operations * self.outputs * self.active
@@ -389,7 +456,15 @@ def _idle(op: str) -> tuple[tuple[str, object], ...]:
 
 
 # The words of each field that is one of several.
-_WORDS = {"scope": SCOPES, "role": ROLES, "op": OPS, "per": PER} | {row.field: row.words for row in ROWS if row.words}
+_WORDS: Mapping[str, Collection[str]] = {
+    "scope": SCOPES, "role": ROLES, "op": OPS, "per": PER,
+    **{row.field: tuple(dict.fromkeys((str(row.default), *row.words))) for row in ROWS if row.words},
+}  # fmt: skip
+
+# Fields that came after 1.0, and what they are where a graph does not use them: it has the hash that it had before.
+SAID_LATER: Mapping[str, int | str] = {
+    **LATER, "value_dim": 0, "kv_slope": 1, "kv_constant": 0, "appended": 0, "tokens": 0,
+}  # fmt: skip
 
 # The least of each field that is an integer of its own, and how that is told.
 _LEAST = {"rows": 1} | {row.field: row.least for row in (*WEIGHTS, *ATTRIBUTES) if type(row.default) is int}

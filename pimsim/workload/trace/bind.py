@@ -77,7 +77,7 @@ def runs_of(trace: Trace) -> tuple[Run, ...]:
 
 def _run(line: Schedule) -> Run:
     first = line.binding(line.first)
-    accept = first[QUERY] if line.accept is None else line.accept
+    accept = line.accept if isinstance(line.accept, int) else first[QUERY]
     stride = line.bindings[CONTEXT].slope(STEP)
     return Run(
         line.phase, line.template, line.steps, first[CONTEXT], stride, first[BATCH], first[QUERY], accept, line.line

@@ -40,7 +40,7 @@ def record_of(value: Values, line: int, weights: str, unknown: bool) -> Record:
             return _header(value, extra, line)
         case "template":
             repeat = value["repeat"]
-            return Template(value["id"], repeat["layers"], repeat["count"], (), extra, line)
+            return Template(value["id"], repeat["layers"], repeat["count"], (), extra, line=line)
         case "op":
             return _op(value, weights, extra, line)
     return _schedule(value, extra, line)
@@ -113,7 +113,7 @@ def _op(value: Values, weights: str, extra: Values, line: int) -> OpRecord:
         _launch(value.get("launch")),
         extra,
         {name: (first, count) for name, (first, count) in value.get("take", {}).items()},
-        line,
+        line=line,
         **{name: value[name] for name in _ATTRIBUTES if name in value},
     )
 
@@ -136,6 +136,5 @@ def _schedule(value: Values, extra: Values, line: int) -> Schedule:
     steps = value["steps"]
     first, last = steps if isinstance(steps, list) else (0, steps - 1)
     bindings = {name: size(item) for name, item in value["bindings"].items()}
-    return Schedule(
-        value["phase"], first, last, value["template"], bindings, value.get("accept"), value.get("layers"), extra, line
-    )
+    accept, layers = value.get("accept"), value.get("layers")
+    return Schedule(value["phase"], first, last, value["template"], bindings, accept, layers, extra, line=line)

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 from pimsim.errors import Problem
@@ -25,13 +26,17 @@ MAJOR, MINOR = 1, 0
 
 CONTEXT, BATCH, QUERY = "T", "B", "Q"
 STEP = "step"  # in the bindings of a schedule: the number of the step
+KEPT = "kept"  # in those of a cycle: tokens that it has kept so far, of one sequence
 SYMBOLS = {
     CONTEXT: "context: tokens attended to, the newest included",
     BATCH: "sequences",
     QUERY: "query tokens of a step",
 }
 PHASES = ("prefill", "decode")
-DATA_TYPE_BITS = {"bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4}
+DATA_TYPE_BITS = {
+    "bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4, "int3": 3, "int2": 2, "fp8_e4m3": 8,
+    "fp8_e5m2": 8, "mxfp4": 4,
+}  # fmt: skip
 
 Extra = Mapping[str, Any]
 
@@ -130,12 +135,16 @@ class Table:
 
 @dataclass(frozen=True)
 class HeadGroup:
-    """Heads of one attention that have the same sizes; `kv_len` tokens are attended to."""
+    """Heads of one attention that have the same sizes; `kv_len` tokens are attended to.
+
+    value_dim: elements of a head of V, if not those of K (0).
+    """
 
     heads: int
     kv_heads: int
     head_dim: int
     kv_len: Expr
+    value_dim: int = 0
 
 
 @dataclass(frozen=True)
@@ -163,27 +172,55 @@ class OpRecord(Attributes):
     launch: Launch | None = None
     extra: Extra = field(default_factory=dict)
     take: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    tokens: Expr | None = None
     line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class Template:
-    """The graph of one step: its block spans `layers` layers and runs `count` times."""
+    """The graph of one step: its block spans `layers` layers and runs `count` times.
+
+    model: that it is of, if not the header's.  weights_of: the template whose weights its operators of the
+    same names have ("": those of the same model that are alike are one).
+    """
 
     id: str
     layers: int
     count: int
     ops: tuple[OpRecord, ...] = ()  # a reader that streams leaves them out
     extra: Extra = field(default_factory=dict)
+    model: ModelInfo | None = None
+    weights_of: str = ""
     line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Tokens that a step keeps on average; `positions`: chance that each draft is kept, if it is known.
+
+    Without positions every number of tokens is as likely as the mean allows (see `workload.schedule`).
+    """
+
+    mean: Fraction
+    positions: tuple[Fraction, ...] = ()
+
+    @classmethod
+    def of(cls, positions: tuple[Fraction, ...]) -> Acceptance:
+        """The target's own token, and each draft with its chance."""
+        return cls(1 + sum(positions, Fraction(0)), positions)
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Steps `first` to `last` of a phase, on one template.
 
-    bindings: the value of each symbol, affine in `step`.
-    accept: tokens that a step keeps (None: all Q).  layers: that run (None: all).
+    bindings: the value of each symbol, affine in `step`; in a cycle in `kept` as well.
+    accept: tokens that a step keeps (None: all Q).
+    layers: the first that run, or which ones (None: all).
+    cycle: lines of the same name, one behind the other, repeat together ("": none).
+    tree: the token that each token of a step follows (-1: none of the step); empty: each the one before it.
+    fork: sequences that go on from here (0: as many as before).
+    reorder: hypotheses that go on from another one's tokens, in each step on average.
     """
 
     phase: str
@@ -191,9 +228,13 @@ class Schedule:
     last: int
     template: str
     bindings: Mapping[str, Expr]
-    accept: int | None = None
-    layers: int | None = None
+    accept: int | Acceptance | None = None
+    layers: int | tuple[int, ...] | None = None
     extra: Extra = field(default_factory=dict)
+    cycle: str = ""
+    tree: tuple[int, ...] = ()
+    fork: int = 0
+    reorder: Fraction = Fraction(0)
     line: int = field(default=0, compare=False)
 
     @property
@@ -201,9 +242,9 @@ class Schedule:
         """How many steps it stands for."""
         return self.last - self.first + 1
 
-    def binding(self, step: int) -> dict[str, int]:
-        """The values of the symbols at one step."""
-        return {symbol: expr.at({STEP: step}) for symbol, expr in self.bindings.items()}
+    def binding(self, step: int, kept: int = 0) -> dict[str, int]:
+        """The values of the symbols at one step; kept: tokens that its cycle has kept so far."""
+        return {symbol: expr.at({STEP: step, KEPT: kept}) for symbol, expr in self.bindings.items()}
 
 
 Record = Header | Template | OpRecord | Schedule

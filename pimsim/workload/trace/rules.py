@@ -308,7 +308,7 @@ class Rules:
         if known is None and not self.unread:
             hint = did_you_mean(schedule.template[:40], self.templates)
             wrong.append(("template", f"no template {schedule.template!r}{hint}"))
-        if schedule.layers is not None and schedule.layers > self.header.model.layers:
+        if isinstance(schedule.layers, int) and schedule.layers > self.header.model.layers:
             wrong.append(("layers", f"{schedule.layers}, but the model has {self.header.model.layers}"))
         if not wrong:
             wrong = list(dict.fromkeys(self._wrong_steps(schedule)))
@@ -330,7 +330,7 @@ class Rules:
             binding = schedule.binding(step)
             for message in _wrong_context(binding):
                 yield "bindings", f"{message} at step {step}"
-            if schedule.accept is not None and schedule.accept > binding[QUERY]:
+            if isinstance(schedule.accept, int) and schedule.accept > binding[QUERY]:
                 yield "accept", f"{schedule.accept}, but step {step} has {binding[QUERY]} query tokens"
 
     def _try_sizes(self, schedule: Schedule, known: _Known) -> None:
