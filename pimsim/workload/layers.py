@@ -29,4 +29,5 @@ def in_one_block(layers: Sequence[Sequence[Operator]]) -> list[Operator]:
 def _numbered(operator: Operator, offset: int, entering: str) -> Operator:
     deps = tuple(entering if dep == INPUT else f"{dep}.{offset}" for dep in operator.deps)
     weight = operator.weight.replace("{layer}", f"{{layer+{offset}}}") if offset else operator.weight
-    return replace(operator, name=f"{operator.name}.{offset}", deps=deps, weight=weight)
+    take = tuple((entering if name == INPUT else f"{name}.{offset}", *part) for name, *part in operator.take)
+    return replace(operator, name=f"{operator.name}.{offset}", deps=deps, weight=weight, take=take)

@@ -72,6 +72,8 @@ class _Names:
             table_names=node.table_names,
             aten=node.aten,
             kernels=node.kernels,
+            own_parameters=node.own,
+            take=tuple((source.name, first, size) for source, first, size in node.take),
             **attributes_of(node.attributes),
         )
 

@@ -16,6 +16,8 @@ _ROLES = {
     "scale": "scale",
     "rope": "rope",
     "embedding": "embed",
+    "conv": "ssm",
+    "ssm_update": "ssm",
 }
 # Names of operators of which a layer has one; numbered if it has more.
 _NAMES = {
@@ -26,6 +28,8 @@ _NAMES = {
     "embedding": "embed",
     "softmax": "router_softmax",
     "topk": "router_topk",
+    "conv": "ssm_conv",
+    "ssm_update": "ssm_update",
 }
 
 Readers = dict[Node, list[Node]]
@@ -59,6 +63,8 @@ def _linear_role(node: Node, readers: Readers) -> str:
     after, before = _reached(node, readers), _origins(node)
     if node.scope == AFTER and all(reader.op in ("scale", "tanh") for reader in readers[node]):
         return "lm_head"
+    if node.mixer:
+        return "ssm"
     if node.scope == BLOCK:
         if any(other.op in ("topk", "softmax") for other in after):
             return "router"
@@ -116,13 +122,17 @@ def _name(nodes: list[Node], readers: Readers) -> None:
 
 
 def _residual(node: Node, adds: list[Node]) -> str:
-    """The first sum of a layer follows attention, the last the feed-forward network."""
+    """The first sum of a layer follows attention, the last the feed-forward network; one may follow a mixer."""
+    if any(source.role == "ssm" for source in _origins(node)):
+        return "ssm_residual"
     if node is adds[-1]:
         return "ffn_residual"
     return "attn_residual" if node is adds[0] else "residual"
 
 
 def _base_name(node: Node, readers: Readers) -> str:
+    if node.mixer:
+        return _mixer_name(node, readers)
     if node.op == "linear":
         return _attention_input(node, readers) if node.role == "qkv" else node.role
     if node.op in NORMS:
@@ -131,6 +141,25 @@ def _base_name(node: Node, readers: Readers) -> str:
         return "expert_sum"
     if node.op in ("scale", "tanh"):
         return _after_source(node)
+    return _NAMES[node.op]
+
+
+def _mixer_name(node: Node, readers: Readers) -> str:
+    """By what it reads and what reads it inside the mixer: see `states`."""
+    before, after = [source.op for source in node.sources], [reader.op for reader in readers[node]]
+    own = any(source.mixer for source in node.sources)
+    if node.op == "linear":
+        if not own:
+            return "ssm_in"
+        if "mul" in before or node.sources[0].name == "ssm_gate_norm":
+            return "ssm_out"
+        return "ssm_x" if "silu" in before else "ssm_dt"
+    if node.op == "silu":
+        return "ssm_conv_act" if "conv" in before else "ssm_gate_act"
+    if node.op == "mul":
+        return "ssm_gate"
+    if node.op in NORMS:
+        return "ssm_gate_norm" if "mul" in before else "ssm_dt_norm" if "linear" in after else "ssm_bc_norm"
     return _NAMES[node.op]
 
 
@@ -165,5 +194,5 @@ def _norm_name(node: Node, readers: Readers) -> str:
         if follows.role == "qkv":
             return _attention_input(node, readers) + "_norm"
         return "attn_post_norm" if follows.role == "attn_out" else "ffn_post_norm"
-    feeds_attention = any(reader.role == "qkv" for reader in readers[node])
-    return "attn_norm" if feeds_attention else "ffn_norm"
+    fed = {reader.role for reader in readers[node]}
+    return "ssm_norm" if "ssm" in fed else "attn_norm" if "qkv" in fed else "ffn_norm"

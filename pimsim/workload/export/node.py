@@ -17,6 +17,9 @@ class Node:
     layer: the decoder layer, -1 outside.  sources: the nodes whose results it reads.
     copies: results per token.  routed: made by routed experts, whose results are not yet added up.
     feeds: of an attention, the nodes that q, k and v come from, rotation aside.
+    own: elements of the vectors of a state update.
+    mixer: it is a part of a mixer that keeps a state.  take: of a source the first element and how many, where it
+    reads a part.
     """
 
     op: str
@@ -44,6 +47,9 @@ class Node:
     attributes: Attributes = Attributes()
     feeds: tuple[frozenset[Node], ...] = ()
     parameters: set[str] = field(default_factory=set)
+    own: int = 0
+    mixer: bool = False
+    take: tuple[tuple[Node, int, int], ...] = ()
     aten: int = 0
     kernels: int = 0
     role: str = ""
