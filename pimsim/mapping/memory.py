@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
-from pimsim.dram.timing import ELEMENT_BYTES, Device
+from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
 from pimsim.mapping.operands import Operand
+from pimsim.mapping.states import State, check_states, regions_of, sram_room, states_of
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -31,7 +32,7 @@ class Memory:
 
     Layouts are by the name of their operator and have base 0; `regions[name].bases` says
     where each copy starts: one for each block, or one for each expert of each block, block by
-    block.  K and V of sequence s of a batch have regions of their own: `cache_name`.
+    block.  K and V of sequence s of a batch have regions of their own: `cache_name`; states too: `state_name`.
     products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
     """
@@ -44,6 +45,7 @@ class Memory:
     tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
     products: Products | None
+    states: dict[str, State]
     regions: dict[str, Region]
     rows: int
 
@@ -88,6 +90,7 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
 
 def place(config: Config, workload: Workload, operands: Sequence[Operand], grid: Grid, layouts: Layouts) -> Memory:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
+    check_states(config, workload)
     tokens = reserve_tokens(config, grid)
     matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
     vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
@@ -98,12 +101,13 @@ def place(config: Config, workload: Workload, operands: Sequence[Operand], grid:
             keys[o.name] = layouts.keys(grid, *shape)
             values[o.name] = layouts.values(grid, *shape)
     tables = dict(_tables(grid, workload))
-    most = max(_spilled(config, operands), default=0)
+    most = max(_spilled(config, workload, operands), default=0)
     scratch = VectorLayout(grid, most) if most else None
     vectors = vectors if config.workload.biases else {}
     scores = [o.heads * min(tokens, o.window or tokens) for o in workload.operators if o.op == "attention"]
     products = layouts.products(grid, max(scores)) if scores else None
-    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, {}, 0)
+    states = states_of(grid, workload)
+    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, states, {}, 0)
     regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
     return replace(memory, regions=regions, rows=rows)
 
@@ -122,6 +126,7 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
                 copies = workload.repeats(operator)
                 yield cache_name("keys", operator, sequence), memory.keys[operator.name].rows, copies
                 yield cache_name("values", operator, sequence), memory.values[operator.name].rows, copies
+    yield from regions_of(memory.states, workload, config.workload.batch)
     for name, table in memory.tables.items():
         yield name, table.rows, 1
     if memory.scratch:
@@ -157,14 +162,9 @@ def _tables(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]
                 yield table_name(operator, i), VectorLayout(grid, rows * operator.outputs)
 
 
-def sram_room(config: Config) -> int:
-    """Elements that the ASIC's SRAM holds."""
-    return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
-
-
-def _spilled(config: Config, operands: Sequence[Operand]) -> list[int]:
+def _spilled(config: Config, workload: Workload, operands: Sequence[Operand]) -> list[int]:
     """Elements of each operand that the SRAM cannot hold at the last context."""
-    work, room = config.workload, sram_room(config)
+    work, room = config.workload, sram_room(config, workload)
     return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands]
 
 

@@ -20,7 +20,7 @@ class OperatorCost:
     weight_bytes  the same in bytes, without the scales of groups
     kv_bytes      K and V of the tokens attended to, each read once
     moved_bytes   across the bus if memory only stored: weights that are used, table rows,
-                  K and V read and written
+                  K and V, and states, read and written
     """
 
     flops: int = 0
@@ -56,7 +56,11 @@ def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str
     weights = operator.parameters()
     kv = batch * operator.kv_read().at(context)
     written = batch * tokens * 2 * operator.kv_width
-    used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
+    used = (
+        0
+        if operator.op == "attention"
+        else operator.elements(_vectors(operator, batch, tokens), biases=True).at(context)
+    )
     return OperatorCost(
         batch * operator.operations().total(first, context),
         2 * batch * operator.macs().total(first, context),
@@ -65,6 +69,11 @@ def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str
         _bytes(kv, DATA_TYPE_BITS[header.kv]),
         _bytes(used, operator.bits) + _bytes(kv + written, DATA_TYPE_BITS[header.kv]),
     )
+
+
+def _vectors(operator: Operator, batch: int, tokens: int) -> int:
+    """Vectors for which something is moved of its own: a state once for all tokens of a sequence."""
+    return batch if operator.keeps_state else batch * tokens
 
 
 def _bytes(elements: int, bits: int) -> int:
