@@ -7,6 +7,10 @@ from typing import Any
 from pimsim.workload.ops import ACTIVATIONS, Operator
 from pimsim.workload.shapes import LINEARS, ModelShape
 
+# Tokens that BLOOM was trained with, where its configuration does not say it (`seq_length`).
+# source: recalled: BLOOM paper, table 3
+_TRAINED = 2048
+
 
 def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: int) -> ModelShape:
     """The shape of a model of `layers` layers with these operators; what no operator shows comes from `config`."""
@@ -24,7 +28,7 @@ def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: in
         attention.kv_heads,
         down.inputs,
         embedding.tables[0],
-        int(config.max_position_embeddings),
+        _positions(config),
         family=config.model_type,
         head_size=0 if attention.heads * attention.head_dim == embedding.outputs else attention.head_dim,
         window=max(o.window for o in operators),
@@ -38,6 +42,14 @@ def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: in
         experts=down.experts,
         active=down.active,
     )
+
+
+def _positions(config: Any) -> int:
+    """The longest context; of models with ALiBi the one that they were trained with."""
+    for name in ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
+        if (value := getattr(config, name, None)) is not None:
+            return int(value)
+    return _TRAINED
 
 
 def _first(operators: tuple[Operator, ...], **wanted: str) -> Operator:
