@@ -89,7 +89,8 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
 def place(config: Config, workload: Workload, operands: Sequence[Operand], grid: Grid, layouts: Layouts) -> Memory:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
     tokens = reserve_tokens(config, grid)
-    matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
+    linears = [o for o in workload.operators if o.op == "linear"]
+    matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
     vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
     keys, values = {}, {}
     for o in workload.operators:
@@ -113,7 +114,7 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
     for operator in workload.operators:
         copies = workload.repeats(operator) * operator.experts
         if operator.name in memory.matrices:
-            yield operator.name, memory.matrices[operator.name].rows, copies
+            yield operator.name, memory.matrices[operator.name].rows, copies * operator.blocks
         if operator.name in memory.vectors:
             yield vector_name(operator), memory.vectors[operator.name].rows, copies
     for sequence in range(config.workload.batch):

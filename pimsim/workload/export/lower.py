@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
-from pimsim.workload.export.groups import COPIES, PRODUCTS, groups
+from pimsim.workload.export.groups import COPIES, PRODUCTS, Group, groups
 from pimsim.workload.export.model import StepRecording
 from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
 from pimsim.workload.export.written import Written, factors, size_heads
-from pimsim.workload.ops import ACTIVATIONS
+from pimsim.workload.ops import ACTIVATIONS, OPS
 
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
 _FUNCTIONS = {name: name for name in (*ACTIVATIONS, "tanh", "topk", "sigmoid")} | {"_softmax": "softmax"}
@@ -244,6 +245,7 @@ class Lowering:
             node = self._made[event.call] = self._elementwise(group.op, event, data)
             node.parameters.update(group.parameters)
             node.weight = next((name for name in group.parameters if name.endswith(".weight")), "")
+            node.attributes = replace(node.attributes, affine=_affine(group))
         return self._absorb(event, node)
 
     def _elementwise(self, op: str, event: Event, data: list[Flow]) -> Node:
@@ -350,6 +352,12 @@ class Lowering:
         pairs = 4 if any(value in self._complex for value in event.inputs) else 1
         self._rotated[node] = self._rotated.get(node, 0) + pairs * event.outputs[0].elements
         node.inputs = node.outputs = self._rotated[node] // (2 * self.tokens)
+
+
+def _affine(group: Group) -> str:
+    """What a norm has of gain and bias; "" if all that its kind has."""
+    has, whole = len(group.parameters), OPS[group.op].vectors
+    return "" if has == whole else ("gain" if has else "none")
 
 
 def _is_table(event: Event, others: list[Value]) -> bool:
