@@ -21,7 +21,7 @@ class Folded:
     operators: tuple[Operator, ...]
     period: int
     count: int
-    overhead: tuple[int, int]  # ATen operators, kernels
+    overhead: tuple[int, int] | None  # ATen operators, kernels; None: not recorded
 
 
 def fold(nodes: list[Node], layers: str, overhead: tuple[int, int]) -> Folded:
