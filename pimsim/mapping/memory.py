@@ -92,7 +92,8 @@ def place(config: Config, workload: Workload, operands: Sequence[Operand], grid:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
     check_states(config, workload)
     tokens = reserve_tokens(config, grid)
-    matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in workload.operators if o.op == "linear"}
+    linears = [o for o in workload.operators if o.op == "linear"]
+    matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
     vectors = {o.name: VectorLayout(grid, o.vectors()) for o in workload.operators if o.vectors()}
     keys, values = {}, {}
     for o in workload.operators:
@@ -117,7 +118,7 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
     for operator in workload.operators:
         copies = workload.repeats(operator) * operator.experts
         if operator.name in memory.matrices:
-            yield operator.name, memory.matrices[operator.name].rows, copies
+            yield operator.name, memory.matrices[operator.name].rows, copies * operator.blocks
         if operator.name in memory.vectors:
             yield vector_name(operator), memory.vectors[operator.name].rows, copies
     for sequence in range(config.workload.batch):

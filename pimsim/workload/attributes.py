@@ -17,6 +17,8 @@ from typing import Any
 LAYOUTS = ("in_out", "out_in")
 MASKS = ("causal", "block", "tree")
 STATES = ("dram", "sram")
+AFFINE = ("gain", "none")
+NORMS = ("layernorm", "rmsnorm")
 ATTENTION = ("attention",)
 LINEAR = ("linear",)
 KEEPS_STATE = ("ssm_update", "conv")
@@ -77,6 +79,9 @@ class Attributes:
         shortest=0, missing="its own: the same place in the stack",
     )  # fmt: skip
     kernel: int = _attribute(0, "1.1: taps of a convolution over tokens", ops=("conv",), later=True)
+    affine: str = _attribute(
+        "", "1.1: what the norm has of gain and bias", words=AFFINE, ops=NORMS, later=True, missing="all of its kind"
+    )
     state: str = _attribute(
         "", "1.1: where the state of each sequence is kept", words=STATES, ops=KEEPS_STATE, later=True, missing="dram"
     )
@@ -100,6 +105,9 @@ class Weight:
     group: int = _attribute(0, "weights that share a scale; 0: none", ops=STORED_OPS)
     scale_bits: int = _attribute(0, "1.1: of a group's scale", ops=STORED_OPS, later=True)
     zero_bits: int = _attribute(0, "1.1: of a group's zero point", ops=STORED_OPS, later=True)
+    blocks: int = _attribute(
+        1, "1.1: matrices on the diagonal, each of `in` / n rows and `out` / n columns", ops=LINEAR, least=1, later=True
+    )
     bias: bool = _attribute(False, "a vector of `out` is added", ops=BIASED, always=LINEAR)
     tied: str = _attribute("", "id of the embedding whose token table this is", ops=LINEAR)
     parameters: int = _attribute(

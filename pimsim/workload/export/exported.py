@@ -7,6 +7,24 @@ from dataclasses import dataclass
 from pimsim.errors import Problem
 from pimsim.workload.graph import Workload
 
+EXPANDED, ABSORBED = "expanded", "absorbed"
+LATENT = (EXPANDED, ABSORBED)  # ways to keep K and V of multi-head latent attention (see `latent`)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks for.
+
+    prompt: tokens of the prompt (0: none).  query: query tokens of a decode step.  batch: sequences.
+    mla: one of LATENT.  vision: vision tokens before the prompt (None: as many as the model makes of a picture).
+    """
+
+    prompt: int = 0
+    query: int = 1
+    batch: int = 1
+    mla: str = EXPANDED
+    vision: int | None = None
+
 
 @dataclass(frozen=True)
 class Exported:

@@ -10,6 +10,9 @@ from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Node
 from pimsim.workload.layers import in_one_block, period
 from pimsim.workload.ops import INPUT, Operator
 
+# 1 / (1 + exp(-x)) is x / (1 + exp(-x)) without the last factor: as many operations as `ops` lists for a silu.
+_WRITTEN_AS = {"sigmoid": "silu"}
+
 
 @dataclass(frozen=True)
 class Folded:
@@ -18,7 +21,7 @@ class Folded:
     operators: tuple[Operator, ...]
     period: int
     count: int
-    overhead: tuple[int, int]  # ATen operators, kernels
+    overhead: tuple[int, int] | None  # ATen operators, kernels; None: not recorded
 
 
 def fold(nodes: list[Node], layers: str, overhead: tuple[int, int]) -> Folded:
@@ -52,7 +55,7 @@ class _Names:
         return Operator(
             node.name,
             node.role,
-            node.op,
+            _WRITTEN_AS.get(node.op, node.op),
             node.scope,
             node.inputs,
             node.outputs,
@@ -60,6 +63,7 @@ class _Names:
             heads=node.heads,
             kv_heads=node.kv_heads,
             head_dim=node.head_dim,
+            value_dim=node.value_dim if node.value_dim != node.head_dim else 0,
             tied=self._embedding if node.tied else "",
             deps=self._deps(node),
             experts=node.experts,

@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
-from pimsim.workload.export.groups import COPIES, PRODUCTS, groups
+from pimsim.workload.export.groups import COPIES, PRODUCTS, Group, groups
 from pimsim.workload.export.model import StepRecording
-from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, Flow, Node, flow_of, merged
+from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged
 from pimsim.workload.export.parts import Parts
+from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
 from pimsim.workload.export.states import Mixers, is_mixer
-from pimsim.workload.ops import ACTIVATIONS
+from pimsim.workload.export.written import Written, factors, size_heads
+from pimsim.workload.ops import ACTIVATIONS, OPS
 
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
-_FUNCTIONS = {name: name for name in (*ACTIVATIONS, "tanh", "topk")} | {"_softmax": "softmax"}
-_ROUTER_OPS = ("softmax", "topk")
+_FUNCTIONS = {name: name for name in (*ACTIVATIONS, "tanh", "topk", "sigmoid")} | {"_softmax": "softmax"}
 
 
 class Lowering:
     """One recording turned into `nodes`; `owners` and `sources` say for each event where it belongs."""
 
-    def __init__(self, recording: StepRecording, shapes: Mapping[str, tuple[int, ...]], token_table: str) -> None:
+    def __init__(
+        self, recording: StepRecording, shapes: Mapping[str, tuple[int, ...]], token_table: str, written: bool = False
+    ) -> None:
         self.tokens = recording.tokens * recording.batch
         self.sequences = recording.batch
         self.shapes = shapes
@@ -39,7 +43,11 @@ class Lowering:
         self.sources: list[tuple[Node, ...]] = []
         self.flows: dict[Value, Flow] = {}
         self.aux_flops = 0
+        self._context = recording.context
+        self._written = Written(self.sequences) if written else None
+        self._passing = Passing()
         self._trigonometric: set[Value] = set()
+        self._complex: set[Value] = set()
         self._groups = groups(recording.events)
         self._made: dict[Call | Region, Node] = {}
         self._rotations: dict[int, Node] = {}
@@ -75,6 +83,8 @@ class Lowering:
             return self._in_region(event, event.region)
         if self.mixers.holds(event):
             return self.mixers.place(event, data)
+        if self._written is not None and (node := self._writes_attention(event, self._written)):
+            return node
         if event.op == "embedding":
             return self._embedding(event)
         if event.op in PRODUCTS:
@@ -99,8 +109,9 @@ class Lowering:
 
     def _auxiliary(self, event: Event) -> None:
         """Positions, masks and rotation tables; rotation tables are remembered."""
-        if event.op in ("cos", "sin") or any(value in self._trigonometric for value in event.inputs):
+        if event.op in ("cos", "sin", "polar") or any(value in self._trigonometric for value in event.inputs):
             self._trigonometric.update(event.outputs)
+        self._passing.copies_parameter(event)
 
     def _pass(self, event: Event, data: list[Flow]) -> None:
         """A view or a copy: `index` takes from its first value, the others from all values."""
@@ -108,6 +119,9 @@ class Lowering:
         flow = first if event.op == "index" and first else merged(data)
         for value in event.outputs:
             self.flows[value] = flow
+        self._passing.passes(event, self.flows)
+        if event.op == "view_as_complex":
+            self._complex.update(event.outputs)
 
     def _absorb(self, event: Event, node: Node) -> Node:
         for value in event.outputs:
@@ -146,7 +160,7 @@ class Lowering:
         return self._absorb(event, known)
 
     def _product(self, event: Event, data: list[Flow]) -> Node | None:
-        operands = event.inputs[1:3] if event.op in ("addmm", "baddbmm") else event.inputs[:2]
+        operands = tuple(self._passing.parameter(value) for value in factors(event))
         weights = [value for value in operands if value.parameters]
         if not data and not weights:  # positions times frequencies of a rotation table
             self._auxiliary(event)
@@ -180,7 +194,10 @@ class Lowering:
         node.parameters.update(*(value.parameters for value in event.inputs))
         if self.token_table in names:
             node.tied, node.weight = True, self.token_table
-        self._count_rows(node, operands[0].shape[-2], event.call)
+        if operands[0] in self._passing.cached and operands[0].shape[-2] == self._context * self.sequences:
+            node.recomputed = operands[0].shape[-2]
+        else:
+            self._count_rows(node, operands[0].shape[-2], event.call)
         return node
 
     def _count_rows(self, node: Node, rows: int, call: Call) -> None:
@@ -200,36 +217,47 @@ class Lowering:
             data = [self.flows[value] for value in event.inputs if value in self.flows]
             if data:
                 self._pass(event, data)
+                self._passing.cached.update(event.outputs)
+            if self._written is not None:
+                self._written.caches(region)
             return None
         node = self._made.get(region) or self._attention(event, region)
         return self._absorb(event, node)
 
     def _attention(self, event: Event, region: Region) -> Node:
         facts = region.facts
-        if facts["value_dim"] != facts["head_dim"]:
-            raise InputError(f"module {region.call.where}: heads of V are not as long as those of K")
         flows = [self.flows[value] for value in region.arguments if value in self.flows]
         if len(flows) != 3:
             raise InputError(f"module {region.call.where}: an attention whose q, k or v does not come from the tokens")
-        heads, kv_heads, size = facts["heads"], facts["kv_heads"], facts["head_dim"]
         node = self._new(
             "attention",
             event,
             flows,
-            inputs=(heads + 2 * kv_heads) * size,
-            outputs=heads * size,
-            heads=heads,
-            kv_heads=kv_heads,
-            head_dim=size,
-            kv_len=facts["kv_len"],
+            **{name: facts[name] for name in ("heads", "kv_heads", "head_dim", "value_dim", "kv_len")},
             attributes=Attributes(
                 window=facts.get("sliding_window") or 0,
                 softcap=facts.get("softcap") is not None,
             ),
             feeds=tuple(flow.roots for flow in flows),
         )
+        size_heads(node)
         self._made[region] = node
         self._rotations.pop(node.layer, None)
+        return node
+
+    def _writes_attention(self, event: Event, written: Written) -> Node | None:
+        """The attention that a model writes out, of which the operator is a part; None if it is of none."""
+        node = written.of(event)
+        if node is None:
+            if not written.begins(event, self.flows):
+                return None
+            node = self._new("attention", event, [self.flows[value] for value in factors(event)])
+            written.begin(event, node, self.flows)
+        elif written.ends(event, self.flows):
+            written.end(event, node, self.flows)
+            self._rotations.pop(node.layer, None)
+            return self._absorb(event, node)
+        written.follow(event, node)
         return node
 
     # ---- arithmetic
@@ -242,15 +270,23 @@ class Lowering:
             node = self._made[event.call] = self._elementwise(group.op, event, data)
             node.parameters.update(group.parameters)
             node.weight = next((name for name in group.parameters if name.endswith(".weight")), "")
+            node.attributes = replace(node.attributes, affine=_affine(group))
         return self._absorb(event, node)
 
     def _elementwise(self, op: str, event: Event, data: list[Flow]) -> Node:
         """An operator that makes as many elements as it reads; a norm of heads has a row for each."""
         if op == "topk" and (routing := self._routing(data[:1])) and routing.op == "topk":
-            return self._absorb(event, routing)
+            return self._chooses_again(event, routing)
         value = event.inputs[0] if event.op not in _ARITHMETIC else max(event.outputs, key=lambda v: v.elements)
         width = value.shape[-1] if op.endswith("norm") else 0
         return self._sized(op, event, data, value, width)
+
+    def _chooses_again(self, event: Event, node: Node) -> Node:
+        """A router that chooses groups of experts first: the choice among most of them says its sizes."""
+        among = event.inputs[0].elements // self.tokens
+        if among >= node.inputs * node.rows:
+            node.inputs, node.outputs, node.rows = among, max(v.shape[-1] for v in event.outputs), 1
+        return self._absorb(event, node)
 
     def _sized(self, op: str, event: Event, data: list[Flow], value: Value, width: int = 0) -> Node:
         """A new node for `value`, of vectors of `width` elements (0: one per token)."""
@@ -306,7 +342,7 @@ class Lowering:
     def _routing(self, data: list[Flow]) -> Node | None:
         """The last router node that all of `data` come from, None if something else is among them."""
         nodes = merged(data).sources
-        chosen = [node for node in nodes if node.op in _ROUTER_OPS]
+        chosen = [node for node in nodes if node.op in ROUTER_OPS]
         return chosen[-1] if chosen and len(chosen) == len(nodes) else None
 
     def _weighted_sum(self, event: Event, data: list[Flow]) -> Node | None:
@@ -321,7 +357,7 @@ class Lowering:
         """Rotary embedding: q and k times cos and sin tables, however it is written; one node per attention."""
         if event.call.layer < 0:
             return None
-        trigonometric = any(value in self._trigonometric for value in others)
+        trigonometric = any(value in self._trigonometric for value in others) or _is_table(event, others)
         known = self._rotations.get(event.call.layer)
         inside = known is not None and all(flow.sources == (known,) for flow in data)
         if not (trigonometric or inside or event.op == "neg"):
@@ -338,8 +374,21 @@ class Lowering:
 
     def _measure(self, node: Node, event: Event) -> None:
         """Each rotated element is multiplied twice, by a cosine and by a sine."""
-        self._rotated[node] = self._rotated.get(node, 0) + event.outputs[0].elements
+        pairs = 4 if any(value in self._complex for value in event.inputs) else 1
+        self._rotated[node] = self._rotated.get(node, 0) + pairs * event.outputs[0].elements
         node.inputs = node.outputs = self._rotated[node] // (2 * self.tokens)
+
+
+def _affine(group: Group) -> str:
+    """What a norm has of gain and bias; "" if all that its kind has."""
+    has, whole = len(group.parameters), OPS[group.op].vectors
+    return "" if has == whole else ("gain" if has else "none")
+
+
+def _is_table(event: Event, others: list[Value]) -> bool:
+    """True for a product with what is neither data nor a parameter nor one number: a table of cosines or sines."""
+    tables = [value for value in others if value.elements > 1 and not value.parameters]
+    return event.op == "mul" and bool(tables)
 
 
 def _product_flops(operands: tuple[Value, ...]) -> int:

@@ -21,6 +21,7 @@ from pimsim.errors import InputError
 from pimsim.workload.export.cache import cache_argument, states_of, tokens_kept
 from pimsim.workload.export.recorder import Event, Recorder
 from pimsim.workload.export.states import KEEPS_STATE, is_mixer
+from pimsim.workload.export.written import WRITTEN
 
 ATTENTION = "pimsim_recorded"
 DTYPE = torch.bfloat16  # what the PIM device stores; grouped experts need it too
@@ -75,7 +76,7 @@ class _RecordedCache(DynamicCache):
     """The usual cache; what an update dispatches is a region."""
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
-        with _active[-1].region("cache"):
+        with _active[-1].region("cache", args[:2]):
             return super().update(*args, **kwargs)
 
 
@@ -99,10 +100,11 @@ def _register() -> None:
 def build_model(config: Any) -> Model:
     """The model of a transformers configuration, on the meta device; InputError if there is none."""
     _register()
+    attention = "eager" if _writes_it_out(config) else ATTENTION
     try:
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             module = AutoModelForCausalLM.from_config(
-                config, dtype=DTYPE, attn_implementation=ATTENTION, trust_remote_code=False
+                config, dtype=DTYPE, attn_implementation=attention, trust_remote_code=False
             ).eval()
             module.tie_weights()  # older transformers tie only what they load
     except KeyError as error:
@@ -126,6 +128,14 @@ def build_model(config: Any) -> Model:
         ):
             _refuse_state(f"{layers}.{i}", module)
     return Model(module, layers, count, cache)
+
+
+def _writes_it_out(config: Any) -> bool:
+    """True if the model's attention is in code of its own, which is read operator by operator."""
+    if config.model_type not in WRITTEN:
+        return False
+    kind = AutoModelForCausalLM._model_mapping[type(config)]
+    return not hasattr(sys.modules[kind.__module__], "eager_attention_forward")
 
 
 def _cannot_build(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pimsim.errors import InputError
-from pimsim.workload.export.node import AFTER, BLOCK, Node
+from pimsim.workload.export.node import AFTER, BLOCK, ROUTER_OPS, Node
 from pimsim.workload.ops import ACTIVATIONS, NORMS, TRANSPARENT
 
 _ROLES = {
@@ -12,6 +12,7 @@ _ROLES = {
     **dict.fromkeys((*ACTIVATIONS, "mul", "tanh"), "activation"),
     "softmax": "router",
     "topk": "router",
+    "sigmoid": "router",
     "add": "residual",
     "scale": "scale",
     "rope": "rope",
@@ -30,6 +31,7 @@ _NAMES = {
     "topk": "router_topk",
     "conv": "ssm_conv",
     "ssm_update": "ssm_update",
+    "sigmoid": "router_sigmoid",
 }
 
 Readers = dict[Node, list[Node]]
@@ -42,6 +44,8 @@ def assign(nodes: list[Node]) -> None:
         for source in node.sources:
             readers[source].append(node)
     for node in nodes:
+        if node.op == "sigmoid" and any(reader.op != "topk" for reader in readers[node]):
+            raise InputError(f"module {node.call.where}: aten::sigmoid is an operator that a trace has for routers only")
         node.role = _linear_role(node, readers) if node.op == "linear" else _ROLES[node.op]
     for group in _by_layer(nodes):
         _name(group, readers)
@@ -66,9 +70,9 @@ def _linear_role(node: Node, readers: Readers) -> str:
     if node.mixer:
         return "ssm"
     if node.scope == BLOCK:
-        if any(other.op in ("topk", "softmax") for other in after):
+        if any(other.op in ROUTER_OPS for other in after):
             return "router"
-        if any(other.op == "attention" for other in after):
+        if any(other.op == "attention" for other in after) or _is_latent(node, readers):
             return "qkv"
         if any(other.op in (*ACTIVATIONS, "mul") for other in before):
             return "ffn_down"
@@ -80,6 +84,12 @@ def _linear_role(node: Node, readers: Readers) -> str:
         f"module {node.call.where}: no role for its matrix product of {node.inputs} x {node.outputs}: it is neither "
         "q, k, v or output of an attention, nor part of a feed-forward network, a router or the LM head"
     )
+
+
+def _is_latent(node: Node, readers: Readers) -> bool:
+    """True if a product makes what other products of its layer make q, or k and v, of."""
+    own = [other for other in _reached(node, readers) if other.op == "linear" and other.layer == node.layer]
+    return any(reader.op == "attention" for other in own for reader in _reached(other, readers))
 
 
 def _entry_role(direct: list[Node], readers: Readers) -> str:
@@ -134,7 +144,9 @@ def _base_name(node: Node, readers: Readers) -> str:
     if node.mixer:
         return _mixer_name(node, readers)
     if node.op == "linear":
-        return _attention_input(node, readers) if node.role == "qkv" else node.role
+        if node.role != "qkv":
+            return node.role
+        return _latent_input(node, readers) if _is_latent(node, readers) else _attention_input(node, readers)
     if node.op in NORMS:
         return _norm_name(node, readers)
     if node.op == "add":
@@ -180,6 +192,12 @@ def _attention_input(node: Node, readers: Readers) -> str:
     return "".join(fed)
 
 
+def _latent_input(node: Node, readers: Readers) -> str:
+    """`q_a`, `kv_a`: what `q`, and `k` and `v`, are made of."""
+    made = [other for other in _reached(node, readers) if other.op == "linear" and other.layer == node.layer]
+    return f"{_attention_input(made[0], readers)}_a"
+
+
 def _is_from(root: Node, node: Node) -> bool:
     """True if `root` is `node`, or a norm or scale of it."""
     return root is node or (root.op in TRANSPARENT and any(_is_from(source, node) for source in root.sources))
@@ -192,7 +210,8 @@ def _norm_name(node: Node, readers: Readers) -> str:
     follows = next((source for source in node.sources if source.layer == node.layer), None)
     if follows is not None and follows.op == "linear":
         if follows.role == "qkv":
-            return _attention_input(node, readers) + "_norm"
+            latent = not any(other.op == "attention" for other in _reached(node, readers))
+            return f"{follows.name if latent else _attention_input(node, readers)}_norm"
         return "attn_post_norm" if follows.role == "attn_out" else "ffn_post_norm"
     fed = {reader.role for reader in readers[node]}
     return "ssm_norm" if "ssm" in fed else "attn_norm" if "qkv" in fed else "ffn_norm"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.recorder import Call
 
+# What a router does with its scores.  A trace has no sigmoid: it costs what a silu costs (`fold`).
+ROUTER_OPS = ("softmax", "topk", "sigmoid")
 BEFORE, BLOCK, AFTER = "once_before", "block", "once_after"
 
 
@@ -17,6 +19,7 @@ class Node:
     layer: the decoder layer, -1 outside.  sources: the nodes whose results it reads.
     copies: results per token.  routed: made by routed experts, whose results are not yet added up.
     feeds: of an attention, the nodes that q, k and v come from, rotation aside.
+    recomputed: vectors of a product that the recorded step makes of all tokens of the cache again (0: none).
     own: elements of the vectors of a state update.
     mixer: it is a part of a mixer that keeps a state.  take: of a source the first element and how many, where it
     reads a part.
@@ -44,6 +47,8 @@ class Node:
     kv_heads: int = 0
     head_dim: int = 0
     kv_len: int = 0
+    value_dim: int = 0
+    recomputed: int = 0
     attributes: Attributes = Attributes()
     feeds: tuple[frozenset[Node], ...] = ()
     parameters: set[str] = field(default_factory=set)

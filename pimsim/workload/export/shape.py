@@ -7,7 +7,10 @@ from typing import Any
 from pimsim.workload.ops import ACTIVATIONS, Operator
 from pimsim.workload.shapes import LINEARS, ModelShape
 
-NO_LIMIT = 1 << 20  # positions of a model that has none: no run here goes beyond
+# Tokens that BLOOM was trained with, where its configuration does not say it (`seq_length`).
+# source: recalled: BLOOM paper, table 3
+_TRAINED = 2048
+_NO_LIMIT = 1 << 20  # of a model that knows no positions, and keeps as much whatever came before
 
 
 def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: int) -> ModelShape:
@@ -26,7 +29,7 @@ def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: in
         kv_heads,
         down.inputs,
         embedding.tables[0],
-        int(getattr(config, "max_position_embeddings", NO_LIMIT)),
+        _positions(config, operators),
         family=config.model_type,
         head_size=0 if heads * head_dim == embedding.outputs else head_dim,
         window=max(o.window for o in operators),
@@ -46,6 +49,16 @@ def _heads(operators: tuple[Operator, ...], width: int) -> tuple[int, int, int]:
     """Heads, heads of K and V, and elements of one; a model without attention has one as wide as itself."""
     attention = next((o for o in operators if o.op == "attention"), None)
     return (1, 1, width) if attention is None else (attention.heads, attention.kv_heads, attention.head_dim)
+
+
+def _positions(config: Any, operators: tuple[Operator, ...]) -> int:
+    """The longest context; of models with ALiBi the one that they were trained with."""
+    if all(operator.op != "attention" for operator in operators):
+        return _NO_LIMIT
+    for name in ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
+        if (value := getattr(config, name, None)) is not None:
+            return int(value)
+    return _TRAINED
 
 
 def _first(operators: tuple[Operator, ...], **wanted: str) -> Operator:

@@ -21,11 +21,11 @@ def matrix_flops(nodes: list[Node], recording: StepRecording) -> int:
     tokens = recording.tokens * recording.batch
     total = 0
     for node in nodes:
-        count = recording.batch if node.per == "sequence" else tokens
+        count = node.recomputed or (recording.batch if node.per == "sequence" else tokens)
         if node.op == "linear":
             total += 2 * node.inputs * node.outputs * node.active * count
         elif node.op == "attention":
-            total += 4 * node.heads * node.head_dim * node.kv_len * count
+            total += 2 * node.heads * (node.head_dim + node.value_dim) * node.kv_len * count
     return total
 
 

@@ -297,7 +297,7 @@ def _template(id: str, workload: Workload) -> Template:
 
 
 def _record(template: str, operator: Operator) -> OpRecord:
-    group = HeadGroup(operator.heads, operator.kv_heads, operator.head_dim, _T)
+    group = HeadGroup(operator.heads, operator.kv_heads, operator.head_dim, _T, operator.value_dim)
     launch = None
     if operator.aten is not None and operator.kernels is not None:
         launch = Launch(operator.aten, operator.kernels)
