@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pimsim.asic.units import Units
@@ -64,6 +64,8 @@ def supply_grid(config: Config, device: Device, units: Units) -> Grid:
 # K and V of what is simulated, rounded up to so many tokens (source: assumed: a buffer of the shipped configuration)
 _RESERVE_TOKENS = 1024
 
+_VECTORS = ".vectors"
+
 
 def reserve_tokens(config: Config, grid: Grid) -> int:
     """Tokens that K and V have room for: as configured, or all tokens rounded up to a buffer of them, at most 1,024.
@@ -110,12 +112,26 @@ def place(config: Config, workload: Workload, operands: Sequence[Operand], grid:
     states = states_of(grid, workload)
     memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, states, {}, 0)
     regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
-    return replace(memory, regions=regions, rows=rows)
+    return replace(memory, regions=regions | _shared(workload, regions), rows=rows)
+
+
+def _shares(workload: Workload, operator: Operator) -> bool:
+    """True if its weights are those of an operator of its kind, which has the room."""
+    return any(o.name == operator.tied and o.op == operator.op for o in workload.operators)
+
+
+def _shared(workload: Workload, regions: Mapping[str, Region]) -> dict[str, Region]:
+    """The regions of what shares its weights: the owner's."""
+    names = [(o.name, o.tied) for o in workload.operators if _shares(workload, o)]
+    pairs = [pair for name, owner in names for pair in ((name, owner), (f"{name}{_VECTORS}", f"{owner}{_VECTORS}"))]
+    return {name: regions[owner] for name, owner in pairs if owner in regions}
 
 
 def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tuple[str, int, int]]:
     """(name, rows, copies) of every region, in the order in which they lie."""
     for operator in workload.operators:
+        if _shares(workload, operator):
+            continue
         copies = workload.repeats(operator) * operator.experts
         if operator.name in memory.matrices:
             yield operator.name, memory.matrices[operator.name].rows, copies * operator.blocks
@@ -138,7 +154,7 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
 
 def vector_name(operator: Operator) -> str:
     """The region of an operator's bias or normalisation vectors."""
-    return f"{operator.name}.vectors"
+    return f"{operator.name}{_VECTORS}"
 
 
 def cache_name(what: str, operator: Operator, sequence: int) -> str:

@@ -14,7 +14,7 @@ from functools import cache
 from operator import attrgetter, lt
 
 from pimsim.registry import Registry, derived
-from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, KEEPS_STATE, LATER, LINEAR, ROWS, WEIGHTS, Attributes
+from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, KEEPS_STATE, LATER, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
 # `once_before` operators for the first block, or the step's input vector.
@@ -366,6 +366,8 @@ class Operator(Attributes):
         """Parameters the operator owns, those of every expert; without `biases` only matrices and tables."""
         if self.op == "embedding":
             return self.inputs * self.outputs
+        if self.tied and self.op != "linear":
+            return 0
         matrix = 0 if self.tied or self.op != "linear" else self._one_matrix * self.experts
         return matrix + (self.vectors(self.experts) if biases else 0)
 
@@ -467,7 +469,6 @@ _FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
     "kv_heads": _only(*ATTENTION),
     "head_dim": _only(*ATTENTION),
     **{row.field: _only(*row.ops) for row in ATTRIBUTES if row.ops},
-    "tied": _only(*LINEAR),
     **{row.field: _only(*row.ops) for row in WEIGHTS if row.ops},
     "tables": _only("embedding"),
     "table_names": _only("embedding"),

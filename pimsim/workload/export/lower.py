@@ -16,7 +16,7 @@ from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS, Group, groups
 from pimsim.workload.export.model import StepRecording
-from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged
+from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged, share
 from pimsim.workload.export.parts import Parts
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
@@ -70,11 +70,13 @@ class Lowering:
             self.sources.append(merged([self.flows[v] for v in event.inputs if v in self.flows]).sources)
         self.aux_flops += self.mixers.aux_flops
         for node in self.nodes:
-            if node.mixer:
-                node.take = parts.taken(node)
+            taken = parts.taken(node)
+            if node.mixer or any(source.op == "add" for source, _, _ in taken):
+                node.take = taken
             if node.op == "ssm_update":
                 node.own = sum(math.prod(self.shapes[name]) for name in node.parameters)
                 node.sources = tuple(sorted(node.sources, key=self.nodes.index))
+        share(self.nodes)
 
     def _place(self, event: Event) -> Node | None:
         """The node an operator belongs to, None if it is glue; what it made is noted in `flows`."""

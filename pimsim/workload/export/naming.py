@@ -45,7 +45,9 @@ def assign(nodes: list[Node]) -> None:
             readers[source].append(node)
     for node in nodes:
         if node.op == "sigmoid" and any(reader.op != "topk" for reader in readers[node]):
-            raise InputError(f"module {node.call.where}: aten::sigmoid is an operator that a trace has for routers only")
+            raise InputError(
+                f"module {node.call.where}: aten::sigmoid is an operator that a trace has for routers only"
+            )
         node.role = _linear_role(node, readers) if node.op == "linear" else _ROLES[node.op]
     for group in _by_layer(nodes):
         _name(group, readers)
@@ -78,8 +80,12 @@ def _linear_role(node: Node, readers: Readers) -> str:
             return "ffn_down"
         if any(other.op == "attention" for other in before):
             return "attn_out"
-        if role := _entry_role(readers[node], readers):
+        if role := _entry_role(_summed(node, readers), readers):
             return role
+        if (made := readers[node]) and all(other.op == "linear" for other in made):  # a matrix of low rank
+            return _linear_role(made[0], readers)
+        if before and all(other.op == "linear" for other in before):
+            return _linear_role(before[0], readers)
     raise InputError(
         f"module {node.call.where}: no role for its matrix product of {node.inputs} x {node.outputs}: it is neither "
         "q, k, v or output of an attention, nor part of a feed-forward network, a router or the LM head"
@@ -105,8 +111,18 @@ def _reached(node: Node, readers: Readers) -> list[Node]:
     """What reads a node, directly or through what is transparent."""
     found: list[Node] = []
     for reader in readers[node]:
-        found += _reached(reader, readers) if reader.op in TRANSPARENT else [reader]
+        found += _reached(reader, readers) if reader.op in TRANSPARENT or _is_sum(reader) else [reader]
     return found
+
+
+def _is_sum(node: Node) -> bool:
+    """True for the sum of two products: of a matrix and what adapts it, if no residual."""
+    return node.op == "add" and len(node.sources) > 1 and all(source.op == "linear" for source in node.sources)
+
+
+def _summed(node: Node, readers: Readers) -> list[Node]:
+    """What reads a product, or the sum that it is a part of."""
+    return [other for reader in readers[node] for other in (readers[reader] if _is_sum(reader) else [reader])]
 
 
 def _origins(node: Node) -> list[Node]:
@@ -124,7 +140,8 @@ def _origins(node: Node) -> list[Node]:
 def _name(nodes: list[Node], readers: Readers) -> None:
     """Name the nodes of one layer, or of what comes before or after the layers."""
     taken: dict[str, int] = {}
-    adds = [node for node in nodes if node.op == "add" and node.experts == 1]
+    adds = [node for node in nodes if node.op == "add" and node.experts == 1 and not _is_adapted(node)]
+    adds = [node for node in adds if not _is_mixed(node)]
     for node in nodes:
         name = _residual(node, adds) if node in adds else _base_name(node, readers)
         taken[name] = taken.get(name, 0) + 1
@@ -132,12 +149,20 @@ def _name(nodes: list[Node], readers: Readers) -> None:
 
 
 def _residual(node: Node, adds: list[Node]) -> str:
-    """The first sum of a layer follows attention, the last the feed-forward network; one may follow a mixer."""
-    if any(source.role == "ssm" for source in _origins(node)):
-        return "ssm_residual"
+    """The first sum of a layer follows attention, the last the feed-forward network."""
     if node is adds[-1]:
         return "ffn_residual"
     return "attn_residual" if node is adds[0] else "residual"
+
+
+def _is_mixed(node: Node) -> bool:
+    """True for the sum that follows a mixer."""
+    return node.op == "add" and any(source.role == "ssm" for source in _origins(node))
+
+
+def _is_adapted(node: Node) -> bool:
+    """True for the sum of two products that are one."""
+    return _is_sum(node) and {source.role for source in node.sources} <= {"qkv", "ffn_up", "ffn_gate"}
 
 
 def _base_name(node: Node, readers: Readers) -> str:
@@ -150,7 +175,9 @@ def _base_name(node: Node, readers: Readers) -> str:
     if node.op in NORMS:
         return _norm_name(node, readers)
     if node.op == "add":
-        return "expert_sum"
+        return (
+            "ssm_residual" if _is_mixed(node) else f"{node.sources[0].name}_sum" if _is_adapted(node) else "expert_sum"
+        )
     if node.op in ("scale", "tanh"):
         return _after_source(node)
     return _NAMES[node.op]
@@ -200,7 +227,8 @@ def _latent_input(node: Node, readers: Readers) -> str:
 
 def _is_from(root: Node, node: Node) -> bool:
     """True if `root` is `node`, or a norm or scale of it."""
-    return root is node or (root.op in TRANSPARENT and any(_is_from(source, node) for source in root.sources))
+    passes = root.op in TRANSPARENT or _is_sum(root)
+    return root is node or (passes and any(_is_from(source, node) for source in root.sources))
 
 
 def _norm_name(node: Node, readers: Readers) -> str:

@@ -43,7 +43,9 @@ class Parts:
             return
         for out in event.outputs:
             size = (end - first) * out.elements // max(1, value.elements)
-            at = sum((end - first) * o.elements // max(1, value.elements) for o in event.outputs[: event.outputs.index(out)])
+            at = sum(
+                (end - first) * o.elements // max(1, value.elements) for o in event.outputs[: event.outputs.index(out)]
+            )
             self._parts[out] = (first + at, first + at + size)
 
     def taken(self, node: Node) -> tuple[tuple[Node, int, int], ...]:

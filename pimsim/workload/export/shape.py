@@ -39,7 +39,7 @@ def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: in
         biases=tuple(role for role in LINEARS if any(o.role == role and o.bias for o in operators)),
         merged_qkv=any(o.name.startswith("qkv") for o in operators),
         rope=any(o.op == "rope" for o in operators),
-        tied=any(o.tied for o in operators),
+        tied=any(o.tied for o in operators if o.role == "lm_head"),
         experts=down.experts,
         active=down.active,
     )
