@@ -1,4 +1,4 @@
-"""What is recorded of models that keep a state, against torch's counter, the cache that they fill, and hand formulas."""
+"""What is recorded of models that keep a state, against torch's counter, the cache that they fill, hand formulas."""
 
 from __future__ import annotations
 
@@ -149,6 +149,11 @@ def test_shared_blocks_are_stored_once_and_run_each_time(tmp_path: Path) -> None
 def test_a_shared_bias_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"layers\.5\.shared.*shares its bias with model\.layers\.1\.shared"):
         _export(tmp_path, "zamba2", {"add_bias_linear": True})
+
+
+def test_a_first_layer_that_would_read_the_embedding_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"layers\.0\.shared_transformer\.input_layernorm .*: reads one result twice"):
+        _export(tmp_path, "zamba2", {"layers_block_type": ["hybrid"] + ["mamba"] * 6})
 
 
 def test_a_class_that_is_not_known_is_refused_with_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
