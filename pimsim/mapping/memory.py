@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
-from pimsim.dram.timing import ELEMENT_BYTES, Device
+from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
 from pimsim.mapping.operands import Operand
+from pimsim.mapping.states import State, check_states, regions_of, sram_room, states_of
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -31,7 +32,7 @@ class Memory:
 
     Layouts are by the name of their operator and have base 0; `regions[name].bases` says
     where each copy starts: one for each block, or one for each expert of each block, block by
-    block.  K and V of sequence s of a batch have regions of their own: `cache_name`.
+    block.  K and V of sequence s of a batch have regions of their own: `cache_name`; states too: `state_name`.
     products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
     """
@@ -44,6 +45,7 @@ class Memory:
     tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
     products: Products | None
+    states: dict[str, State]
     regions: dict[str, Region]
     rows: int
 
@@ -61,6 +63,8 @@ def supply_grid(config: Config, device: Device, units: Units) -> Grid:
 
 # K and V of what is simulated, rounded up to so many tokens (source: assumed: a buffer of the shipped configuration)
 _RESERVE_TOKENS = 1024
+
+_VECTORS = ".vectors"
 
 
 def reserve_tokens(config: Config, grid: Grid) -> int:
@@ -88,6 +92,7 @@ def reserve_tokens(config: Config, grid: Grid) -> int:
 
 def place(config: Config, workload: Workload, operands: Sequence[Operand], grid: Grid, layouts: Layouts) -> Memory:
     """Lay out weights, K, V, vectors and scratch, whether or not the device has as many rows (see `fit`)."""
+    check_states(config, workload)
     tokens = reserve_tokens(config, grid)
     linears = [o for o in workload.operators if o.op == "linear"]
     matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
@@ -99,19 +104,34 @@ def place(config: Config, workload: Workload, operands: Sequence[Operand], grid:
             keys[o.name] = layouts.keys(grid, *shape)
             values[o.name] = layouts.values(grid, *shape)
     tables = dict(_tables(grid, workload))
-    most = max(_spilled(config, operands), default=0)
+    most = max(_spilled(config, workload, operands), default=0)
     scratch = VectorLayout(grid, most) if most else None
     vectors = vectors if config.workload.biases else {}
     scores = [o.heads * min(tokens, o.window or tokens) for o in workload.operators if o.op == "attention"]
     products = layouts.products(grid, max(scores)) if scores else None
-    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, {}, 0)
+    states = states_of(grid, workload)
+    memory = Memory(grid, matrices, vectors, keys, values, tables, scratch, products, states, {}, 0)
     regions, rows = _allocate(list(_wanted(config, workload, memory)), grid.device.columns)
-    return replace(memory, regions=regions, rows=rows)
+    return replace(memory, regions=regions | _shared(workload, regions), rows=rows)
+
+
+def _shares(workload: Workload, operator: Operator) -> bool:
+    """True if its weights are those of an operator of its kind, which has the room."""
+    return any(o.name == operator.tied and o.op == operator.op for o in workload.operators)
+
+
+def _shared(workload: Workload, regions: Mapping[str, Region]) -> dict[str, Region]:
+    """The regions of what shares its weights: the owner's."""
+    names = [(o.name, o.tied) for o in workload.operators if _shares(workload, o)]
+    pairs = [pair for name, owner in names for pair in ((name, owner), (f"{name}{_VECTORS}", f"{owner}{_VECTORS}"))]
+    return {name: regions[owner] for name, owner in pairs if owner in regions}
 
 
 def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tuple[str, int, int]]:
     """(name, rows, copies) of every region, in the order in which they lie."""
     for operator in workload.operators:
+        if _shares(workload, operator):
+            continue
         copies = workload.repeats(operator) * operator.experts
         if operator.name in memory.matrices:
             yield operator.name, memory.matrices[operator.name].rows, copies * operator.blocks
@@ -123,6 +143,7 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
                 copies = workload.repeats(operator)
                 yield cache_name("keys", operator, sequence), memory.keys[operator.name].rows, copies
                 yield cache_name("values", operator, sequence), memory.values[operator.name].rows, copies
+    yield from regions_of(memory.states, workload, config.workload.batch)
     for name, table in memory.tables.items():
         yield name, table.rows, 1
     if memory.scratch:
@@ -133,7 +154,7 @@ def _wanted(config: Config, workload: Workload, memory: Memory) -> Iterator[tupl
 
 def vector_name(operator: Operator) -> str:
     """The region of an operator's bias or normalisation vectors."""
-    return f"{operator.name}.vectors"
+    return f"{operator.name}{_VECTORS}"
 
 
 def cache_name(what: str, operator: Operator, sequence: int) -> str:
@@ -158,14 +179,9 @@ def _tables(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]
                 yield table_name(operator, i), VectorLayout(grid, rows * operator.outputs)
 
 
-def sram_room(config: Config) -> int:
-    """Elements that the ASIC's SRAM holds."""
-    return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
-
-
-def _spilled(config: Config, operands: Sequence[Operand]) -> list[int]:
+def _spilled(config: Config, workload: Workload, operands: Sequence[Operand]) -> list[int]:
     """Elements of each operand that the SRAM cannot hold at the last context."""
-    work, room = config.workload, sram_room(config)
+    work, room = config.workload, sram_room(config, workload)
     return [operand.spilled(work.last_context, work.batch, work.query_tokens, room) for operand in operands]
 
 

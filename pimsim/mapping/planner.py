@@ -16,9 +16,10 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Matrix
-from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.memory import cache_name, table_name, tied_matrix, vector_name
 from pimsim.mapping.naming import Naming
 from pimsim.mapping.placed import Placed
+from pimsim.mapping.states import sram_room, state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
@@ -82,7 +83,7 @@ class Planner:
         self.contexts = range(context - tokens + 1, context + 1)
         self.batch = plan.config.workload.batch
         self.piece = plan.device.channels * plan.device.banks  # results that arrive together
-        self.room = sram_room(plan.config)
+        self.room = sram_room(plan.config, plan.workload)
         self.operands = {operand.name: operand for operand in plan.operands}
         self.out: list[Instruction] = []
         self.last: tuple[str, ...] = (START,)
@@ -150,6 +151,8 @@ class Planner:
                 self._attention(operator)
             case "embedding":
                 self._embed(operator)
+            case _ if operator.keeps_state:
+                self._state(operator)
             case _:
                 self._arithmetic(operator)
         self.done[operator.name] = self.last
@@ -391,6 +394,35 @@ class Planner:
         program = self.plan.cached(f"{operator.name}.softmax", columns, make)
         program, said = program.moving(products.scale_moves(heads, seen)), naming and naming.scale(*where)
         self._pim("softmax", program, self._bases("products"), key=key, operands=said)
+
+    def _state(self, operator: Operator) -> None:
+        """Each token of the step, one after another, updates the states of every sequence."""
+        name, begin, tokens = operator.name, len(self.out), operator.tokens or len(self.contexts)
+        has_vectors, in_dram = self._fetch_vectors(operator, self._bases), name in self.plan.memory.states
+        for _ in range(tokens):
+            if in_dram:
+                self._update(operator, tokens)
+            else:
+                kind, n, vectors, ways = update_of(operator, operator.outputs * self.batch)
+                self._asic(kind, kind, n, vectors, streams=tokens == 1, key=name, ways=ways)
+        if in_dram:
+            self._gather({f"{name}.read"}, begin)
+        if has_vectors and operator.bias:
+            self._asic("sum", "sum", operator.outputs, self.batch * tokens, streams=True, key=f"{name}.sum")
+
+    def _update(self, operator: Operator, tokens: int) -> None:
+        """A token reads the states of every sequence, piece by piece, and writes what the ASIC makes of them."""
+        name, state, made = operator.name, self.plan.memory.states[operator.name], self.last
+        for s in range(self.batch):
+            bases = self._bases(state_name(operator, s))
+            for piece in state.pieces(self.batch * tokens, self.room):
+                read = self.plan.cached(f"{name}.read.{piece.first}", piece.elements, partial(state.read, piece))
+                write = self.plan.cached(f"{name}.write.{piece.first}", piece.elements, partial(state.write, piece))
+                self._pim("state_read", read, bases, after=made, key=f"{name}.read")
+                kind, n, vectors, ways = piece.update
+                self._asic(kind, kind, n, vectors, streams=True, key=name, ways=ways)
+                self._pim("state_write", write, bases, key=f"{name}.write")
+                self.last = (name,)
 
     def _embed(self, operator: Operator) -> None:
         """A row of each table: the token's for every sequence, the position's for every token of the step."""

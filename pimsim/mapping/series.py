@@ -18,9 +18,9 @@ from pimsim.asic.each import costs_of, ports_of
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
-from pimsim.mapping.memory import sram_room
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Planner
+from pimsim.mapping.states import sram_room
 from pimsim.mapping.stretch import Many, Series
 from pimsim.mapping.work import Ints, Moved, Work
 from pimsim.workload.ops import Operator
@@ -90,7 +90,7 @@ class AttentionSeries:
         operand = next((o for o in self.plan.operands if o.name == self.operator.name), None)
         if operand is None or self.operator.scope != "block":
             return
-        room, scratch = sram_room(self.plan.config), self.plan.memory.scratch
+        room, scratch = sram_room(self.plan.config, self.plan.workload), self.plan.memory.scratch
         most = operand.spilled(int(context.max()), self.batch, self.tokens, room)
         if not most:  # it never gets less with the context
             return

@@ -22,6 +22,8 @@ NORMS = ("layernorm", "rmsnorm")
 ATTENTION = ("attention",)
 LINEAR = ("linear",)
 KEEPS_STATE = ("ssm_update", "conv")
+SHARED = (*LINEAR, *NORMS)  # their weights may be those of another one
+BIASED = (*LINEAR, "conv")
 STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
 
 
@@ -90,7 +92,8 @@ class Attributes:
 class Weight:
     """Keys of `weight` in an operator's line; the defaults are also those of an operator without any.
 
-    Each is a field of the same name of `Operator`, but for `name`, which is `weight` there.
+    Each is a field of the same name of `Operator`, but for `name`, which is `weight` there, and `parameters`, which is
+    `own_parameters`.
     """
 
     name: str = _attribute(
@@ -106,8 +109,15 @@ class Weight:
     blocks: int = _attribute(
         1, "1.1: matrices on the diagonal, each of `in` / n rows and `out` / n columns", ops=LINEAR, least=1, later=True
     )
-    bias: bool = _attribute(False, "a vector of `out` is added", ops=LINEAR, always=LINEAR)
-    tied: str = _attribute("", "id of the embedding whose token table this is", ops=LINEAR)
+    bias: bool = _attribute(False, "a vector of `out` is added", ops=BIASED, always=LINEAR)
+    tied: str = _attribute(
+        "", "id of the embedding whose token table this is; 1.1: or of the operator of its kind that has the weights",
+        ops=SHARED,
+    )  # fmt: skip
+    parameters: int = _attribute(
+        0, "1.1: elements of all vectors of its own: of a state update A, D and the bias of dt", ops=("ssm_update",),
+        field="own_parameters", later=True,
+    )  # fmt: skip
 
 
 def _rows(table: type, prefix: str = "") -> tuple[Attribute, ...]:

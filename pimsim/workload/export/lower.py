@@ -16,9 +16,11 @@ from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS, Group, groups
 from pimsim.workload.export.model import StepRecording
-from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged
+from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged, share
+from pimsim.workload.export.parts import Parts
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
+from pimsim.workload.export.states import Mixers, is_mixer
 from pimsim.workload.export.written import Written, factors, size_heads
 from pimsim.workload.ops import ACTIVATIONS, OPS
 
@@ -50,15 +52,39 @@ class Lowering:
         self._made: dict[Call | Region, Node] = {}
         self._rotations: dict[int, Node] = {}
         self._rotated: dict[Node, int] = {}
+        self.mixers = Mixers(
+            recording.states,
+            self.tokens,
+            frozenset(event.call.module for event in recording.events if is_mixer(event.call.kind)),
+            frozenset(call for call, group in self._groups.items() if group.gated),
+            self.flows,
+            self._new,
+            self._absorb,
+            self._pass,
+            self._linear,
+        )
+        parts = Parts(self.flows, self.tokens)
         for event in recording.events:
             self.owners.append(self._place(event))
+            parts.follow(event, self.owners[-1])
             self.sources.append(merged([self.flows[v] for v in event.inputs if v in self.flows]).sources)
+        self.aux_flops += self.mixers.aux_flops
+        for node in self.nodes:
+            taken = parts.taken(node)
+            if node.mixer or any(source.op == "add" for source, _, _ in taken):
+                node.take = taken
+            if node.op == "ssm_update":
+                node.own = sum(math.prod(self.shapes[name]) for name in node.parameters)
+                node.sources = tuple(sorted(node.sources, key=self.nodes.index))
+        share(self.nodes)
 
     def _place(self, event: Event) -> Node | None:
         """The node an operator belongs to, None if it is glue; what it made is noted in `flows`."""
         data = [self.flows[value] for value in event.inputs if value in self.flows]
         if event.region is not None:
             return self._in_region(event, event.region)
+        if self.mixers.holds(event):
+            return self.mixers.place(event, data)
         if self._written is not None and (node := self._writes_attention(event, self._written)):
             return node
         if event.op == "embedding":
@@ -107,6 +133,7 @@ class Lowering:
     def _new(self, op: str, event: Event, data: list[Flow], **facts: object) -> Node:
         """A new node that reads `data` and makes the event's outputs."""
         node = Node(op, event.call, self._scope(event.call), merged(data).sources, **facts)  # type: ignore[arg-type]
+        node.mixer = self.mixers.inside(event.call)
         self.nodes.append(node)
         return self._absorb(event, node)
 

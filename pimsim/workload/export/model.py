@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import torch
@@ -17,8 +18,9 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from pimsim.errors import InputError
-from pimsim.workload.export.cache import cache_argument
+from pimsim.workload.export.cache import cache_argument, states_of, tokens_kept
 from pimsim.workload.export.recorder import Event, Recorder
+from pimsim.workload.export.states import KEEPS_STATE, is_mixer
 from pimsim.workload.export.written import WRITTEN
 
 ATTENTION = "pimsim_recorded"
@@ -56,7 +58,10 @@ class Model:
 
 @dataclass(frozen=True)
 class StepRecording:
-    """One forward pass: `tokens` new tokens of each of `batch` sequences that end at `context`."""
+    """One forward pass: `tokens` new tokens of each of `batch` sequences that end at `context`.
+
+    states: the shape of the state of each layer that keeps one, of a sequence.
+    """
 
     phase: str
     context: int
@@ -64,6 +69,7 @@ class StepRecording:
     batch: int
     events: tuple[Event, ...]
     flops: int  # by torch's FlopCounterMode
+    states: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class _RecordedCache(DynamicCache):
@@ -117,7 +123,9 @@ def build_model(config: Any) -> Model:
     if not cache:
         _refuse_state("", module)
     for i, layer in enumerate(_new_cache(module).layers):
-        if type(layer) not in _KEEPS_K_AND_V:
+        if type(layer) not in _KEEPS_K_AND_V and not (
+            type(layer).__name__ in KEEPS_STATE and _has_mixer(f"{layers}.{i}", module)
+        ):
             _refuse_state(f"{layers}.{i}", module)
     return Model(module, layers, count, cache)
 
@@ -156,6 +164,11 @@ def _refuse_state(layer: str, module: Any) -> NoReturn:
     )
 
 
+def _has_mixer(layer: str, module: Any) -> bool:
+    """True if a layer's state is kept by a mixer that is known."""
+    return any(is_mixer(type(part).__name__) for part in module.get_submodule(layer).modules())
+
+
 def _keeper(layer: str, module: Any) -> tuple[str, Any]:
     """The innermost module of a layer ("": of the model) that takes the state: by type, else the first mixer."""
     parts = [(n, m) for n, m in module.named_modules() if n.startswith(f"{layer}." if layer else "") and n]
@@ -179,10 +192,9 @@ def _grouped_flops(rows: tuple[int, ...], experts: tuple[int, ...], *_: Any, **_
     return 2 * rows[0] * rows[1] * experts[-1]
 
 
-def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: int) -> StepRecording:
+def _forward(model: Model, cache: DynamicCache, phase: str, before: int, tokens: int, batch: int) -> StepRecording:
     ids = torch.zeros(batch, tokens, dtype=torch.long, device="meta")
     options: dict[str, Any] = {model.cache: cache, "use_cache": True}
-    before = int(cache.get_seq_length())
     if phase == "prefill" and "logits_to_keep" in inspect.signature(model.module.forward).parameters:
         options["logits_to_keep"] = 1  # what generate() asks for: logits of the last token
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
@@ -198,13 +210,14 @@ def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: 
         raise kind(f"module {recorder.call.where}: cannot be recorded without weights: {_one_line(error)}") from error
     finally:
         _active.pop()
-    context = int(cache.get_seq_length())
-    if context != before + tokens:
+    kept, context = tokens_kept(cache), before + tokens
+    if kept not in (None, context):
         raise InputError(
-            f"module {type(model.module).__name__}: its cache (argument {model.cache!r}) holds {context} tokens after "
-            f"{before + tokens}"
+            f"module {type(model.module).__name__}: its cache (argument {model.cache!r}) holds {kept} tokens after "
+            f"{context}"
         )
-    return StepRecording(phase, context, tokens, batch, tuple(recorder.events), counter.get_total_flops())
+    events, flops = tuple(recorder.events), counter.get_total_flops()
+    return StepRecording(phase, context, tokens, batch, events, flops, states_of(cache))
 
 
 def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepRecording, ...]:
@@ -213,5 +226,5 @@ def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepReco
     InputError if transformers cannot run it on the meta device.
     """
     cache = _new_cache(model.module)
-    phases = [("prefill", prompt), ("decode", tokens)]
-    return tuple(_forward(model, cache, phase, n, batch) for phase, n in phases if n > 0)
+    phases = [("prefill", 0, prompt), ("decode", prompt, tokens)]
+    return tuple(_forward(model, cache, phase, before, n, batch) for phase, before, n in phases if n > 0)

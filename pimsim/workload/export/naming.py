@@ -17,6 +17,8 @@ _ROLES = {
     "scale": "scale",
     "rope": "rope",
     "embedding": "embed",
+    "conv": "ssm",
+    "ssm_update": "ssm",
 }
 # Names of operators of which a layer has one; numbered if it has more.
 _NAMES = {
@@ -27,6 +29,8 @@ _NAMES = {
     "embedding": "embed",
     "softmax": "router_softmax",
     "topk": "router_topk",
+    "conv": "ssm_conv",
+    "ssm_update": "ssm_update",
     "sigmoid": "router_sigmoid",
 }
 
@@ -41,7 +45,9 @@ def assign(nodes: list[Node]) -> None:
             readers[source].append(node)
     for node in nodes:
         if node.op == "sigmoid" and any(reader.op != "topk" for reader in readers[node]):
-            raise InputError(f"module {node.call.where}: aten::sigmoid is an operator that a trace has for routers only")
+            raise InputError(
+                f"module {node.call.where}: aten::sigmoid is an operator that a trace has for routers only"
+            )
         node.role = _linear_role(node, readers) if node.op == "linear" else _ROLES[node.op]
     for group in _by_layer(nodes):
         _name(group, readers)
@@ -63,6 +69,8 @@ def _linear_role(node: Node, readers: Readers) -> str:
     after, before = _reached(node, readers), _origins(node)
     if node.scope == AFTER and all(reader.op in ("scale", "tanh") for reader in readers[node]):
         return "lm_head"
+    if node.mixer:
+        return "ssm"
     if node.scope == BLOCK:
         if any(other.op in ROUTER_OPS for other in after):
             return "router"
@@ -72,8 +80,12 @@ def _linear_role(node: Node, readers: Readers) -> str:
             return "ffn_down"
         if any(other.op == "attention" for other in before):
             return "attn_out"
-        if role := _entry_role(readers[node], readers):
+        if role := _entry_role(_summed(node, readers), readers):
             return role
+        if (made := readers[node]) and all(other.op == "linear" for other in made):  # a matrix of low rank
+            return _linear_role(made[0], readers)
+        if before and all(other.op == "linear" for other in before):
+            return _linear_role(before[0], readers)
     raise InputError(
         f"module {node.call.where}: no role for its matrix product of {node.inputs} x {node.outputs}: it is neither "
         "q, k, v or output of an attention, nor part of a feed-forward network, a router or the LM head"
@@ -99,8 +111,18 @@ def _reached(node: Node, readers: Readers) -> list[Node]:
     """What reads a node, directly or through what is transparent."""
     found: list[Node] = []
     for reader in readers[node]:
-        found += _reached(reader, readers) if reader.op in TRANSPARENT else [reader]
+        found += _reached(reader, readers) if reader.op in TRANSPARENT or _is_sum(reader) else [reader]
     return found
+
+
+def _is_sum(node: Node) -> bool:
+    """True for the sum of two products: of a matrix and what adapts it, if no residual."""
+    return node.op == "add" and len(node.sources) > 1 and all(source.op == "linear" for source in node.sources)
+
+
+def _summed(node: Node, readers: Readers) -> list[Node]:
+    """What reads a product, or the sum that it is a part of."""
+    return [other for reader in readers[node] for other in (readers[reader] if _is_sum(reader) else [reader])]
 
 
 def _origins(node: Node) -> list[Node]:
@@ -118,7 +140,8 @@ def _origins(node: Node) -> list[Node]:
 def _name(nodes: list[Node], readers: Readers) -> None:
     """Name the nodes of one layer, or of what comes before or after the layers."""
     taken: dict[str, int] = {}
-    adds = [node for node in nodes if node.op == "add" and node.experts == 1]
+    adds = [node for node in nodes if node.op == "add" and node.experts == 1 and not _is_adapted(node)]
+    adds = [node for node in adds if not _is_mixed(node)]
     for node in nodes:
         name = _residual(node, adds) if node in adds else _base_name(node, readers)
         taken[name] = taken.get(name, 0) + 1
@@ -132,7 +155,19 @@ def _residual(node: Node, adds: list[Node]) -> str:
     return "attn_residual" if node is adds[0] else "residual"
 
 
+def _is_mixed(node: Node) -> bool:
+    """True for the sum that follows a mixer."""
+    return node.op == "add" and any(source.role == "ssm" for source in _origins(node))
+
+
+def _is_adapted(node: Node) -> bool:
+    """True for the sum of two products that are one."""
+    return _is_sum(node) and {source.role for source in node.sources} <= {"qkv", "ffn_up", "ffn_gate"}
+
+
 def _base_name(node: Node, readers: Readers) -> str:
+    if node.mixer:
+        return _mixer_name(node, readers)
     if node.op == "linear":
         if node.role != "qkv":
             return node.role
@@ -140,9 +175,30 @@ def _base_name(node: Node, readers: Readers) -> str:
     if node.op in NORMS:
         return _norm_name(node, readers)
     if node.op == "add":
-        return "expert_sum"
+        return (
+            "ssm_residual" if _is_mixed(node) else f"{node.sources[0].name}_sum" if _is_adapted(node) else "expert_sum"
+        )
     if node.op in ("scale", "tanh"):
         return _after_source(node)
+    return _NAMES[node.op]
+
+
+def _mixer_name(node: Node, readers: Readers) -> str:
+    """By what it reads and what reads it inside the mixer: see `states`."""
+    before, after = [source.op for source in node.sources], [reader.op for reader in readers[node]]
+    own = any(source.mixer for source in node.sources)
+    if node.op == "linear":
+        if not own:
+            return "ssm_in"
+        if "mul" in before or node.sources[0].name == "ssm_gate_norm":
+            return "ssm_out"
+        return "ssm_x" if "silu" in before else "ssm_dt"
+    if node.op == "silu":
+        return "ssm_conv_act" if "conv" in before else "ssm_gate_act"
+    if node.op == "mul":
+        return "ssm_gate"
+    if node.op in NORMS:
+        return "ssm_gate_norm" if "mul" in before else "ssm_dt_norm" if "linear" in after else "ssm_bc_norm"
     return _NAMES[node.op]
 
 
@@ -171,7 +227,8 @@ def _latent_input(node: Node, readers: Readers) -> str:
 
 def _is_from(root: Node, node: Node) -> bool:
     """True if `root` is `node`, or a norm or scale of it."""
-    return root is node or (root.op in TRANSPARENT and any(_is_from(source, node) for source in root.sources))
+    passes = root.op in TRANSPARENT or _is_sum(root)
+    return root is node or (passes and any(_is_from(source, node) for source in root.sources))
 
 
 def _norm_name(node: Node, readers: Readers) -> str:
@@ -184,5 +241,5 @@ def _norm_name(node: Node, readers: Readers) -> str:
             latent = not any(other.op == "attention" for other in _reached(node, readers))
             return f"{follows.name if latent else _attention_input(node, readers)}_norm"
         return "attn_post_norm" if follows.role == "attn_out" else "ffn_post_norm"
-    feeds_attention = any(reader.role == "qkv" for reader in readers[node])
-    return "attn_norm" if feeds_attention else "ffn_norm"
+    fed = {reader.role for reader in readers[node]}
+    return "ssm_norm" if "ssm" in fed else "attn_norm" if "qkv" in fed else "ffn_norm"

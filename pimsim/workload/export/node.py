@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.recorder import Call
+from pimsim.workload.ops import NORMS
 
 # What a router does with its scores.  A trace has no sigmoid: it costs what a silu costs (`fold`).
 ROUTER_OPS = ("softmax", "topk", "sigmoid")
@@ -20,6 +22,9 @@ class Node:
     copies: results per token.  routed: made by routed experts, whose results are not yet added up.
     feeds: of an attention, the nodes that q, k and v come from, rotation aside.
     recomputed: vectors of a product that the recorded step makes of all tokens of the cache again (0: none).
+    shares: the node before whose weights these are.  own: elements of the vectors of a state update.
+    mixer: it is a part of a mixer that keeps a state.  take: of a source the first element and how many, where it
+    reads a part.
     """
 
     op: str
@@ -49,6 +54,10 @@ class Node:
     attributes: Attributes = Attributes()
     feeds: tuple[frozenset[Node], ...] = ()
     parameters: set[str] = field(default_factory=set)
+    shares: Node | None = None
+    own: int = 0
+    mixer: bool = False
+    take: tuple[tuple[Node, int, int], ...] = ()
     aten: int = 0
     kernels: int = 0
     role: str = ""
@@ -58,6 +67,20 @@ class Node:
     def layer(self) -> int:
         """The decoder layer it belongs to, -1 outside."""
         return self.call.layer
+
+
+def share(nodes: list[Node]) -> None:
+    """Note which products and norms read the very parameters of one before them; InputError for a shared bias."""
+    owners: dict[tuple[str, frozenset[str]], Node] = {}
+    for node in nodes:
+        if node.op not in ("linear", *NORMS) or not node.parameters:
+            continue
+        owner = owners.setdefault((node.op, frozenset(node.parameters)), node)
+        if owner is node:
+            continue
+        if node.bias:
+            raise InputError(f"module {node.call.where}: shares its bias with {owner.call.where}, not its matrix alone")
+        node.shares = owner
 
 
 @dataclass(frozen=True)
