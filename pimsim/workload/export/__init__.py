@@ -16,6 +16,7 @@ from pimsim.workload.export import configs, plain, versions
 from pimsim.workload.export.exported import EXPANDED, Exported, Wanted
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import build
+from pimsim.workload.trace.assembled import Encoded, trace_of_source
 from pimsim.workload.trace.bind import trace_of
 from pimsim.workload.trace.records import Trace
 
@@ -120,6 +121,10 @@ def export_trace(
 ) -> Trace:  # fmt: skip
     """The trace of `steps` decode steps after a prompt; arguments and errors as in `export`."""
     made = export(source, prompt, query, batch, mla, vision_tokens)
+    if made.source is not None:
+        encoded = Encoded(made.source.encode, made.source.first, made.decode, made.source.tokens)
+        trace = trace_of_source(encoded, steps, batch, query, made.parameters, made.producer)
+        return replace(trace, warnings=made.warnings)
     trace = trace_of(made.decode, prompt, steps, batch, query, made.prefill, made.producer)
     model = replace(trace.header.model, parameters=made.parameters)
     return replace(trace, header=replace(trace.header, model=model), warnings=made.warnings)
