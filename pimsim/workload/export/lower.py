@@ -165,7 +165,9 @@ class Lowering:
             known = self._new("embedding", event, [], outputs=width)
         known.parameters.update(table.parameters)
         known.tables += (rows,)
-        known.table_names += (next(n for n in table.parameters if n.startswith(event.call.module + ".")),)
+        own = next(n for n in table.parameters if n.startswith(event.call.module + "."))
+        both = known.positions == "" and (self._source or self._mask)  # of an encoder and a decoder: by one name
+        known.table_names += (self.token_table if both else own,)
         known.inputs += rows
         return self._absorb(event, known)
 
