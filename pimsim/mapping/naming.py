@@ -73,7 +73,8 @@ class Naming:
     def product_sum(self, operator: Operator) -> Operands:
         """Partial sums of a product, and its bias."""
         layout = self.plan.memory.matrices[operator.name]
-        count, made = self.vectors * operator.rows * operator.active * operator.blocks, operator.outputs // operator.blocks
+        count = self.vectors * operator.rows * operator.active * operator.blocks
+        made = operator.outputs // operator.blocks
         takes = [self._all(_parts(operator), count * layout.partial_sums * made)]
         if operator.name in self.plan.memory.vectors and not layout.takes_addend:
             takes.append(self._all(vector_name(operator), self._fetched(operator) * operator.vectors()))

@@ -141,7 +141,7 @@ def _compare(one: Folded, other: Folded, source: int, more: int) -> None:
 
     def bare(operator: Operator, tokens: int) -> Operator:
         of_source = {n: 1 for n in ("tokens", "appended", "kv_constant") if getattr(operator, n) == tokens}
-        return replace(operator, aten=None, kernels=None, **of_source)
+        return replace(operator, aten=None, kernels=None, **of_source)  # type: ignore[arg-type]
 
     for a, b in zip(one.operators, other.operators, strict=True):
         if bare(a, source) != bare(b, more):
@@ -167,4 +167,3 @@ def _renamed(operator: Operator, names: Mapping[str, str]) -> Operator:
     return replace(
         operator, name=names[operator.name], deps=tuple(names[dep] for dep in operator.deps), take=take
     )  # fmt: skip
-

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pimsim.errors import Problem
 from pimsim.workload.graph import Workload
+from pimsim.workload.trace.assembled import Prefix
 
 EXPANDED, ABSORBED = "expanded", "absorbed"
 LATENT = (EXPANDED, ABSORBED)  # ways to keep K and V of multi-head latent attention (see `latent`)
@@ -42,7 +43,7 @@ class Exported:
     prefill: None without a prompt.  parameters: of the whole model, a tied matrix once.
     producer: what made them: versions, and which part of a model they are.
     warnings: what a user should know of them.
-    source: of a model with an encoder.
+    source: of a model with an encoder.  prefix: of one that takes pictures.
     """
 
     decode: Workload
@@ -51,3 +52,4 @@ class Exported:
     producer: dict[str, str]
     warnings: tuple[Problem, ...] = ()
     source: Source | None = None
+    prefix: Prefix | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pimsim.errors import InputError
 from pimsim.workload.attributes import attributes_of
@@ -110,7 +111,7 @@ class _Names:
         return ENTERED
 
 
-def _of_source(node: Node) -> dict[str, int]:
+def _of_source(node: Node) -> dict[str, Any]:
     """Of what takes an encoder's vectors, or reads K and V of them: how many, once for all tokens."""
     if not node.crosses:
         return {"tokens": node.source}

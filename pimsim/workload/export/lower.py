@@ -16,10 +16,22 @@ from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS, Group, groups
 from pimsim.workload.export.model import StepRecording
-from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, POSITION_BIAS, ROUTER_OPS, Flow, Node, flow_of, merged, share
+from pimsim.workload.export.node import (
+    AFTER,
+    BEFORE,
+    BLOCK,
+    POSITION_BIAS,
+    ROUTER_OPS,
+    Flow,
+    Node,
+    flow_of,
+    merged,
+    share,
+)
 from pimsim.workload.export.parts import Parts
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
+from pimsim.workload.export.rotations import Rotations
 from pimsim.workload.export.states import Mixers, is_mixer
 from pimsim.workload.export.written import Written, factors, size_heads
 from pimsim.workload.ops import ACTIVATIONS, OPS
@@ -50,12 +62,9 @@ class Lowering:
         self.flows.update((value, Flow((), frozenset())) for value in recording.entering)
         self._written = Written(self.sequences) if written else None
         self._passing = Passing()
-        self._trigonometric: set[Value] = set()
-        self._complex: set[Value] = set()
         self._groups = groups(recording.events)
         self._made: dict[Call | Region, Node] = {}
-        self._rotations: dict[int, Node] = {}
-        self._rotated: dict[Node, int] = {}
+        self._rotations = Rotations(self.tokens, self.flows, self._new)
         self.mixers = Mixers(
             recording.states,
             self.tokens,
@@ -115,8 +124,7 @@ class Lowering:
 
     def _auxiliary(self, event: Event) -> None:
         """Positions, masks and rotation tables; rotation tables are remembered."""
-        if event.op in ("cos", "sin", "polar") or any(value in self._trigonometric for value in event.inputs):
-            self._trigonometric.update(event.outputs)
+        self._rotations.note(event)
         self._passing.copies_parameter(event)
 
     def _pass(self, event: Event, data: list[Flow]) -> None:
@@ -126,8 +134,7 @@ class Lowering:
         for value in event.outputs:
             self.flows[value] = flow
         self._passing.passes(event, self.flows)
-        if event.op == "view_as_complex":
-            self._complex.update(event.outputs)
+        self._rotations.note(event)
 
     def _absorb(self, event: Event, node: Node) -> Node:
         for value in event.outputs:
@@ -271,7 +278,7 @@ class Lowering:
         )
         size_heads(node)
         self._made[region] = node
-        self._rotations.pop(node.layer, None)
+        self._rotations.end(node.layer)
         return node
 
     @staticmethod
@@ -289,7 +296,7 @@ class Lowering:
             written.begin(event, node, self.flows)
         elif written.ends(event, self.flows):
             written.end(event, node, self.flows)
-            self._rotations.pop(node.layer, None)
+            self._rotations.end(node.layer)
             return self._absorb(event, node)
         written.follow(event, node)
         return node
@@ -341,7 +348,7 @@ class Lowering:
 
     def _arithmetic(self, event: Event, data: list[Flow]) -> Node | None:
         others = [value for value in event.inputs if value not in self.flows]
-        if node := self._rotation(event, data, others):
+        if node := self._rotations.place(event, data, others):
             return node
         if routing := self._routing(data):
             return self._absorb(event, routing)
@@ -392,42 +399,11 @@ class Lowering:
         nodes[0].copies, nodes[0].routed = 1, False
         return nodes[0]
 
-    def _rotation(self, event: Event, data: list[Flow], others: list[Value]) -> Node | None:
-        """Rotary embedding: q and k times cos and sin tables, however it is written; one node per attention."""
-        if event.call.layer < 0:
-            return None
-        trigonometric = any(value in self._trigonometric for value in others) or _is_table(event, others)
-        known = self._rotations.get(event.call.layer)
-        inside = known is not None and all(flow.sources == (known,) for flow in data)
-        if not (trigonometric or inside or event.op == "neg"):
-            return None
-        node = known or self._new("rope", event, data)
-        self._rotations[event.call.layer] = node
-        node.sources = tuple(s for s in merged([Flow(node.sources, frozenset()), *data]).sources if s is not node)
-        roots = merged(data).roots - {node}
-        for value in event.outputs:
-            self.flows[value] = Flow((node,), roots)
-        if trigonometric:
-            self._measure(node, event)
-        return node
-
-    def _measure(self, node: Node, event: Event) -> None:
-        """Each rotated element is multiplied twice, by a cosine and by a sine."""
-        pairs = 4 if any(value in self._complex for value in event.inputs) else 1
-        self._rotated[node] = self._rotated.get(node, 0) + pairs * event.outputs[0].elements
-        node.inputs = node.outputs = self._rotated[node] // (2 * self.tokens)
-
 
 def _affine(group: Group) -> str:
     """What a norm has of gain and bias; "" if all that its kind has."""
     has, whole = len(group.parameters), OPS[group.op].vectors
     return "" if has == whole else ("gain" if has else "none")
-
-
-def _is_table(event: Event, others: list[Value]) -> bool:
-    """True for a product with what is neither data nor a parameter nor one number: a table of cosines or sines."""
-    tables = [value for value in others if value.elements > 1 and not value.parameters]
-    return event.op == "mul" and bool(tables)
 
 
 def _product_flops(operands: tuple[Value, ...]) -> int:

@@ -73,3 +73,36 @@ def _of_source(record: OpRecord, operator: Operator) -> OpRecord:
     if operator.op == "attention" and not operator.kv_slope:
         return replace(record, head_groups=tuple(replace(group, kv_len=_TOKENS) for group in record.head_groups))
     return replace(record, tokens=_TOKENS) if operator.tokens else record
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Vectors that stand before a prompt and are no tokens: `tokens` of them, `each` at a time.
+
+    mask: of the attention among those that come together ("": causal).
+    """
+
+    tokens: int
+    each: int
+    mask: str = ""
+
+
+PREFIX = "vision"  # the template of such vectors
+
+
+def with_prefix(trace: Trace, prefix: Prefix) -> Trace:
+    """The trace with vectors before its first line: they go through the blocks alone, and all contexts grow."""
+    first = trace.templates[0]
+    ops = (replace(op, template=PREFIX) for op in first.ops if op.scope == "block")
+    masked = tuple(replace(op, mask=prefix.mask) if op.op == "attention" else op for op in ops)
+    template = replace(first, id=PREFIX, ops=masked)
+    moved = [replace(line, bindings=_later(line.bindings, prefix.tokens)) for line in trace.schedule]
+    batch = trace.schedule[0].binding(trace.schedule[0].first)[BATCH]
+    steps = prefix.tokens // prefix.each
+    context = Expr(prefix.each, ((STEP, prefix.each),) if steps > 1 else ())
+    line = line_of("prefill", PREFIX, steps, context, batch, prefix.each)
+    return replace(trace, templates=(template, *trace.templates), schedule=(line, *moved))
+
+
+def _later(bindings: Mapping[str, Expr], tokens: int) -> dict[str, Expr]:
+    return {**bindings, CONTEXT: bindings[CONTEXT].plus(Expr(tokens))}
