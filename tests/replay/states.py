@@ -12,11 +12,11 @@ def mamba(
 ) -> Workload:
     """`layers` Mamba blocks; n: elements of the state of each of `inner` channels."""
 
-    def linear(name: str, inputs: int, outputs: int, deps: str, take: int = 0, bias: bool = False) -> Operator:
+    def linear(name: str, inputs: int, outputs: int, deps: str, take: int = 0) -> Operator:
         taken = ((deps, 0, take),) if take else ()
-        return Operator(name, "ssm", "linear", "block", inputs, outputs, bias=bias, deps=(deps,), take=taken)
+        return Operator(name, "ssm", "linear", "block", inputs, outputs, deps=(deps,), take=taken)
 
-    own = inner * n + inner  # A and D
+    own = inner * n + 2 * inner  # A, D and the bias of dt, which is added in the update
     kept = {"scope": "block", "role": "ssm", "outputs": inner, "state": state}
     operators = (
         Operator("norm", "norm", "rmsnorm", "block", d, d, deps=("input",)),
@@ -27,7 +27,7 @@ def mamba(
         ),
         Operator("act", "activation", "silu", "block", inner, inner, deps=("conv",)),
         linear("x_proj", inner, rank + 2 * n, "act"),
-        linear("dt_proj", rank, inner, "x_proj", take=rank, bias=True),
+        linear("dt_proj", rank, inner, "x_proj", take=rank),
         Operator(
             "mixer", op="ssm_update", inputs=inner * n, deps=("act", "x_proj", "dt_proj"), own_parameters=own,
             **kept,  # type: ignore[arg-type]

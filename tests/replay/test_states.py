@@ -30,6 +30,7 @@ from pimsim.sim.run import simulate
 from pimsim.sim.tally import OperatorTally, Tally
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
+from pimsim.workload.schedule import EVERY, Copied, Forked
 from pimsim.workload.trace.bind import trace_of, workload_of
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.writer import write_trace
@@ -182,11 +183,11 @@ def test_tokens_of_one_step_go_one_after_another() -> None:
 
 
 def test_gains_and_own_vectors_are_fetched_where_they_are_simulated() -> None:
-    """Taps and bias of the convolution (5 x 128), A and D of the update (17 x 128), beside the norm and dt's bias."""
+    """Taps and bias of the convolution (5 x 128), A, D and dt's bias of the update (18 x 128), beside the norm."""
     bare, whole = run(mamba()), run(mamba(), workload__biases=True)
-    elements = 64 + 128 + 5 * 128 + 17 * 128
+    elements = 64 + 5 * 128 + 18 * 128
     assert total(whole, "vectors", "payload_bytes") == 2 * 2 * 2 * elements and not rows(bare, "vectors")
-    assert total(whole, "sum", "adds") == 2 * 2 * (128 + 128)  # the biases of dt and of the convolution
+    assert total(whole, "sum", "adds") == 2 * 2 * 128  # the bias of the convolution
     for name in ("conv", "ssm_update"):
         assert total(whole, name, "adds") == total(bare, name, "adds")
 
@@ -296,6 +297,23 @@ def test_what_states_take_of_the_sram_is_no_room_for_operands() -> None:
     assert total(tally, "spill", "payload_bytes") == 2 * 2 * 2 * (80 + 256)  # two steps, out and in
 
 
+def test_a_sequence_that_goes_on_from_another_one_gets_its_state() -> None:
+    """Two forks and a move within a sequence: read and written twice, wherever it lies."""
+    plan = compile_plan(config(workload__batch=3), mamba())
+    copied = [Forked(0, 1, 5), Forked(0, 2, 5), Copied(EVERY, EVERY, 3, 2, 1)]
+    block = Planner(plan, 5, 1).copies(copied).block
+    assert [i.operator for i in block] == ["copy_read", "copy_write"] * 2 * 2
+    for i, name in enumerate(("conv", "mixer")):
+        layout = plan.memory.states[name].layout
+        for k, target in enumerate((1, 2)):
+            read, write = block[4 * i + 2 * k : 4 * i + 2 * k + 2]
+            assert read.bases == plan.memory.regions[f"state.{name}.0"].bases
+            assert write.bases == plan.memory.regions[f"state.{name}.{target}"].bases
+            assert read.work and write.work and read.work.payload == write.work.payload == layout.elements
+            assert write.after == (read.key,)
+    assert not any(Planner(compile_plan(config(workload__batch=3), mamba(state="sram")), 5, 1).copies(copied))
+
+
 def test_one_state_may_stay_while_another_moves() -> None:
     workload = mamba()
     mixed = replace(
@@ -361,7 +379,7 @@ def test_baselines_keep_and_move_states() -> None:
     step = {d.operator.name: d.elements[0] for d in decode_demands(workload, np.array([5.0]), 3, query_tokens=2)}
     prompt = {d.operator.name: d.elements[0] for d in prefill_demands(workload, 7, 3)}
     for found in (step, prompt):  # once for all tokens of a sequence
-        assert found["mixer"] == 17 * 128 + 3 * 2 * 2048
+        assert found["mixer"] == 18 * 128 + 3 * 2 * 2048
         assert found["conv"] == 5 * 128 + 3 * 2 * 384
 
 
