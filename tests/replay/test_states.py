@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim import InputError, load_config
+from pimsim import InputError, api, load_config
 from pimsim.baselines.capacity import required_bytes
 from pimsim.baselines.cost import decode_demands, prefill_demands
 from pimsim.config.schema import Config
@@ -431,3 +432,52 @@ def test_values_of_a_state_are_not_computed_and_that_is_said() -> None:
         "it can only be run"
         for line, name, op in ((5, "conv", "conv"), (9, "mixer", "ssm_update"))
     ]
+
+
+# ---- what is told -------------------------------------------------------------------------------
+
+
+def schedule_of(path: Path, lines: list[dict[str, Any]]) -> str:
+    """A trace of the blocks with these lines of schedule."""
+    write_trace(trace_of(mamba(layers=4), steps=4), path)
+    kept = [text for text in path.read_text().splitlines() if '"type":"schedule"' not in text]
+    said = [json.dumps({"type": "schedule", "phase": "decode", "template": "decode", **line}) for line in lines]
+    path.write_text("\n".join([*kept, *said]) + "\n")
+    return str(path)
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    draft = {"steps": 3, "layers": 2, "accept": 0, "cycle": "c", "bindings": {"T": "kept+step+8", "B": 1, "Q": 1}}
+    verify = {"steps": 1, "accept": 2, "cycle": "c", "bindings": {"T": "kept+11", "B": 1, "Q": 4}}
+    trace = schedule_of(tmp_path / "cycle.jsonl", [draft, verify])
+    given = {"workload.trace": trace, "baselines": []}
+    odd = [str(problem) for problem in api.warnings(load_config(SHIPPED, given))]
+    vectors, states = 5 * 128 + 18 * 128, 128 * 16 + 3 * 128
+    for layers in (2, 4):
+        assert (
+            f"workload.biases: the {layers * vectors:,} parameters of operators that keep a state ({layers * states:,} "
+            "elements) are not fetched: true simulates them, with biases and gains"
+        ) in odd
+    assert sum("tokens that are not kept have changed them as well" in text for text in odd) == 1
+    odd = [str(problem) for problem in api.warnings(load_config(SHIPPED, {**given, "workload.biases": True}))]
+    assert not any("workload.biases" in text for text in odd)
+    kept = schedule_of(tmp_path / "kept.jsonl", [{"steps": 4, "bindings": {"T": "step+1", "B": 1, "Q": 1}}])
+    assert not any(
+        "not kept" in str(each) for each in api.warnings(load_config(SHIPPED, {**given, "workload.trace": kept}))
+    )
+
+
+def test_a_schedule_moves_the_states_of_the_layers_that_run(tmp_path: Path) -> None:
+    """Four steps of two of four layers; then two of one sequence and two of three: a fork copies all four layers."""
+    some = [{"steps": 4, "layers": [0, 2], "bindings": {"T": "step+1", "B": 1, "Q": 1}}]
+    fork = [
+        {"steps": 2, "bindings": {"T": "step+1", "B": 1, "Q": 1}},
+        {"steps": 2, "fork": 3, "bindings": {"T": "step+3", "B": 3, "Q": 1}},
+    ]
+    for name, lines, updates, copies in (("some", some, 4 * 2, 0), ("fork", fork, (2 + 6) * 4, 2 * 4)):
+        trace = schedule_of(tmp_path / f"{name}.jsonl", lines)
+        result = api.run(load_config(SHIPPED, {"workload.trace": trace, "baselines": []}))
+        rows = result.to_frame("operators").set_index("operator")
+        assert rows.loc["state_read", "RD"] == rows.loc["state_write", "WR"] == updates * (128 + 24)
+        if copies:
+            assert rows.loc["copy_read", "RD"] == rows.loc["copy_write", "WR"] == copies * (128 + 24)
