@@ -133,7 +133,9 @@ def test_a_prompt_in_pieces_goes_on_from_what_is_there(place: Place, bare: Path)
     (warning,) = told(bare, f"workload.trace={apart}")
     assert "no step runs tokens 131 to 135 of mine" in warning
     again = str(place(replace(trace, schedule=(decode, last)), "again.jsonl"))
-    assert any("a prefill after decode steps" in problem for problem in problems(bare, f"workload.trace={again}"))
+    turns = run(load_config(bare, [f"workload.trace={again}", "baselines=[]"])).tally  # a prompt behind an answer
+    assert [token.phase for token in turns.tokens] == ["decode"] * 2 + ["prefill"] * 5
+    assert turns.prefill_cycles == sum(token.cycles for token in turns.tokens if token.phase == "prefill")
 
 
 # ---- what wins --------------------------------------------------------------------------------
