@@ -27,7 +27,7 @@ SCHEMA = jsonschema.Draft202012Validator(json_schema())
 def test_any_record_is_read_as_it_was_written(trace: Trace) -> None:
     for record, line in zip(records_of(trace), dump_trace(trace).splitlines(), strict=True):
         expected = replace(record, ops=()) if isinstance(record, Template) else record
-        assert record_of(json.loads(line), 0, trace.header.weights, True) == expected
+        assert record_of(json.loads(line), 0, trace.header.weights, True, trace.header.model) == expected
 
 
 @given(traces())
