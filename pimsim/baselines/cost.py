@@ -134,7 +134,7 @@ def _state(operator: Operator, tokens: int) -> Affine:
     A state is read and written once, whatever the number of tokens: what a fused scan does.
     """
     if operator.keeps_state:
-        return Affine(operator.state_moved)
+        return Affine(2 * operator.state_elements)
     return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
 
 

@@ -79,7 +79,7 @@ def moved_without_pim(
     choose, each once: as drawn, or in expectation where the routing is `expected`.
     """
     routing, steps = routing or Routing(workload.routing), list(contexts)
-    kept = ((o.kv_read() + Affine(o.state_elements)) * workload.repeats(o) for o in workload.operators)
+    kept = ((o.kv_read() + Affine(o.state_moved // 2)) * workload.repeats(o) for o in workload.operators)
     kv = sum(kept, Affine(0)) * batch
     weights = Fraction(0)
     for operator in workload.operators:
