@@ -129,9 +129,12 @@ def _weights(
 
 
 def _state(operator: Operator, tokens: int) -> Affine:
-    """Elements of one sequence, moved in a step of so many tokens: K and V, the state of an SSM read and written."""
-    if operator.op == "ssm_update":
-        return Affine(2 * operator.inputs)
+    """Elements of one sequence, moved in a step of so many tokens: K and V, or a state.
+
+    A state is read and written once, whatever the number of tokens: what a fused scan does.
+    """
+    if operator.keeps_state:
+        return Affine(operator.state_moved)
     return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
 
 

@@ -71,15 +71,16 @@ def bytes_without_pim(config: Config, workload: Workload) -> Fraction:
 def moved_without_pim(
     workload: Workload, contexts: Iterable[int], batch: int = 1, tokens: int = 1, routing: Routing | None = None
 ) -> Fraction:
-    """Bytes across the bus in steps at `contexts` if memory only stored: 2 B x (weights + K and V read).
+    """Bytes across the bus in steps at `contexts` if memory only stored: 2 B x (weights + K, V and states read).
 
     For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
     was inferred from the paper's 110-259x.  Weights cross once per step of `batch` sequences of
-    `tokens` tokens, K and V once per sequence; of experts cross those that the step's tokens
+    `tokens` tokens, K, V and states once per sequence; of experts cross those that the step's tokens
     choose, each once: as drawn, or in expectation where the routing is `expected`.
     """
     routing, steps = routing or Routing(workload.routing), list(contexts)
-    kv = sum((o.kv_read() * workload.repeats(o) for o in workload.operators), Affine(0)) * batch
+    kept = ((o.kv_read() + Affine(o.state_elements)) * workload.repeats(o) for o in workload.operators)
+    kv = sum(kept, Affine(0)) * batch
     weights = Fraction(0)
     for operator in workload.operators:
         if operator.experts == 1:
