@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pimsim.workload.models import ModelShape, Workload, build
-from pimsim.workload.schedule import Copied, Schedule, Stage
+from pimsim.workload.schedule import Copied, Forked, Schedule, Stage
 
 SHAPE = ModelShape("tiny", 2, 64, 4, 4, 256, 500, 64)  # 2 layers of 64, 4 heads of 16, d_ff 256
 DRAFT = ModelShape("draft", 1, 32, 2, 2, 128, 500, 64)
@@ -26,7 +26,7 @@ def tiny(**changes: Any) -> Workload:
 def schedule(
     stages: Sequence[Stage],
     steps: Iterable[tuple[int, int, int]],
-    before: Mapping[int, tuple[Copied, ...]] | None = None,
+    before: Mapping[int, tuple[Copied | Forked, ...]] | None = None,
     after: Mapping[int, tuple[Copied, ...]] | None = None,
     heads: Sequence[bool] = (),
 ) -> Schedule:

@@ -17,7 +17,7 @@ from pimsim.mapping.routing import Routing
 from pimsim.results.metrics import moved_by_schedule, moved_without_pim
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.ops import Operator
-from pimsim.workload.schedule import EVERY, Copied, Schedule, Shared, Stage
+from pimsim.workload.schedule import EVERY, Copied, Forked, Schedule, Shared, Stage
 from tests.baselines.schedules import DRAFT, SHAPE, Work, plain, schedule, tiny
 
 
@@ -77,6 +77,16 @@ def test_a_prompt_goes_in_at_once_whatever_the_pieces() -> None:
     assert found["prefill_latency_ns"] == whole["prefill_latency_ns"] > 0
     apart = schedule(stages, [(1, 8, 8), (1, 17, 8), (0, 21, 1)])  # a token between them is there already
     assert evaluate_schedule("gpu-t4", apart)["prefill_latency_ns"] > 1.5 * found["prefill_latency_ns"]
+
+
+def test_passes_whose_tokens_see_each_other_stay_apart() -> None:
+    """Two blocks of 8 are not one of 16; two lines that take a prompt one after the other are one pass."""
+    for changes, whole in (({"mask": "block"}, True), ({}, False)):
+        stages = [Stage("e", "prefill", tiny(**changes), 1, 8, whole=whole, line=line) for line in (4, 5)]
+        found = evaluate_schedule("gpu-t4", schedule(stages, [(0, 8, 8), (1, 16, 8)]))["roofline"]["prefill"]
+        blocks = [Work(8, 8, 64, 8), Work(8, 16, 8 * 16, 8)]
+        passes = blocks if whole else [Work(16, 16, sum(range(1, 17)), 16)]
+        assert found["latency_ns"] == pytest.approx(sum(work.ns() for work in passes), rel=1e-12)
 
 
 def test_an_encoder_has_a_prefill_and_no_figure_of_a_decode_step() -> None:
@@ -159,11 +169,15 @@ def test_a_tree_that_is_a_chain_is_the_chain() -> None:
     assert evaluate_schedule("gpu-h100", chain) == evaluate_schedule("gpu-h100", tree)
 
 
-def test_a_copy_of_values_alone_moves_half() -> None:
-    copy = (Copied(0, 3, 16, 16, 5, keys=False),)
+def test_what_is_copied_is_read_and_written_and_a_fork_copies_nothing() -> None:
     stage = decode(batch=4, branches=((), (), (), (Shared(0, 16),)))
-    none, some = schedule([stage], [(0, 22, 1)]), schedule([stage], [(0, 22, 1)], before={0: copy})
-    assert ns(some) - ns(none) == pytest.approx(2 * (2 * 64 * 5) * 2 / 240, rel=1e-9)
+    none, fork, some = (
+        schedule([stage], [(0, 22, 1)], before={0: before})
+        for before in ((), (Forked(0, 3, 16),), (Forked(0, 3, 16), Copied(1, 2, 16, 16, 5)))
+    )
+    assert ns(fork) == ns(none) and moved_by_schedule(fork) == moved_by_schedule(none)
+    assert ns(some) - ns(none) == pytest.approx(2 * 2 * (2 * 64 * 5) * 2 / 240, rel=1e-9)
+    assert moved_by_schedule(some) - moved_by_schedule(none) == 2 * 2 * (2 * 64 * 5)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +211,8 @@ def test_values_may_be_narrower_than_keys() -> None:
     )  # fmt: skip
     found = schedule([decode(workload=replace(tiny(), operators=(one,), blocks=3))], [(0, 20, 1)])
     assert ns(found) == pytest.approx(3 * 4 * (16 + 8) * (20 + 1) * 2 / 240, rel=1e-12)
-    copied = schedule(found.stages, [(0, 20, 1)], before={0: (Copied(0, 0, 4, 5, 2, keys=False),)})
-    assert ns(copied) - ns(found) == pytest.approx(3 * 4 * 8 * 2 * 2 * 2 / 240, rel=1e-9)
+    copied = schedule(found.stages, [(0, 20, 1)], before={0: (Copied(0, 0, 4, 5, 2),)})
+    assert ns(copied) - ns(found) == pytest.approx(3 * 4 * (16 + 8) * 2 * 2 * 2 / 240, rel=1e-9)
 
 
 def test_a_state_is_read_and_written_once_a_step() -> None:
