@@ -260,7 +260,7 @@ def prepare(
         with _collected(problems):
             check_positions(config, workload, schedule)
         with _collected(problems):
-            baselines = _evaluate_baselines(config, workload, keep)
+            baselines = _evaluate_baselines(config, workload, keep, schedule)
     if problems:
         raise InputError(problems)
     return Prepared(config, plan, key, prices, baselines, odd)
@@ -305,8 +305,10 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
     return None if work.model is None else (_models()[work.model], work.lm_head)
 
 
-def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[str, dict[str, Any]]:
-    from pimsim.baselines.evaluation import evaluate
+def _evaluate_baselines(
+    config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
+) -> dict[str, dict[str, Any]]:
+    from pimsim import baselines  # what reads schedules: not for those who have none
     from pimsim.mapping.routing import routing_of
     from pimsim.sim.inputs import Same
 
@@ -314,7 +316,10 @@ def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[
     given = (asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context)
     found = {}
     for device in _machines(config):
-        made = partial(evaluate, device, workload, *given)
+        if schedule is not None:
+            found[device.name] = baselines.evaluate_schedule(device, schedule, routing)
+            continue
+        made = partial(baselines.evaluate, device, workload, *given)
         found[device.name] = keep("baseline", (Same(device), workload, given), made)
     return found
 

@@ -341,8 +341,8 @@ class Operator(Attributes):
 
     @property
     def state_moved(self) -> int:
-        """Elements of its state that a token reads and writes: none of what stays beside the arithmetic."""
-        return 0 if self.state == "sram" else 2 * self.state_elements
+        """Elements of the state of one sequence that one step reads and writes, if memory only stored."""
+        return 2 * self.state_elements
 
     @property
     def matrix(self) -> int:
