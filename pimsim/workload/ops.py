@@ -102,7 +102,8 @@ OPS: Registry[Op] = Registry(
         "rope": Op(3, as_wide=True, written="RoPE"),
         "embedding": Op(rows=False),
         "ssm_update": Op(rows=False, written="state update"),
-        "conv": Op(as_wide=True, rows=False, written="convolution"),
+        # launches: cat, two slices, copy_, unsqueeze, convolution (transformers' causal_conv1d_update)
+        "conv": Op(as_wide=True, rows=False, launches=6, written="convolution"),
     },
 )
 NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pimsim.workload.trace.known import Known
 from pimsim.workload.trace.records import (
@@ -39,7 +40,7 @@ class Entry:
     known: Known
     told: set[str] = field(default_factory=set)  # keys of what is wrong at a step
 
-    @property
+    @cached_property
     def first(self) -> dict[str, int]:
         """The values of the symbols at its first step."""
         return self.schedule.binding(self.schedule.first)
@@ -58,8 +59,11 @@ class At:
     step: int
     kept: int = 0
 
-    @property
+    @cached_property
     def binding(self) -> dict[str, int]:
+        """The values of the symbols."""
+        if (self.step, self.kept) == (self.entry.schedule.first, 0):
+            return self.entry.first
         return self.entry.schedule.binding(self.step, self.kept)
 
     def __str__(self) -> str:
@@ -147,10 +151,10 @@ class Lines:
             yield "bindings.B", f"is {batch}, but after `fork` there are {schedule.fork} sequences; say {schedule.fork}"
         if before is None:
             return
-        there = before.first[BATCH]
+        there = before.schedule.fork or before.first[BATCH]
         if schedule.fork and schedule.fork < there:
-            grows = f"a fork shares what is there among more sequences: {there} or more"
-            yield "fork", f"is {schedule.fork}, but line {before.schedule.line} has {there} sequences; {grows}"
+            grows = f"a fork shares what is there among more of them; {there} or more"
+            yield "fork", f"is {schedule.fork}, but line {before.schedule.line} has {there} sequences: {grows}"
         elif not schedule.fork and batch > there and _goes_on(before, entry) and self.header.version != VERSION:
             more = f"line {before.schedule.line} has {there}, and it goes on from there; say `fork`: {batch}"
             yield "bindings.B", f"is {batch}, but {more}"
@@ -161,7 +165,8 @@ class Lines:
         for other in others:
             if not _differ(entry.known, other.known):
                 continue
-            own = entry if entry.known.template.model else other  # one of them has a model of its own
+            # One of them has a model of its own, which is named; of two that of what drafts.
+            own = min(entry, other, key=lambda each: (each.known.template.model is None, not each.is_draft))
             there = other if own is entry else entry
             if own.known.template.id not in self.told:
                 self.told.add(own.known.template.id)
@@ -203,7 +208,7 @@ def _wrong_layers(schedule: Schedule, known: Known) -> Iterator[Wrong]:
             yield "layers", f"{schedule.layers}, but the model has {has}"
         elif schedule.layers % span:
             whole = schedule.layers - schedule.layers % span
-            yield "layers", f"{schedule.layers}, but {_spans(known)}: {whole or span}, or {whole + span}"
+            yield "layers", f"{schedule.layers}, but {_spans(known)}: {f'{whole} or ' * (whole > 0)}{whole + span}"
         return
     layers = schedule.layers
     for i, layer in enumerate(layers):

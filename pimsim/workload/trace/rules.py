@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pimsim.errors import did_you_mean
 from pimsim.workload.attributes import ROWS, STORED_OPS
-from pimsim.workload.ops import NORMS, Operator
+from pimsim.workload.ops import NORMS, OPS, Operator
 from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
 from pimsim.workload.trace.expr import Expr
@@ -51,6 +51,7 @@ _KEYS = {
     "table_names": "tables",
     "experts": "experts",
     "tables": "tables",
+    **dict.fromkeys(OPS.shipped, "out"),
     **{row.field: row.path for row in ROWS},
 }
 
@@ -282,6 +283,8 @@ class Rules:
         except ValueError as error:
             message = str(error).removeprefix(f"operator {op.id!r}: ")
             line.problem(_KEYS.get(message.split()[0], ""), message)
+            known.incomplete = True
+        except KeyError:  # of the vectors that another operator gives, whose line says what is not declared
             known.incomplete = True
 
     def _keep_size(self, known: Known, expr: Expr, line: Line, key: str, what: str = "") -> None:
