@@ -8,7 +8,7 @@ What the SRAM has no room for at once goes through it in pieces of whole channel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div
 from pimsim.mapping.operands import beside
+from pimsim.mapping.regions import Use, Wanted
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.mapping.work import Work
 from pimsim.workload.graph import Workload
@@ -102,46 +103,63 @@ def state_name(operator: Operator, sequence: int) -> str:
     return f"state.{operator.name}.{sequence}"
 
 
-def regions_of(states: Mapping[str, State], workload: Workload, batch: int) -> Iterator[tuple[str, int, int]]:
-    """(name, rows, copies) of every region of states, sequence by sequence."""
-    for sequence in range(batch):
+def wanted_states(use: Use, states: Mapping[str, State]) -> Iterator[Wanted]:
+    """The regions of the states of a graph, sequence by sequence; those of one model's graphs are there once."""
+    for sequence in range(use.batch):
         for state in states.values():
-            yield state_name(state.operator, sequence), state.layout.rows, workload.repeats(state.operator)
+            copies, used = _copies(use, state.operator, sequence)
+            yield Wanted(state_name(state.operator, sequence), state.layout.rows, copies, used)
+
+
+def _copies(use: Use, operator: Operator, sequence: int) -> tuple[list[Hashable], list[int] | None]:
+    """Every copy of a state of a sequence, by its place in the stack of its model, and which of them run."""
+    alike = [o.name for o in use.workload.select(operator.scope) if o.op == operator.op]
+    which = (operator.scope, alike.index(operator.name), operator.state_elements, sequence)
+    return use.copies_of(operator, ("state", use.workload.shape, operator.op, *which))
 
 
 # ---- states in the SRAM
 
 
-def elements_in_sram(workload: Workload) -> int:
-    """Elements of the states of one sequence that stay in the SRAM, of all copies."""
-    return sum(o.state_elements * workload.repeats(o) for o in workload.operators if o.state == SRAM)
+def room_beside_states(config: Config, uses: Sequence[Use]) -> int:
+    """Elements that the ASIC's SRAM holds beside the states that stay in it, of all graphs.
+
+    InputError if they are more than it holds, with what would fit.
+    """
+    kept, there = _elements_in_sram(uses), int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
+    if kept > there:
+        raise _too_many(uses, kept, there)
+    return there - kept
 
 
-def sram_room(config: Config, workload: Workload) -> int:
-    """Elements that the ASIC's SRAM holds beside the states that stay in it."""
-    return _size(config) - config.workload.batch * elements_in_sram(workload)
+def _elements_in_sram(uses: Sequence[Use]) -> int:
+    found: dict[Hashable, int] = {}
+    for use in uses:
+        for operator in _in_sram(use):
+            for sequence in range(use.batch):
+                copies, _ = _copies(use, operator, sequence)
+                found |= dict.fromkeys(copies, operator.state_elements)
+    return sum(found.values())
 
 
-def check_states(config: Config, workload: Workload) -> None:
-    """InputError if the states that are to stay in the SRAM are more than it holds, with what would fit."""
-    each, batch = elements_in_sram(workload), config.workload.batch
-    if each * batch <= _size(config):
-        return
-    needed, there = each * batch * ELEMENT_BYTES, _size(config) * ELEMENT_BYTES
-    names = sorted({o.name for o in workload.operators if o.state == SRAM})
-    sequences = f"{batch} sequences" if batch > 1 else "one sequence"
-    most = _size(config) // each
-    fits = [f"asic.sram_KiB={ceil_div(needed, 1024)}", *([f"workload.batch={most}"] if most else [])]
-    fits.append('"state": "dram" of some of them')
-    raise InputError(
-        f"the states of {_some(names)} are to stay in the SRAM: all copies of {sequences} take {needed:,} bytes, and "
-        f"it has {there:,}; it would fit with {' or '.join(fits)}",
-        key="asic.sram_KiB",
+def _in_sram(use: Use) -> list[Operator]:
+    return [operator for operator in use.workload.operators if operator.state == SRAM]
+
+
+def _too_many(uses: Sequence[Use], kept: int, there: int) -> InputError:
+    names = list(dict.fromkeys(operator.name for use in uses for operator in _in_sram(use)))
+    batch = max(use.batch for use in uses)
+    of = f"{batch} sequences" if batch > 1 else "one sequence"
+    fits = [f"asic.sram_KiB={ceil_div(kept * ELEMENT_BYTES, 1024)}"]
+    if len(uses) == 1 and (fewer := there * batch // kept):
+        fits.append(f"workload.batch={fewer}")
+    what = (
+        f"the states of {_some(names)} are to stay in the SRAM: all copies of {of} take {kept * ELEMENT_BYTES:,} bytes"
     )
-
-
-def _size(config: Config) -> int:
-    return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
+    fits.append('"state": "dram" of some of them')
+    return InputError(
+        f"{what}, and it has {there * ELEMENT_BYTES:,}; it would fit with {' or '.join(fits)}", key="asic.sram_KiB"
+    )
 
 
 def _some(names: list[str]) -> str:

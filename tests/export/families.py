@@ -53,6 +53,22 @@ STATES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+_FALCON = {**_without(_SIZES, "num_key_value_heads", "intermediate_size"), "bias": False}
+_MLA: dict[str, Any] = {
+    **_ALL_HEADS,
+    "num_hidden_layers": 3,
+    "q_lora_rank": 24,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "first_k_dense_replace": 1,
+    "moe_intermediate_size": 24,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "n_group": 4,
+    "topk_group": 2,
+}
 _OPT = _without(_SIZES, "intermediate_size", "num_key_value_heads")
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -84,21 +100,47 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3": {"model_type": "qwen3", **_SIZES, "head_dim": 16},
     "stablelm": {"model_type": "stablelm", **_SIZES},
     "starcoder2": {"model_type": "starcoder2", **_SIZES, "sliding_window": None},
+    "bloom": {"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4, "vocab_size": 96, "seq_length": 64},
+    "codegen": {
+        "model_type": "codegen", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4, "vocab_size": 96,
+        "n_positions": 64, "tie_word_embeddings": False,
+    },
+    "falcon": {"model_type": "falcon", **_FALCON},
+    "falcon_alibi": {
+        "model_type": "falcon", **_FALCON, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True,
+    },
+    "falcon_grouped": {"model_type": "falcon", **_FALCON, "new_decoder_architecture": True, "num_kv_heads": 2},
+    "gptj": {
+        "model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4, "vocab_size": 96,
+        "n_positions": 64, "tie_word_embeddings": False,
+    },
+    "mpt": {"model_type": "mpt", "n_layers": 2, "d_model": 32, "n_heads": 4, "vocab_size": 96, "max_seq_len": 64},
+    "deepseek_v2": {
+        "model_type": "deepseek_v2", **_MLA, "n_shared_experts": 2, "topk_method": "group_limited_greedy",
+    },
+    "deepseek_v2_lite": {
+        "model_type": "deepseek_v2", **_MLA, "q_lora_rank": None, "n_shared_experts": 2, "topk_method": "greedy",
+    },
+    "deepseek_v3": {"model_type": "deepseek_v3", **_MLA, "n_shared_experts": 1},
     **STATES,
-}
+}  # fmt: skip
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "rwkv": ({"model_type": "rwkv", "num_hidden_layers": 2, "hidden_size": 32}, "keeps a state"),
     "lfm2": ({"model_type": "lfm2", **_SIZES, "full_attn_idxs": [1]}, "model.layers.0"),
-    "bloom": ({"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4}, "transformer.h.0.self_attention"),
-    "gptj": (
-        {"model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4},
-        # until 5.23, and from 5.24 on
-        "gptj: its attention does not go through transformers' attention interface | (GPTJAttention): aten::mul",
+    "gpt_neo": (
+        {
+            "model_type": "gpt_neo",
+            "num_layers": 2,
+            "hidden_size": 32,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 1]],
+        },
+"model gpt_neo: its attention does not go through transformers' attention interface",
     ),
     "qwen2_moe": ({"model_type": "qwen2_moe", **_SIZES}, "model.layers.0.mlp (Qwen2MoeSparseMoeBlock): aten::sigmoid"),
     "bert": ({"model_type": "bert", **_without(_SIZES, "num_key_value_heads"), "is_decoder": True}, "cls.predictions"),
-    "t5": ({"model_type": "t5"}, "cannot build the model"),
+    "t5": ({"model_type": "t5"}, "a t5 encodes a source: say how many tokens it has"),
 }
 
 # What a trace can be made of without torch, in the sizes that were published (recalled from the models' own

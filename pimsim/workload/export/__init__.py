@@ -14,8 +14,10 @@ from importlib.util import find_spec
 from pimsim.errors import InputError, Problem
 from pimsim.workload.export import configs, plain, versions
 from pimsim.workload.export.exported import EXPANDED, Exported, Wanted
+from pimsim.workload.export.vision import prefix_of
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import build
+from pimsim.workload.trace.assembled import Encoded, Prefix, trace_of_source, with_prefix
 from pimsim.workload.trace.bind import trace_of
 from pimsim.workload.trace.records import Trace
 
@@ -48,6 +50,7 @@ def _export(source: str, wanted: Wanted, missing: list[str], outside: str) -> Ex
         raise error.located(lambda key: ("--hf-config", 1, 1)) from error
     try:
         part = found.part()
+        prefix = prefix_of(part.whole, found.parsed, wanted.prompt, wanted.vision)
         made = _plain(found.name, part, wanted.prompt, missing) if missing else None
         why = outside
         if made is None:
@@ -60,9 +63,15 @@ def _export(source: str, wanted: Wanted, missing: list[str], outside: str) -> Ex
         warnings.append(Problem(*found.locate(quantized), quantized, message))
     if part.whole:
         place = found.locate("text_config" if part.prefix else "model_type")
-        warnings.append(Problem(*place, "text_config", f"{part.note} is exported, and nothing else of it"))
-        made = replace(made, producer=made.producer | {"part": part.note})
+        warnings.append(Problem(*place, "text_config", f"{part.note} is exported, {_besides(prefix)}"))
+        made = replace(made, producer=made.producer | {"part": part.note}, prefix=prefix)
     return replace(made, warnings=tuple(warnings))
+
+
+def _besides(prefix: Prefix | None) -> str:
+    if prefix is None:
+        return "and nothing else of it"
+    return f"with {prefix.tokens} vision tokens before its prompt; what makes them of a picture is not recorded"
 
 
 def _noted(message: str, outside: str) -> str:
@@ -120,6 +129,11 @@ def export_trace(
 ) -> Trace:  # fmt: skip
     """The trace of `steps` decode steps after a prompt; arguments and errors as in `export`."""
     made = export(source, prompt, query, batch, mla, vision_tokens)
+    if made.source is not None:
+        encoded = Encoded(made.source.encode, made.source.first, made.decode, made.source.tokens)
+        trace = trace_of_source(encoded, steps, batch, query, made.parameters, made.producer)
+        return replace(trace, warnings=made.warnings)
     trace = trace_of(made.decode, prompt, steps, batch, query, made.prefill, made.producer)
     model = replace(trace.header.model, parameters=made.parameters)
-    return replace(trace, header=replace(trace.header, model=model), warnings=made.warnings)
+    trace = replace(trace, header=replace(trace.header, model=model), warnings=made.warnings)
+    return with_prefix(trace, made.prefix) if made.prefix else trace

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pimsim.errors import Problem
 from pimsim.workload.graph import Workload
+from pimsim.workload.trace.assembled import Prefix
 
 EXPANDED, ABSORBED = "expanded", "absorbed"
 LATENT = (EXPANDED, ABSORBED)  # ways to keep K and V of multi-head latent attention (see `latent`)
@@ -27,12 +28,22 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What an encoder does before a decoder: `encode` reads `tokens` of a source, `first` keeps K and V of them."""
+
+    encode: Workload
+    first: Workload
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Exported:
     """A model's steps.
 
     prefill: None without a prompt.  parameters: of the whole model, a tied matrix once.
     producer: what made them: versions, and which part of a model they are.
     warnings: what a user should know of them.
+    source: of a model with an encoder.  prefix: of one that takes pictures.
     """
 
     decode: Workload
@@ -40,3 +51,5 @@ class Exported:
     parameters: int
     producer: dict[str, str]
     warnings: tuple[Problem, ...] = ()
+    source: Source | None = None
+    prefix: Prefix | None = None

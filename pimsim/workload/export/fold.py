@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pimsim.errors import InputError
 from pimsim.workload.attributes import attributes_of
@@ -49,7 +50,7 @@ class _Names:
     def __init__(self, nodes: list[Node], layers: str) -> None:
         self._nodes = nodes
         self._layers = layers
-        self._embedding = next((node.name for node in nodes if node.op == "embedding"), "")
+        self._embedding = next((node.name for node in nodes if node.op == "embedding" and not node.positions), "")
 
     def operators(self, scope: str, layer: int) -> list[Operator]:
         """The operators of one scope, of one layer."""
@@ -81,6 +82,7 @@ class _Names:
             aten=node.aten,
             kernels=node.kernels,
             own_parameters=node.own,
+            **_of_source(node),
             take=tuple((source.name, first, size) for source, first, size in node.take),
             **attributes_of(node.attributes),
         )
@@ -107,6 +109,14 @@ class _Names:
                 f"module {node.call.where}: reads a result of {source.call.where} that is not what enters its layer"
             )
         return ENTERED
+
+
+def _of_source(node: Node) -> dict[str, Any]:
+    """Of what takes an encoder's vectors, or reads K and V of them: how many, once for all tokens."""
+    if not node.crosses:
+        return {"tokens": node.source}
+    appended = node.source if node.attributes.append else 0
+    return {"kv_slope": 0, "kv_constant": node.source, "appended": appended}
 
 
 def _is_one(blocks: list[list[Operator]]) -> bool:

@@ -44,12 +44,16 @@ class Latent:
 
 def latent_of(config: Any) -> Latent | None:
     """The sizes of latent attention in a transformers configuration; None if it has none."""
-    sizes = [getattr(config, key, None) for key in _KEYS]
-    return Latent(*sizes) if all(type(size) is int for size in sizes) else None
+    said = [getattr(config, key, None) for key in _KEYS]
+    sizes = [size for size in said if isinstance(size, int)]
+    return Latent(*sizes) if len(sizes) == len(_KEYS) else None
 
 
 def restate(folded: Folded, sizes: Latent, mode: str) -> Folded:
-    """The step with each rotation where it reads, and `mode` of `exported.LATENT`; InputError if a layer is made otherwise."""
+    """The step with each rotation where it reads, and K and V kept as `mode` says (one of `exported.LATENT`).
+
+    InputError if a layer is made otherwise.
+    """
     known = {operator.name: operator for operator in folded.operators}
     made: dict[str, list[Operator]] = {}
     for name, operator in known.items():

@@ -16,14 +16,28 @@ from pimsim.errors import InputError
 from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS, Group, groups
 from pimsim.workload.export.model import StepRecording
-from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Flow, Node, flow_of, merged, share
+from pimsim.workload.export.node import (
+    AFTER,
+    BEFORE,
+    BLOCK,
+    POSITION_BIAS,
+    ROUTER_OPS,
+    Flow,
+    Node,
+    flow_of,
+    merged,
+    share,
+)
 from pimsim.workload.export.parts import Parts
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
+from pimsim.workload.export.rotations import Rotations
 from pimsim.workload.export.states import Mixers, is_mixer
 from pimsim.workload.export.written import Written, factors, size_heads
 from pimsim.workload.ops import ACTIVATIONS, OPS
 
+# Caches of a model with an encoder, beside those of its decoder: what the decoder attends to, and the encoder's own.
+_CROSS, _ENCODER = "cross", "encoder"
 _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "add_", "mul_", "div_"}
 _FUNCTIONS = {name: name for name in (*ACTIVATIONS, "tanh", "topk", "sigmoid")} | {"_softmax": "softmax"}
 
@@ -43,15 +57,14 @@ class Lowering:
         self.sources: list[tuple[Node, ...]] = []
         self.flows: dict[Value, Flow] = {}
         self.aux_flops = 0
-        self._context = recording.context
+        self._context, self._source, self._entering = recording.context, recording.source, recording.entering
+        self._mask = recording.mask
+        self.flows.update((value, Flow((), frozenset())) for value in recording.entering)
         self._written = Written(self.sequences) if written else None
         self._passing = Passing()
-        self._trigonometric: set[Value] = set()
-        self._complex: set[Value] = set()
         self._groups = groups(recording.events)
         self._made: dict[Call | Region, Node] = {}
-        self._rotations: dict[int, Node] = {}
-        self._rotated: dict[Node, int] = {}
+        self._rotations = Rotations(self.tokens, self.flows, self._new)
         self.mixers = Mixers(
             recording.states,
             self.tokens,
@@ -111,8 +124,7 @@ class Lowering:
 
     def _auxiliary(self, event: Event) -> None:
         """Positions, masks and rotation tables; rotation tables are remembered."""
-        if event.op in ("cos", "sin", "polar") or any(value in self._trigonometric for value in event.inputs):
-            self._trigonometric.update(event.outputs)
+        self._rotations.note(event)
         self._passing.copies_parameter(event)
 
     def _pass(self, event: Event, data: list[Flow]) -> None:
@@ -122,8 +134,7 @@ class Lowering:
         for value in event.outputs:
             self.flows[value] = flow
         self._passing.passes(event, self.flows)
-        if event.op == "view_as_complex":
-            self._complex.update(event.outputs)
+        self._rotations.note(event)
 
     def _absorb(self, event: Event, node: Node) -> Node:
         for value in event.outputs:
@@ -145,21 +156,36 @@ class Lowering:
     # ---- tables and products
 
     def _embedding(self, event: Event) -> Node:
-        """The token table makes the node; tables of positions join it."""
+        """The token table makes the node; tables of positions join it, but where an encoder has its own."""
         table = event.inputs[0]
+        if table.parameters and event.call.layer >= 0 and event.inputs[1] not in self.flows:
+            return self._relative(event, table)
         if not table.parameters or self._scope(event.call) != BEFORE:
             raise InputError(f"module {event.call.where}: an embedding that is neither of tokens nor of positions")
         rows, width = table.shape
-        known = next((node for node in self.nodes if node.op == "embedding"), None)
-        if known is None:
+        known = next((node for node in self.nodes if node.op == "embedding" and not node.positions), None)
+        if known is not None and (self._source or self._mask):
+            known = self._new("embedding", event, [], outputs=width, positions="positions")
+        elif known is None:
             if self.token_table not in table.parameters:
                 raise InputError(f"module {event.call.where}: an embedding before that of the tokens")
             known = self._new("embedding", event, [], outputs=width)
         known.parameters.update(table.parameters)
         known.tables += (rows,)
-        known.table_names += (next(n for n in table.parameters if n.startswith(event.call.module + ".")),)
+        own = next(n for n in table.parameters if n.startswith(event.call.module + "."))
+        both = known.positions == "" and (self._source or self._mask)  # of an encoder and a decoder: by one name
+        known.table_names += (self.token_table if both else own,)
         known.inputs += rows
         return self._absorb(event, known)
+
+    def _relative(self, event: Event, table: Value) -> Node:
+        """A table of what is added to scores by distance (T5): read before the layers, one row a token."""
+        call = replace(event.call, layer=-1)
+        rows, width = table.shape
+        node = Node("embedding", call, BEFORE, (), rows, width, tables=(rows,), positions=POSITION_BIAS)
+        node.table_names, node.parameters = table.parameters[:1], set(table.parameters)
+        self.nodes.insert(0, node)
+        return node
 
     def _product(self, event: Event, data: list[Flow]) -> Node | None:
         operands = tuple(self._passing.parameter(value) for value in factors(event))
@@ -197,7 +223,9 @@ class Lowering:
         if self.token_table in names:
             node.tied, node.weight = True, self.token_table
         if operands[0] in self._passing.cached and operands[0].shape[-2] == self._context * self.sequences:
-            node.recomputed = operands[0].shape[-2]
+            node.vectors = operands[0].shape[-2]
+        elif not node.sources and self._entering:
+            node.vectors, node.source = operands[0].shape[-2], self._source
         else:
             self._count_rows(node, operands[0].shape[-2], event.call)
         return node
@@ -229,7 +257,8 @@ class Lowering:
     def _attention(self, event: Event, region: Region) -> Node:
         facts = region.facts
         flows = [self.flows[value] for value in region.arguments if value in self.flows]
-        if len(flows) != 3:
+        crosses = bool(self._source) and facts["kv_len"] == self._source and self._is_crossing(flows)
+        if len(flows) != 3 and not (crosses and len(flows) == 1):
             raise InputError(f"module {region.call.where}: an attention whose q, k or v does not come from the tokens")
         node = self._new(
             "attention",
@@ -239,13 +268,23 @@ class Lowering:
             attributes=Attributes(
                 window=facts.get("sliding_window") or 0,
                 softcap=facts.get("softcap") is not None,
+                mask=self._mask,
+                cache=_CROSS if crosses else _ENCODER if self._mask else "",
+                append=len(flows) == 3,
             ),
+            crosses=crosses,
+            source=self._source if crosses else 0,
             feeds=tuple(flow.roots for flow in flows),
         )
         size_heads(node)
         self._made[region] = node
-        self._rotations.pop(node.layer, None)
+        self._rotations.end(node.layer)
         return node
+
+    @staticmethod
+    def _is_crossing(flows: list[Flow]) -> bool:
+        """True if K and V are not made of the step's tokens: of an encoder's vectors, or they are there already."""
+        return len(flows) == 1 or all(root.source for root in flows[1].roots)
 
     def _writes_attention(self, event: Event, written: Written) -> Node | None:
         """The attention that a model writes out, of which the operator is a part; None if it is of none."""
@@ -257,7 +296,7 @@ class Lowering:
             written.begin(event, node, self.flows)
         elif written.ends(event, self.flows):
             written.end(event, node, self.flows)
-            self._rotations.pop(node.layer, None)
+            self._rotations.end(node.layer)
             return self._absorb(event, node)
         written.follow(event, node)
         return node
@@ -312,12 +351,15 @@ class Lowering:
 
     def _arithmetic(self, event: Event, data: list[Flow]) -> Node | None:
         others = [value for value in event.inputs if value not in self.flows]
-        if node := self._rotation(event, data, others):
+        if node := self._rotations.place(event, data, others):
             return node
         if routing := self._routing(data):
             return self._absorb(event, routing)
         if len(data) == 2 and event.op in ("add", "add_", "mul", "mul_"):
             return self._combine(event, data)
+        if len(data) == 1 and not others and event.op == "mul" and event.constants == (1.0,):
+            self._pass(event, data)  # a factor that a configuration leaves out
+            return None
         if len(data) == 1 and event.op.rstrip("_") in ("mul", "div") and all(value.elements == 1 for value in others):
             return self._elementwise("scale", event, data)
         if event.op in ("add", "add_") and len(data) == 1 and (node := self._bias(data[0], others)):
@@ -327,6 +369,8 @@ class Lowering:
     def _bias(self, flow: Flow, others: list[Value]) -> Node | None:
         """A parameter added to what one linear made is its bias."""
         node = flow.sources[0]
+        if node.scope == AFTER and node.op == "linear" and len(others) == 1 and others[0].elements == node.outputs:
+            return node  # no parameter: zeros that a checkpoint may replace (BART)
         vector = len(others) == 1 and others[0].parameters and others[0].elements == node.outputs * node.experts
         if len(flow.sources) != 1 or node.op != "linear" or not vector:
             return None
@@ -358,42 +402,11 @@ class Lowering:
         nodes[0].copies, nodes[0].routed = 1, False
         return nodes[0]
 
-    def _rotation(self, event: Event, data: list[Flow], others: list[Value]) -> Node | None:
-        """Rotary embedding: q and k times cos and sin tables, however it is written; one node per attention."""
-        if event.call.layer < 0:
-            return None
-        trigonometric = any(value in self._trigonometric for value in others) or _is_table(event, others)
-        known = self._rotations.get(event.call.layer)
-        inside = known is not None and all(flow.sources == (known,) for flow in data)
-        if not (trigonometric or inside or event.op == "neg"):
-            return None
-        node = known or self._new("rope", event, data)
-        self._rotations[event.call.layer] = node
-        node.sources = tuple(s for s in merged([Flow(node.sources, frozenset()), *data]).sources if s is not node)
-        roots = merged(data).roots - {node}
-        for value in event.outputs:
-            self.flows[value] = Flow((node,), roots)
-        if trigonometric:
-            self._measure(node, event)
-        return node
-
-    def _measure(self, node: Node, event: Event) -> None:
-        """Each rotated element is multiplied twice, by a cosine and by a sine."""
-        pairs = 4 if any(value in self._complex for value in event.inputs) else 1
-        self._rotated[node] = self._rotated.get(node, 0) + pairs * event.outputs[0].elements
-        node.inputs = node.outputs = self._rotated[node] // (2 * self.tokens)
-
 
 def _affine(group: Group) -> str:
     """What a norm has of gain and bias; "" if all that its kind has."""
     has, whole = len(group.parameters), OPS[group.op].vectors
     return "" if has == whole else ("gain" if has else "none")
-
-
-def _is_table(event: Event, others: list[Value]) -> bool:
-    """True for a product with what is neither data nor a parameter nor one number: a table of cosines or sines."""
-    tables = [value for value in others if value.elements > 1 and not value.parameters]
-    return event.op == "mul" and bool(tables)
 
 
 def _product_flops(operands: tuple[Value, ...]) -> int:

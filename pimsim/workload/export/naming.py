@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pimsim.errors import InputError
-from pimsim.workload.export.node import AFTER, BLOCK, ROUTER_OPS, Node
+from pimsim.workload.export.node import AFTER, BEFORE, BLOCK, ROUTER_OPS, Node
 from pimsim.workload.ops import ACTIVATIONS, NORMS, TRANSPARENT
 
 _ROLES = {
@@ -33,6 +33,8 @@ _NAMES = {
     "ssm_update": "ssm_update",
     "sigmoid": "router_sigmoid",
 }
+
+_CROSS = "cross_"  # before the names of what an attention to an encoder's vectors has
 
 Readers = dict[Node, list[Node]]
 
@@ -150,9 +152,18 @@ def _name(nodes: list[Node], readers: Readers) -> None:
 
 def _residual(node: Node, adds: list[Node]) -> str:
     """The first sum of a layer follows attention, the last the feed-forward network."""
+    if node.scope == BEFORE:
+        return "embed_sum"
+    if any(crossing(source) for source in _origins(node)):
+        return "cross_residual"
     if node is adds[-1]:
         return "ffn_residual"
     return "attn_residual" if node is adds[0] else "residual"
+
+
+def crossing(node: Node) -> bool:
+    """True for the product behind an attention to what an encoder made."""
+    return node.op == "linear" and any(source.crosses for source in _origins(node))
 
 
 def _is_mixed(node: Node) -> bool:
@@ -170,7 +181,7 @@ def _base_name(node: Node, readers: Readers) -> str:
         return _mixer_name(node, readers)
     if node.op == "linear":
         if node.role != "qkv":
-            return node.role
+            return f"cross_{node.role}" if crossing(node) else node.role
         return _latent_input(node, readers) if _is_latent(node, readers) else _attention_input(node, readers)
     if node.op in NORMS:
         return _norm_name(node, readers)
@@ -180,7 +191,7 @@ def _base_name(node: Node, readers: Readers) -> str:
         )
     if node.op in ("scale", "tanh"):
         return _after_source(node)
-    return _NAMES[node.op]
+    return node.positions or (_CROSS if node.crosses else "") + _NAMES[node.op]
 
 
 def _mixer_name(node: Node, readers: Readers) -> str:
@@ -214,9 +225,9 @@ def _attention_input(node: Node, readers: Readers) -> str:
     """`q`, `k`, `v` or several of them: `qkv` if one product makes all three."""
     attention = next(other for other in _reached(node, readers) if other.op == "attention")
     fed = [
-        letter for letter, roots in zip("qkv", attention.feeds, strict=True) if any(_is_from(r, node) for r in roots)
+        letter for letter, roots in zip("qkv", attention.feeds, strict=False) if any(_is_from(r, node) for r in roots)
     ]
-    return "".join(fed)
+    return (_CROSS if attention.crosses else "") + "".join(fed)
 
 
 def _latent_input(node: Node, readers: Readers) -> str:
@@ -241,5 +252,10 @@ def _norm_name(node: Node, readers: Readers) -> str:
             latent = not any(other.op == "attention" for other in _reached(node, readers))
             return f"{follows.name if latent else _attention_input(node, readers)}_norm"
         return "attn_post_norm" if follows.role == "attn_out" else "ffn_post_norm"
-    fed = {reader.role for reader in readers[node]}
+    own = [reader for reader in readers[node] if reader.layer == node.layer]
+    if not own and follows is not None:
+        return "ffn_post_norm"  # the last of a layer whose norms stand behind what they are of
+    if any(other.crosses for reader in own if reader.role == "qkv" for other in _reached(reader, readers)):
+        return "cross_norm"
+    fed = {reader.role for reader in own}
     return "ssm_norm" if "ssm" in fed else "attn_norm" if "qkv" in fed else "ffn_norm"

@@ -11,6 +11,7 @@ from pimsim.workload.ops import NORMS
 
 # What a router does with its scores.  A trace has no sigmoid: it costs what a silu costs (`fold`).
 ROUTER_OPS = ("softmax", "topk", "sigmoid")
+POSITION_BIAS = "position_bias"  # the name of a table of what is added to scores by distance
 BEFORE, BLOCK, AFTER = "once_before", "block", "once_after"
 
 
@@ -21,7 +22,11 @@ class Node:
     layer: the decoder layer, -1 outside.  sources: the nodes whose results it reads.
     copies: results per token.  routed: made by routed experts, whose results are not yet added up.
     feeds: of an attention, the nodes that q, k and v come from, rotation aside.
-    recomputed: vectors of a product that the recorded step makes of all tokens of the cache again (0: none).
+    vectors: that a product takes in the recorded step, if not one for each of its tokens (0): those of an
+    encoder, or of all tokens of the cache again.
+    source: tokens of an encoder whose vectors it takes, or whose K and V it reads (0: it reads the step's own).
+    crosses: an attention to what an encoder made.
+    positions: the name of an embedding of positions alone.
     shares: the node before whose weights these are.  own: elements of the vectors of a state update.
     mixer: it is a part of a mixer that keeps a state.  take: of a source the first element and how many, where it
     reads a part.
@@ -50,7 +55,10 @@ class Node:
     head_dim: int = 0
     kv_len: int = 0
     value_dim: int = 0
-    recomputed: int = 0
+    vectors: int = 0
+    source: int = 0
+    crosses: bool = False
+    positions: str = ""
     attributes: Attributes = Attributes()
     feeds: tuple[frozenset[Node], ...] = ()
     parameters: set[str] = field(default_factory=set)

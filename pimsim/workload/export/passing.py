@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pimsim.workload.export.groups import COPIES
 from pimsim.workload.export.node import Flow, merged
 from pimsim.workload.export.recorder import Event, Value
 

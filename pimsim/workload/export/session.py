@@ -8,6 +8,8 @@ import torch
 import transformers
 
 from pimsim.errors import InputError
+from pimsim.workload.export import encoder_decoder
+from pimsim.workload.export.encoder_decoder import has_encoder
 from pimsim.workload.export.exported import ABSORBED, Exported, Wanted
 from pimsim.workload.export.fold import Folded
 from pimsim.workload.export.graph import steps_of
@@ -26,6 +28,9 @@ def run(name: str, config: Any, wanted: Wanted) -> Exported:
 
 
 def _run(name: str, config: Any, wanted: Wanted) -> Exported:
+    versions = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, eager attention"
+    if has_encoder(config):
+        return encoder_decoder.run(name, config, wanted, versions)
     model = build_model(config)
     steps = steps_of(model, wanted.prompt, wanted.query, wanted.batch)
     sizes = latent_of(model.config)
@@ -44,7 +49,6 @@ def _run(name: str, config: Any, wanted: Wanted) -> Exported:
             overhead_kernels=kernels,
         )
 
-    versions = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, eager attention"
     return Exported(
         workload(steps.decode),
         workload(steps.prefill) if steps.prefill else None,

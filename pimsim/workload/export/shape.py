@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pimsim.workload.export.node import POSITION_BIAS
 from pimsim.workload.ops import ACTIVATIONS, Operator
 from pimsim.workload.shapes import LINEARS, ModelShape
 
@@ -15,7 +16,7 @@ _NO_LIMIT = 1 << 20  # of a model that knows no positions, and keeps as much wha
 
 def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: int) -> ModelShape:
     """The shape of a model of `layers` layers with these operators; what no operator shows comes from `config`."""
-    embedding = _first(operators, op="embedding")
+    embedding = _first(operators, name="embed")
     heads, kv_heads, head_dim = _heads(operators, embedding.outputs)
     down = next((o for o in operators if o.role == "ffn_down"), None) or _first(operators, name="ssm_out")
     activations = [o.op for o in operators if o.role == "activation" and o.op in ACTIVATIONS]
@@ -55,10 +56,11 @@ def _positions(config: Any, operators: tuple[Operator, ...]) -> int:
     """The longest context; of models with ALiBi the one that they were trained with."""
     if all(operator.op != "attention" for operator in operators):
         return _NO_LIMIT
+    relative = any(operator.name == POSITION_BIAS for operator in operators)
     for name in ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
         if (value := getattr(config, name, None)) is not None:
             return int(value)
-    return _TRAINED
+    return _NO_LIMIT if relative else _TRAINED
 
 
 def _first(operators: tuple[Operator, ...], **wanted: str) -> Operator:

@@ -87,8 +87,9 @@ def factors(event: Event) -> tuple[Value, ...]:
 
 
 def size_heads(node: Node) -> None:
-    """Elements that an attention reads, and makes, of a token."""
-    node.inputs = (node.heads + node.kv_heads) * node.head_dim + node.kv_heads * node.value_dim
+    """Elements that an attention reads, and makes, of a token; queries alone if K and V are there already."""
+    kept = node.kv_heads if node.attributes.append else 0
+    node.inputs = (node.heads + kept) * node.head_dim + kept * node.value_dim
     node.outputs = node.heads * node.value_dim
 
 
