@@ -26,7 +26,7 @@ from tests.export.golden import write_config  # noqa: E402
 PROMPT = 5
 # One thing each that is not as in STATES.
 ODD: dict[str, dict[str, Any]] = {
-    "mamba": {"use_bias": True, "use_conv_bias": False, "expand": 3, "conv_kernel": 2, "time_step_rank": 5},
+    "mamba": {"hidden_act": "gelu", "use_bias": True, "use_conv_bias": False, "expand": 3, "conv_kernel": 2, "time_step_rank": 5},
     "mamba2": {"use_bias": True, "use_conv_bias": False, "n_groups": 1, "tie_word_embeddings": True},
     "zamba2": {"num_mem_blocks": 1, "use_shared_attention_adapter": False, "use_mem_rope": False},
 }
