@@ -172,5 +172,7 @@ class Mixers:
         found = {source: None for flow in data for source in flow.sources if source is not node}
         if any(node in source.sources for source in found):
             raise InputError(f"module {event.call.where}: its state needs what is made of its own result")
+        if any(source.op == "conv" for source in found):
+            raise InputError(f"module {event.call.where}: aten::{event.op} of a convolution is no activation")
         node.sources = tuple(dict.fromkeys((*node.sources, *found)))
         return self.absorb(event, node)
