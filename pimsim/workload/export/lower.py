@@ -219,7 +219,7 @@ class Lowering:
             bias=event.op == "addmm",
             experts=experts,
         )
-        node.parameters.update(*(value.parameters for value in event.inputs))
+        node.parameters.update(names, *(value.parameters for value in event.inputs))
         if self.token_table in names:
             node.tied, node.weight = True, self.token_table
         if operands[0] in self._passing.cached and operands[0].shape[-2] == self._context * self.sequences:
