@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "num_heads": 4,
             "attention_types": [[["global", "local"], 1]],
         },
-"model gpt_neo: its attention does not go through transformers' attention interface",
+        "model gpt_neo: its attention does not go through transformers' attention interface",
     ),
     "qwen2_moe": ({"model_type": "qwen2_moe", **_SIZES}, "model.layers.0.mlp (Qwen2MoeSparseMoeBlock): aten::sigmoid"),
     "bert": ({"model_type": "bert", **_without(_SIZES, "num_key_value_heads"), "is_decoder": True}, "cls.predictions"),
