@@ -20,6 +20,39 @@ def _without(sizes: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in sizes.items() if key not in keys}
 
 
+_PLAIN = {"num_hidden_layers": 2, "hidden_size": 32, "vocab_size": 96}
+_MAMBA2 = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 2, "mamba_d_state": 8, "mamba_chunk_size": 16}
+_ATTENTION = {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48}
+
+# What keeps a state in place of K and V, or beside it in other layers.
+STATES: dict[str, dict[str, Any]] = {
+    "mamba": {"model_type": "mamba", **_PLAIN, "state_size": 4},
+    "falcon_mamba": {"model_type": "falcon_mamba", **_PLAIN, "state_size": 4, "use_bias": True, "use_conv_bias": False},
+    "mamba2": {
+        "model_type": "mamba2", **_PLAIN, "state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 2,
+        "chunk_size": 16,
+    },
+    "jamba": {
+        "model_type": "jamba", **_PLAIN, **_ATTENTION, "num_hidden_layers": 8, "attn_layer_period": 4,
+        "attn_layer_offset": 2, "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 4,
+        "num_experts_per_tok": 2, "mamba_d_state": 4, "mamba_dt_rank": 3, "pad_token_id": 0,
+    },
+    "bamba": {
+        "model_type": "bamba", **_PLAIN, **_ATTENTION, **_MAMBA2, "num_hidden_layers": 3, "attn_layer_indices": [1],
+        "pad_token_id": 0,
+    },
+    "granitemoehybrid": {
+        "model_type": "granitemoehybrid", **_PLAIN, **_ATTENTION, **_MAMBA2, "shared_intermediate_size": 40,
+        "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["mamba", "attention"], "pad_token_id": 0,
+    },
+    "zamba2": {
+        "model_type": "zamba2", **_PLAIN, "num_hidden_layers": 7, "num_attention_heads": 4, "intermediate_size": 48,
+        "n_mamba_heads": 8, "mamba_d_state": 8, "mamba_ngroups": 2, "chunk_size": 16, "num_mem_blocks": 2,
+        "adapter_rank": 4, "use_mem_rope": True, "use_shared_attention_adapter": True, "pad_token_id": 0,
+        "layers_block_type": ["mamba", "hybrid"] * 3 + ["mamba"],
+    },
+}  # fmt: skip
+
 _FALCON = {**_without(_SIZES, "num_key_value_heads", "intermediate_size"), "bias": False}
 _MLA: dict[str, Any] = {
     **_ALL_HEADS,
@@ -89,13 +122,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "model_type": "deepseek_v2", **_MLA, "q_lora_rank": None, "n_shared_experts": 2, "topk_method": "greedy",
     },
     "deepseek_v3": {"model_type": "deepseek_v3", **_MLA, "n_shared_experts": 1},
+    **STATES,
 }  # fmt: skip
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "mamba": (
-        {"model_type": "mamba", "num_hidden_layers": 2, "hidden_size": 32},
-        "backbone.layers.0.mixer (MambaMixer): keeps a state",
-    ),
+    "rwkv": ({"model_type": "rwkv", "num_hidden_layers": 2, "hidden_size": 32}, "keeps a state"),
+    "lfm2": ({"model_type": "lfm2", **_SIZES, "full_attn_idxs": [1]}, "model.layers.0"),
     "gpt_neo": (
         {
             "model_type": "gpt_neo",

@@ -311,6 +311,9 @@ class Lowering:
             node = self._made[event.call] = self._elementwise(group.op, event, data)
             node.parameters.update(group.parameters)
             node.weight = next((name for name in group.parameters if name.endswith(".weight")), "")
+            made = sum(source.outputs * source.rows * source.copies for source in node.sources)
+            if node.inputs * node.rows > made and all(source.op != "rope" for source in node.sources):
+                raise InputError(f"module {event.call.where}: reads one result twice, which a trace cannot say")
             node.attributes = replace(node.attributes, affine=_affine(group))
         return self._absorb(event, node)
 

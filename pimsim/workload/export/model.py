@@ -21,7 +21,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from pimsim.errors import InputError
 from pimsim.workload.export.cache import cache_argument, states_of, tokens_kept
 from pimsim.workload.export.recorder import Event, Recorder, Value
-from pimsim.workload.export.states import KEEPS_STATE, is_mixer
+from pimsim.workload.export.states import KEEPS_STATE, MIXERS, is_mixer
 from pimsim.workload.export.written import WRITTEN
 
 ATTENTION = "pimsim_recorded"
@@ -166,12 +166,11 @@ def _new_cache(module: Any) -> RecordedCache:
 
 
 def _refuse_state(layer: str, module: Any) -> NoReturn:
-    """Models that keep something else than K and V have no recorder yet: the part that keeps it is named."""
+    """What keeps a state, and is no mixer that `states` knows: the part that keeps it is named."""
     name, part = _keeper(layer, module)
     raise InputError(
-        f"module {name} ({type(part).__name__}): keeps a state from token to token in place of K and V, and its scan "
-        "over tokens cannot be recorded without weights; only models with attention and a cache of K and V in every "
-        "layer can be exported"
+        f"module {name} ({type(part).__name__}): keeps a state from token to token in place of K and V in a way that "
+        f"is not known; known are attention with a cache of K and V, and {', '.join(MIXERS)}"
     )
 
 
