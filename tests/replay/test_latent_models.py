@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pimsim import load_config, run
+from pimsim.errors import InputError
 from pimsim.workload.trace.bind import workload_of
 from pimsim.workload.trace.reader import load_trace
 from tests.conftest import SHIPPED
@@ -111,3 +112,20 @@ def test_products_of_a_run_are_those_of_the_graph(family: str) -> None:
     for phase, first, tokens in (("prefill", 1, 6), ("decode", 7, 4)):
         macs = sum(row["macs"] for row in result.records("operators") if row["phase"] == phase)
         assert macs == step.total_macs(first, first + tokens - 1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ({"blocks": 3}, "5:149: weight.blocks: blocks (3) must divide inputs (128) and outputs (128)"),
+        ({"blocks": 4, "bias": True}, "5:149: weight.blocks: blocks of a matrix have no experts, no bias and no table"),
+        ({"blocks": 0}, "5:149: weight.blocks: must be at least 1, not 0"),
+    ],
+)
+def test_a_diagonal_that_is_none_is_refused(weight: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.jsonl"
+    mix = [_linear("mix", "attn_out", WIDTH, WIDTH, ["attention"], weight=weight)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in _lines(mix)))
+    with pytest.raises(InputError) as caught:
+        load_trace(path)
+    assert str(caught.value).startswith(f"{path}:{message}")
