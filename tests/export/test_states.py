@@ -19,14 +19,21 @@ from pimsim.workload.export.cache import cache_argument  # noqa: E402
 from pimsim.workload.graph import Workload  # noqa: E402
 from pimsim.workload.ops import Operator  # noqa: E402
 from pimsim.workload.trace.reader import load_trace  # noqa: E402
-from pimsim.workload.trace.writer import write_trace  # noqa: E402
+from pimsim.workload.trace.writer import dump_trace, write_trace  # noqa: E402
 from tests.export.families import STATES  # noqa: E402
 from tests.export.golden import write_config  # noqa: E402
 
 PROMPT = 5
 # One thing each that is not as in STATES.
 ODD: dict[str, dict[str, Any]] = {
-    "mamba": {"use_bias": True, "use_conv_bias": False, "expand": 3, "conv_kernel": 2, "time_step_rank": 5},
+    "mamba": {
+        "hidden_act": "gelu",
+        "use_bias": True,
+        "use_conv_bias": False,
+        "expand": 3,
+        "conv_kernel": 2,
+        "time_step_rank": 5,
+    },
     "mamba2": {"use_bias": True, "use_conv_bias": False, "n_groups": 1, "tie_word_embeddings": True},
     "zamba2": {"num_mem_blocks": 1, "use_shared_attention_adapter": False, "use_mem_rope": False},
 }
@@ -156,6 +163,11 @@ def test_a_first_layer_that_would_read_the_embedding_twice_is_refused(tmp_path: 
         _export(tmp_path, "zamba2", {"layers_block_type": ["hybrid"] + ["mamba"] * 6})
 
 
+def test_an_activation_that_is_written_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"mixer \(MambaMixer\): aten::\w+ of a convolution is no activation"):
+        _export(tmp_path, "mamba", {"hidden_act": "gelu_new"})
+
+
 def test_a_class_that_is_not_known_is_refused_with_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixers, "MIXERS", ("Mamba2Mixer",))
     with pytest.raises(InputError, match=r"backbone\.layers\.0\.mixer \(MambaMixer\): keeps a state"):
@@ -166,4 +178,4 @@ def test_a_class_that_is_not_known_is_refused_with_its_module(tmp_path: Path, mo
 def test_two_sequences_of_several_tokens_make_a_trace_that_is_valid(family: str, tmp_path: Path) -> None:
     trace = export_trace(str(write_config(tmp_path, family, STATES[family])), 3, 2, 2, 2)
     write_trace(trace, tmp_path / "t.jsonl")
-    assert load_trace(tmp_path / "t.jsonl") == trace
+    assert dump_trace(load_trace(tmp_path / "t.jsonl")) == dump_trace(trace)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from pimsim.errors import InputError, Problem
-from pimsim.workload.export import configs, plain, versions
+from pimsim.workload.export import configs, plain, plain_states, versions
 from pimsim.workload.export.exported import EXPANDED, Exported, Wanted, check_latent
 from pimsim.workload.export.vision import prefix_of
 from pimsim.workload.launches import RECORDED_WITH
@@ -24,6 +24,7 @@ from pimsim.workload.trace.records import Trace
 __all__ = ["Exported", "export", "export_trace"]
 
 PACKAGES = ("torch", "transformers")
+PLAIN = (*plain.DEFAULTS, *plain_states.DEFAULTS)  # families that need neither
 _QUANTIZED = "quantization_config"
 
 
@@ -94,7 +95,7 @@ def _recorded(name: str, part: configs.Part, wanted: Wanted, outside: str) -> tu
     try:
         return run(name, configs.transformers_config(part), wanted), outside
     except NeedsValues as error:
-        if part.kind not in plain.DEFAULTS:
+        if part.kind not in PLAIN:
             raise
         why = f"made from the configuration alone, since {error.problems[0].message}"
         return _plain(name, part, wanted, []), _noted(why, outside)
@@ -110,15 +111,17 @@ def _recorded(name: str, part: configs.Part, wanted: Wanted, outside: str) -> tu
 
 def _plain(name: str, part: configs.Part, wanted: Wanted, missing: list[str]) -> Exported:
     """From the configuration alone; InputError for a family that needs to be recorded."""
-    if part.kind not in plain.DEFAULTS:
+    if part.kind not in PLAIN:
         raise InputError(
             f"an export of a {part.kind} needs {' and '.join(missing)}: pip install 'pimsim[trace]'; without, "
-            f"{', '.join(plain.DEFAULTS)} can be exported",
+            f"{', '.join(PLAIN)} can be exported",
             key=f"{part.prefix}model_type",
         )
     check_latent(wanted, part.kind, has=False)
-    shape = plain.shape_of_config(name, part.kind, part.values, part.prefix)
-    decode = build(shape, lm_head=True)
+    if part.kind in plain_states.DEFAULTS:
+        decode = plain_states.workload_of_config(name, part.kind, part.values, part.prefix)
+    else:
+        decode = build(plain.shape_of_config(name, part.kind, part.values, part.prefix), lm_head=True)
     producer = {} if decode.overhead_aten is None else {"launches": RECORDED_WITH}
     producer["graph"] = "from config.json, without torch"
     return Exported(

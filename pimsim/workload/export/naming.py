@@ -203,8 +203,8 @@ def _mixer_name(node: Node, readers: Readers) -> str:
             return "ssm_in"
         if "mul" in before or node.sources[0].name == "ssm_gate_norm":
             return "ssm_out"
-        return "ssm_x" if "silu" in before else "ssm_dt"
-    if node.op == "silu":
+        return "ssm_x" if any(op in ACTIVATIONS for op in before) else "ssm_dt"
+    if node.op in ACTIVATIONS:
         return "ssm_conv_act" if "conv" in before else "ssm_gate_act"
     if node.op == "mul":
         return "ssm_gate"

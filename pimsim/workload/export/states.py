@@ -26,6 +26,7 @@ from pimsim.workload.attributes import Attributes
 from pimsim.workload.export.groups import COPIES, PRODUCTS
 from pimsim.workload.export.node import Flow, Node
 from pimsim.workload.export.recorder import Call, Event, Value
+from pimsim.workload.ops import ACTIVATIONS
 
 # Classes of transformers whose forward pass is the above.
 MIXERS = (
@@ -94,7 +95,7 @@ class Mixers:
         if not event.kernel or event.op in COPIES:
             self.passing(event, data)
             return None
-        if event.op == "silu":
+        if event.op in ACTIVATIONS:
             return self._activation(event, data)
         if node := self._gate(event, data):
             return node
@@ -141,7 +142,7 @@ class Mixers:
         """Of the convolution, of all its columns; of the gate."""
         before = data[0].sources[0]
         each = before.outputs if before.op == "conv" else event.outputs[0].elements // self.tokens
-        return self.new("silu", event, data, inputs=each, outputs=each)
+        return self.new(event.op, event, data, inputs=each, outputs=each)
 
     def _gate(self, event: Event, data: list[Flow]) -> Node | None:
         """The product of the result with the activation of the gate."""
@@ -169,5 +170,9 @@ class Mixers:
         for value in event.inputs:
             node.parameters |= self._parameters(value) if value not in self.flows else frozenset()
         found = {source: None for flow in data for source in flow.sources if source is not node}
+        if any(node in source.sources for source in found):
+            raise InputError(f"module {event.call.where}: its state needs what is made of its own result")
+        if any(source.op == "conv" for source in found):
+            raise InputError(f"module {event.call.where}: aten::{event.op} of a convolution is no activation")
         node.sources = tuple(dict.fromkeys((*node.sources, *found)))
         return self.absorb(event, node)
