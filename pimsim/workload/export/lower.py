@@ -20,7 +20,6 @@ from pimsim.workload.export.node import (
     AFTER,
     BEFORE,
     BLOCK,
-    POSITION_BIAS,
     ROUTER_OPS,
     Flow,
     Node,
@@ -32,6 +31,7 @@ from pimsim.workload.export.parts import Parts
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
 from pimsim.workload.export.rotations import Rotations
+from pimsim.workload.export.shape import POSITION_BIAS
 from pimsim.workload.export.states import Mixers, is_mixer
 from pimsim.workload.export.written import Written, factors, size_heads
 from pimsim.workload.ops import ACTIVATIONS, OPS
