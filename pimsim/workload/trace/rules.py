@@ -363,14 +363,13 @@ class Rules:
         known, binding = at.entry.known, at.binding
         told: set[tuple[int, str]] = set()  # the first token of a step attends to less than the last
         for expr, (line, key, what) in list(known.sizes.items()):
-            if expr.at(binding) < 1 and (id(line), key) in told:
-                del known.sizes[expr]
-            elif expr.at(binding) < 1:
+            if (value := expr.at(binding)) >= 1:
+                continue
+            del known.sizes[expr]
+            if (id(line), key) not in told:
                 told.add((id(line), key))
-                values = ", ".join(f"{name}={value}" for name, value in binding.items())
-                where = f"line {at.entry.schedule.line}, {at}"
-                line.problem(key, f"{what}{expr} is {expr.at(binding)} at {values} ({where})")
-                del known.sizes[expr]
+                values = ", ".join(f"{name}={bound}" for name, bound in binding.items())
+                line.problem(key, f"{what}{expr} is {value} at {values} (line {at.entry.schedule.line}, {at})")
 
     # ---- checks
 
