@@ -12,6 +12,7 @@ from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
 from pimsim.mapping.operands import Operand
+from pimsim.mapping.split import values_of
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -96,7 +97,7 @@ def place(config: Config, workload: Workload, operands: Sequence[Operand], grid:
         if o.op == "attention":
             shape = (o.heads, o.kv_heads, o.head_dim, min(tokens, o.window or tokens))
             keys[o.name] = layouts.keys(grid, *shape)
-            values[o.name] = layouts.values(grid, *shape)
+            values[o.name] = values_of(config, o, grid, layouts, shape[-1])
     tables = dict(_tables(grid, workload))
     most = max(_spilled(config, operands), default=0)
     scratch = VectorLayout(grid, most) if most else None
