@@ -10,7 +10,7 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div, make_grid
-from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
+from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.operands import Operand
 from pimsim.mapping.split import values_of
 from pimsim.mapping.vectors import VectorLayout
@@ -47,6 +47,11 @@ class Memory:
     products: Products | None
     regions: dict[str, Region]
     rows: int
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """By what the V of each attention is dealt to the channels."""
+        return {name: values.split for name, values in self.values.items()}
 
 
 def supply_grid(config: Config, device: Device, units: Units) -> Grid:
