@@ -5,6 +5,10 @@ Which one is the faster is not estimated: both layouts' programs are run, at the
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES
@@ -15,19 +19,62 @@ from pimsim.workload.ops import Operator
 SPLITS: tuple[Split, ...] = ("heads", "tokens")  # of two that are as fast the first
 
 
-def values_of(config: Config, operator: Operator, grid: Grid, layouts: Layouts, room: int) -> Values:
-    """V of an attention with room for so many tokens, as `mapping.values` says."""
-    wanted = config.mapping.values
-    shape = (operator.heads, operator.kv_heads, operator.v_head_dim, room)
-    if wanted == "heads":
-        return layouts.values(grid, *shape)
-    if wanted == "tokens":
-        return layouts.values(grid, *shape, "tokens")
-    context = config.workload.last_context
-    seen = min(operator.attended().at(context), room)
-    both = [layouts.values(grid, *shape, split) for split in SPLITS]
-    slot = operator.slot(context) if operator.append else None
-    return min(both, key=lambda values: clocks(config, values, operator.outputs, seen, slot))
+class Asked(NamedTuple):
+    """An attention whose V is to be dealt: its operator, the last context, and the tokens that there is room for."""
+
+    operator: Operator
+    context: int
+    room: int
+
+    @property
+    def seen(self) -> int:
+        """Tokens that are attended to at last."""
+        return min(self.operator.attended().at(self.context), self.room)
+
+
+@dataclass
+class _Group:
+    """Attentions that share caches, so that they have one split."""
+
+    copies: set[Hashable]
+    asked: list[Asked]
+    split: Split | None = None
+
+
+class Splits:
+    """The splits of all attentions of graphs that share a memory."""
+
+    def __init__(self, config: Config, grid: Grid, layouts: Layouts) -> None:
+        self._config, self._grid, self._layouts = config, grid, layouts
+        self._groups: list[_Group] = []
+
+    def add(self, copies: Iterable[Hashable], asked: Asked) -> None:
+        """An attention that has these caches."""
+        new = _Group(set(copies), [asked])
+        for group in [group for group in self._groups if group.copies & new.copies]:
+            new = _Group(group.copies | new.copies, [*group.asked, *new.asked])
+            self._groups.remove(group)
+        self._groups.append(new)
+
+    def of(self, copies: Sequence[Hashable]) -> Split:
+        """What `mapping.values` says, or the faster one where the most tokens are seen of these caches."""
+        wanted = self._config.mapping.values
+        if wanted != "auto":
+            return wanted
+        group = next(group for group in self._groups if copies[0] in group.copies)
+        if group.split is None:
+            most = max(group.asked, key=lambda asked: asked.seen)
+            group.split = faster(self._config, self._grid, self._layouts, most)
+        return group.split
+
+
+def faster(config: Config, grid: Grid, layouts: Layouts, asked: Asked) -> Split:
+    """Which split takes fewer clocks at the last context."""
+    operator = asked.operator
+    shape = (operator.heads, operator.kv_heads, operator.v_head_dim, asked.room)
+    slot = operator.slot(asked.context) % asked.room if operator.append else None
+    of = {split: layouts.values(grid, *shape, split) for split in SPLITS}
+    return min(SPLITS, key=lambda split: clocks(config, of[split], operator.outputs, asked.seen, slot))
 
 
 def clocks(config: Config, values: Values, outputs: int, seen: int, slot: int | None) -> int:
