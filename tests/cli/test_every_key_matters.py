@@ -77,6 +77,7 @@ SPECIAL: Mapping[str, Change] = {
     "energy.table": Change("v1"),
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),
+    "mapping.values": Change("tokens"),
     "workload.model": Change("gpt2-medium"),
     "workload.trace": Change("nowhere.jsonl"),  # refused: there is no such file
     "workload.query_tokens": Change(2),
