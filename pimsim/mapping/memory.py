@@ -10,7 +10,7 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
 from pimsim.mapping.caches import Caches
 from pimsim.mapping.grid import Grid, make_grid
-from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
+from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
 from pimsim.mapping.states import State, room_beside_states, states_of, wanted_states
 from pimsim.mapping.vectors import VectorLayout
@@ -45,6 +45,11 @@ class Memory:
     branch_keys: dict[str, Keys]
     branch_values: dict[str, Values]
     room: int
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """By what the V of each attention is dealt to the channels."""
+        return {name: values.split for name, values in self.values.items()}
 
 
 def supply_grid(config: Config, device: Device, units: Units) -> Grid:

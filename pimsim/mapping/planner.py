@@ -24,7 +24,7 @@ from pimsim.mapping.placed import Placed
 from pimsim.mapping.states import state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
-from pimsim.mapping.work import Work
+from pimsim.mapping.work import Moved, N, Work
 from pimsim.workload.ops import IN_ORDER, INPUT, Operator
 from pimsim.workload.schedule import EVERY, Copied, Forked
 
@@ -526,7 +526,7 @@ class Planner:
         layout, columns = self._values(operator, part.owner), self.plan.grid.columns_of(part.values)
         kind = f"{operator.name}.{token}.values.{self._branch(part.owner)}.{part.owner != sequence}"
         work = self.plan.cached(kind, columns, partial(layout.weigh_columns, columns))
-        moved, bases = layout.weigh_moves(part.weighed), self._cache("values", operator, part.owner)
+        moved, bases = weighed(layout, part.values, part.weighed), self._cache("values", operator, part.owner)
         self._pim("values", work.moving(moved), bases, after, f"values.{sequence}", operands=said)
 
     def _merge(self, operator: Operator, token: int, seen: int, parts: list[list[Segment]], begin: int) -> None:
@@ -651,6 +651,12 @@ class Planner:
             work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
             said = self.naming and self.naming.spill(operator, elements, command == roles.read, token, seen)
             self._pim("spill", work, self._bases("scratch"), key=what, operands=said)
+
+
+def weighed(layout: Values, seen: N, attended: N) -> Moved[N]:
+    """What p V moves that goes through `seen` slots, of which so many are attended to: all partial sums come back."""
+    here, all_sums = layout.weigh_moves(attended), layout.weigh_moves(seen).results
+    return here._replace(payload=here.payload - here.results + all_sums, results=all_sums)
 
 
 def _summed(layout: Matrix, has_bias: bool) -> int:

@@ -288,9 +288,9 @@ class Operator(Attributes):
 
     def _wrong_blocks(self) -> Iterator[str]:
         if self.inputs % self.blocks or self.outputs % self.blocks:
-            yield f"{self.blocks} blocks must divide inputs {self.inputs} and outputs {self.outputs}"
+            yield f"blocks ({self.blocks}) must divide inputs ({self.inputs}) and outputs ({self.outputs})"
         elif self.experts > 1 or self.bias or self.tied:
-            yield "a matrix of several blocks has no experts, no bias and no table"
+            yield "blocks of a matrix have no experts, no bias and no table: leave those out"
 
     def _wrong_tables(self) -> Iterator[str]:
         if not self.tables or min(self.tables) < 1 or sum(self.tables) != self.inputs:

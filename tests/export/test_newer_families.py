@@ -67,6 +67,21 @@ PUBLISHED: dict[str, tuple[dict[str, Any], int]] = {
         },
         15_706_484_224,
     ),
+    "t5-small": (
+        {
+            "model_type": "t5", "d_model": 512, "d_ff": 2048, "d_kv": 64, "num_heads": 8, "num_layers": 6,
+            "vocab_size": 32128, "decoder_start_token_id": 0,
+        },
+        60_506_624,
+    ),
+    "bart-base": (
+        {
+            "model_type": "bart", "d_model": 768, "encoder_layers": 6, "decoder_layers": 6, "vocab_size": 50265,
+            "encoder_attention_heads": 12, "decoder_attention_heads": 12, "encoder_ffn_dim": 3072,
+            "decoder_ffn_dim": 3072,
+        },
+        139_420_416,
+    ),
 }  # fmt: skip
 _STACKS = {"d_model": 32, "vocab_size": 96}
 _BART: dict[str, Any] = {
@@ -153,7 +168,8 @@ def test_k_and_v_of_a_context(family: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_numbers_of_parameters(name: str, tmp_path: Path) -> None:
     config, parameters = PUBLISHED[name]
-    assert export_trace(str(write_config(tmp_path, name, config))).header.model.parameters == parameters
+    trace = export_trace(str(write_config(tmp_path, name, config)), prompt=SOURCE)
+    assert trace.header.model.parameters == parameters
 
 
 # ---- latent attention

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from pimsim.errors import InputError, Problem
 from pimsim.workload.export import configs, plain, plain_states, versions
-from pimsim.workload.export.exported import EXPANDED, Exported, Wanted
+from pimsim.workload.export.exported import EXPANDED, Exported, Wanted, check_latent
 from pimsim.workload.export.vision import prefix_of
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import build
@@ -52,7 +52,7 @@ def _export(source: str, wanted: Wanted, missing: list[str], outside: str) -> Ex
     try:
         part = found.part()
         prefix = prefix_of(part.whole, found.parsed, wanted.prompt, wanted.vision)
-        made = _plain(found.name, part, wanted.prompt, missing) if missing else None
+        made = _plain(found.name, part, wanted, missing) if missing else None
         why = outside
         if made is None:
             made, why = _recorded(found.name, part, wanted, outside)
@@ -98,7 +98,7 @@ def _recorded(name: str, part: configs.Part, wanted: Wanted, outside: str) -> tu
         if part.kind not in PLAIN:
             raise
         why = f"made from the configuration alone, since {error.problems[0].message}"
-        return _plain(name, part, wanted.prompt, []), _noted(why, outside)
+        return _plain(name, part, wanted, []), _noted(why, outside)
     except InputError:
         raise
     except Exception as error:
@@ -109,7 +109,7 @@ def _recorded(name: str, part: configs.Part, wanted: Wanted, outside: str) -> tu
         raise InputError(f"{type(error).__name__}: {error}") from error
 
 
-def _plain(name: str, part: configs.Part, prompt: int, missing: list[str]) -> Exported:
+def _plain(name: str, part: configs.Part, wanted: Wanted, missing: list[str]) -> Exported:
     """From the configuration alone; InputError for a family that needs to be recorded."""
     if part.kind not in PLAIN:
         raise InputError(
@@ -117,13 +117,16 @@ def _plain(name: str, part: configs.Part, prompt: int, missing: list[str]) -> Ex
             f"{', '.join(PLAIN)} can be exported",
             key=f"{part.prefix}model_type",
         )
+    check_latent(wanted, part.kind, has=False)
     if part.kind in plain_states.DEFAULTS:
         decode = plain_states.workload_of_config(name, part.kind, part.values, part.prefix)
     else:
         decode = build(plain.shape_of_config(name, part.kind, part.values, part.prefix), lm_head=True)
     producer = {} if decode.overhead_aten is None else {"launches": RECORDED_WITH}
     producer["graph"] = "from config.json, without torch"
-    return Exported(decode, plain.prefill_of(decode, prompt) if prompt else None, decode.parameters, producer)
+    return Exported(
+        decode, plain.prefill_of(decode, wanted.prompt) if wanted.prompt else None, decode.parameters, producer
+    )
 
 
 def export_trace(

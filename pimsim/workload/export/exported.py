@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pimsim.errors import Problem
+from pimsim.errors import InputError, Problem
 from pimsim.workload.graph import Workload
 from pimsim.workload.trace.assembled import Prefix
 
@@ -25,6 +25,14 @@ class Wanted:
     batch: int = 1
     mla: str = EXPANDED
     vision: int | None = None
+
+
+def check_latent(wanted: Wanted, kind: str, has: bool) -> None:
+    """Raise InputError for a way of latent attention that is none, or that a kind of model does not have."""
+    if wanted.mla not in LATENT:
+        raise InputError(f"{wanted.mla!r}; known are {', '.join(LATENT)}", "--mla")
+    if wanted.mla == ABSORBED and not has:
+        raise InputError(f"{wanted.mla}: a {kind} has no latent attention", "--mla")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from pimsim.workload.export.node import (
     AFTER,
     BEFORE,
     BLOCK,
-    POSITION_BIAS,
     ROUTER_OPS,
     Flow,
     Node,
@@ -32,6 +31,7 @@ from pimsim.workload.export.parts import Parts
 from pimsim.workload.export.passing import Passing
 from pimsim.workload.export.recorder import Call, Event, Region, Value
 from pimsim.workload.export.rotations import Rotations
+from pimsim.workload.export.shape import POSITION_BIAS
 from pimsim.workload.export.states import Mixers, is_mixer
 from pimsim.workload.export.written import Written, factors, size_heads
 from pimsim.workload.ops import ACTIVATIONS, OPS
@@ -219,7 +219,7 @@ class Lowering:
             bias=event.op == "addmm",
             experts=experts,
         )
-        node.parameters.update(*(value.parameters for value in event.inputs))
+        node.parameters.update(names, *(value.parameters for value in event.inputs))
         if self.token_table in names:
             node.tied, node.weight = True, self.token_table
         if operands[0] in self._passing.cached and operands[0].shape[-2] == self._context * self.sequences:

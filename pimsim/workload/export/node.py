@@ -11,7 +11,6 @@ from pimsim.workload.ops import NORMS
 
 # What a router does with its scores.  A trace has no sigmoid: it costs what a silu costs (`fold`).
 ROUTER_OPS = ("softmax", "topk", "sigmoid")
-POSITION_BIAS = "position_bias"  # the name of a table of what is added to scores by distance
 BEFORE, BLOCK, AFTER = "once_before", "block", "once_after"
 
 

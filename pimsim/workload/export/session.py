@@ -10,7 +10,7 @@ import transformers
 from pimsim.errors import InputError
 from pimsim.workload.export import encoder_decoder
 from pimsim.workload.export.encoder_decoder import has_encoder
-from pimsim.workload.export.exported import ABSORBED, Exported, Wanted
+from pimsim.workload.export.exported import ABSORBED, Exported, Wanted, check_latent
 from pimsim.workload.export.fold import Folded
 from pimsim.workload.export.graph import steps_of
 from pimsim.workload.export.latent import latent_of, restate
@@ -30,12 +30,12 @@ def run(name: str, config: Any, wanted: Wanted) -> Exported:
 def _run(name: str, config: Any, wanted: Wanted) -> Exported:
     versions = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, eager attention"
     if has_encoder(config):
+        check_latent(wanted, config.model_type, has=False)
         return encoder_decoder.run(name, config, wanted, versions)
     model = build_model(config)
     steps = steps_of(model, wanted.prompt, wanted.query, wanted.batch)
     sizes = latent_of(model.config)
-    if sizes is None and wanted.mla == ABSORBED:
-        raise InputError(f"{wanted.mla}: a {model.config.model_type} has no latent attention", "--mla")
+    check_latent(wanted, model.config.model_type, sizes is not None)
 
     def workload(folded: Folded) -> Workload:
         folded = folded if sizes is None else restate(folded, sizes, wanted.mla)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pimsim.workload.export.node import POSITION_BIAS
 from pimsim.workload.export.plain_states import NO_LIMIT
 from pimsim.workload.ops import ACTIVATIONS, Operator
 from pimsim.workload.shapes import LINEARS, ModelShape
 
+POSITION_BIAS = "position_bias"  # the name of a table of what is added to scores by distance
 # Tokens that BLOOM was trained with, where its configuration does not say it (`seq_length`).
 # source: recalled: BLOOM paper, table 3
 _TRAINED = 2048
