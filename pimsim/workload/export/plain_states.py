@@ -7,14 +7,13 @@ What a config.json leaves out is what the family's configuration class of transf
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from pimsim.errors import InputError
 from pimsim.workload.export.plain import MOST_LAYERS, Reader
-from pimsim.workload.export.shape import shape_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import INPUT, Operator
+from pimsim.workload.shapes import ModelShape
 
 _MAMBA = {
     "vocab_size": 50280,
@@ -49,6 +48,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "tie_word_embeddings": False,
     },
 }
+NO_LIMIT = 1 << 20  # positions of a model that knows none, and keeps as much whatever came before
 _MIXER = "backbone.layers.{layer}.mixer."
 
 
@@ -61,12 +61,24 @@ def workload_of_config(name: str, kind: str, values: Mapping[str, Any], prefix: 
     layers = read.size("num_hidden_layers", MOST_LAYERS)
     try:
         operators = (*_begin(read), *(_mamba2(read) if kind == "mamba2" else _mamba(read, kind)), *_end(read))
-        shape = shape_of(name, SimpleNamespace(model_type=kind), operators, layers)
+        shape = _shape(name, kind, operators, layers)
     except ValueError as error:  # of an operator or the shape, which names what does not fit
         raise InputError(read.problems or f"sizes that a trace cannot hold: {error}") from error
     if read.problems:
         raise InputError(read.problems)
     return Workload(shape, operators, layers)
+
+
+def _shape(name: str, kind: str, operators: tuple[Operator, ...], layers: int) -> ModelShape:
+    """Without attention there is one head as wide as the model; the mixer is its feed-forward network."""
+    known = {operator.name: operator for operator in operators}
+    embed, out = known["embed"], known["ssm_out"]
+    function = known["ssm_conv_act"].op
+    return ModelShape(
+        name, layers, embed.outputs, 1, 1, out.inputs, embed.inputs, NO_LIMIT, kind, norm="rmsnorm",
+        activation=function, gated=True, biases=(), merged_qkv=False,
+        tied=bool(known["lm_head"].tied),
+    )  # fmt: skip
 
 
 def _begin(read: Reader) -> Iterator[Operator]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pimsim.workload.export.plain_states import NO_LIMIT
 from pimsim.workload.ops import ACTIVATIONS, Operator
 from pimsim.workload.shapes import LINEARS, ModelShape
 
@@ -11,7 +12,6 @@ POSITION_BIAS = "position_bias"  # the name of a table of what is added to score
 # Tokens that BLOOM was trained with, where its configuration does not say it (`seq_length`).
 # source: recalled: BLOOM paper, table 3
 _TRAINED = 2048
-_NO_LIMIT = 1 << 20  # of a model that knows no positions, and keeps as much whatever came before
 
 
 def shape_of(name: str, config: Any, operators: tuple[Operator, ...], layers: int) -> ModelShape:
@@ -55,12 +55,12 @@ def _heads(operators: tuple[Operator, ...], width: int) -> tuple[int, int, int]:
 def _positions(config: Any, operators: tuple[Operator, ...]) -> int:
     """The longest context; of models with ALiBi the one that they were trained with."""
     if all(operator.op != "attention" for operator in operators):
-        return _NO_LIMIT
+        return NO_LIMIT
     relative = any(operator.name == POSITION_BIAS for operator in operators)
     for name in ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
         if (value := getattr(config, name, None)) is not None:
             return int(value)
-    return _NO_LIMIT if relative else _TRAINED
+    return NO_LIMIT if relative else _TRAINED
 
 
 def _first(operators: tuple[Operator, ...], **wanted: str) -> Operator:
