@@ -21,7 +21,10 @@ _ENTRIES = 16  # of a legend that fit beside the plot in its usual type
 
 
 def roofline(summary: Mapping[str, Any], rates: Rates, ax: Axes | None = None) -> Axes:
-    """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
+    """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points.
+
+    Where nothing is decoded, operators of the prefill.
+    """
     with style.drawing():
         ax = style.axes_or_new(ax)
         _draw_roof(ax, "PIM, inside the banks", *rates.pim, style.BLUE)
