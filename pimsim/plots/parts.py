@@ -34,7 +34,7 @@ def parts(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
         ax.set_xlim(0, 100)
-        ax.set_xlabel("share of what is decoded (%)")
+        ax.set_xlabel("share of the decode phase (%)")
         handles, labels = ax.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
         ax.legend(once.values(), once, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(OF_DECODING))

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s."""
+    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s; part: of a schedule."""
 
     name: str
     intensity: float
     rate: float
+    part: str = ""
 
 
 def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, float]:
@@ -37,8 +38,8 @@ def operator_points(result: Result, device: Device) -> list[Point]:
     for row in result.tally.phase_rows("decode" if result.tally.decode_cycles else "prefill"):
         read = device.columns_multiplied(row.commands) * device.column_bytes
         if row.macs and read and row.cycles:
-            name = f"{row.operator} ({row.part})" if row.part else row.operator
-            points.append(Point(name, 2 * row.macs / read, 2000 * row.macs / (row.cycles * device.tCK_ps)))
+            rate = 2000 * row.macs / (row.cycles * device.tCK_ps)
+            points.append(Point(row.operator, 2 * row.macs / read, rate, row.part))
     return points
 
 

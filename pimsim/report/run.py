@@ -61,7 +61,8 @@ def run_html(result: Result) -> str:
         summary=summary,
         data=script_json(summary),
         headline=headline(summary),
-        ran=_ran(summary),
+        ran=scheduled.title(summary) if "schedule" in summary else "",
+        prompt=scheduled.prompt(summary) if "schedule" in summary else summary["workload"]["prompt_tokens"],
         parts=list(_stacked(summary)),
         part_colours=_PARTS,
         stages=_stages(summary),
@@ -100,11 +101,6 @@ def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str,
             "kind": model.get("kind", ""),
             "note": model.get("note", ""),
         }
-
-
-def _ran(summary: Mapping[str, Any]) -> str:
-    """What ran of a schedule, in words; "" for plain decoding."""
-    return scheduled.title(summary) if "schedule" in summary else ""
 
 
 def _stacked(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

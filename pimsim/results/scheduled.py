@@ -71,19 +71,20 @@ def prompt(summary: Summary) -> int:
     return max(found.values(), default=0)
 
 
-def title(summary: Summary) -> str:
-    """What ran, in words, with the tokens of one sequence: "tiny with draft, 6 of 15 tokens kept"."""
+def said(summary: Summary) -> str:
+    """What was decoded of one sequence, in words: "6 of 15 tokens kept"."""
     run, kept = (
         sum(stage["steps"] * stage["tokens"] for stage in decoding(summary)),
         summary["workload"]["output_tokens"],
     )
     if not run:
-        said = "no token decoded"
-    elif kept == run:
-        said = f"{_tokens(kept)} decoded"
-    else:
-        said = f"{kept:,} of {_tokens(run)} kept"
-    return f"{models(summary)}, {said}"
+        return "no token decoded"
+    return f"{_tokens(kept)} decoded" if kept == run else f"{kept:,} of {_tokens(run)} kept"
+
+
+def title(summary: Summary) -> str:
+    """What ran, in words: "tiny with draft, 6 of 15 tokens kept"."""
+    return f"{models(summary)}, {said(summary)}"
 
 
 def _tokens(count: int) -> str:
