@@ -49,5 +49,6 @@ def _stack(ax: Axes, position: int, shares: Mapping[str, float]) -> None:
         ax.barh(position, 100 * share, left=100 * left, height=0.55, color=_COLOURS[name], label=name)
         if share >= _ROOM:
             text = f"{100 * share:.1f} %"
-            ax.text(100 * (left + share / 2), position, text, ha="center", va="center", color=style.BLACK, fontsize=8.5)
+            colour = "#FFFFFF" if _COLOURS[name] == style.BLUE else style.BLACK
+            ax.text(100 * (left + share / 2), position, text, ha="center", va="center", color=colour, fontsize=8.5)
         left += share

@@ -72,7 +72,7 @@ def run_html(result: Result) -> str:
             *_KINDS,
             *((("modes, copies", _YELLOW),) if any(map(system["latency_breakdown_ns"].get, _SOME)) else ()),
         ),
-        baselines=list(_baselines(summary["baselines"])),
+        baselines=list(_baselines(summary)),
         tokens=_tokens(result),
         box=chart,
         operators=_operators(result),
@@ -89,16 +89,16 @@ def _breakdown(parts: Mapping[str, float], scale: Any) -> dict[str, Any]:
     return {"bars": bars(parts, _COLOURS, _VERMILION), "factor": factor, "unit": unit, "total": sum(parts.values())}
 
 
-def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for name, found in baselines.items():
+def _baselines(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    prompt = summary["system"]["latency_per_step_ns"] is None
+    for name, found in summary["baselines"].items():
         model = found["model"]
+        models = {"roofline": found["roofline"], "compiled": found.get("compiled"), model.get("kind") or "eager": found}
         yield {
             "name": name,
-            "eager": found,
-            "roofline": found["roofline"],
+            "models": {kind: _of_prompt(part) if prompt else part for kind, part in models.items() if part},
             "bound": model.get("bound", {}),
             "constants": model.get("constants", {}),
-            "kind": model.get("kind", ""),
             "note": model.get("note", ""),
         }
 
@@ -117,6 +117,12 @@ def _stages(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     stages = summary["schedule"]["stages"]
     texts = sum(isinstance(stages[0][name], str) for name in _STAGES)
     return {"columns": _STAGES, "texts": texts, "rows": [[stage[name] for name in _STAGES] for stage in stages]}
+
+
+def _of_prompt(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Figures of a machine with latency and energy of the prefill in the place of those of decoding."""
+    whole = {name: figures[f"prefill_{name}"] for name in ("latency_ns", "energy_pJ") if f"prefill_{name}" in figures}
+    return {**figures, **(whole or figures.get("prefill", {}))}
 
 
 def _tokens(result: Result) -> chart.Chart | None:

@@ -49,9 +49,6 @@ def _apart(groups: list[Group], members: list[int], of_step: NDArray[Any]) -> li
 
 def _difference(group: Group, others: list[Group]) -> str:
     """What a group has that not all the others have."""
-    told = {"tokens": "tokens", "batch": "sequences", "blocks": "blocks"}
-    return "".join(
-        f", {getattr(group, name):,} {word}"
-        for name, word in told.items()
-        if len({getattr(other, name) for other in others}) > 1
-    )
+    told = {"tokens": "token", "batch": "sequence", "blocks": "block"}
+    counts = {name: getattr(group, name) for name in told if len({getattr(other, name) for other in others}) > 1}
+    return "".join(f", {count:,} {told[name]}{'s' if count != 1 else ''}" for name, count in counts.items())
