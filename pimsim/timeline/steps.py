@@ -17,10 +17,10 @@ class Steps:
     def _stage(self, executed: Executed) -> Stage | None:
         return self._schedule.stages[self._schedule.stage[executed.step]] if self._schedule else None
 
-    def name(self, executed: Executed) -> str:
+    def name(self, executed: Executed, between: str = " of ") -> str:
         """What the step of an instruction is called: "verification of medusa", or its phase."""
         stage = self._stage(executed)
-        return f"{stage.part or stage.phase} of {stage.name}" if stage else executed.phase
+        return f"{stage.part or stage.phase}{between}{stage.name}" if stage else executed.phase
 
     def of_step(self, executed: Executed) -> dict[str, Any]:
         """What there is to say of the step of an instruction, beside its phase and context."""

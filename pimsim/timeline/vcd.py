@@ -113,7 +113,7 @@ class VcdTimeline(Watcher):
             self._change(begin, _BEGINS, self._block, executed.block if executed.block >= 0 else NOTHING)
             self._change(begin, _BEGINS, self._context, executed.context)
             if self._step:
-                self._change(begin, _BEGINS, self._step, self._steps.name(executed))
+                self._change(begin, _BEGINS, self._step, self._steps.name(executed, ":"))
         self._charged = end
         if executed.unit:
             for stretch in executed.busy:
