@@ -162,6 +162,7 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
 def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Schedule | None) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
     from pimsim.energy.reference import reference_warnings
+    from pimsim.workload.keeping import state_warnings
     from pimsim.workload.positions import position_warnings
 
     of_trace: Iterator[Problem] = iter(())
@@ -170,7 +171,8 @@ def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Sche
 
         of_trace = trace_warnings(config, trace)
     told = (Problem("", 0, 0, "workload.trace", text) for text in (schedule.warnings if schedule else ()))
-    return (*of_trace, *told, *position_warnings(config, workload, schedule), *reference_warnings(config))
+    of_graphs = (warn(config, workload, schedule) for warn in (position_warnings, state_warnings))
+    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *reference_warnings(config))
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -258,7 +260,7 @@ def prepare(
         with _collected(problems):
             check_positions(config, workload, schedule)
         with _collected(problems):
-            baselines = _evaluate_baselines(config, workload, keep)
+            baselines = _evaluate_baselines(config, workload, keep, schedule)
     if problems:
         raise InputError(problems)
     return Prepared(config, plan, key, prices, baselines, odd)
@@ -303,8 +305,10 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
     return None if work.model is None else (_models()[work.model], work.lm_head)
 
 
-def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[str, dict[str, Any]]:
-    from pimsim.baselines.evaluation import evaluate
+def _evaluate_baselines(
+    config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
+) -> dict[str, dict[str, Any]]:
+    from pimsim import baselines  # what reads schedules: not for those who have none
     from pimsim.mapping.routing import routing_of
     from pimsim.sim.inputs import Same
 
@@ -312,7 +316,10 @@ def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[
     given = (asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context)
     found = {}
     for device in _machines(config):
-        made = partial(evaluate, device, workload, *given)
+        if schedule is not None:
+            found[device.name] = baselines.evaluate_schedule(device, schedule, routing)
+            continue
+        made = partial(baselines.evaluate, device, workload, *given)
         found[device.name] = keep("baseline", (Same(device), workload, given), made)
     return found
 

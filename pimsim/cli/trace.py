@@ -95,7 +95,7 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def show(file: str, bindings: str, as_json: bool) -> None:
-    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step."""
+    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step; what runs when."""
     import json
 
     from pimsim.workload.trace import table

@@ -19,9 +19,8 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.layouts import Keys, Values
-from pimsim.mapping.memory import sram_room
 from pimsim.mapping.placed import Placed
-from pimsim.mapping.planner import Planner
+from pimsim.mapping.planner import Planner, weighed
 from pimsim.mapping.stretch import Many, Series
 from pimsim.mapping.work import Ints, Moved, Work
 from pimsim.workload.ops import Operator
@@ -82,7 +81,7 @@ class AttentionSeries:
         attended = seen - missing
         groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
-        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, values.weigh_moves(attended))
+        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))
         one = [score]
         if operator.append and not operator.sees_all:
             slot = slots_of(operator, own)
@@ -91,7 +90,7 @@ class AttentionSeries:
         while self._next.work is None and self._next.operator != "softmax":  # on all scores, or on their partial sums
             others = keys.partial_sums - 1 if self._next.cause == "sum" else 1
             self._asic(heads * attended * others, self.batch)
-        self._spill(own)
+        self._spill(self.contexts if operator.sees_all else own)
         for _ in range(self.batch):
             self._softmax(attended)
             self.made.append(weigh)
@@ -113,7 +112,7 @@ class AttentionSeries:
         operand = next((o for o in self.plan.operands if o.name == self.operator.name), None)
         if operand is None or self.operator.scope != "block":
             return
-        room, scratch = sram_room(self.plan.config), self.plan.memory.scratch
+        room, scratch = self.plan.memory.room, self.plan.memory.scratch
         most = operand.spilled(int(context.max()), self.batch, self.tokens, room)
         if not most:  # it never gets less with the context
             return

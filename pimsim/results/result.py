@@ -20,6 +20,7 @@ from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
 from pimsim.results.metrics import nanoseconds
 from pimsim.results.parts import summarise_parts, summarise_schedule
+from pimsim.results.placement import chosen
 from pimsim.results.store import LAST, staged, write_files
 from pimsim.results.summary import (
     SCHEMA,
@@ -117,7 +118,10 @@ class Result:
     @cached_property
     def _figures(self) -> dict[str, Any]:
         """The parts of the summary that are figures: workload, system, what ran of a schedule, and baselines."""
-        decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
+        decode, prefill = (
+            (nanoseconds(cycles, self.tally.tCK_ps), self.energy.total_pJ(phase))
+            for phase, cycles in (("decode", self.tally.decode_cycles), ("prefill", self.tally.prefill_cycles))
+        )
         system = summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule)
         scheduled: dict[str, Any] = {}
         if self.schedule:
@@ -127,7 +131,7 @@ class Result:
             "workload": summarise_workload(self.config, self.workload, self.schedule),
             "system": system,
             **scheduled,
-            "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
+            "baselines": compare(self.baselines, *decode, *prefill),
         }
 
     @property
@@ -148,6 +152,7 @@ class Result:
             "config_sha256": config_sha256(self.config),
             "trace_sha256": self._trace_sha256,
             **self._figures,
+            **chosen(self.plan),
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }

@@ -9,8 +9,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from pimsim.plots import NAMES, Plots, style
-from pimsim.plots.rates import operator_points
+from pimsim.plots.rates import operator_points, rates
 from pimsim.results import scheduled
+from pimsim.results.headline import number
 from pimsim.results.result import Result
 from tests import schedules
 from tests.result_samples import small_result
@@ -91,6 +92,25 @@ def test_a_roofline_without_decoding_has_the_prefill_s_operators(results: dict[s
     result = results["encoder"]
     points = operator_points(result, result.prices.device)
     assert {point.name for point in points} == {"qkv", "scores", "values", "out", "up", "down"}
+
+
+@pytest.mark.parametrize("kind", ["chain", "encoder", "drafts"])
+def test_baselines_stand_beside_a_schedule(tmp_path: Path, kind: str) -> None:
+    """Whatever is null elsewhere: a machine takes a time for the same steps, or for the same prompt."""
+    result = schedules.run(tmp_path, kind, baselines=["gpu-t4"])
+    (found,) = result.summary["baselines"].values()
+    assert found["speedup"] > 0
+    assert {"speedup", "energy_ratio", "roofline"} <= set(Plots(result).available())
+    result.save(tmp_path / "out")
+    labels = [text.get_text() for text in result.plot.speedup().texts]
+    assert f"{number(found['speedup'])}x" in labels
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"{number(found['speedup'])}x" in page
+    decoded = kind != "encoder"
+    time = found["latency_ns"] if decoded else found["prefill_latency_ns"]
+    assert f'<td class="n">{number(time / 1e6)}</td>' in page
+    points = [machine and machine[2] for machine in rates(result).baselines]
+    assert all(bool(point) == decoded for point in points)
 
 
 @pytest.mark.parametrize(
