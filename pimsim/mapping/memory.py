@@ -76,7 +76,8 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     dealer, found = Dealer(grid.device.columns), []
     for use in uses:
         operators = use.workload.operators
-        matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in operators if o.op == "linear"}
+        linears = [o for o in operators if o.op == "linear"]
+        matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
         vectors = {o.name: VectorLayout(grid, o.vectors()) for o in operators if o.vectors()}
         vectors = vectors if config.workload.biases else {}
         tables, branches = dict(_tables(grid, use.workload)), caches.branches_of(use)
@@ -94,10 +95,11 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     """Every region of a graph but those that all share, in the order in which they lie."""
     workload = use.workload
     for operator in workload.operators:
-        which = (workload.shape, operator.name, operator.inputs, operator.outputs)
+        which = (workload.shape, _owner(workload, operator), operator.inputs, operator.outputs)
+        each = operator.experts * operator.blocks
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
-            yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), operator.experts))
+            yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), each))
         if operator.name in memory.vectors:
             rows = memory.vectors[operator.name].rows
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
@@ -105,6 +107,12 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     yield from wanted_states(use, memory.states)
     for name, table in memory.tables.items():
         yield Wanted(name, table.rows, [("table", workload.shape, name, table.elements)])
+
+
+def _owner(workload: Workload, operator: Operator) -> str:
+    """The operator whose weights these are: another one of its kind that it is tied to, or itself."""
+    tied = any(o.name == operator.tied and o.op == operator.op for o in workload.operators)
+    return operator.tied if tied else operator.name
 
 
 def _shared(scratch: VectorLayout | None, products: Products | None) -> Iterator[Wanted]:

@@ -337,15 +337,17 @@ class Planner:
         vectors, begin = self._vectors(operator), len(self.out)
         if operator.experts > 1:
             has_bias = self._multiply_experts(operator, work, vectors)
+        elif operator.blocks > 1:
+            has_bias = self._multiply_blocks(operator, work, vectors)
         else:
             has_bias = self._fetch_vectors(operator, self._bases)
             for vector in range(vectors):
                 said = self.naming and self.naming.product(operator, vector, 0, _summed(layout, has_bias))
                 self._pim(operator.name, work, self._bases(operator.name), operands=said)
         self._gather({operator.name}, begin)
-        sums = operator.outputs * _summed(layout, has_bias)
+        sums = operator.outputs // operator.blocks * _summed(layout, has_bias)
         if sums:
-            count, key = vectors * operator.active, f"{operator.name}.sum"
+            count, key = vectors * operator.active * operator.blocks, f"{operator.name}.sum"
             said = self.naming and self.naming.product_sum(operator)
             self._asic("sum", "sum", sums, count, streams=True, key=key, operands=said)
         self._spill(operator)
@@ -370,6 +372,15 @@ class Planner:
                 said = self.naming and self.naming.product(operator, vector, way, summed)
                 self._pim(operator.name, work, bases(operator.name), operands=said)
         return has_bias
+
+    def _multiply_blocks(self, operator: Operator, work: Work, vectors: int) -> bool:
+        """Each part of a vector goes through the matrix of its own place on the diagonal; there are no biases."""
+        summed, places = _summed(self.plan.memory.matrices[operator.name], False), self._bases(operator.name)
+        for vector in range(vectors):
+            for way in range(operator.blocks):
+                said = self.naming and self.naming.product(operator, vector, way, summed)
+                self._pim(operator.name, work, places[way :: operator.blocks], operands=said)
+        return False
 
     def _chosen(self, operator: Operator, vector: int) -> list[tuple[int, ...]]:
         """The experts of a vector in each block; all linears between two routers, and all rows of a token, agree."""

@@ -40,7 +40,7 @@ EXPERTS = {"baselines": [], "workload.model_config": {**MODEL, "experts": 3, "ac
 SAMPLED = {**EXPERTS, "workload.routing": "sampled"}
 
 # A cycle that keeps 100 tokens in expectation, in 40 steps.
-CYCLE = {"workload.trace": str(GOLDEN / "traces" / "accepted.jsonl"), "workload.output_tokens": 100, "baselines": []}
+CYCLE = {"workload.trace": str(GOLDEN / "schedules" / "accepted.jsonl"), "workload.output_tokens": 100, "baselines": []}
 
 # Keys for which twice the value says nothing: it is refused, or does not bind.
 SPECIAL: Mapping[str, Change] = {
