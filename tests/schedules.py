@@ -100,6 +100,26 @@ def _together() -> Iterator[Line]:
     yield from (prompt("verify", batch=4), prompt("guess", batch=4), *schedule)
 
 
+def _states() -> Iterator[Line]:
+    """A model that keeps states drafts for one that has attention."""
+    keeper = DRAFT | {"name": "keeper"}
+
+    def op(key: str, role: str, kind: str, size: int, out: int, *deps: str, **more: Any) -> Line:
+        made = {"type": "op", "template": "recall", "id": key, "scope": "block", "role": role, "op": kind}
+        return made | {"in": size, "out": out, "deps": list(deps)} | more
+
+    yield header()
+    yield from template("verify")
+    yield {"type": "template", "id": "recall", "repeat": {"layers": 1, "count": 1}, "model": keeper}
+    yield op("in_proj", "ssm", "linear", 32, 64, "input")
+    yield op("conv", "ssm", "conv", 64, 64, "in_proj", kernel=4)
+    yield op("update", "ssm", "ssm_update", 64 * 8, 64, "conv")
+    yield op("out_proj", "ssm", "linear", 64, 32, "update")
+    yield op("residual", "residual", "add", 32, 32, "input", "out_proj")
+    yield line("decode", 3, "recall", "kept+101", accept=0, cycle="c")
+    yield line("decode", 3, "verify", "kept+102", 2, accept={"positions": [0.5]}, cycle="c")
+
+
 _CROSS = {"append": False, "head_groups": [{"heads": 4, "kv_heads": 4, "head_dim": 16, "kv_len": 33}]}
 # A trace of each kind: what makes its lines.
 KINDS: Mapping[str, Callable[[], Any]] = {
@@ -118,6 +138,7 @@ KINDS: Mapping[str, Callable[[], Any]] = {
     "prefill": _of_one(prompt("decode")),
     "drafts": _of_one(line("decode", 4, "decode", "step+101", accept=0, cycle="c")),
     "two models": _together,
+    "states": _states,
 }  # fmt: skip
 NOTHING_KEPT = ("encoder", "prefill", "drafts")
 
