@@ -241,7 +241,7 @@ def test_where_a_token_is_kept_nothing_is_null(results: dict[str, Result], kind:
     summary = results[kind].summary
     null = {name for name, value in summary["system"].items() if value is None}
     assert null <= {"acceptance", "kept_per_verification", "activation_usual_pJ"}
-    assert summary["warnings"] == []
+    assert not [text for text in summary["warnings"] if "no token is kept" in text]
 
 
 def test_every_number_can_be_an_objective(result: Result) -> None:
