@@ -93,7 +93,8 @@ def _baselines(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     prompt = summary["system"]["latency_per_step_ns"] is None
     for name, found in summary["baselines"].items():
         model = found["model"]
-        models = {"roofline": found["roofline"], "compiled": found.get("compiled"), model.get("kind") or "eager": found}
+        compiled = found.get("compiled") if "schedule" in summary else None  # the page of plain decoding is as it was
+        models = {"roofline": found["roofline"], "compiled": compiled, model.get("kind") or "eager": found}
         yield {
             "name": name,
             "models": {kind: _of_prompt(part) if prompt else part for kind, part in models.items() if part},
