@@ -263,7 +263,7 @@ def mechanisms(as_json: bool) -> None:
         say(f"{mechanism.name}: {mechanism.paper}")
         say(f"  {mechanism.what}")
         for option, stated in mechanism.defaults.items():
-            say(f"  --{option.replace('_', '-')} {stated.value} ({stated.label}: {stated.source})")
+            say(f"  {option.replace('_', ' ')} {stated.value} ({stated.label}: {stated.source})")
     say("\nacceptances, in tokens kept in a step")
     for statistic in data.acceptances().values():
         mean = f"{float(statistic.acceptance.mean):.4g}"
