@@ -466,8 +466,13 @@ SAID_LATER: Mapping[str, int | str] = {
     **LATER, "value_dim": 0, "kv_slope": 1, "kv_constant": 0, "appended": 0, "tokens": 0,
 }  # fmt: skip
 
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 # The least of each field that is an integer of its own, and how that is told.
 _LEAST = {"rows": 1} | {row.field: row.least for row in (*WEIGHTS, *ATTRIBUTES) if type(row.default) is int}
 _INTEGERS = attrgetter(*_LEAST)
-_ALIKE = {least: " and ".join(name for name, each in _LEAST.items() if each == least) for least in _LEAST.values()}
+_ALIKE = {least: _listed([name for name, each in _LEAST.items() if each == least]) for least in _LEAST.values()}
 _AT_LEAST = ", ".join(f"{names} at least {least}" for least, names in _ALIKE.items()).replace(" at", " must be at", 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
 from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Weight
-from pimsim.workload.trace.fields import Items, Kind, Object, size
+from pimsim.workload.trace.fields import Either, Items, Kind, Object, fraction, size
 from pimsim.workload.trace.records import (
+    Acceptance,
     Check,
     Header,
     HeadGroup,
@@ -29,18 +31,18 @@ _ATTRIBUTES = [row.name for row in ATTRIBUTES]
 _WEIGHT = [row.name for row in WEIGHTS]
 
 
-def record_of(value: Values, line: int, weights: str, unknown: bool) -> Record:
+def record_of(value: Values, line: int, weights: str, unknown: bool, model: ModelInfo | None = None) -> Record:
     """The record of an object without problems.
 
     weights: the header's data type of weights.  unknown: the object has keys that are not known.
+    model: the header's; what a template leaves out of its own is as it says.
     """
     extra = _extra(RECORDS[value["type"]], value) if unknown else {}
     match value["type"]:
         case "header":
             return _header(value, extra, line)
         case "template":
-            repeat = value["repeat"]
-            return Template(value["id"], repeat["layers"], repeat["count"], (), extra, line=line)
+            return _template(value, extra, line, model)
         case "op":
             return _op(value, weights, extra, line)
     return _schedule(value, extra, line)
@@ -48,6 +50,8 @@ def record_of(value: Values, line: int, weights: str, unknown: bool) -> Record:
 
 def _extra(kind: Kind, value: Any) -> dict[str, Any]:
     """What is not known, nested as in the file; elements of a list by their number."""
+    if isinstance(kind, Either):
+        kind = kind.of(value)
     if isinstance(kind, Items):
         parts = {str(i): _extra(kind.item, item) for i, item in enumerate(value)}
         return {name: part for name, part in parts.items() if part}
@@ -84,6 +88,15 @@ def _model(value: Values) -> ModelInfo:
     return ModelInfo(**known)
 
 
+def _template(value: Values, extra: Values, line: int, model: ModelInfo | None) -> Template:
+    layers, count = value["repeat"]["layers"], value["repeat"]["count"]
+    own = None
+    if "model" in value:
+        others = {} if model is None else vars(model) | {"config_sha256": "", "parameters": None}
+        own = _model(others | {"layers": layers * count} | value["model"])
+    return Template(value["id"], layers, count, (), extra, own, value.get("weights_of", ""), line)
+
+
 def _check(value: Values) -> Check:
     return Check(**{name: value[name] for name in Check.__dataclass_fields__})
 
@@ -113,6 +126,7 @@ def _op(value: Values, weights: str, extra: Values, line: int) -> OpRecord:
         _launch(value.get("launch")),
         extra,
         {name: (first, count) for name, (first, count) in value.get("take", {}).items()},
+        size(value["tokens"]) if "tokens" in value else None,
         line=line,
         **{name: value[name] for name in _ATTRIBUTES if name in value},
     )
@@ -129,12 +143,35 @@ def _defaults(bits: int) -> tuple[Any, ...]:
 
 
 def _head_group(value: Values) -> HeadGroup:
-    return HeadGroup(value["heads"], value["kv_heads"], value["head_dim"], size(value["kv_len"]))
+    sizes = (value["heads"], value["kv_heads"], value["head_dim"])
+    return HeadGroup(*sizes, size(value["kv_len"]), value.get("value_dim", 0))
 
 
 def _schedule(value: Values, extra: Values, line: int) -> Schedule:
     steps = value["steps"]
     first, last = steps if isinstance(steps, list) else (0, steps - 1)
     bindings = {name: size(item) for name, item in value["bindings"].items()}
-    accept, layers = value.get("accept"), value.get("layers")
-    return Schedule(value["phase"], first, last, value["template"], bindings, accept, layers, extra, line=line)
+    layers = value.get("layers")
+    return Schedule(
+        value["phase"],
+        first,
+        last,
+        value["template"],
+        bindings,
+        _accept(value.get("accept")),
+        tuple(layers) if isinstance(layers, list) else layers,
+        extra,
+        value.get("cycle", ""),
+        tuple(value.get("tree", ())),
+        value.get("fork", 0),
+        fraction(value["reorder"]) if "reorder" in value else Fraction(0),
+        line,
+    )
+
+
+def _accept(value: Any) -> int | Acceptance | None:
+    if not isinstance(value, dict):
+        return None if value is None else int(value)
+    if "mean" in value:
+        return Acceptance(fraction(value["mean"]))
+    return Acceptance.of(tuple(map(fraction, value["positions"])))

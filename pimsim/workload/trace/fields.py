@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -122,16 +123,28 @@ class Count(Kind):
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A number of at least 0."""
+    """A number from 0 to `most`."""
+
+    most: int = LARGEST
 
     def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             sink.report(path, f"must be a number, not {_name_of(value)}", 0)
-        elif not 0 <= value <= LARGEST:
-            sink.report(path, f"must be from 0 to {LARGEST}, not {_name_of(value)}", 0)
+        elif not 0 <= value <= self.most:
+            sink.report(path, f"must be from 0 to {self.most}, not {_name_of(value)}", 0)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "number", "minimum": 0, "maximum": LARGEST}
+        return {"type": "number", "minimum": 0, "maximum": self.most}
+
+
+def fraction(value: float) -> Fraction:
+    """A checked `Number`, exactly as its shortest text says it."""
+    return Fraction(repr(value))
+
+
+def number(value: Fraction) -> int | float:
+    """As a trace has it: an integer where it is one."""
+    return int(value) if value.denominator == 1 else float(value)
 
 
 @dataclass(frozen=True)
@@ -234,6 +247,26 @@ class Slice(Kind):
 
 
 @dataclass(frozen=True)
+class Either(Kind):
+    """One of several kinds, which the value shows: an object, a list, or something else."""
+
+    other: Kind
+    items: Kind | None = None
+    record: Kind | None = None
+
+    def of(self, value: Any) -> Kind:
+        """The kind that a value is to be of."""
+        kind = self.items if isinstance(value, list) else self.record if isinstance(value, dict) else None
+        return kind or self.other
+
+    def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
+        self.of(value).check(value, path, sink)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [kind.schema() for kind in (self.other, self.items, self.record) if kind]}
+
+
+@dataclass(frozen=True)
 class Names(Kind):
     """An object whose keys are the user's own; `names` of keys are symbols."""
 
@@ -297,6 +330,19 @@ class Object(Kind):
             "properties": {field.key: field.kind.schema() | {"description": _doc(field)} for field in self.fields},
             **({"required": required} if required else {}),
         }
+
+
+@dataclass(frozen=True)
+class OneOf(Object):
+    """An object that has one of its keys."""
+
+    def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
+        super().check(value, path, sink)
+        if isinstance(value, dict) and len(self.keys & set(value)) != 1:
+            sink.report(path, f"must have one of {' and '.join(field.key for field in self.fields)}", 0)
+
+    def schema(self) -> dict[str, Any]:
+        return super().schema() | {"oneOf": [{"required": [field.key]} for field in self.fields]}
 
 
 def _doc(field: Field) -> str:

@@ -13,7 +13,19 @@ from pimsim.workload.trace.decode import record_of
 from pimsim.workload.trace.fields import Sink
 from pimsim.workload.trace.files import FileDamage, lines_of_file
 from pimsim.workload.trace.jsonline import Columns, DocumentPath, LineError, parse_line
-from pimsim.workload.trace.records import FORMAT, MAJOR, MINOR, Header, OpRecord, Record, Schedule, Template, Trace
+from pimsim.workload.trace.records import (
+    FORMAT,
+    MAJOR,
+    MINOR,
+    VERSION,
+    Header,
+    OpRecord,
+    Record,
+    Schedule,
+    Template,
+    Trace,
+    with_appended,
+)
 from pimsim.workload.trace.rules import MemorySize, Rules
 from pimsim.workload.trace.schema import RECORDS
 
@@ -111,20 +123,25 @@ def read_records(path: str | Path, findings: Findings) -> Iterator[tuple[Record 
     Ends at once if the first line is not a header of a version that can be read.
     InputError if the file cannot be opened.
     """
-    weights: str | None = None
+    header: Header | Broken | None = None
+    ops: dict[str, OpRecord] = {}  # of the open template, if any of them takes other vectors than the step's tokens
     for line in _lines(Path(path), findings):
         value = None if line.wrong else _value(line)
-        if weights is None:
+        if header is None:
             if not _is_header(value, line):
                 return
         elif value is not None and value["type"] == "header":
             line.problem("type", "a second header; the first line is the only one")
             continue
-        record = _record(value, line, weights or "")
-        if weights is None:
-            weights = record.weights if isinstance(record, Header) else "bf16"
+        record = _record(value, line, header)
+        if header is None:
+            header = record if isinstance(record, Header) else Broken()
+        elif isinstance(record, OpRecord):
+            record = _in_template(record, ops)
+        elif isinstance(record, Template):
+            ops.clear()
         yield record, line
-    if weights is None and not findings.problems:
+    if header is None and not findings.problems:
         findings.problem(1, 1, "", f"is empty; the first line must be the header of a {FORMAT}")
 
 
@@ -176,20 +193,30 @@ def _is_header(value: dict[str, Any] | None, line: Line) -> bool:
     return False
 
 
-def _record(value: dict[str, Any] | None, line: Line, weights: str) -> Record | Broken:
-    """The record of a line; `weights` is the header's data type of weights."""
+def _in_template(op: OpRecord, ops: dict[str, OpRecord]) -> OpRecord:
+    """An operator as it is behind those of its template, which it joins if it takes other vectors than its tokens."""
+    if op.tokens is not None:
+        ops[op.id] = op
+    return with_appended(op, ops)
+
+
+def _record(value: dict[str, Any] | None, line: Line, header: Header | Broken | None) -> Record | Broken:
+    """The record of a line that follows a header."""
     if value is None:
         return Broken()
     RECORDS[value["type"]].check(value, (), Sink(line.problem, line.unknown_key))
     if line.wrong:
         return Broken(value["type"], str(value.get("id", "")), str(value.get("template", "")))
-    return record_of(value, line.number, weights, line.unknown)
+    known = header if isinstance(header, Header) else None
+    return record_of(
+        value, line.number, known.weights if known else "bf16", line.unknown, known.model if known else None
+    )
 
 
 def _known_version(version: Any, line: Line) -> bool:
     major, dot, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
     if not (dot and _is_number(major) and _is_number(minor)):
-        line.problem("version", f"must be text such as {MAJOR}.{MINOR}")
+        line.problem("version", f"must be text such as {VERSION}")
         return False
     if int(major) != MAJOR:
         line.problem("version", f"{version} is not supported: this program reads {FORMAT} {MAJOR}.x")

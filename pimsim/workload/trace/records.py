@@ -1,4 +1,4 @@
-"""The records of a `pimsim-trace` 1.0, as a file has them.
+"""The records of a `pimsim-trace` 1.1, as a file has them.
 
 A trace is a header, templates (each a graph of one step) with their operators, and a
 schedule that says which steps run on which template.  Sizes are `Expr`: integers, or
@@ -12,17 +12,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Protocol
 
 from pimsim.errors import Problem
 from pimsim.workload.attributes import STORED_OPS, Attributes, Weight
+from pimsim.workload.ops import INPUT
 from pimsim.workload.trace.expr import Expr
 
 FORMAT = "pimsim-trace"
-VERSION = "1.0"
-MAJOR, MINOR = 1, 0
+VERSION = "1.0"  # of a trace that uses nothing of later ones
+MAJOR, MINOR = 1, 1
+LATEST = f"{MAJOR}.{MINOR}"
 
 CONTEXT, BATCH, QUERY = "T", "B", "Q"
 STEP = "step"  # in the bindings of a schedule: the number of the step
@@ -37,6 +39,7 @@ DATA_TYPE_BITS = {
     "bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4, "int3": 3, "int2": 2, "fp8_e4m3": 8,
     "fp8_e5m2": 8, "mxfp4": 4,
 }  # fmt: skip
+LATER_TYPES = ("int3", "int2", "fp8_e4m3", "fp8_e5m2", "mxfp4")  # of 1.1
 
 Extra = Mapping[str, Any]
 
@@ -152,6 +155,9 @@ class OpRecord(Attributes):
     """An operator of a template; what the fields mean is said in `pimsim.workload.ops.Operator`.
 
     take: of a dependency the first element and how many, where not all are read.
+    tokens: vectors that it takes in a step, for each sequence (None: the tokens of the step).
+    appended: of an attention the vectors of K and V that a step adds, if what makes them takes others than what
+    makes the queries (None: as many); no key of a file, it follows from the operators (see `with_appended`).
     """
 
     template: str
@@ -173,7 +179,37 @@ class OpRecord(Attributes):
     extra: Extra = field(default_factory=dict)
     take: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     tokens: Expr | None = None
+    appended: Expr | None = field(default=None, compare=False)
     line: int = field(default=0, compare=False)
+
+    @property
+    def queries(self) -> int:
+        """Elements of the queries of an attention."""
+        return sum(group.heads * group.head_dim for group in self.head_groups)
+
+    @property
+    def queries_alone(self) -> bool:
+        """True if an attention takes no K and V: they are there already."""
+        return bool(self.head_groups) and self.inputs == Expr(self.queries)
+
+    @property
+    def appends(self) -> bool:
+        """True if an attention adds K and V of the step's tokens to its cache."""
+        return bool(self.head_groups) and self.append and not self.queries_alone
+
+
+def with_appended(op: OpRecord, ops: Mapping[str, OpRecord]) -> OpRecord:
+    """An attention as it is in a template; ops: what has `tokens` and stands before it, by id.
+
+    What gives it as many vectors as it has queries makes the queries; what gives another number makes K and V.
+    """
+    if op.op != "attention" or (op.tokens is None and not ops):
+        return op
+    given = [ops[dep].tokens if dep in ops else None for dep in op.deps if dep != INPUT]
+    others = [tokens for tokens in given if tokens != op.tokens]
+    if not others:
+        return op
+    return replace(op, appended=Expr(0, ((QUERY, 1),)) if others[0] is None else others[0])
 
 
 @dataclass(frozen=True)
@@ -192,6 +228,11 @@ class Template:
     model: ModelInfo | None = None
     weights_of: str = ""
     line: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        if any(op.tokens is not None for op in self.ops):
+            ops = {op.id: op for op in self.ops if op.tokens is not None}
+            object.__setattr__(self, "ops", tuple(with_appended(op, ops) for op in self.ops))
 
 
 @dataclass(frozen=True)
@@ -266,3 +307,7 @@ class Trace:
     def template(self, id: str) -> Template:
         """The template of that name; KeyError if there is none."""
         return {template.id: template for template in self.templates}[id]
+
+    def model_of(self, template: Template) -> ModelInfo:
+        """The model that a template is of; those of equal sizes and names are one."""
+        return template.model or self.header.model

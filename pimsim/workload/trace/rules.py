@@ -20,6 +20,7 @@ from pimsim.workload.trace.flow import Flow
 from pimsim.workload.trace.records import (
     CONTEXT,
     DATA_TYPE_BITS,
+    KEPT,
     QUERY,
     STEP,
     SYMBOLS,
@@ -128,6 +129,8 @@ class Rules:
         self._compare_bits()
         parameters = self.header.model.parameters
         for known in self.templates.values():
+            if known.template.model is not None:
+                continue
             if parameters is not None and not known.incomplete and known.parameters not in (None, parameters):
                 message = f"{parameters}, but the operators of {known.template.id!r} have {known.parameters}"
                 self.line.problem("model.parameters", message)
@@ -149,8 +152,9 @@ class Rules:
         for symbol in SYMBOLS:
             if symbol not in header.symbols:
                 self.line.problem(f"symbols.{symbol}", f"is missing: {SYMBOLS[symbol]}")
-        if STEP in header.symbols:
-            self.line.problem(f"symbols.{STEP}", "is the number of a step; another name is needed")
+        for name, meaning in ((STEP, "the number of a step"), (KEPT, "the number of tokens that a cycle has kept")):
+            if name in header.symbols:
+                self.line.problem(f"symbols.{name}", f"is {meaning}; another name is needed")
         if header.model.config_sha256 not in ("", header.model.sizes_sha256):
             message = f"is not that of the sizes, which is {header.model.sizes_sha256}"
             self.line.problem("model.config_sha256", message)
@@ -183,7 +187,7 @@ class Rules:
             line.problem("id", f"more than {MOST_TEMPLATES} templates; equal steps share one")
             self.unread = True
             return
-        layers = self.header.model.layers
+        layers = (template.model or self.header.model).layers
         if template.layers * template.count != layers:
             product = f"{template.layers} x {template.count}"
             line.problem("repeat", f"{product} layers, but the model has {layers}")
@@ -321,8 +325,12 @@ class Rules:
         yield from _wrong_names(self.header, schedule.bindings, "bindings")
         for name, expr in schedule.bindings.items():
             for symbol in expr.symbols:
-                if symbol != STEP:
-                    yield f"bindings.{name}", f"symbol {symbol!r}: a binding depends on `{STEP}` only"
+                if symbol == KEPT and not schedule.cycle:
+                    message = f"`{KEPT}` counts what a cycle keeps: name the `cycle` of the line, or use `{STEP}`"
+                    yield f"bindings.{name}", message
+                elif symbol not in (STEP, KEPT):
+                    also = f" and `{KEPT}`" if schedule.cycle else ""
+                    yield f"bindings.{name}", f"symbol {symbol!r}: a binding depends on `{STEP}`{also} only"
 
     def _wrong_steps(self, schedule: Schedule) -> Iterator[tuple[str, str]]:
         """Bindings are affine in the step: what holds at both ends holds between."""

@@ -1,8 +1,8 @@
-"""What a `pimsim-trace` 1.0 may hold: one table, from which files are checked and the JSON Schema is made."""
+"""What a `pimsim-trace` 1.1 may hold: one table, from which files are checked and the JSON Schema is made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute
@@ -11,6 +11,7 @@ from pimsim.workload.trace.fields import (
     Choice,
     Count,
     Digest,
+    Either,
     Field,
     Flag,
     Items,
@@ -18,6 +19,7 @@ from pimsim.workload.trace.fields import (
     Names,
     Number,
     Object,
+    OneOf,
     Sink,
     Size,
     Slice,
@@ -130,6 +132,18 @@ TEMPLATE = Object(
             "the block; layers x count are the layers of the model",
             True,
         ),
+        Field(
+            "model",
+            Object(tuple(replace(field, required=False) for field in _MODEL.fields)),
+            "1.1: the model that it is of, if that is another one; what is left out is as the header's",
+            default="the header's",
+        ),
+        Field(
+            "weights_of",
+            Text(),
+            "1.1: the template of the same model whose weights its operators of the same names have",
+            default="those of the same model that are alike are one",
+        ),
     )
 )
 
@@ -160,7 +174,8 @@ _HEAD_GROUP = Object(
         Field("heads", Count(1), "query heads", True),
         Field("kv_heads", Count(1), "heads of K and V", True),
         Field("head_dim", Count(1), "elements of a head", True),
-        Field("kv_len", Size(), "tokens whose K and V are kept", True),
+        Field("kv_len", Size(), "tokens that are attended to", True),
+        Field("value_dim", Count(1), "1.1: elements of a head of V", default="head_dim"),
     )
 )
 
@@ -209,7 +224,20 @@ OP = Object(
             "1.1: of a dependency [offset, size], where not all that it gives is read",
             default="all of each",
         ),
+        Field(
+            "tokens",
+            Size(),
+            "1.1: vectors that it takes in a step, for each sequence, where they are not the step's tokens",
+            default="Q",
+        ),
         Field("launch", _LAUNCH, "what one execution launched, in eager mode", default="not recorded"),
+    )
+)
+
+_ACCEPTANCE = OneOf(
+    (
+        Field("mean", Number(), "tokens that a step keeps on average, the target's own included"),
+        Field("positions", Items(Number(1), 1), "chance that each draft is kept; a step keeps 1 + their sum"),
     )
 )
 
@@ -219,9 +247,33 @@ SCHEDULE = Object(
         Field("phase", Choice("phase", PHASES), "prefill or decode", True),
         Field("steps", Steps(), "how many, or [first, last]; the number of a step is `step` in bindings", True),
         Field("template", Text(), "the template that they run", True),
-        Field("bindings", Names(Size()), "a value for each symbol, affine in `step`", True),
-        Field("accept", Count(), "query tokens that a step keeps", default="all Q"),
-        Field("layers", Count(1), "layers that run", default="all"),
+        Field("bindings", Names(Size()), "a value for each symbol, affine in `step`, in a cycle in `kept` too", True),
+        Field(
+            "accept",
+            Either(Count(), record=_ACCEPTANCE),
+            "query tokens that a step keeps; 1.1: {mean: tokens on average}, or {positions: chance of each draft}",
+            default="all Q",
+        ),
+        Field(
+            "layers",
+            Either(Count(1), items=Items(Count(), 1)),
+            "layers that run: the first n; 1.1: or a list of their numbers",
+            default="all",
+        ),
+        Field("cycle", Text(), "1.1: name; consecutive lines of one name repeat together", default="none"),
+        Field(
+            "tree",
+            Items(Count(-1), 1),
+            "1.1: of each token of a step the one that it follows (-1: none of the step)",
+            default="each the one before it",
+        ),
+        Field("fork", Count(1), "1.1: sequences that go on from here, which share what is there", default="none"),
+        Field(
+            "reorder",
+            Number(),
+            "1.1: sequences that go on from the tokens of another one, on average in each step",
+            default="0",
+        ),
     )
 )
 

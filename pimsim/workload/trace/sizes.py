@@ -27,7 +27,6 @@ _TAKERS = ("linear", "attention", "rope", "add", *NORMS)
 _AS_WIDE = ("softmax", "mul", "add", *TRANSPARENT)
 _WIDE = "ffn_up"  # role of what is never one factor of a product, however small; a gate may be one for all
 EACH_TOKEN = "token"  # value of `per`
-MODEL = "model"  # key of a template that is of another model than the header's (1.1)
 
 
 def _is_one(op: OpRecord, ops: tuple[str, ...]) -> bool:
@@ -79,7 +78,7 @@ class Sizes:
     @property
     def _of_header(self) -> bool:
         """True if the template is of the header's model."""
-        return MODEL not in self.template.extra
+        return self.template.model is None
 
     def skip(self, op: OpRecord) -> None:
         """An operator that is wrong already: what it gives is not known."""

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from pimsim.errors import InputError
 from pimsim.files import reason, write_bytes
 from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute, Weight
 from pimsim.workload.trace.expr import Expr
+from pimsim.workload.trace.fields import number
 from pimsim.workload.trace.records import (
     FORMAT,
+    LATER_TYPES,
+    LATEST,
+    VERSION,
+    Acceptance,
     Check,
     Header,
     HeadGroup,
@@ -55,12 +61,42 @@ def dump_trace(trace: Trace) -> str:
 
 
 def records_of(trace: Trace) -> Iterator[Record]:
-    """Every record in the order of a file."""
-    yield trace.header
+    """Every record in the order of a file; the header says 1.1 if anything is of that version."""
+    newer = trace.header.version == VERSION and _is_later(trace)
+    yield replace(trace.header, version=LATEST) if newer else trace.header
     for template in trace.templates:
         yield template
         yield from template.ops
     yield from trace.schedule
+
+
+def _is_later(trace: Trace) -> bool:
+    """Whether a trace uses anything that came after 1.0 (but `take`, which files of 1.0 have as well)."""
+    header = trace.header
+    return (
+        any(each in LATER_TYPES for each in (header.weights, header.activations, header.kv))
+        or any(template.model or template.weights_of for template in trace.templates)
+        or any(_is_later_op(op) for template in trace.templates for op in template.ops)
+        or any(_is_later_line(line) for line in trace.schedule)
+    )
+
+
+def _is_later_op(op: OpRecord) -> bool:
+    said = ((op, ATTRIBUTES), (op.weight, WEIGHTS))
+    return (
+        op.op in _LATER_OPS
+        or op.tokens is not None
+        or any(group.value_dim for group in op.head_groups)
+        or any(row.later and getattr(source, row.name) != row.default for source, rows in said for row in rows)
+    )
+
+
+def _is_later_line(line: Schedule) -> bool:
+    later = (line.cycle, line.tree, line.fork, line.reorder)
+    return any(later) or isinstance(line.accept, Acceptance) or isinstance(line.layers, tuple)
+
+
+_LATER_OPS = ("conv",)
 
 
 def lines_of(records: Iterable[Record], weights: str = "bf16") -> Iterator[str]:
@@ -87,8 +123,7 @@ def _object(record: Record, weights: str) -> dict[str, Any]:
         case Header():
             return _header(record)
         case Template():
-            repeat = {"layers": record.layers, "count": record.count}
-            return {"type": "template", "id": record.id, "repeat": repeat}
+            return _template(record)
         case OpRecord():
             return _op(record, weights)
         case Schedule():
@@ -117,6 +152,16 @@ def _header(header: Header) -> dict[str, Any]:
 
 def _model(model: ModelInfo) -> dict[str, Any]:
     return {name: value for name, value in vars(model).items() if value not in ("", None)}
+
+
+def _template(template: Template) -> dict[str, Any]:
+    return _given(
+        type="template",
+        id=template.id,
+        repeat={"layers": template.layers, "count": template.count},
+        model=None if template.model is None else _model(template.model),
+        weights_of=template.weights_of or None,
+    )
 
 
 def _routing(weights: tuple[float, ...] | None) -> dict[str, Any] | None:
@@ -152,6 +197,7 @@ def _op(op: OpRecord, weights: str) -> dict[str, Any]:
         experts=None if op.experts == 1 else {"count": op.experts, "active": op.active},
         deps=list(op.deps),
         take={name: list(part) for name, part in op.take.items()} or None,
+        tokens=None if op.tokens is None else op.tokens.json,
         launch=_launch(op.launch),
     )
 
@@ -171,7 +217,7 @@ def _said(source: Any, rows: tuple[Attribute, ...], op: str, **defaults: Any) ->
 
 def _head_group(group: HeadGroup) -> dict[str, Any]:
     sizes = {"heads": group.heads, "kv_heads": group.kv_heads, "head_dim": group.head_dim}
-    return sizes | {"kv_len": group.kv_len.json}
+    return sizes | {"kv_len": group.kv_len.json} | ({"value_dim": group.value_dim} if group.value_dim else {})
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
@@ -181,6 +227,18 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
         steps=[schedule.first, schedule.last],
         template=schedule.template,
         bindings={symbol: expr.json for symbol, expr in schedule.bindings.items()},
-        accept=schedule.accept,
-        layers=schedule.layers,
+        accept=_accept(schedule.accept),
+        layers=list(schedule.layers) if isinstance(schedule.layers, tuple) else schedule.layers,
+        cycle=schedule.cycle or None,
+        tree=list(schedule.tree) or None,
+        fork=schedule.fork or None,
+        reorder=number(schedule.reorder) if schedule.reorder else None,
     )
+
+
+def _accept(accept: int | Acceptance | None) -> int | dict[str, Any] | None:
+    if not isinstance(accept, Acceptance):
+        return accept
+    if accept.positions:
+        return {"positions": list(map(number, accept.positions))}
+    return {"mean": number(accept.mean)}
