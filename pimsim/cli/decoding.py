@@ -37,10 +37,12 @@ _hypotheses = click.option("--hypotheses", type=_POSITIVE, help="Hypotheses of a
 def _common(target: str | None = None, prompt: int = 128, tokens: bool = True) -> Callable[[_F], _F]:
     """The options that all of them have; target: the model where none is given."""
 
+    needed: dict[str, Any] = {"required": True}
+
     def add(command: _F) -> _F:
         options = [
             click.option(
-                "--target", required=target is None, default=target, show_default=target is not None,
+                "--target", **(needed if target is None else {"default": target, "show_default": True}),
                 metavar="MODEL|TRACE", help="A built-in model (`pimsim models`), or the model of a trace.",
             ),
             click.option("--out", required=True, metavar="FILE", help="The trace, gzip if it ends in .gz."),

@@ -138,7 +138,7 @@ def kangaroo(
         raise InputError(f"{message}, so that layers are left to check with", key="--exit-layer")
     statistic = kept(mechanism, acceptance, number)
     shallow = edit.only(target.template, "shallow", edit.BEFORE, edit.BLOCK)
-    deep = edit.only(target.template, "deep", edit.BLOCK, edit.AFTER)
+    deep = edit.only(target.template, "deep", *_embedding(target), edit.BLOCK, edit.AFTER)
     templates = [edit.named(target.template, TARGET), shallow, _adapter(target), deep]
     first = [replace(line, layers=leaves) for line in steps.drafts_of(shallow.id, (1,) * (number + 1), asked)]
     guesses = steps.drafts_of("adapter", (1,) * number, asked)
@@ -153,8 +153,12 @@ def _adapter(target: Source) -> Template:
     mixes = next(i for i, op in enumerate(block) if op.op == "attention")
     ends = next((i for i, op in enumerate(block) if i > mixes and op.role == "residual"), len(block) - 1)
     ops = [*edit.prefixed(block[: ends + 1], "adapter_"), *target.ops(edit.AFTER)]
-    tied = target.ops(edit.BEFORE) if any(op.weight.tied for op in ops) else ()
-    return edit.template("adapter", [*tied, *ops], 1, 1, _added(target, "adapter"), TARGET)
+    return edit.template("adapter", [*target.ops(*_embedding(target)), *ops], 1, 1, _added(target, "adapter"), TARGET)
+
+
+def _embedding(target: Source) -> tuple[str, ...]:
+    """The scope of the embedding, which goes along where the LM head has its matrix."""
+    return (edit.BEFORE,) if any(op.weight.tied for op in target.ops(edit.AFTER)) else ()
 
 
 def _lm_head(target: Source) -> OpRecord:
