@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
     from pimsim.workload.graph import Workload
+    from pimsim.workload.schedule import Schedule
     from pimsim.workload.trace.records import Trace
 
 T = TypeVar("T")
@@ -153,10 +154,12 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
     from pimsim.workload.source import requested_trace, requested_workload
 
     trace = requested_trace(config)
-    return _odd(config, trace, requested_workload(config, trace))
+    schedule = _requested_schedule(config, trace)
+    workload = schedule.main.workload if schedule else requested_workload(config, trace)
+    return _odd(config, trace, workload, schedule)
 
 
-def _odd(config: Config, trace: Trace | None, workload: Workload) -> tuple[Problem, ...]:
+def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Schedule | None) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
     from pimsim.energy.reference import reference_warnings
     from pimsim.workload.positions import position_warnings
@@ -166,7 +169,8 @@ def _odd(config: Config, trace: Trace | None, workload: Workload) -> tuple[Probl
         from pimsim.workload.scheduled import trace_warnings
 
         of_trace = trace_warnings(config, trace)
-    return (*of_trace, *position_warnings(config, workload), *reference_warnings(config))
+    told = (Problem("", 0, 0, "workload.trace", text) for text in (schedule.warnings if schedule else ()))
+    return (*of_trace, *told, *position_warnings(config, workload, schedule), *reference_warnings(config))
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -241,21 +245,32 @@ def prepare(
         trace = None
         if graph is None:
             trace = given.trace if isinstance(given, Loaded) else _requested_trace(config, keep)
-        workload = graph or keep("workload", _source_of(config, trace), lambda: requested_workload(config, trace))
-        odd = _odd(config, trace, workload)
+        schedule = None if graph else _requested_schedule(config, trace)
+        workload = graph or (schedule.main.workload if schedule else None)
+        workload = workload or keep("workload", _source_of(config, trace), lambda: requested_workload(config, trace))
+        odd = _odd(config, trace, workload, schedule)
         if tell:
             tell(odd)
         part = simulated(config, workload)
-        key = key_of(part, workload, device)
+        key = key_of(part, workload, device, schedule)
         with _collected(problems):
-            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config))
+            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule))
         with _collected(problems):
-            check_positions(config, workload)
+            check_positions(config, workload, schedule)
         with _collected(problems):
             baselines = _evaluate_baselines(config, workload, keep)
     if problems:
         raise InputError(problems)
     return Prepared(config, plan, key, prices, baselines, odd)
+
+
+def _requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
+    """The steps of a trace, where they are more than plain decoding."""
+    if trace is None:
+        return None
+    from pimsim.workload.scheduled import requested_schedule
+
+    return requested_schedule(config, trace)
 
 
 def _requested_trace(config: Config, keep: Keep) -> Trace | None:

@@ -223,6 +223,11 @@ def _steps() -> Iterator[Rule]:
         lambda query, output: output % query == 0,
         "must divide output_tokens ({1}), not {0}",
     )
+    yield Rule(
+        ("workload.output_tokens", "workload.prompt_tokens", "workload.trace"),
+        lambda output, prompt, trace: output > 0 or prompt > 0 or trace is not None,
+        "must be at least 1 where there is no prompt, not {0}: nothing would be simulated",
+    )
 
 
 RULES: tuple[Rule, ...] = (

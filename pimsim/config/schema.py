@@ -427,7 +427,13 @@ class WorkloadConfig(Section):
         le=100_000_000,
     )  # fmt: skip
     prompt_tokens: int = default(0, "Tokens that are prefilled.", "0", ge=0, le=1_000_000)
-    output_tokens: int = Field(ge=1, le=1_000_000, description="Decode steps that are simulated.")
+    prefill_chunk: int = default(
+        1, "Tokens of a prompt that a step takes at once; the last step takes what is left.", "1", later=True, ge=1,
+        le=65_536,
+    )  # fmt: skip
+    output_tokens: int = Field(
+        ge=0, le=1_000_000, description="Decode steps that are simulated; 0 if a prompt is all that runs."
+    )
     batch: int = default(1, "Sequences decoded together.", "1", ge=1, le=4096)
     lm_head: bool = default(False, "Simulate the LM head.", "false (paper: its counts leave it out)")
     query_tokens: int = default(
@@ -438,6 +444,12 @@ class WorkloadConfig(Section):
         "expected", "A token's experts: the most frequent ones, or drawn by their frequencies.", "expected"
     )
     routing_seed: int = default(0, "Seed of sampled routing.", "0", ge=0, le=1 << 32)
+    acceptance: Literal["expected", "sampled"] = default(
+        "expected",
+        "What a step of a trace keeps of its tokens: its share of the mean, or drawn by the chances.",
+        "expected", later=True,
+    )  # fmt: skip
+    acceptance_seed: int = default(0, "Seed of sampled acceptance.", "0", later=True, ge=0, le=1 << 32)
     biases: bool = default(
         False,
         "Fetch biases and LayerNorm gains from the memory.",
@@ -460,9 +472,10 @@ class WorkloadConfig(Section):
         return range(self.start + self.query_tokens, self.last_context + 1, self.query_tokens)
 
     def steps(self) -> Iterator[tuple[str, int, int]]:
-        """The phase, the context of the last token and the tokens of every step; a prompt goes token by token."""
-        for context in range(self.context + 1, self.start + 1):
-            yield "prefill", context, 1
+        """The phase, the context of the last token and the tokens of every step; a prompt goes in chunks."""
+        for before in range(self.context, self.start, self.prefill_chunk):
+            context = min(before + self.prefill_chunk, self.start)
+            yield "prefill", context, context - before
         for context in self.decode_contexts:
             yield "decode", context, self.query_tokens
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
@@ -12,30 +12,78 @@ from pimsim.dram.timing import Device
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
-from pimsim.mapping.operands import Operand, operands
+from pimsim.mapping.operands import operands
 from pimsim.mapping.plan import Plan
+from pimsim.mapping.regions import Use
 from pimsim.mapping.routing import routing_of
 from pimsim.mapping.supported import check_supported
 from pimsim.workload.graph import Workload
+from pimsim.workload.schedule import Schedule
 from pimsim.workload.source import requested_workload
 
 
 def compile_plan(
-    config: Config, workload: Workload | None = None, device: Device | None = None, whole: Config | None = None
+    config: Config,
+    workload: Workload | None = None,
+    device: Device | None = None,
+    whole: Config | None = None,
+    schedule: Schedule | None = None,
 ) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
 
     workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known;
     whole: the config, if `config` is the part of it that a simulation reads (`sim.inputs`).
+    schedule: the steps that run, where they are more than those of the config; `workload` is then not read.
     """
-    workload = workload or requested_workload(config)
-    check_supported(workload)
-    made = operands(workload)
-    memory = place_in(config, workload, made, device)
-    check_fits(whole or config, memory, partial(place_in, workload=workload, made=made))
-    device, routing = memory.grid.device, routing_of(config, workload)
+    graphs = _graphs(config, workload, schedule)
+    for graph in dict.fromkeys(graphs):
+        check_supported(graph)
+    uses = _uses(config, graphs, schedule)
+    memories = place_in(config, uses, device)
+    check_fits(whole or config, memories[0], lambda other: place_in(other, _uses(other, graphs, schedule))[0])
+    made = [_plan(config, use, memory) for use, memory in zip(uses, memories, strict=True)]
+    if schedule is None:
+        return made[0]
+    plans = [
+        replace(plan, depths=stage.depths if stage.tree else None, branches=stage.branches)
+        for plan, stage in zip(made, schedule.stages, strict=True)
+    ]
+    return replace(plans[schedule.stages.index(schedule.main)], schedule=schedule, stages=tuple(plans))
+
+
+def _graphs(config: Config, workload: Workload | None, schedule: Schedule | None) -> list[Workload]:
+    if schedule is None:
+        return [workload or requested_workload(config)]
+    return [stage.workload for stage in schedule.stages]
+
+
+def _uses(config: Config, graphs: Sequence[Workload], schedule: Schedule | None) -> list[Use]:
+    made = {graph: operands(graph) for graph in dict.fromkeys(graphs)}
+    if schedule is None:
+        work, (graph,) = config.workload, graphs
+        tokens = max(work.query_tokens, min(work.prefill_chunk, work.prompt_tokens))
+        return [Use(graph, made[graph], work.batch, tokens, work.last_context)]
+    return [
+        Use(
+            stage.workload,
+            made[stage.workload],
+            stage.batch,
+            stage.tokens,
+            int(schedule.context[schedule.stage == number].max(initial=stage.tokens)),
+            stage.layers,
+            stage.copies,
+            stage.branches,
+        )
+        for number, stage in enumerate(schedule.stages)
+    ]
+
+
+def _plan(config: Config, use: Use, memory: Memory) -> Plan:
+    device, workload = memory.grid.device, use.workload
+    routing = routing_of(config, workload)
     functions = functions_in_banks(workload, memory.matrices, config.workload.biases)
-    return Plan(config, device, workload, Units(config.asic), memory.grid, memory, made, routing, functions)
+    units = Units(config.asic)
+    return Plan(config, device, workload, units, memory.grid, memory, use.operands, routing, functions, use.batch)
 
 
 def compiled(config: Config | Plan) -> Plan:
@@ -43,9 +91,9 @@ def compiled(config: Config | Plan) -> Plan:
     return config if isinstance(config, Plan) else compile_plan(config)
 
 
-def place_in(config: Config, workload: Workload, made: Sequence[Operand], device: Device | None = None) -> Memory:
-    """Where a workload and its operands lie in the device of a config, whether or not it has as many rows."""
+def place_in(config: Config, uses: Sequence[Use], device: Device | None = None) -> list[Memory]:
+    """Where graphs lie in the device of a config, whether or not it has as many rows."""
     layouts = HARDWARE[config.dram.standard].layouts
     assert layouts is not None  # a `Config` is of hardware that multiplies
     grid = supply_grid(config, device or resolve(config.dram, config.pim), Units(config.asic))
-    return place(config, workload, made, grid, layouts(config))
+    return place(config, uses, grid, layouts(config))

@@ -27,7 +27,7 @@ class Naming:
 
     def __init__(self, plan: Placed, contexts: range) -> None:
         self.plan, self.contexts = plan, contexts
-        self.batch = plan.config.workload.batch
+        self.batch = plan.batch
         self.vectors = self.batch * len(contexts)
         self.flow = Dataflow(plan.workload)
         self._made_by = carried(plan.workload, plan.functions)
@@ -122,17 +122,12 @@ class Naming:
 
     # -- attention, of one token of the step -------------------------------------------
 
-    def key_append(self, operator: Operator, token: int, sequence: int, slot: int) -> Operands:
-        """K of a token goes into a slot."""
-        takes = self._one(self.flow.slices[operator.name][1], token * self.batch + sequence)
-        wires = partial(self.plan.memory.keys[operator.name].append_wires, slot)
-        return Operands(operator.name, (takes,), NOTHING, (), wires, (operator.name, "keys", slot))
-
-    def value_append(self, operator: Operator, token: int, sequence: int, slot: int) -> Operands:
-        """V of a token goes into a slot."""
-        takes = self._one(self.flow.slices[operator.name][2], token * self.batch + sequence)
-        wires = partial(self.plan.memory.values[operator.name].append_wires, slot)
-        return Operands(operator.name, (takes,), NOTHING, (), wires, (operator.name, "values", slot))
+    def appended(self, what: str, operator: Operator, token: int, sequence: int, slot: int) -> Operands:
+        """K ("keys") or V ("values") of a token goes into a slot."""
+        memory, place = self.plan.memory, ("keys", "values").index(what)
+        takes = self._one(self.flow.slices[operator.name][1 + place], token * self.batch + sequence)
+        wires = (memory.keys, memory.values)[place][operator.name].append_wires
+        return Operands(operator.name, (takes,), NOTHING, (), partial(wires, slot), (operator.name, what, slot))
 
     def scores(self, operator: Operator, token: int, sequence: int, seen: int) -> Operands:
         """q K^T over the tokens that are seen."""

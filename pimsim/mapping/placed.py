@@ -14,6 +14,7 @@ from pimsim.mapping.operands import Operand
 from pimsim.mapping.routing import Routing
 from pimsim.mapping.work import Work
 from pimsim.workload.graph import Workload
+from pimsim.workload.schedule import Shared
 
 
 def first_row(context: int, sequence: int) -> int:
@@ -25,6 +26,8 @@ def first_row(context: int, sequence: int) -> int:
 class Placed:
     """The device, the workload and where it lies, and the work of which steps are made.
 
+    batch: sequences of a step.  depths: of each token of a step those before it on its path (None: all before it).
+    branches: of each sequence, the tokens that lie in caches of others (`workload.schedule.Stage`).
     tokens: the id of the token at a context, of a sequence, whose row of the embedding is read.
     """
 
@@ -37,6 +40,9 @@ class Placed:
     operands: tuple[Operand, ...]
     routing: Routing
     functions: Mapping[str, str]
+    batch: int = 1
+    depths: tuple[int, ...] | None = None
+    branches: tuple[tuple[Shared, ...], ...] = ()
     tokens: Callable[[int, int], int] = first_row
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _kept: dict[tuple[str, int], Work] = field(default_factory=dict)

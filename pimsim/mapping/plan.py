@@ -14,23 +14,34 @@ from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Cut, Draft, Planner
 from pimsim.mapping.series import AttentionSeries
 from pimsim.mapping.stretch import Series, Stretch, series_of
+from pimsim.workload.schedule import Copied, Forked, Schedule
 
 
 @dataclass
 class Plan(Placed):
-    """A config, compiled: the device, the memory map, and the instructions of any step."""
+    """A config, compiled: the device, the memory map, and the instructions of any step.
 
-    _drafts: dict[tuple[bool, int], Draft] = field(default_factory=dict)  # by head and tokens
+    schedule: the steps that run, where they are more than those of the config; stages: a plan for each of its
+    stages, all in one memory.
+    """
 
-    def step(self, context: int, head: bool, tokens: int = 1) -> Step:
+    schedule: Schedule | None = None
+    stages: tuple[Plan, ...] = ()
+    _drafts: dict[tuple[int, int], Draft] = field(default_factory=dict)  # by head and tokens
+
+    def stage(self, number: int) -> Plan:
+        """The plan of a stage of the schedule; without one, this."""
+        return self.stages[number] if self.stages else self
+
+    def step(self, context: int, head: int, tokens: int = 1) -> Step:
         """The instructions that decode the `tokens` tokens up to `context` at once.
 
-        head adds the operators after the blocks.  Of a step that is like one before only what depends on
-        the context is planned.
+        head: tokens for which the operators after the blocks run, the last ones (True: all).  Of a step that is like
+        one before only what depends on the context is planned.
         """
         return self._like(context, head, tokens).step
 
-    def stretch(self, contexts: Sequence[int], head: bool, tokens: int = 1) -> Stretch:
+    def stretch(self, contexts: Sequence[int], head: int, tokens: int = 1) -> Stretch:
         """Steps that are alike, planned at once: at the first of `contexts`, and at as many after it as there are."""
         draft = self._like(contexts[0], head, tokens)
         at = np.array(contexts, np.int64)
@@ -39,11 +50,11 @@ class Plan(Placed):
         attentions = {
             i: AttentionSeries(self, cut.operator, at, tokens, draft.step[cut.part][cut.begin : cut.end])
             for i, cut in enumerate(draft.cuts)
-            if cut.operator.op == "attention"
+            if cut.operator.op == "attention" and not self.branches
         }
         alike = min([len(at), *(series.alike for series in attentions.values())])
         others = {
-            i: self._one_by_one(draft, cut, contexts[:alike], tokens)
+            i: self._one_by_one(draft, cut, contexts[:alike], tokens, head)
             for i, cut in enumerate(draft.cuts)
             if i not in attentions
         }
@@ -60,24 +71,30 @@ class Plan(Placed):
                     series[place] = one
         return Stretch(at[:alike], draft.step, series)
 
-    def named_step(self, context: int, head: bool, tokens: int = 1) -> Step:
+    def named_step(self, context: int, head: int, tokens: int = 1) -> Step:
         """As `step`, with what its instructions read and make."""
-        return Planner(self, context, tokens, named=True).draft(head).step
+        return Planner(self, context, tokens, head, named=True).draft().step
 
-    def _like(self, context: int, head: bool, tokens: int) -> Draft:
+    def copies(self, copied: Sequence[Copied | Forked], tokens: int) -> Step:
+        """The instructions that copy K and V; tokens: of the steps of this plan."""
+        return Planner(self, tokens, tokens).copies(copied)
+
+    def _like(self, context: int, head: int, tokens: int) -> Draft:
         """The draft of a step, by that of the latest one that it is like."""
         draft = self._drafts.get((head, tokens))
-        step = Planner(self, context, tokens).step_like(draft) if draft else None
+        step = Planner(self, context, tokens, head).step_like(draft) if draft else None
         if draft is None or step is None:
-            draft = self._drafts[head, tokens] = Planner(self, context, tokens).draft(head)
+            draft = self._drafts[head, tokens] = Planner(self, context, tokens, head).draft()
             return draft
         return draft._replace(step=step)
 
-    def _one_by_one(self, draft: Draft, cut: Cut, contexts: Sequence[int], tokens: int) -> list[Sequence[Instruction]]:
+    def _one_by_one(
+        self, draft: Draft, cut: Cut, contexts: Sequence[int], tokens: int, head: int
+    ) -> list[Sequence[Instruction]]:
         """The instructions of a cut at each context, from the first on, as long as they are alike."""
         made: list[Sequence[Instruction]] = [draft.step[cut.part][cut.begin : cut.end]]
         for context in contexts[1:]:
-            instructions = Planner(self, context, tokens).cut(draft, cut)
+            instructions = Planner(self, context, tokens, head).cut(draft, cut)
             if instructions is None:
                 break
             made.append(instructions)
@@ -92,5 +109,6 @@ class Plan(Placed):
 
     def forget(self) -> None:
         """Forget what was planned, here and under other schedules; it can be planned again."""
-        self._works.clear()
-        self._drafts.clear()
+        for plan in (self, *self.stages):
+            plan._works.clear()
+            plan._drafts.clear()

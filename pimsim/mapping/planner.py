@@ -13,16 +13,19 @@ from functools import partial
 from typing import NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.caches import Segment, begins, cache_name, segments
+from pimsim.mapping.copies import read_back
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
-from pimsim.mapping.layouts import Matrix
-from pimsim.mapping.memory import cache_name, sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.layouts import Keys, Matrix, Values
+from pimsim.mapping.memory import sram_room, table_name, tied_matrix, vector_name
 from pimsim.mapping.naming import Naming
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
 from pimsim.workload.ops import IN_ORDER, INPUT, Operator
+from pimsim.workload.schedule import EVERY, Copied, Forked
 
 
 class Flow(NamedTuple):
@@ -70,6 +73,7 @@ class Draft(NamedTuple):
 class Planner:
     """Plans one step.
 
+    head: tokens for which the operators after the blocks run, the last ones (True: all).
     last: the keys that the next instruction waits for; done: those of each finished operator.
     flowing: instructions whose results arrive piece by piece, by key.  routers: those of the scope so far.
     naming: names what instructions read and make, if that is asked for (`named`).
@@ -77,10 +81,11 @@ class Planner:
 
     PORTIONS = 8  # most that the results of one program are taken in
 
-    def __init__(self, plan: Placed, context: int, tokens: int, named: bool = False) -> None:
+    def __init__(self, plan: Placed, context: int, tokens: int, head: int = True, named: bool = False) -> None:
         self.plan = plan
         self.contexts = range(context - tokens + 1, context + 1)
-        self.batch = plan.config.workload.batch
+        self.head = tokens if head is True else int(head)
+        self.batch = plan.batch
         self.piece = plan.device.channels * plan.device.banks  # results that arrive together
         self.room = sram_room(plan.config)
         self.operands = {operand.name: operand for operand in plan.operands}
@@ -103,13 +108,13 @@ class Planner:
         made = self.out[begin:]
         return made if self.known() == after and _alike(made, draft.step[part][begin:end]) else None
 
-    def draft(self, head: bool) -> Draft:
+    def draft(self) -> Draft:
         """Plan every operator of the step."""
         workload = self.plan.workload
         parts, cuts = [], []
         for part, scope in enumerate(IN_ORDER):
             self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, {}, 0
-            if scope != "once_after" or head:
+            if scope != "once_after" or self.head:
                 for operator in workload.select(scope):
                     if not self._varies(operator):
                         self._operator(operator)
@@ -156,7 +161,9 @@ class Planner:
 
     def _vectors(self, operator: Operator) -> int:
         """Vectors of an operator in this step, without those of several experts."""
-        tokens = len(self.contexts) if operator.per == "token" else 1
+        tokens = operator.tokens or (len(self.contexts) if operator.per == "token" else 1)
+        if operator.scope == "once_after":
+            tokens = min(tokens, self.head)
         return self.batch * tokens * operator.rows
 
     # -- instructions -------------------------------------------------------------
@@ -231,6 +238,60 @@ class Planner:
 
     def _bases(self, region: str) -> tuple[int, ...]:
         return self.plan.memory.regions[region].bases
+
+    # -- copies of K and V -----------------------------------------------------------
+
+    def copies(self, copied: Sequence[Copied | Forked]) -> Step:
+        """K and V that come to lie elsewhere: each column is read, and written where it belongs."""
+        parts = []
+        for scope in IN_ORDER:
+            self.out, self.last = [], (START,)
+            for operator in self.plan.workload.select(scope):
+                if operator.op == "attention" and operator.append:
+                    for each in copied:
+                        self._copy(operator, each)
+            parts.append(tuple(self.out))
+        return Step(*parts)
+
+    def _copy(self, operator: Operator, copied: Copied | Forked) -> None:
+        if isinstance(copied, Forked):
+            slots = operator.slot(copied.at) + 1
+            if slots % self.plan.grid.width:
+                self._move(operator, "values", copied.source, copied.target, slots - 1, slots - 1)
+            return
+        pairs = [(copied.source, copied.target)]
+        if copied.source == EVERY:
+            pairs = [(sequence, sequence) for sequence in range(self.batch)]
+        slots_of = [
+            (operator.slot(copied.first + n + 1), operator.slot(copied.to + n + 1)) for n in range(copied.tokens)
+        ]
+        for source, target in pairs:
+            for first, to in slots_of:
+                self._move(operator, "keys", source, target, first, to)
+            for first, to in self._columns(slots_of):
+                self._move(operator, "values", source, target, first, to)
+
+    def _columns(self, slots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """A pair of slots for each column of V that is moved: tokens that share one before and after go together."""
+        width = self.plan.grid.width
+        found: dict[tuple[int, int, int], tuple[int, int]] = {}
+        for first, to in slots:
+            alone = (first - to) % width and first  # in another lane: nothing else goes with it
+            found.setdefault((first // width, to // width, alone), (first, to))
+        return list(found.values())
+
+    def _move(self, operator: Operator, what: str, source: int, target: int, first: int, to: int) -> None:
+        """A column of K or V is read from one cache and written to another."""
+        of = self._keys if what == "keys" else self._values
+        here: Keys | Values = of(operator, source)
+        there: Keys | Values = of(operator, target)
+        first, to = first - self._begin(operator, source), to - self._begin(operator, target)
+        key = f"{operator.name}.{what}"
+        fetch, grid = f"{key}.fetch.{self._branch(source)}", self.plan.grid
+        fetched = self.plan.kept(fetch, first, lambda: read_back(grid, here.append(first)))
+        stored = self.plan.kept(f"{key}.store.{self._branch(target)}", to, lambda: there.append(to))
+        self._pim("copy_read", fetched, self._cache(what, operator, source), key=f"{key}.read")
+        self._pim("copy_write", stored, self._cache(what, operator, target), key=f"{key}.write")
 
     # -- operators ----------------------------------------------------------------
 
@@ -315,56 +376,146 @@ class Planner:
     def _attention(self, operator: Operator) -> None:
         """Each token of the step, with its own context: K and V appended, then attended to."""
         begin = len(self.out)
-        for token in range(len(self.contexts)):
+        if operator.append and operator.sees_all:
+            self._append_all(operator)
+        for token in range(operator.tokens or len(self.contexts)):
             self._attend(operator, token)
         self._gather({f"values.{s}" for s in range(self.batch)}, begin)
 
+    def _append_all(self, operator: Operator) -> None:
+        """K and V of all that a step adds, before any of its tokens attends to them."""
+        made, seen = self.last, operator.attended().at(self.contexts[-1])
+        count = operator.appended or len(self.contexts)
+        slots = range(seen - operator.appended, seen) if operator.appended else map(operator.slot, self.contexts)
+        for token, slot in zip(range(count), slots, strict=True):
+            for s in range(self.batch):
+                self._append(operator, "keys", token, s, slot, made)
+                self._append(operator, "values", token, s, slot, made)
+        self.last = made
+
+    def _append(
+        self, operator: Operator, what: str, token: int, sequence: int, slot: int, after: tuple[str, ...]
+    ) -> None:
+        """K or V of one token of one sequence."""
+        layout: Keys | Values = self._keys(operator, sequence) if what == "keys" else self._values(operator, sequence)
+        at = slot - self._begin(operator, sequence)
+        key = at // self.plan.grid.width if what == "values" else at
+        kind = f"{operator.name}.{token}.{what}_append.{self._branch(sequence)}"
+        work = self.plan.cached(kind, key, partial(layout.append, at))
+        said = self.naming and self.naming.appended(what, operator, token, sequence, slot)
+        bases = self._cache(what, operator, sequence)
+        self._pim(f"{what.removesuffix('s')}_append", work, bases, after=after, operands=said)
+
+    def _branch(self, sequence: int) -> bool:
+        """Whether the cache of a sequence begins behind a prefix."""
+        return bool(self.plan.branches and self.plan.branches[sequence])
+
+    def _begin(self, operator: Operator, sequence: int) -> int:
+        """The slot with which the cache of a sequence begins."""
+        return begins(self.plan.branches, sequence, operator, self.plan.grid.width)
+
+    def _keys(self, operator: Operator, sequence: int) -> Keys:
+        """The layout of a sequence's K."""
+        memory = self.plan.memory
+        return (memory.branch_keys if self._branch(sequence) else memory.keys)[operator.name]
+
+    def _values(self, operator: Operator, sequence: int) -> Values:
+        """The layout of a sequence's V."""
+        memory = self.plan.memory
+        return (memory.branch_values if self._branch(sequence) else memory.values)[operator.name]
+
+    def _cache(self, what: str, operator: Operator, sequence: int) -> tuple[int, ...]:
+        """Where the K or V of a sequence lies."""
+        return self._bases(cache_name(what, operator, sequence, self._branch(sequence)))
+
+    def _context(self, token: int) -> int:
+        """That of a token; an operator may have more of them than the step, or others."""
+        return self.contexts[min(token, len(self.contexts) - 1)]
+
+    def _seen(self, operator: Operator, token: int) -> tuple[int, int]:
+        """Slots that a token of the step goes through, and how many of them it attends to."""
+        context = self.contexts[-1] if operator.sees_all else self._context(token)
+        seen = operator.attended().at(context)
+        if self.plan.depths is None or operator.sees_all:
+            return seen, seen
+        return seen, seen - token + self.plan.depths[token]
+
     def _attend(self, operator: Operator, token: int) -> None:
         """One token of every sequence; with a window, K and V are a ring of as many tokens."""
-        memory, made, grid, name = self.plan.memory, self.last, self.plan.grid, operator.name
-        keys, values, window, heads = memory.keys[name], memory.values[name], operator.window, operator.heads
-        context = self.contexts[token]
-        slot, seen = (context - 1) % window if window else context - 1, min(context, window or context)
-        groups, columns = ceil_div(seen, grid.banks), grid.columns_of(seen)
-
-        def cached(kind: str, key: int, make: Callable[[], Work]) -> Work:
-            return self.plan.cached(f"{name}.{token}.{kind}", key, make)
-
-        append_key = cached("key_append", slot, lambda: keys.append(slot))
-        append_value = cached("value_append", slot // grid.width, lambda: values.append(slot))
-        score = cached("scores", groups, lambda: keys.score_groups(groups)).moving(keys.score_moves(seen))
-        weigh = cached("values", columns, lambda: values.weigh_columns(columns)).moving(values.weigh_moves(seen))
-        begin, naming = len(self.out), self.naming
+        made, name, heads, width = self.last, operator.name, operator.heads, self.plan.grid.width
+        keys, naming = self.plan.memory.keys[name], self.naming
+        seen, attended = self._seen(operator, token)
+        appends = operator.append and not operator.sees_all
+        slot = operator.slot(self._context(token)) if appends else 0
+        parts = [list(segments(self.plan.branches, s, operator, seen, attended, width)) for s in range(self.batch)]
+        begin = len(self.out)
         for s in range(self.batch):
-            k, v = self._bases(cache_name("keys", operator, s)), self._bases(cache_name("values", operator, s))
-            said = naming and naming.key_append(operator, token, s, slot)
-            self._pim("key_append", append_key, k, after=made, operands=said)
+            if appends:
+                self._append(operator, "keys", token, s, slot, made)
             said = naming and naming.scores(operator, token, s, seen)
-            self._pim("scores", score, k, after=made, key=f"scores.{s}", operands=said)
-            said = naming and naming.value_append(operator, token, s, slot)
-            self._pim("value_append", append_value, v, after=made, operands=said)
+            for part in parts[s]:
+                self._score(operator, token, s, part, made, said)
+            if appends:
+                self._append(operator, "values", token, s, slot, made)
             self.last = (f"scores.{s}",)
         self._gather({f"scores.{s}" for s in range(self.batch)}, begin)
         if keys.partial_sums > 1:
-            n = heads * seen * (keys.partial_sums - 1)
+            n = heads * attended * (keys.partial_sums - 1)
             said = naming and naming.score_sum(operator, token, seen)
             self._asic("sum", "sum", n, self.batch, streams=True, key="scores.sum", operands=said)
         if operator.softcap:
             said = naming and naming.softcap(operator, token, seen)
-            self._asic("softcap", "tanh", heads * seen, self.batch, streams=True, operands=said)
-        self._spill(operator, context, token, seen)
+            self._asic("softcap", "tanh", heads * attended, self.batch, streams=True, operands=said)
+        self._spill(operator, self._context(token), token, seen)
         gate = self.last
         for s in range(self.batch):
             self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate
-            self._softmax(operator, token, s, seen, f"softmax.{s}")
+            self._softmax(operator, token, s, attended, f"softmax.{s}")
             said = naming and naming.weigh(operator, token, s, seen)
-            v = self._bases(cache_name("values", operator, s))
-            self._pim("values", weigh, v, key=f"values.{s}", operands=said)
-        if values.partial_sums(seen) > 1:
-            self._gather({f"values.{s}" for s in range(self.batch)}, begin)
-            n = operator.outputs * (values.partial_sums(seen) - 1)
-            said = naming and naming.weigh_sum(operator, token, seen)
-            self._asic("sum", "sum", n, self.batch, streams=True, key="values.sum", operands=said)
+            gate_of_values = self.last
+            for part in parts[s]:
+                self._weigh(operator, token, s, part, gate_of_values, said)
+        self._merge(operator, token, seen, parts, begin)
+
+    def _score(
+        self, operator: Operator, token: int, sequence: int, part: Segment, after: tuple[str, ...],
+        said: Operands | None,
+    ) -> None:  # fmt: skip
+        """q K^T over the tokens of one cache."""
+        layout, groups = self._keys(operator, part.owner), ceil_div(part.keys, self.plan.grid.banks)
+        kind = f"{operator.name}.{token}.scores.{self._branch(part.owner)}.{part.owner != sequence}"
+        work = self.plan.cached(kind, groups, partial(layout.score_groups, groups))
+        moved, bases = layout.score_moves(part.scored), self._cache("keys", operator, part.owner)
+        self._pim("scores", work.moving(moved), bases, after, f"scores.{sequence}", operands=said)
+
+    def _weigh(
+        self, operator: Operator, token: int, sequence: int, part: Segment, after: tuple[str, ...],
+        said: Operands | None,
+    ) -> None:  # fmt: skip
+        """p V over the tokens of one cache."""
+        if not part.values:
+            return
+        layout, columns = self._values(operator, part.owner), self.plan.grid.columns_of(part.values)
+        kind = f"{operator.name}.{token}.values.{self._branch(part.owner)}.{part.owner != sequence}"
+        work = self.plan.cached(kind, columns, partial(layout.weigh_columns, columns))
+        moved, bases = layout.weigh_moves(part.weighed), self._cache("values", operator, part.owner)
+        self._pim("values", work.moving(moved), bases, after, f"values.{sequence}", operands=said)
+
+    def _merge(self, operator: Operator, token: int, seen: int, parts: list[list[Segment]], begin: int) -> None:
+        """Partial sums of p V, of the chunks of every cache."""
+        sums = [self._partial_sums(operator, each) for each in parts]
+        if max(sums) == 1:
+            return
+        self._gather({f"values.{s}" for s in range(self.batch)}, begin)
+        said = self.naming and self.naming.weigh_sum(operator, token, seen)
+        alike = len(set(sums)) == 1
+        n = operator.outputs * (sums[0] - 1 if alike else sum(sums) - len(sums))
+        vectors = self.batch if alike else 1
+        self._asic("sum", "sum", n, vectors, streams=True, key="values.sum", operands=said)
+
+    def _partial_sums(self, operator: Operator, parts: Sequence[Segment]) -> int:
+        """Partial sums of one result of a sequence that come back."""
+        return sum(self._values(operator, part.owner).partial_sums(part.values) for part in parts if part.values)
 
     def _softmax(self, operator: Operator, token: int, sequence: int, seen: int, key: str) -> None:
         """The softmax of one token's scores: on the ASIC, but for the scale if the banks carry it out."""

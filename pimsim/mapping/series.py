@@ -18,6 +18,7 @@ from pimsim.asic.each import costs_of, ports_of
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
+from pimsim.mapping.layouts import Keys, Values
 from pimsim.mapping.memory import sram_room
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Planner
@@ -38,10 +39,12 @@ class AttentionSeries:
         self, plan: Placed, operator: Operator, contexts: Ints, tokens: int, first: Sequence[Instruction]
     ) -> None:
         self.plan, self.operator, self.contexts, self.tokens, self.first = plan, operator, contexts, tokens, first
-        self.grid, self.batch = plan.grid, plan.config.workload.batch
+        self.grid, self.batch = plan.grid, plan.batch
         self.alike = len(contexts)
         self.made: list[Series] = []
-        for token in range(tokens):
+        if operator.append and operator.sees_all:
+            self._append_all()
+        for token in range(operator.tokens or tokens):
             self._attend(token)
         assert len(self.made) == len(first)
 
@@ -50,27 +53,47 @@ class AttentionSeries:
         """Of each instruction, as far as steps are alike."""
         return [made.until(self.alike) for made in self.made]
 
+    def _append_all(self) -> None:
+        """As `Planner._append_all`."""
+        operator, context = self.operator, self.contexts
+        seen, count = attended_by(operator, context), operator.appended or self.tokens
+        for token in range(count):
+            slot = slots_of(operator, context - (self.tokens - 1 - token))
+            self._append(token, seen - count + token if operator.appended else slot)
+
+    def _append(self, token: int, slot: Ints) -> None:
+        """As `Planner._append`, of every sequence."""
+        self.made += [self._appended("keys", token, slot), self._appended("values", token, slot)] * self.batch
+
+    def _appended(self, what: str, token: int, slot: Ints) -> Series:
+        memory, name = self.plan.memory, self.operator.name
+        layout: Keys | Values = memory.keys[name] if what == "keys" else memory.values[name]
+        like, shifts = layout.appended_like(slot)
+        return self._pim(f"{token}.{what}_append", like, layout.append, shifts=shifts)
+
     def _attend(self, token: int) -> None:
         """One token of every sequence, in the order of `Planner._attend`."""
-        operator, context = self.operator, self.contexts - (self.tokens - 1 - token)
+        operator, own = self.operator, self.contexts - max(0, self.tokens - 1 - token)
         keys, values = self.plan.memory.keys[operator.name], self.plan.memory.values[operator.name]
-        window, heads = operator.window, operator.heads
-        slot = (context - 1) % window if window else context - 1
-        seen = at_most(window, context) if window else context
-        like, shifts = keys.appended_like(slot)
-        append_key = self._pim(f"{token}.key_append", like, keys.append, shifts=shifts)
-        like, shifts = values.appended_like(slot)
-        append_value = self._pim(f"{token}.value_append", like, values.append, shifts=shifts)
+        heads, missing = operator.heads, 0
+        seen = attended_by(operator, self.contexts if operator.sees_all else own)
+        if self.plan.depths is not None and not operator.sees_all:
+            missing = token - self.plan.depths[token]
+        attended = seen - missing
         groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
-        score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(seen))
-        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, values.weigh_moves(seen))
-        self.made += [append_key, score, append_value] * self.batch
+        score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
+        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, values.weigh_moves(attended))
+        one = [score]
+        if operator.append and not operator.sees_all:
+            slot = slots_of(operator, own)
+            one = [self._appended("keys", token, slot), score, self._appended("values", token, slot)]
+        self.made += one * self.batch
         while self._next.work is None and self._next.operator != "softmax":  # on all scores, or on their partial sums
             others = keys.partial_sums - 1 if self._next.cause == "sum" else 1
-            self._asic(heads * seen * others, self.batch)
-        self._spill(context)
+            self._asic(heads * attended * others, self.batch)
+        self._spill(own)
         for _ in range(self.batch):
-            self._softmax(seen)
+            self._softmax(attended)
             self.made.append(weigh)
         sums = values.partial_sums(seen)
         self._cut(sums > 1)
@@ -155,3 +178,21 @@ class AttentionSeries:
             others = np.flatnonzero(teller != teller[0])
             if len(others):
                 self.alike = min(self.alike, int(others[0]))
+
+
+def attended_by(operator: Operator, context: Ints) -> Ints:
+    """As `Operator.attended`, of many contexts."""
+    if operator.window:
+        return at_most(operator.most_seen, context)
+    return operator.kv_slope * context + operator.kv_constant
+
+
+def slots_of(operator: Operator, context: Ints) -> Ints:
+    """As `Operator.slot`, of many contexts."""
+    token = context - 1
+    if operator.window:
+        ring = operator.sinks + (token - operator.sinks) % operator.window
+        return np.where(token < operator.sinks, token, ring)
+    if operator.kv_slope:
+        return operator.kv_slope * context + operator.kv_constant - 1
+    return token % operator.kv_constant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,7 @@ from pimsim.results.values import Values
 from pimsim.results.warnings import figure_warnings
 from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
+from pimsim.workload.schedule import Schedule
 
 if TYPE_CHECKING:
     import pandas
@@ -90,6 +92,11 @@ class Result:
     priced_at: Prices | None = None
     values: Values | None = None
 
+    @property
+    def schedule(self) -> Schedule | None:
+        """The steps that ran, where they were more than plain decoding."""
+        return self.plan.schedule if self.plan else None
+
     @cached_property
     def prices(self) -> Prices:
         """What everything costs, with the config's energy table."""
@@ -110,10 +117,18 @@ class Result:
         """The parts of the summary that are figures: workload, system and baselines."""
         decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
         return {
-            "workload": summarise_workload(self.config, self.workload),
-            "system": summarise_system(self.prices, self.tally, self.energy, self.workload),
+            "workload": summarise_workload(self.config, self.workload, self.schedule),
+            "system": summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule),
             "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
         }
+
+    @property
+    def _trace_sha256(self) -> str:
+        """Of the graph; of a schedule of every graph and of the steps."""
+        if self.schedule is None:
+            return self.workload.sha256()
+        graphs = (stage.workload.sha256() for stage in self.schedule.stages)
+        return hashlib.sha256("\n".join((*graphs, self.schedule.sha256)).encode("ascii")).hexdigest()
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -123,7 +138,7 @@ class Result:
             "schema": SCHEMA,
             "pimsim_version": self.version,
             "config_sha256": config_sha256(self.config),
-            "trace_sha256": self.workload.sha256(),
+            "trace_sha256": self._trace_sha256,
             **self._figures,
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),

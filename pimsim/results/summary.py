@@ -12,65 +12,70 @@ from pimsim.config.schema import Config
 from pimsim.energy.model import EnergyBreakdown, Prices
 from pimsim.energy.power import peak_power_mW
 from pimsim.results import metrics
+from pimsim.results.decoded import Decoded
 from pimsim.results.metrics import nanoseconds
 from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
+from pimsim.workload.schedule import Schedule
 
 SCHEMA = "pimsim.summary/1"
 
 
-def summarise_workload(config: Config, workload: Workload) -> dict[str, Any]:
+def summarise_workload(config: Config, workload: Workload, schedule: Schedule | None = None) -> dict[str, Any]:
     """What ran; parameters counts those of the simulated operators, biases included, a tied matrix once.
 
+    Of a schedule output_tokens are those that one sequence keeps, and batch the most sequences of a step.
     context                  tokens whose K and V are there before anything is simulated
     lm_head                  whether embedding and LM head are simulated, or the blocks alone
     tokens_run, tokens_kept  of the decode phase, of all sequences
     """
+    decoded = Decoded.of(config.workload, schedule)
     return {
         "model": workload.shape.name,
         "context": config.workload.context,
         "prompt_tokens": config.workload.prompt_tokens,
-        "output_tokens": config.workload.output_tokens,
+        "output_tokens": decoded.kept,
         "batch": config.workload.batch,
         "lm_head": workload.lm_head,
-        "tokens_run": config.workload.output_tokens * config.workload.batch,
-        "tokens_kept": config.workload.output_tokens * config.workload.batch,  # every token that is run
+        "tokens_run": decoded.run_of_all,
+        "tokens_kept": decoded.kept_of_all,
         "parameters": workload.parameters,
         "matrix_parameters": workload.matrix_parameters,
     }
 
 
-def summarise_system(prices: Prices, tally: Tally, energy: EnergyBreakdown, workload: Workload) -> dict[str, Any]:
+def summarise_system(
+    prices: Prices, tally: Tally, energy: EnergyBreakdown, workload: Workload, schedule: Schedule | None = None
+) -> dict[str, Any]:
     """The figures of the simulated system.
 
     latency_ns and energy_pJ are totals, the prefill included; the figures per step and
     per token are over the decode steps alone.  latency_per_token_ns is the decode time
     over the tokens that one sequence runs, tpot_ns over those of them that are kept;
-    tokens_per_s and energy_per_token_pJ count the kept tokens of every sequence.
-    ttft_ns is the time until the first token: the prompt and the first decode step.
+    tokens_per_s and energy_per_token_pJ count the kept tokens of every sequence.  A figure per token, or per
+    step, is None where there are none.
+    ttft_ns is the time until the first token: the prompt, and what is decoded until the first token is kept.
     peak_power_mW is the largest mean over one refresh interval (`energy.power`); asic_energy_pJ
     is what the breakdown's `asic` is made of.
     """
     causes = metrics.in_order(tally.causes())
     config = prices.config
-    work = config.workload
-    tokens = work.output_tokens
+    decoded = Decoded.of(config.workload, schedule)
     decode_ns = nanoseconds(tally.decode_cycles, tally.tCK_ps)
-    per_token_ns = tally.decode_cycles * tally.tCK_ps / (1000 * tokens)
     exact = energy.exact()
     total = sum(exact.values())
     return {
         "cycles": tally.cycles,
         "latency_ns": nanoseconds(tally.cycles, tally.tCK_ps),
         "prefill_latency_ns": nanoseconds(tally.prefill_cycles, tally.tCK_ps),
-        "ttft_ns": nanoseconds(_first_token(tally), tally.tCK_ps),
-        "latency_per_step_ns": decode_ns / (tokens // work.query_tokens),
-        "latency_per_token_ns": per_token_ns,
-        "tpot_ns": per_token_ns,
-        "tokens_per_s": metrics.ratio(work.batch * 1e9, per_token_ns),
+        "ttft_ns": _first_token_ns(tally, schedule),
+        "latency_per_step_ns": decode_ns / decoded.steps if decoded.steps else None,
+        "latency_per_token_ns": _per_token_ns(tally, decoded.run),
+        "tpot_ns": _per_token_ns(tally, decoded.kept),
+        "tokens_per_s": _tokens_per_s(tally, decoded),
         "energy_pJ": float(total),
         "prefill_energy_pJ": energy.total_pJ("prefill"),
-        "energy_per_token_pJ": energy.total_pJ("decode") / (tokens * work.batch),
+        "energy_per_token_pJ": energy.total_pJ("decode") / decoded.kept_of_all if decoded.kept_of_all else None,
         "average_power_mW": metrics.ratio(total * 1000, tally.cycles * tally.tCK_ps),
         "peak_power_mW": peak_power_mW(prices, tally, energy),
         "latency_breakdown_ns": {cause: nanoseconds(cycles, tally.tCK_ps) for cause, cycles in causes.items()},
@@ -88,10 +93,25 @@ def summarise_system(prices: Prices, tally: Tally, energy: EnergyBreakdown, work
     }
 
 
-def _first_token(tally: Tally) -> int:
-    """DRAM clocks until the first decode step has ended."""
-    first = tally.tokens[int(np.argmax(tally.tokens.of_phase("decode")))]
-    return first.start_cycle + first.cycles
+def _per_token_ns(tally: Tally, tokens: int) -> float | None:
+    """Decode time over so many tokens."""
+    return tally.decode_cycles * tally.tCK_ps / (1000 * tokens) if tokens else None
+
+
+def _tokens_per_s(tally: Tally, decoded: Decoded) -> float | None:
+    """Kept tokens of every sequence over the decode time."""
+    per_token_ns = _per_token_ns(tally, decoded.kept)
+    return None if per_token_ns is None else metrics.ratio(decoded.kept_of_all / decoded.kept * 1e9, per_token_ns)
+
+
+def _first_token_ns(tally: Tally, schedule: Schedule | None) -> float | None:
+    """Until the first decode step that keeps a token has ended; None if none does."""
+    decode = tally.tokens.of_phase("decode")
+    keeps = decode if schedule is None else decode & (schedule.kept > 0)
+    if not keeps.any():
+        return None
+    first = tally.tokens[int(np.argmax(keeps))]
+    return nanoseconds(first.start_cycle + first.cycles, tally.tCK_ps)
 
 
 def summarise_simulation(tally: Tally, wall_s: float, engine: str, folded: bool) -> dict[str, Any]:

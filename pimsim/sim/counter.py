@@ -34,7 +34,9 @@ class Counter:
         """Clocks outside of the channels."""
         self.charges[cause] = self.charges.get(cause, 0) + clocks
 
-    def row(self, phase: str, operator: str, device: Device, causes_of_channels: tuple[str, ...]) -> OperatorTally:
+    def row(
+        self, phase: str, part: str, operator: str, device: Device, causes_of_channels: tuple[str, ...]
+    ) -> OperatorTally:
         """The row of a tally."""
         totals = self.totals.tolist()
         number = len(device.standard.commands)
@@ -44,6 +46,7 @@ class Counter:
             causes[cause] = causes.get(cause, 0) + clocks
         return OperatorTally(
             phase=phase,
+            part=part,
             operator=operator,
             count=self.count,
             cycles=sum(causes.values()),
@@ -61,13 +64,18 @@ class Counter:
 
 
 class Counters:
-    """All counters, by phase and operator, in the order in which they came up; new: a zeroed vector of totals."""
+    """All counters, by phase, part and operator, in the order in which they came up; new: a zeroed vector of totals."""
 
     def __init__(self, new: Callable[[], Ints]) -> None:
         self._new = new
-        self._counters: dict[tuple[str, str], Counter] = {}
+        self._counters: dict[tuple[str, str, str], Counter] = {}
 
-    def add(self, phase: str, stretch: Stretch, blocks: int, counts: Counts) -> None:
+    def open(self, phase: str, part: str, stretch: Stretch) -> None:
+        """Make the counters of steps that come up."""
+        for instruction in stretch.instructions:
+            self._counter(phase, part, instruction.operator)
+
+    def add(self, phase: str, part: str, stretch: Stretch, blocks: int, counts: Counts) -> None:
         """Count steps that were carried out, `blocks` copies of the block in each."""
         steps, copies = len(stretch.contexts), [1] * len(stretch.step.before) + [blocks] * len(stretch.step.block)
         copies += [1] * len(stretch.step.after)
@@ -79,15 +87,15 @@ class Counters:
                 numbers = tuple(steps * n for n in numbers) if steps > 1 else numbers
             else:
                 numbers = tuple(series.numbers.sum(0).tolist())
-            self._counter(phase, instruction.operator).add(steps, copies[i], numbers, counts.totals[i])
+            self._counter(phase, part, instruction.operator).add(steps, copies[i], numbers, counts.totals[i])
         # in the order in which the steps come to them: that is the order in which a row has its causes
         exposed = counts.exposed.tolist()
         for i in sorted((i for i, each in enumerate(exposed) if each[E_CLOCKS]), key=lambda i: exposed[i][E_SINCE]):
             cause = instructions[i].cause or "result_transfer"
-            self._counter(phase, instructions[i].operator).charge(cause, exposed[i][E_CLOCKS])
+            self._counter(phase, part, instructions[i].operator).charge(cause, exposed[i][E_CLOCKS])
 
-    def _counter(self, phase: str, operator: str) -> Counter:
-        key = (phase, operator)
+    def _counter(self, phase: str, part: str, operator: str) -> Counter:
+        key = (phase, part, operator)
         if key not in self._counters:
             self._counters[key] = Counter(self._new())
         return self._counters[key]

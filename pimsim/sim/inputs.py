@@ -22,6 +22,7 @@ from pimsim.devices.registry import HARDWARE
 from pimsim.dram.timing import Device
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import OPS
+from pimsim.workload.schedule import Schedule
 
 # What decides what is said and what a count costs, and no count.
 PRICED = (
@@ -61,12 +62,13 @@ def simulated(config: Config, workload: Workload) -> Config:
     return config if _of_others(config, workload) else _without(config, (*PRICED, *IN_CLOCKS))
 
 
-def key_of(part: Config, workload: Workload, device: Device) -> Hashable | None:
+def key_of(part: Config, workload: Workload, device: Device, schedule: Schedule | None = None) -> Hashable | None:
     """Equal for runs that count the same, None where that cannot be told; part: what `simulated` gave."""
     if _of_others(part, workload):
         return None
     sizes = tuple(getattr(device, field.name) for field in fields(device) if field.name not in ("standard", "cycles"))
-    return _values(part), workload, Same(device.standard), sizes, tuple(device.cycles.items())
+    steps = None if schedule is None else (schedule.sha256, tuple(stage.workload for stage in schedule.stages))
+    return _values(part), workload, Same(device.standard), sizes, tuple(device.cycles.items()), steps
 
 
 def is_priced(key: str) -> bool:

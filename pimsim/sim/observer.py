@@ -24,6 +24,7 @@ class Executed:
     busy      ((from, to), ...): when it ran; of ASIC work, the stretches in which the units worked for it
     settled   nothing that comes later in the program does anything before this clock
     operations  additions, multiplications and bytes of the SRAM on the ASIC
+    step      the number of its step in the run, from 0
     """
 
     phase: str
@@ -36,6 +37,7 @@ class Executed:
     busy: tuple[tuple[int, int], ...]
     settled: int
     operations: tuple[int, int, int] = (0, 0, 0)
+    step: int = 0
 
 
 class Observer(Protocol):

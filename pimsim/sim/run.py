@@ -19,6 +19,7 @@ from pimsim.schedules import SCHEDULES
 from pimsim.sim.ledger import Ledger
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spender, Spending
+from pimsim.sim.steps import decoded
 from pimsim.sim.system import Progress, System
 from pimsim.sim.tally import Tally
 
@@ -138,7 +139,7 @@ def simulate_contexts(config: Config | Plan, contexts: Sequence[int]) -> Tally:
 
     The workload's own tokens still say how much room K and V have.  InputError as `simulate`.
     """
-    steps = [("decode", context, 1) for context in contexts]
+    steps = decoded([("decode", context, 1) for context in contexts])
     runs = (System(plan, _engine(plan), steps).run() for plan in _candidates(compiled(config)))
     return min(runs, key=lambda tally: tally.cycles)
 

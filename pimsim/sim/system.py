@@ -1,8 +1,8 @@
 """The system: a controller that issues instructions to the PIM channels and the ASIC.
 
-SimPy carries the time of the controller, which wakes once a stretch: steps that are alike are
-planned, laid out, carried out and counted together.  A stretch is one call of the
-schedule, whose channels issue every DRAM command of every instruction and carry their state on.
+SimPy carries the time of the controller, which wakes once for steps that follow each other and are alike:
+they are planned, laid out, carried out and counted together.  Where steps of several kinds alternate, those of each
+kind are planned together, a window of them at a time, and carried out in their order.
 
 `paper`: an instruction starts when the ASIC and all channels are idle.
 `overlap`: an instruction starts when the instructions it waits for are done; the channel
@@ -17,8 +17,10 @@ time already accounted for, so charges sum to the latency under either schedule.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -31,9 +33,10 @@ from pimsim.schedules import SCHEDULES
 from pimsim.sim.counter import Counters
 from pimsim.sim.layout import Layout
 from pimsim.sim.observer import Executed
-from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Timetable
-from pimsim.sim.schedule.executor import Executor
+from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Block, Timetable
+from pimsim.sim.schedule.executor import Counts, Executor
 from pimsim.sim.spending import Spender
+from pimsim.sim.steps import Copies, Kind, Step, decoded, steps_of, tokens_of, without_copies
 from pimsim.sim.tally import Tally, TokenTallies
 
 Progress = Callable[[int, int], None]
@@ -63,10 +66,28 @@ class Pace:
         self.steps = max(min(self.steps, self.INSTRUCTIONS // instructions), 1)
 
 
+@dataclass
+class _Laid:
+    """Steps of one kind that are alike, laid out: carried out a few at a time, and counted when all are done."""
+
+    plan: Plan
+    kind: Kind
+    stretch: Stretch
+    block: Block
+    counts: Counts
+    times: Ints
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Steps that are to come."""
+        return len(self.stretch.contexts) - self.done
+
+
 class System:
     """One simulation of a plan.
 
-    steps     (phase, context of the last token, tokens) of each step, if not the workload's own
+    steps     to carry out, if not the plan's own
     observer  is told of every instruction
     spending  who wants to know what actions spend: the busiest window is found, or all is noted
     """
@@ -75,7 +96,7 @@ class System:
         self,
         plan: Plan,
         engine: Engine,
-        steps: list[tuple[str, int, int]] | None = None,
+        steps: Sequence[Step] | None = None,
         observer: Callable[[Executed], None] | None = None,
         spending: Spender | None = None,
     ) -> None:
@@ -84,15 +105,14 @@ class System:
         self.executor = Executor(engine)
         if spending:
             spending.meter(self.executor)
-        self.observer = observer
+        self.observer, self.spending = observer, spending
         self.env = simpy.Environment()
-        self.layout = Layout(engine, plan.workload.blocks, spending)
+        self.layouts: dict[int, Layout] = {}  # by copies of the block
         self.counters = Counters(engine.new_totals)
         self.tokens = TokenTallies()
         self.timetable = Timetable(serial=SCHEDULES[plan.config.schedule].serial)
-        self.prefilled = 0
         self.latest = np.zeros(MOMENTS, np.int64)  # of the latest instruction
-        self.given = steps
+        self.steps = steps
 
     @property
     def accounted(self) -> int:
@@ -107,59 +127,98 @@ class System:
         return self._tally()
 
     def _controller(self, progress: Progress | None) -> Generator[simpy.Event, Any, None]:
-        work = self.plan.config.workload
-        last = work.last_context if self.given is None else self.given[-1][1]
-        for phase, stretch in self._stretches():
-            begin = self.accounted
-            reached = self.carry_out(phase, stretch)
-            contexts, number = stretch.contexts.tolist(), len(self.tokens) + 1
-            index = number if phase == "prefill" else number - work.prompt_tokens
-            self.tokens.extend(phase, index, contexts, [begin, *reached])
-            if phase == "prefill" and work.start in contexts:
-                self.prefilled = reached[contexts.index(work.start)]
-            if self.accounted > self.env.now:
-                yield self.env.timeout(self.accounted - self.env.now)
-            if progress:
-                for context in contexts:
-                    progress(context - work.context, last - work.context)
+        total = tokens_of(self.plan) if self.steps is None else sum(step.kind.tokens for step in self.steps)
+        steps, pace, done = iter(steps_of(self.plan) if self.steps is None else self.steps), Pace(), 0
+        while window := list(islice(steps, pace.steps)):
+            largest = 1
+            for laid, some in self._planned(window):
+                self._carry_out(laid, some)
+                largest = max(largest, len(laid.stretch.instructions))
+                if self.accounted > self.env.now:
+                    yield self.env.timeout(self.accounted - self.env.now)
+                for step in some if progress else ():
+                    done += step.kind.tokens
+                    progress(done, total)  # type: ignore[misc]
+            pace.done(largest)
 
-    def _stretches(self) -> Iterator[tuple[str, Stretch]]:
-        """The phase and the steps of every stretch."""
-        work, pace = self.plan.config.workload, Pace()
-        start, every = work.start, work.steps() if self.given is None else iter(self.given)
-        for (phase, tokens, head), steps in groupby(every, lambda step: (step[0], step[2], step[1] >= start)):
-            contexts = (context for _, context, _ in steps)
-            coming: list[int] = []
-            while True:
-                coming += islice(contexts, max(pace.steps - len(coming), 0))
-                if not coming:
-                    break
-                stretch = self.plan.stretch(coming[: pace.steps], head, tokens)
-                del coming[: len(stretch.contexts)]
-                yield phase, stretch
-                pace.done(len(stretch.instructions))
+    def _planned(self, window: Sequence[Step]) -> Iterator[tuple[_Laid, list[Step]]]:
+        """Steps in their order, as many at a time as go on from each other; those of one kind are planned together."""
+        waiting: dict[Kind, list[int]] = {}
+        for step in window:
+            waiting.setdefault(step.kind, []).append(step.context)
+        laid: dict[Kind, _Laid] = {}
+        for kind, steps in groupby(window, key=attrgetter("kind")):
+            coming = list(steps)
+            while coming:
+                if kind not in laid:
+                    laid[kind] = self._lay_out(kind, waiting[kind])
+                    del waiting[kind][: laid[kind].left]
+                now = laid[kind]
+                some = coming[: min(now.left, without_copies(coming))]
+                del coming[: len(some)]
+                yield now, some
+                if not now.left:
+                    self._count(laid.pop(kind))
+
+    def _lay_out(self, kind: Kind, contexts: Sequence[int]) -> _Laid:
+        """As many steps of a kind as are alike."""
+        plan = self.plan.stage(kind.stage)
+        return self._laid(plan, kind, plan.stretch(contexts, kind.head, kind.tokens))
+
+    def _laid(self, plan: Plan, kind: Kind, stretch: Stretch) -> _Laid:
+        blocks = plan.workload.blocks
+        if blocks not in self.layouts:
+            self.layouts[blocks] = Layout(self.engine, blocks, self.spending)
+        block = self.layouts[blocks].block(stretch)
+        self.counters.open(kind.phase, kind.part, stretch)
+        times = np.zeros((len(stretch.instructions) + 1, MOMENTS), np.int64)
+        return _Laid(plan, kind, stretch, block, self.executor.new_counts(block), times)
+
+    def _carry_out(self, laid: _Laid, steps: Sequence[Step]) -> None:
+        """Carry out steps, with what is copied before the first and after the last of them."""
+        clocks = [self.accounted]
+        self._copy(laid, steps[0], steps[0].before)
+        clocks += self._run(laid, len(steps))
+        self._copy(laid, steps[-1], steps[-1].after)
+        clocks[-1] = self.accounted
+        self.tokens.extend(laid.kind.phase, [step.context for step in steps], clocks)
+
+    def _copy(self, laid: _Laid, step: Step, copied: Copies) -> None:
+        """Carry out the copies of K and V of a step."""
+        if not copied:
+            return
+        stretch = Stretch(np.array([step.context], np.int64), laid.plan.copies(copied, step.kind.tokens), {})
+        if stretch.instructions:
+            made = self._laid(laid.plan, laid.kind, stretch)
+            self._run(made, 1)
+            self._count(made)
+
+    def _run(self, laid: _Laid, count: int) -> list[int]:
+        """Carry out the next steps; the clocks accounted for at the end of each."""
+        steps = range(laid.done, laid.done + count)
+        laid.times[-1] = self.latest
+        watch = None if self.observer is None else self._watch(laid, self.observer)
+        self.executor.run_block(laid.block, laid.times, self.timetable, watch, laid.counts, steps)
+        self.latest = laid.times[-1].copy()
+        laid.done += count
+        reached: list[int] = laid.counts.reached[steps.start : steps.stop].tolist()
+        return reached
+
+    def _count(self, laid: _Laid) -> None:
+        """Count what was carried out."""
+        kind = laid.kind
+        self.counters.add(kind.phase, kind.part, laid.stretch, laid.plan.workload.blocks, laid.counts)
 
     def decode(self, context: int) -> int:
         """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
         begin = self.accounted
-        self.carry_out("decode", self.plan.stretch([context], head=True))
+        for laid, some in self._planned(decoded([("decode", context, 1)])):
+            self._carry_out(laid, some)
         return self.accounted - begin
 
-    def carry_out(self, phase: str, stretch: Stretch) -> list[int]:
-        """Carry out steps that are alike, and count what they did; the clocks accounted for at the end of each."""
-        times = np.zeros((len(stretch.instructions) + 1, MOMENTS), np.int64)
-        times[-1] = self.latest
-        watch = None if self.observer is None else self._watch(phase, stretch, times, self.observer)
-        counts = self.executor.run_block(self.layout.block(stretch), times, self.timetable, watch)
-        self.latest = times[-1]
-        self.counters.add(phase, stretch, self.plan.workload.blocks, counts)
-        reached: list[int] = counts.reached.tolist()
-        return reached
-
-    def _watch(
-        self, phase: str, stretch: Stretch, times: Ints, tell: Callable[[Executed], None]
-    ) -> Callable[[int, int, int], None]:
+    def _watch(self, laid: _Laid, tell: Callable[[Executed], None]) -> Callable[[int, int, int], None]:
         """What tells the observer of instruction i in copy c of a step, when the engine has carried it out."""
+        stretch, times, number = laid.stretch, laid.times, len(self.tokens) - laid.done
         instructions, contexts = stretch.instructions, stretch.contexts.tolist()
         in_block = range(len(stretch.step.before), len(stretch.step.before) + len(stretch.step.block))
         firsts = {0, in_block.start, in_block.stop}
@@ -175,7 +234,7 @@ class System:
             busy = [(int(times[i, BEGIN]), int(times[i, END]))] if instruction.work else self.executor.stretches()
             tell(
                 Executed(
-                    phase,
+                    laid.kind.phase,
                     contexts[step],
                     instruction.operator,
                     instruction.key,
@@ -185,6 +244,7 @@ class System:
                     tuple(busy),
                     settled,
                     operations,
+                    number + step,
                 )
             )
             charged = self.accounted
@@ -200,7 +260,7 @@ class System:
         commands = {name: sum(row.commands[name] for row in rows) for name in self.plan.device.standard.log_names}
         return Tally(
             self.accounted,
-            self.prefilled,
+            self.tokens.clocks_of("prefill"),
             self.plan.device.tCK_ps,
             commands,
             tuple(rows),

@@ -51,6 +51,7 @@ class OperatorTally:
     open_cycles      clocks with at least one bank open, summed over channels
     asic_busy_cycles DRAM clocks that the ASIC's units are at work (hidden or exposed); never two at once
     adds, multiplies ASIC arithmetic actions
+    part             of decoding: "drafting", "verification", or "" for what is neither
     sram_bytes       bytes that the ASIC's SRAM gave or took: operands, results, what the channels get and give
     pin_bytes        bytes on the DRAM pins of all channels (a broadcast counts per channel)
     payload_bytes    those bytes less the padding up to whole columns and bursts
@@ -71,10 +72,11 @@ class OperatorTally:
     payload_bytes: int = 0
     macs: int = 0
     sram_bytes: int = 0
+    part: str = ""
 
     def problems(self) -> list[str]:
         """What contradicts itself in this row, in words."""
-        where = f"{self.phase} {self.operator}"
+        where = " ".join(filter(None, (self.phase, self.part, self.operator)))
         found = [] if self.phase in PHASES else [f"{where}: phase is not one of {PHASES}"]
         if sum(self.causes.values()) != self.cycles:
             found.append(f"{where}: causes sum to {sum(self.causes.values())} clocks, not {self.cycles}")
@@ -108,22 +110,31 @@ class TokenTallies(Sequence[TokenTally]):
 
     def __init__(self, tokens: Iterable[TokenTally] = ()) -> None:
         self._columns = {name: array("q") for name in self._NAMES}
+        self._counts, self._clocks = dict.fromkeys(PHASES, 0), dict.fromkeys(PHASES, 0)
         for token in tokens:
             self.append(token)
 
     def append(self, token: TokenTally) -> None:
         """Add a step."""
+        self._counts[token.phase] += 1
+        self._clocks[token.phase] += token.cycles
         values = (PHASES.index(token.phase), token.step, token.context, token.start_cycle, token.cycles)
         for column, value in zip(self._columns.values(), values, strict=True):
             column.append(value)
 
-    def extend(self, phase: str, step: int, contexts: Sequence[int], clocks: Sequence[int]) -> None:
-        """Add steps from number `step` on, one at each context; clocks: when they start, and when the last one ends."""
-        count, starts = len(contexts), clocks[:-1]
+    def extend(self, phase: str, contexts: Sequence[int], clocks: Sequence[int]) -> None:
+        """Add steps, one at each context, numbered on in their phase; clocks: when they start, and the end of all."""
+        count, starts, step = len(contexts), clocks[:-1], self._counts[phase] + 1
+        self._counts[phase] += count
+        self._clocks[phase] += clocks[-1] - clocks[0]
         cycles = [end - start for start, end in pairwise(clocks)]
         values = ([PHASES.index(phase)] * count, range(step, step + count), contexts, starts, cycles)
         for column, more in zip(self._columns.values(), values, strict=True):
             column.extend(more)
+
+    def clocks_of(self, phase: str) -> int:
+        """Clocks that all steps of a phase take."""
+        return self._clocks[phase]
 
     def column(self, name: str) -> Ints:
         """(steps,): one count of every step."""
@@ -207,9 +218,9 @@ class Tally:
         by_rows = total_of(row.commands for row in self.rows)
         for name in sorted({*by_rows, *self.commands}):
             pairs.append((f"{name} of all rows", by_rows.get(name, 0), self.commands.get(name, 0)))
-        kinds = Counter((row.phase, row.operator) for row in self.rows)
+        kinds = Counter((row.phase, row.part, row.operator) for row in self.rows)
         found = [f"{what} sum to {left}, not {right}" for what, left, right in pairs if left != right]
-        return found + [f"{phase} {kind} has {n} rows" for (phase, kind), n in kinds.items() if n > 1]
+        return found + [f"{phase} {kind} has {n} rows" for (phase, _, kind), n in kinds.items() if n > 1]
 
     def _unit_problems(self) -> list[str]:
         """The ASIC's units do one thing at a time: they cannot be at work for longer than the run takes."""

@@ -34,8 +34,7 @@ EVERY = -1  # sequence
 class Copied(NamedTuple):
     """K and V of tokens that come to lie elsewhere: of each copy one column is read and written.
 
-    source, target: sequences (`EVERY`: each within itself).  first, to: slots.  tokens: how many.
-    keys: K as well; else V alone.
+    source, target: sequences (`EVERY`: each within itself).  first, to: tokens, from 0.  tokens: how many.
     """
 
     source: int
@@ -43,7 +42,16 @@ class Copied(NamedTuple):
     first: int
     to: int
     tokens: int
-    keys: bool = True
+
+
+class Forked(NamedTuple):
+    """Sequence `target` goes on from what `source` has before token `at`: whole columns are shared, one that is partly
+    filled is copied.
+    """
+
+    source: int
+    target: int
+    at: int
 
 
 class Shared(NamedTuple):
@@ -63,10 +71,12 @@ class Stage:
     batch     sequences; tokens: of each in a step
     part      one of PARTS
     tree      the token of the step that each one follows (-1: none); empty: each the one before it
-    branches  of each sequence, the tokens that lie in caches of others, in order (empty: none of any)
+    branches  of each sequence, the tokens that lie in caches of others, in order (empty: none of any); its own
+              cache begins with the whole columns behind them
     whole     a prefill that is done at once, since its tokens see those behind them; its head runs for every token
     line      of the schedule, in its file
     weights_of  name of the template whose weights the graph has ("": of the same model all that are alike are one)
+    copies    of the block that the model has (0: those that run)
     """
 
     name: str
@@ -81,6 +91,7 @@ class Stage:
     whole: bool = False
     line: int = 0
     weights_of: str = ""
+    copies: int = 0
 
     @cached_property
     def depths(self) -> tuple[int, ...]:
@@ -115,7 +126,7 @@ class Schedule:
     context: Ints
     kept: Ints
     head: NDArray[np.bool_]
-    before: Mapping[int, tuple[Copied, ...]] = field(default_factory=dict)
+    before: Mapping[int, tuple[Copied | Forked, ...]] = field(default_factory=dict)
     after: Mapping[int, tuple[Copied, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sha256: str = ""
@@ -126,6 +137,11 @@ class Schedule:
     def __iter__(self) -> Iterator[Step]:
         columns = (self.stage, self.context, self.kept, self.head)
         return map(Step, *(column.tolist() for column in columns))
+
+    @property
+    def main(self) -> Stage:
+        """The stage that a run is said to be of: the first that decodes for itself, or else the first."""
+        return min(self.stages, key=lambda stage: (stage.phase != "decode", stage.part == DRAFTING))
 
     def of_phase(self, phase: str) -> NDArray[np.bool_]:
         """(n,): which steps are of a phase."""

@@ -29,7 +29,7 @@ from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.plan import compile_plan
 from pimsim.logs.log import CommandLog
-from pimsim.mapping.memory import cache_name
+from pimsim.mapping.caches import cache_name
 from pimsim.mapping.plan import Plan
 from pimsim.workload.ops import Operator
 

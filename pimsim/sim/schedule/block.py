@@ -43,9 +43,9 @@ class Block:
         """Copies of the part that has most."""
         return int(self.parts[:, k.A_COPIES].max())
 
-    def instructions(self) -> Iterator[tuple[int, int, int, int]]:
-        """(step, part, copy, instruction) of all, in order."""
-        for step in range(len(self.steps)):
+    def instructions(self, steps: range) -> Iterator[tuple[int, int, int, int]]:
+        """(step, part, copy, instruction) of all of some steps, in order."""
+        for step in steps:
             for part, (first, last, copies) in enumerate(self.parts.tolist()):
                 for copy in range(copies):
                     for i in range(first, last):

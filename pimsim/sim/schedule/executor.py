@@ -52,28 +52,40 @@ class Executor:
         """The largest sum of a window so far: of all of the run once it is finished."""
         return meter.largest_window(self.meter)
 
-    def run_block(
-        self, block: Block, times: Ints, timetable: Timetable, watch: Callable[[int, int, int], None] | None = None
-    ) -> Counts:
-        """Carry out the steps of a block, and count.
-
-        times (n + 1, 5): the moments of each instruction, the last row those of what came
-        before; both it and the timetable are updated.  watch(step, copy, instruction) is called
-        after each one.
-        """
-        self.engine.make_room()
+    def new_counts(self, block: Block) -> Counts:
+        """Counts of nothing, for a block."""
         steps, n, _ = block.steps.shape
-        counts = Counts(
+        return Counts(
             np.zeros((n, self.engine.new_totals().size), np.int64),
             np.tile(np.array([0, -1], np.int64), (n, 1)),
             np.zeros(steps, np.int64),
         )
+
+    def run_block(
+        self,
+        block: Block,
+        times: Ints,
+        timetable: Timetable,
+        watch: Callable[[int, int, int], None] | None = None,
+        counts: Counts | None = None,
+        steps: range | None = None,
+    ) -> Counts:
+        """Carry out steps of a block (by default all), and count.
+
+        times (n + 1, 5): the moments of each instruction, the last row those of what came
+        before; both it and the timetable are updated.  watch(step, copy, instruction) is called
+        after each one.  counts: of steps before, to which those of these are added.
+        """
+        self.engine.make_room()
+        steps = range(len(block.steps)) if steps is None else steps
+        n = block.steps.shape[1]
+        counts = counts or self.new_counts(block)
         places = block.portions + 2 * n + 1  # most that one copy can add
         if self.engine.log is None and not watch:
-            timetable.stand_at(0)
-            self._run(block, times, timetable, counts, (steps, len(block.parts), block.most_copies, 0, n, places))
+            timetable.stand_at(steps.start)
+            self._run(block, times, timetable, counts, (steps.stop, len(block.parts), block.most_copies, 0, n, places))
             return counts
-        for step, part, copy, i in block.instructions():
+        for step, part, copy, i in block.instructions(steps):
             timetable.stand_at(step, part, copy)
             self._run(block, times, timetable, counts, (step + 1, part + 1, copy + 1, i, i + 1, places))
             if watch:

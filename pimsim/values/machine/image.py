@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from pimsim.mapping.caches import cache_name
 from pimsim.mapping.grid import Grid, Place
 from pimsim.mapping.layouts import Matrix
-from pimsim.mapping.memory import cache_name, table_name, vector_name
+from pimsim.mapping.memory import table_name, vector_name
 from pimsim.mapping.plan import Plan
 from pimsim.values.layers import in_layer
 from pimsim.values.machine.compiled.commands import SIDE

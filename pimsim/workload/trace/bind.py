@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pimsim.errors import InputError, Problem
+from pimsim.errors import InputError
 from pimsim.workload.attributes import attributes_of, weight_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import NOTES, Operator
-from pimsim.workload.shapes import ModelShape
-from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
+from pimsim.workload.trace.cost import OperatorCost, cost_of
 from pimsim.workload.trace.expr import Expr
-from pimsim.workload.trace.jsonline import column_in_file
+from pimsim.workload.trace.graphs import Graphs, wrong_types
 from pimsim.workload.trace.records import (
     BATCH,
     CONTEXT,
-    DATA_TYPE_BITS,
     QUERY,
     STEP,
     SYMBOLS,
@@ -31,12 +29,6 @@ from pimsim.workload.trace.records import (
     Template,
     Trace,
 )
-
-REPLAYED = "bf16"  # what a replay computes with, and keeps
-REPLAYED_BITS = 16
-
-_T = Expr(0, ((CONTEXT, 1),))
-
 
 # ---- trace to workload
 
@@ -60,18 +52,7 @@ class Run:
 
 
 def runs_of(trace: Trace) -> tuple[Run, ...]:
-    """The schedule as numbers; InputError if batch or query tokens change from step to step, or layers are skipped."""
-    problems: list[Problem] = []
-    for line in trace.schedule:
-        for symbol in (BATCH, QUERY):
-            if line.bindings[symbol].symbols:
-                message = f"{line.bindings[symbol]}: a replay needs the same {symbol} in all steps of a line"
-                problems.append(_problem(trace, line.line, f"bindings.{symbol}", message))
-        if line.layers not in (None, trace.header.model.layers):
-            message = f"{line.layers}: a replay runs all {trace.header.model.layers} layers"
-            problems.append(_problem(trace, line.line, "layers", message))
-    if problems:
-        raise InputError(problems)
+    """A schedule of plain lines as numbers: batch and query tokens are the same in all steps of each."""
     return tuple(_run(line) for line in trace.schedule)
 
 
@@ -87,96 +68,21 @@ def _run(line: Schedule) -> Run:
 def workload_of(trace: Trace) -> Workload:
     """The step that the schedule runs, decode before prefill; without a schedule that of the first template.
 
-    InputError with every place at which the trace says what cannot be replayed: sizes
-    that grow with the context, several groups of heads in an attention, a K and V length
-    other than T, data types other than 16 bits, phases whose graphs differ.
+    InputError with every place at which the trace says what cannot be run.
     """
-    problems = list(_wrong_types(trace))
+    graphs = Graphs(trace, list(wrong_types(trace)))
     scheduled = sorted(trace.schedule, key=lambda line: line.phase)  # decode is the first
     ids = list(dict.fromkeys(line.template for line in scheduled)) or [trace.templates[0].id]
     bindings = {line.template: line.binding(line.first) for line in reversed(scheduled)}
-    made = [_workload(trace, trace.template(id), bindings.get(id, {}), problems) for id in ids]
-    first = made[0]
-    for id, other in zip(ids[1:], made[1:], strict=True):
-        if first is not None and other is not None and (name := _difference(first, other)):
-            line = trace.template(id).line
-            message = f"differs from {ids[0]!r} in {name!r}; a replay needs the same graph in all phases"
-            problems.append(_problem(trace, line, "id", message))
-    if problems or first is None:
-        raise InputError(problems)
-    return first
+    made = [graphs.of(id, bindings.get(id, {})) for id in ids]
+    if graphs.problems or made[0] is None:
+        raise InputError(graphs.problems)
+    return made[0]
 
 
-def _wrong_types(trace: Trace) -> Iterator[Problem]:
-    for key in ("activations", "kv"):
-        name = getattr(trace.header, key)
-        if DATA_TYPE_BITS[name] != REPLAYED_BITS:
-            message = f"{name}: a replay computes and keeps K and V with {REPLAYED_BITS} bits"
-            yield _problem(trace, trace.header.line, f"data_types.{key}", message)
-
-
-def computed_otherwise(trace: Trace) -> Iterator[Problem]:
-    """Data types of the header that a replay computes as another one of the same size."""
-    for key in ("weights", "activations", "kv"):
-        name = getattr(trace.header, key)
-        if name != REPLAYED and DATA_TYPE_BITS[name] == REPLAYED_BITS:
-            message = f"{name}: computed as {REPLAYED}, which is as large"
-            yield _problem(trace, trace.header.line, f"data_types.{key}", message)
-
-
-def _workload(trace: Trace, template: Template, binding: Mapping[str, int], problems: list[Problem]) -> Workload | None:
-    """The graph of one template; None if it has problems, which are added."""
-    before = len(problems)
-    operators = []
-    for record in template.ops:
-        wrong = [_problem(trace, record.line, key, text) for key, text in _not_replayed(record)]
-        problems += wrong
-        if wrong:
-            continue
-        try:
-            group = record.head_groups[0] if record.head_groups else None
-            operators.append(operator_of(record, binding, group))
-        except ValueError as error:
-            problems.append(_problem(trace, record.line, "", str(error)))
-        except KeyError as error:
-            message = f"depends on {error}, which no step of the schedule binds"
-            problems.append(_problem(trace, record.line, "", message))
-    if len(problems) > before:
-        return None
-    overhead = trace.header.overhead
-    try:
-        return Workload(
-            shape_of(trace.header),
-            tuple(operators),
-            template.count,
-            overhead.aten if overhead else None,
-            overhead.kernels if overhead else None,
-            trace.header.routing or (),
-            trace.file,
-        )
-    except ValueError as error:
-        problems.append(_problem(trace, template.line, "", str(error)))
-        return None
-
-
-def _not_replayed(record: OpRecord) -> Iterator[tuple[str, str]]:
-    """Keys of an operator and why they cannot be replayed."""
-    for key, expr in (("in", record.inputs), ("out", record.outputs), ("rows", record.rows)):
-        if expr.slope(CONTEXT):
-            yield key, f"{expr}: a replay needs sizes that do not change with {CONTEXT}"
-    queries = sum(group.heads * group.head_dim for group in record.head_groups)
-    if record.head_groups and record.inputs == Expr(queries):
-        yield "in", f"{queries} are queries alone: a replay appends K and V, and has none that are there already"
-    if len(record.head_groups) > 1:
-        yield "head_groups", f"{len(record.head_groups)} groups of heads; a replay needs one"
-    for i, group in enumerate(record.head_groups):
-        if group.kv_len != _T:
-            yield f"head_groups.{i}.kv_len", f"{group.kv_len}: a replay attends to all {CONTEXT} tokens, or to a window"
-
-
-def _difference(one: Workload, other: Workload) -> str:
-    """The first operator, or "repeat", in which two phases differ; notes and `per` are the phase's own."""
-    if one.blocks != other.blocks:
+def difference(one: Workload, other: Workload) -> str:
+    """The first operator, or "repeat", in which two graphs differ; notes and `per` are the phase's own."""
+    if one.blocks != other.blocks or one.shape != other.shape:
         return "repeat"
     for a, b in zip(one.operators, other.operators, strict=False):
         if _bare(a) != _bare(b):
@@ -188,28 +94,6 @@ def _difference(one: Workload, other: Workload) -> str:
 def _bare(operator: Operator) -> Operator:
     defaults = {name: getattr(Operator, name) for name in NOTES if name != "line"}
     return replace(operator, per="token", line=0, **defaults)
-
-
-def _problem(trace: Trace, line: int, key: str, message: str) -> Problem:
-    return Problem(trace.file, line, column_in_file(trace.file, line, key), key, message)
-
-
-def shape_of(header: Header) -> ModelShape:
-    """The sizes of the model; which variant of each part it has, the operators say."""
-    model = header.model
-    divides = model.d_model == model.heads * model.head_dim
-    return ModelShape(
-        model.name,
-        model.layers,
-        model.d_model,
-        model.heads,
-        model.kv_heads,
-        model.d_ff,
-        model.vocabulary,
-        model.max_positions,
-        model.family,
-        0 if divides else model.head_dim,
-    )
 
 
 # ---- workload to trace
@@ -297,7 +181,8 @@ def _template(id: str, workload: Workload) -> Template:
 
 
 def _record(template: str, operator: Operator) -> OpRecord:
-    group = HeadGroup(operator.heads, operator.kv_heads, operator.head_dim, _T)
+    seen = Expr(operator.kv_constant, ((CONTEXT, operator.kv_slope),) if operator.kv_slope else ())
+    group = HeadGroup(operator.heads, operator.kv_heads, operator.head_dim, seen, operator.value_dim)
     launch = None
     if operator.aten is not None and operator.kernels is not None:
         launch = Launch(operator.aten, operator.kernels)
@@ -319,6 +204,7 @@ def _record(template: str, operator: Operator) -> OpRecord:
         operator.deps,
         launch,
         take={name: (first, count) for name, first, count in operator.take},
+        tokens=Expr(operator.tokens) if operator.tokens else None,
         **attributes_of(operator),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pimsim.workload.attributes import fields_of
 from pimsim.workload.ops import Operator
@@ -83,13 +84,21 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
     """The operator at a binding, of an attention one group of its heads; ValueError if its sizes do not fit."""
     whole = group is None or len(record.head_groups) == 1
     launch = record.launch
+    seen: dict[str, Any] = (
+        {"kv_slope": group.kv_len.slope(CONTEXT), "kv_constant": group.kv_len.at({**binding, CONTEXT: 0})}
+        if group
+        else {}
+    )
+    said = fields_of(record, record.weight)
+    queries = sum(each.heads * each.head_dim for each in record.head_groups)
+    said["append"] = record.append and not (group and record.inputs.at(binding) == queries)
     return Operator(
         record.id,
         record.role,
         record.op,
         record.scope,
         record.inputs.at(binding),
-        record.outputs.at(binding) if whole or group is None else group.heads * group.head_dim,
+        record.outputs.at(binding) if whole or group is None else group.heads * (group.value_dim or group.head_dim),
         heads=group.heads if group else 0,
         kv_heads=group.kv_heads if group else 0,
         head_dim=group.head_dim if group else 0,
@@ -103,6 +112,9 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         aten=launch.aten if launch else None,
         kernels=launch.kernels if launch else None,
         take=tuple((name, *part) for name, part in record.take.items()),
+        value_dim=group.value_dim if group else 0,
+        tokens=record.tokens.at(binding) if record.tokens else 0,
         line=record.line,
-        **fields_of(record, record.weight),
+        **seen,
+        **said,
     )
