@@ -74,7 +74,7 @@ class Stage:
     branches  of each sequence, the tokens that lie in caches of others, in order (empty: none of any); its own
               cache begins with the whole columns behind them
     whole     a prefill that is done at once, since its tokens see those behind them; its head runs for every token
-    line      of the schedule, in its file
+    line      of the schedule, in its file: the first of those that are alike
     weights_of  name of the template whose weights the graph has ("": of the same model all that are alike are one)
     copies    of the block that the model has (0: those that run)
     """
@@ -89,7 +89,7 @@ class Stage:
     tree: tuple[int, ...] = ()
     branches: tuple[tuple[Shared, ...], ...] = ()
     whole: bool = False
-    line: int = 0
+    line: int = field(default=0, compare=False)
     weights_of: str = ""
     copies: int = 0
 

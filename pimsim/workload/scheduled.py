@@ -45,6 +45,15 @@ def said(trace: Trace) -> Said | None:
     """What the schedule of a trace says; None if it has none.  InputError for one that cannot be run."""
     if not trace.schedule:
         return None
+    if not _LATEST or _LATEST[0][0] is not trace:  # who loads, who warns and who runs all ask
+        _LATEST[:] = [(trace, _said(trace))]
+    return _LATEST[0][1]
+
+
+_LATEST: list[tuple[Trace, Said]] = []
+
+
+def _said(trace: Trace) -> Said:
     rich = next(_rich(trace), "")
     runs = runs_of(trace)
     decode = [run for run in runs if run.phase == "decode"]
