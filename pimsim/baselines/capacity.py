@@ -32,7 +32,11 @@ def _kept(op: str, inputs: int, kv: int) -> int:
 
 def room(device: BaselineDevice, workload: Workload, context: int, batch: int, data_type: str) -> dict[str, Any]:
     """`fits`, `required_bytes` and `capacity_bytes`; where no capacity is stated (None), nothing is said not to fit."""
-    required = required_bytes(workload, context, batch, device.data_types[data_type].element_bytes)
+    return room_for(device, required_bytes(workload, context, batch, device.data_types[data_type].element_bytes))
+
+
+def room_for(device: BaselineDevice, required: int) -> dict[str, Any]:
+    """As `room`, of so many bytes."""
     capacity = device.capacity_bytes
     return {
         "fits": capacity is None or required <= capacity,

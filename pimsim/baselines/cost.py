@@ -1,6 +1,6 @@
 """What a step asks of a device: bytes and operations per operator, one column per context.
 
-Bytes are weights (biases and normalisation included), K and V; activations stay in
+Bytes are weights (biases and normalisation included), K, V and states; activations stay in
 caches.  Copies of the whole KV cache that eager frameworks make are left out, which
 favours the baseline.
 """
@@ -8,7 +8,8 @@ favours the baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from pimsim.baselines.devices import BaselineDevice, DataType
 from pimsim.mapping.routing import Routing, experts_read
+from pimsim.workload.branches import appended_width
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine, Operator
 
@@ -51,35 +53,79 @@ class DeviceTime:
         return np.maximum(self.memory, self.compute)
 
 
+Copies = tuple[Vector | float, Vector | float]
+Reads = Callable[[Operator], Vector]  # tokens whose K and V an attention reads in each step, of all sequences
+
+
 def decode_demands(
-    workload: Workload, contexts: Vector, batch: int, query_tokens: int = 1, routing: Routing | None = None
+    workload: Workload,
+    contexts: Vector,
+    batch: int,
+    query_tokens: int = 1,
+    routing: Routing | None = None,
+    depths: Sequence[int] = (),
+    reads: Reads | None = None,
+    copied: Copies = (0, 0),
 ) -> list[Demand]:
     """Demands of one decode step at each of `contexts`, for `batch` sequences of `query_tokens` tokens at once.
 
-    A context counts the step's tokens; each attends to itself and what is before it.
-    Weights, K and V are read once a step, whatever the number of tokens; of experts those that
-    `routing` chooses (by default in expectation).
+    A context counts the step's tokens; each attends to itself and what is before it, in a tree
+    to what is before the step and to its own path: depths are how many stand above each token there.
+    Weights are read once a step, whatever the number of tokens, K and V once for each sequence
+    or as `reads` says; of experts those that `routing` chooses (by default in expectation).
+    copied: tokens whose K, and whose V, are read and written once more, in each step.
     """
     routing, steps = routing or Routing(workload.routing), [int(context) for context in contexts.tolist()]
+    reads = reads or (lambda operator: batch * values(operator.attended(), contexts))
     return [
         Demand(
             operator,
             workload.repeats(operator),
-            _weights(workload, operator, steps, query_tokens, batch, routing)
-            + batch * values(_state(operator, query_tokens), contexts),
-            batch * _total(operator.operations(), contexts, query_tokens),
+            _weights(workload, operator, steps, operator.tokens or query_tokens, batch, routing)
+            + _moved(operator, contexts, batch, query_tokens, reads, copied),
+            batch * _total(operator, contexts, query_tokens, depths),
         )
         for operator in workload.operators
     ]
 
 
-def _total(count: Affine, contexts: Vector, tokens: int) -> Vector:
-    """The sum of a count over the last `tokens` contexts up to each of `contexts`."""
-    if not (count.slope or count.windows):
-        return values(count, contexts) * tokens
+def _moved(
+    operator: Operator,
+    contexts: Vector,
+    batch: int,
+    tokens: int,
+    reads: Reads,
+    copied: Copies,
+) -> Vector:
+    """Elements of all sequences that are no weights: K and V read, written and copied, or the state."""
+    if operator.op != "attention":
+        return batch * values(_state(operator, tokens), contexts)
+    moved = operator.kv_token * (reads(operator) + batch * _written(operator, tokens))
+    return moved + _copied(operator, copied)
+
+
+def _copied(operator: Operator, copied: Copies) -> Vector | float:
+    """Elements that copies read and write."""
+    keys, values = appended_width(operator)
+    return 2 * (keys * copied[0] + values * copied[1])
+
+
+def _written(operator: Operator, tokens: int, steps: int = 1) -> int:
+    """Vectors of K, and of V, that a sequence adds in so many steps of `tokens` tokens together."""
+    if not operator.append:
+        return 0
+    return operator.appended * steps or operator.tokens * steps or tokens
+
+
+def _total(operator: Operator, contexts: Vector, tokens: int, depths: Sequence[int]) -> Vector:
+    """Operations of one sequence in a step up to each of `contexts`: every token by what it attends to."""
+    count, vectors = operator.operations(), operator.tokens or tokens
+    if count.constant_only or operator.sees_all:
+        return values(count, contexts) * vectors
     total = np.zeros_like(contexts)
-    for back in range(tokens):
-        total = total + values(count, contexts - back)
+    behind = Counter(tokens - 1 - depth for depth in depths) if depths and vectors == tokens else None
+    for back in sorted(behind) if behind else range(vectors):
+        total = total + values(count, contexts - back) * (behind[back] if behind else 1)
     return total
 
 
@@ -92,24 +138,35 @@ def values(count: Affine, contexts: Vector) -> Vector:
 
 
 def prefill_demands(
-    workload: Workload, prompt_tokens: int, batch: int, routing: Routing | None = None, before: int = 0
+    workload: Workload,
+    prompt_tokens: int,
+    batch: int,
+    routing: Routing | None = None,
+    before: int = 0,
+    steps: int = 1,
+    whole: bool = False,
+    copied: Copies = (0, 0),
 ) -> list[Demand]:
     """Demands of a prompt processed as one batch of tokens.
 
     before: tokens whose K and V are there already.
+    steps: of the schedule that it stands for; what an operator takes in a step of its own, it takes as often.
+    whole: what follows the blocks runs for every token, and not for the last one alone.
+    copied: as of `decode_demands`, of the whole prompt.
     Weights are read once; K and V of the prompt are written once and read once, as are those before it.
-    Attention is causal, and what follows the blocks runs for the last token only.
+    Attention is causal, unless the operator says otherwise.
     """
-    routing = routing or Routing(workload.routing)
-    return [
-        Demand(
-            operator,
-            workload.repeats(operator),
-            _prefill_elements(workload, operator, prompt_tokens, batch, routing, before),
-            np.array([float(_prefill_operations(operator, prompt_tokens, batch, before))]),
-        )
-        for operator in workload.operators
-    ]
+    routing, last = routing or Routing(workload.routing), before + prompt_tokens
+    found = []
+    for operator in workload.operators:
+        single = _last_token_only(operator, whole)
+        vectors = 1 if single else operator.tokens * steps or prompt_tokens
+        elements = _weights(workload, operator, [last], vectors, batch, routing)
+        elements = elements + batch * _prefill_moved(operator, prompt_tokens, before, steps)
+        elements = elements + _copied(operator, copied)
+        operations = batch * _prefill_operations(operator, vectors, last)
+        found.append(Demand(operator, workload.repeats(operator), elements, np.array([float(operations)])))
+    return found
 
 
 def _weights(
@@ -129,30 +186,33 @@ def _weights(
 
 
 def _state(operator: Operator, tokens: int) -> Affine:
-    """Elements of one sequence, moved in a step of so many tokens: K and V, the state of an SSM read and written."""
+    """Elements of one sequence, moved in a step of so many tokens: the state of an SSM read and written."""
     if operator.op == "ssm_update":
         return Affine(2 * operator.inputs)
-    return operator.kv_read() + Affine(2 * operator.kv_width * tokens)
+    return Affine(0)
 
 
-def _prefill_elements(
-    workload: Workload, operator: Operator, tokens: int, batch: int, routing: Routing, before: int
-) -> Vector:
-    together = 1 if _last_token_only(operator) else tokens
-    kept = 4 * operator.kv_width * tokens if operator.op == "attention" else _state(operator, tokens).constant
-    seen = min(before, operator.window - 1) if operator.window else before  # by the first token of the prompt
-    kept += 2 * operator.kv_width * seen
-    return _weights(workload, operator, [before + tokens], together, batch, routing) + kept * batch
+def _prefill_moved(operator: Operator, tokens: int, before: int, steps: int) -> int:
+    """Elements of one sequence that a prompt moves beside weights."""
+    if operator.op != "attention":
+        return _state(operator, tokens).constant
+    read = operator.attended().at(before + tokens)
+    if operator.append and operator.kv_slope and not operator.kv_constant:
+        # its own tokens, and of those before it what its first token sees
+        read = tokens + (min(before, operator.most_seen - 1) if operator.window else before)
+    return operator.kv_token * (read + _written(operator, tokens, steps))
 
 
-def _prefill_operations(operator: Operator, tokens: int, batch: int, before: int) -> int:
-    if _last_token_only(operator):
-        return operator.operations().at(before + tokens) * batch
-    return operator.operations().total(before + 1, before + tokens) * batch
+def _prefill_operations(operator: Operator, vectors: int, last: int) -> int:
+    """Operations of one sequence for its `vectors` last tokens."""
+    count = operator.operations()
+    if count.constant_only or operator.sees_all:
+        return count.at(last) * vectors
+    return count.total(last - vectors + 1, last)
 
 
-def _last_token_only(operator: Operator) -> bool:
-    return operator.scope == "once_after" or operator.per == "sequence"
+def _last_token_only(operator: Operator, whole: bool) -> bool:
+    return operator.per == "sequence" or (operator.scope == "once_after" and not whole)
 
 
 def device_times(demands: list[Demand], data_type: DataType, bandwidth: float) -> list[DeviceTime]:
@@ -169,16 +229,52 @@ def per_step(times: list[DeviceTime], part: str) -> Vector:
     return total
 
 
-def energy(device: BaselineDevice, latency: Vector, times: list[DeviceTime]) -> float:
-    """E = t (P_idle + (P_cap - P_idle) u), summed over steps, pJ.
+@dataclass(frozen=True)
+class Steps:
+    """What steps take, a column each.
+
+    latency  ns
+    work     W ns, which are nJ
+    bound    the part of the latency that each of what may bind it makes, ns
+    """
+
+    latency: Vector
+    work: Vector
+    bound: Mapping[str, Vector]
+
+    @property
+    def latency_ns(self) -> float:
+        """Of all steps."""
+        return total(self.latency)
+
+    @property
+    def energy_pJ(self) -> float:
+        """Of all steps."""
+        return total(self.work) * _PJ_PER_W_NS
+
+
+def steps_of(device: BaselineDevice, times: list[DeviceTime], bound: Mapping[str, Vector]) -> Steps:
+    """Steps whose latency is the sum of what binds it: E = t (P_idle + (P_cap - P_idle) u).
 
     u: the larger of bandwidth utilisation (of what a copy reaches) and arithmetic
     utilisation (of the peak) over a step.
     """
+    first, *more = bound.values()
+    latency = sum(more, first)
     busy = np.maximum(per_step(times, "memory"), per_step(times, "compute"))
     utilisation = np.minimum(busy / latency, 1.0)
     idle, cap = device.power.idle.value, device.power.cap.value
-    return total(latency * (idle + (cap - idle) * utilisation)) * _PJ_PER_W_NS
+    return Steps(latency, latency * (idle + (cap - idle) * utilisation), bound)
+
+
+def figures(device: BaselineDevice, steps: Steps) -> dict[str, float]:
+    """Latency (ns) and energy (pJ) of all steps, by both models of energy."""
+    latency_ns = steps.latency_ns
+    return {
+        "latency_ns": latency_ns,
+        "energy_pJ": steps.energy_pJ,
+        "energy_cap_pJ": cap_energy(device, latency_ns),
+    }
 
 
 def cap_energy(device: BaselineDevice, latency_ns: float) -> float:
@@ -191,7 +287,7 @@ def total(values: Vector) -> float:
     return math.fsum(values.tolist())
 
 
-def shares(parts: Mapping[str, Vector], latency: Vector) -> dict[str, float]:
-    """Each part of the latency as a share of it, over all steps."""
-    whole = total(latency)
-    return {name: total(part) / whole for name, part in parts.items()}
+def shares(steps: Steps) -> dict[str, float]:
+    """Each part of the latency as a share of it, over all steps; nothing where there are none."""
+    whole = steps.latency_ns
+    return {name: total(part) / whole for name, part in steps.bound.items()} if whole else {}

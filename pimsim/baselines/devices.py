@@ -20,7 +20,7 @@ from pimsim.labels import LABELS
 from pimsim.registry import Registry, not_loaded
 from pimsim.workload.ops import OPS
 
-SOURCES = ("measured", "spec", *LABELS)
+SOURCES = ("measured", "published", "spec", *LABELS)
 
 
 def _float(value: Any) -> Any:

@@ -13,23 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pimsim.baselines.cost import (
-    Demand,
-    DeviceTime,
-    Vector,
-    cap_energy,
-    device_times,
-    energy,
-    per_step,
-    shares,
-    total,
-)
+from pimsim.baselines.cost import Demand, DeviceTime, Steps, Vector, device_times, figures, per_step, shares, steps_of
 from pimsim.baselines.devices import BaselineDevice, Measured, constants
 from pimsim.errors import InputError
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import OPS, Operator
 
-_NS_PER_US = 1000.0
+NS_PER_US = 1000.0
 _NS_PER_MS = 1e6
 
 
@@ -61,6 +51,26 @@ def _overhead(device: BaselineDevice, workload: Workload) -> int:
     return max(0, workload.overhead_aten - ops.fused.mask) if ops.fused else workload.overhead_aten
 
 
+def eager_steps(
+    device: BaselineDevice, workload: Workload, demands: list[Demand], measured: Measured | None = None
+) -> Steps:
+    """What each step takes; measured: its measured time, in place of the formula.
+
+    Raises InputError if the device has no count for an operator.
+    """
+    times = device_times(demands, device.data_types[device.eager.data_type], eager_bandwidth(device))
+    if measured is not None:
+        parts = {"measured": np.full_like(times[0].memory, measured.value * _NS_PER_MS)}
+    else:
+        parts = _parts(device, workload, times)
+    return steps_of(device, times, parts)
+
+
+def eager_bandwidth(device: BaselineDevice) -> float:
+    """Bandwidth that a framework's kernels reach, GB/s."""
+    return device.bandwidth * device.eager.efficiency.value
+
+
 def eager(
     device: BaselineDevice, workload: Workload, demands: list[Demand], measured: Measured | None = None, note: str = ""
 ) -> dict[str, Any]:
@@ -69,26 +79,24 @@ def eager(
     measured: the measured time of each step, in place of the formula; note: which, or why there is none.
     Raises InputError if the device has no count for an operator.
     """
-    data_type = device.data_types[device.eager.data_type]
-    times = device_times(demands, data_type, device.bandwidth * device.eager.efficiency.value)
-    if measured is not None:
-        latency = np.full_like(times[0].memory, measured.value * _NS_PER_MS)
-        parts = {"measured": latency}
-    else:
-        parts = _parts(device, workload, times)
-        latency = parts["launch"] + parts["memory"] + parts["compute"]
-    latency_ns = total(latency)
+    steps = eager_steps(device, workload, demands, measured)
+    kind = "eager" if measured is None else "measured"
+    return eager_figures(device, steps, aten_operators(device, workload), kind, note)
+
+
+def eager_figures(
+    device: BaselineDevice, steps: Steps, launches: float, kind: str = "eager", note: str = ""
+) -> dict[str, Any]:
+    """Steps of one kind or of several, as results show them; launches: ATen operators of a step."""
     return {
-        "kind": "eager" if measured is None else "measured",
+        "kind": kind,
         "note": note,
         "data_type": device.eager.data_type,
-        "element_bytes": data_type.element_bytes,
+        "element_bytes": device.data_types[device.eager.data_type].element_bytes,
         "synchronise": device.eager.synchronise,
-        "aten_ops_per_step": aten_operators(device, workload),
-        "latency_ns": latency_ns,
-        "energy_pJ": energy(device, latency, times),
-        "energy_cap_pJ": cap_energy(device, latency_ns),
-        "bound": shares(parts, latency),
+        "aten_ops_per_step": launches,
+        **figures(device, steps),
+        "bound": shares(steps),
         "constants": constants(device),
         "aten_ops": device.eager.aten_ops.model_dump(),
     }
@@ -96,10 +104,10 @@ def eager(
 
 def _parts(device: BaselineDevice, workload: Workload, times: list[DeviceTime]) -> dict[str, Vector]:
     """Latency of each step by what bound it, ns: "launch", "memory" or "compute"."""
-    op_time = device.eager.op_time.value * _NS_PER_US
+    op_time = device.eager.op_time.value * NS_PER_US
     if device.eager.synchronise == "step":
         launch = aten_operators(device, workload) * op_time
-        return _split(np.full_like(times[0].memory, launch), times)
+        return one_group(np.full_like(times[0].memory, launch), times)
     outside = _overhead(device, workload) * op_time
     parts = {"launch": np.full_like(times[0].memory, outside)}
     parts |= {"memory": np.zeros_like(parts["launch"]), "compute": np.zeros_like(parts["launch"])}
@@ -121,7 +129,7 @@ def _split_one(launch: Vector, time: DeviceTime) -> dict[str, Vector]:
     }
 
 
-def _split(launch: Vector, times: list[DeviceTime]) -> dict[str, Vector]:
+def one_group(launch: Vector, times: list[DeviceTime]) -> dict[str, Vector]:
     """max(all launches, all device time) of a step, the latter credited operator by operator."""
     longer = per_step(times, "longer")
     memory = np.zeros_like(longer)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from pimsim.baselines.capacity import room
+from pimsim.baselines.compiled import compiled_figures, compiled_steps
 from pimsim.baselines.cost import Demand, decode_demands, prefill_demands
 from pimsim.baselines.devices import BaselineDevice, load
 from pimsim.baselines.eager import eager
 from pimsim.baselines.measured import measured_step
-from pimsim.baselines.roofline import roofline
+from pimsim.baselines.roofline import roofline_figures, roofline_steps
 from pimsim.mapping.routing import Routing
 from pimsim.workload.models import Workload
+
+PREFILL = ("latency_ns", "energy_pJ", "energy_cap_pJ", "bound")  # what is told of a prompt
 
 
 def evaluate(
@@ -38,11 +41,11 @@ def evaluate(
     Returns plain numbers, text and mappings: decode `latency_ns` and `energy_pJ` of
     the eager model, the same per token (`latency_per_token_ns`) and per token of every
     sequence (`energy_per_token_pJ`), `prefill_latency_ns`, `prefill_energy_pJ` (0
-    without a prompt), `model` (the eager model with its constants, and what bound it)
-    and `roofline` (the bound, in one format and, under `by_data_type`, in each); `fits`,
-    `required_bytes` and `capacity_bytes` (None: not stated) in the eager model's format, and
-    in the roofline's under `roofline`.  Latency and energy are what the machine would take if
-    it had the memory.
+    without a prompt), `model` (the eager model with its constants, and what bound it),
+    `compiled` (the same with one launch a step) and `roofline` (the bound, in one format and,
+    under `by_data_type`, in each); `fits`, `required_bytes` and `capacity_bytes` (None: not
+    stated) in the eager model's format, and in the roofline's under `roofline`.  Latency and
+    energy are what the machine would take if it had the memory.
 
     Raises InputError for a device file that is wrong or lacks an operator, ValueError
     for no contexts, a context below `query_tokens`, a batch below 1, or a negative prompt.
@@ -52,13 +55,16 @@ def evaluate(
     decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch, query_tokens, routing)
     measured, note = measured_step(found, workload, (min(steps), max(steps)), batch, query_tokens)
     model = eager(found, workload, decode, measured, note)
+    compiled = compiled_figures(found, compiled_steps(found, decode))
     bound = _rooflines(found, decode)
     prefill = (0.0, 0.0)
     if prompt_tokens:
         demands = prefill_demands(workload, prompt_tokens, batch, routing, before)
         whole = eager(found, workload, demands)
         prefill = (whole["latency_ns"], whole["energy_pJ"])
-        model["prefill"] = {key: whole[key] for key in ("latency_ns", "energy_pJ", "energy_cap_pJ", "bound")}
+        model["prefill"] = {key: whole[key] for key in PREFILL}
+        once = compiled_figures(found, compiled_steps(found, demands))
+        compiled["prefill"] = {key: once[key] for key in PREFILL}
         bound["prefill"] = {key: _rooflines(found, demands)[key] for key in ("latency_ns", "energy_pJ")}
     longest = max(*steps, before + prompt_tokens)
     bound |= room(found, workload, longest, batch, found.roofline.data_type)
@@ -71,6 +77,7 @@ def evaluate(
         "prefill_latency_ns": prefill[0],
         "prefill_energy_pJ": prefill[1],
         "model": model,
+        "compiled": compiled,
         "roofline": bound,
     }
 
@@ -86,6 +93,11 @@ def _steps(contexts: Iterable[int], batch: int, prompt_tokens: int, query_tokens
 
 def _rooflines(device: BaselineDevice, demands: list[Demand]) -> dict[str, Any]:
     """The roofline in the device's own format, and briefly in every format."""
-    whole = {name: roofline(device, demands, name) for name in device.data_types}
+    whole = {name: roofline_figures(device, roofline_steps(device, demands, name), name) for name in device.data_types}
+    return in_formats(device, whole)
+
+
+def in_formats(device: BaselineDevice, whole: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Of rooflines in every format the device's own, and the others in brief."""
     brief = {name: {key: result[key] for key in ("latency_ns", "energy_pJ")} for name, result in whole.items()}
     return {**whole[device.roofline.data_type], "by_data_type": brief}

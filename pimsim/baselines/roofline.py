@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from pimsim.baselines.cost import Demand, cap_energy, device_times, energy, per_step, total
+from pimsim.baselines.cost import Demand, Steps, device_times, figures, per_step, steps_of
 from pimsim.baselines.devices import BaselineDevice
 
 
-def roofline(device: BaselineDevice, demands: list[Demand], data_type: str) -> dict[str, Any]:
-    """Latency (ns) and energy (pJ) of all steps in `data_type`, at the bandwidth that a copy reaches."""
+def roofline_steps(device: BaselineDevice, demands: list[Demand], data_type: str) -> Steps:
+    """What each step takes in `data_type`, at the bandwidth that a copy reaches."""
     times = device_times(demands, device.data_types[data_type], device.bandwidth)
-    latency = per_step(times, "longer")
-    latency_ns = total(latency)
+    return steps_of(device, times, {"roofline": per_step(times, "longer")})
+
+
+def roofline_figures(device: BaselineDevice, steps: Steps, data_type: str) -> dict[str, Any]:
+    """Latency (ns) and energy (pJ) of steps in `data_type`, and what bounds them."""
     return {
         "data_type": data_type,
         "bandwidth_GBps": device.bandwidth,
         "peak_TFLOPs": device.data_types[data_type].peak.value,
-        "latency_ns": latency_ns,
-        "energy_pJ": energy(device, latency, times),
-        "energy_cap_pJ": cap_energy(device, latency_ns),
+        **figures(device, steps),
     }

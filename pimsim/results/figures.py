@@ -64,7 +64,9 @@ BASELINE = (
     "required_bytes",
     "capacity_bytes",
 )
-ROOFLINE = ("speedup", "energy_ratio", "latency_ns", "energy_pJ", "required_bytes")  # of a baseline's bound
+COMPILED = ("speedup", "energy_ratio", "latency_ns", "energy_pJ")  # of a baseline with one launch a step
+ROOFLINE = (*COMPILED, "required_bytes")  # of a baseline's bound
+MODELS = {"compiled": COMPILED, "roofline": ROOFLINE}  # of a baseline beside its own figures
 
 
 @derived
@@ -97,7 +99,8 @@ def known(baselines: Collection[str] = ()) -> Iterator[str]:
     yield from (f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)
     yield from (f"workload.{key}" for key in WORKLOAD)
     yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
-    yield from (f"baselines.{baseline}.roofline.{key}" for baseline in baselines for key in ROOFLINE)
+    for model, keys in MODELS.items():
+        yield from (f"baselines.{baseline}.{model}.{key}" for baseline in baselines for key in keys)
 
 
 def unknown(name: str, baselines: Collection[str] = (), others: Iterable[str] = ()) -> str | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.mapping.routing import Routing, experts_read, routing_of
 from pimsim.sim.tally import COMMON_CAUSES, DEVICE_CAUSES, Tally
+from pimsim.workload.branches import copied_elements, ran, seen_together
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine
+from pimsim.workload.schedule import Ints, Schedule, Stage
 
 
 def nanoseconds(cycles: int, tCK_ps: int) -> float:
@@ -62,35 +65,81 @@ def mac_utilization(tally: Tally, config: Config) -> float:
     return ratio(tally.total("macs"), units * Fraction(config.pim.clock_GHz) * ns)
 
 
-def bytes_without_pim(config: Config, workload: Workload) -> Fraction:
-    """Bytes across the bus in the decode steps if memory only stored, see `moved_without_pim`."""
+def bytes_without_pim(config: Config, workload: Workload, schedule: Schedule | None = None) -> Fraction:
+    """Bytes across the bus in the decode steps if memory only stored, see `moved_without_pim`.
+
+    schedule: what runs, where it is more than plain decoding.
+    """
     work, routing = config.workload, routing_of(config, workload)
+    if schedule is not None:
+        return moved_by_schedule(schedule, routing)
     return moved_without_pim(workload, work.decode_contexts, work.batch, work.query_tokens, routing)
 
 
 def moved_without_pim(
     workload: Workload, contexts: Iterable[int], batch: int = 1, tokens: int = 1, routing: Routing | None = None
 ) -> Fraction:
-    """Bytes across the bus in steps at `contexts` if memory only stored: 2 B x (weights + K and V read).
+    """Bytes across the bus in steps at `contexts` if memory only stored: 2 B x (weights + K, V and states read).
 
     For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
     was inferred from the paper's 110-259x.  Weights cross once per step of `batch` sequences of
-    `tokens` tokens, K and V once per sequence; of experts cross those that the step's tokens
+    `tokens` tokens, K, V and states once per sequence; of experts cross those that the step's tokens
     choose, each once: as drawn, or in expectation where the routing is `expected`.
     """
     routing, steps = routing or Routing(workload.routing), list(contexts)
-    kv = sum((o.kv_read() * workload.repeats(o) for o in workload.operators), Affine(0)) * batch
+    kept = ((o.kv_read() + Affine(o.state_elements)) * workload.repeats(o) for o in workload.operators)
+    kv = sum(kept, Affine(0)) * batch
+    return ELEMENT_BYTES * (_weights_moved(workload, steps, batch, tokens, routing) + sum(map(kv.at, steps)))
+
+
+def _weights_moved(workload: Workload, steps: list[int], batch: int, tokens: int, routing: Routing) -> Fraction:
+    """Elements of matrices that cross the bus in steps at these contexts."""
     weights = Fraction(0)
     for operator in workload.operators:
         if operator.experts == 1:
             weights += operator.matrix * workload.repeats(operator) * len(steps)
         elif operator.matrix:
-            read = experts_read(workload, operator, steps, tokens, batch, routing)
+            read = experts_read(workload, operator, steps, operator.tokens or tokens, batch, routing)
             weights += Fraction(operator.matrix, operator.active) * sum(map(Fraction, read))
-    return ELEMENT_BYTES * (weights + sum(map(kv.at, steps)))
+    return weights
 
 
-def data_movement_reduction(tally: Tally, config: Config, workload: Workload) -> float:
+def moved_by_schedule(schedule: Schedule, routing: Routing | None = None) -> Fraction:
+    """As `moved_without_pim`, in the decode steps of a schedule.
+
+    A prefix that several sequences share crosses once a step, and so does what is copied of K and V
+    (read, as the rest: what is written is left out everywhere).  What stands behind the blocks crosses
+    in the steps that run it.
+    """
+    decode, moved = schedule.of_phase("decode"), Fraction(0)
+    for number, stage in enumerate(schedule.stages):
+        for head in (True, False):
+            here = decode & (schedule.stage == number) & (schedule.head == head)
+            if here.any():
+                workload = ran(stage.workload, head)
+                chosen = replace(routing or Routing(), weights=workload.routing)
+                moved += _elements_of_stage(stage, workload, schedule.context[here], chosen)
+    for copies in (schedule.before, schedule.after):
+        for step in filter(decode.__getitem__, copies):
+            stage = schedule.stages[schedule.stage[step]]
+            moved += copied_elements(stage.workload, copies[step], stage.batch)
+    return ELEMENT_BYTES * moved
+
+
+def _elements_of_stage(stage: Stage, workload: Workload, contexts: Ints, routing: Routing) -> Fraction:
+    """Elements that cross the bus in steps of one stage at `contexts` (n,), but for what is copied."""
+    moved = _weights_moved(workload, contexts.tolist(), stage.batch, stage.tokens, routing)
+    for operator in workload.operators:
+        each = stage.batch * operator.state_elements * len(contexts)
+        if operator.op == "attention":
+            each += operator.kv_token * int(seen_together(operator, contexts, stage.batch, stage.branches).sum())
+        moved += each * workload.repeats(operator)
+    return moved
+
+
+def data_movement_reduction(
+    tally: Tally, config: Config, workload: Workload, schedule: Schedule | None = None
+) -> float:
     """`bytes_without_pim` / payload bytes on the pins, both over the decode steps."""
     payload = sum(row.payload_bytes for row in tally.phase_rows("decode"))
-    return ratio(bytes_without_pim(config, workload), payload)
+    return ratio(bytes_without_pim(config, workload, schedule), payload)

@@ -23,7 +23,7 @@ from pimsim.config.resolved import config_sha256
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import validate
 from pimsim.errors import InputError
-from pimsim.results.figures import ROOFLINE
+from pimsim.results.figures import MODELS
 from pimsim.sweep.proxy import PROXIES
 from pimsim.sweep.space import PointRequest
 from pimsim.workload.graph import Workload
@@ -154,8 +154,9 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for key, value in figures.items():
             if not isinstance(value, Mapping):
                 yield f"baselines.{name}.{key}", value
-        for key in ROOFLINE:
-            yield f"baselines.{name}.roofline.{key}", figures["roofline"][key]
+        for model, keys in MODELS.items():
+            for key in keys:
+                yield f"baselines.{name}.{model}.{key}", figures[model][key]
 
 
 def _leaves(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -102,7 +102,7 @@ OPS: Registry[Op] = Registry(
         "rope": Op(3, as_wide=True, written="RoPE"),
         "embedding": Op(rows=False),
         "ssm_update": Op(rows=False),
-        "conv": Op(as_wide=True, rows=False),
+        "conv": Op(as_wide=True, rows=False, launches=5),
     },
 )
 NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)

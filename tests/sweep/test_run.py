@@ -109,8 +109,8 @@ def test_the_table_of_figures_is_what_summaries_have() -> None:
         for name, baseline in summary["baselines"].items():
             single = {key: value for key, value in baseline.items() if not isinstance(value, dict)}
             found |= numbers_of(single, f"baselines.{name}")
-            bound = {key: baseline["roofline"][key] for key in figures.ROOFLINE}
-            found |= numbers_of(bound, f"baselines.{name}.roofline")
+            for model, keys in figures.MODELS.items():
+                found |= numbers_of({key: baseline[model][key] for key in keys}, f"baselines.{name}.{model}")
     known = set(figures.known(["gpu-t4", "cpu-xeon-6154"]))
     assert found <= known
     missing = {name for name in known - found if not figures.is_part(name)}

@@ -1,0 +1,79 @@
+"""What a machine must hold to run a schedule: each weight once, K and V where they are most, and the states.
+
+Stages of one model have the same weights where their operators are alike (by name and size), and those
+of a template that takes another one's (`weights_of`) are that one's.  K and V of one place in a model are one
+cache, whichever stage reads it; a prefix that several sequences share is there once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pimsim.workload.branches import seen_together
+from pimsim.workload.ops import Operator
+from pimsim.workload.schedule import Ints, Schedule, Stage
+
+
+@dataclass
+class _Place:
+    """One operator of a model: in which copies of the block it is, and elements of one copy."""
+
+    copies: set[int] = field(default_factory=set)
+    weights: int = 0
+    kept: int = 0
+
+    @property
+    def elements(self) -> int:
+        return len(self.copies) * (self.weights + self.kept)
+
+
+def required_elements(schedule: Schedule) -> int:
+    """Elements that must be there: weights, and what is kept from step to step at most."""
+    contexts = _contexts(schedule)
+    lends = {stage.name for stage in schedule.stages}
+    places: dict[tuple[object, ...], _Place] = {}
+    for number, stage in enumerate(schedule.stages):
+        for operator in stage.workload.operators:
+            copies = _copies(stage, operator)
+            owns = not (stage.weights_of in lends and stage.weights_of != stage.name)
+            if owns and (weights := operator.parameters()):
+                place = places.setdefault((stage.workload.shape, *_likeness(operator)), _Place())
+                place.copies |= copies
+                place.weights = weights
+            if operator.op == "attention" or operator.keeps_state:
+                cache = operator.cache or operator.name
+                place = places.setdefault((stage.workload.shape, operator.op, cache, operator.kv_token), _Place())
+                place.copies |= copies
+                place.kept = max(place.kept, _kept(stage, operator, contexts[number]))
+    return sum(place.elements for place in places.values())
+
+
+def _likeness(operator: Operator) -> Iterator[object]:
+    """What operators have in common whose weights are the same."""
+    yield from (operator.op, operator.name, operator.inputs, operator.outputs, operator.experts)
+
+
+def _copies(stage: Stage, operator: Operator) -> set[int]:
+    """The copies of the block that an operator runs in; of one outside of the blocks there is one."""
+    if operator.scope != "block":
+        return {0}
+    return set(stage.layers or range(stage.workload.blocks))
+
+
+def _contexts(schedule: Schedule) -> list[Ints]:
+    """The largest context of each stage (none if it has no steps)."""
+    return [
+        schedule.context[schedule.stage == number].max(initial=0, keepdims=True)
+        for number in range(len(schedule.stages))
+    ]
+
+
+def _kept(stage: Stage, operator: Operator, context: Ints) -> int:
+    """Elements that all sequences of a stage keep in one copy of an operator."""
+    if operator.keeps_state:
+        return stage.batch * operator.state_elements
+    tokens = seen_together(operator, context, stage.batch, stage.branches)
+    return operator.kv_token * int(np.max(tokens))
