@@ -84,7 +84,7 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     """Every region of a graph but those that all share, in the order in which they lie."""
     workload = use.workload
     for operator in workload.operators:
-        which = (workload.shape, operator.name, operator.inputs, operator.outputs)
+        which = (use.owner(operator), operator.name, operator.inputs, operator.outputs)
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
             yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), operator.experts))
@@ -93,7 +93,8 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
     yield from caches.wanted(use)
     for name, table in memory.tables.items():
-        yield Wanted(name, table.rows, [("table", workload.shape, name, table.elements)])
+        owner = next(use.owner(o) for o in workload.operators if name.startswith(f"{o.name}.table"))
+        yield Wanted(name, table.rows, [("table", owner, name, table.elements)])
 
 
 def _shared(scratch: VectorLayout | None, products: Products | None) -> Iterator[Wanted]:

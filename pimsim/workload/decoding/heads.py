@@ -70,14 +70,13 @@ def hydra(
 
 def _hydra_head(target: Source, i: int) -> Template:
     head, d, id = _lm_head(target), target.model.d_model, f"hydra_{i}"
-    before = target.ops(edit.BEFORE)
-    own = edit.linear(id, edit.BEFORE, (i + 1) * d, d, (before[-1].id, INPUT), head, role=_ROLE)
+    own = edit.linear(id, edit.BEFORE, (i + 1) * d, d, (INPUT,), head, role=_ROLE)
     own = replace(own, weight=replace(own.weight, bias=True))
     act = edit.elementwise(f"{id}_act", edit.BEFORE, "silu", "activation", d, (id,))
     both = edit.elementwise(f"{id}_sum", edit.BEFORE, "add", "residual", d, (INPUT, act.id))
     last = edit.linear(f"{id}_head", edit.AFTER, d, target.model.vocabulary, (INPUT,), head)
     model = _added(target, id)
-    return edit.template(id, [*before, own, act, both, last], 1, 1, model, TARGET)
+    return edit.template(id, [own, act, both, last], 1, 1, model)
 
 
 def _heads(mechanism: Mechanism, shape: Tree, heads: int | None) -> int:
