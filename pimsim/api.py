@@ -258,7 +258,7 @@ def prepare(
         with _collected(problems):
             check_positions(config, workload, schedule)
         with _collected(problems):
-            baselines = _evaluate_baselines(config, workload, keep)
+            baselines = _evaluate_baselines(config, workload, keep, schedule)
     if problems:
         raise InputError(problems)
     return Prepared(config, plan, key, prices, baselines, odd)
@@ -303,8 +303,11 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
     return None if work.model is None else (_models()[work.model], work.lm_head)
 
 
-def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[str, dict[str, Any]]:
+def _evaluate_baselines(
+    config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
+) -> dict[str, dict[str, Any]]:
     from pimsim.baselines.evaluation import evaluate
+    from pimsim.baselines.scheduled import evaluate_schedule
     from pimsim.mapping.routing import routing_of
     from pimsim.sim.inputs import Same
 
@@ -312,6 +315,10 @@ def _evaluate_baselines(config: Config, workload: Workload, keep: Keep) -> dict[
     given = (asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context)
     found = {}
     for device in _machines(config):
+        if schedule is not None:
+            made = partial(evaluate_schedule, device, schedule, routing)
+            found[device.name] = keep("baseline", None, made)
+            continue
         made = partial(evaluate, device, workload, *given)
         found[device.name] = keep("baseline", (Same(device), workload, given), made)
     return found

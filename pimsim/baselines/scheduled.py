@@ -29,7 +29,7 @@ from pimsim.mapping.routing import Routing
 from pimsim.workload.branches import copied_tokens, ran, seen_together
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
-from pimsim.workload.schedule import DRAFTING, VERIFICATION, Copied, Ints, Schedule, Stage
+from pimsim.workload.schedule import DRAFTING, VERIFICATION, Copied, Forked, Ints, Schedule, Stage
 
 REJECTED = "rejected"
 Model = Callable[[Workload, list[Demand]], Steps]
@@ -232,7 +232,7 @@ class _Run:
         return keys, values
 
     @cached_property
-    def _copies(self) -> dict[int, tuple[Copied, ...]]:
+    def _copies(self) -> dict[int, tuple[Copied | Forked, ...]]:
         """The copies of each step that has any."""
         before, after = self.schedule.before, self.schedule.after
         return {step: (*before.get(step, ()), *after.get(step, ())) for step in {*before, *after}}

@@ -14,7 +14,7 @@ import numpy as np
 
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
-from pimsim.workload.schedule import EVERY, Copied, Ints, Shared
+from pimsim.workload.schedule import EVERY, Copied, Forked, Ints, Shared
 
 _END = np.iinfo(np.int64).max  # of the tokens that are a sequence's own
 
@@ -88,14 +88,13 @@ def _overlap(first: int, end: int, begin: Ints, stop: Ints) -> Ints:
     return many
 
 
-def copied_tokens(copies: Iterable[Copied], batch: int) -> tuple[int, int]:
-    """Tokens whose K, and whose V, are read and written again by copies of a step of `batch` sequences."""
-    keys = values = 0
-    for copy in copies:
-        tokens = copy.tokens * (batch if copy.source == EVERY else 1)
-        keys += tokens if copy.keys else 0
-        values += tokens
-    return keys, values
+def copied_tokens(copies: Iterable[Copied | Forked], batch: int) -> tuple[int, int]:
+    """Tokens whose K, and whose V, are read and written again by copies of a step of `batch` sequences; a fork shares
+    what there is.
+    """
+    moved = (copy for copy in copies if isinstance(copy, Copied))
+    tokens = sum(copy.tokens * (batch if copy.source == EVERY else 1) for copy in moved)
+    return tokens, tokens
 
 
 def appended_width(operator: Operator) -> tuple[int, int]:
@@ -105,7 +104,7 @@ def appended_width(operator: Operator) -> tuple[int, int]:
     return operator.kv_heads * operator.head_dim, operator.kv_heads * operator.v_head_dim
 
 
-def copied_elements(workload: Workload, copies: Iterable[Copied], batch: int) -> int:
+def copied_elements(workload: Workload, copies: Iterable[Copied | Forked], batch: int) -> int:
     """Elements of K and V that copies of a step move, in all layers; each is read once and written once."""
     tokens = copied_tokens(copies, batch)
     return sum(
