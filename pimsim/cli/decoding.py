@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from pimsim.cli.say import emit, listed, say
 from pimsim.cli.trace import options_named
-
-if TYPE_CHECKING:
-    from pimsim.workload.decoding.source import Source
-    from pimsim.workload.decoding.steps import Asked
-    from pimsim.workload.trace.records import Trace
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _POSITIVE = click.IntRange(1)
@@ -67,10 +62,11 @@ def _common(target: str | None = None, prompt: int = 128, tokens: bool = True) -
 
 
 def _write(
-    builder: Callable[..., Trace], target: str, out: str, prompt: int, context: int, batch: int, tokens: int = 1,
+    name: str, target: str, out: str, prompt: int, context: int, batch: int, tokens: int = 1,
     **own: Any,
 ) -> None:  # fmt: skip
     """Make the trace, write it, and say what it rests on."""
+    from pimsim.workload.decoding.builders import BUILDERS
     from pimsim.workload.decoding.data import mechanisms
     from pimsim.workload.decoding.source import source_of
     from pimsim.workload.decoding.steps import Asked
@@ -81,23 +77,15 @@ def _write(
         draft = own.pop("draft", None)
         if draft is not None:
             own["draft"] = source_of(draft, "--draft")
-        made = builder(source_of(target, "--target"), asked, **own)
+        made = BUILDERS[name](source_of(target, "--target"), asked, **own)
         path = write_trace(made, out)
     say(f"wrote {path} ({path.stat().st_size:,} bytes)")
     producer = made.header.producer
-    for name in ("schedule", "paper", "tree", "acceptance", "heads", "prefix", "scales", "block", "hypotheses"):
-        if name in producer:
-            say(f"{name:<12}{producer[name]}")
+    for key in ("schedule", "paper", "tree", "acceptance", "heads", "prefix", "scales", "block", "hypotheses"):
+        if key in producer:
+            say(f"{key:<12}{producer[key]}")
     say(f"{'steps':<12}{sum(line.steps for line in made.schedule):,} in {len(made.schedule)} lines of the schedule")
-    listed("not in it:", mechanisms()[producer["schedule"]].left_out)
-
-
-def _lazy(module: str, name: str) -> Callable[[Source, Asked], Trace]:
-    """A builder, imported when a command runs."""
-    from importlib import import_module
-
-    builder: Callable[..., Trace] = getattr(import_module(f"pimsim.workload.decoding.{module}"), name)
-    return builder
+    listed("not in it:", mechanisms()[name].left_out)
 
 
 @click.command()
@@ -110,7 +98,7 @@ def _lazy(module: str, name: str) -> Callable[[Source, Asked], Trace]:
 @_acceptance
 def speculative(**given: Any) -> None:
     """Speculative decoding: a small model drafts, the model checks (Leviathan et al. 2023)."""
-    _write(_lazy("drafts", "speculative"), **given)
+    _write("speculative", **given)
 
 
 @click.command()
@@ -119,7 +107,7 @@ def speculative(**given: Any) -> None:
 @_acceptance
 def recycling(**given: Any) -> None:
     """Token Recycling: a tree that is looked up, checked in one step (Luo et al. 2024)."""
-    _write(_lazy("drafts", "recycling"), **given)
+    _write("recycling", **given)
 
 
 @click.command()
@@ -129,7 +117,7 @@ def recycling(**given: Any) -> None:
 @_acceptance
 def medusa(**given: Any) -> None:
     """Medusa: heads beside the LM head guess later tokens (Cai et al. 2024)."""
-    _write(_lazy("heads", "medusa"), **given)
+    _write("medusa", **given)
 
 
 @click.command()
@@ -139,7 +127,7 @@ def medusa(**given: Any) -> None:
 @_acceptance
 def hydra(**given: Any) -> None:
     """Hydra: heads that read what the heads before them chose (Ankner et al. 2024)."""
-    _write(_lazy("heads", "hydra"), **given)
+    _write("hydra", **given)
 
 
 @click.command()
@@ -148,7 +136,7 @@ def hydra(**given: Any) -> None:
 @_acceptance
 def eagle(**given: Any) -> None:
     """EAGLE-2: one layer drafts a tree from hidden states (Li et al. 2024)."""
-    _write(_lazy("heads", "eagle"), **given)
+    _write("eagle", **given)
 
 
 @click.command()
@@ -158,7 +146,7 @@ def eagle(**given: Any) -> None:
 @_acceptance
 def kangaroo(**given: Any) -> None:
     """Kangaroo: the first layers and an adapter draft, the others check (Liu et al. 2024)."""
-    _write(_lazy("heads", "kangaroo"), **given)
+    _write("kangaroo", **given)
 
 
 @click.command()
@@ -168,7 +156,7 @@ def kangaroo(**given: Any) -> None:
 @_acceptance
 def swift(**given: Any) -> None:
     """SWIFT: the model without some of its layers drafts (Xia et al. 2024)."""
-    _write(_lazy("drafts", "swift"), **given)
+    _write("swift", **given)
 
 
 @click.command()
@@ -176,7 +164,7 @@ def swift(**given: Any) -> None:
 @_skip
 def layer_skip(**given: Any) -> None:
     """Unified layer skipping: the same layers are left out for every token (Liu et al. 2024)."""
-    _write(_lazy("layers", "layer_skip"), **given)
+    _write("layer-skip", **given)
 
 
 @click.command()
@@ -189,7 +177,7 @@ def layer_skip(**given: Any) -> None:
 )
 def early_exit(**given: Any) -> None:
     """MuE: a token leaves the model early (Tang et al. 2023)."""
-    _write(_lazy("layers", "early_exit"), **given)
+    _write("early-exit", **given)
 
 
 @click.command()
@@ -200,7 +188,7 @@ def early_exit(**given: Any) -> None:
 )
 def beams(**given: Any) -> None:
     """Beam search: hypotheses that share a prompt (Vijayakumar et al. 2016)."""
-    _write(_lazy("hypotheses", "beams"), **given)
+    _write("beams", **given)
 
 
 @click.command()
@@ -208,7 +196,7 @@ def beams(**given: Any) -> None:
 @_hypotheses
 def superposed(**given: Any) -> None:
     """Superposed Decoding: several drafts in one pass (Shen et al. 2024)."""
-    _write(_lazy("hypotheses", "superposed"), **given)
+    _write("superposed", **given)
 
 
 @click.command()
@@ -220,7 +208,7 @@ def superposed(**given: Any) -> None:
 @click.option("--recent", type=_POSITIVE, help="Newest tokens that they see. [default: 256]")
 def duo_attention(**given: Any) -> None:
     """DuoAttention: heads that see all, and heads that stream (Xiao et al. 2024)."""
-    _write(_lazy("caches", "duo_attention"), **given)
+    _write("duo-attention", **given)
 
 
 @click.command()
@@ -233,7 +221,7 @@ def duo_attention(**given: Any) -> None:
 )  # fmt: skip
 def drop_prefix(**given: Any) -> None:
     """MustDrop, TokenCarve: most tokens of an image are dropped (Liu et al. 2024, Tan et al. 2025)."""
-    _write(_lazy("caches", "drop_prefix"), **given)
+    _write("drop-prefix", **given)
 
 
 @click.command()
@@ -241,7 +229,7 @@ def drop_prefix(**given: Any) -> None:
 @click.option("--block", type=_POSITIVE, help="Tokens of a block. [default: 4]")
 def block_transformer(**given: Any) -> None:
     """Block Transformer: half of the layers over blocks, half inside of them (Ho et al. 2024)."""
-    _write(_lazy("caches", "block_transformer"), **given)
+    _write("block-transformer", **given)
 
 
 @click.command()
@@ -249,7 +237,7 @@ def block_transformer(**given: Any) -> None:
 @click.option("--scales", metavar="N,N,...", help="Sides of the maps. [default: 1,2,3,4,5,6,8,10,13,16]")
 def next_scale(**given: Any) -> None:
     """VAR: an image in ever larger maps of tokens (Tian et al. 2024)."""
-    _write(_lazy("caches", "next_scale"), **given)
+    _write("next-scale", **given)
 
 
 @click.command()

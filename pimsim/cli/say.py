@@ -29,15 +29,15 @@ def say(text: str = "", err: bool = False) -> None:
     click.echo(on_screen(text, getattr(stream, "encoding", None)), err=err)
 
 
-def listed(title: str, notes: Iterable[str]) -> None:
-    """What was lost, on standard error, in 80 columns; nothing if nothing was."""
+def listed(title: str, notes: Iterable[str], err: bool = True) -> None:
+    """Notes under a title, in 80 columns, on standard error unless told otherwise; nothing if there are none."""
     import textwrap
 
     notes = list(notes)
     if notes:
-        say(title, err=True)
+        say(title, err=err)
     for note in notes:
-        say(textwrap.fill(note, 80, initial_indent="  - ", subsequent_indent="    "), err=True)
+        say(textwrap.fill(note, 80, initial_indent="  - ", subsequent_indent="    "), err=err)
 
 
 def emit(document: str, nl: bool = True) -> None:

@@ -11,8 +11,9 @@ from pimsim.workload.decoding.data import shapes
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.trace.bind import trace_of
+from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.reader import load_trace
-from pimsim.workload.trace.records import Header, ModelInfo, OpRecord, Template, Trace
+from pimsim.workload.trace.records import Header, ModelInfo, OpRecord, Table, Template, Trace
 
 VERSION = "1.1"  # of what is made here
 
@@ -59,3 +60,17 @@ def _of_trace(trace: Trace) -> Source:
         replace(header, version=VERSION, model=replace(model, parameters=None), checks=()),
         replace(template, model=None, weights_of="", extra={}),
     )
+
+
+def with_positions(source: Source, positions: int) -> Source:
+    """The same model with room for so many positions: its table of positions, if it has one, has as many rows."""
+    model = replace(source.model, max_positions=positions, config_sha256="")
+    ops = tuple(_longer(op, positions) for op in source.template.ops)
+    return Source(replace(source.header, model=model), replace(source.template, ops=ops))
+
+
+def _longer(op: OpRecord, positions: int) -> OpRecord:
+    if len(op.tables) < 2:
+        return op
+    tables = (op.tables[0], *(Table(table.name, positions) for table in op.tables[1:]))
+    return replace(op, tables=tables, inputs=Expr(sum(table.rows for table in tables)))
