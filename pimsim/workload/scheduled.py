@@ -54,18 +54,18 @@ _LATEST: list[tuple[Trace, Said]] = []
 
 
 def _said(trace: Trace) -> Said:
-    rich = next(_rich(trace), "")
+    rich = [*_several(trace), *_rich(trace)]
     runs = runs_of(trace)
     decode = [run for run in runs if run.phase == "decode"]
     prefill = [run for run in runs if run.phase == "prefill"]
     first = (decode or prefill)[0]
-    if rich or not decode or any(_apart(runs)) or _differs(trace):
-        return Said(_totals(trace, runs[0]), first.line, False, rich)
+    if any(_rich(trace)) or not decode or any(_apart(runs)) or _differs(trace):
+        return Said(_totals(trace, runs[0]), first.line, False, "".join(rich[:1]))
     before = runs[0].context - runs[0].tokens
     prompt = _end(prefill[-1]) - before if prefill else 0
     values = {"context": before, "prompt_tokens": prompt, "batch": first.batch}
     values |= {"output_tokens": sum(run.steps * run.tokens for run in decode), "query_tokens": first.tokens}
-    return Said(values, first.line, True, "")
+    return Said(values, first.line, True, "".join(rich[:1]))
 
 
 def _totals(trace: Trace, first: Run) -> dict[str, int]:
@@ -140,11 +140,15 @@ def trace_warnings(config: Config, trace: Trace) -> Iterator[Problem]:
             yield Problem("", 0, 0, f"workload.{key}", message)
 
 
-def _rich(trace: Trace) -> Iterator[str]:
-    """What a schedule has that is more than decoding by one template."""
+def _several(trace: Trace) -> Iterator[str]:
+    """That there are several templates, if it is so."""
     names = list(dict.fromkeys(line.template for line in trace.schedule))
-    if len(names) > 1 and _differs(trace):
+    if len(names) > 1:
         yield f"runs several templates ({', '.join(names[:4])}{', ...' * (len(names) > 4)})"
+
+
+def _rich(trace: Trace) -> Iterator[str]:
+    """What lines have that is more than decoding step by step."""
     for line in trace.schedule:
         if line.layers not in (None, trace.header.model.layers):
             yield "says which `layers` run"

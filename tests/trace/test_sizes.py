@@ -564,7 +564,18 @@ RIGHT: dict[str, tuple[str, list[Change]]] = {
     ),
     "no feed-forward network at all": ("gpt2", [remove("ffn_norm", "ffn_up", "ffn_act", "ffn_down", "ffn_residual")]),
     "a template of another model": (
-        "gpt2", [lambda lines: lines[1].update(model={"d_model": 64}), model(d_model=4096, heads=8, d_ff=9)],
+        "gpt2",
+        [
+            lambda lines: lines[1].update(model={**lines[0]["model"], "name": "other"}),
+            model(d_model=4096, heads=8, kv_heads=8, d_ff=9, layers=7, vocabulary=99),
+        ],
+    ),
+    "a template of another model, which says where it differs": (
+        "gpt2",
+        [
+            lambda lines: lines[1].update(model={"d_model": 64, "heads": 4, "d_ff": 256}),
+            model(d_model=4096, heads=8, d_ff=9, layers=7),
+        ],
     ),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pimsim.workload.trace.records import (
     DATA_TYPE_BITS,
     PHASES,
     SYMBOLS,
+    Acceptance,
     Check,
     Header,
     HeadGroup,
@@ -98,12 +100,34 @@ def _operators(weights: str) -> st.SearchStrategy[OpRecord]:
             "decode", draw(_NAMES), draw(st.sampled_from(SCOPES)), draw(st.sampled_from(ROLES)), op, draw(sizes()),
             draw(sizes()), draw(st.just(Expr(1)) | sizes()), draw(st.sampled_from(PER)), draw(weight),
             tuple(draw(st.lists(st.builds(Table, _NAMES, _COUNTS), max_size=2))),
-            tuple(draw(st.lists(st.builds(HeadGroup, _COUNTS, _COUNTS, _COUNTS, sizes()), max_size=2))),
+            tuple(draw(st.lists(st.builds(HeadGroup, *[_COUNTS] * 3, sizes(), st.just(0) | _COUNTS), max_size=2))),
             experts, draw(st.integers(1, experts)), tuple(draw(st.lists(_NAMES, max_size=2))), draw(_LAUNCHES),
-            draw(_EXTRA), **{row.name: draw(_values(row)) for row in ATTRIBUTES},
+            draw(_EXTRA), draw(st.dictionaries(_NAMES, st.tuples(st.integers(0, 9), _COUNTS), max_size=1)),
+            draw(st.none() | sizes()), **{row.name: draw(_values(row)) for row in ATTRIBUTES},
         )  # fmt: skip
 
     return one()
+
+
+_SHARES = st.decimals(0, 1, places=3).map(Fraction)
+_ACCEPTANCES = st.builds(Acceptance, st.decimals(0, 99, places=2).map(Fraction)) | st.lists(
+    _SHARES, min_size=1, max_size=3
+).map(lambda shares: Acceptance.of(tuple(shares)))
+
+
+def _lines() -> st.SearchStrategy[dict[str, Any]]:
+    """What a line of the schedule says beside its steps and bindings."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "accept": _COUNTS | _ACCEPTANCES,
+            "layers": _COUNTS | st.lists(st.integers(0, 9), min_size=1, max_size=3).map(tuple),
+            "cycle": _NAMES,
+            "tree": st.lists(st.integers(-1, 9), min_size=1, max_size=4).map(tuple),
+            "fork": _COUNTS,
+            "reorder": _SHARES,
+        },
+    )
 
 
 @st.composite
@@ -120,14 +144,15 @@ def traces(draw: st.DrawFn) -> Trace:
     )  # fmt: skip
     templates = [
         Template(
-            "decode", draw(_COUNTS), draw(_COUNTS), tuple(draw(st.lists(_operators(weights), max_size=3))), draw(_EXTRA)
+            "decode", draw(_COUNTS), draw(_COUNTS), tuple(draw(st.lists(_operators(weights), max_size=3))),
+            draw(_EXTRA), draw(st.none() | model), draw(st.just("") | _NAMES),
         )
-    ]
+    ]  # fmt: skip
     first = draw(st.integers(0, 9))
     bindings = {symbol: draw(sizes()) for symbol in SYMBOLS}
     line = Schedule(
         draw(st.sampled_from(PHASES)), first, first + draw(st.integers(0, 9)), "decode", bindings,
-        draw(st.none() | _COUNTS), draw(st.none() | _COUNTS), draw(_EXTRA),
+        extra=draw(_EXTRA), **draw(_lines()),
     )  # fmt: skip
     return Trace(header, tuple(templates), (line,))
 

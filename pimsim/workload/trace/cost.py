@@ -1,19 +1,23 @@
-"""What an operator of a trace costs at a binding: the formulas are those of `Operator`."""
+"""What an operator of a trace costs at a binding: the formulas are those of `Operator`.
+
+A token of a step attends to as many tokens as `kv_len` is at its own context, T-Q+q for the q-th; where
+there is no order among them (`Operator.sees_all`), to as many as it is at T.  What a tree or a cycle of the
+schedule changes is no part of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pimsim.workload.attributes import fields_of
-from pimsim.workload.ops import Operator
+from pimsim.workload.ops import Affine, Operator
 from pimsim.workload.trace.records import BATCH, CONTEXT, DATA_TYPE_BITS, QUERY, Header, HeadGroup, OpRecord
 
 
 @dataclass(frozen=True)
 class OperatorCost:
-    """One step of B sequences, Q query tokens each, the newest at context T.
+    """One step of B sequences, Q query tokens each (or the operator's own `tokens`), the newest at context T.
 
     flops         arithmetic operations, 2 per multiply-accumulate
     matrix_flops  those of matrix products: weights, q K^T and p V
@@ -21,7 +25,7 @@ class OperatorCost:
     weight_bytes  the same in bytes, without the scales of groups
     kv_bytes      K and V of the tokens attended to, each read once
     moved_bytes   across the bus if memory only stored: weights that are used, table rows,
-                  K and V read and written
+                  K and V read and written, states in DRAM read and written
     """
 
     flops: int = 0
@@ -47,51 +51,51 @@ class OperatorCost:
 
 def cost_of(record: OpRecord, header: Header, binding: Mapping[str, int]) -> OperatorCost:
     """The cost of one execution of an operator; ValueError if its sizes do not fit."""
-    return sum((_cost(o, context, header, binding) for o, context in _operators(record, binding)), OperatorCost())
+    groups = record.head_groups or (None,)  # each group of heads is an attention of its own
+    return sum((_cost(operator_of(record, binding, group), header, binding) for group in groups), OperatorCost())
 
 
-def _cost(operator: Operator, context: int, header: Header, binding: Mapping[str, int]) -> OperatorCost:
-    batch = binding[BATCH]
-    tokens = binding[QUERY] if operator.per == "token" else 1
-    first = context - tokens + 1  # each query token attends to itself and all before it
+def _cost(operator: Operator, header: Header, binding: Mapping[str, int]) -> OperatorCost:
+    batch, context = binding[BATCH], binding[CONTEXT]
+    tokens = operator.tokens or (binding[QUERY] if operator.per == "token" else 1)
     weights = operator.parameters()
     kv = batch * operator.kv_read().at(context)
-    written = batch * tokens * 2 * operator.kv_width
+    written = batch * (operator.appended or tokens) * operator.kv_token if operator.append else 0
+    states = 0 if operator.state == "sram" else 2 * batch * tokens * operator.state_elements
     used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
     return OperatorCost(
-        batch * operator.operations().total(first, context),
-        2 * batch * operator.macs().total(first, context),
+        batch * _of_step(operator, operator.operations(), tokens, context),
+        2 * batch * _of_step(operator, operator.macs(), tokens, context),
         weights,
         _bytes(weights, operator.bits),
         _bytes(kv, DATA_TYPE_BITS[header.kv]),
-        _bytes(used, operator.bits) + _bytes(kv + written, DATA_TYPE_BITS[header.kv]),
+        _bytes(used, operator.bits)
+        + _bytes(kv + written, DATA_TYPE_BITS[header.kv])
+        + _bytes(states, DATA_TYPE_BITS[header.activations]),
     )
+
+
+def _of_step(operator: Operator, count: Affine, tokens: int, context: int) -> int:
+    """A count of one token over the tokens of a step, each at its own context, or all alike."""
+    if operator.op != "attention" or operator.sees_all:
+        return tokens * count.at(context)
+    return count.total(context - tokens + 1, context)
 
 
 def _bytes(elements: int, bits: int) -> int:
     return -(-elements * bits // 8)
 
 
-def _operators(record: OpRecord, binding: Mapping[str, int]) -> Iterator[tuple[Operator, int]]:
-    """Each group of heads as an attention of its own, with its context; others as they are."""
-    if not record.head_groups:
-        yield operator_of(record, binding), binding[CONTEXT]
-    for group in record.head_groups:
-        yield operator_of(record, binding, group), group.kv_len.at(binding)
-
-
 def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup | None = None) -> Operator:
-    """The operator at a binding, of an attention one group of its heads; ValueError if its sizes do not fit."""
+    """The operator at a binding, of an attention one group of its heads; ValueError if its sizes do not fit.
+
+    The context is left open: what depends on T alone stays so (`kv_slope`), and T needs no value then.
+    """
     whole = group is None or len(record.head_groups) == 1
     launch = record.launch
-    seen: dict[str, Any] = (
-        {"kv_slope": group.kv_len.slope(CONTEXT), "kv_constant": group.kv_len.at({**binding, CONTEXT: 0})}
-        if group
-        else {}
-    )
     said = fields_of(record, record.weight)
-    queries = sum(each.heads * each.head_dim for each in record.head_groups)
-    said["append"] = record.append and not (group and record.inputs.at(binding) == queries)
+    if group:
+        said |= _attended(group, binding) | {"append": record.append and not record.queries_alone}
     return Operator(
         record.id,
         record.role,
@@ -112,9 +116,17 @@ def operator_of(record: OpRecord, binding: Mapping[str, int], group: HeadGroup |
         aten=launch.aten if launch else None,
         kernels=launch.kernels if launch else None,
         take=tuple((name, *part) for name, part in record.take.items()),
-        value_dim=group.value_dim if group else 0,
+        appended=record.appended.at(binding) if record.appended else 0,
         tokens=record.tokens.at(binding) if record.tokens else 0,
         line=record.line,
-        **seen,
         **said,
     )
+
+
+def _attended(group: HeadGroup, binding: Mapping[str, int]) -> dict[str, int]:
+    """What a group of heads says of an operator beside its heads."""
+    return {
+        "value_dim": group.value_dim,
+        "kv_slope": group.kv_len.slope(CONTEXT),
+        "kv_constant": group.kv_len.at({**binding, CONTEXT: 0}),
+    }

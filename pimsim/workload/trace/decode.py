@@ -91,9 +91,9 @@ def _model(value: Values) -> ModelInfo:
 def _template(value: Values, extra: Values, line: int, model: ModelInfo | None) -> Template:
     layers, count = value["repeat"]["layers"], value["repeat"]["count"]
     own = None
-    if "model" in value:
-        others = {} if model is None else vars(model) | {"config_sha256": "", "parameters": None}
-        own = _model(others | {"layers": layers * count} | value["model"])
+    if "model" in value and model is not None:  # None: the header is wrong, and nothing of the file is used
+        others = vars(model) | {"config_sha256": "", "parameters": None, "layers": layers * count}
+        own = _model(others | value["model"])
     return Template(value["id"], layers, count, (), extra, own, value.get("weights_of", ""), line)
 
 

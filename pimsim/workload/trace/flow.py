@@ -9,6 +9,8 @@
     mul                                as many of each; of gate and up   `out` x rows
                                          the half; 1 or one a head
     add                                as many of each                   `out` x rows
+    conv                               all elements, or channels of what `out`
+                                         a state update reads as well
     attention                          queries, keys and values of its   `out`
                                          heads, or queries alone
     embedding, ssm_update              not checked: numbers, and a state `out`
@@ -19,7 +21,7 @@ sum of them.  What a router gives says which experts run, and is no input of oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -142,3 +144,22 @@ def givers(parts: Iterable[Part]) -> str:
     names = [repr(part.name) if part.name != INPUT else "what enters" for part in parts]
     names = [*names[:4], "others"] if len(names) > 5 else names
     return f"{names[0]} gives" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} give"
+
+
+def wrong_vectors(op: OpRecord, given: Mapping[str, Expr]) -> Iterator[tuple[str, str]]:
+    """Vectors of different numbers: only an attention reads both, of which one kind makes its K and V.
+
+    given: vectors that each dependency gives in a step, as far as they are known.
+    """
+    kinds = {vectors: name for name, vectors in given.items() if op.op != "attention" or name != INPUT}
+    others = [vectors for vectors in kinds if vectors != op.vectors]
+    apart = " and ".join(f"{name!r} gives {vectors}" for vectors, name in list(kinds.items())[:4])
+    if op.op == "attention" and len(others) > 1:
+        yield "deps", f"{apart} vectors: what is no query makes K and V, as many of each"
+    elif op.op == "attention" and others and len(others) == len(kinds):
+        what = "is missing" if op.tokens is None else f"is {op.tokens}"
+        yield "tokens", f"{what}: {apart} vectors, and none makes its queries; say how many queries it has"
+    elif op.op != "attention" and len(kinds) > 1:
+        yield "deps", f"{apart} vectors: only an attention reads both, of which one makes K and V"
+    elif op.op != "attention" and others and op.tokens is None:
+        yield "tokens", f"is missing: {apart} vectors; say how many it takes, {others[0]} or Q of them"

@@ -21,19 +21,22 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class _Attention:
-    """One attention: elements that it takes, and the parts that it takes them of (None: not known)."""
+    """One attention: elements that it takes, and the parts that it takes them of (None: not known).
+
+    queries: elements of them; made: of keys and values, where both are made for it.
+    """
 
     op: OpRecord
     line: Line
     queries: int
-    keys: int
+    made: int
     parts: tuple[Part, ...] | None
     roots: frozenset[str]
 
     @property
     def crosses(self) -> bool:
         """True if it takes queries alone: K and V are there already."""
-        return self.op.inputs == Expr(self.queries)
+        return self.op.queries_alone
 
     @property
     def heads(self) -> int:
@@ -53,18 +56,21 @@ class Mixers:
 
     flow: Flow
     model: ModelInfo
+    whose: str  # line says what the model is
     attentions: dict[str, _Attention] = field(default_factory=dict)
     states: dict[str, frozenset[str]] = field(default_factory=dict)
+    convolutions: int = 0
 
     def attention(self, op: OpRecord, line: Line, parts: list[Part] | None) -> Iterator[Wrong]:
         """Take in an attention; whether it takes what its heads need, and no more than there is."""
         if not op.head_groups:
             return
-        queries = sum(group.heads * group.head_dim for group in op.head_groups)
-        keys = sum(group.kv_heads * group.head_dim for group in op.head_groups)
-        if op.inputs not in (Expr(queries + 2 * keys), Expr(queries)):
-            both = f"{queries + 2 * keys} elements (queries, keys and values), or the {queries} of queries alone"
-            yield "in", f"is {op.inputs}, but its heads take {both}"
+        queries, keys, values = op.queries, *_made(op)
+        # A V that is the first elements of K comes with it, if it says that it is smaller.
+        taken = [queries + keys + values, queries] + [queries + keys] * (values < keys)
+        if op.inputs not in map(Expr, taken):
+            both = f"{taken[0]} elements (queries, keys and values), or the {queries} of queries alone"
+            yield "in", f"is {op.inputs}, but its heads take {both}" + _LATENT.format(taken[-1]) * (values < keys)
             parts = None
         elif parts is not None and not any(part.elements.terms for part in parts):
             given = total(self.flow.not_passed_on(parts)).constant
@@ -73,7 +79,8 @@ class Mixers:
                 parts = None
         if op.scope == "block":
             kept = None if parts is None else tuple(parts)
-            self.attentions[op.id] = _Attention(op, line, queries, keys, kept, self.flow.roots(op))
+            made = 0 if op.queries_alone or op.inputs.terms else op.inputs.constant - queries
+            self.attentions[op.id] = _Attention(op, line, queries, made, kept, self.flow.roots(op))
 
     def state(self, op: OpRecord) -> Iterator[Wrong]:
         """Take in a state update: each element of the result has as many of the state."""
@@ -82,18 +89,21 @@ class Mixers:
         if op.scope == "block":
             self.states[op.id] = self.flow.roots(op)
 
-    def wrong(self, layers: int | None, of_header: bool) -> Iterator[tuple[str, str, Line | None]]:
+    def convolution(self, op: OpRecord) -> None:
+        """Take in a convolution over tokens: it goes with a state update, or is all that mixes tokens in its layer."""
+        self.convolutions += op.scope == "block"
+
+    def wrong(self, layers: int | None) -> Iterator[tuple[str, str, Line | None]]:
         """What the whole template shows: (key, message, line), without a line that of the template.
 
-        layers: that the block spans (None: no block).  of_header: the template is of the header's model.
+        layers: that the block spans (None: no block).
         """
         attentions = list(self.attentions.values())
         groups = _joined(attentions, [attention.roots for attention in attentions])
         for group in groups:
             yield from self._wrong_shares(group)
-        if of_header:
-            groups = self._by_layer(groups)
-            yield from self._wrong_heads(groups)
+        groups = self._by_layer(groups)
+        yield from self._wrong_heads(groups)
         if layers is not None:
             yield from self._wrong_layers(groups, layers)
 
@@ -111,8 +121,8 @@ class Mixers:
                     what = f"is {one.op.inputs}, but {givers(one.parts or ())} {alone} elements; a reader takes all, or"
                     yield "in", f"{what} the slice that its `take` states", one.line
             return
-        queries, own = sum(one.queries for one in group), [0 if one.crosses else one.keys for one in group]
-        if not 2 * max(own) <= given - queries <= 2 * sum(own):
+        queries, own = sum(one.queries for one in group), [one.made for one in group]
+        if not max(own) <= given - queries <= sum(own):
             taken = sum(one.op.inputs.constant for one in group)
             names = ", ".join(one.op.id for one in group[:4])
             what = f"{names} take {taken} elements together, but {givers(list(parts.values()))} {given}"
@@ -137,7 +147,7 @@ class Mixers:
         return sum(one.heads for one in group)
 
     def _wrong_heads(self, groups: list[Group]) -> Iterator[tuple[str, str, Line | None]]:
-        """Heads as the header says; of K and V, and in their size, at least those of one attention."""
+        """Heads as the model says; of K and V, and in their size, at least those of one attention."""
         model = self.model
         right = {"heads": self._has_heads, "kv_heads": self._has_kv_heads, "head_dim": self._has_head_dim}
         for group in groups:
@@ -151,7 +161,7 @@ class Mixers:
                     continue
                 who = "" if len(group) == 1 else f" of {', '.join(one.op.id for one in group[:4])} together"
                 path = f"head_groups.0.{key}" if len(group[0].op.head_groups) == 1 else "head_groups"
-                yield path, f"{found[key]}{who}, but the header's model has {getattr(model, key)}", group[0].line
+                yield path, f"{found[key]}{who}, but the {self.whose}'s model has {getattr(model, key)}", group[0].line
 
     def _has_heads(self, group: Group) -> bool:
         return self._heads(group) == self.model.heads
@@ -168,9 +178,18 @@ class Mixers:
         """n layers have n mixers: an attention and a state may stand side by side, and a cross attention adds none."""
         crosses = sum(all(one.crosses for one in group) for group in groups)
         own, states = len(groups) - crosses, len(_joined(list(self.states), list(self.states.values())))
-        if not max(own, states) <= layers <= own + states + crosses:
+        if not max(own, states) <= layers <= own + states + crosses + self.convolutions:
             has = f"the block has {own + states or crosses} of what mixes tokens (attention or state update)"
             yield "repeat.layers", f"is {layers}, but {has}, and each layer has one", None
+
+
+_LATENT = ", or {} where V is the first elements of K"
+
+
+def _made(op: OpRecord) -> tuple[int, int]:
+    """Elements of the keys and of the values of a token."""
+    keys = sum(group.kv_heads * group.head_dim for group in op.head_groups)
+    return keys, sum(group.kv_heads * (group.value_dim or group.head_dim) for group in op.head_groups)
 
 
 def _joined(items: list[_T], keys: list[frozenset[str]]) -> list[list[_T]]:

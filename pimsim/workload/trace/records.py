@@ -34,6 +34,7 @@ SYMBOLS = {
     BATCH: "sequences",
     QUERY: "query tokens of a step",
 }
+_Q = Expr(0, ((QUERY, 1),))
 PHASES = ("prefill", "decode")
 DATA_TYPE_BITS = {
     "bf16": 16, "fp16": 16, "fp32": 32, "fp8": 8, "int8": 8, "int4": 4, "int3": 3, "int2": 2, "fp8_e4m3": 8,
@@ -183,6 +184,11 @@ class OpRecord(Attributes):
     line: int = field(default=0, compare=False)
 
     @property
+    def vectors(self) -> Expr:
+        """Vectors that it takes in a step, for each sequence."""
+        return self.tokens or _Q
+
+    @property
     def queries(self) -> int:
         """Elements of the queries of an attention."""
         return sum(group.heads * group.head_dim for group in self.head_groups)
@@ -205,11 +211,9 @@ def with_appended(op: OpRecord, ops: Mapping[str, OpRecord]) -> OpRecord:
     """
     if op.op != "attention" or (op.tokens is None and not ops):
         return op
-    given = [ops[dep].tokens if dep in ops else None for dep in op.deps if dep != INPUT]
-    others = [tokens for tokens in given if tokens != op.tokens]
-    if not others:
-        return op
-    return replace(op, appended=Expr(0, ((QUERY, 1),)) if others[0] is None else others[0])
+    given = [ops[dep].vectors if dep in ops else _Q for dep in op.deps if dep != INPUT]
+    others = [vectors for vectors in given if vectors != op.vectors]
+    return replace(op, appended=others[0]) if others else op
 
 
 @dataclass(frozen=True)

@@ -7,26 +7,28 @@ depend on a symbol.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from pimsim.errors import did_you_mean
 from pimsim.workload.attributes import ROWS, STORED_OPS
-from pimsim.workload.ops import NORMS, Operator
+from pimsim.workload.ops import NORMS, OPS, Operator
 from pimsim.workload.trace.cost import OperatorCost, cost_of, operator_of
 from pimsim.workload.trace.dependencies import Dependencies
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import Flow
+from pimsim.workload.trace.known import Known, check_model, firsts_of, sizes_of
+from pimsim.workload.trace.lines import At, Entry, Lines, wrong_alone, wrong_context, wrong_steps
+from pimsim.workload.trace.names import Names
 from pimsim.workload.trace.records import (
-    CONTEXT,
     DATA_TYPE_BITS,
     KEPT,
-    QUERY,
     STEP,
     SYMBOLS,
     Check,
     Header,
     Line,
+    ModelInfo,
     OpRecord,
     Record,
     Schedule,
@@ -49,8 +51,13 @@ _KEYS = {
     "table_names": "tables",
     "experts": "experts",
     "tables": "tables",
+    **dict.fromkeys(OPS.shipped, "out"),
     **{row.field: row.path for row in ROWS},
 }
+
+
+# What weights of an operator are alike by: name, scope, sizes, experts.
+_Weights = tuple[str, str, Expr, Expr, int]
 
 
 @dataclass(frozen=True)
@@ -62,26 +69,6 @@ class MemorySize:
     whole: bool = False
 
 
-@dataclass
-class _Known:
-    """What is kept of a template.
-
-    sizes: those that depend on symbols, with the line and key of their first use.
-    costs: of one step, by the number of the header's check.
-    parameters: None if a size of an operator with weights depends on a symbol.
-    stored_bytes: weights so far, towards the memory.
-    incomplete: an operator is wrong, so that sums mean nothing.
-    """
-
-    template: Template
-    line: Line
-    sizes: dict[Expr, tuple[Line, str]] = field(default_factory=dict)
-    costs: dict[int, OperatorCost] = field(default_factory=dict)
-    parameters: int | None = 0
-    stored_bytes: int = 0
-    incomplete: bool = False
-
-
 class Rules:
     """Checks one record after the other, then what is known at the end only."""
 
@@ -89,14 +76,19 @@ class Rules:
         self.header = header
         self.line = line
         self.memory = memory
-        self.templates: dict[str, _Known] = {}
-        self.open: _Known | None = None
+        self.templates: dict[str, Known] = {}
+        self.open: Known | None = None
         self.dependencies = Dependencies()
         self.flow: Sizes | None = None  # of the open template
         self.sizes = 0
         self.scheduled = False
         self.unread = False  # a line could not be read at all: what is missing may have been there
         self.bits: set[int] = set()  # of the matrices so far
+        self.names = Names()
+        self.lines = Lines(header)
+        self.owned: dict[
+            ModelInfo, dict[_Weights, int]
+        ] = {}  # parameters of what operators share, where they are stated
         self._check_header()
 
     def check(self, record: Record, line: Line) -> None:
@@ -112,6 +104,8 @@ class Rules:
     def broken(self, type_: str, id: str, template: str) -> None:
         """A line is wrong: what it leaves out is no problem of the others."""
         self.unread |= type_ in ("", "template")
+        if type_ in ("", "schedule"):
+            self.lines.unread()
         if type_ == "template":
             self._close()
         elif self.open is not None and type_ in ("", "op"):
@@ -122,20 +116,29 @@ class Rules:
     def finish(self) -> None:
         """Note what is wrong with the file as a whole."""
         self._close()
+        self._try(self.lines.close())
         if not self.templates and not self.unread:
             self.line.problem("", "no template follows the header")
         for number, check in enumerate(self.header.checks):
             self._compare(number, check)
         self._compare_bits()
-        parameters = self.header.model.parameters
-        for known in self.templates.values():
-            if known.template.model is not None:
-                continue
-            if parameters is not None and not known.incomplete and known.parameters not in (None, parameters):
-                message = f"{parameters}, but the operators of {known.template.id!r} have {known.parameters}"
-                self.line.problem("model.parameters", message)
+        self._compare_parameters()
+        if not self.unread:
+            self.names.close(self.templates)
 
     # ---- header
+
+    def _compare_parameters(self) -> None:
+        """Those of a model are those of one of its templates, or of all together, what is alike once."""
+        for model in {known.model for known in self.templates.values()}:
+            of_it = [known for known in self.templates.values() if known.model == model]
+            sums = {known.parameters for known in of_it} | {sum(self.owned.get(model, {}).values())}
+            if model.parameters in (None, *sums) or None in sums or any(known.incomplete for known in of_it):
+                continue
+            line = self.line if model == self.header.model else of_it[0].line
+            for known in of_it:
+                message = f"{model.parameters}, but the operators of {known.template.id!r} have {known.parameters}"
+                line.problem("model.parameters", message)
 
     def _compare_bits(self) -> None:
         """The data type of weights is that of at least one matrix; each may say another."""
@@ -155,12 +158,7 @@ class Rules:
         for name, meaning in ((STEP, "the number of a step"), (KEPT, "the number of tokens that a cycle has kept")):
             if name in header.symbols:
                 self.line.problem(f"symbols.{name}", f"is {meaning}; another name is needed")
-        if header.model.config_sha256 not in ("", header.model.sizes_sha256):
-            message = f"is not that of the sizes, which is {header.model.sizes_sha256}"
-            self.line.problem("model.config_sha256", message)
-        if header.model.heads % header.model.kv_heads:
-            message = f"{header.model.kv_heads} heads of K and V do not divide {header.model.heads} heads"
-            self.line.problem("model.kv_heads", message)
+        check_model(header.model, self.line)
         if header.routing and sum(header.routing) <= 0:
             self.line.problem("routing.weights", "are all 0")
         self.bound = {i for i, check in enumerate(header.checks) if self._is_bound(i, check.binding)}
@@ -169,7 +167,7 @@ class Rules:
         """True if the binding of a check has a value for every symbol, and no other."""
         key = f"checks.{number}.binding"
         wrong = list(_wrong_names(self.header, binding, key))
-        wrong += [] if wrong else [(key, message) for message in _wrong_context(binding)]
+        wrong += [] if wrong else [(key, message) for message in wrong_context(binding)]
         for where, message in wrong:
             self.line.problem(where, message)
         return not wrong
@@ -187,13 +185,15 @@ class Rules:
             line.problem("id", f"more than {MOST_TEMPLATES} templates; equal steps share one")
             self.unread = True
             return
-        layers = (template.model or self.header.model).layers
-        if template.layers * template.count != layers:
+        model, says = (template.model, line) if template.model else (self.header.model, self.line)
+        if template.model:
+            check_model(model, line)
+        if template.layers * template.count != model.layers:
             product = f"{template.layers} x {template.count}"
-            line.problem("repeat", f"{product} layers, but the model has {layers}")
-        self.open = _Known(template, line)
+            line.problem("repeat", f"{product} layers, but the model has {model.layers}")
+        self.open = Known(template, line, model)
         self.dependencies = Dependencies()
-        self.flow = Sizes(self.header, self.line, template, line, Flow(self.dependencies.ops))
+        self.flow = Sizes(model, says, template, line, Flow(self.dependencies.ops))
         self.templates.setdefault(template.id, self.open)
 
     def _close(self) -> None:
@@ -226,6 +226,10 @@ class Rules:
         named = self.dependencies.add(op, line)
         if op.op == "linear":
             self.bits.add(op.weight.bits)
+        known.words |= bool(op.tables and op.scope == "once_before") or (op.role, op.op) == ("lm_head", "linear")
+        if op.op == "attention":
+            self.names.add(op, known.model, line)
+            known.masks.setdefault(op.mask, (line, op.id))
         wrong = [*self._wrong_kind(op), *self._undeclared(op)]
         for key, message in wrong:
             line.problem(key, message)
@@ -240,9 +244,11 @@ class Rules:
         if (op.op == "attention") != bool(op.head_groups):
             has = "needs head groups" if op.op == "attention" else f"has head groups, which mean nothing to {op.op!r}"
             yield "head_groups", has
-        width = sum(group.heads * group.head_dim for group in op.head_groups)
+        width = sum(group.heads * (group.value_dim or group.head_dim) for group in op.head_groups)
         if len(op.head_groups) > 1 and op.outputs != Expr(width):
             yield "out", f"must be the {width} elements of all head groups"
+        if op.op == "conv" and not op.kernel:
+            yield "kernel", "is missing: taps of the convolution, the newest token's included"
         routing = self.header.routing
         if op.experts > 1 and routing is None:
             yield "experts", "how tokens choose among them must be in the header's `routing`"
@@ -252,19 +258,21 @@ class Rules:
             yield "experts.active", f"{op.active}, but the header's routing chooses fewer experts"
 
     def _undeclared(self, op: OpRecord) -> Iterator[tuple[str, str]]:
-        for key, expr in _sizes(op):
+        for key, expr in sizes_of(op):
             for symbol in expr.symbols:
                 if symbol not in self.header.symbols:
                     yield key, f"symbol {symbol!r} is not declared{did_you_mean(symbol, self.header.symbols)}"
 
-    def _price(self, op: OpRecord, known: _Known, line: Line) -> None:
+    def _price(self, op: OpRecord, known: Known, line: Line) -> None:
         """Add up what an operator costs; what `Operator` refuses is noted."""
-        varying = [(key, expr) for key, expr in _sizes(op) if expr.terms]
+        varying = [(key, expr) for key, expr in sizes_of(op) if expr.terms]
         for key, expr in varying:
             self._keep_size(known, expr, line, key)
+        for key, expr in firsts_of(op):
+            self._keep_size(known, expr, line, key, "of the first token of a step, ")
         repeats = known.template.count if op.scope == "block" else 1
         try:
-            if all(key.startswith("head_groups") for key, _ in varying):
+            if all(key == "tokens" or key.startswith("head_groups") for key, _ in varying):
                 self._add_weights(op, known, repeats, line)
             elif op.op in (*STORED_OPS, *NORMS):
                 known.parameters = None
@@ -276,22 +284,26 @@ class Rules:
             message = str(error).removeprefix(f"operator {op.id!r}: ")
             line.problem(_KEYS.get(message.split()[0], ""), message)
             known.incomplete = True
+        except KeyError:  # of the vectors that another operator gives, whose line says what is not declared
+            known.incomplete = True
 
-    def _keep_size(self, known: _Known, expr: Expr, line: Line, key: str) -> None:
+    def _keep_size(self, known: Known, expr: Expr, line: Line, key: str, what: str = "") -> None:
         """To be tried at every binding of the schedule."""
         if expr in known.sizes:
             return
         self.sizes += 1
         if self.sizes <= MOST_SIZES:
-            known.sizes[expr] = (line, key)
+            known.sizes[expr] = (line, key, what)
         elif self.sizes == MOST_SIZES + 1:
             line.problem(key, f"more than {MOST_SIZES} different sizes that depend on symbols")
 
-    def _add_weights(self, op: OpRecord, known: _Known, repeats: int, line: Line) -> None:
+    def _add_weights(self, op: OpRecord, known: Known, repeats: int, line: Line) -> None:
         """Parameters of the template, and whether they fit into the memory."""
         binding = dict.fromkeys(self.header.symbols, 1)
         operators: list[Operator] = [operator_of(op, binding, group) for group in op.head_groups or (None,)]
         parameters = operators[0].parameters() * repeats
+        if known.model.parameters is not None:
+            self._own(op, known.model, parameters)
         if known.parameters is not None:
             known.parameters += parameters
         if self.memory is None or (op.scope != "block" and not self.memory.whole):
@@ -302,24 +314,28 @@ class Rules:
             message = f"weights down to here are {known.stored_bytes:,} bytes; the memory of {self.memory.name} has"
             line.problem("weight", f"{message} {self.memory.size_bytes:,}")
 
+    def _own(self, op: OpRecord, model: ModelInfo, parameters: int) -> None:
+        """Remember the parameters of an operator, once of those that are alike."""
+        owned = self.owned.setdefault(model, {})
+        if parameters and len(owned) < MOST_OPS:
+            owned[op.weight.name or op.id, op.scope, op.inputs, op.outputs, op.experts] = parameters
+
     # ---- schedule
 
     def _schedule(self, schedule: Schedule, line: Line) -> None:
         self._close()
         self.scheduled = True
         known = self.templates.get(schedule.template)
-        wrong = list(self._wrong_bindings(schedule))
+        wrong = [*self._wrong_bindings(schedule), *wrong_alone(schedule)]
         if known is None and not self.unread:
             hint = did_you_mean(schedule.template[:40], self.templates)
             wrong.append(("template", f"no template {schedule.template!r}{hint}"))
-        if isinstance(schedule.layers, int) and schedule.layers > self.header.model.layers:
-            wrong.append(("layers", f"{schedule.layers}, but the model has {self.header.model.layers}"))
-        if not wrong:
-            wrong = list(dict.fromkeys(self._wrong_steps(schedule)))
         for key, message in wrong:
             line.problem(key, message)
-        if known is not None and not wrong:
-            self._try_sizes(schedule, known)
+        if known is None or wrong:
+            self._try(self.lines.skip(schedule))
+        else:
+            self._try(self.lines.add(Entry(schedule, line, known)))
 
     def _wrong_bindings(self, schedule: Schedule) -> Iterator[tuple[str, str]]:
         yield from _wrong_names(self.header, schedule.bindings, "bindings")
@@ -332,24 +348,25 @@ class Rules:
                     also = f" and `{KEPT}`" if schedule.cycle else ""
                     yield f"bindings.{name}", f"symbol {symbol!r}: a binding depends on `{STEP}`{also} only"
 
-    def _wrong_steps(self, schedule: Schedule) -> Iterator[tuple[str, str]]:
-        """Bindings are affine in the step: what holds at both ends holds between."""
-        for step in (schedule.first, schedule.last):
-            binding = schedule.binding(step)
-            for message in _wrong_context(binding):
-                yield "bindings", f"{message} at step {step}"
-            if isinstance(schedule.accept, int) and schedule.accept > binding[QUERY]:
-                yield "accept", f"{schedule.accept}, but step {step} has {binding[QUERY]} query tokens"
+    def _try(self, steps: Iterable[At]) -> None:
+        """What a step keeps, and every size that depends on symbols; a wrong one is noted once."""
+        for at in steps:
+            told = at.entry.told
+            for key, message in wrong_steps(at):
+                if key not in told:
+                    at.entry.line.problem(key, message)
+                told.add(key)
+            if not told:
+                self._try_sizes(at)
 
-    def _try_sizes(self, schedule: Schedule, known: _Known) -> None:
-        """Every size that depends on symbols, at both ends of the steps; a wrong one is noted once."""
-        for step in (schedule.first, schedule.last):
-            binding = schedule.binding(step)
-            for expr, (line, key) in list(known.sizes.items()):
-                if expr.at(binding) < 1:
-                    values = ", ".join(f"{name}={value}" for name, value in binding.items())
-                    line.problem(key, f"{expr} is {expr.at(binding)} at {values} (line {schedule.line}, step {step})")
-                    del known.sizes[expr]
+    def _try_sizes(self, at: At) -> None:
+        known, binding = at.entry.known, at.binding
+        for expr, (line, key, what) in list(known.sizes.items()):
+            if expr.at(binding) < 1:
+                values = ", ".join(f"{name}={value}" for name, value in binding.items())
+                where = f"line {at.entry.schedule.line}, {at}"
+                line.problem(key, f"{what}{expr} is {expr.at(binding)} at {values} ({where})")
+                del known.sizes[expr]
 
     # ---- checks
 
@@ -370,13 +387,6 @@ class Rules:
                     self.line.problem(f"{key}.{name}", f"{stated}, but the operators make {found}")
 
 
-def _sizes(op: OpRecord) -> Iterator[tuple[str, Expr]]:
-    """Every size of an operator with its key."""
-    yield from (("in", op.inputs), ("out", op.outputs), ("rows", op.rows))
-    for i, group in enumerate(op.head_groups):
-        yield f"head_groups.{i}.kv_len", group.kv_len
-
-
 def _wrong_names(header: Header, binding: Mapping[str, object], key: str) -> Iterator[tuple[str, str]]:
     """Symbols without a value, and values without a symbol."""
     for symbol in header.symbols:
@@ -385,11 +395,3 @@ def _wrong_names(header: Header, binding: Mapping[str, object], key: str) -> Ite
     for name in binding:
         if name not in header.symbols:
             yield f"{key}.{name}", f"symbol {name!r} is not declared{did_you_mean(name, header.symbols)}"
-
-
-def _wrong_context(binding: Mapping[str, int]) -> Iterator[str]:
-    for symbol, value in binding.items():
-        if value < 1:
-            yield f"{symbol} is {value}"
-    if min(binding.values()) >= 1 and binding[CONTEXT] < binding[QUERY]:
-        yield f"{binding[QUERY]} query tokens, but a context of {binding[CONTEXT]}"

@@ -103,6 +103,8 @@ class _Making:
         self.known: dict[tuple[object, ...], int] = {}  # stages, by what they are made of
         self.places = {id(line): place for place, line in enumerate(self.trace.schedule)}
         self.done = [0] * len(self.places)  # steps of each line
+        self.reached: dict[ModelShape, int] = {}  # the last token of each model that was run
+        self.gaps: dict[int, str] = {}  # what is told of lines, by their place
 
     # -- lines --------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ class _Making:
         place = self.places[id(line)]
         number = self.done[place] = self.done[place] + 1
         keeps = self._kept(line, binding[QUERY], number)
+        self._note_gap(line, workload, binding)
         sequences = self._sequences(line, workload, binding)
         if line.phase == "prefill":
             self._prefill(line, binding, workload, sequences)
@@ -161,6 +164,15 @@ class _Making:
     def number(self) -> int:
         """That of the next step."""
         return len(self.columns[0])
+
+    def _note_gap(self, line: records.Schedule, workload: Workload, binding: Mapping[str, int]) -> None:
+        """Tokens between the steps of a model that none of them runs; in a cycle a draft has not run what it missed."""
+        before, reached = binding[CONTEXT] - binding[QUERY], self.reached.get(workload.shape)
+        self.reached[workload.shape] = max(binding[CONTEXT], reached or 0)
+        if reached is not None and before > reached and not line.cycle:
+            first = f"no step runs tokens {reached + 1:,} to {before:,} of {workload.shape.name}"
+            told = f"{first} (line {line.line} of the trace): their K and V are taken to be there"
+            self.gaps.setdefault(self.places[id(line)], told)
 
     # -- what a step keeps ----------------------------------------------------------
 
@@ -282,7 +294,8 @@ class _Making:
             np.array(head, bool),
             self.before,
             self.after,
-            sha256=self._sha256(),
+            tuple(self.gaps.values()),
+            self._sha256(),
         )
 
     def _wrong(self) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Whether the sizes of a template follow from each other, and from the model of the header.
+"""Whether the sizes of a template follow from each other, and from its model.
 
 What each operator takes and gives is the table of `flow`.  A reader takes all that its
 dependencies give, or the slice that `take` states.  Three things take a part without
@@ -15,16 +15,18 @@ from dataclasses import dataclass, field
 from pimsim.errors import did_you_mean
 from pimsim.workload.ops import INPUT, NORMS, TRANSPARENT
 from pimsim.workload.trace.expr import Expr
-from pimsim.workload.trace.flow import Flow, Part, givers, is_activation, is_router, size_of, total
+from pimsim.workload.trace.flow import Flow, Part, givers, is_activation, is_router, size_of, total, wrong_vectors
 from pimsim.workload.trace.heads import Mixers, Wrong
-from pimsim.workload.trace.records import Header, Line, OpRecord, Template
+from pimsim.workload.trace.records import Line, ModelInfo, OpRecord, Template
 
 # Besides activations: what takes all, one after another,
-_CHECKED = ("linear", "softmax", "topk", *TRANSPARENT)
+_CHECKED = ("linear", "softmax", "topk", "conv", *TRANSPARENT)
 # never of a router's choice alone,
-_TAKERS = ("linear", "attention", "rope", "add", *NORMS)
+_TAKERS = ("linear", "attention", "rope", "add", "conv", *NORMS)
 # and makes what is as wrong as what it takes.
 _AS_WIDE = ("softmax", "mul", "add", *TRANSPARENT)
+# A part of a product without saying so: heads of a merged one, and channels of what enters a state update.
+_OF_A_PART = (*TRANSPARENT, "conv")
 _WIDE = "ffn_up"  # role of what is never one factor of a product, however small; a gate may be one for all
 EACH_TOKEN = "token"  # value of `per`
 
@@ -46,6 +48,7 @@ class _Reader:
 class Sizes:
     """Checks the operators of one template as they come; `close` those things that the end decides.
 
+    model     that the template is of, and the line that says so: the header's, or its own
     partial   readers of a part, by id; covered: those whose rest is read
     entering  readers of what enters the blocks that do not fit d_model; fitting: how many do
     last      the last operator of each scope with its line
@@ -53,8 +56,8 @@ class Sizes:
     wide      elements that each `ffn_down` takes, and the operator
     """
 
-    header: Header
-    header_line: Line
+    model: ModelInfo
+    model_line: Line
     template: Template
     line: Line
     flow: Flow
@@ -72,13 +75,8 @@ class Sizes:
     enters_each_token: bool = False
 
     def __post_init__(self) -> None:
-        self.flow.entering = Expr(self.header.model.d_model) if self._of_header else None
-        self.mixers = Mixers(self.flow, self.header.model)
-
-    @property
-    def _of_header(self) -> bool:
-        """True if the template is of the header's model."""
-        return self.template.model is None
+        self.flow.entering = Expr(self.model.d_model)
+        self.mixers = Mixers(self.flow, self.model, "header" if self.template.model is None else "template")
 
     def skip(self, op: OpRecord) -> None:
         """An operator that is wrong already: what it gives is not known."""
@@ -86,7 +84,8 @@ class Sizes:
 
     def add(self, op: OpRecord, line: Line) -> None:
         """Check an operator whose dependencies are known, and remember what later ones need of it."""
-        self._note(op, line, [*self._wrong_slices(op), *self._wrong_routers(op), *self._wrong_per(op)])
+        wrong = [*self._wrong_slices(op), *self._wrong_routers(op), *self._wrong_per(op), *self._wrong_tokens(op)]
+        self._note(op, line, wrong)
         wrong, enters = list(self._wrong_sizes(op, line)), INPUT in (op.deps or (INPUT,))
         if wrong and enters and op.scope != "once_before":
             self.entering[op.id] = (op, line)  # the header may be what is wrong
@@ -124,6 +123,11 @@ class Sizes:
         if op.per == EACH_TOKEN and sources and all(dep is not None and dep.per != EACH_TOKEN for dep in sources):
             names = ", ".join(dep.id for dep in sources[:4] if dep is not None)
             yield "deps", f"{names}: made once a sequence (`per`), and nothing else is read for each token"
+
+    def _wrong_tokens(self, op: OpRecord) -> Iterator[Wrong]:
+        sources = {name: self._source(name, op.scope) for name in self.flow.inputs(op)}
+        given = {name: dep.vectors for name, dep in sources.items() if dep is not None and dep.per == EACH_TOKEN}
+        yield from wrong_vectors(op, given)
 
     def _source(self, name: str, scope: str) -> OpRecord | None:
         """The operator that makes a dependency; None for the tokens of the step, or if it is not known."""
@@ -197,6 +201,8 @@ class Sizes:
             return
         if op.op == "ssm_update":
             yield from self.mixers.state(op)
+        elif op.op == "conv":
+            self.mixers.convolution(op)
         if parts is None or taken is None or not parts:
             return
         if op.op == "add":
@@ -230,7 +236,7 @@ class Sizes:
         if is_activation(op):
             before = self.flow.ops.get(parts[0].name)
             return len(parts) == 1 and before is not None and before.op == "linear" and given == taken.scaled(2)
-        return less and op.op in TRANSPARENT and all(self._is_product(part.name) for part in parts)
+        return less and op.op in _OF_A_PART and all(self._is_product(part.name) for part in parts)
 
     def _is_product(self, name: str) -> bool:
         """True for a linear, or what passes one on."""
@@ -240,7 +246,7 @@ class Sizes:
     def _wrong_product(self, op: OpRecord, taken: Expr, parts: list[Part]) -> Iterator[Wrong]:
         """Of each as many; of a merged gate and up the other half, or both; or one factor for all, or for each head."""
         names = {part.name for part in parts}
-        factors = (Expr(1), Expr(self.header.model.heads))
+        factors = (Expr(1), Expr(self.model.heads))
         whole = False
         for part in parts:
             before = self.flow.ops.get(part.name)
@@ -277,12 +283,11 @@ class Sizes:
         if incomplete:
             return
         self._settle_parts()
-        if self._of_header:
-            self._settle_ends()
-            self._settle_header()
+        self._settle_ends()
+        self._settle_header()
         self._settle_per()
         layers = self.template.layers if "block" in self.last else None
-        for key, message, where in self.mixers.wrong(layers, self._of_header):
+        for key, message, where in self.mixers.wrong(layers):
             (where or self.line).problem(key, message)
 
     def _settle_model(self) -> None:
@@ -291,9 +296,8 @@ class Sizes:
         if not self.entering or self.fitting or len(ends) != 1 or self.flow.entering in ends:
             return
         [width] = ends
-        if self._of_header:
-            what = f"the vectors between the layers of {self.template.id!r} have {width} elements"
-            self.header_line.problem("model.d_model", f"is {self.header.model.d_model}, but {what}")
+        what = f"the vectors between the layers of {self.template.id!r} have {width} elements"
+        self.model_line.problem("model.d_model", f"is {self.model.d_model}, but {what}")
         self.flow.entering = width
 
     def _end(self, scope: str, believed: Container[str] = ()) -> Expr | None:
@@ -329,6 +333,8 @@ class Sizes:
             if id not in self.covered:
                 groups.setdefault(tuple(part.name for part in reader.parts), []).append(reader)
         for readers in groups.values():
+            if any(reader.op.op == "conv" for reader in readers):
+                continue  # the update of the state reads the rest: x, dt, B and C come as each model has them
             given = total(readers[0].parts)
             taken = sum(size.constant for reader in readers if (size := size_of(reader.op, taken=True)) is not None)
             if Expr(taken) == given:
@@ -339,10 +345,10 @@ class Sizes:
 
     def _in_shards(self) -> bool:
         """True if several heads have the vocabulary together."""
-        return len(self.heads) > 1 and sum(made for made, _ in self.heads) == self.header.model.vocabulary
+        return len(self.heads) > 1 and sum(made for made, _ in self.heads) == self.model.vocabulary
 
     def _settle_header(self) -> None:
-        model, per_layer = self.header.model, self.template.layers
+        model, per_layer = self.model, self.template.layers
         widths = [width for width, _ in self.wide]
         each = [op.inputs.constant for _, op in self.wide]  # several vectors a token may each have d_ff
         if (
@@ -351,19 +357,19 @@ class Sizes:
             and (len(widths) <= per_layer or sum(widths) != per_layer * model.d_ff)
         ):
             width, op = self.wide[0]
-            self.header_line.problem("model.d_ff", f"is {model.d_ff}, but {op.id!r} takes {width} elements")
+            self.model_line.problem("model.d_ff", f"is {model.d_ff}, but {op.id!r} takes {width} elements")
         if self.tables and model.vocabulary not in [rows for rows, _ in self.tables]:
             rows, op = self.tables[0]
             message = f"is {model.vocabulary}, but the token table of {op.id!r} has {rows} rows"
-            self.header_line.problem("model.vocabulary", message)
+            self.model_line.problem("model.vocabulary", message)
         elif odd := [(made, op) for made, op in self.heads if made != model.vocabulary and not self._in_shards()]:
             made, op = odd[0]
-            self.header_line.problem("model.vocabulary", f"is {model.vocabulary}, but {op.id!r} gives {made} elements")
+            self.model_line.problem("model.vocabulary", f"is {model.vocabulary}, but {op.id!r} gives {made} elements")
         for _, op in self.tables:
             positions = max((table.rows for table in op.tables[1:]), default=model.max_positions)
             if positions < model.max_positions:
                 message = f"is {model.max_positions}, but the table of positions in {op.id!r} has {positions} rows"
-                self.header_line.problem("model.max_positions", message)
+                self.model_line.problem("model.max_positions", message)
 
 
 _REST = "nothing reads the rest; a reader takes all, or the slice that its `take` states"

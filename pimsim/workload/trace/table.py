@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,20 @@ from pimsim.workload.trace.records import (
     CONTEXT,
     DATA_TYPE_BITS,
     QUERY,
+    Acceptance,
     Header,
     OpRecord,
     Schedule,
     Template,
 )
+from pimsim.workload.trace.trees import depths_of
 
 BINDING = {CONTEXT: 1024, BATCH: 1, QUERY: 1}
 _MOST_LINES = 20  # of a schedule that are shown
-_MOST_NAMES = 4  # of operators on a line
+_MOST_NAMES = 4  # of operators on a line, and of ranges of layers
+_WIDTH = 80  # columns of a screen
+_INDENT = 9  # of what does not fit on a line
+_LONGEST = 24  # characters of a name in a table of the schedule
 
 
 @dataclass
@@ -180,6 +185,11 @@ _COLUMNS = f"{'role':<11}{'operators':>10}{'weights':>17}{'MFLOP':>13}{'MB moved
 def _template_lines(found: Overview, template: Template, shares: Mapping[str, Share]) -> Iterator[str]:
     block = f"{template.layers} layer{'s' * (template.layers > 1)}"
     yield f"template {template.id}: block of {block} x {template.count}; one step at {_binding(found.binding)}"
+    if template.model:
+        model = template.model
+        yield f"of another model: {model.name} ({model.family}), d_model {model.d_model}, vocabulary {model.vocabulary}"
+    if template.weights_of:
+        yield f"weights of template {template.weights_of}"
     yield _COLUMNS
     for role, share in shares.items():
         yield _share_line(role, share)
@@ -197,21 +207,82 @@ def _schedule_lines(found: Overview) -> Iterator[str]:
     if not found.schedule_lines:
         yield "schedule    none"
         return
-    yield f"{'phase':<9}{'steps':<16}{'template':<14}bindings"
-    for schedule in found.schedule:
-        steps = f"{schedule.first}" if schedule.steps == 1 else f"{schedule.first}..{schedule.last}"
-        bindings = ", ".join(f"{symbol}={expr}" for symbol, expr in schedule.bindings.items())
-        more = "".join(
-            f", {name} {value}"
-            for name, value in (("accept", schedule.accept), ("layers", schedule.layers))
-            if value is not None
-        )
-        yield f"{schedule.phase:<9}{steps:<16}{schedule.template:<14}{bindings}{more}"
+    columns = {name: [text(line) for line in found.schedule] for name, text in _ALWAYS.items()}
+    more = {name: [text(line) for line in found.schedule] for name, text in _MORE.items()}
+    columns |= {name: texts for name, texts in more.items() if any(texts)}
+    columns["bindings"] = [_binding(line.bindings) for line in found.schedule]
+    if len(columns) == len(_ALWAYS) + 1:
+        widths = {"phase": 9, "steps": 16, "template": 14, "bindings": 0}
+    else:
+        widths = {name: max(map(len, (name, *texts))) + 2 for name, texts in columns.items()}
+    for i in range(-1, len(found.schedule)):
+        yield from _row({name: texts[i] if i >= 0 else name for name, texts in columns.items()}, widths)
     if found.schedule_lines > len(found.schedule):
         yield f"... and {found.schedule_lines - len(found.schedule):,} more lines"
 
 
-def _binding(binding: Mapping[str, int]) -> str:
+def _row(cells: Mapping[str, str], widths: Mapping[str, int]) -> Iterator[str]:
+    """The cells of a row on one line, or on several where the columns are wider than a screen."""
+    line, at = "", 0
+    for name, text in cells.items():
+        if at + widths[name] > _WIDTH + 2 and line.strip():
+            yield line.rstrip()
+            line, at = " " * _INDENT, _INDENT
+        line += f"{text:<{widths[name]}}"
+        at += widths[name]
+    yield line.rstrip()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+
+
+def _accept(line: Schedule) -> str:
+    """What a step keeps, as a column has it."""
+    if not isinstance(line.accept, Acceptance):
+        return "" if line.accept is None else str(line.accept)
+    return f"{float(line.accept.mean):g}/step"
+
+
+def _layers(line: Schedule) -> str:
+    if isinstance(line.layers, tuple):
+        return _ranges(line.layers)
+    return "" if line.layers is None else f"first {line.layers}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers that follow each other as one range: 0-2,5; of many the first."""
+    parts: list[list[int]] = []
+    for each in numbers:
+        if parts and parts[-1][1] == each - 1:
+            parts[-1][1] = each
+        else:
+            parts.append([each, each])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in parts]
+    return ",".join(texts[:_MOST_NAMES]) + ",..." * (len(texts) > _MOST_NAMES)
+
+
+def _tree(line: Schedule) -> str:
+    return f"{len(line.tree)}, depth {max(depths_of(line.tree)) + 1}" if line.tree else ""
+
+
+# Columns of every schedule, and those that it has if one of its lines says something.
+_ALWAYS: Mapping[str, Callable[[Schedule], str]] = {
+    "phase": lambda line: line.phase,
+    "steps": lambda line: f"{line.first}" if line.steps == 1 else f"{line.first}..{line.last}",
+    "template": lambda line: _short(line.template),
+}
+_MORE: Mapping[str, Callable[[Schedule], str]] = {
+    "cycle": lambda line: _short(line.cycle),
+    "layers": _layers,
+    "accept": _accept,
+    "tree": _tree,
+    "fork": lambda line: str(line.fork or ""),
+    "reorder": lambda line: f"{float(line.reorder):g}" if line.reorder else "",
+}
+
+
+def _binding(binding: Mapping[str, object]) -> str:
     return ", ".join(f"{symbol}={value}" for symbol, value in binding.items())
 
 
@@ -235,6 +306,7 @@ def as_dict(found: Overview) -> dict[str, Any]:
             id: {
                 "layers": found.templates[id].layers,
                 "count": found.templates[id].count,
+                **_more_of(found.templates[id]),
                 "roles": {role: _share_dict(share) for role, share in shares.items()},
                 "total": _share_dict(sum(shares.values(), Share())),
             }
@@ -243,6 +315,12 @@ def as_dict(found: Overview) -> dict[str, Any]:
         "schedule_lines": found.schedule_lines,
         "warnings": [str(warning) for warning in found.warnings],
     }
+
+
+def _more_of(template: Template) -> dict[str, Any]:
+    """What a template says of other models and templates."""
+    said = {"model": template.model and vars(template.model), "weights_of": template.weights_of}
+    return {name: value for name, value in said.items() if value}
 
 
 def _share_dict(share: Share) -> dict[str, Any]:
