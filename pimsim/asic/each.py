@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.asic.units import KINDS, KINDS_OF_WAYS, Pass, Units
+from pimsim.asic.units import ARRAYS, Pass, Units
 
 Ints = NDArray[np.int64]
 
@@ -27,7 +27,7 @@ class Costs(NamedTuple):
 
 def costs_of(units: Units, kind: str, n: Ints, vectors: int, ways: int, tCK_ps: int) -> Costs:
     """`units.timed` for each of the sizes `n`, an array of any shape."""
-    if kind not in KINDS.shipped and kind not in KINDS_OF_WAYS:
+    if kind not in ARRAYS:
         return _one_by_one(units, kind, n, vectors, ways, tCK_ps)  # its passes need not take arrays
     passes = units.passes(kind, n, vectors, ways)
     reads, writes = _sum(n, [p.reads for p in passes]), _sum(n, [p.writes for p in passes])

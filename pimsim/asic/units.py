@@ -44,6 +44,18 @@ Of models that the paper does not run (derived: the same methods):
              making is not counted
   topk       for each choice a maximum over all; the chosen are added up and scaled by 1/sum
   weighted   a multiply per element of each vector, and their sum
+
+Of operators that keep a state, for one token (derived: as transformers' reference computes them, on the paper's
+methods; `mapping.states` says how a state gets here):
+  conv       the new vector and the `ways - 1` before it, each element times a tap of its channel, and their sum.  A
+             bias is a sum of its own, as a product's is
+  ssm_update of each channel with n elements of state h: dt = softplus(dt + bias), then for every element
+             h = exp(dt A) h + (dt x) B, and y = sum(C h) + D x.  So softplus, the bias of dt and D are in it; what
+             makes dt, B and C, the gate and its SiLU are operators of their own.  exp is of every element, and
+             softplus of every channel, as there, also where A and dt are one number for a head (Mamba-2)
+  softplus   ln(1 + exp(x)).  `none`: the Taylor series about 0, ln 2 + 0.5 x + x^2 P(x^2), as gelu's and an add.
+             `ln2`: 1 + exp(x) = 2^e m; e and m come apart with an integer subtraction, ln m is a series of k
+             terms in m - 1, a multiply and an add for e ln 2
 """
 
 from __future__ import annotations
@@ -147,8 +159,8 @@ class Units:
 
     def passes(self, kind: str, n: Any, vectors: int, ways: int) -> Sequence[Pass]:
         """The sweeps of one operator; of a shipped kind n may be an array, too."""
-        if kind in KINDS_OF_WAYS:
-            return KINDS_OF_WAYS[kind](self.config, n, vectors, ways)
+        if kind in _WITH_WAYS:
+            return _WITH_WAYS[kind](self.config, n, vectors, ways)
         return KINDS[kind](self.config, n, vectors)
 
     def _total(self, passes: Sequence[Pass]) -> Cost:
@@ -329,6 +341,35 @@ def _weighted(c: AsicConfig, n: int, vectors: int, ways: int) -> list[Pass]:
     return [_sweep(n * vectors, ways - 1, ways, ways, operands=ways)]
 
 
+def _softplus(c: AsicConfig) -> tuple[int, int, int]:
+    """(adds, multiplies, depth) of ln(1 + exp(x)) for one element."""
+    terms = c.taylor_terms
+    if c.range_reduction == "none":
+        return terms + 1, terms + 2, 2 * terms + 3
+    adds, multiplies, depth = _exp(c)
+    series = 1 + (terms - 1) + 1  # m - 1, the series, e ln 2
+    return adds + 1 + 1 + series, multiplies + terms + 1, depth + 1 + 1 + 1 + (2 * terms - 1) + 1
+
+
+def _conv(c: AsicConfig, n: int, vectors: int, taps: int) -> list[Pass]:
+    return [_sweep(n * vectors, taps - 1, taps, taps, operands=2 * taps)]  # with the taps themselves
+
+
+def _ssm_update(c: AsicConfig, n: int, channels: int, ways: int) -> list[Pass]:
+    total, size = n * channels, channels * ELEMENT_BYTES
+    (more, times, deep), (adds, multiplies, depth) = _softplus(c), _exp(c)
+    return [
+        # dt, its bias and x in, dt and dt x out
+        Pass((1 + more) * channels, (times + 1) * channels, 3 * size, 2 * size, 1 + deep + 1),
+        # h, A, B and C, of each channel dt and dt x in; h and of each channel a sum out
+        Pass(
+            total * (adds + 1 + 1), total * (1 + multiplies + 3), total * ELEMENT_BYTES * 4 + 2 * size,
+            total * ELEMENT_BYTES + size, 1 + depth + 1 + 1 + 1, reduces=True,
+        ),
+        _sweep(channels, 1, 1, 2, operands=3),  # plus D x
+    ]  # fmt: skip
+
+
 _SHIPPED: dict[str, Passes] = {
     "layernorm": _layernorm,
     "rmsnorm": _rmsnorm,
@@ -347,3 +388,7 @@ _SHIPPED: dict[str, Passes] = {
 }
 KINDS: Registry[Passes] = Registry("ASIC function", _SHIPPED)
 KINDS_OF_WAYS = {"topk": _topk, "weighted": _weighted}
+# What is priced of one token's state, and is no function of values: n, vectors and ways as `mapping.states` has them.
+KINDS_OF_STATES = {"conv": _conv, "ssm_update": _ssm_update}
+_WITH_WAYS = {**KINDS_OF_WAYS, **KINDS_OF_STATES}
+ARRAYS = frozenset((*KINDS.shipped, *_WITH_WAYS))  # kinds whose passes take an array of sizes

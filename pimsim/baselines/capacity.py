@@ -2,7 +2,7 @@
 
 Counted is what must be there whatever the software does: every weight that the workload has (all
 experts; embedding and LM head where they are simulated), K and V at the largest context (a window
-bounds them), and the state of an SSM, in the machine's number format.  Activations, the
+bounds them), and the states of state updates and convolutions, in the machine's number format.  Activations, the
 framework and its workspace are not counted, since a prompt can be taken in pieces: the least
 that is needed, which favours the machine.
 """
@@ -13,21 +13,21 @@ from typing import Any
 
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.workload.models import Workload
+from pimsim.workload.ops import Operator
 
 
 def required_bytes(workload: Workload, context: int, batch: int, element_bytes: int) -> int:
     """Bytes that `batch` sequences of `context` tokens need."""
     elements = sum(
-        (operator.parameters() + batch * _kept(operator.op, operator.inputs, operator.kv_read().at(context)))
-        * workload.repeats(operator)
+        (operator.parameters() + batch * _kept(operator, context)) * workload.repeats(operator)
         for operator in workload.operators
     )
     return elements * element_bytes
 
 
-def _kept(op: str, inputs: int, kv: int) -> int:
+def _kept(operator: Operator, context: int) -> int:
     """Elements that one sequence keeps from step to step: K and V, or a state."""
-    return inputs if op == "ssm_update" else kv
+    return operator.kv_read().at(context) + operator.state_elements
 
 
 def room(device: BaselineDevice, workload: Workload, context: int, batch: int, data_type: str) -> dict[str, Any]:

@@ -186,10 +186,10 @@ def _weights(
 
 
 def _state(operator: Operator, tokens: int) -> Affine:
-    """Elements of one sequence, moved in a step of so many tokens: the state of an SSM read and written."""
-    if operator.op == "ssm_update":
-        return Affine(2 * operator.inputs)
-    return Affine(0)
+    """Elements of one sequence, moved in a step of so many tokens: a state, read and written once whatever their
+    number, which is what a fused scan does.
+    """
+    return Affine(operator.state_moved)
 
 
 def _prefill_moved(operator: Operator, tokens: int, before: int, steps: int) -> int:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
-from pimsim.dram.timing import ELEMENT_BYTES, Device
+from pimsim.dram.timing import Device
 from pimsim.mapping.caches import Caches
 from pimsim.mapping.grid import Grid, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
+from pimsim.mapping.states import State, room_beside_states, states_of, wanted_states
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -23,11 +24,11 @@ class Memory:
 
     Layouts are by the name of their operator and have base 0; `regions[name].bases` says
     where each copy starts: one for each block, or one for each expert of each block, block by
-    block.  K and V of sequence s of a batch have regions of their own: `cache_name`.
+    block.  K and V of sequence s of a batch have regions of their own: `cache_name`; states too: `state_name`.
     branch_keys, branch_values: of sequences whose caches begin behind a prefix that lies in another one.
     products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
-    rows: of all graphs together.
+    rows: of all graphs together.  room: elements of the ASIC's SRAM that no state has for itself.
     """
 
     grid: Grid
@@ -38,10 +39,12 @@ class Memory:
     tables: dict[str, VectorLayout]
     scratch: VectorLayout | None
     products: Products | None
+    states: dict[str, State]
     regions: dict[str, Region]
     rows: int
     branch_keys: dict[str, Keys]
     branch_values: dict[str, Values]
+    room: int
 
 
 def supply_grid(config: Config, device: Device, units: Units) -> Grid:
@@ -60,7 +63,8 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     (see `fit`); weights and caches that several graphs have are there once.
     """
     caches = Caches(config, uses, grid, layouts)
-    most = max((elements for use in uses for elements in _spilled(config, use)), default=0)
+    room = room_beside_states(config, uses)
+    most = max((elements for use in uses for elements in _spilled(use, room)), default=0)
     scratch = VectorLayout(grid, most) if most else None
     scores = [o.heads * caches.tokens(use, o) for use in uses for o in use.attentions]
     products = layouts.products(grid, max(scores)) if scores else None
@@ -71,8 +75,9 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
         vectors = {o.name: VectorLayout(grid, o.vectors()) for o in operators if o.vectors()}
         vectors = vectors if config.workload.biases else {}
         tables, branches = dict(_tables(grid, use.workload)), caches.branches_of(use)
+        states = states_of(grid, use.workload)
         memory = Memory(
-            grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, {}, 0, *branches
+            grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, states, {}, 0, *branches, room
         )  # fmt: skip
         regions = {wanted.name: dealer.region(wanted) for wanted in _wanted(use, memory, caches)}
         found.append(replace(memory, regions=regions))
@@ -92,6 +97,7 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
             rows = memory.vectors[operator.name].rows
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
     yield from caches.wanted(use)
+    yield from wanted_states(use, memory.states)
     for name, table in memory.tables.items():
         owner = next(use.owner(o) for o in workload.operators if name.startswith(f"{o.name}.table"))
         yield Wanted(name, table.rows, [("table", owner, name, table.elements)])
@@ -125,12 +131,6 @@ def _tables(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]
                 yield table_name(operator, i), VectorLayout(grid, rows * operator.outputs)
 
 
-def sram_room(config: Config) -> int:
-    """Elements that the ASIC's SRAM holds."""
-    return int(config.asic.sram_KiB * 1024) // ELEMENT_BYTES
-
-
-def _spilled(config: Config, use: Use) -> list[int]:
-    """Elements of each operand that the SRAM cannot hold at the last context."""
-    room = sram_room(config)
+def _spilled(use: Use, room: int) -> list[int]:
+    """Elements of each operand for which the SRAM has no room at the last context."""
     return [operand.spilled(use.context, use.batch, use.tokens, room) for operand in use.operands]

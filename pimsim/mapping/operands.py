@@ -13,7 +13,7 @@ from pimsim.workload.graph import Workload
 from pimsim.workload.ops import INPUT, Affine, Operator, attended
 
 # Roles whose results may be too wide; what else a block makes is as wide as the model.
-_WIDE = ("qkv", "ffn_up", "ffn_gate")
+_WIDE = ("qkv", "ffn_up", "ffn_gate", "ssm")
 _KEPT = (*_WIDE, "rope", "activation")
 
 
@@ -54,6 +54,17 @@ def operands(workload: Workload) -> tuple[Operand, ...]:
     return tuple(found)
 
 
+def beside(workload: Workload, operator: Operator) -> int:
+    """Elements of one token's SRAM that other values, and the result, take while a state is updated.
+
+    What the update itself takes is among them, whether or not anybody reads it later.
+    """
+    scope = workload.select(operator.scope)
+    i = scope.index(operator)
+    others = sum((width for _, width in _alive(workload, scope, i, i)), Affine(0))
+    return (others + _own(operator)).at(1)
+
+
 def _own(operator: Operator) -> Affine:
     """Elements of a result; of an attention the scores, which are more."""
     if operator.op == "attention":
@@ -62,9 +73,11 @@ def _own(operator: Operator) -> Affine:
     return Affine(operator.outputs * copies)
 
 
-def _alive(workload: Workload, block: tuple[Operator, ...], i: int) -> list[tuple[str, Affine]]:
-    """(role, elements) of every value made before operator i that one after it reads."""
-    needed = {dep for later in block[i + 1 :] for dep in later.deps}
+def _alive(
+    workload: Workload, block: tuple[Operator, ...], i: int, since: int | None = None
+) -> list[tuple[str, Affine]]:
+    """(role, elements) of every value made before operator i that one after it (or from `since` on) reads."""
+    needed = {dep for later in block[i + 1 if since is None else since :] for dep in later.deps}
     alive = [
         (o.role, Affine(o.outputs * o.rows) if o.op == "attention" else _own(o)) for o in block[:i] if o.name in needed
     ]

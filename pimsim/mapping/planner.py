@@ -18,9 +18,10 @@ from pimsim.mapping.copies import read_back
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
-from pimsim.mapping.memory import sram_room, table_name, tied_matrix, vector_name
+from pimsim.mapping.memory import table_name, tied_matrix, vector_name
 from pimsim.mapping.naming import Naming
 from pimsim.mapping.placed import Placed
+from pimsim.mapping.states import state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
@@ -87,7 +88,7 @@ class Planner:
         self.head = tokens if head is True else int(head)
         self.batch = plan.batch
         self.piece = plan.device.channels * plan.device.banks  # results that arrive together
-        self.room = sram_room(plan.config)
+        self.room = plan.memory.room
         self.operands = {operand.name: operand for operand in plan.operands}
         self.out: list[Instruction] = []
         self.last: tuple[str, ...] = (START,)
@@ -155,6 +156,8 @@ class Planner:
                 self._attention(operator)
             case "embedding":
                 self._embed(operator)
+            case _ if operator.keeps_state:
+                self._state(operator)
             case _:
                 self._arithmetic(operator)
         self.done[operator.name] = self.last
@@ -250,6 +253,8 @@ class Planner:
                 if operator.op == "attention" and operator.append:
                     for each in copied:
                         self._copy(operator, each)
+                elif operator.name in self.plan.memory.states:
+                    self._copy_state(operator, copied)
             parts.append(tuple(self.out))
         return Step(*parts)
 
@@ -270,6 +275,18 @@ class Planner:
                 self._move(operator, "keys", source, target, first, to)
             for first, to in self._columns(slots_of):
                 self._move(operator, "values", source, target, first, to)
+
+    def _copy_state(self, operator: Operator, copied: Sequence[Copied | Forked]) -> None:
+        """The whole state goes with a sequence that goes on from another one."""
+        name, layout = operator.name, self.plan.memory.states[operator.name].layout
+        for source, target in dict.fromkeys((each.source, each.target) for each in copied):
+            if source != target:
+                read, write = (
+                    self.plan.kept(f"{name}.read", 0, layout.read),
+                    self.plan.kept(f"{name}.write", 0, layout.write),
+                )
+                self._pim("copy_read", read, self._bases(state_name(operator, source)), key=f"{name}.read")
+                self._pim("copy_write", write, self._bases(state_name(operator, target)), key=f"{name}.write")
 
     def _columns(self, slots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """A pair of slots for each column of V that is moved: tokens that share one before and after go together."""
@@ -531,6 +548,35 @@ class Planner:
         program = self.plan.cached(f"{operator.name}.softmax", columns, make)
         program, said = program.moving(products.scale_moves(heads, seen)), naming and naming.scale(*where)
         self._pim("softmax", program, self._bases("products"), key=key, operands=said)
+
+    def _state(self, operator: Operator) -> None:
+        """Each token of the step, one after another, updates the states of every sequence."""
+        name, begin, tokens = operator.name, len(self.out), operator.tokens or len(self.contexts)
+        has_vectors, in_dram = self._fetch_vectors(operator, self._bases), name in self.plan.memory.states
+        for _ in range(tokens):
+            if in_dram:
+                self._update(operator, tokens)
+            else:
+                kind, n, vectors, ways = update_of(operator, operator.outputs * self.batch)
+                self._asic(kind, kind, n, vectors, streams=tokens == 1, key=name, ways=ways)
+        if in_dram:
+            self._gather({f"{name}.read"}, begin)
+        if has_vectors and operator.bias:
+            self._asic("sum", "sum", operator.outputs, self.batch * tokens, streams=True, key=f"{name}.sum")
+
+    def _update(self, operator: Operator, tokens: int) -> None:
+        """A token reads the states of every sequence, piece by piece, and writes what the ASIC makes of them."""
+        name, state, made = operator.name, self.plan.memory.states[operator.name], self.last
+        for s in range(self.batch):
+            bases = self._bases(state_name(operator, s))
+            for piece in state.pieces(self.batch * tokens, self.room):
+                read = self.plan.cached(f"{name}.read.{piece.first}", piece.elements, partial(state.read, piece))
+                write = self.plan.cached(f"{name}.write.{piece.first}", piece.elements, partial(state.write, piece))
+                self._pim("state_read", read, bases, after=made, key=f"{name}.read")
+                kind, n, vectors, ways = piece.update
+                self._asic(kind, kind, n, vectors, streams=True, key=name, ways=ways)
+                self._pim("state_write", write, bases, key=f"{name}.write")
+                self.last = (name,)
 
     def _embed(self, operator: Operator) -> None:
         """A row of each table: the token's for every sequence, the position's for every token of the step."""

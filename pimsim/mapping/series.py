@@ -19,7 +19,6 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.layouts import Keys, Values
-from pimsim.mapping.memory import sram_room
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Planner
 from pimsim.mapping.stretch import Many, Series
@@ -113,7 +112,7 @@ class AttentionSeries:
         operand = next((o for o in self.plan.operands if o.name == self.operator.name), None)
         if operand is None or self.operator.scope != "block":
             return
-        room, scratch = sram_room(self.plan.config), self.plan.memory.scratch
+        room, scratch = self.plan.memory.room, self.plan.memory.scratch
         most = operand.spilled(int(context.max()), self.batch, self.tokens, room)
         if not most:  # it never gets less with the context
             return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.errors import InputError, Problem
 from pimsim.registry import Registry
+from pimsim.workload.attributes import KEEPS_STATE
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import OPS, Operator
 
@@ -20,7 +21,7 @@ ARITHMETIC: Registry[tuple[str, bool]] = Registry(
         if (op.unit or name) in _COMPUTED
     },
 )
-_MAPPED = ("linear", "attention", "embedding")
+_MAPPED = ("linear", "attention", "embedding", *KEEPS_STATE)
 _BF16_BITS = 16
 
 
@@ -50,6 +51,18 @@ def _complaints(operator: Operator) -> Iterator[str]:
         yield f"an embedding inside the blocks ({operator.name}): only one before them is placed"
     if operator.op == "attention" and operator.per != "token":
         yield f"an attention once a sequence ({operator.name}): every token's K and V are kept"
+    if operator.keeps_state:
+        yield from _wrong_state(operator)
+
+
+def _wrong_state(operator: Operator) -> Iterator[str]:
+    if operator.per != "token":
+        yield f"a state that is updated once a sequence ({operator.name}): every token updates it"
+    if operator.inputs % operator.outputs:
+        yield (
+            f"a state of {operator.inputs} elements for {operator.outputs} channels ({operator.name}): "
+            "each channel has as many"
+        )
 
 
 def _wrong_ties(workload: Workload, operator: Operator) -> Iterator[str]:

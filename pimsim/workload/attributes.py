@@ -20,6 +20,7 @@ STATES = ("dram", "sram")
 ATTENTION = ("attention",)
 LINEAR = ("linear",)
 KEEPS_STATE = ("ssm_update", "conv")
+BIASED = (*LINEAR, "conv")
 STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
 
 
@@ -85,7 +86,8 @@ class Attributes:
 class Weight:
     """Keys of `weight` in an operator's line; the defaults are also those of an operator without any.
 
-    Each is a field of the same name of `Operator`, but for `name`, which is `weight` there.
+    Each is a field of the same name of `Operator`, but for `name`, which is `weight` there, and `parameters`, which is
+    `own_parameters`.
     """
 
     name: str = _attribute(
@@ -98,8 +100,12 @@ class Weight:
     group: int = _attribute(0, "weights that share a scale; 0: none", ops=STORED_OPS)
     scale_bits: int = _attribute(0, "1.1: of a group's scale", ops=STORED_OPS, later=True)
     zero_bits: int = _attribute(0, "1.1: of a group's zero point", ops=STORED_OPS, later=True)
-    bias: bool = _attribute(False, "a vector of `out` is added", ops=LINEAR, always=LINEAR)
+    bias: bool = _attribute(False, "a vector of `out` is added", ops=BIASED, always=LINEAR)
     tied: str = _attribute("", "id of the embedding whose token table this is", ops=LINEAR)
+    parameters: int = _attribute(
+        0, "1.1: elements of all vectors of its own: of a state update A, D and the bias of dt", ops=("ssm_update",),
+        field="own_parameters", later=True,
+    )  # fmt: skip
 
 
 def _rows(table: type, prefix: str = "") -> tuple[Attribute, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pimsim.errors import InputError, Problem
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import INPUT, OPS, Operator
 
@@ -33,10 +34,13 @@ class Dataflow:
         embedding  nothing: its rows come by token and position
         others     their input
 
-    What a router gives says which experts run, and is no input of their products.
+    What a router gives says which experts run, and is no input of their products.  InputError for an operator that
+    keeps a state: nobody computes its values.
     """
 
     def __init__(self, workload: Workload) -> None:
+        if kept := [_no_values(workload, operator) for operator in workload.operators if operator.keeps_state]:
+            raise InputError(kept)
         self.entering = workload.shape.d_model
         self.known = {operator.name: operator for operator in workload.operators}
         self.slices = {name: tuple(self._taken(operator)) for name, operator in self.known.items()}
@@ -92,3 +96,9 @@ class Dataflow:
             here = parts[:2] if rotated else parts[:] if makes_several else parts[:1]
             del parts[: len(here)]
             yield from (Slice(name, first + at * makes_several, wanted) for at, wanted in here)
+
+
+def _no_values(workload: Workload, operator: Operator) -> Problem:
+    what = f"the values of {operator.op!r} ({operator.name}), which keeps a state, are not computed: it can only be run"
+    key = operator.name if workload.source else "workload"
+    return Problem(workload.source, operator.line, 1 if operator.line else 0, key, what)

@@ -101,8 +101,9 @@ OPS: Registry[Op] = Registry(
         "scale": Op(1, as_wide=True),
         "rope": Op(3, as_wide=True, written="RoPE"),
         "embedding": Op(rows=False),
-        "ssm_update": Op(rows=False),
-        "conv": Op(as_wide=True, rows=False, launches=5),
+        "ssm_update": Op(rows=False, written="state update"),
+        # launches: cat, two slices, copy_, unsqueeze, convolution (transformers' causal_conv1d_update)
+        "conv": Op(as_wide=True, rows=False, launches=6, written="convolution"),
     },
 )
 NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)
@@ -180,6 +181,7 @@ class Operator(Attributes):
     first and the last `window` if there is one.
     appended: vectors of K and V that a step adds to the cache for each sequence (0: as many as it has queries).
     tokens: vectors that the operator takes in a step, for each sequence (0: the step's own tokens).
+    own_parameters: elements of the vectors of a state update: A, D and the bias of dt, where they are its own.
     tied: name of the operator whose weights this one reads ("" for its own).
     deps: names of operators of the same scope whose results this one reads;
     `INPUT` stands for the value that enters the scope.
@@ -232,6 +234,7 @@ class Operator(Attributes):
     kv_constant: int = 0
     appended: int = 0
     tokens: int = 0
+    own_parameters: int = 0
     line: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -258,6 +261,8 @@ class Operator(Attributes):
             yield f"{self.op} must have as many outputs as inputs, not {self.inputs} and {self.outputs}"
         if self.op == "topk" and self.outputs > self.inputs:
             yield f"topk cannot choose {self.outputs} of {self.inputs}"
+        if self.op == "conv" and not self.kernel:
+            yield "kernel must be at least 1 for a convolution"
 
     def _wrong_fields(self) -> Iterator[str]:
         """Fields that the op has no use for: a graph says nothing that is then ignored."""
@@ -335,6 +340,11 @@ class Operator(Attributes):
         return self.inputs if self.keeps_state else 0
 
     @property
+    def state_moved(self) -> int:
+        """Elements of the state of one sequence that one step reads and writes, if memory only stored."""
+        return 2 * self.state_elements
+
+    @property
     def matrix(self) -> int:
         """Weights that one token multiplies with: k * m of a linear, of each active expert; 0 elsewhere."""
         return self.inputs * self.outputs * self.active if self.op == "linear" else 0
@@ -347,9 +357,13 @@ class Operator(Attributes):
         return matrix + (self.vectors(self.experts) if biases else 0)
 
     def vectors(self, experts: int = 1) -> int:
-        """Elements of bias and normalisation vectors of so many experts."""
+        """Elements of bias and normalisation vectors of so many experts, of taps, and of what a state update owns."""
         if self.op == "linear":
             return self.outputs * experts if self.bias else 0
+        if self.op == "conv":  # a tap after another for each channel
+            return (self.kernel + self.bias) * self.inputs
+        if self.op == "ssm_update":
+            return self.own_parameters
         return OPS[self.op].vectors * self.inputs
 
     def weights_read(self, biases: bool = False) -> int:
@@ -399,7 +413,7 @@ class Operator(Attributes):
     def elements(self, batch: int = 1, biases: bool = False) -> Affine:
         """Elements across the bus in one step if memory only stored.
 
-        Weights once; table rows, K and V once per sequence of the batch.  Of experts as
+        Weights once; table rows, K and V, and states once per sequence of the batch.  Of experts as
         many as the batch can choose, each once.
         """
         if self.op == "embedding":
@@ -408,7 +422,7 @@ class Operator(Attributes):
             experts = min(self.experts, self.active * batch)
             one = self.inputs * self.outputs + (self.vectors() if biases else 0)
             return Affine(one * experts)
-        return Affine(self.weights_read(biases)) + self.kv_moved() * batch
+        return Affine(self.weights_read(biases) + self.state_moved * batch) + self.kv_moved() * batch
 
     def matrix_macs(self, context: int) -> int:
         """`macs` at one context."""
@@ -433,7 +447,6 @@ def _only(*ops: str) -> Callable[[str], bool]:
 
 # Whether a field means something to an op; others keep its default.  The first that is wrong is told.
 _FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
-    "bias": _only(*LINEAR),
     "heads": _only(*ATTENTION),
     "kv_heads": _only(*ATTENTION),
     "head_dim": _only(*ATTENTION),

@@ -234,7 +234,7 @@ def test_shapes_that_do_not_fit_are_refused(changes: dict[str, int], message: st
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"op": "conv"}, "unknown op 'conv'"),
+        ({"op": "fft"}, "unknown op 'fft'"),
         ({"role": "other"}, "unknown role 'other'"),
         ({"scope": "twice"}, "unknown scope 'twice'"),
         ({"outputs": 0}, "at least 1"),

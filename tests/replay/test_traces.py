@@ -15,7 +15,6 @@ from pimsim.baselines.cost import prefill_demands
 from pimsim.results.tables import to_csv
 from pimsim.sweep.reader import load_sweep
 from pimsim.workload.models import MODELS, build
-from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import llama
 from pimsim.workload.trace.bind import trace_of
 from pimsim.workload.trace.expr import Expr
@@ -458,12 +457,12 @@ def test_what_is_wrong_in_a_trace_has_its_line_there(place: Place, bare: Path) -
 
 def test_what_the_hardware_cannot_run_has_its_line_in_the_trace(place: Place) -> None:
     workload = build(SHAPE, lm_head=True)
-    state = Operator("mixer", "ssm", "ssm_update", "block", 640, 64, deps=("ffn_residual",))
-    path = place(trace_of(replace(workload, operators=(*workload.operators, state))))
-    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if "ssm_update" in text)
+    operators = tuple(replace(o, bits=8) if o.name == "q" else o for o in workload.operators)
+    path = place(trace_of(replace(workload, operators=operators)))
+    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if '"id":"q"' in text)
     with pytest.raises(InputError) as caught:
         run(load_config(SHIPPED, {"workload.trace": str(path), "workload.output_tokens": 1, "baselines": []}))
-    assert str(caught.value).startswith(f"{path}:{line}:1: mixer: the hardware has no way to run 'ssm_update'")
+    assert str(caught.value).startswith(f"{path}:{line}:1: q: weights of 8 bits")
 
 
 def test_an_lm_head_that_the_trace_lacks_is_refused(place: Place) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim.asic.each import costs_of
-from pimsim.asic.units import KINDS, KINDS_OF_WAYS, Cost, Units
+from pimsim.asic.units import KINDS, KINDS_OF_STATES, KINDS_OF_WAYS, Cost, Units
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import resolve
 from pimsim.dram.engine import Engine
@@ -95,7 +95,8 @@ def test_costs_of_256_elements_with_a_reduced_range(kind: str, cost: Cost) -> No
 
 def test_a_reduced_range_is_priced_where_there_is_an_exp() -> None:
     plain, reduced = units(), units(range_reduction="ln2")
-    for kind in {*KINDS, *KINDS_OF_WAYS} - {"softmax", "exponentials", "silu", "tanh", "gelu"}:
+    with_exp = {"softmax", "exponentials", "silu", "tanh", "gelu", "ssm_update"}
+    for kind in {*KINDS, *KINDS_OF_WAYS, *KINDS_OF_STATES} - with_exp:
         assert reduced.cost(kind, 300, 3) == plain.cost(kind, 300, 3)
 
 
@@ -117,10 +118,35 @@ def test_the_weighted_sum_of_two_vectors() -> None:
     assert units().cost("weighted", 256, ways=3) == Cost(6 + 3, 512, 768, 1536 + 512)
 
 
+def test_a_convolution_of_four_taps() -> None:
+    """Four multiplies and three adds an element, in 8 and 3 clocks; four columns and as many taps are read in 16."""
+    assert units().cost("conv", 256, ways=4) == Cost(16 + 4, 3 * 256, 4 * 256, 8 * 512 + 512)
+    assert units().cost("conv", 256, ways=1) == Cost(4 + 1, 0, 256, 2 * 512 + 512)
+
+
+def test_a_state_of_16_channels_of_16_elements() -> None:
+    """Of each channel the bias of dt, softplus (7 adds, 8 multiplies, 15 deep) and dt x: 144 multiplies in 2 clocks,
+    17 deep.  Of each element dt A, exp (5 and 5, 10 deep), times h, B, C, and two adds: 9 multiplies in 18 clocks, 14
+    deep and a tree of 8.  Of each channel plus D x."""
+    adds, multiplies = 16 * 8 + 256 * 7 + 16, 16 * 9 + 256 * 9 + 16
+    sram = (96 + 64) + (4 * 512 + 64 + 512 + 32) + (96 + 32)
+    assert units().cost("ssm_update", 16, 16) == Cost(2 + 17 + 18 + 14 + 8 + 1 + 2, adds, multiplies, sram)
+
+
+def test_a_state_with_a_reduced_range() -> None:
+    """exp: 9 adds and 8 multiplies, 16 deep.  softplus: exp, 1 + u, e and m come apart, m - 1, a series of 5 adds and
+    6 multiplies, e ln 2: 18 adds and 15 multiplies, 31 deep."""
+    adds, multiplies = 16 * (1 + 18) + 256 * 11 + 16, 16 * (15 + 1) + 256 * 12 + 16
+    cost = units(range_reduction="ln2").cost("ssm_update", 16, 16)
+    assert (cost.adds, cost.multiplies) == (adds, multiplies)
+    assert cost.cycles == 2 + (1 + 31 + 1) + 24 + (1 + 16 + 3) + 8 + 1 + 2
+
+
 def test_every_kind_is_priced() -> None:
     kinds = "residual sum argmax gelu softmax exponentials layernorm rmsnorm silu tanh relu mul scale rope"
     assert set(KINDS) == set(kinds.split())
     assert set(KINDS_OF_WAYS) == {"topk", "weighted"}
+    assert set(KINDS_OF_STATES) == {"ssm_update", "conv"}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +192,7 @@ SIZES = st.sampled_from([2, 3, 7, 16, 17, 100, 128, 129, 255, 256, 257, 1000, 40
 
 
 @given(
-    st.sampled_from(sorted(KINDS) + sorted(KINDS_OF_WAYS)),
+    st.sampled_from(sorted(KINDS) + sorted(KINDS_OF_WAYS) + sorted(KINDS_OF_STATES)),
     st.integers(1, 5000),
     st.integers(1, 8),
     st.tuples(SIZES, SIZES, SIZES),
@@ -344,7 +370,7 @@ def test_a_narrow_port_holds_results_up() -> None:
 
 @settings(max_examples=examples(60), deadline=None)
 @given(
-    st.sampled_from([*KINDS.shipped, *KINDS_OF_WAYS]),
+    st.sampled_from([*KINDS.shipped, *KINDS_OF_WAYS, *KINDS_OF_STATES]),
     st.lists(st.integers(0, 1 << 22), min_size=1, max_size=6),
     st.integers(0, 300),
     st.integers(1, 4),

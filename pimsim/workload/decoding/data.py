@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 from pimsim.errors import InputError, did_you_mean
 from pimsim.labels import LABELS
+from pimsim.workload.decoding.mamba import mamba
+from pimsim.workload.graph import Workload
+from pimsim.workload.models import build
 from pimsim.workload.shapes import ModelShape
 from pimsim.workload.trace.records import Acceptance
 
@@ -121,14 +124,16 @@ def trees() -> Mapping[str, Tree]:
 
 
 @cache
-def shapes() -> Mapping[str, ModelShape]:
-    """Models that are no decoders of text, by name."""
+def models() -> Mapping[str, Workload]:
+    """The decode step of models that are not built in, by name."""
     found = {}
     for entry in _file()["models"]:
         _label(entry)
         sizes = [entry[size] for size in ("layers", "d_model", "heads", "d_ff", "vocabulary", "max_positions")]
         sizes.insert(3, entry["heads"])  # as many of K and V
-        found[entry["name"]] = replace(ModelShape(entry["name"], *sizes), tied=False)
+        shape = replace(ModelShape(entry["name"], *sizes), tied=False)
+        states = entry.get("states")
+        found[shape.name] = mamba(replace(shape, family="mamba"), **states) if states else build(shape, lm_head=True)
     return found
 
 

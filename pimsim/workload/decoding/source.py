@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pimsim.errors import InputError, did_you_mean
 from pimsim.registry import not_loaded
-from pimsim.workload.decoding.data import shapes
+from pimsim.workload.decoding.data import models
 from pimsim.workload.launches import RECORDED_WITH
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.trace.bind import trace_of
@@ -40,14 +40,13 @@ def source_of(name: str, key: str) -> Source:
 
     A name of a file has a suffix or a folder, or is there.
     """
-    known = shapes().get(name) or MODELS.get(name)
-    if known is not None:
-        workload = build(known, lm_head=True)
+    workload = models().get(name) or (build(MODELS[name], lm_head=True) if name in MODELS else None)
+    if workload is not None:
         recorded = {"launches": RECORDED_WITH} if workload.overhead_aten is not None else {}
         return _of_trace(trace_of(workload, producer=recorded))
     if Path(name).suffix in (".jsonl", ".gz") or Path(name).is_file():
         return _of_trace(load_trace(name))
-    raise InputError(f"no model or trace {name!r}{did_you_mean(name, MODELS)}{not_loaded()}", key=key)
+    raise InputError(f"no model or trace {name!r}{did_you_mean(name, (*MODELS, *models()))}{not_loaded()}", key=key)
 
 
 def _of_trace(trace: Trace) -> Source:

@@ -25,7 +25,7 @@ class OperatorCost:
     weight_bytes  the same in bytes, without the scales of groups
     kv_bytes      K and V of the tokens attended to, each read once
     moved_bytes   across the bus if memory only stored: weights that are used, table rows,
-                  K and V read and written, states in DRAM read and written
+                  K and V, and states, read and written
     """
 
     flops: int = 0
@@ -61,17 +61,15 @@ def _cost(operator: Operator, header: Header, binding: Mapping[str, int]) -> Ope
     weights = operator.parameters()
     kv = batch * operator.kv_read().at(context)
     written = batch * (operator.appended or tokens) * operator.kv_token if operator.append else 0
-    states = 0 if operator.state == "sram" else 2 * batch * tokens * operator.state_elements
-    used = 0 if operator.op == "attention" else operator.elements(batch * tokens, biases=True).at(context)
+    vectors = batch if operator.keeps_state else batch * tokens  # a state moves once for all tokens of a sequence
+    used = 0 if operator.op == "attention" else operator.elements(vectors, biases=True).at(context)
     return OperatorCost(
         batch * _of_step(operator, operator.operations(), tokens, context),
         2 * batch * _of_step(operator, operator.macs(), tokens, context),
         weights,
         _bytes(weights, operator.bits),
         _bytes(kv, DATA_TYPE_BITS[header.kv]),
-        _bytes(used, operator.bits)
-        + _bytes(kv + written, DATA_TYPE_BITS[header.kv])
-        + _bytes(states, DATA_TYPE_BITS[header.activations]),
+        _bytes(used, operator.bits) + _bytes(kv + written, DATA_TYPE_BITS[header.kv]),
     )
 
 
