@@ -10,6 +10,7 @@ from pimsim.plots import style
 from pimsim.reproduce.decoding.found import Answer, Found
 from pimsim.reproduce.decoding.jobs import A100, H100, PIM, T4
 from pimsim.reproduce.decoding.studies import (
+    ATTENTION,
     BATCHED,
     CONTEXTS,
     DECODED,
@@ -20,6 +21,8 @@ from pimsim.reproduce.decoding.studies import (
     NAMES,
     QUERIES,
     SKIPPED,
+    STATE,
+    STATE_CONTEXTS,
     Points,
 )
 
@@ -28,17 +31,21 @@ if TYPE_CHECKING:
 
 COLOURS = {PIM: style.VERMILION, T4: style.SKY, A100: style.BLUE, H100: style.GREEN}
 LINES = ("-", "--", ":")
+WIDTH = {H100: 4.0, A100: 3.0, T4: 2.0, PIM: 1.2}  # of lines that may lie on each other, the widest behind
 MECHANISMS = "mechanisms"
 TALL_IN = 4.6
 
 
 def _lines(
-    ax: Axes, xs: Sequence[int], values: Callable[[str], Iterable[float]], line: str = "-", of: str = ""
+    ax: Axes,
+    xs: Sequence[int],
+    values: Callable[[str], Iterable[float]],
+    machines: Sequence[str] = (H100, A100, T4, PIM),
 ) -> None:
-    """A line for each machine."""
-    for machine, colour in COLOURS.items():
-        label = f"{NAMES[machine]}{f', {of}' if of else ''}"
-        ax.plot(xs, list(values(machine)), f"o{line}", color=colour, label=label, markersize=3)
+    """A line for each machine, those behind others wider."""
+    for machine in machines:
+        colour, width = COLOURS[machine], WIDTH[machine]
+        ax.plot(xs, list(values(machine)), "o-", color=colour, label=NAMES[machine], markersize=3, linewidth=width)
 
 
 def _ticks(ax: Axes, xs: Sequence[int], label: str, base: int = 2) -> None:
@@ -114,7 +121,7 @@ def retrieval(points: Points, ax: Axes) -> None:
         for context in CONTEXTS:
             yield points[f"all {context}"].step_ns(machine) / points[f"streaming {context}"].step_ns(machine)
 
-    _lines(ax, CONTEXTS, speeds)
+    _lines(ax, CONTEXTS, speeds, (H100, PIM))
     _ticks(ax, CONTEXTS, "context (tokens)")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("speed with 25 % retrieval heads (x)")
@@ -129,7 +136,7 @@ def layers(points: Points, ax: Axes) -> None:
     def shares(machine: str) -> Iterable[float]:
         return (100 * points[f"skip {n}"].step_ns(machine) / points["skip 0"].step_ns(machine) for n in SKIPPED)
 
-    _lines(ax, ran, shares)
+    _lines(ax, ran, shares, (H100, PIM))
     ax.set_xlabel("layers that run, of 24")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
@@ -141,14 +148,29 @@ def layers(points: Points, ax: Axes) -> None:
 def hypotheses(points: Points, ax: Axes) -> None:
     """Time of a step over one hypothesis, by their number."""
     for line, name in zip(LINES, ("beams", "superposed"), strict=False):
-        for machine in (PIM, H100):
+        for machine in (H100, PIM):
             first = points[f"{name} 1"].step_ns(machine)
             steps = [points[f"{name} {n}"].step_ns(machine) / first for n in HYPOTHESES]
             label = f"{NAMES[machine]}, {name}"
-            ax.plot(HYPOTHESES, steps, f"o{line}", color=COLOURS[machine], label=label, markersize=3)
+            colour, width = COLOURS[machine], WIDTH[machine]
+            ax.plot(HYPOTHESES, steps, f"o{line}", color=colour, label=label, markersize=3, linewidth=width)
     ax.set_xlabel("hypotheses")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("time of a step (1 with one)")
+    ax.legend()
+    ax.grid()
+
+
+def states(points: Points, ax: Axes) -> None:
+    """Time of a step over the context, of a model with states and one with attention."""
+    for line, model in zip(LINES, (ATTENTION, STATE), strict=False):
+        for machine in (PIM, H100):
+            steps = [points[f"{model} {context}"].step_ns(machine) / 1e3 for context in STATE_CONTEXTS]
+            label = f"{NAMES[machine]}, {model}"
+            ax.plot(STATE_CONTEXTS, steps, f"o{line}", color=COLOURS[machine], label=label, markersize=3)
+    _ticks(ax, STATE_CONTEXTS, "context (tokens)")
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("step (µs)")
     ax.legend()
     ax.grid()
 
@@ -177,6 +199,7 @@ PICTURES: Mapping[str, Callable[[Points, Axes], None]] = {
     "retrieval": retrieval,
     "layers": layers,
     "hypotheses": hypotheses,
+    "states": states,
 }
 
 

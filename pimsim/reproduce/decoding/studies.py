@@ -279,7 +279,59 @@ def _hypotheses() -> Study:
     return Study("hypotheses", "Beams and superposed drafts", jobs, measures, sentence)
 
 
-STUDIES: tuple[Study, ...] = (_query(), _drafts(), _batch(), _prefix(), _retrieval(), _layers(), _hypotheses())
+# ---- states
+
+STATE, ATTENTION = "mamba-130m", "gpt2-small"
+STATE_CONTEXTS = (128, 512, 1024, 2048, 4096, 8192)
+
+
+def _states() -> Study:
+    jobs = {
+        f"{model} {context}": scheduled("layer-skip", model, Asked(0, 2, 1, context), positions, skip="0")
+        for model, positions in ((STATE, 0), (ATTENTION, POSITIONS))
+        for context in STATE_CONTEXTS
+    }
+
+    def same(machine: str) -> Callable[[Points], float]:
+        def value(points: Points) -> float:
+            times = [
+                [points[f"{model} {context}"].step_ns(machine) for context in STATE_CONTEXTS]
+                for model in (ATTENTION, STATE)
+            ]
+            return crossing(STATE_CONTEXTS, *times)
+
+        return value
+
+    measures = tuple(
+        Measure(f"states.{short}", f"context from which {STATE} is faster than {ATTENTION} on {NAMES[machine]}",
+                "tokens", None, same(machine))
+        for short, machine in (("pim", PIM), ("h100", H100))
+    )  # fmt: skip
+
+    def sentence(found: Values, points: Points) -> str:
+        gains = [
+            points[f"{ATTENTION} 8192"].step_ns(machine) / points[f"{STATE} 8192"].step_ns(machine)
+            for machine in (PIM, H100)
+        ]
+        return (
+            f"A state costs the same at every context: {STATE} is faster than {ATTENTION} from "
+            f"{found['states.pim']:,.0f} tokens on with PIM-GPT and from {found['states.h100']:,.0f} on with an H100, "
+            f"and at 8,192 tokens {gains[0]:.1f} and {gains[1]:.1f} times as fast."
+        )
+
+    return Study("states", "A state in the place of K and V", jobs, measures, sentence)
+
+
+STUDIES: tuple[Study, ...] = (
+    _query(),
+    _drafts(),
+    _batch(),
+    _prefix(),
+    _retrieval(),
+    _layers(),
+    _hypotheses(),
+    _states(),
+)
 # Questions of the issue that no run answers yet.
 LEFT_OUT = (
     "weights of two bits, and units with more lanes for them",
