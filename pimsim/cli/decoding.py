@@ -50,6 +50,10 @@ def _common(target: str | None = None, prompt: int = 128, tokens: bool = True) -
                 help="Tokens before the prompt, whose K and V are there already.",
             ),
             click.option("--batch", type=_POSITIVE, default=1, show_default=True, help="Sequences."),
+            click.option(
+                "--positions", type=_POSITIVE,
+                help="Give the model room for so many positions. [default: as many as it has]",
+            ),
         ]  # fmt: skip
         if tokens:
             help_ = "Tokens to keep, of each sequence: as many cycles as keep that many."
@@ -68,7 +72,7 @@ def _write(
     """Make the trace, write it, and say what it rests on."""
     from pimsim.workload.decoding.builders import BUILDERS
     from pimsim.workload.decoding.data import mechanisms
-    from pimsim.workload.decoding.source import source_of
+    from pimsim.workload.decoding.source import source_of, with_positions
     from pimsim.workload.decoding.steps import Asked
     from pimsim.workload.trace.writer import write_trace
 
@@ -77,7 +81,8 @@ def _write(
         draft = own.pop("draft", None)
         if draft is not None:
             own["draft"] = source_of(draft, "--draft")
-        made = BUILDERS[name](source_of(target, "--target"), asked, **own)
+        model, positions = source_of(target, "--target"), own.pop("positions")
+        made = BUILDERS[name](with_positions(model, positions) if positions else model, asked, **own)
         path = write_trace(made, out)
     say(f"wrote {path} ({path.stat().st_size:,} bytes)")
     producer = made.header.producer

@@ -71,8 +71,8 @@ def _rows() -> tuple[Row, ...]:
             "duo-attention",
             scheduled("duo-attention", GPT, _LONG, POSITIONS),
             scheduled("duo-attention", GPT, _LONG, POSITIONS, streaming="0"),
-            f"pimsim trace duo-attention --target {GPT} --context 8192 --prompt 0 --tokens 4",
-            "all heads attending to all of 8,192 tokens; the model with more positions",
+            f"pimsim trace duo-attention --target {GPT} --positions {POSITIONS} --context 8192 --prompt 0 --tokens 4",
+            "all heads attending to all of 8,192 tokens",
         ),
         Row(
             "drop-prefix",
