@@ -18,6 +18,8 @@
 #     MPLBACKEND=Agg .venv/bin/python notebooks/what_helps.py
 
 # %%
+import matplotlib.pyplot as plt
+
 from pimsim.reproduce.decoding.found import reproduce
 from pimsim.reproduce.decoding.pictures import draw, draw_mechanisms
 
@@ -25,68 +27,49 @@ found = reproduce(workers=1, intervals=False)
 answers = {answer.study.name: answer for answer in found.answers}
 
 
-def show(name: str) -> None:
-    """The answer of a study, and its picture."""
-    print(answers[name].sentence)
-    draw(answers[name])
+def show(*names: str) -> None:
+    """The answers of some studies, and their pictures side by side."""
+    _, axes = plt.subplots(1, len(names), figsize=(9, 3), layout="constrained")
+    for name, ax in zip(names, axes, strict=True):
+        print(answers[name].sentence)
+        draw(answers[name], ax)
 
 
 # %% [markdown]
-# ## Tokens verified at once
+# ## Several tokens in a step
 #
 # A step of the model checks several drafted tokens together. The weights are read once for all of them by a GPU, and
-# multiplied with each of them in turn by a bank.
+# multiplied with each of them in turn by a bank. So drafts pay on a GPU alone.
 
 # %%
-show("query")
+show("query", "speculation")
 
 # %% [markdown]
-# ## Drafts of a small model
-
-# %%
-show("speculation")
-
-# %% [markdown]
-# ## Sequences, and experts
+# ## Sequences, experts, and the prefix of an image
 #
 # Several sequences are several tokens again. Where a router chooses among experts, more sequences also read more
-# weights, and the GPU loses what it had gained.
+# weights, and the GPU loses what it had gained. A prompt is many tokens at once for a GPU, and one after another for
+# a bank, which is ahead as soon as enough is decoded, or enough of the prompt is left out.
 
 # %%
-show("batch")
+show("batch", "prefix")
 
 # %% [markdown]
-# ## The prefix of an image
+# ## Work that is left out
 #
-# A prompt is many tokens at once for a GPU, and one after another for a bank.
+# Heads that see sinks and the newest tokens alone, and layers that do not run.
 
 # %%
-show("prefix")
+show("retrieval", "layers")
 
 # %% [markdown]
-# ## Heads that stream
+# ## Hypotheses, and states
 #
-# From here on work is left out: of K and V, of layers.
+# Beams are sequences. Superposed drafts are one: their embeddings are added up before the first layer. A state takes
+# the place of K and V, and does not grow.
 
 # %%
-show("retrieval")
-
-# %%
-show("layers")
-
-# %% [markdown]
-# ## Hypotheses
-#
-# Beams are sequences. Superposed drafts are one: their embeddings are added up before the first layer.
-
-# %%
-show("hypotheses")
-
-# %% [markdown]
-# ## States
-
-# %%
-show("states")
+show("hypotheses", "states")
 
 # %% [markdown]
 # ## Every mechanism
@@ -96,7 +79,7 @@ show("states")
 # %%
 for gain in found.gains:
     print(f"{gain.row.mechanism:<18}{gain.gains['pim-gpt']:>7.2f}{gain.gains['gpu-h100']:>8.2f}")
-draw_mechanisms(found)
+_ = draw_mechanisms(found)
 
 # %% [markdown]
 # What amortises weights helps the GPU, what removes work helps memory that computes.

@@ -308,8 +308,7 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
 def _evaluate_baselines(
     config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
 ) -> dict[str, dict[str, Any]]:
-    from pimsim.baselines.evaluation import evaluate
-    from pimsim.baselines.scheduled import evaluate_schedule
+    from pimsim import baselines  # what reads schedules: not for those who have none
     from pimsim.mapping.routing import routing_of
     from pimsim.sim.inputs import Same
 
@@ -318,10 +317,9 @@ def _evaluate_baselines(
     found = {}
     for device in _machines(config):
         if schedule is not None:
-            made = partial(evaluate_schedule, device, schedule, routing)
-            found[device.name] = keep("baseline", None, made)
+            found[device.name] = baselines.evaluate_schedule(device, schedule, routing)
             continue
-        made = partial(evaluate, device, workload, *given)
+        made = partial(baselines.evaluate, device, workload, *given)
         found[device.name] = keep("baseline", (Same(device), workload, given), made)
     return found
 

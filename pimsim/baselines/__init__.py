@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pimsim.baselines.devices import BaselineDevice, available, load
     from pimsim.baselines.evaluation import evaluate
+    from pimsim.baselines.scheduled import evaluate_schedule
 
-__all__ = ["BaselineDevice", "available", "evaluate", "load"]
+__all__ = ["BaselineDevice", "available", "evaluate", "evaluate_schedule", "load"]
+
+_HOMES = {"evaluate": "evaluation", "evaluate_schedule": "scheduled"}  # the others need no numpy
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pimsim.baselines' has no attribute {name!r}")
-    home = "evaluation" if name == "evaluate" else "devices"  # which needs no numpy
-    return getattr(import_module(f"pimsim.baselines.{home}"), name)
+    return getattr(import_module(f"pimsim.baselines.{_HOMES.get(name, 'devices')}"), name)

@@ -186,10 +186,10 @@ def _weights(
 
 
 def _state(operator: Operator, tokens: int) -> Affine:
-    """Elements of one sequence, moved in a step of so many tokens: a state, read and written once whatever their
-    number, which is what a fused scan does.
+    """Elements of one sequence, moved in a step of so many tokens: a state is read and written once, however many
+    they are, as a fused scan does.
     """
-    return Affine(operator.state_moved)
+    return Affine(operator.state_moved if operator.keeps_state else 0)
 
 
 def _prefill_moved(operator: Operator, tokens: int, before: int, steps: int) -> int:

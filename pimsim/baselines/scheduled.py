@@ -258,7 +258,7 @@ class _Run:
 
 
 def _passes(schedule: Schedule) -> Iterator[list[int]]:
-    """Prefill steps that follow each other in one line of the schedule, each pass as numbers of steps."""
+    """Prefill steps that take one prompt piece by piece, each pass as numbers of steps."""
     pieces: list[int] = []
     for number in np.flatnonzero(schedule.of_phase("prefill")).tolist():
         if pieces and not _goes_on(schedule, pieces[-1], number):
@@ -271,10 +271,11 @@ def _passes(schedule: Schedule) -> Iterator[list[int]]:
 
 def _goes_on(schedule: Schedule, one: int, other: int) -> bool:
     """Whether a step takes the tokens behind those of the step before it, for the same sequences on the same graph."""
-    first, second = (_prompt_of(schedule.stages[schedule.stage[step]]) for step in (one, other))
-    follows = schedule.context[other] == schedule.context[one] + schedule.tokens[other]
-    return other == one + 1 and first == second and bool(follows)
+    stage, following = (schedule.stages[schedule.stage[step]] for step in (one, other))
+    follows = other == one + 1 and schedule.context[other] == schedule.context[one] + schedule.tokens[other]
+    return bool(follows) and not stage.whole and _prompt_of(stage) == _prompt_of(following)
 
 
 def _prompt_of(stage: Stage) -> tuple[object, ...]:
-    return stage.name, stage.line, stage.batch, stage.layers, stage.whole
+    """What pieces of one prompt have in common."""
+    return stage.name, stage.workload, stage.batch, stage.layers, stage.whole

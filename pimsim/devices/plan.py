@@ -9,6 +9,7 @@ from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.devices.registry import HARDWARE, resolve
 from pimsim.dram.timing import Device
+from pimsim.errors import InputError, Problem
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
@@ -38,6 +39,8 @@ def compile_plan(
     graphs = _graphs(config, workload, schedule)
     for graph in dict.fromkeys(graphs):
         check_supported(graph)
+    if schedule is not None:
+        _check_forks(schedule)
     uses = _uses(config, graphs, schedule)
     memories = place_in(config, uses, device)
     check_fits(whole or config, memories[0], lambda other: place_in(other, _uses(other, graphs, schedule))[0])
@@ -55,6 +58,22 @@ def _graphs(config: Config, workload: Workload | None, schedule: Schedule | None
     if schedule is None:
         return [workload or requested_workload(config)]
     return [stage.workload for stage in schedule.stages]
+
+
+def _check_forks(schedule: Schedule) -> None:
+    """InputError for a fork of sequences whose K and V are a ring: it has no prefix that could be shared."""
+    problems = [
+        Problem(stage.workload.source, o.line, 1 if o.line else 0, o.name, _RING.format(line=stage.line))
+        for stage in schedule.stages
+        if stage.branches
+        for o in stage.workload.operators
+        if o.window or (o.op == "attention" and o.append and o.kv_slope != 1)
+    ]
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))
+
+
+_RING = "a fork (line {line}) of an attention whose K and V take the place of older ones: there is no prefix to share"
 
 
 def _uses(config: Config, graphs: Sequence[Workload], schedule: Schedule | None) -> list[Use]:

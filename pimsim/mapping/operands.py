@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import INPUT, Affine, Operator, attended
+from pimsim.workload.ops import INPUT, Affine, Operator
 
 # Roles whose results may be too wide; what else a block makes is as wide as the model.
 _WIDE = ("qkv", "ffn_up", "ffn_gate", "ssm")
@@ -68,7 +68,7 @@ def beside(workload: Workload, operator: Operator) -> int:
 def _own(operator: Operator) -> Affine:
     """Elements of a result; of an attention the scores, which are more."""
     if operator.op == "attention":
-        return attended(operator.window, operator.heads)
+        return operator.attended(operator.heads)
     copies = operator.rows * (1 if operator.op == "add" else operator.active)
     return Affine(operator.outputs * copies)
 

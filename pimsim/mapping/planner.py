@@ -483,7 +483,7 @@ class Planner:
         if operator.softcap:
             said = naming and naming.softcap(operator, token, seen)
             self._asic("softcap", "tanh", heads * attended, self.batch, streams=True, operands=said)
-        self._spill(operator, self._context(token), token, seen)
+        self._spill(operator, self.contexts[-1] if operator.sees_all else self._context(token), token, seen)
         gate = self.last
         for s in range(self.batch):
             self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate

@@ -90,7 +90,7 @@ class AttentionSeries:
         while self._next.work is None and self._next.operator != "softmax":  # on all scores, or on their partial sums
             others = keys.partial_sums - 1 if self._next.cause == "sum" else 1
             self._asic(heads * attended * others, self.batch)
-        self._spill(own)
+        self._spill(self.contexts if operator.sees_all else own)
         for _ in range(self.batch):
             self._softmax(attended)
             self.made.append(weigh)

@@ -43,7 +43,7 @@ def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
     from pimsim.results.metrics import bytes_without_pim  # not for those who draw what others have found
 
     macs = sum(row.macs for row in result.tally.phase_rows("decode"))
-    batch_bytes = float(bytes_without_pim(result.config, result.workload))
+    batch_bytes = float(bytes_without_pim(result.config, result.workload, result.schedule))
     return Point("", 2 * macs / batch_bytes, 2 * macs / baseline["latency_ns"])
 
 

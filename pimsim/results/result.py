@@ -115,11 +115,14 @@ class Result:
     @cached_property
     def _figures(self) -> dict[str, Any]:
         """The parts of the summary that are figures: workload, system and baselines."""
-        decode_ns = nanoseconds(self.tally.decode_cycles, self.tally.tCK_ps)
+        decode, prefill = (
+            (nanoseconds(cycles, self.tally.tCK_ps), self.energy.total_pJ(phase))
+            for phase, cycles in (("decode", self.tally.decode_cycles), ("prefill", self.tally.prefill_cycles))
+        )
         return {
             "workload": summarise_workload(self.config, self.workload, self.schedule),
             "system": summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule),
-            "baselines": compare(self.baselines, decode_ns, self.energy.total_pJ("decode")),
+            "baselines": compare(self.baselines, *decode, *prefill),
         }
 
     @property

@@ -86,7 +86,7 @@ def summarise_system(
         "row_hit_rate": metrics.row_hit_rate(tally.commands, prices.device),
         "external_bytes": tally.total("pin_bytes"),
         "payload_bytes": tally.total("payload_bytes"),
-        "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload),
+        "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload, schedule),
         "non_vmm_fraction": metrics.non_vmm_fraction(causes),
         "mac_utilization": metrics.mac_utilization(tally, config),
         "asic_busy_fraction": metrics.ratio(tally.total("asic_busy_cycles"), tally.cycles),

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pimsim.cli import cli
+from pimsim.errors import InputError
 from pimsim.workload.trace.fields import Field, Items, Kind, Object
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.schema import RECORDS
@@ -41,6 +42,37 @@ def test_every_key_of_the_format_is_on_the_page(record: str) -> None:
 def test_the_example_of_the_format_is_a_trace(write: Write) -> None:
     [example] = re.findall(r'```\n(\{"type":"header".*?)```', PAGE, re.DOTALL)
     assert load_trace(write(example, "t.jsonl")).schedule[0].steps == 4
+
+
+def test_the_example_of_a_cycle_is_a_trace_and_is_shown_as_it_is(write: Write) -> None:
+    [plain] = re.findall(r'```\n(\{"type":"header".*?)```', PAGE, re.DOTALL)
+    [cycle] = re.findall(r'```\n(\{"type":"template".*?)```', PAGE, re.DOTALL)
+    graph = [line for line in plain.splitlines() if '"type":"schedule"' not in line]
+    path = write("\n".join([*graph, cycle]), "mine.jsonl")
+    assert load_trace(path).schedule[-1].cycle == "speculative"
+    shown = CliRunner().invoke(cli, ["trace", "show", str(path)]).stdout.splitlines()
+    assert PAGE.split("$ pimsim trace show mine.jsonl | tail -6\n")[1].split("\n```")[0].splitlines() == shown[-6:]
+
+
+def test_mistakes_on_the_page_are_told_as_they_are(write: Write) -> None:
+    [plain] = re.findall(r'```\n(\{"type":"header".*?)```', PAGE, re.DOTALL)
+    [cycle] = re.findall(r'```\n(\{"type":"template".*?)```', PAGE, re.DOTALL)
+    graph = [line for line in plain.splitlines() if '"type":"schedule"' not in line]
+    lines = [*graph, *cycle.splitlines()[:-1]]
+    step = '{"type":"schedule","phase":"decode","steps":100,"template":"decode","bindings":{"T":"%s","B":%d,"Q":%d}%s}'
+    lines += [
+        step % ("kept+19", 1, 3, ',"accept":4,"cycle":"speculative"'),
+        step % ("step+40", 1, 3, ',"accept":1,"tree":[-1,2,1]'),
+        step % ("step+50", 4, 1, ',"fork":4'),
+        step % ("step+60", 2, 1, ',"fork":2'),
+        step % ("kept+70", 1, 1, ""),
+    ]
+    with pytest.raises(InputError) as caught:
+        load_trace(write("\n".join(lines), "mine.jsonl"))
+    told = PAGE.split("all of it at once:\n\n```\n")[1].split("\n```")[0].splitlines()
+    assert [str(problem).split("mine.jsonl")[1] for problem in caught.value.problems] == [
+        line.removeprefix("mine.jsonl") for line in told
+    ]
 
 
 def test_what_the_page_shows_is_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:

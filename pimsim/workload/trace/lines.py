@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pimsim.workload.trace.known import Known
 from pimsim.workload.trace.records import (
@@ -39,7 +40,7 @@ class Entry:
     known: Known
     told: set[str] = field(default_factory=set)  # keys of what is wrong at a step
 
-    @property
+    @cached_property
     def first(self) -> dict[str, int]:
         """The values of the symbols at its first step."""
         return self.schedule.binding(self.schedule.first)
@@ -58,8 +59,11 @@ class At:
     step: int
     kept: int = 0
 
-    @property
+    @cached_property
     def binding(self) -> dict[str, int]:
+        """The values of the symbols."""
+        if (self.step, self.kept) == (self.entry.schedule.first, 0):
+            return self.entry.first
         return self.entry.schedule.binding(self.step, self.kept)
 
     def __str__(self) -> str:
