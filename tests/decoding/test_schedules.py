@@ -10,7 +10,8 @@ import pytest
 
 from pimsim.errors import InputError
 from pimsim.workload.decoding import caches, drafts, heads, hypotheses, layers
-from pimsim.workload.decoding.data import mechanisms
+from pimsim.workload.decoding.data import mechanisms, models
+from pimsim.workload.decoding.source import with_positions
 from pimsim.workload.decoding.steps import Asked
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.trace.bind import trace_of
@@ -275,3 +276,18 @@ def test_a_draft_of_another_vocabulary_is_refused() -> None:
 def test_a_step_beyond_the_models_positions_is_refused() -> None:
     with pytest.raises(InputError, match=r"the last step reaches token 1,1\d\d, and gpt2-small has 1,024 positions"):
         heads.medusa(model("gpt2-small"), Asked(prompt=1000, tokens=60))
+
+
+def test_mamba_has_the_parameters_of_the_published_checkpoint(tmp_path: Path) -> None:
+    made = layers.layer_skip(model("mamba-130m"), ASKED, "0")
+    assert load_trace(write_trace(made, tmp_path / "t.jsonl")) == made
+    assert models()["mamba-130m"].parameters == 129_135_360  # as its model card counts them
+
+
+def test_more_positions_are_a_larger_table() -> None:
+    source = with_positions(model("gpt2-small"), 4096)
+    assert source.model.max_positions == 4096
+    assert [table.rows for table in source.template.ops[0].tables] == [50257, 4096]
+    assert with_positions(model("llama-3.2-1b"), 1 << 20).template == model("llama-3.2-1b").template
+    [_, line] = layers.layer_skip(source, Asked(prompt=2000, tokens=20), "0").schedule
+    assert told(line)[2] == "step+2001"
