@@ -107,7 +107,7 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def show(file: str, bindings: str, as_json: bool) -> None:
-    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step."""
+    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step; what runs when."""
     import json
 
     from pimsim.workload.trace import table
@@ -152,9 +152,23 @@ def _binding(text: str) -> dict[str, int]:
 )
 @click.option("--query", type=click.IntRange(1), default=1, help="Query tokens of a decode step.")
 @click.option("--batch", type=click.IntRange(1), default=1, help="Sequences.")
+@click.option(
+    "--mla",
+    type=click.Choice(["expanded", "absorbed"]),
+    default="expanded",
+    show_default=True,
+    help="Of a model with latent attention: keep K and V of each head, or the latent vector.",
+)
+@click.option(
+    "--vision-tokens",
+    "vision",
+    type=click.IntRange(0),
+    help="Of a multimodal model: vision tokens before the prompt. [default: of one picture, if there is a prompt]",
+)
 def export(
-    model: str | None, hf_config: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int
-) -> None:
+    model: str | None, hf_config: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int,
+    mla: str, vision: int | None,
+) -> None:  # fmt: skip
     """Write the trace of a model."""
     from pimsim.cli.process import as_usual
 
@@ -172,7 +186,7 @@ def export(
         if hf_config is not None:
             from pimsim.workload.export import export_trace
 
-            made = export_trace(hf_config, prompt, steps, query, batch)
+            made = export_trace(hf_config, prompt, steps, query, batch, mla, vision)
         else:
             made = generate.generated(model or "", prompt, steps, batch, query)
         _written(write_trace(made, Path(out)))

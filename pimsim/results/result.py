@@ -19,6 +19,7 @@ from pimsim.results import tables
 from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
 from pimsim.results.metrics import nanoseconds
+from pimsim.results.placement import chosen
 from pimsim.results.store import LAST, staged, write_files
 from pimsim.results.summary import (
     SCHEMA,
@@ -143,6 +144,7 @@ class Result:
             "config_sha256": config_sha256(self.config),
             "trace_sha256": self._trace_sha256,
             **self._figures,
+            **chosen(self.plan),
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }

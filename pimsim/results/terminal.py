@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pimsim.labels import LABELS
 from pimsim.results.headline import headline, number, percent
 from pimsim.results.layout import Line, Screen, Span, beside, columns, cropped, print_lines, table, wrapped
+from pimsim.results.placement import chosen_line
 
 if TYPE_CHECKING:
     from pimsim.config.loader import Origin
@@ -38,6 +39,8 @@ def print_summary(result: Result, screen: Screen) -> None:
 def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
     title = _title(result.config.name, summary["workload"])
     yield from wrapped(title.encode("ascii", "replace").decode() if ascii_only else title, width, "bold")
+    if line := chosen_line(result.plan):
+        yield from wrapped(line, width)
     yield from _headline(summary, width, ascii_only)
     yield []
     yield from _breakdowns(summary["system"], "#" if ascii_only else "█", width)

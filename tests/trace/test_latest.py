@@ -359,6 +359,7 @@ def test_all_that_is_wrong_is_told_at_once(write: Write) -> None:
         said("latent", "attention", mask="tree", in_=18, append=False),
         said("decode", "cross", cache="attention"),
         said("decode", "cross", cache="cross"),
+        said("decode", "cross", cache="cross_kv"),  # the product that makes them
         said("decode", "cross", append=False),
         said("state", "conv", take={}),
         said("remember", "cross_q", tokens="Q"),
@@ -468,6 +469,11 @@ def test_a_cycle_has_a_bounded_number_of_lines(write: Write, monkeypatch: pytest
     monkeypatch.setattr(lines_module, "MOST_LINES", 1)
     [problem] = problems_of(write, lines())
     assert (problem.line, problem.key) == (35, "cycle")
+
+
+def test_what_the_last_token_sees_too_little_of_is_told_once(write: Write) -> None:
+    found = problems_of(write, changed(said("streams", "attention", head_groups=[{**NOTHING, "kv_len": "T-60"}])))
+    assert [(problem.key, problem.message.split(" ")[0]) for problem in found] == [("head_groups.0.kv_len", "T-60")]
 
 
 # ---- trees

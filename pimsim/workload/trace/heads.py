@@ -8,12 +8,12 @@ none has the heads of the model alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import Flow, Part, givers, total
-from pimsim.workload.trace.records import Line, ModelInfo, OpRecord
+from pimsim.workload.trace.records import HeadGroup, Line, ModelInfo, OpRecord
 
 Wrong = tuple[str, str]  # key and message
 _T = TypeVar("_T")
@@ -35,8 +35,8 @@ class _Attention:
 
     @property
     def crosses(self) -> bool:
-        """True if it takes queries alone: K and V are there already."""
-        return self.op.queries_alone
+        """True if K and V are there already, or made of other vectors than the queries: those of an encoder."""
+        return self.op.queries_alone or self.op.appended is not None
 
     @property
     def heads(self) -> int:
@@ -66,6 +66,7 @@ class Mixers:
         if not op.head_groups:
             return
         queries, keys, values = op.queries, *_made(op)
+        parts = parts and [self._of_each_head(part, op.head_groups[0]) for part in parts]
         # A V that is the first elements of K comes with it, if it says that it is smaller.
         taken = [queries + keys + values, queries] + [queries + keys] * (values < keys)
         if op.inputs not in map(Expr, taken):
@@ -81,6 +82,14 @@ class Mixers:
             kept = None if parts is None else tuple(parts)
             made = 0 if op.queries_alone or op.inputs.terms else op.inputs.constant - queries
             self.attentions[op.id] = _Attention(op, line, queries, made, kept, self.flow.roots(op))
+
+    def _of_each_head(self, part: Part, group: HeadGroup) -> Part:
+        """A rotation of fewer elements than a head of K has is a part of each of its heads (latent attention)."""
+        op = self.flow.ops.get(part.name)
+        less = not part.elements.terms and part.elements.constant < group.head_dim
+        if op is None or op.op != "rope" or not less:
+            return part
+        return replace(part, elements=part.elements.scaled(group.kv_heads))
 
     def state(self, op: OpRecord) -> Iterator[Wrong]:
         """Take in a state update: each element of the result has as many of the state."""
