@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from pimsim.errors import Problem
     from pimsim.workload.trace.rules import MemorySize
 
+# Ready-made schedules, each a function of `cli.decoding`.
+DECODING = (
+    "speculative", "recycling", "medusa", "hydra", "eagle", "kangaroo", "swift", "layer-skip", "early-exit", "beams",
+    "superposed", "duo-attention", "drop-prefix", "block-transformer", "next-scale", "mechanisms",
+)  # fmt: skip
+
 
 @click.group(
     cls=ReportingGroup,
-    commands=Commands({"import": "pimsim.cli.interchange:import_trace", "chakra": "pimsim.cli.interchange:to_chakra"}),
+    commands=Commands(
+        {
+            "import": "pimsim.cli.interchange:import_trace",
+            "chakra": "pimsim.cli.interchange:to_chakra",
+            **{name: f"pimsim.cli.decoding:{name.replace('-', '_')}" for name in DECODING},
+        }
+    ),
 )
 def trace() -> None:
     """Operator traces of models: make them, check them, look at them."""
@@ -100,7 +112,7 @@ def show(file: str, bindings: str, as_json: bool) -> None:
 
     from pimsim.workload.trace import table
 
-    with _options_named():
+    with options_named():
         found = table.overview(file, _binding(bindings))
     print_warnings(found.warnings)
     if as_json:
@@ -166,7 +178,7 @@ def export(
 
     if (model is not None) + (hf_config is not None) + every != 1:
         raise click.UsageError("one of --model, --hf-config and --all is needed", click.get_current_context())
-    with _options_named():
+    with options_named():
         if every:
             for name in generate.SHIPPED:
                 _written(write_trace(generate.generated(name), Path(out) / f"{name}.jsonl"))
@@ -182,7 +194,7 @@ def export(
 
 
 @contextmanager
-def _options_named() -> Iterator[None]:
+def options_named() -> Iterator[None]:
     """Problems whose key is an option have its name in the place of a file."""
     from pimsim.errors import InputError
 

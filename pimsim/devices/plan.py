@@ -88,6 +88,7 @@ def _uses(
         work, (graph,) = config.workload, graphs
         tokens = max(work.query_tokens, min(work.prefill_chunk, work.prompt_tokens))
         return [Use(graph, made[graph], work.batch, tokens, work.last_context)]
+    lenders = {stage.name: stage.workload for stage in schedule.stages}
     return [
         Use(
             stage.workload,
@@ -98,6 +99,7 @@ def _uses(
             stage.layers,
             stage.copies,
             stage.branches,
+            lenders.get(stage.weights_of),
         )
         for number, stage in enumerate(schedule.stages)
     ]

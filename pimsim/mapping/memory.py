@@ -95,7 +95,7 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     """Every region of a graph but those that all share, in the order in which they lie."""
     workload = use.workload
     for operator in workload.operators:
-        which = (workload.shape, _owner(workload, operator), operator.inputs, operator.outputs)
+        which = (use.owner(operator), _owner(workload, operator), operator.inputs, operator.outputs)
         each = operator.experts * operator.blocks
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
@@ -106,7 +106,8 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     yield from caches.wanted(use)
     yield from wanted_states(use, memory.states)
     for name, table in memory.tables.items():
-        yield Wanted(name, table.rows, [("table", workload.shape, name, table.elements)])
+        owner = next(use.owner(o) for o in workload.operators if name.startswith(f"{o.name}.table"))
+        yield Wanted(name, table.rows, [("table", owner, name, table.elements)])
 
 
 def _owner(workload: Workload, operator: Operator) -> str:

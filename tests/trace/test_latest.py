@@ -256,7 +256,6 @@ WRONG: list[tuple[Change, Any, str, str]] = [
     (said("decode", "cross", cache="memry \u2603"), ("decode", "cross"), "cache", "did you mean 'memory \u2603'?"),
     (said("decode", "cross", cache="elsewhere"), ("decode", "cross"), "cache", "is no attention of the model, and no"),
     (of("latent", weights_of="decod"), "latent", "weights_of", "no template 'decod'; did you mean 'decode'?"),
-    (of("latent", weights_of="decode"), "latent", "weights_of", "'decode' is of the model 'tiny', not of 'mla'"),
     (of("streams", weights_of="streams"), "streams", "weights_of", "is the template itself; leave it out"),
     # models
     (of("draft", model=model("draft", layers=1, d_model=8)), "draft", "model.d_model", "is 8, but the vectors between"),

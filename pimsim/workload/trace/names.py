@@ -52,13 +52,10 @@ def _nothing(cache: str, there: Iterable[str]) -> str:
 
 
 def _check_weights(known: Known, templates: Mapping[str, Known]) -> None:
-    """The weights of another template are there, and of the same model."""
+    """The template whose weights are named is there: that of the model, or of another one that has some in common."""
     name = known.template.weights_of
     other = templates.get(name)
     if other is None:
         known.line.problem("weights_of", f"no template {name!r}{did_you_mean(name[:40], templates)}")
     elif other is known:
         known.line.problem("weights_of", f"{name!r} is the template itself; leave it out")
-    elif other.model != known.model:
-        models = f"{other.model.name!r}, not of {known.model.name!r}"
-        known.line.problem("weights_of", f"{name!r} is of the model {models}: weights are shared within a model")
