@@ -24,6 +24,7 @@ class _Attention:
     """One attention: elements that it takes, and the parts that it takes them of (None: not known).
 
     queries: elements of them; made: of keys and values, where both are made for it.
+    others: its keys and values are made of other vectors than its queries.
     """
 
     op: OpRecord
@@ -32,11 +33,12 @@ class _Attention:
     made: int
     parts: tuple[Part, ...] | None
     roots: frozenset[str]
+    others: bool
 
     @property
     def crosses(self) -> bool:
-        """True if it takes queries alone: K and V are there already."""
-        return self.op.queries_alone
+        """True if it attends to what is not of its own sequence: K and V are there already, or of other vectors."""
+        return self.op.queries_alone or self.others
 
     @property
     def heads(self) -> int:
@@ -80,7 +82,9 @@ class Mixers:
         if op.scope == "block":
             kept = None if parts is None else tuple(parts)
             made = 0 if op.queries_alone or op.inputs.terms else op.inputs.constant - queries
-            self.attentions[op.id] = _Attention(op, line, queries, made, kept, self.flow.roots(op))
+            roots = self.flow.roots(op)
+            others = any(self.flow.ops[name].vectors != op.vectors for name in roots if name in self.flow.ops)
+            self.attentions[op.id] = _Attention(op, line, queries, made, kept, roots, others)
 
     def state(self, op: OpRecord) -> Iterator[Wrong]:
         """Take in a state update: each element of the result has as many of the state."""
