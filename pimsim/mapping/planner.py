@@ -455,12 +455,12 @@ class Planner:
         return self.contexts[min(token, len(self.contexts) - 1)]
 
     def _seen(self, operator: Operator, token: int) -> tuple[int, int]:
-        """Slots that a token of the step goes through, and how many of them it attends to."""
+        """Slots that a token of the step goes through, and how many of them it attends to: in a tree by its depth."""
         context = self.contexts[-1] if operator.sees_all else self._context(token)
         seen = operator.attended().at(context)
         if self.plan.depths is None or operator.sees_all:
             return seen, seen
-        return seen, seen - token + self.plan.depths[token]
+        return seen, operator.attended().at(self.contexts[0] + self.plan.depths[token])
 
     def _attend(self, operator: Operator, token: int) -> None:
         """One token of every sequence; with a window, K and V are a ring of as many tokens."""

@@ -51,12 +51,14 @@ class Addresses:
     """Goes through the steps of a plan.
 
     found: the counts; there: columns of K and V that were written; unwritten: that were multiplied before
+    scored: scores of all heads that mean something: those of what a token attends to, in a tree by its depth
     """
 
     plan: Plan
     found: Counter[At] = field(default_factory=Counter)
     there: set[At] = field(default_factory=set)
     unwritten: list[At] = field(default_factory=list)
+    scored: Counter[str] = field(default_factory=Counter)  # by the name of the operator
 
     def __post_init__(self) -> None:
         for step in steps_of(self.plan):
@@ -204,7 +206,9 @@ class _Operator:
             if o.append and not whole:
                 self._append(_slot(o, context))
             slots = _seen(o, last if whole else context)
-            path = self._path(node) if self.stage.depths and not whole else None
+            path = self.stage.depths[node] if self.stage.depths and not whole else None
+            attended = slots if path is None else _seen(o, contexts[0] + path)
+            self.all.scored[o.name] += self.stage.batch * o.heads * attended
             for sequence in range(self.stage.batch):
                 self._attend(sequence, slots, path)
 
@@ -212,11 +216,6 @@ class _Operator:
         for sequence in range(self.stage.batch):
             for places in (self._keys(sequence, slot), self._values(sequence, slot)):
                 self.all.there |= self._count("WR", places)
-
-    def _path(self, node: int) -> int:
-        """Tokens of the step that a node attends to: itself and those above it."""
-        assert self.stage.depths is not None
-        return self.stage.depths[node] + 1
 
     def _attend(self, sequence: int, slots: int, path: int | None) -> None:
         """Whole columns, and whole sets of banks, of every cache up to the token's own slot."""

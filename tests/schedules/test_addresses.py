@@ -15,6 +15,7 @@ from pimsim import api
 from pimsim.logs.log import CommandLog, read_log
 from pimsim.mapping.plan import Plan
 from pimsim.sim.run import simulate
+from pimsim.sim.tally import Tally
 from tests.logs import with_row, without_row
 from tests.schedules.addresses import Addresses, wrong
 from tests.schedules.traces import KINDS, loaded
@@ -23,18 +24,22 @@ FEW = {"dram.channels": 3, "workload.lm_head": False}
 
 
 @cache
-def kept(kind: str) -> tuple[Addresses, CommandLog]:
-    """What a kind must do, and its log."""
+def kept(kind: str) -> tuple[Addresses, CommandLog, Tally]:
+    """What a kind must do, its log, and what was counted."""
     lines, keys = KINDS[kind]
     plan = api.prepare(loaded(lines, {**FEW, **keys})).plan
     with TemporaryDirectory() as folder:
-        simulate(plan, log=Path(folder) / "log.csv")
-        return Addresses(plan), read_log(Path(folder) / "log.csv", plan.device.standard)
+        tally = simulate(plan, log=Path(folder) / "log.csv")
+        return Addresses(plan), read_log(Path(folder) / "log.csv", plan.device.standard), tally
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_address_is_used_as_often_as_the_schedule_says(kind: str) -> None:
-    assert wrong(*kept(kind))[:5] == []
+    wanted, log, tally = kept(kind)
+    assert wrong(wanted, log)[:5] == []
+    for name in ("scores", "values"):  # heads of K and V are alike
+        macs = sum(row.macs for row in tally.rows if row.operator == name)
+        assert macs == sum(wanted.scored.values()) * 16
 
 
 BEGINNING = [
@@ -82,7 +87,7 @@ def next_channel(plan: Plan, log: CommandLog, row: int) -> CommandLog:
 @pytest.mark.parametrize("change", [dropped, twice, next_row, next_column, next_channel])
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_command_that_is_another_one_is_found(kind: str, change: Change) -> None:
-    wanted, log = kept(kind)
+    wanted, log, _ = kept(kind)
     plan = wanted.plan
     names = plan.device.command_names
     for name in ("WR", "RD", "MACAB"):
@@ -95,7 +100,7 @@ def test_a_command_that_is_another_one_is_found(kind: str, change: Change) -> No
 @pytest.mark.parametrize("kind", ["plain, B=2", "cycle, B=2", "reordered", "states, B=2"])
 def test_another_sequence_is_found(kind: str) -> None:
     """A write of one sequence in the place of the other's."""
-    wanted, log = kept(kind)
+    wanted, log, _ = kept(kind)
     plan = wanted.plan
     regions = plan.memory.regions
     one, two = (next(r for name, r in regions.items() if _is_cache(name, s)) for s in ("0", "1"))
