@@ -261,8 +261,8 @@ class Planner:
     def _copy(self, operator: Operator, copied: Copied | Forked) -> None:
         if isinstance(copied, Forked):
             slots = operator.slot(copied.at) + 1
-            if slots % self.plan.grid.width:
-                self._move(operator, "values", copied.source, copied.target, slots - 1, slots - 1)
+            if filled := slots % self.plan.grid.width:
+                self._move(operator, "values", copied.source, copied.target, slots - 1, slots - 1, filled)
             return
         pairs = [(copied.source, copied.target)]
         if copied.source == EVERY:
@@ -273,8 +273,8 @@ class Planner:
         for source, target in pairs:
             for first, to in slots_of:
                 self._move(operator, "keys", source, target, first, to)
-            for first, to in self._columns(slots_of):
-                self._move(operator, "values", source, target, first, to)
+            for first, to, tokens in self._columns(slots_of):
+                self._move(operator, "values", source, target, first, to, tokens)
 
     def _copy_state(self, operator: Operator, copied: Sequence[Copied | Forked]) -> None:
         """The whole state goes with a sequence that goes on from another one."""
@@ -288,17 +288,21 @@ class Planner:
                 self._pim("copy_read", read, self._bases(state_name(operator, source)), key=f"{name}.read")
                 self._pim("copy_write", write, self._bases(state_name(operator, target)), key=f"{name}.write")
 
-    def _columns(self, slots: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """A pair of slots for each column of V that is moved: tokens that share one before and after go together."""
+    def _columns(self, slots: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """A pair of slots for each column of V that is moved, and tokens: those that share one before and after go
+        together.
+        """
         width = self.plan.grid.width
-        found: dict[tuple[int, int, int], tuple[int, int]] = {}
+        found: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
         for first, to in slots:
             alone = (first - to) % width and first  # in another lane: nothing else goes with it
-            found.setdefault((first // width, to // width, alone), (first, to))
-        return list(found.values())
+            found.setdefault((first // width, to // width, alone), []).append((first, to))
+        return [(*pairs[0], len(pairs)) for pairs in found.values()]
 
-    def _move(self, operator: Operator, what: str, source: int, target: int, first: int, to: int) -> None:
-        """A column of K or V is read from one cache and written to another."""
+    def _move(
+        self, operator: Operator, what: str, source: int, target: int, first: int, to: int, tokens: int = 1
+    ) -> None:
+        """A column of K or V, with so many tokens, is read from one cache and written to another."""
         of = self._keys if what == "keys" else self._values
         here: Keys | Values = of(operator, source)
         there: Keys | Values = of(operator, target)
@@ -307,8 +311,9 @@ class Planner:
         fetch, grid = f"{key}.fetch.{self._branch(source)}", self.plan.grid
         fetched = self.plan.kept(fetch, first, lambda: read_back(grid, here.append(first)))
         stored = self.plan.kept(f"{key}.store.{self._branch(target)}", to, lambda: there.append(to))
-        self._pim("copy_read", fetched, self._cache(what, operator, source), key=f"{key}.read")
-        self._pim("copy_write", stored, self._cache(what, operator, target), key=f"{key}.write")
+        for work, name, sequence in ((fetched, "read", source), (stored, "write", target)):
+            moved = Moved(work.payload * tokens, 0, work.sent * tokens, work.results * tokens)
+            self._pim(f"copy_{name}", work.moving(moved), self._cache(what, operator, sequence), key=f"{key}.{name}")
 
     # -- operators ----------------------------------------------------------------
 
@@ -461,12 +466,12 @@ class Planner:
         return self.contexts[min(token, len(self.contexts) - 1)]
 
     def _seen(self, operator: Operator, token: int) -> tuple[int, int]:
-        """Slots that a token of the step goes through, and how many of them it attends to."""
+        """Slots that a token of the step goes through, and how many of them it attends to: in a tree by its depth."""
         context = self.contexts[-1] if operator.sees_all else self._context(token)
         seen = operator.attended().at(context)
         if self.plan.depths is None or operator.sees_all:
             return seen, seen
-        return seen, seen - token + self.plan.depths[token]
+        return seen, operator.attended().at(self.contexts[0] + self.plan.depths[token])
 
     def _attend(self, operator: Operator, token: int) -> None:
         """One token of every sequence; with a window, K and V are a ring of as many tokens."""

@@ -74,11 +74,10 @@ class AttentionSeries:
         """One token of every sequence, in the order of `Planner._attend`."""
         operator, own = self.operator, self.contexts - max(0, self.tokens - 1 - token)
         keys, values = self.plan.memory.keys[operator.name], self.plan.memory.values[operator.name]
-        heads, missing = operator.heads, 0
-        seen = attended_by(operator, self.contexts if operator.sees_all else own)
+        heads = operator.heads
+        seen = attended = attended_by(operator, self.contexts if operator.sees_all else own)
         if self.plan.depths is not None and not operator.sees_all:
-            missing = token - self.plan.depths[token]
-        attended = seen - missing
+            attended = attended_by(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
         groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
         weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))

@@ -79,8 +79,8 @@ def _heads(phase: str, tokens: int, whole: bool) -> Mapping[bool, int]:
 def without_copies(steps: Sequence[Step]) -> int:
     """How many steps, from the first on, go without a copy between them; at least one."""
     for number, step in enumerate(steps):
+        if step.before and number:  # first: a step may have both
+            return number
         if step.after:
             return number + 1
-        if step.before and number:
-            return number
     return len(steps)
