@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.caches import Segment, begins, cache_name, segments
-from pimsim.mapping.copies import read_back
-from pimsim.mapping.grid import ceil_div
+from pimsim.mapping.copies import read_back, written_whole
+from pimsim.mapping.grid import Grid, ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
 from pimsim.mapping.memory import table_name, tied_matrix, vector_name
@@ -310,7 +310,8 @@ class Planner:
         key = f"{operator.name}.{what}"
         fetch, grid = f"{key}.fetch.{self._branch(source)}", self.plan.grid
         fetched = self.plan.kept(fetch, first, lambda: read_back(grid, here.append(first)))
-        stored = self.plan.kept(f"{key}.store.{self._branch(target)}", to, lambda: there.append(to))
+        store = f"{key}.store.{self._branch(target)}.{tokens > 1}"
+        stored = self.plan.kept(store, to, lambda: _stored(grid, there.append(to), tokens))
         for work, name, sequence in ((fetched, "read", source), (stored, "write", target)):
             moved = Moved(work.payload * tokens, 0, work.sent * tokens, work.results * tokens)
             self._pim(f"copy_{name}", work.moving(moved), self._cache(what, operator, sequence), key=f"{key}.{name}")
@@ -656,6 +657,11 @@ class Planner:
             work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
             said = self.naming and self.naming.spill(operator, elements, command == roles.read, token, seen)
             self._pim("spill", work, self._bases("scratch"), key=what, operands=said)
+
+
+def _stored(grid: Grid, written: Work, tokens: int) -> Work:
+    """What writes a column that comes from another cache: whole, if it brings more than one token."""
+    return written_whole(grid, written) if tokens > 1 else written
 
 
 def weighed(layout: Values, seen: N, attended: N) -> Moved[N]:
