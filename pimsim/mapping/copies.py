@@ -21,6 +21,12 @@ def read_back(grid: Grid, written: Work) -> Work:
     return assemble(channels, payload=written.payload, results=written.sent)
 
 
+def by_element(grid: Grid, written: Work) -> bool:
+    """Whether a command of `written` writes one element of every bank: a column takes as many as it has tokens."""
+    commands = grid.device.standard.commands
+    return any(command >= 0 and commands[command].does is Does.WRITE_ALL for command in written.program[:, 1].tolist())
+
+
 def _reads(grid: Grid, rows: list[list[int]]) -> Iterator[Request]:
     """The requests of a channel with reads in the place of writes; no single command reads a column of every bank."""
     read, commands = grid.command(grid.device.standard.roles.read), grid.device.standard.commands

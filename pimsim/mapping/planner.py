@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.caches import Segment, begins, cache_name, segments
-from pimsim.mapping.copies import read_back
+from pimsim.mapping.copies import by_element, read_back
 from pimsim.mapping.grid import ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
@@ -311,9 +311,12 @@ class Planner:
         fetch, grid = f"{key}.fetch.{self._branch(source)}", self.plan.grid
         fetched = self.plan.kept(fetch, first, lambda: read_back(grid, here.append(first)))
         stored = self.plan.kept(f"{key}.store.{self._branch(target)}", to, lambda: there.append(to))
-        for work, name, sequence in ((fetched, "read", source), (stored, "write", target)):
-            moved = Moved(work.payload * tokens, 0, work.sent * tokens, work.results * tokens)
-            self._pim(f"copy_{name}", work.moving(moved), self._cache(what, operator, sequence), key=f"{key}.{name}")
+        times = tokens if by_element(grid, stored) else 1
+        bases = self._cache(what, operator, source)
+        self._pim("copy_read", _of_tokens(fetched, tokens), bases, key=f"{key}.read")
+        stored, bases = _of_tokens(stored, tokens // times), self._cache(what, operator, target)
+        for _ in range(times):
+            self._pim("copy_write", stored, bases, key=f"{key}.write")
 
     # -- operators ----------------------------------------------------------------
 
@@ -650,6 +653,11 @@ class Planner:
 def _summed(layout: Matrix, has_bias: bool) -> int:
     """Additions that the ASIC has for each output of a product."""
     return layout.partial_sums - 1 + (has_bias and not layout.takes_addend)
+
+
+def _of_tokens(work: Work, tokens: int) -> Work:
+    """What moves one token's column, where it has so many."""
+    return work.moving(Moved(work.payload * tokens, 0, work.sent * tokens, work.results * tokens))
 
 
 def _alike(made: Sequence[Instruction], known: Sequence[Instruction]) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from pimsim import api
 from pimsim.results.result import Result
-from tests.schedules.traces import (
+from tests.exactness.traces import (
     TINY,
     TREES,
     Line,
