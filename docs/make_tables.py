@@ -87,6 +87,7 @@ DECIDES: Mapping[str, str] = {
     "energy.table": "energy: mac_read, mac_units",
     "mapping.reserve_tokens": "rows that K and V take; strides of V",
     "mapping.value_append": "latency and activations of appending V",
+    "mapping.values": "channels that multiply with V; probabilities sent; partial sums",
     "workload": "what is simulated",
     "schedule": "whether ASIC and PIM work overlap",
     "baselines": "what the speedups are over",

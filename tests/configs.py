@@ -85,6 +85,7 @@ def workloads(draw: st.DrawFn) -> dict[str, Any]:
         "workload.lm_head": draw(st.booleans(), label="lm_head"),
         "workload.biases": draw(st.booleans(), label="biases"),
         "mapping.value_append": draw(st.sampled_from(["single_bank", "all_bank"]), label="value_append"),
+        "mapping.values": draw(st.sampled_from(["heads", "tokens"]), label="values"),
         "asic.sram_KiB": draw(st.sampled_from([0.05, 0.5, 128]), label="sram_KiB"),
     }
 

@@ -1,8 +1,8 @@
 """What a machine must hold to run a schedule: each weight once, K and V where they are most, and the states.
 
 Stages of one model have the same weights where their operators are alike (by name and size), and those
-of a template that takes another one's (`weights_of`) are that one's.  K and V of one place in a model are one
-cache, whichever stage reads it; a prefix that several sequences share is there once.
+of a template that takes another one's (`weights_of`) are that one's where they are alike.  K and V of one
+place in a model are one cache, whichever stage reads it; a prefix that several sequences share is there once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pimsim.workload.branches import seen_together
+from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.schedule import Ints, Schedule, Stage
+from pimsim.workload.shapes import ModelShape
 
 
 @dataclass
@@ -33,14 +35,14 @@ class _Place:
 def required_elements(schedule: Schedule) -> int:
     """Elements that must be there: weights, and what is kept from step to step at most."""
     contexts = _contexts(schedule)
-    lends = {stage.name for stage in schedule.stages}
+    lends = {stage.name: stage.workload for stage in schedule.stages}
     places: dict[tuple[object, ...], _Place] = {}
     for number, stage in enumerate(schedule.stages):
         for operator in stage.workload.operators:
             copies = _copies(stage, operator)
-            owns = not (stage.weights_of in lends and stage.weights_of != stage.name)
-            if owns and (weights := operator.parameters()):
-                place = places.setdefault((stage.workload.shape, *_likeness(operator)), _Place())
+            if weights := operator.parameters():
+                owner = _owner(operator, stage.workload, lends.get(stage.weights_of))
+                place = places.setdefault((owner, *_likeness(operator)), _Place())
                 place.copies |= copies
                 place.weights = weights
             if operator.op == "attention" or operator.keeps_state:
@@ -49,6 +51,12 @@ def required_elements(schedule: Schedule) -> int:
                 place.copies |= copies
                 place.kept = max(place.kept, _kept(stage, operator, contexts[number]))
     return sum(place.elements for place in places.values())
+
+
+def _owner(operator: Operator, workload: Workload, lender: Workload | None) -> ModelShape:
+    """The model whose weights those of an operator are."""
+    lent = [tuple(_likeness(other)) for other in lender.operators] if lender else []
+    return lender.shape if lender and tuple(_likeness(operator)) in lent else workload.shape
 
 
 def _likeness(operator: Operator) -> Iterator[object]:

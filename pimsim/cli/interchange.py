@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable
-
 import click
 
-from pimsim.cli.say import say
+from pimsim.cli.say import listed, say
 
 
 @click.command("import")
@@ -31,7 +28,7 @@ def import_trace(file: str, out: str, name: str, steps: int) -> None:
         f"{out}: {model.layers} layers, d_model {model.d_model}, {model.heads} heads ({model.kv_heads} of K and V), "
         f"from {imported.source}"
     )
-    _list(f"not in {imported.source}:", imported.notes)
+    listed(f"not in {imported.source}:", imported.notes)
 
 
 @click.command("chakra")
@@ -44,13 +41,4 @@ def to_chakra(file: str, out: str) -> None:
 
     lost = export_chakra(load_trace(file), out)
     say(f"wrote {out}")
-    _list("not expressed in Chakra ET:", lost)
-
-
-def _list(title: str, notes: Iterable[str]) -> None:
-    """What was lost, on standard error, in 80 columns."""
-    notes = list(notes)
-    if notes:
-        say(title, err=True)
-    for note in notes:
-        say(textwrap.fill(note, 80, initial_indent="  - ", subsequent_indent="    "), err=True)
+    listed("not expressed in Chakra ET:", lost)

@@ -3,39 +3,71 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pimsim.cli.options import Folder
 from pimsim.cli.process import as_usual
-from pimsim.cli.say import console, emit, say
+from pimsim.cli.say import console, emit, listed, say
+
+if TYPE_CHECKING:
+    from pimsim.reproduce.sheets import Sheet
 
 
 @click.command()
-@click.argument("paper", type=click.Choice(["pim-gpt"]), metavar="pim-gpt")
+@click.argument("what", type=click.Choice(["pim-gpt", "decode"]), metavar="pim-gpt|decode")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else on standard output.")
 @click.option("--out", metavar="DIR", type=Folder(), help="Write tables, JSON and plots to DIR.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes; default: the cores, at most 8.")
-def reproduce(paper: str, as_json: bool, out: str | None, workers: int | None) -> None:
-    """The paper's figures beside the simulated ones, and what the unknown inputs make of them."""
+def reproduce(what: str, as_json: bool, out: str | None, workers: int | None) -> None:
+    """Figures beside the simulated ones, and what the unknown inputs make of them.
+
+    pim-gpt: the paper's. decode: ways of decoding on PIM-GPT and on GPUs, beside a prototype's rough figures.
+    """
     import os
 
     as_usual()  # Dask has threads and processes
+    number = workers or min(os.cpu_count() or 1, 8)
+    (_decode if what == "decode" else _pim_gpt)(number, as_json, out)
+
+
+def _pim_gpt(workers: int, as_json: bool, out: str | None) -> None:
     from pimsim.reproduce.reproduction import reproduce as run
     from pimsim.reproduce.sheets import sheets
 
     with console(stderr=True).status("starting") as status:
-        found = run(workers or min(os.cpu_count() or 1, 8), status.update)
+        found = run(workers, status.update)
         if out is not None:
             from pimsim.reproduce.folder import save
 
             status.update("drawing")
             save(found, out)
+    _told(found.record(), sheets(found), as_json, out)
+
+
+def _decode(workers: int, as_json: bool, out: str | None) -> None:
+    from pimsim.reproduce.decoding.found import reproduce as run
+    from pimsim.reproduce.decoding.pages import save, sentences, sheets
+
+    with console(stderr=True).status("starting") as status:
+        found = run(workers, status.update)
+        if out is not None:
+            status.update("drawing")
+            save(found, out)
+    _told(found.record(), sheets(found), as_json, out)
+    if not as_json:
+        listed("in one sentence each:", [sentence for _, sentence in sentences(found)], err=False)
+
+
+def _told(record: dict[str, Any], sheets: Iterable[Sheet], as_json: bool, out: str | None) -> None:
+    """JSON, or tables and where they were written."""
     if as_json:
-        emit(json.dumps(found.record(), indent=2, allow_nan=False))
+        emit(json.dumps(record, indent=2, allow_nan=False))
         return
     screen = console()
-    for sheet in sheets(found):
+    for sheet in sheets:
         sheet.print(screen)
     if out is not None:
         say(f"written to {out}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +27,17 @@ def say(text: str = "", err: bool = False) -> None:
     """Print text for people, a line or several."""
     stream = sys.stderr if err else sys.stdout
     click.echo(on_screen(text, getattr(stream, "encoding", None)), err=err)
+
+
+def listed(title: str, notes: Iterable[str], err: bool = True) -> None:
+    """Notes under a title, in 80 columns, on standard error unless told otherwise; nothing if there are none."""
+    import textwrap
+
+    notes = list(notes)
+    if notes:
+        say(title, err=err)
+    for note in notes:
+        say(textwrap.fill(note, 80, initial_indent="  - ", subsequent_indent="    "), err=err)
 
 
 def emit(document: str, nl: bool = True) -> None:

@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from pimsim.errors import Problem
     from pimsim.workload.trace.rules import MemorySize
 
+# Ready-made schedules, each a function of `cli.decoding`.
+DECODING = (
+    "speculative", "recycling", "medusa", "hydra", "eagle", "kangaroo", "swift", "layer-skip", "early-exit", "beams",
+    "superposed", "duo-attention", "drop-prefix", "block-transformer", "next-scale", "mechanisms",
+)  # fmt: skip
+
 
 @click.group(
     cls=ReportingGroup,
-    commands=Commands({"import": "pimsim.cli.interchange:import_trace", "chakra": "pimsim.cli.interchange:to_chakra"}),
+    commands=Commands(
+        {
+            "import": "pimsim.cli.interchange:import_trace",
+            "chakra": "pimsim.cli.interchange:to_chakra",
+            **{name: f"pimsim.cli.decoding:{name.replace('-', '_')}" for name in DECODING},
+        }
+    ),
 )
 def trace() -> None:
     """Operator traces of models: make them, check them, look at them."""
@@ -95,12 +107,12 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def show(file: str, bindings: str, as_json: bool) -> None:
-    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step."""
+    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step; what runs when."""
     import json
 
     from pimsim.workload.trace import table
 
-    with _options_named():
+    with options_named():
         found = table.overview(file, _binding(bindings))
     print_warnings(found.warnings)
     if as_json:
@@ -140,9 +152,23 @@ def _binding(text: str) -> dict[str, int]:
 )
 @click.option("--query", type=click.IntRange(1), default=1, help="Query tokens of a decode step.")
 @click.option("--batch", type=click.IntRange(1), default=1, help="Sequences.")
+@click.option(
+    "--mla",
+    type=click.Choice(["expanded", "absorbed"]),
+    default="expanded",
+    show_default=True,
+    help="Of a model with latent attention: keep K and V of each head, or the latent vector.",
+)
+@click.option(
+    "--vision-tokens",
+    "vision",
+    type=click.IntRange(0),
+    help="Of a multimodal model: vision tokens before the prompt. [default: of one picture, if there is a prompt]",
+)
 def export(
-    model: str | None, hf_config: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int
-) -> None:
+    model: str | None, hf_config: str | None, every: bool, out: str, prompt: int, steps: int, query: int, batch: int,
+    mla: str, vision: int | None,
+) -> None:  # fmt: skip
     """Write the trace of a model."""
     from pimsim.cli.process import as_usual
 
@@ -152,7 +178,7 @@ def export(
 
     if (model is not None) + (hf_config is not None) + every != 1:
         raise click.UsageError("one of --model, --hf-config and --all is needed", click.get_current_context())
-    with _options_named():
+    with options_named():
         if every:
             for name in generate.SHIPPED:
                 _written(write_trace(generate.generated(name), Path(out) / f"{name}.jsonl"))
@@ -160,7 +186,7 @@ def export(
         if hf_config is not None:
             from pimsim.workload.export import export_trace
 
-            made = export_trace(hf_config, prompt, steps, query, batch)
+            made = export_trace(hf_config, prompt, steps, query, batch, mla, vision)
         else:
             made = generate.generated(model or "", prompt, steps, batch, query)
         _written(write_trace(made, Path(out)))
@@ -168,7 +194,7 @@ def export(
 
 
 @contextmanager
-def _options_named() -> Iterator[None]:
+def options_named() -> Iterator[None]:
     """Problems whose key is an option have its name in the place of a file."""
     from pimsim.errors import InputError
 

@@ -226,7 +226,7 @@ def _steps() -> Iterator[Rule]:
     yield Rule(
         ("workload.output_tokens", "workload.prompt_tokens", "workload.trace"),
         lambda output, prompt, trace: output > 0 or prompt > 0 or trace is not None,
-        "must be at least 1 where there is no prompt, not {0}: nothing would be simulated",
+        "must be at least 1, not {0}: without a prompt nothing would be simulated",
     )
 
 

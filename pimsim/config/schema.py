@@ -372,6 +372,12 @@ class MappingConfig(Section):
         "Appending V activates one bank at a time, or all banks of a channel at once.",
         "single_bank (paper: about one activation per element)",
     )
+    values: Literal["heads", "tokens", "auto"] = default(
+        "heads",
+        "V goes to the channels by heads, by tokens (the ASIC adds up partial results), or as is the faster.",
+        "heads (assumed: the paper does not say what each channel has of V)",
+        later=True,
+    )
 
 
 def _four_d_model(data: dict[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pimsim.asic.units import Units
@@ -13,7 +13,7 @@ from pimsim.errors import InputError, Problem
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
-from pimsim.mapping.operands import operands
+from pimsim.mapping.operands import Operand, operands
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.regions import Use
 from pimsim.mapping.routing import routing_of
@@ -41,15 +41,16 @@ def compile_plan(
         check_supported(graph)
     if schedule is not None:
         _check_forks(schedule)
-    uses = _uses(config, graphs, schedule)
+    made = {graph: operands(graph) for graph in dict.fromkeys(graphs)}
+    uses = _uses(config, graphs, schedule, made)
     memories = place_in(config, uses, device)
-    check_fits(whole or config, memories[0], lambda other: place_in(other, _uses(other, graphs, schedule))[0])
-    made = [_plan(config, use, memory) for use, memory in zip(uses, memories, strict=True)]
+    check_fits(whole or config, memories[0], lambda other: place_in(other, _uses(other, graphs, schedule, made))[0])
+    plans = [_plan(config, use, memory) for use, memory in zip(uses, memories, strict=True)]
     if schedule is None:
-        return made[0]
+        return plans[0]
     plans = [
         replace(plan, depths=stage.depths if stage.tree else None, branches=stage.branches)
-        for plan, stage in zip(made, schedule.stages, strict=True)
+        for plan, stage in zip(plans, schedule.stages, strict=True)
     ]
     return replace(plans[schedule.stages.index(schedule.main)], schedule=schedule, stages=tuple(plans))
 
@@ -76,12 +77,18 @@ def _check_forks(schedule: Schedule) -> None:
 _RING = "a fork (line {line}) of an attention whose K and V take the place of older ones: there is no prefix to share"
 
 
-def _uses(config: Config, graphs: Sequence[Workload], schedule: Schedule | None) -> list[Use]:
-    made = {graph: operands(graph) for graph in dict.fromkeys(graphs)}
+def _uses(
+    config: Config,
+    graphs: Sequence[Workload],
+    schedule: Schedule | None,
+    made: Mapping[Workload, tuple[Operand, ...]],
+) -> list[Use]:
+    """The graphs with how large their steps get; made: the operands of each."""
     if schedule is None:
         work, (graph,) = config.workload, graphs
         tokens = max(work.query_tokens, min(work.prefill_chunk, work.prompt_tokens))
         return [Use(graph, made[graph], work.batch, tokens, work.last_context)]
+    lenders = {stage.name: stage.workload for stage in schedule.stages}
     return [
         Use(
             stage.workload,
@@ -92,6 +99,7 @@ def _uses(config: Config, graphs: Sequence[Workload], schedule: Schedule | None)
             stage.layers,
             stage.copies,
             stage.branches,
+            lenders.get(stage.weights_of),
         )
         for number, stage in enumerate(schedule.stages)
     ]

@@ -15,7 +15,9 @@ from pimsim.mapping.routing import Routing
 from pimsim.values.weights.model import Weights
 from pimsim.workload.graph import Workload
 from pimsim.workload.models import build
-from pimsim.workload.source import requested_workload, with_model
+from pimsim.workload.scheduled import requested_schedule, said
+from pimsim.workload.source import requested_trace, requested_workload, with_model
+from pimsim.workload.trace.records import Trace
 
 _GIVEN = ("--set", "overrides")  # where a value comes from that was meant for this run
 _MODELS = ("workload.model", "workload.trace", "workload.model_config")
@@ -85,6 +87,7 @@ def speaking(
     key that was given with --set is of another model or of several sequences, or the memory is too small.
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
+    _check_schedule(config, given.trace if isinstance(given, api.Loaded) else requested_trace(config))
     graph = keep("graph", weights.shape, partial(build, weights.shape, lm_head=True))
     _check(given, config, graph, weights)
     odd: list[Problem] = []
@@ -97,6 +100,19 @@ def speaking(
     prepared = api.prepare(config, lambda more: tell and tell((*odd, *more)), keep, checked=True, graph=graph)
     prepared = replace(prepared, odd=(*odd, *prepared.odd))
     return Speaking(prepared, weights, replace(prepared.plan, config=config))
+
+
+def _check_schedule(config: Config, trace: Trace | None) -> None:
+    """InputError if the trace has a schedule that is more than plain decoding: nobody computes its values."""
+    if trace is None or requested_schedule(config, trace) is None:
+        return
+    found = said(trace)
+    why = found.rich if found and found.rich else "is more than plain decoding"
+    raise InputError(
+        f"the schedule of the trace {why}, and tokens are computed for plain decoding alone; "
+        "take a configuration that names a model",
+        key="workload.trace",
+    )
 
 
 def _check(given: AnyConfig | api.Loaded, config: Config, graph: Workload, weights: Weights) -> None:

@@ -17,6 +17,7 @@ from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, ceil_div
 from pimsim.mapping.layouts import Keys, Layouts, Values
 from pimsim.mapping.regions import Use, Wanted
+from pimsim.mapping.split import Asked, Splits
 from pimsim.workload.ops import Operator
 from pimsim.workload.schedule import Shared
 
@@ -129,6 +130,13 @@ class Caches:
                     for copy in self._copies(use, operator)[0]:
                         key = (copy, branch)
                         self._tokens[key] = max(self._tokens.get(key, 0), self._room(use, operator, branch))
+        self._splits = Splits(config, grid, layouts)
+        for use in uses:
+            for operator in use.attentions:
+                copies = self._copies(use, operator)[0]
+                room = max(self._tokens[copy, branch] for copy in copies for branch in (False, True)
+                           if (copy, branch) in self._tokens)  # fmt: skip
+                self._splits.add(copies, Asked(operator, use.context, room))
 
     def _room(self, use: Use, operator: Operator, branch: bool) -> int:
         """Slots of a cache that a graph needs."""
@@ -177,7 +185,9 @@ class Caches:
         for o in use.attentions:
             tokens = self.tokens(use, o, branch)
             keys[o.name] = self._layouts.keys(self.grid, o.heads, o.kv_heads, o.head_dim, tokens)
-            values[o.name] = self._layouts.values(self.grid, o.heads, o.kv_heads, o.v_head_dim, tokens)
+            shape, split = (o.heads, o.kv_heads, o.v_head_dim, tokens), self._splits.of(self._copies(use, o)[0])
+            given = () if split == "heads" else (split,)  # layouts of others may know no other way
+            values[o.name] = self._layouts.values(self.grid, *shape, *given)
         return keys, values
 
     def branches_of(self, use: Use) -> tuple[dict[str, Keys], dict[str, Values]]:

@@ -6,11 +6,13 @@ A layout lies at linear column 0; `Instruction.bases` says where each copy of it
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pimsim.mapping.grid import Grid, Place
 from pimsim.mapping.wires import Cuts, Wires
 from pimsim.mapping.work import Ints, Moved, N, Work
+
+Split = Literal["heads", "tokens"]
 
 
 class Matrix(Protocol):
@@ -93,6 +95,14 @@ class Values(Protocol):
     """V of one sequence and layer."""
 
     @property
+    def grid(self) -> Grid:
+        """The memory that it is in."""
+
+    @property
+    def split(self) -> Split:
+        """What its channels have: some heads of all tokens, or all heads of some tokens."""
+
+    @property
     def rows(self) -> int:
         """Rows that the values reserve in every bank."""
 
@@ -118,7 +128,10 @@ class Values(Protocol):
         """The program of p V, which is the same for all contexts of as many columns."""
 
     def weigh_wires(self, context: int) -> Wires:
-        """What p V over the first `context` tokens moves: of p (head, token); results (partial sum, head, element)."""
+        """What p V over the first `context` tokens moves: of p (head, token); results (partial sum, head, element).
+
+        Partial sums stand as the ASIC adds them up, one after another (`sums`).
+        """
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """What p V over the first `context` tokens moves; for one number, or for an array of them."""
@@ -150,8 +163,10 @@ class Layouts(Protocol):
     def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> Keys:
         """K with room for `tokens`."""
 
-    def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> Values:
-        """V with room for `tokens`."""
+    def values(
+        self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
+    ) -> Values:
+        """V with room for `tokens`; split: how it is dealt to the channels."""
 
     def products(self, grid: Grid, elements: int) -> Products | None:
         """Room for `elements`, by which a softmax is scaled in the banks; None: the ASIC does that."""

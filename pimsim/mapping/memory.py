@@ -10,7 +10,7 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
 from pimsim.mapping.caches import Caches
 from pimsim.mapping.grid import Grid, make_grid
-from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Values
+from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
 from pimsim.mapping.states import State, room_beside_states, states_of, wanted_states
 from pimsim.mapping.vectors import VectorLayout
@@ -46,6 +46,11 @@ class Memory:
     branch_values: dict[str, Values]
     room: int
 
+    @property
+    def splits(self) -> dict[str, Split]:
+        """By what the V of each attention is dealt to the channels."""
+        return {name: values.split for name, values in self.values.items()}
+
 
 def supply_grid(config: Config, device: Device, units: Units) -> Grid:
     """The mapping's grid, with the pace at which one SRAM read port feeds the channels."""
@@ -71,7 +76,8 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     dealer, found = Dealer(grid.device.columns), []
     for use in uses:
         operators = use.workload.operators
-        matrices = {o.name: layouts.matrix(grid, o.inputs, o.outputs) for o in operators if o.op == "linear"}
+        linears = [o for o in operators if o.op == "linear"]
+        matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
         vectors = {o.name: VectorLayout(grid, o.vectors()) for o in operators if o.vectors()}
         vectors = vectors if config.workload.biases else {}
         tables, branches = dict(_tables(grid, use.workload)), caches.branches_of(use)
@@ -89,17 +95,25 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     """Every region of a graph but those that all share, in the order in which they lie."""
     workload = use.workload
     for operator in workload.operators:
-        which = (workload.shape, operator.name, operator.inputs, operator.outputs)
+        which = (use.owner(operator), _owner(workload, operator), operator.inputs, operator.outputs)
+        each = operator.experts * operator.blocks
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
-            yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), operator.experts))
+            yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), each))
         if operator.name in memory.vectors:
             rows = memory.vectors[operator.name].rows
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
     yield from caches.wanted(use)
     yield from wanted_states(use, memory.states)
     for name, table in memory.tables.items():
-        yield Wanted(name, table.rows, [("table", workload.shape, name, table.elements)])
+        owner = next(use.owner(o) for o in workload.operators if name.startswith(f"{o.name}.table"))
+        yield Wanted(name, table.rows, [("table", owner, name, table.elements)])
+
+
+def _owner(workload: Workload, operator: Operator) -> str:
+    """The operator whose weights these are: another one of its kind that it is tied to, or itself."""
+    tied = any(o.name == operator.tied and o.op == operator.op for o in workload.operators)
+    return operator.tied if tied else operator.name
 
 
 def _shared(scratch: VectorLayout | None, products: Products | None) -> Iterator[Wanted]:

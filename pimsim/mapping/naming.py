@@ -58,11 +58,13 @@ class Naming:
         layout, addend = self.plan.memory.matrices[operator.name], operator.name in self.plan.memory.vectors
         (taken,) = self.flow.slices[operator.name]
         token, row = divmod(vector, operator.rows)
-        takes = [self._one(taken, token, way, row * operator.inputs, operator.inputs)]
-        count, number = self.vectors * operator.rows * operator.active, vector * operator.active + way
+        ways, taking = operator.active * operator.blocks, operator.inputs // operator.blocks
+        first = row * operator.inputs + (way * taking if operator.blocks > 1 else 0)
+        takes = [self._one(taken, token, way if operator.blocks == 1 else 0, first, taking)]
+        count, number = self.vectors * operator.rows * ways, vector * ways + way
         if addend and layout.takes_addend:
             takes.append(self._bias(operator, number))
-        size = operator.outputs * layout.partial_sums
+        size = operator.outputs // operator.blocks * layout.partial_sums
         makes = Part(_parts(operator) if summed else operator.name, number * size, size, count * size)
         return Operands(
             operator.name, tuple(takes), makes, (), partial(layout.wires, addend), (operator.name, "product")
@@ -71,12 +73,13 @@ class Naming:
     def product_sum(self, operator: Operator) -> Operands:
         """Partial sums of a product, and its bias."""
         layout = self.plan.memory.matrices[operator.name]
-        count = self.vectors * operator.rows * operator.active
-        takes = [self._all(_parts(operator), count * layout.partial_sums * operator.outputs)]
+        count = self.vectors * operator.rows * operator.active * operator.blocks
+        made = operator.outputs // operator.blocks
+        takes = [self._all(_parts(operator), count * layout.partial_sums * made)]
         if operator.name in self.plan.memory.vectors and not layout.takes_addend:
             takes.append(self._all(vector_name(operator), self._fetched(operator) * operator.vectors()))
-        makes = self._all(operator.name, count * operator.outputs)
-        return Operands(operator.name, tuple(takes), makes, (count, layout.partial_sums, operator.outputs))
+        makes = self._all(operator.name, count * made)
+        return Operands(operator.name, tuple(takes), makes, (count, layout.partial_sums, made))
 
     def vectors_of(self, operator: Operator, number: int) -> Operands:
         """Biases or gains of an operator, or of the `number`-th expert that is run."""

@@ -24,7 +24,7 @@ from pimsim.mapping.placed import Placed
 from pimsim.mapping.states import state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
-from pimsim.mapping.work import Moved, Work
+from pimsim.mapping.work import Moved, N, Work
 from pimsim.workload.ops import IN_ORDER, INPUT, Operator
 from pimsim.workload.schedule import EVERY, Copied, Forked
 
@@ -345,15 +345,17 @@ class Planner:
         vectors, begin = self._vectors(operator), len(self.out)
         if operator.experts > 1:
             has_bias = self._multiply_experts(operator, work, vectors)
+        elif operator.blocks > 1:
+            has_bias = self._multiply_blocks(operator, work, vectors)
         else:
             has_bias = self._fetch_vectors(operator, self._bases)
             for vector in range(vectors):
                 said = self.naming and self.naming.product(operator, vector, 0, _summed(layout, has_bias))
                 self._pim(operator.name, work, self._bases(operator.name), operands=said)
         self._gather({operator.name}, begin)
-        sums = operator.outputs * _summed(layout, has_bias)
+        sums = operator.outputs // operator.blocks * _summed(layout, has_bias)
         if sums:
-            count, key = vectors * operator.active, f"{operator.name}.sum"
+            count, key = vectors * operator.active * operator.blocks, f"{operator.name}.sum"
             said = self.naming and self.naming.product_sum(operator)
             self._asic("sum", "sum", sums, count, streams=True, key=key, operands=said)
         self._spill(operator)
@@ -378,6 +380,15 @@ class Planner:
                 said = self.naming and self.naming.product(operator, vector, way, summed)
                 self._pim(operator.name, work, bases(operator.name), operands=said)
         return has_bias
+
+    def _multiply_blocks(self, operator: Operator, work: Work, vectors: int) -> bool:
+        """Each part of a vector goes through the matrix of its own place on the diagonal; there are no biases."""
+        summed, places = _summed(self.plan.memory.matrices[operator.name], False), self._bases(operator.name)
+        for vector in range(vectors):
+            for way in range(operator.blocks):
+                said = self.naming and self.naming.product(operator, vector, way, summed)
+                self._pim(operator.name, work, places[way :: operator.blocks], operands=said)
+        return False
 
     def _chosen(self, operator: Operator, vector: int) -> list[tuple[int, ...]]:
         """The experts of a vector in each block; all linears between two routers, and all rows of a token, agree."""
@@ -523,7 +534,7 @@ class Planner:
         layout, columns = self._values(operator, part.owner), self.plan.grid.columns_of(part.values)
         kind = f"{operator.name}.{token}.values.{self._branch(part.owner)}.{part.owner != sequence}"
         work = self.plan.cached(kind, columns, partial(layout.weigh_columns, columns))
-        moved, bases = layout.weigh_moves(part.weighed), self._cache("values", operator, part.owner)
+        moved, bases = weighed(layout, part.values, part.weighed), self._cache("values", operator, part.owner)
         self._pim("values", work.moving(moved), bases, after, f"values.{sequence}", operands=said)
 
     def _merge(self, operator: Operator, token: int, seen: int, parts: list[list[Segment]], begin: int) -> None:
@@ -648,6 +659,12 @@ class Planner:
             work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
             said = self.naming and self.naming.spill(operator, elements, command == roles.read, token, seen)
             self._pim("spill", work, self._bases("scratch"), key=what, operands=said)
+
+
+def weighed(layout: Values, seen: N, attended: N) -> Moved[N]:
+    """What p V moves that goes through `seen` slots, of which so many are attended to: all partial sums come back."""
+    here, all_sums = layout.weigh_moves(attended), layout.weigh_moves(seen).results
+    return here._replace(payload=here.payload - here.results + all_sums, results=all_sums)
 
 
 def _summed(layout: Matrix, has_bias: bool) -> int:

@@ -9,6 +9,7 @@ from pimsim.mapping.operands import Operand
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.schedule import Shared
+from pimsim.workload.shapes import ModelShape
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Use:
 
     layers: the copies of the model's block that run (empty: all of them); copies: that it has (0: those that run).
     branches: see `workload.schedule.Stage`.
+    lender: the graph whose weights those of its operators of the same name and size are.
     """
 
     workload: Workload
@@ -67,6 +69,14 @@ class Use:
     layers: tuple[int, ...] = ()
     copies: int = 0
     branches: tuple[tuple[Shared, ...], ...] = ()
+    lender: Workload | None = None
+
+    def owner(self, operator: Operator) -> ModelShape:
+        """The model whose weights those of an operator are."""
+        own = (operator.name, operator.inputs, operator.outputs)
+        lent = self.lender.operators if self.lender else ()
+        shape = self.lender.shape if self.lender else self.workload.shape
+        return shape if own in ((o.name, o.inputs, o.outputs) for o in lent) else self.workload.shape
 
     @property
     def attentions(self) -> list[Operator]:

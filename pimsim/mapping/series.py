@@ -20,7 +20,7 @@ from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.layouts import Keys, Values
 from pimsim.mapping.placed import Placed
-from pimsim.mapping.planner import Planner
+from pimsim.mapping.planner import Planner, weighed
 from pimsim.mapping.stretch import Many, Series
 from pimsim.mapping.work import Ints, Moved, Work
 from pimsim.workload.ops import Operator
@@ -80,7 +80,7 @@ class AttentionSeries:
             attended = attended_by(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
         groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
-        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, values.weigh_moves(attended))
+        weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))
         one = [score]
         if operator.append and not operator.sees_all:
             slot = slots_of(operator, own)

@@ -66,9 +66,9 @@ def _wrong_state(operator: Operator) -> Iterator[str]:
 
 
 def _wrong_ties(workload: Workload, operator: Operator) -> Iterator[str]:
-    """A matrix that is another operator's can only be the first table of an embedding."""
+    """Weights that are another operator's can be the first table of an embedding, or those of its like."""
     owner = next((o for o in workload.operators if o.name == operator.tied), None)
-    if owner is None:
+    if owner is None or (owner.op, owner.inputs, owner.outputs) == (operator.op, operator.inputs, operator.outputs):
         return
     if owner.op != "embedding" or (owner.tables[0], owner.outputs) != (operator.outputs, operator.inputs):
         yield (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pimsim.mapping.grid import pieces_of
+from pimsim.mapping.grid import ceil_div, pieces_of, share
 from pimsim.mapping.work import Ints
 
 ZERO = -1  # a lane that takes a zero, or gives nothing that means anything
@@ -24,15 +24,38 @@ class Cuts(NamedTuple):
     elements  of each piece, one after another; the sum of a piece is rounded to BF16 when it is read
     in_banks  each sum goes on from the one before it, from the bias the first; else the ASIC adds them up:
               the bias to the first, then one after another
+    ways      that the vector's columns are dealt to in turn; what each has is cut for itself.  Pieces stand as the
+              ASIC adds them up: the first of every way that has one, then the second; in the banks those of a way
+              go on from each other, and the ASIC adds up the ways
     """
 
     elements: tuple[int, ...]
     in_banks: bool = False
+    ways: int = 1
 
     @classmethod
     def of(cls, total: int, most: int, in_banks: bool = False) -> Cuts:
         """Pieces of `most` elements, the last one of what is left."""
         return cls(pieces_of(total, most), in_banks)
+
+    @classmethod
+    def dealt(cls, total: int, most: int, in_banks: bool, ways: int, width: int) -> Cuts:
+        """Columns of `width` elements are dealt to `ways`, and cut there into pieces of `most` elements."""
+        columns, found = ceil_div(total, width), list[int]()
+        for some in pieces_of(columns, most // width * ways):
+            found += [share(some, ways, way) * width for way in range(min(ways, some))]
+        last = (len(found) - 1) // ways * ways + (columns - 1) % ways  # the piece that has the last column
+        found[last] -= columns * width - total
+        return cls(tuple(found), in_banks, ways)
+
+    @property
+    def partial_sums(self) -> int:
+        """Sums that the ASIC adds up."""
+        return min(self.ways, len(self.elements)) if self.in_banks else len(self.elements)
+
+    def of_way(self, way: int) -> Cuts:
+        """The pieces of what one way has."""
+        return Cuts(self.elements[way :: self.ways], self.in_banks)
 
 
 class Wires(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
+from pimsim.results import scheduled
 from pimsim.results.headline import energy_scale, number, percent, time_scale
 from pimsim.workload.ops import OPS
 
@@ -51,6 +52,9 @@ def energy_breakdown(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes
 
 def _title(what: str, summary: Mapping[str, Any]) -> str:
     workload = summary["workload"]
+    if "schedule" in summary:
+        ran = scheduled.said(summary) if workload["tokens_run"] else f"prompt of {scheduled.prompt(summary):,}"
+        return f"{what}: {style.short(workload['model'])}, {ran}"
     tokens = workload["prompt_tokens"] + workload["output_tokens"]
     return f"{what}: {style.short(workload['model'])}, {tokens:,} token{'s' if tokens != 1 else ''}"
 

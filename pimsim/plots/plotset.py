@@ -10,18 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
     from pimsim.plots.drawers import Drawers
     from pimsim.plots.rates import Rates
+    from pimsim.results.lines import Line
     from pimsim.results.result import Result
 
-NAMES = ("latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio", "roofline")
+NAMES = (
+    "latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio", "roofline", "parts",
+)  # fmt: skip
 _COMPARISONS = ("speedup", "energy_ratio")
 # To draw, the longest first.
-_LONGEST = ("latency_breakdown", "energy_breakdown", "roofline", "latency_vs_context", "energy_ratio", "speedup")
+_LONGEST = (
+    "latency_breakdown",
+    "energy_breakdown",
+    "roofline",
+    "latency_vs_context",
+    "energy_ratio",
+    "speedup",
+    "parts",
+)
 
 
 @dataclass(frozen=True)
@@ -29,20 +40,24 @@ class Figures:
     """What the plots of a result show: all that a process has to know that draws them.
 
     summary  the summary of the run; tokens: context and latency_ns of each decode step; rates: of the roofline
+    lines    of a schedule, over the context
     """
 
     summary: Mapping[str, Any]
     tokens: Mapping[str, Any]
     rates: Rates
+    lines: Sequence[Line] = ()
 
     @classmethod
     def of(cls, result: Result) -> Figures:
         """Those of a result."""
         from pimsim.plots.rates import rates
+        from pimsim.results.lines import lines_of
         from pimsim.results.tables import token_columns
 
         columns = token_columns(result.tally)
-        return cls(result.summary, {name: columns[name] for name in ("context", "latency_ns")}, rates(result))
+        tokens = {name: columns[name] for name in ("context", "latency_ns")}
+        return cls(result.summary, tokens, rates(result), lines_of(result.schedule))
 
 
 class Plots:
@@ -73,10 +88,11 @@ class Plots:
         return breakdown.energy_breakdown(self._figures.summary, ax)
 
     def latency_vs_context(self, ax: Axes | None = None) -> Axes:
-        """Time of a decode step against its context."""
+        """Time of a decode step against its context; ValueError where nothing is decoded."""
         from pimsim.plots import context
 
-        return context.latency_vs_context(self._figures.summary, self._figures.tokens, ax)
+        figures = self._figures
+        return context.latency_vs_context(figures.summary, figures.tokens, ax, figures.lines)
 
     def speedup(self, ax: Axes | None = None) -> Axes:
         """Speedup over each baseline; ValueError without baselines."""
@@ -96,8 +112,14 @@ class Plots:
 
         return roofline.roofline(self._figures.summary, self._figures.rates, ax)
 
+    def parts(self, ax: Axes | None = None) -> Axes:
+        """What drafting, verification and rejected work take; ValueError where decoding has one part alone."""
+        from pimsim.plots import parts
+
+        return parts.parts(self._figures.summary, ax)
+
     def utilisation(self, ax: Axes | None = None, context: int | None = None) -> Axes:
-        """Buses, banks and MAC units while the token at `context` (default: the last) is decoded.
+        """Buses, banks and MAC units while the token, or the step of a schedule, at `context` (default: the last) runs.
 
         The step is simulated again, command by command, which `save` leaves out.
         """
@@ -109,8 +131,13 @@ class Plots:
 
     def available(self) -> tuple[str, ...]:
         """The plots that this result has data for."""
-        there = self._figures.summary["baselines"]
-        return NAMES if there else tuple(n for n in NAMES if n not in _COMPARISONS)
+        from pimsim.results.scheduled import shares
+
+        summary = self._figures.summary
+        without: list[str] = [] if summary["baselines"] else [*_COMPARISONS]
+        without += [] if summary["system"]["latency_per_step_ns"] is not None else ["latency_vs_context"]
+        without += [] if shares(summary, "latency_ns") else ["parts"]
+        return tuple(name for name in NAMES if name not in without)
 
     def save(self, directory: Path) -> None:
         """Write every available plot as NAME.png; other processes draw some of them where that is safe."""
@@ -152,7 +179,7 @@ def _drawers() -> Drawers:
 
 def _load() -> None:
     """All that drawing needs, and nothing of the simulation."""
-    from pimsim.plots import breakdown, comparison, context, rates, roofline, style  # noqa: F401
+    from pimsim.plots import breakdown, comparison, context, parts, rates, roofline, style  # noqa: F401
 
     style.png(style.new_figure().add_subplot())
 

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s."""
+    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s; part: of a schedule."""
 
     name: str
     intensity: float
     rate: float
+    part: str = ""
 
 
 def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, float]:
@@ -29,17 +30,26 @@ def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, fl
 
 
 def operator_points(result: Result, device: Device) -> list[Point]:
-    """The decode operators that the MAC units run: 2 operations per MAC, over the columns read and over the latency."""
+    """The decode operators that the MAC units run: 2 operations per MAC, over the columns read and over the latency.
+
+    Where nothing is decoded, those of the prefill.
+    """
     points = []
-    for row in result.tally.phase_rows("decode"):
+    for row in result.tally.phase_rows("decode" if result.tally.decode_cycles else "prefill"):
         read = device.columns_multiplied(row.commands) * device.column_bytes
         if row.macs and read and row.cycles:
-            points.append(Point(row.operator, 2 * row.macs / read, 2000 * row.macs / (row.cycles * device.tCK_ps)))
+            rate = 2000 * row.macs / (row.cycles * device.tCK_ps)
+            points.append(Point(row.operator, 2 * row.macs / read, rate, row.part))
     return points
 
 
-def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point:
-    """The whole decode on a baseline, eager: the same MACs, over the weights, K and V, and over its latency."""
+def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point | None:
+    """The whole decode on a baseline, eager: the same MACs, over the weights, K and V, and over its latency.
+
+    None where nothing is decoded.
+    """
+    if not result.tally.decode_cycles:
+        return None
     from pimsim.results.metrics import bytes_without_pim  # not for those who draw what others have found
 
     macs = sum(row.macs for row in result.tally.phase_rows("decode"))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _MARKERS = "osD^vP*X<>"
+_PARTS = {"": style.BLUE, "drafting": style.SKY, "verification": style.BLACK}  # of a schedule
 _LINES = (style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION)
 _DASHES = ("-", "--", ":", "-.")  # of the lines whose colour has come up before
 _RANGE = (0.05, 1000.0)  # operations per byte that are drawn
@@ -21,13 +22,20 @@ _ENTRIES = 16  # of a legend that fit beside the plot in its usual type
 
 
 def roofline(summary: Mapping[str, Any], rates: Rates, ax: Axes | None = None) -> Axes:
-    """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points."""
+    """Arithmetic rate against operations per byte: roofs as lines, operators of the decode steps as points.
+
+    Where nothing is decoded, operators of the prefill.
+    """
     with style.drawing():
         ax = style.axes_or_new(ax)
         _draw_roof(ax, "PIM, inside the banks", *rates.pim, style.BLUE)
-        for marker, point in zip(cycle(_MARKERS), rates.operators, strict=False):
-            label = f"PIM: {style.short(point.name)}"
-            ax.plot(point.intensity, point.rate, marker, color=style.BLUE, fillstyle="none", label=label)
+        markers = dict(zip(dict.fromkeys(point.name for point in rates.operators), cycle(_MARKERS), strict=False))
+        for point in rates.operators:
+            label, colour = (
+                f"PIM: {style.short(point.name)}" + f" ({point.part})" * bool(point.part),
+                _PARTS[point.part],
+            )
+            ax.plot(point.intensity, point.rate, markers[point.name], color=colour, fillstyle="none", label=label)
         looks = cycle(product(_DASHES, _LINES))
         for (dashes, colour), machine in zip(looks, rates.baselines, strict=False):
             if machine is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pimsim.dram.timing import Device
     from pimsim.results.result import Result
     from pimsim.timeline.activity import Activity, Floats
+    from pimsim.workload.schedule import Schedule
 
 _POINTS = 120  # of a line; buckets are joined until there are no more
 _SERIES = (
@@ -65,19 +66,36 @@ def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilis
 
 
 def of_step(result: Result, context: int | None = None, ax: Axes | None = None) -> Axes:
-    """Utilisation during the decode of one token, which is simulated again, from rest.
+    """Utilisation during the decode of one token, or of a step of a schedule, which is simulated again, from rest.
 
-    context  of the token (default: the last one); ValueError if it is beyond the run's
+    context  of the token (default: the last one), of a schedule that of a step; ValueError if the run has none such
     """
     from pimsim.sim.run import simulate_step
     from pimsim.timeline.recorder import Recorder
 
-    last = result.config.workload.last_context
-    context = last if context is None else context
-    if not 1 <= context <= last:
-        raise ValueError(f"the context must be from 1 to {last}, not {context}")
     recorder = Recorder(result.prices.device)
-    simulate_step(result.plan or result.config, context, [recorder])
+    if result.schedule:
+        number = _step(result.schedule, context)
+        stage = result.schedule.stages[result.schedule.stage[number]]
+        what, context = f"{stage.name} runs", int(result.schedule.context[number])
+        simulate_step(result.plan or result.config, context, [recorder], number)
+    else:
+        last = result.config.workload.last_context
+        what, context = "a token is decoded", last if context is None else context
+        if not 1 <= context <= last:
+            raise ValueError(f"the context must be from 1 to {last}, not {context}")
+        simulate_step(result.plan or result.config, context, [recorder])
     recorder.close()
     model = result.summary["workload"]["model"]
-    return utilisation(recorder.activity, ax, f"Utilisation while a token is decoded: {model}, context {context:,}")
+    return utilisation(recorder.activity, ax, f"Utilisation while {what}: {model}, context {context:,}")
+
+
+def _step(schedule: Schedule, context: int | None) -> int:
+    """The number of the last step at a context, or of all: of the run's main stage, if there is one."""
+    of_main = schedule.stage == schedule.stages.index(schedule.main)
+    there = np.ones(len(schedule), bool) if context is None else schedule.context == context
+    if not there.any():
+        known = f"{int(schedule.context.min()):,} to {int(schedule.context.max()):,}"
+        raise ValueError(f"no step of the schedule has context {context}; they go from {known}")
+    chosen = there & of_main if (there & of_main).any() else there
+    return int(np.flatnonzero(chosen)[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any
 
 from pimsim.config.loader import as_text
@@ -12,7 +13,9 @@ from pimsim.labels import LABELS, MEANINGS
 from pimsim.report import chart
 from pimsim.report.page import bars, render, script_json
 from pimsim.report.values import section, tips
+from pimsim.results import scheduled
 from pimsim.results.headline import energy_scale, headline, time_scale
+from pimsim.results.lines import lines_of
 from pimsim.results.result import Result
 from pimsim.results.tables import token_columns
 
@@ -30,7 +33,22 @@ _COLOURS = {
 }
 _KINDS = (("MAC units", _BLUE), ("rows", _ORANGE), ("pins", _SKY), ("K and V", _GREEN), ("standby", _PURPLE),
           ("ASIC", _VERMILION))  # fmt: skip
-_COLUMNS = ("phase", "operator", "count", "cycles", "latency_ns", "energy_pJ", "macs", "pin_bytes", "payload_bytes")
+_PARTS = {"decoding": _BLUE, "drafting": _SKY, "verification": _ORANGE, "rejected": _VERMILION}
+_SERIES = (_BLUE, _VERMILION, _GREEN, _PURPLE, _ORANGE, _SKY)  # lines of one chart, in order
+_STAGES = ("template", "model", "phase", "part", "batch", "tokens", "blocks", "steps", "tokens_run", "tokens_kept",
+           "cycles", "latency_ns")  # fmt: skip
+_COLUMNS = (
+    "phase",
+    "part",
+    "operator",
+    "count",
+    "cycles",
+    "latency_ns",
+    "energy_pJ",
+    "macs",
+    "pin_bytes",
+    "payload_bytes",
+)
 
 
 def run_html(result: Result) -> str:
@@ -43,13 +61,18 @@ def run_html(result: Result) -> str:
         summary=summary,
         data=script_json(summary),
         headline=headline(summary),
+        ran=scheduled.title(summary) if "schedule" in summary else "",
+        prompt=scheduled.prompt(summary) if "schedule" in summary else summary["workload"]["prompt_tokens"],
+        parts=list(_stacked(summary)),
+        part_colours=_PARTS,
+        stages=_stages(summary),
         latency=_breakdown(system["latency_breakdown_ns"], time_scale),
         energy=_breakdown(system["energy_breakdown_pJ"], energy_scale),
         kinds=(
             *_KINDS,
             *((("modes, copies", _YELLOW),) if any(map(system["latency_breakdown_ns"].get, _SOME)) else ()),
         ),
-        baselines=list(_baselines(summary["baselines"])),
+        baselines=list(_baselines(summary)),
         tokens=_tokens(result),
         box=chart,
         operators=_operators(result),
@@ -66,18 +89,41 @@ def _breakdown(parts: Mapping[str, float], scale: Any) -> dict[str, Any]:
     return {"bars": bars(parts, _COLOURS, _VERMILION), "factor": factor, "unit": unit, "total": sum(parts.values())}
 
 
-def _baselines(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for name, found in baselines.items():
+def _baselines(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    prompt = summary["system"]["latency_per_step_ns"] is None
+    for name, found in summary["baselines"].items():
         model = found["model"]
+        compiled = found.get("compiled") if "schedule" in summary else None  # the page of plain decoding is as it was
+        models = {"roofline": found["roofline"], "compiled": compiled, model.get("kind") or "eager": found}
         yield {
             "name": name,
-            "eager": found,
-            "roofline": found["roofline"],
+            "models": {kind: _of_prompt(part) if prompt else part for kind, part in models.items() if part},
             "bound": model.get("bound", {}),
             "constants": model.get("constants", {}),
-            "kind": model.get("kind", ""),
             "note": model.get("note", ""),
         }
+
+
+def _stacked(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Bars of the parts of decoding, one of time and one of energy: the shares of each part, as they are stacked."""
+    for what, figure in (("time", "latency_ns"), ("energy", "energy_pJ")):
+        if shares := scheduled.shares(summary, figure):
+            yield {"name": what, "parts": [(name, share, f"{100 * share:.2f}") for name, share in shares.items()]}
+
+
+def _stages(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The table of the stages of a schedule."""
+    if "schedule" not in summary:
+        return None
+    stages = summary["schedule"]["stages"]
+    texts = sum(isinstance(stages[0][name], str) for name in _STAGES)
+    return {"columns": _STAGES, "texts": texts, "rows": [[stage[name] for name in _STAGES] for stage in stages]}
+
+
+def _of_prompt(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Figures of a machine with latency and energy of the prefill in the place of those of decoding."""
+    whole = {name: figures[f"prefill_{name}"] for name in ("latency_ns", "energy_pJ") if f"prefill_{name}" in figures}
+    return {**figures, **(whole or figures.get("prefill", {}))}
 
 
 def _tokens(result: Result) -> chart.Chart | None:
@@ -86,14 +132,23 @@ def _tokens(result: Result) -> chart.Chart | None:
     if len(times) < 2:
         return None
     factor, unit = time_scale(times.max())
-    return chart.line(contexts.tolist(), (times / factor).tolist(), "context (tokens)", f"decode step ({unit})")
+    labels = ("context (tokens)", f"decode step ({unit})")
+    lines = lines_of(result.schedule)
+    if len(lines) < 2:
+        return chart.line(contexts.tolist(), (times / factor).tolist(), *labels)
+    series = [
+        (name, colour, contexts[at].tolist(), (times[at] / factor).tolist())
+        for (name, at), colour in zip(lines, cycle(_SERIES), strict=False)
+    ]
+    return chart.lines(series, *labels)
 
 
 def _operators(result: Result) -> dict[str, Any]:
     records = result.records("operators")
     columns = [name for name in _COLUMNS if records and name in records[0]]
     rows = [[record[name] for name in columns] for record in records]
-    return {"columns": columns, "rows": rows, "tips": tips(result, records)}
+    name = columns.index("operator") if columns else 0
+    return {"columns": columns, "rows": rows, "tips": tips(result, records), "name": name}
 
 
 def _inputs(result: Result) -> list[dict[str, Any]]:

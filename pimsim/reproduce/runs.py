@@ -90,7 +90,12 @@ def _shipped() -> Config:
 
 def configure(job: Job) -> Config:
     """The job's configuration; InputError if its keys are refused."""
-    given = job.overrides
+    return configured(job.overrides)
+
+
+def configured(overrides: Mapping[str, Any]) -> Config:
+    """The shipped configuration with other keys, and with what follows from them; InputError if they are refused."""
+    given = dict(overrides)
     if {"dram.timing.tRAS_ns", "dram.timing.tRP_ns"} & given.keys():  # tRC follows
         timing = _shipped().dram.timing
         ras, rp = (Decimal(str(given.get(f"dram.timing.{t}_ns", getattr(timing, f"{t}_ns")))) for t in ("tRAS", "tRP"))

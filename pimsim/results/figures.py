@@ -17,6 +17,7 @@ from pimsim.devices.registry import STANDARDS
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.registry import derived
+from pimsim.results import parts, scheduled
 from pimsim.sim.tally import DEVICE_CAUSES
 
 SYSTEM = (
@@ -41,6 +42,8 @@ SYSTEM = (
     "non_vmm_fraction",
     "mac_utilization",
     "asic_busy_fraction",
+    "acceptance",  # this and the next are of the schedule of a trace; null where it verifies nothing
+    "kept_per_verification",
 )
 WORKLOAD = (
     "context",
@@ -68,6 +71,9 @@ COMPILED = ("speedup", "energy_ratio", "latency_ns", "energy_pJ")  # of a baseli
 ROOFLINE = (*COMPILED, "required_bytes")  # of a baseline's bound
 MODELS = {"compiled": COMPILED, "roofline": ROOFLINE}  # of a baseline beside its own figures
 
+# Parts that every run has, but only the summary of a schedule says what they took.
+_WHOLE = tuple(part for part in scheduled.PARTS if part not in parts.SPECULATIVE)
+
 
 @derived
 @cache
@@ -79,13 +85,14 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
         "energy_breakdown_pJ": COMPONENTS,
         "asic_energy_pJ": ASIC_PARTS,
         "commands": tuple(dict.fromkeys(command.name for device in devices for command in device.commands)),
+        "parts": tuple(f"{part}.{figure}" for part in parts.SPECULATIVE for figure in parts.FIGURES),
     }
 
 
 @derived
 @cache
 def _parts() -> frozenset[str]:
-    return frozenset(f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)
+    return frozenset(f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
 
 
 def is_part(name: str) -> bool:
@@ -96,7 +103,8 @@ def is_part(name: str) -> bool:
 def known(baselines: Collection[str] = ()) -> Iterator[str]:
     """Every name of a number that a summary may have, with these baselines."""
     yield from (f"system.{key}" for key in SYSTEM)
-    yield from (f"system.{name}.{part}" for name, parts in breakdowns().items() for part in parts)
+    yield from (f"system.parts.{part}.{figure}" for part in _WHOLE for figure in parts.FIGURES)
+    yield from (f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
     yield from (f"workload.{key}" for key in WORKLOAD)
     yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
     for model, keys in MODELS.items():

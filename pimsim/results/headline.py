@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pimsim.results import scheduled
+
+Figure = tuple[str, str, str]
 
 _TIME = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _ENERGY = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
@@ -51,34 +55,74 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> tuple[str, st
     return number(value / factor), unit
 
 
-def headline(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(what, number, unit) of the figures that a reader looks for first."""
-    system, workload = summary["system"], summary["workload"]
-    energy, energy_unit = _scaled(system["energy_per_token_pJ"], _ENERGY)
+def headline(summary: Mapping[str, Any]) -> list[Figure]:
+    """(what, number, unit) of the figures that a reader looks for first; those that are null are left out."""
+    system = summary["system"]
     power, power_unit = _scaled(system["average_power_mW"], _POWER)
     peak, peak_unit = _scaled(system["peak_power_mW"], _POWER)
     figures = [
-        _latency(system, workload["batch"]),
-        ("throughput", number(system["tokens_per_s"]), "tokens/s"),
-        ("energy", energy, f"{energy_unit}/token"),
+        *_latency(summary),
+        *_throughput(system),
+        *_kept(summary),
+        _energy(system),
         ("power", power, power_unit),
         ("peak power", peak, peak_unit),
         ("row hits", f"{system['row_hit_rate']:.1%}".rstrip("%"), "%"),
-        ("bus traffic", number(system["data_movement_reduction"]), "x less than without PIM"),
+        *_traffic(system),
         ("ASIC arithmetic", f"{100 * system['non_vmm_fraction']:.2f}", "% of latency"),
         ("MAC use", f"{100 * system['mac_utilization']:.1f}", "% of peak"),
     ]
     if system["prefill_latency_ns"]:
         prefill, unit = _scaled(system["prefill_latency_ns"], _TIME)
-        first, first_unit = _scaled(system["ttft_ns"], _TIME)
-        figures[1:1] = [("prefill", prefill, unit), ("first token", first, first_unit)]
+        at = 0 if system["latency_per_step_ns"] is None else 1
+        figures[at:at] = [("prefill", prefill, unit), *_first_token(system)]
     return figures
 
 
-def _latency(system: Mapping[str, Any], batch: int) -> tuple[str, str, str]:
-    """Of one sequence the time per token; of several that of a step, which is a token of each."""
-    if batch == 1:
-        value, unit = _scaled(system["tpot_ns"], _TIME)
-        return "latency", value, f"{unit}/token"
-    value, unit = _scaled(system["latency_per_step_ns"], _TIME)
-    return "latency", value, f"{unit} per step of {batch} sequences"
+def _latency(summary: Mapping[str, Any]) -> Iterator[Figure]:
+    """Of one sequence the time per token; of several that of a step, where it is a token of each."""
+    system, batch = summary["system"], summary["workload"]["batch"]
+    if system["latency_per_step_ns"] is None:
+        return
+    several = f"{batch}"
+    by_step = batch > 1
+    if "schedule" in summary:
+        several = scheduled.sequences(summary)
+        by_step = system["tpot_ns"] is None or (several != "1" and scheduled.one_by_one(summary))
+    value, unit = _scaled(system["latency_per_step_ns" if by_step else "tpot_ns"], _TIME)
+    if by_step:
+        yield "latency", value, f"{unit} per step" + (f" of {several} sequences" if several != "1" else "")
+    else:
+        yield "latency", value, f"{unit}/token" + (f" of each of {several} sequences" if several != "1" else "")
+
+
+def _throughput(system: Mapping[str, Any]) -> Iterator[Figure]:
+    if system["tokens_per_s"] is not None:
+        yield "throughput", number(system["tokens_per_s"]), "tokens/s"
+
+
+def _kept(summary: Mapping[str, Any]) -> Iterator[Figure]:
+    """What verification keeps, where there is any."""
+    kept = summary["system"].get("kept_per_verification")
+    if kept is not None:
+        share = percent(summary["system"]["acceptance"])
+        yield "kept", number(kept), f"of {scheduled.verified(summary)} tokens a verification step ({share})"
+
+
+def _energy(system: Mapping[str, Any]) -> Figure:
+    """Per token that is kept; where none is, of the run."""
+    per_token = system["energy_per_token_pJ"]
+    value, unit = _scaled(system["energy_pJ"] if per_token is None else per_token, _ENERGY)
+    return "energy", value, unit if per_token is None else f"{unit}/token"
+
+
+def _traffic(system: Mapping[str, Any]) -> Iterator[Figure]:
+    """Of the decode phase, if there is one."""
+    if system["latency_per_step_ns"] is not None:
+        yield "bus traffic", number(system["data_movement_reduction"]), "x less than without PIM"
+
+
+def _first_token(system: Mapping[str, Any]) -> Iterator[Figure]:
+    if system["ttft_ns"] is not None:
+        first, unit = _scaled(system["ttft_ns"], _TIME)
+        yield "first token", first, unit

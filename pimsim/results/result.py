@@ -19,6 +19,8 @@ from pimsim.results import tables
 from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
 from pimsim.results.metrics import nanoseconds
+from pimsim.results.parts import summarise_parts, summarise_schedule
+from pimsim.results.placement import chosen
 from pimsim.results.store import LAST, staged, write_files
 from pimsim.results.summary import (
     SCHEMA,
@@ -50,6 +52,7 @@ class PlotSet(Protocol):
     def speedup(self, ax: Axes | None = None) -> Axes: ...
     def energy_ratio(self, ax: Axes | None = None) -> Axes: ...
     def roofline(self, ax: Axes | None = None) -> Axes: ...
+    def parts(self, ax: Axes | None = None) -> Axes: ...
     def utilisation(self, ax: Axes | None = None, context: int | None = None) -> Axes: ...
 
     def save(self, directory: Path) -> None:
@@ -114,14 +117,20 @@ class Result:
 
     @cached_property
     def _figures(self) -> dict[str, Any]:
-        """The parts of the summary that are figures: workload, system and baselines."""
+        """The parts of the summary that are figures: workload, system, what ran of a schedule, and baselines."""
         decode, prefill = (
             (nanoseconds(cycles, self.tally.tCK_ps), self.energy.total_pJ(phase))
             for phase, cycles in (("decode", self.tally.decode_cycles), ("prefill", self.tally.prefill_cycles))
         )
+        system = summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule)
+        scheduled: dict[str, Any] = {}
+        if self.schedule:
+            system |= summarise_parts(self.schedule, self.tally, self.energy)
+            scheduled = {"schedule": summarise_schedule(self.schedule, self.tally)}
         return {
             "workload": summarise_workload(self.config, self.workload, self.schedule),
-            "system": summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule),
+            "system": system,
+            **scheduled,
             "baselines": compare(self.baselines, *decode, *prefill),
         }
 
@@ -143,6 +152,7 @@ class Result:
             "config_sha256": config_sha256(self.config),
             "trace_sha256": self._trace_sha256,
             **self._figures,
+            **chosen(self.plan),
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }
@@ -150,9 +160,9 @@ class Result:
     def records(self, table: str) -> list[dict[str, Any]]:
         """The rows of `operators.csv` or `tokens.csv`; ValueError for another name."""
         if table == "operators":
-            return tables.operator_records(self.tally, self.energy)
+            return tables.operator_records(self.tally, self.energy, parts=self.schedule is not None)
         if table == "tokens":
-            return list(tables.token_records(self.tally))
+            return list(tables.token_records(self.tally, self.schedule))
         hint = did_you_mean(table, _TABLES) or f"; there are {' and '.join(map(repr, _TABLES))}"
         raise ValueError(f"no table {table!r}{hint}")
 
@@ -161,7 +171,7 @@ class Result:
 
         ValueError for an unknown table; ImportError, saying what to install, without pandas.
         """
-        records = tables.token_columns(self.tally) if table == "tokens" else self.records(table)
+        records = tables.token_columns(self.tally, self.schedule) if table == "tokens" else self.records(table)
         try:
             import pandas
         except ImportError as error:
@@ -188,7 +198,7 @@ class Result:
             LAST: to_json(self.summary),
             "config.resolved.yaml": dump_yaml(self.config, self.provenance),
             "operators.csv": tables.csv_parts(self.records("operators")),
-            "tokens.csv": tables.csv_parts(tables.token_records(self.tally)),
+            "tokens.csv": tables.csv_parts(tables.token_records(self.tally, self.schedule)),
         }
         if self.values:
             texts[VALUES] = tables.csv_parts(self.values.records())

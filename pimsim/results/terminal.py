@@ -9,8 +9,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from pimsim.labels import LABELS
+from pimsim.results import scheduled
 from pimsim.results.headline import headline, number, percent
 from pimsim.results.layout import Line, Screen, Span, beside, columns, cropped, print_lines, table, wrapped
+from pimsim.results.placement import chosen_line
 
 if TYPE_CHECKING:
     from pimsim.config.loader import Origin
@@ -36,9 +38,15 @@ def print_summary(result: Result, screen: Screen) -> None:
 
 
 def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
-    title = _title(result.config.name, summary["workload"])
+    title = _title(result.config.name, summary)
     yield from wrapped(title.encode("ascii", "replace").decode() if ascii_only else title, width, "bold")
+    if line := chosen_line(result.plan):
+        yield from wrapped(line, width)
     yield from _headline(summary, width, ascii_only)
+    for what, figure in (("Decode time", "latency_ns"), ("Decode energy", "energy_pJ")):
+        if parts := scheduled.shares(summary, figure):
+            said = ", ".join(f"{name} {percent(share)}" for name, share in parts.items())
+            yield from wrapped(f"{what}: {said}", width)
     yield []
     yield from _breakdowns(summary["system"], "#" if ascii_only else "█", width)
     yield []
@@ -59,14 +67,18 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: b
     yield from wrapped(_simulation(summary), width, "dim")
 
 
-def _title(name: str, workload: Mapping[str, Any]) -> str:
-    prompt = f" after a prompt of {workload['prompt_tokens']:,}" if workload["prompt_tokens"] else ""
+def _title(name: str, summary: Mapping[str, Any]) -> str:
+    workload = summary["workload"]
+    tokens = scheduled.prompt(summary) if "schedule" in summary else workload["prompt_tokens"]
+    prompt = f" after a prompt of {tokens:,}" if tokens else ""
     before = f" from a context of {workload['context']:,}" if workload["context"] else ""
     batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
     steps = workload["output_tokens"]
     scope = "with LM head" if workload["lm_head"] else "without LM head"
-    tokens = f"{steps:,} token{'s' if steps > 1 else ''} decoded"
-    return f"{name}: {workload['model']}, {tokens}{before}{prompt}{batch}, {scope}"
+    ran = f"{workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded"
+    if "schedule" in summary:
+        ran = scheduled.title(summary)
+    return f"{name}: {ran}{before}{prompt}{batch}, {scope}"
 
 
 def _headline(summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:

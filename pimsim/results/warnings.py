@@ -56,7 +56,13 @@ def _supply(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("", 0, 0, "dram.power.budget_W", message)
 
 
-CHECKS: tuple[Check, ...] = (_baselines, _supply)
+def _kept(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
+    """A schedule that keeps no token of what it decodes, or decodes nothing."""
+    if not figures["workload"]["tokens_kept"]:
+        yield Problem("", 0, 0, "workload.trace", "no token is kept, so there is no figure per token")
+
+
+CHECKS: tuple[Check, ...] = (_kept, _baselines, _supply)
 
 
 def figure_warnings(config: Config, figures: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pimsim.schedules import SCHEDULES
 from pimsim.sim.ledger import Ledger
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spender, Spending
-from pimsim.sim.steps import decoded
+from pimsim.sim.steps import decoded, steps_of
 from pimsim.sim.system import Progress, System
 from pimsim.sim.tally import Tally
 
@@ -112,10 +113,12 @@ def _fastest(candidates: Sequence[Plan]) -> tuple[Plan, Tally]:
     return min(((plan, counts(plan)) for plan in candidates), key=lambda pair: pair[1].cycles)
 
 
-def simulate_step(config: Config | Plan, context: int, observers: Sequence[Observer]) -> int:
-    """Decode one token at a context, from rest, for those who watch; the clocks it took."""
-    system, buffer = _watch(compiled(config), observers)
-    clocks = system.decode(context)
+def simulate_step(config: Config | Plan, context: int, observers: Sequence[Observer], number: int | None = None) -> int:
+    """Decode one token at a context, or do step `number` of the run, from rest, for those who watch; the clocks."""
+    plan = compiled(config)
+    system, buffer = _watch(plan, observers)
+    step = decoded([("decode", context, 1)])[0] if number is None else next(islice(steps_of(plan), number, None))
+    clocks = system.alone(step)
     buffer.flush(FOREVER)
     return clocks
 

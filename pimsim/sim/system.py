@@ -36,7 +36,7 @@ from pimsim.sim.observer import Executed
 from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Block, Timetable
 from pimsim.sim.schedule.executor import Counts, Executor
 from pimsim.sim.spending import Spender
-from pimsim.sim.steps import Copies, Kind, Step, decoded, steps_of, tokens_of, without_copies
+from pimsim.sim.steps import Copies, Kind, Step, steps_of, tokens_of, without_copies
 from pimsim.sim.tally import Tally, TokenTallies
 
 Progress = Callable[[int, int], None]
@@ -77,6 +77,7 @@ class _Laid:
     counts: Counts
     times: Ints
     done: int = 0
+    ahead: int = 0  # steps that are carried out before it and not told yet
 
     @property
     def left(self) -> int:
@@ -179,17 +180,18 @@ class System:
         clocks = [self.accounted]
         self._copy(laid, steps[0], steps[0].before)
         clocks += self._run(laid, len(steps))
-        self._copy(laid, steps[-1], steps[-1].after)
+        self._copy(laid, steps[-1], steps[-1].after, len(steps) - 1)
         clocks[-1] = self.accounted
         self.tokens.extend(laid.kind.phase, [step.context for step in steps], clocks)
 
-    def _copy(self, laid: _Laid, step: Step, copied: Copies) -> None:
-        """Carry out the copies of K and V of a step."""
+    def _copy(self, laid: _Laid, step: Step, copied: Copies, ahead: int = 0) -> None:
+        """Carry out the copies of K and V of a step; ahead: steps that are carried out and not told yet."""
         if not copied:
             return
         stretch = Stretch(np.array([step.context], np.int64), laid.plan.copies(copied, step.kind.tokens), {})
         if stretch.instructions:
             made = self._laid(laid.plan, laid.kind, stretch)
+            made.ahead = ahead
             self._run(made, 1)
             self._count(made)
 
@@ -209,16 +211,16 @@ class System:
         kind = laid.kind
         self.counters.add(kind.phase, kind.part, laid.stretch, laid.plan.workload.blocks, laid.counts)
 
-    def decode(self, context: int) -> int:
-        """Simulate the decode of one token at a context, from where the system stands; the clocks it took."""
+    def alone(self, step: Step) -> int:
+        """Simulate one step, from where the system stands; the clocks it took."""
         begin = self.accounted
-        for laid, some in self._planned(decoded([("decode", context, 1)])):
+        for laid, some in self._planned([step]):
             self._carry_out(laid, some)
         return self.accounted - begin
 
     def _watch(self, laid: _Laid, tell: Callable[[Executed], None]) -> Callable[[int, int, int], None]:
         """What tells the observer of instruction i in copy c of a step, when the engine has carried it out."""
-        stretch, times, number = laid.stretch, laid.times, len(self.tokens) - laid.done
+        stretch, times, number = laid.stretch, laid.times, len(self.tokens) - laid.done + laid.ahead
         instructions, contexts = stretch.instructions, stretch.contexts.tolist()
         in_block = range(len(stretch.step.before), len(stretch.step.before) + len(stretch.step.block))
         firsts = {0, in_block.start, in_block.stop}

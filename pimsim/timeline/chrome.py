@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import IO, Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from pimsim.sim.observer import Executed
 from pimsim.timeline.banks import Turned
 from pimsim.timeline.durations import durations
 from pimsim.timeline.recorder import Recorder
+from pimsim.timeline.steps import Steps
 from pimsim.timeline.watcher import MOST_COMMANDS
+from pimsim.workload.schedule import Schedule
 
 CONTROLLER = 1  # process; channel c is process 2 + c.  Viewers keep 0 for the idle task
 CHANNEL = 2
@@ -38,15 +41,17 @@ class ChromeTimeline(Recorder):
         prices: Prices,
         span: tuple[int, int] = (0, FOREVER),
         most: int = MOST_COMMANDS,
+        schedule: Schedule | None = None,
     ) -> None:
         super().__init__(device, span, most)
+        self._steps = Steps(schedule)
         self._file = file
         self._prices = prices
         self._names = device.command_names
         self._durations = durations(device)
         self._runs: list[Ints | None] = [None] * device.channels  # MACs since the last gap: clk, row of first and last
         self._units: dict[str, int] = {}
-        self._step: tuple[str, int, int, int] | None = None
+        self._step: tuple[Executed, int] | None = None  # the first instruction of a step, and where the step ends
         self._begin()
 
     # ---- what comes in
@@ -78,7 +83,8 @@ class ChromeTimeline(Recorder):
 
     def about(self, executed: Executed) -> dict[str, Any]:
         """The arguments of an instruction's slice."""
-        return {"phase": executed.phase, "context": executed.context, "block": executed.block, "key": executed.key}
+        about = {"phase": executed.phase, "context": executed.context, "block": executed.block, "key": executed.key}
+        return about | self._steps.of_instruction(executed)
 
     def close(self) -> None:
         """Write what is still open, and the counters."""
@@ -132,17 +138,19 @@ class ChromeTimeline(Recorder):
     # ---- steps
 
     def _note_step(self, executed: Executed) -> None:
-        begin, end = executed.charged
-        if self._step and self._step[:2] == (executed.phase, executed.context):
-            self._step = (*self._step[:3], end)
+        end = executed.charged[1]
+        if self._step and self._step[0].step == executed.step:
+            self._step = (self._step[0], end)
             return
         self._end_step()
-        self._step = (executed.phase, executed.context, begin, end)
+        self._step = (executed, end)
 
     def _end_step(self) -> None:
         if self._step:
-            phase, context, begin, end = self._step
-            self._slice(CONTROLLER, STEPS, (begin, end), f"{phase} at context {context}", {"context": context})
+            first, end = self._step
+            name = f"{self._steps.name(first)} at context {first.context}"
+            about = {"context": first.context, **self._steps.of_step(first)}
+            self._slice(CONTROLLER, STEPS, (first.charged[0], end), name, about)
 
     # ---- counters
 
@@ -221,7 +229,7 @@ class ChromeTimeline(Recorder):
     def _write_slice(self, process: int, thread: int, clk: int, clocks: int, name: str, about: str) -> None:
         where = f'"pid":{process},"tid":{process * THREADS + thread}'
         when = f'"ts":{self._us(clk)},"dur":{self._us(clocks)}'
-        self._write(f'"ph":"X",{where},{when},"name":"{name}","args":{about}')
+        self._write(f'"ph":"X",{where},{when},"name":{_quoted(name)},"args":{about}')
 
     def _write(self, event: str) -> None:
         self._file.write("\n{" if self._first else ",\n{")
@@ -237,3 +245,9 @@ class ChromeTimeline(Recorder):
         ps = clocks * self.device.tCK_ps
         text = f"{ps // 1_000_000}.{ps % 1_000_000:06d}"
         return text if int(float(text) * 1000) >= ps // 1000 else text + "1"
+
+
+@cache
+def _quoted(name: str) -> str:
+    """A name as JSON: a template may be called anything."""
+    return json.dumps(name)

@@ -58,10 +58,10 @@ def timeline(
     with whole_text(path) as file:
         watcher: ChromeTimeline | VcdTimeline
         if module:
-            watcher = VcdTimeline(file, module, device, span, most)
+            watcher = VcdTimeline(file, module, device, span, most, plan.schedule)
         elif told:
             watcher = ToldTimeline(file, device, prices, told, span, most)
         else:
-            watcher = ChromeTimeline(file, device, prices, span, most)
+            watcher = ChromeTimeline(file, device, prices, span, most, plan.schedule)
         yield watcher
         watcher.close()

@@ -18,7 +18,9 @@ from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.sim.observer import Executed
 from pimsim.timeline.durations import durations
+from pimsim.timeline.steps import Steps
 from pimsim.timeline.watcher import MOST_COMMANDS, Watcher
+from pimsim.workload.schedule import Schedule
 
 IDLE = "-"  # no command, operator or unit
 NOTHING = "z"  # no address, closed bank
@@ -51,8 +53,10 @@ class VcdTimeline(Watcher):
         device: Device,
         span: tuple[int, int] = (0, FOREVER),
         most: int = MOST_COMMANDS,
+        schedule: Schedule | None = None,
     ) -> None:
         super().__init__(device, span, most)
+        self._steps = Steps(schedule)
         self._durations = durations(device)
         self._changes: list[_Change] = []
         self._charged = self._settled = 0  # no instruction is charged, no unit begins before
@@ -66,6 +70,7 @@ class VcdTimeline(Watcher):
         self._unit = register("controller", "asic_unit", "string", init=IDLE)
         self._block = register("controller", "block", "integer", 32, init=NOTHING)
         self._context = register("controller", "context", "integer", 32, init=0)
+        self._step = register("controller", "step", "string", init=IDLE) if schedule else None
         self._channels = [self._register(f"channel{c}") for c in range(device.channels)]
 
     def _register(self, scope: str) -> dict[str, Any]:
@@ -107,6 +112,8 @@ class VcdTimeline(Watcher):
             self._change_between(self._operator, begin, end, executed.operator, IDLE)
             self._change(begin, _BEGINS, self._block, executed.block if executed.block >= 0 else NOTHING)
             self._change(begin, _BEGINS, self._context, executed.context)
+            if self._step:
+                self._change(begin, _BEGINS, self._step, self._steps.name(executed, ":"))
         self._charged = end
         if executed.unit:
             for stretch in executed.busy:

@@ -17,9 +17,12 @@ from typing import Any
 LAYOUTS = ("in_out", "out_in")
 MASKS = ("causal", "block", "tree")
 STATES = ("dram", "sram")
+AFFINE = ("gain", "none")
+NORMS = ("layernorm", "rmsnorm")
 ATTENTION = ("attention",)
 LINEAR = ("linear",)
 KEEPS_STATE = ("ssm_update", "conv")
+SHARED = (*LINEAR, *NORMS)  # their weights may be those of another one
 BIASED = (*LINEAR, "conv")
 STORED_OPS = ("linear", "embedding")  # their weights have the header's data type if they do not say it
 
@@ -77,6 +80,9 @@ class Attributes:
         shortest=0, missing="its own: the same place in the stack",
     )  # fmt: skip
     kernel: int = _attribute(0, "1.1: taps of a convolution over tokens", ops=("conv",), later=True)
+    affine: str = _attribute(
+        "", "1.1: what the norm has of gain and bias", words=AFFINE, ops=NORMS, later=True, missing="all of its kind"
+    )
     state: str = _attribute(
         "", "1.1: where the state of each sequence is kept", words=STATES, ops=KEEPS_STATE, later=True, missing="dram"
     )
@@ -100,8 +106,14 @@ class Weight:
     group: int = _attribute(0, "weights that share a scale; 0: none", ops=STORED_OPS)
     scale_bits: int = _attribute(0, "1.1: of a group's scale", ops=STORED_OPS, later=True)
     zero_bits: int = _attribute(0, "1.1: of a group's zero point", ops=STORED_OPS, later=True)
+    blocks: int = _attribute(
+        1, "1.1: matrices on the diagonal, each of `in` / n rows and `out` / n columns", ops=LINEAR, least=1, later=True
+    )
     bias: bool = _attribute(False, "a vector of `out` is added", ops=BIASED, always=LINEAR)
-    tied: str = _attribute("", "id of the embedding whose token table this is", ops=LINEAR)
+    tied: str = _attribute(
+        "", "id of the embedding whose token table this is; 1.1: or of the operator of its kind that has the weights",
+        ops=SHARED,
+    )  # fmt: skip
     parameters: int = _attribute(
         0, "1.1: elements of all vectors of its own: of a state update A, D and the bias of dt", ops=("ssm_update",),
         field="own_parameters", later=True,

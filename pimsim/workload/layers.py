@@ -8,6 +8,9 @@ from typing import Any
 
 from pimsim.workload.ops import INPUT, Operator
 
+# What entered the first of several layers, as a dependency of a later one: only their block as a whole has it.
+ENTERED = "entered"
+
 
 def period(layers: Sequence[Any]) -> int:
     """The smallest number of layers that divides all of them and after which they repeat."""
@@ -27,6 +30,7 @@ def in_one_block(layers: Sequence[Sequence[Operator]]) -> list[Operator]:
 
 
 def _numbered(operator: Operator, offset: int, entering: str) -> Operator:
-    deps = tuple(entering if dep == INPUT else f"{dep}.{offset}" for dep in operator.deps)
+    renamed = {dep: {INPUT: entering, ENTERED: INPUT}.get(dep, f"{dep}.{offset}") for dep in operator.deps}
     weight = operator.weight.replace("{layer}", f"{{layer+{offset}}}") if offset else operator.weight
-    return replace(operator, name=f"{operator.name}.{offset}", deps=deps, weight=weight)
+    take = tuple((renamed[name], first, size) for name, first, size in operator.take)
+    return replace(operator, name=f"{operator.name}.{offset}", deps=tuple(renamed.values()), weight=weight, take=take)

@@ -14,7 +14,7 @@ from functools import cache
 from operator import attrgetter, lt
 
 from pimsim.registry import Registry, derived
-from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, KEEPS_STATE, LATER, LINEAR, ROWS, WEIGHTS, Attributes
+from pimsim.workload.attributes import ATTENTION, ATTRIBUTES, KEEPS_STATE, LATER, ROWS, WEIGHTS, Attributes
 
 # The value that enters a block: the last operator of the block before, of the
 # `once_before` operators for the first block, or the step's input vector.
@@ -229,6 +229,7 @@ class Operator(Attributes):
     take: tuple[tuple[str, int, int], ...] = ()
     scale_bits: int = 0
     zero_bits: int = 0
+    blocks: int = 1
     value_dim: int = 0
     kv_slope: int = 1
     kv_constant: int = 0
@@ -259,6 +260,8 @@ class Operator(Attributes):
             yield from self._wrong_tables()
         if self.inputs != self.outputs and OPS[self.op].as_wide:
             yield f"{self.op} must have as many outputs as inputs, not {self.inputs} and {self.outputs}"
+        if self.blocks > 1:
+            yield from self._wrong_blocks()
         if self.op == "topk" and self.outputs > self.inputs:
             yield f"topk cannot choose {self.outputs} of {self.inputs}"
         if self.op == "conv" and not self.kernel:
@@ -282,6 +285,12 @@ class Operator(Attributes):
             yield "window and a number of tokens attended to that is not the context mean nothing together"
         elif self.sinks and not self.window:
             yield "sinks mean nothing without a window"
+
+    def _wrong_blocks(self) -> Iterator[str]:
+        if self.inputs % self.blocks or self.outputs % self.blocks:
+            yield f"blocks ({self.blocks}) must divide inputs ({self.inputs}) and outputs ({self.outputs})"
+        elif self.experts > 1 or self.bias or self.tied:
+            yield "blocks of a matrix have no experts, no bias and no table: leave those out"
 
     def _wrong_tables(self) -> Iterator[str]:
         if not self.tables or min(self.tables) < 1 or sum(self.tables) != self.inputs:
@@ -347,13 +356,20 @@ class Operator(Attributes):
     @property
     def matrix(self) -> int:
         """Weights that one token multiplies with: k * m of a linear, of each active expert; 0 elsewhere."""
-        return self.inputs * self.outputs * self.active if self.op == "linear" else 0
+        return self._one_matrix * self.active if self.op == "linear" else 0
+
+    @property
+    def _one_matrix(self) -> int:
+        """Weights of one expert's matrix: k * m, or those of its blocks on the diagonal."""
+        return self.inputs * self.outputs // self.blocks
 
     def parameters(self, biases: bool = True) -> int:
         """Parameters the operator owns, those of every expert; without `biases` only matrices and tables."""
         if self.op == "embedding":
             return self.inputs * self.outputs
-        matrix = 0 if self.tied or self.op != "linear" else self.inputs * self.outputs * self.experts
+        if self.tied and self.op != "linear":
+            return 0
+        matrix = 0 if self.tied or self.op != "linear" else self._one_matrix * self.experts
         return matrix + (self.vectors(self.experts) if biases else 0)
 
     def vectors(self, experts: int = 1) -> int:
@@ -364,7 +380,7 @@ class Operator(Attributes):
             return (self.kernel + self.bias) * self.inputs
         if self.op == "ssm_update":
             return self.own_parameters
-        return OPS[self.op].vectors * self.inputs
+        return _VECTORS.get(self.affine, OPS[self.op].vectors) * self.inputs
 
     def weights_read(self, biases: bool = False) -> int:
         """Weight elements one token reads, whoever owns them (an embedding reads a row of each table)."""
@@ -420,7 +436,7 @@ class Operator(Attributes):
             return Affine(self.weights_read() * batch)
         if self.op == "linear":
             experts = min(self.experts, self.active * batch)
-            one = self.inputs * self.outputs + (self.vectors() if biases else 0)
+            one = self._one_matrix + (self.vectors() if biases else 0)
             return Affine(one * experts)
         return Affine(self.weights_read(biases) + self.state_moved * batch) + self.kv_moved() * batch
 
@@ -437,6 +453,9 @@ class Operator(Attributes):
         return self.elements(batch, biases).at(context) * element_bytes
 
 
+# Vectors of a norm that does not have all of its kind.
+_VECTORS = {"gain": 1, "none": 0}
+
 # What a checkpoint or a recorder calls things, and what it counted: not what is computed.
 NOTES = ("weight", "layout", "table_names", "aten", "kernels", "take", "line")
 
@@ -451,7 +470,6 @@ _FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
     "kv_heads": _only(*ATTENTION),
     "head_dim": _only(*ATTENTION),
     **{row.field: _only(*row.ops) for row in ATTRIBUTES if row.ops},
-    "tied": _only(*LINEAR),
     **{row.field: _only(*row.ops) for row in WEIGHTS if row.ops},
     "tables": _only("embedding"),
     "table_names": _only("embedding"),

@@ -70,7 +70,8 @@ def _said(trace: Trace) -> Said:
 
 def _totals(trace: Trace, first: Run) -> dict[str, int]:
     """What a schedule that is more than plain decoding comes to, for one sequence: the tokens that are kept."""
-    schedule = schedule_of(trace, Asked(lm_head=False))
+    head = any(op.role == "lm_head" for template in trace.templates for op in template.ops)
+    schedule = schedule_of(trace, Asked(head))
     prefill, decode = schedule.of_phase("prefill"), schedule.of_phase("decode")
     return {
         "context": first.context - first.tokens,

@@ -27,6 +27,7 @@ from functools import cache, lru_cache
 from pimsim.config.schema import Config
 from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
+from pimsim.devices.pim_gpt.tokens import TokenValueLayout
 from pimsim.devices.plan import compile_plan
 from pimsim.logs.log import CommandLog
 from pimsim.mapping.caches import cache_name
@@ -88,7 +89,7 @@ class Map:
                 for row in range(region.rows):
                     self.owner[base // self.columns + row] = Region(name, copy, base)
         self.keys: dict[str, tuple[KeyLayout, Operator]] = {}
-        self.values: dict[str, tuple[ValueLayout, Operator]] = {}
+        self.values: dict[str, tuple[ValueLayout | TokenValueLayout, Operator]] = {}
         for operator in self.plan.workload.operators:
             if operator.op == "attention":
                 for s in range(config.workload.batch):
@@ -162,18 +163,19 @@ class Map:
         return [parts[chunk] for chunk in sorted(parts) for _ in range(sharing)]
 
     def _values(self, name: str, channel: int, n: int) -> list[dict[int, Column]]:
-        """Chunk by chunk of the tokens, head by head, once for each query head that shares it."""
+        """Chunk by chunk of the tokens that a channel has, head by head, once for each query head that shares it."""
         layout, operator = self.values[name]
         tokens = min(n, operator.window or n)
         parts: dict[tuple[int, int], dict[int, Column]] = defaultdict(dict)
         writes: dict[tuple[int, int, int], list[tuple[int, int]]] = defaultdict(list)
         for head in range(operator.kv_heads):
             for element in range(operator.head_dim):
-                if layout.locate(0, head, element).channel != channel:
-                    continue
-                for column in range(-(-tokens // self.width)):
-                    place = layout.locate(column * self.width, head, element)
-                    chunk, buffer = divmod(column, self.buffer_columns)
+                columns = range(-(-tokens // self.width))
+                places = {column: layout.locate(column * self.width, head, element) for column in columns}
+                mine = [column for column in columns if places[column].channel == channel]
+                for own, column in enumerate(mine):
+                    place = places[column]
+                    chunk, buffer = divmod(own, self.buffer_columns)
                     lin = place.row * self.columns + place.column
                     parts[chunk, head][lin] = Column((chunk, head, element // self.device.banks), buffer)
                     first = column * self.width

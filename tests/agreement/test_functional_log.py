@@ -48,6 +48,13 @@ CASES: Mapping[str, dict[str, Any]] = {
     "bank after bank is refreshed": of(GROUPED, 3, dram__refresh="per_bank"),
     "no refresh": of(GROUPED, 3, dram__refresh="none", mapping__value_append="all_bank"),
     "a long window": of(GROUPED | {"window": 20}, 43) | CUT,
+    "V by tokens": of(GROUPED, 40, mapping__values="tokens", dram__column_bytes=8, pim__lanes=4) | CUT | OFTEN,
+    "V by tokens, heads that are cut, overlap": of(
+        GROUPED | {"head_dim": 40, "kv_heads": 1}, 20, schedule="overlap", mapping__values="tokens", workload__batch=2
+    )
+    | CUT
+    | {"pim.global_buffer_bytes": 32, "dram.channels": 2},
+    "V by tokens, a window": of(GROUPED | {"window": 20}, 43, mapping__values="tokens") | CUT,
     "experts": of(GROUPED | {"experts": 3, "active_experts": 2}, 3, workload__routing="sampled"),
     "what does not fit the SRAM": of(
         SMALL | {"layers": 1}, 2, asic__sram_KiB=0.25, workload__biases=True, workload__lm_head=True

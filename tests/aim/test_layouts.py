@@ -18,6 +18,7 @@ from pimsim.devices.aim.elementwise import FACTORS, RESULT, Products
 from pimsim.devices.aim.matrix import MatrixLayout
 from pimsim.devices.aim.products import Product
 from pimsim.devices.aim.table import AF_ROW
+from pimsim.devices.aim.tokens import TokenValueLayout
 from pimsim.dram.program import CLOSE, RUN, SCATTER, bank_order
 from pimsim.dram.timing import Device
 from pimsim.mapping.grid import Grid, Place, make_grid
@@ -153,18 +154,18 @@ def test_an_activation_function_runs_on_the_last_segment_alone() -> None:
 
 class Cache(NamedTuple):
     keys: KeyLayout
-    values: ValueLayout
+    values: ValueLayout | TokenValueLayout
     context: int
 
 
 @st.composite
-def caches(draw: st.DrawFn) -> Cache:
+def caches(draw: st.DrawFn, made: type[ValueLayout] | type[TokenValueLayout] = ValueLayout) -> Cache:
     grid = draw(grids())
     kv_heads, sharing = draw(st.integers(1, 7), label="K heads"), draw(st.integers(1, 3), label="sharing")
     head_dim, tokens = draw(st.integers(1, 20), label="head_dim"), draw(st.integers(1, 40), label="tokens")
     shape = (grid, kv_heads * sharing, kv_heads, head_dim, tokens, draw(st.integers(0, 2)) * grid.device.columns)
     banks = draw(st.booleans(), label="sums in the banks")
-    values = ValueLayout(*shape, banks, draw(st.booleans(), label="append in all banks"))
+    values = made(*shape, banks, draw(st.booleans(), label="append in all banks"))
     return Cache(KeyLayout(*shape, banks), values, draw(st.integers(1, tokens), label="context"))
 
 
@@ -226,7 +227,7 @@ def test_every_value_is_multiplied_once_for_each_query_head(cache: Cache) -> Non
 
 
 @settings(max_examples=80)
-@given(caches())
+@given(st.one_of(caches(), caches(TokenValueLayout)))
 def test_appending_writes_exactly_where_the_token_is(cache: Cache) -> None:
     token = cache.context - 1
     for layout in (cache.keys, cache.values):
@@ -253,6 +254,59 @@ def _written(rows: list[list[int]], grid: Grid) -> Iterator[tuple[int, int]]:
             yield from ((bank, lin + k) for k in range(n))
         else:
             assert op != RUN or cmd < 0
+
+
+@settings(max_examples=80)
+@given(caches(TokenValueLayout))
+def test_every_value_of_a_channel_s_tokens_is_multiplied_once_for_each_query_head(cache: Cache) -> None:
+    """Each MAC has the column of the buffer that its token's probability is in, which `fill` and the wires say."""
+    values, grid = cache.values, cache.values.grid
+    work, wires = values.weigh_columns(grid.columns_of(cache.context)), values.weigh_wires(cache.context)
+    index = grid.device.standard.index
+    fill, mac, bias = index("WRGB"), index("MAC16"), index("WRMAC16")
+    found: Counter[tuple[int, int, int]] = Counter()  # (channel, linear column, place of the column's first p)
+    for channel, (first, last) in enumerate(work.spans.tolist()):
+        taken, buffer, multiplied = iter(wires.taken[channel].tolist()), dict[int, int](), False
+        for _, cmd, _, lin, n, *_ in work.program[first:last].tolist():
+            if cmd == fill:
+                buffer, multiplied = ({} if multiplied else buffer), False
+                buffer |= {lin + k: next(taken)[0] for k in range(n)}
+            elif cmd == bias:
+                next(taken)
+            elif cmd == mac:
+                multiplied = True
+                assert lin // grid.device.columns == (lin + n - 1) // grid.device.columns
+                found.update((channel, lin + k, buffer[(lin + k) % grid.device.columns]) for k in range(n))
+    wanted: Counter[tuple[int, int, int]] = Counter()
+    for head in range(values.heads):
+        for token in range(0, cache.context, grid.width):
+            for e in range(0, values.head_dim, grid.banks):
+                place = values.locate(token, head // (values.heads // values.kv_heads), e)
+                wanted[place.channel, cell(grid, place), head * cache.context + token] += 1
+    assert {key: n for key, n in found.items() if key[2] >= 0} == wanted
+
+
+@settings(max_examples=80)
+@given(caches(TokenValueLayout))
+def test_values_by_tokens_have_one_place_each(cache: Cache) -> None:
+    values, first = cache.values, cache.values.base // cache.values.grid.device.columns
+    places = [
+        values.locate(token, head, i)
+        for token in range(values.tokens)
+        for head in range(values.kv_heads)
+        for i in range(values.head_dim)
+    ]
+    assert len(set(places)) == len(places)
+    assert all(first <= place.row < first + values.rows for place in places)
+
+
+def test_heads_that_have_few_tokens_in_a_channel_share_rows() -> None:
+    grid = make_grid(FULL, 2048)
+    values = TokenValueLayout(grid, 32, 8, 64, 8192)  # 16 columns in each of 32 channels: 4 heads in a row of 64
+    assert (values.columns, values.together, values.rows) == (16, 4, 2 * 4)
+    assert ValueLayout(grid, 32, 8, 64, 8192).rows == 8
+    one = TokenValueLayout(grid, 32, 8, 64, 8192 * 5)  # 80 columns are two pieces
+    assert (one.cuts, one.together, one.rows) == ((64, 16), 1, 8 * 4 * 2)
 
 
 def test_one_head_is_dealt_to_several_channels_and_several_to_one() -> None:

@@ -21,6 +21,8 @@ from pimsim.config.resolved import resolved_dict
 from pimsim.config.schema import ModelConfig
 from tests.conftest import SHIPPED
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+
 BASE: Mapping[str, Any] = {"workload.model": "gpt2-small", "workload.output_tokens": 2, "baselines": ["gpu-t4"]}
 
 
@@ -36,6 +38,9 @@ MODEL = {"name": "m", "layers": 2, "d_model": 96, "heads": 4}
 CUSTOM = {"workload.model_config": MODEL, "workload.lm_head": True}
 EXPERTS = {"baselines": [], "workload.model_config": {**MODEL, "experts": 3, "active_experts": 2}}
 SAMPLED = {**EXPERTS, "workload.routing": "sampled"}
+
+# A cycle that keeps 100 tokens in expectation, in 40 steps.
+CYCLE = {"workload.trace": str(GOLDEN / "schedules" / "accepted.jsonl"), "workload.output_tokens": 100, "baselines": []}
 
 # Keys for which twice the value says nothing: it is refused, or does not bind.
 SPECIAL: Mapping[str, Change] = {
@@ -77,12 +82,16 @@ SPECIAL: Mapping[str, Change] = {
     "energy.table": Change("v1"),
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),
+    "mapping.values": Change("tokens"),
     "workload.model": Change("gpt2-medium"),
     "workload.trace": Change("nowhere.jsonl"),  # refused: there is no such file
     "workload.query_tokens": Change(2),
     "workload.model_config": Change(MODEL),
     "workload.prompt_tokens": Change(1),
     "workload.context": Change(16),
+    "workload.prefill_chunk": Change(2, {"workload.prompt_tokens": 4}),
+    "workload.acceptance": Change("sampled", {**CYCLE, "workload.model": None}),
+    "workload.acceptance_seed": Change(1, {**CYCLE, "workload.model": None, "workload.acceptance": "sampled"}),
     "schedule": Change("overlap"),
     "baselines": Change([]),
 }

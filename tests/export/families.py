@@ -20,6 +20,55 @@ def _without(sizes: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in sizes.items() if key not in keys}
 
 
+_PLAIN = {"num_hidden_layers": 2, "hidden_size": 32, "vocab_size": 96}
+_MAMBA2 = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 2, "mamba_d_state": 8, "mamba_chunk_size": 16}
+_ATTENTION = {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48}
+
+# What keeps a state in place of K and V, or beside it in other layers.
+STATES: dict[str, dict[str, Any]] = {
+    "mamba": {"model_type": "mamba", **_PLAIN, "state_size": 4},
+    "falcon_mamba": {"model_type": "falcon_mamba", **_PLAIN, "state_size": 4, "use_bias": True, "use_conv_bias": False},
+    "mamba2": {
+        "model_type": "mamba2", **_PLAIN, "state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 2,
+        "chunk_size": 16,
+    },
+    "jamba": {
+        "model_type": "jamba", **_PLAIN, **_ATTENTION, "num_hidden_layers": 8, "attn_layer_period": 4,
+        "attn_layer_offset": 2, "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 4,
+        "num_experts_per_tok": 2, "mamba_d_state": 4, "mamba_dt_rank": 3, "pad_token_id": 0,
+    },
+    "bamba": {
+        "model_type": "bamba", **_PLAIN, **_ATTENTION, **_MAMBA2, "num_hidden_layers": 3, "attn_layer_indices": [1],
+        "pad_token_id": 0,
+    },
+    "granitemoehybrid": {
+        "model_type": "granitemoehybrid", **_PLAIN, **_ATTENTION, **_MAMBA2, "shared_intermediate_size": 40,
+        "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["mamba", "attention"], "pad_token_id": 0,
+    },
+    "zamba2": {
+        "model_type": "zamba2", **_PLAIN, "num_hidden_layers": 7, "num_attention_heads": 4, "intermediate_size": 48,
+        "n_mamba_heads": 8, "mamba_d_state": 8, "mamba_ngroups": 2, "chunk_size": 16, "num_mem_blocks": 2,
+        "adapter_rank": 4, "use_mem_rope": True, "use_shared_attention_adapter": True, "pad_token_id": 0,
+        "layers_block_type": ["mamba", "hybrid"] * 3 + ["mamba"],
+    },
+}  # fmt: skip
+
+_FALCON = {**_without(_SIZES, "num_key_value_heads", "intermediate_size"), "bias": False}
+_MLA: dict[str, Any] = {
+    **_ALL_HEADS,
+    "num_hidden_layers": 3,
+    "q_lora_rank": 24,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "first_k_dense_replace": 1,
+    "moe_intermediate_size": 24,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "n_group": 4,
+    "topk_group": 2,
+}
 _OPT = _without(_SIZES, "intermediate_size", "num_key_value_heads")
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -51,22 +100,47 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3": {"model_type": "qwen3", **_SIZES, "head_dim": 16},
     "stablelm": {"model_type": "stablelm", **_SIZES},
     "starcoder2": {"model_type": "starcoder2", **_SIZES, "sliding_window": None},
-}
+    "bloom": {"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4, "vocab_size": 96, "seq_length": 64},
+    "codegen": {
+        "model_type": "codegen", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4, "vocab_size": 96,
+        "n_positions": 64, "tie_word_embeddings": False,
+    },
+    "falcon": {"model_type": "falcon", **_FALCON},
+    "falcon_alibi": {
+        "model_type": "falcon", **_FALCON, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True,
+    },
+    "falcon_grouped": {"model_type": "falcon", **_FALCON, "new_decoder_architecture": True, "num_kv_heads": 2},
+    "gptj": {
+        "model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4, "vocab_size": 96,
+        "n_positions": 64, "tie_word_embeddings": False,
+    },
+    "mpt": {"model_type": "mpt", "n_layers": 2, "d_model": 32, "n_heads": 4, "vocab_size": 96, "max_seq_len": 64},
+    "deepseek_v2": {
+        "model_type": "deepseek_v2", **_MLA, "n_shared_experts": 2, "topk_method": "group_limited_greedy",
+    },
+    "deepseek_v2_lite": {
+        "model_type": "deepseek_v2", **_MLA, "q_lora_rank": None, "n_shared_experts": 2, "topk_method": "greedy",
+    },
+    "deepseek_v3": {"model_type": "deepseek_v3", **_MLA, "n_shared_experts": 1},
+    **STATES,
+}  # fmt: skip
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "mamba": (
-        {"model_type": "mamba", "num_hidden_layers": 2, "hidden_size": 32},
-        "backbone.layers.0.mixer (MambaMixer): keeps a state",
-    ),
-    "bloom": ({"model_type": "bloom", "n_layer": 2, "hidden_size": 32, "n_head": 4}, "transformer.h.0.self_attention"),
-    "gptj": (
-        {"model_type": "gptj", "n_layer": 2, "n_embd": 32, "n_head": 4, "rotary_dim": 4},
-        # until 5.23, and from 5.24 on
-        "gptj: its attention does not go through transformers' attention interface | (GPTJAttention): aten::mul",
+    "rwkv": ({"model_type": "rwkv", "num_hidden_layers": 2, "hidden_size": 32}, "keeps a state"),
+    "lfm2": ({"model_type": "lfm2", **_SIZES, "full_attn_idxs": [1]}, "model.layers.0"),
+    "gpt_neo": (
+        {
+            "model_type": "gpt_neo",
+            "num_layers": 2,
+            "hidden_size": 32,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 1]],
+        },
+        "model gpt_neo: its attention does not go through transformers' attention interface",
     ),
     "qwen2_moe": ({"model_type": "qwen2_moe", **_SIZES}, "model.layers.0.mlp (Qwen2MoeSparseMoeBlock): aten::sigmoid"),
     "bert": ({"model_type": "bert", **_without(_SIZES, "num_key_value_heads"), "is_decoder": True}, "cls.predictions"),
-    "t5": ({"model_type": "t5"}, "cannot build the model"),
+    "t5": ({"model_type": "t5"}, "a t5 encodes a source: say how many tokens it has"),
 }
 
 # What a trace can be made of without torch, in the sizes that were published (recalled from the models' own

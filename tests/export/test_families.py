@@ -285,7 +285,7 @@ def test_versions_outside_of_the_tested_ones_are_in_every_error(
 ) -> None:
     monkeypatch.setitem(versions.TESTED, "transformers", ("4.0", "4.1"))
     note = f"transformers {transformers.__version__} is installed, and tested are 4.0 up to, but without, 4.1"
-    for family, config in (("bert", REFUSED["bert"][0]), ("x", {"model_type": "x"}), ("mamba", REFUSED["mamba"][0])):
+    for family, config in (("bert", REFUSED["bert"][0]), ("x", {"model_type": "x"}), ("rwkv", REFUSED["rwkv"][0])):
         with pytest.raises(InputError) as caught:
             export(str(write_config(tmp_path, family, config)))
         assert str(caught.value).endswith(f"({note})")

@@ -224,6 +224,9 @@ class Counts:
             yield heads[len(heads) * channel // self.C : len(heads) * (channel + 1) // self.C]
 
     def weigh(self, context: int) -> None:
+        if self.config.mapping.values == "tokens":
+            self.weigh_own_tokens(context)
+            return
         reserved, used = self.pieces(self.room), self.pieces(context)
         most = max(len(units) for units in self.units())
         for units in self.units():
@@ -236,6 +239,24 @@ class Counts:
                         self.n["WRGB"] += columns
                         turns += [(start + s * stride, columns, start + (s + 1) * stride) for s in slots]
                 start += most * stride
+            if turns:
+                self.multiply(turns)
+
+    def weigh_own_tokens(self, context: int) -> None:
+        """Columns of W tokens are dealt to channels, those of head h of k from channel floor(h C / k) on."""
+        most, units = up(up(self.room, self.W), self.C), up(self.head_dim, self.B)
+        for channel in range(self.C):
+            turns: list[Turn] = []
+            for first in range(0, most, self.G):
+                stride, start = min(self.G, most - first), first * self.kv_heads * units
+                for head in range(self.kv_heads):
+                    way = (channel - head * self.C // self.kv_heads) % self.C
+                    mine = sum(column % self.C == way for column in range(up(context, self.W)))
+                    columns = min(self.G, mine - first)
+                    for _ in range(self.heads // self.kv_heads if columns > 0 else 0):
+                        self.n["WRGB"] += columns
+                        slots = range(head * units, (head + 1) * units)
+                        turns += [(start + s * stride, columns, start + (s + 1) * stride) for s in slots]
             if turns:
                 self.multiply(turns)
 

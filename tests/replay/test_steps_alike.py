@@ -50,7 +50,7 @@ def test_a_step_by_another_is_the_step_itself(overrides: dict[str, Any]) -> None
     plan, tokens = compile_plan(config), config.workload.query_tokens
     for context in (*range(tokens, 40, 3), 3 + tokens, 63, 64):
         for head in (True, False):
-            alone = Planner(plan, context, tokens).draft(head).step
+            alone = Planner(plan, context, tokens, head).draft().step
             assert told_of(plan.step(context, head, tokens)) == told_of(alone)
 
 
@@ -119,7 +119,7 @@ def test_steps_planned_together_are_those_planned_one_by_one(
         stretch = plan.stretch(contexts[done:], head, tokens)
         for k, context in enumerate(stretch.contexts.tolist()):
             assert context == contexts[done]
-            alone = [i for part in Planner(plan, context, tokens).draft(head).step for i in part]
+            alone = [i for part in Planner(plan, context, tokens, head).draft().step for i in part]
             wanted = [said_of(i, i.work, list(numbers_of(i)), i.bases) for i in alone]
             assert said_of_stretch(stretch, k, plan.device) == wanted
             done += 1

@@ -201,7 +201,10 @@ def test_the_command_s_pictures_are_those_of_a_process_alone(shipped: Path, tmp_
              f"cli({[*run, 'alone']})"]  # fmt: skip
     for command in (beside, after, alone):
         subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL, timeout=300)
-    for name in Plots.files:
+    names = {path.name for path in (tmp_path / "alone").glob("*.png")}
+    assert len(names) > 5
+    assert names <= set(Plots.files)
+    for name in names:
         pictures = {(tmp_path / folder / name).read_bytes() for folder in ("beside", "after", "alone")}
         assert len(pictures) == 1
 

@@ -18,6 +18,7 @@ from pimsim.errors import InputError
 from pimsim.results import figures
 from pimsim.sim.tally import COMMON_CAUSES
 from pimsim.sweep.folder import JOURNAL
+from tests import schedules
 from tests.conftest import SHIPPED
 from tests.sweep.conftest import TINY, Pimsim, sweep_of
 from tests.sweep.test_pool import is_alive, wait_until
@@ -99,10 +100,11 @@ def numbers_of(section: Any, path: str) -> set[str]:
     return {path} if section is None or (isinstance(section, int | float) and not isinstance(section, bool)) else set()
 
 
-def test_the_table_of_figures_is_what_summaries_have() -> None:
+def test_the_table_of_figures_is_what_summaries_have(tmp_path: Path) -> None:
     """Every number of a summary can be an objective, and nothing can that no summary has."""
     found: set[str] = set()
-    for settings in SUMMARISED:
+    trace = {"workload.model": None, "workload.trace": str(schedules.write(tmp_path, "chain"))}
+    for settings in (*SUMMARISED, {**trace, "baselines": []}):
         summary = pimsim.run(pimsim.load_config(SHIPPED, settings)).summary
         for section in ("system", "workload"):
             found |= numbers_of(summary[section], section)

@@ -686,11 +686,11 @@ def test_what_is_not_of_the_headers_data_type_is_shown(tmp_path: Path) -> None:
     assert table.as_dict(table.overview(tmp_path / "t.jsonl"))["data_types"]["other_bits"] == {"16": ["q", "lm_head"]}
 
 
-def test_queries_alone_are_a_trace_that_no_run_carries_out_yet(tmp_path: Path) -> None:
+def test_queries_alone_append_nothing(tmp_path: Path) -> None:
     lines = changed("gpt2", *RIGHT["a cross attention beside its own"][1])
     assert problems_of(tmp_path / "t.jsonl", lines) == []
-    with pytest.raises(InputError, match="queries alone: a replay appends K and V"):
-        workload_of(load_trace(tmp_path / "t.jsonl"))
+    made = {operator.name: operator.append for operator in workload_of(load_trace(tmp_path / "t.jsonl")).operators}
+    assert (made["attention"], made["cross"]) == (True, False)
 
 
 def test_experts_that_take_two_vectors_a_token_run(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
      "must be at most experts (2), not 3"),
     (CUSTOM + "head_dim", 5, {"workload.model_config": {**SHAPE, "family": "llama"}},
      "must be even, not 5: rotary positions turn pairs of elements"),
+    ("workload.output_tokens", 0, {}, "must be at least 1, not 0: without a prompt nothing would be simulated"),
     ("workload.query_tokens", 3, {"workload.output_tokens": 10},
      "must divide output_tokens (10), not 3"),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pimsim import load_config
 from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
+from pimsim.devices.pim_gpt.tokens import TokenValueLayout
 from pimsim.devices.plan import compile_plan
 from pimsim.dram.engine import Engine
 from pimsim.mapping.grid import Grid, Place, make_grid
@@ -62,19 +63,22 @@ class Cache:
     """K and V of one layer, and the context that is attended to."""
 
     keys: KeyLayout
-    values: ValueLayout
+    values: ValueLayout | TokenValueLayout
     context: int
 
 
 @st.composite
-def caches(draw: st.DrawFn) -> Cache:
+def caches(draw: st.DrawFn, made: type[ValueLayout] | type[TokenValueLayout] = ValueLayout) -> Cache:
     """Heads of any size, shared by any number of query heads."""
     grid = draw(grids())
     kv_heads, shared = draw(st.integers(1, 4), label="kv_heads"), draw(st.integers(1, 3), label="heads for each")
     head_dim, tokens = draw(st.integers(1, 20), label="head_dim"), draw(st.integers(1, 40), label="tokens")
     shape = (kv_heads * shared, kv_heads, head_dim, tokens, draw(bases(grid)))
-    values = ValueLayout(grid, *shape, all_bank_append=draw(st.booleans(), label="all_bank_append"))
+    values = made(grid, *shape, all_bank_append=draw(st.booleans(), label="all_bank_append"))
     return Cache(KeyLayout(grid, *shape), values, draw(st.integers(1, tokens), label="context"))
+
+
+every_cache = st.one_of(caches(), caches(TokenValueLayout))
 
 
 def check_places(places: Iterable[Place], grid: Grid, base: int, rows: int) -> None:
@@ -99,7 +103,7 @@ def test_every_weight_has_one_place(matrix: MatrixLayout) -> None:
 
 
 @settings(max_examples=150)
-@given(caches())
+@given(every_cache)
 def test_every_key_and_value_has_one_place(cache: Cache) -> None:
     for layout in (cache.keys, cache.values):
         elements = [
@@ -159,6 +163,7 @@ def test_large_caches(shape: dict[str, int], buffer: int, heads: int, kv_heads: 
     for layout in (
         KeyLayout(grid, heads, kv_heads, head_dim, tokens, grid.device.columns),
         ValueLayout(grid, heads, kv_heads, head_dim, tokens, grid.device.columns),
+        TokenValueLayout(grid, heads, kv_heads, head_dim, tokens, grid.device.columns),
     ):
         check_places((layout.locate(*e) for e in elements), grid, layout.base, layout.rows)
 
@@ -283,22 +288,26 @@ def test_score_takes_every_key_once_for_each_query_head(cache: Cache) -> None:
 
 
 @settings(max_examples=150)
-@given(caches())
+@given(every_cache)
 def test_weigh_takes_every_value_once_for_each_query_head(cache: Cache) -> None:
     """Each buffer holds one head's probabilities, and meets that head's values only."""
     values, grid = cache.values, cache.values.grid
     wanted: list[Counter[tuple[int, frozenset[Sum]]]] = [Counter() for _ in range(grid.channels)]
     for head in range(values.kv_heads):
-        for piece in pieces(cache.context, grid.buffer_elements):
-            sums: list[set[Sum]] = [set() for _ in range(grid.channels)]
-            for i in range(values.head_dim):
-                places = [values.locate(token, head, i) for token in piece]
-                assert len({(p.channel, p.bank) for p in places}) == 1
-                sums[places[0].channel].add(columns_of(places))
-            for channel in range(grid.channels):
-                if sums[channel]:
-                    key = grid.columns_of(len(piece)), frozenset(sums[channel])
-                    wanted[channel][key] = values.heads // values.kv_heads
+        for channel in range(grid.channels):
+            mine = [
+                [token for token in range(cache.context) if values.locate(token, head, i).channel == channel]
+                for i in range(values.head_dim)
+            ]
+            held = max(mine, key=len)  # the tokens of every dimension that is there
+            assert all(tokens in ([], held) for tokens in mine)
+            for piece in pieces(len(held), grid.buffer_elements):
+                sums: set[Sum] = set()
+                for i, tokens in enumerate(mine):
+                    places = [values.locate(tokens[k], head, i) for k in piece] if tokens else []
+                    assert len({p.bank for p in places}) <= 1
+                    sums |= {columns_of(places)} if places else set()
+                wanted[channel][grid.columns_of(len(piece)), frozenset(sums)] = values.heads // values.kv_heads
     for channel, did in enumerate(touched(grid, values.weigh(cache.context))):
         assert Counter((len(columns), frozenset(sums)) for columns, sums in did.fills) == wanted[channel]
         assert len(did.sums) == sum(len(sums) * n for (_, sums), n in wanted[channel].items())
@@ -315,7 +324,7 @@ def test_appending_keys_writes_the_token_s_columns_once(cache: Cache) -> None:
 
 
 @settings(max_examples=150)
-@given(caches())
+@given(every_cache)
 def test_appending_values_writes_each_dimension_once(cache: Cache) -> None:
     """All banks of a unit are written; those past the head's last dimension hold nothing."""
     values, token = cache.values, cache.context - 1

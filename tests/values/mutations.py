@@ -84,6 +84,12 @@ CASES = (
     Case("qwen2 of heads of 24, aim, ASIC adds and appends by bank", "qwen2", "aim", _SMALL | {"head_dim": 24},
          {"pim.sums": "asic", "pim.activation": "asic", "mapping.value_append": "single_bank",
           "pim.global_buffer_bytes": 64}),
+    Case("llama, pim-gpt, V by tokens", "llama", "pim-gpt", _SMALL,
+         {"mapping.values": "tokens", "dram.column_bytes": 4, "dram.row_bytes": 64, "pim.lanes": 2,
+          "pim.global_buffer_bytes": 64, "dram.channels": 2, **_OFTEN}),
+    Case("llama, aim, V by tokens", "llama", "aim", _SMALL,
+         {"mapping.values": "tokens", "dram.column_bytes": 4, "dram.row_bytes": 256, "pim.lanes": 2,
+          "pim.global_buffer_bytes": 64, "dram.channels": 2, **_OFTEN}),
 )  # fmt: skip
 
 

@@ -365,10 +365,14 @@ def _wires(run_: Run) -> Iterator[Kind]:
         )
     yield Kind("layout", "two tokens' scores exchanged", partial(_token_wires, "keys", "score_wires", "given"))
     yield Kind("layout", "two tokens' weights exchanged", partial(_token_wires, "values", "weigh_wires", "taken"))
+    width = run_.plan.grid.width
+    if width < len(run_.steps):
+        columns = partial(_token_wires, "values", "weigh_wires", "taken", other=width)
+        yield Kind("layout", "two columns' weights exchanged", columns)
     yield Kind("layout", "V into the next lane", _next_lane)
     yield Kind("layout", "an addend left out", _no_addend)
     yield Kind("layout", "K appended a slot late", partial(_slot_late, "keys", 1))
-    yield Kind("layout", "V appended a column late", partial(_slot_late, "values", run_.plan.grid.width))
+    yield Kind("layout", "V appended a column late", partial(_slot_late, "values", width))
 
 
 def _rewired(
@@ -484,22 +488,23 @@ def _head_wires(what: str, method: str, side: str, run_: Run, random: Random) ->
     )
 
 
-def _token_wires(what: str, method: str, side: str, run_: Run, random: Random) -> Mutant | None:
-    """The first two tokens in each other's place."""
+def _token_wires(what: str, method: str, side: str, run_: Run, random: Random, other: int = 1) -> Mutant | None:
+    """The first token and another one, the second or the first of the second column, in each other's place."""
     name = random.choice(sorted(getattr(run_.plan.memory, what)))
-    kind = "two tokens' scores exchanged" if what == "keys" else "two tokens' weights exchanged"
+    which = "tokens'" if other == 1 else "columns'"
+    kind = f"two {which} scores exchanged" if what == "keys" else f"two {which} weights exchanged"
 
     def change(wires: Wires, context: int) -> Wires:
-        if context == 1:
+        if context <= other:
             return wires
         own = wires.own or 1 << 60
 
         def exchanged(places: Ints) -> Ints:
-            return np.where(places < own, places // context * context + _exchange(places % context, 0, 1), places)
+            return np.where(places < own, places // context * context + _exchange(places % context, 0, other), places)
 
         return _map(wires, side, exchanged)
 
-    return _rewired(run_, kind, what, name, method, change, "tokens 0 and 1")
+    return _rewired(run_, kind, what, name, method, change, f"tokens 0 and {other}")
 
 
 def _next_lane(run_: Run, random: Random) -> Mutant | None:

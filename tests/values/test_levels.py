@@ -30,6 +30,14 @@ CHANGES: Mapping[str, dict[str, Any]] = {
     "often refreshed": {"dram__timing__tREFI_ns": 1500},
     "V in all banks": {"mapping__value_append": "all_bank"},
     "V bank by bank": {"mapping__value_append": "single_bank"},
+    "V by tokens": {"mapping__values": "tokens"},
+    "V by tokens, in all banks": {"mapping__values": "tokens", "mapping__value_append": "all_bank"},
+    "V by tokens, bank by bank": {"mapping__values": "tokens", "mapping__value_append": "single_bank"},
+    "V by tokens, three channels": {"mapping__values": "tokens", "dram__channels": 3},
+    "V by tokens, one channel, a small buffer": {
+        "mapping__values": "tokens", "dram__channels": 1, "pim__global_buffer_bytes": 32,
+    },
+    "V by what is the faster": {"mapping__values": "auto"},
     "writes with a mask": {"dram__write_mask": "standard", "mapping__value_append": "single_bank"},
     "writes with a mask in all banks": {"dram__write_mask": "standard", "mapping__value_append": "all_bank"},
     "a buffer of a column": {"pim__global_buffer_bytes": 32},
@@ -61,11 +69,16 @@ OWN: Mapping[str, dict[str, dict[str, Any]]] = {
             "dram__column_bytes": 24, "dram__row_bytes": 24 * 7, "pim__lanes": 4, "pim__global_buffer_bytes": 72,
         },
         "short rows": {"dram__row_bytes": 64},
+        "V by tokens, columns of four": {
+            "mapping__values": "tokens", "dram__column_bytes": 8, "dram__row_bytes": 24, "pim__lanes": 4,
+            "pim__global_buffer_bytes": 16, "dram__channels": 2,
+        },
     },
     "aim": {
         "the ASIC adds": ASIC_ADDS,
         "the ASIC adds, a buffer of a column": ASIC_ADDS | {"pim__global_buffer_bytes": 32},
         "the ASIC has the functions": {"pim__activation": "asic"},
+        "the ASIC adds, V by tokens": ASIC_ADDS | {"mapping__values": "tokens"},
         "the banks scale": {"pim__softmax": "banks"},
         "the banks scale, three channels": {"pim__softmax": "banks", "dram__channels": 3},
         "eight banks": {"dram__bank_groups": 2, "pim__softmax": "banks"},
@@ -163,6 +176,27 @@ def test_contexts_beyond_a_buffer_of_tokens(family: str, device: str, sums: str)
     check(wanted, 2 * NEAR)
 
 
+@pytest.mark.parametrize(("device", "sums"), [("pim-gpt", ""), ("aim", "banks"), ("aim", "asic")])
+@pytest.mark.parametrize(("family", "channels"), [("llama", 2), ("gpt2", 3)])
+def test_contexts_of_several_columns_of_several_channels(family: str, channels: int, device: str, sums: str) -> None:
+    """V by tokens: a context that ends in the second column of some channels, where others have one."""
+    own = {"pim__sums": sums, "pim__activation": sums} if sums else {}
+    ids = tuple(range(1, 54))
+    changes = {"pim__global_buffer_bytes": 32, "dram__channels": channels, "mapping__values": "tokens", **own}
+    wanted = case(family, device, ids, prompt=45, **changes)
+    values = next(iter(wanted.plan.memory.values.values()))
+    assert values.split == "tokens" and list(values.sums(len(ids)).elements) == [16, 16, 16, 5]
+    assert values.partial_sums(len(ids)) == (channels if sums == "banks" else 4)
+    check(wanted, 2 * NEAR)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("window", [17, 33])
+def test_a_window_whose_slots_are_dealt_to_channels(device: str, window: int) -> None:
+    ids = tuple(range(1, 40))
+    check(case("mistral", device, ids, 30, {"sliding_window": window}, mapping__values="tokens", dram__channels=2))
+
+
 def test_more_tokens_than_the_banks_of_a_channel() -> None:
     check(case("llama", ids=tuple(range(1, 40)), prompt=30, dram__channels=1, dram__bank_groups=2))
 
@@ -195,6 +229,7 @@ def cases(draw: st.DrawFn) -> Case:
         "schedule": draw(st.sampled_from(["paper", "overlap"])),
         "dram.refresh": draw(st.sampled_from(["all_bank", "none"])),
         "mapping.value_append": draw(st.sampled_from(["single_bank", "all_bank"])),
+        "mapping.values": draw(st.sampled_from(["heads", "tokens", "auto"])),
         "pim.global_buffer_bytes": draw(st.sampled_from([32, 64, 96, 2048])),
         "asic.sram_KiB": draw(st.sampled_from([0.05, 0.3, 128])),
         "pim.lanes": lanes,

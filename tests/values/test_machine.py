@@ -13,7 +13,7 @@ from pimsim.devices.plan import compile_plan
 from pimsim.dram.program import LOOP
 from pimsim.dram.spec import Does
 from pimsim.errors import InputError
-from pimsim.mapping.memory import cache_name
+from pimsim.mapping.caches import cache_name
 from pimsim.mapping.routing import Routing
 from pimsim.values.machine.image import UNWRITTEN
 from pimsim.values.machine.machine import CommandError, Machine

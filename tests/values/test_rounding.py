@@ -33,7 +33,7 @@ SITUATION = {"baselines": [], "pim.global_buffer_bytes": 64, "values.accumulate"
 # What a key changes to so that a logit does.
 DECIDE: Mapping[str, Any] = {
     "asic.newton_steps": 1, "asic.range_reduction": "none", "asic.taylor_terms": 1, "pim.global_buffer_bytes": 128,
-    "pim.lanes": 2, "values.accumulate": "fp32",
+    "pim.lanes": 2, "values.accumulate": "fp32", "mapping.values": "tokens",
 }  # fmt: skip
 # Whole columns are cut, so that a wider one may cut elsewhere; here it does not.
 CUT = "dram.column_bytes"
@@ -95,6 +95,9 @@ def test_a_key_of_the_configuration_that_changes_a_logit_is_in_the_key(key: str)
 
 def test_layouts_that_cut_vectors_elsewhere_have_other_keys() -> None:
     assert measured({})[0] != measured({CUT: 64})[0]
+    tokens = {"mapping.values": "tokens"}
+    assert measured(tokens)[0] != measured({})[0]
+    assert measured({**tokens, "dram.channels": 1}) == measured({})  # one channel has all tokens
     assert measured({"schedule": "paper"})[0] == measured({"schedule": "overlap", "dram.channels": 2})[0]
     assert rounding_of(load_config(SHIPPED, SITUATION)).key == rounding_of(load_config(SHIPPED, SITUATION)).key
     assert rounding_of(load_config(SHIPPED, SITUATION)).key != rounding_of(load_config(AIM, SITUATION)).key

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from pimsim.devices.aim import matrix as aim_matrix
 from pimsim.devices.aim.elementwise import Products
+from pimsim.devices.aim.tokens import TokenValueLayout as TokenValueLayoutOfAim
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
+from pimsim.devices.pim_gpt.tokens import TokenValueLayout
 from pimsim.dram.spec import Does, Scope
 from pimsim.dram.twin.controller import Controller
 from pimsim.mapping.grid import Grid, Place
@@ -213,6 +215,7 @@ def test_many_weights_are_located_as_one_by_one(matrix: MatrixLayout | aim_matri
 
 
 caches = st.one_of(of_pim_gpt.caches(), of_aim.caches())
+caches_by_tokens = st.one_of(of_pim_gpt.caches(TokenValueLayout), of_aim.caches(TokenValueLayoutOfAim))
 
 
 def key(layout: Any, token: int) -> Callable[[int], Symbol]:
@@ -248,8 +251,24 @@ def test_keys_and_scores(cache: of_pim_gpt.Cache | of_aim.Cache) -> None:
                 assert added(made[(head * len(parts) + part) * context + token]) == wanted
 
 
-@settings(max_examples=examples(25))
-@given(caches)
+def pieces_of(context: int, sums: Cuts, width: int) -> list[list[list[int]]]:
+    """The tokens of each piece of each partial sum: columns of `width` tokens are dealt to ways in turn."""
+    ways = [[t for t in range(context) if t // width % sums.ways == way] for way in range(sums.ways)]
+    parts: list[list[list[int]]] = []
+    for i, elements in enumerate(sums.elements):
+        way = ways[i % sums.ways]
+        piece, way[:] = way[:elements], way[elements:]
+        assert len(piece) == elements > 0
+        if sums.in_banks and i >= sums.ways:
+            parts[i % sums.ways].append(piece)
+        else:
+            parts.append([piece])
+    assert not any(ways)
+    return parts
+
+
+@settings(max_examples=examples(50))
+@given(st.one_of(caches, caches_by_tokens))
 def test_values_and_what_is_made_of_them(cache: of_pim_gpt.Cache | of_aim.Cache) -> None:
     values, context = cache.values, cache.context
     memory = Symbols(values.grid, empty=NOTHING)  # their space is cleared
@@ -261,17 +280,46 @@ def test_values_and_what_is_made_of_them(cache: of_pim_gpt.Cache | of_aim.Cache)
                 assert memory.memory[cell(values.locate(token, head, e))] == (token, head, e)
     made = memory.carry_out(values.weigh_columns(values.grid.columns_of(context)), values.weigh_wires(context))
     sums, sharing = values.sums(context), values.heads // values.kv_heads
-    pieces = range(len(sums.elements))
-    assert set(made) == set(range(values.partial_sums(context) * values.heads * values.head_dim))
+    parts = pieces_of(context, sums, values.grid.width)
+    if sums.in_banks and sums.ways == 1:
+        parts = [sum(parts, [])]
+    assert values.partial_sums(context) == sums.partial_sums == len(parts)
+    assert set(made) == set(range(len(parts) * values.heads * values.head_dim))
     for head in range(values.heads):
         for e in range(values.head_dim):
-            terms = [
-                [(head * context + token, (token, head // sharing, e)) for token in cut(context, sums, piece)]
-                for piece in pieces
-            ]
-            parts = [sum(terms, [])] if sums.in_banks else terms
-            for part, wanted in enumerate(parts):
+            for part, pieces in enumerate(parts):
+                wanted = [(head * context + token, (token, head // sharing, e)) for piece in pieces for token in piece]
                 assert added(made[(part * values.heads + head) * values.head_dim + e]) == wanted
+
+
+@settings(max_examples=examples(50))
+@given(st.one_of(caches, caches_by_tokens))
+def test_what_values_move_is_what_their_wires_say(cache: of_pim_gpt.Cache | of_aim.Cache) -> None:
+    """Elements that mean something: probabilities (each time that they are sent), sums so far, and partial results."""
+    values, context = cache.values, cache.context
+    wires, moved = values.weigh_wires(context), values.weigh_moves(context)
+    sent, given_ = (sum(int((piece != ZERO).sum()) for piece in pieces) for pieces in (wires.taken, wires.given))
+    assert moved.payload == sent + given_ and moved.results == given_
+    many = values.weigh_moves(np.array([context, context]))
+    assert [[*map(int, column)] for column in many] == [[n, n] for n in moved]
+    if values.split == "tokens":  # each probability goes to one channel
+        assert moved.sent == sent
+        assert moved.sent - values.heads * context == given_ - (
+            values.partial_sums(context) * values.heads * values.head_dim
+        )
+
+
+@settings(max_examples=examples(50))
+@given(st.one_of(caches, caches_by_tokens))
+def test_a_token_is_appended_like_another_some_columns_further(cache: of_pim_gpt.Cache | of_aim.Cache) -> None:
+    values, columns = cache.values, cache.values.grid.device.columns
+    tokens = np.arange(values.tokens, dtype=np.int64)
+    for token, like, shift in zip(tokens, *values.appended_like(tokens), strict=True):
+        for head in range(values.kv_heads):
+            for e in range(values.head_dim):
+                here, there = values.locate(int(token), head, e), values.locate(int(like), head, e)
+                assert (here.channel, here.bank) == (there.channel, there.bank)
+                assert here.row * columns + here.column == there.row * columns + there.column + shift
 
 
 # -- vectors -----------------------------------------------------------------------------------

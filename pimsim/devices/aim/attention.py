@@ -16,6 +16,7 @@ from pimsim.devices.aim.products import Product, marked
 from pimsim.dram.program import Request, close, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks
 from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.layouts import Split
 from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, one_lane, widened
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
@@ -64,12 +65,12 @@ class KeyLayout(KeyPlaces):
         one, first, cuts = len(rows) // len(self.chunks), product.FIRST_RESULT, self.cuts
         used = min(self.grid.channels, groups)
         if cuts == 1:
-            return _lockstep(self.grid, used, rows, (first, first, first))
+            return lockstep(self.grid, used, rows, (first, first, first))
         complete = (cuts - 1) * one + first
         partial = complete if self.in_banks else one + first
         marks = (partial, complete, (len(self.chunks) - 1) * one + first)
         sums = 1 if self.in_banks else self.kv_heads * (cuts - 1)
-        return _lockstep(self.grid, used, rows, marks, sums, turns=self.kv_heads)
+        return lockstep(self.grid, used, rows, marks, sums, turns=self.kv_heads)
 
     def score_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Keys`: the queries of a chunk, then for each sum what it starts from, and itself."""
@@ -124,6 +125,11 @@ class ValueLayout:
     base: int = 0
     in_banks: bool = True
     all_bank_append: bool = True
+
+    @property
+    def split(self) -> Split:
+        """As `mapping.layouts.Values`."""
+        return "heads"
 
     @property
     def units(self) -> int:
@@ -197,7 +203,7 @@ class ValueLayout:
         complete = (len(cuts) - 1) * one + first
         partial = complete if self.in_banks else min(one + first, complete)
         sums = 1 if self.in_banks else max(1, len(cuts) - 1)
-        return _lockstep(self.grid, self.used, rows, (partial, complete, complete), sums)
+        return lockstep(self.grid, self.used, rows, (partial, complete, complete), sums)
 
     def weigh_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Values`: a segment of a head's probabilities, then what its sums start from, and they."""
@@ -278,7 +284,7 @@ def _of_channels(grid: Grid, used: int, requests: Requests) -> list[Requests]:
     return [requests] * used + [NOTHING] * (grid.channels - used)
 
 
-def _lockstep(
+def lockstep(
     grid: Grid, used: int, rows: list[Request], marks: tuple[int, int, int], sums: int = 1, turns: int = 1
 ) -> Work:
     return assemble(_of_channels(grid, used, marked(rows, marks)), sums=sums, turns=turns)

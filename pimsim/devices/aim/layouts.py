@@ -10,7 +10,9 @@ from pimsim.devices.aim.attention import KeyLayout, ValueLayout
 from pimsim.devices.aim.elementwise import Products
 from pimsim.devices.aim.matrix import MatrixLayout
 from pimsim.devices.aim.table import FUNCTIONS
+from pimsim.devices.aim.tokens import TokenValueLayout
 from pimsim.mapping.grid import Grid
+from pimsim.mapping.layouts import Split
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class Layouts:
         """As `mapping.layouts.Layouts`."""
         return KeyLayout(_by_rows(grid), heads, kv_heads, head_dim, tokens, 0, self.in_banks)
 
-    def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> ValueLayout:
+    def values(
+        self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
+    ) -> ValueLayout | TokenValueLayout:
         """As `mapping.layouts.Layouts`."""
-        shape = (heads, kv_heads, head_dim, tokens)
-        return ValueLayout(_by_rows(grid), *shape, 0, self.in_banks, self.all_bank_append)
+        made = TokenValueLayout if split == "tokens" else ValueLayout
+        return made(_by_rows(grid), heads, kv_heads, head_dim, tokens, 0, self.in_banks, self.all_bank_append)
 
     def products(self, grid: Grid, elements: int) -> Products | None:
         """As `mapping.layouts.Layouts`."""

@@ -25,9 +25,9 @@ class Product:
             device.completion(standard.command(name)) + 1 for name in ("RDMAC16", "RDAF16")
         )
 
-    def fill(self, columns: int, gap: int) -> Request:
-        """Write `columns` of a vector into the buffer, `gap` clocks apart or more."""
-        return run(self._fill, -1, 0, columns, gap)
+    def fill(self, columns: int, gap: int, first: int = 0) -> Request:
+        """Write `columns` of a vector into the buffer, from column `first` on, `gap` clocks apart or more."""
+        return run(self._fill, -1, first, columns, gap)
 
     def sum(self, lin: int, columns: int, table: int | None = None) -> list[Request]:
         """Multiply the buffer with the columns from `lin` on, and read the sums, or what a table makes of them."""

@@ -7,8 +7,10 @@ from pimsim.devices.device import Hardware
 from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.pim_gpt.table import STANDARD
+from pimsim.devices.pim_gpt.tokens import TokenValueLayout
 from pimsim.devices.pim_gpt.units import mac_cycles
 from pimsim.mapping.grid import Grid
+from pimsim.mapping.layouts import Split
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,12 @@ class Layouts:
         """As `mapping.layouts.Layouts`."""
         return KeyLayout(grid, heads, kv_heads, head_dim, tokens)
 
-    def values(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> ValueLayout:
+    def values(
+        self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
+    ) -> ValueLayout | TokenValueLayout:
         """As `mapping.layouts.Layouts`."""
-        return ValueLayout(grid, heads, kv_heads, head_dim, tokens, all_bank_append=self.all_bank_append)
+        made = TokenValueLayout if split == "tokens" else ValueLayout
+        return made(grid, heads, kv_heads, head_dim, tokens, all_bank_append=self.all_bank_append)
 
     def products(self, grid: Grid, elements: int) -> None:
         """The ASIC does all that is no matrix product."""

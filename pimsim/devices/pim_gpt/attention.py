@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from pimsim.devices.pim_gpt.table import MULTIPLY
-from pimsim.dram.program import Request, close, loop, open_row, run, scatter
+from pimsim.dram.program import close, loop, open_row, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks, share
 from pimsim.mapping.keys import KeyPlaces
+from pimsim.mapping.layouts import Split
 from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, one_lane
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
@@ -124,6 +125,11 @@ class ValueLayout:
     base: int = 0
     all_bank_append: bool = False
 
+    @property
+    def split(self) -> Split:
+        """As `mapping.layouts.Values`."""
+        return "heads"
+
     @cached_property
     def units_per_head(self) -> int:
         return ceil_div(self.head_dim, self.grid.banks)
@@ -224,7 +230,7 @@ class ValueLayout:
         return Wires(tuple(taken), tuple(given))
 
     def append_wires(self, token: int) -> Wires:
-        """As `mapping.layouts.Values`: one element a column, in the order of `_write`."""
+        """As `mapping.layouts.Values`: one element a column, in the order of `written`."""
         lane, order = token % self.grid.width, np.array(interleaved_banks(self.grid.device))
         taken = []
         for channel in range(self.grid.channels):
@@ -259,22 +265,10 @@ class ValueLayout:
         chunk, column = divmod(token // self.grid.width, self.grid.buffer_columns)
         units = [self._first(channel + 1) - self._first(channel) for channel in range(self.grid.channels)]
         lin, stride = self._start(chunk) + column, self.chunks[chunk]
-        made = {n: Requests(tuple(self._write(n, lin, stride))) if n else NOTHING for n in set(units)}
+        made = {n: written(self.grid, self.all_bank_append, n, lin, stride) for n in set(units)}
         requests = [made[n] for n in units]
         elements = self.kv_heads * self.head_dim
         return assemble(requests, payload=elements, sent=elements)
-
-    def _write(self, units: int, lin: int, stride: int) -> list[Request]:
-        write = self.grid.masked("WR")
-        if not self.all_bank_append:
-            return [scatter(write, lin, units, stride, *self.grid.lead)]
-        requests = []
-        for unit in range(units):
-            at = lin + unit * stride
-            requests.append(open_row(at))
-            requests += [run(write, bank, at, 1) for bank in interleaved_banks(self.grid.device)]
-            requests.append(close())
-        return requests
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """As `mapping.layouts.Values`: a token of the first column of the first chunk that is as wide."""
@@ -282,3 +276,19 @@ class ValueLayout:
         like = np.where(chunk == len(self.chunks) - 1, self.chunks.index(self.chunks[-1]), 0)
         shifts = self.slots * self.grid.buffer_columns * (chunk - like) + column
         return like * self.grid.buffer_elements, shifts
+
+
+def written(grid: Grid, all_bank: bool, units: int, lin: int, stride: int) -> Requests:
+    """Write one element of a column in every bank, for each of so many units; all_bank: their rows open at once."""
+    write = grid.masked("WR")
+    if not units:
+        return NOTHING
+    if not all_bank:
+        return Requests((scatter(write, lin, units, stride, *grid.lead),))
+    requests = []
+    for unit in range(units):
+        at = lin + unit * stride
+        requests.append(open_row(at))
+        requests += [run(write, bank, at, 1) for bank in interleaved_banks(grid.device)]
+        requests.append(close())
+    return Requests(tuple(requests))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -48,11 +49,12 @@ class Softmax:
 class Cache:
     """K and V of one attention, BF16 words: K with tokens side by side, V with elements of a head side by side.
 
-    keys (kv_heads, tiles of tokens, beats, places, 8), values (kv_heads, tiles of elements, beats, places, 8)
+    keys (kv_heads, tiles of tokens, beats, places, 8), values (kv_heads, tiles of elements, beats, places, 8) for each
+    of the ways that columns of tokens are dealt to
     """
 
-    def __init__(self, operator: Operator, beats: Beats, of_keys: Cuts) -> None:
-        self._beats, self._pieces = beats, of_keys.elements
+    def __init__(self, operator: Operator, beats: Beats, of_keys: Cuts, ways: int = 1) -> None:
+        self._beats, self._pieces, self._ways = beats, of_keys.elements, ways
         self._heads, self._size = operator.kv_heads, operator.head_dim
         self.clear()
 
@@ -60,7 +62,8 @@ class Cache:
         """Forget all tokens."""
         self._room, places = 0, self._beats.places
         self.keys = np.zeros((self._heads, 0, self._beats.count_of(self._pieces), places, SIDE), np.uint16)
-        self.values = np.zeros((self._heads, ceil_div(self._size, SIDE), 0, places, SIDE), np.uint16)
+        empty = np.zeros((self._heads, ceil_div(self._size, SIDE), 0, places, SIDE), np.uint16)
+        self.values = [empty] * self._ways
 
     def write(self, slots: Ints, keys: F32, values: F32) -> None:
         """K and V of tokens, both (tokens, kv_heads, head_dim), to these slots."""
@@ -69,10 +72,14 @@ class Cache:
         for head in range(heads):
             spread = self._beats.spread(words(keys[:, head]), self._pieces)
             self.keys[head, slots // SIDE, :, :, slots % SIDE] = spread
-        beat, place = slots // self._beats.lanes, slots % self._beats.lanes
-        padded = np.zeros((len(slots), heads, self.values.shape[1] * SIDE), np.uint16)
+        padded = np.zeros((len(slots), heads, self.values[0].shape[1] * SIDE), np.uint16)
         padded[:, :, :elements] = words(values)
-        self.values[:, :, beat, place] = padded.reshape(len(slots), heads, -1, SIDE).transpose(1, 2, 0, 3)
+        laid = padded.reshape(len(slots), heads, -1, SIDE).transpose(1, 2, 0, 3)
+        columns, width = slots // self._beats.width, self._beats.width
+        for way, those in enumerate(self.values):
+            mine = columns % self._ways == way
+            own = columns[mine] // self._ways * width + slots[mine] % width
+            those[:, :, own // self._beats.lanes, own % self._beats.lanes] = laid[:, :, mine]
 
     def _make_room(self, tokens: int) -> None:
         if tokens <= self._room:
@@ -81,7 +88,8 @@ class Cache:
         while self._room < tokens:
             self._room *= 2
         self.keys = _grown(self.keys, 1, ceil_div(self._room, SIDE))
-        self.values = _grown(self.values, 2, self._beats.count(self._room))
+        each = ceil_div(ceil_div(self._room, self._beats.width), self._ways) * self._beats.of_a_column
+        self.values = [_grown(those, 2, each) for those in self.values]
 
 
 def _grown(words: Words, axis: int, size: int) -> Words:
@@ -99,11 +107,12 @@ class Attention:
         self._operator, self._asic, self._softmax = operator, asic, softmax
         self._sums, self._beats = sums, sums.beats
         self._of_keys, self._of_values = keys.sums, values.sums
+        self._ways = self._of_values(1).ways
         self._cap = cap if operator.softcap else 0.0
 
     def cache(self) -> Cache:
         """An empty one."""
-        return Cache(self._operator, self._beats, self._of_keys)
+        return Cache(self._operator, self._beats, self._of_keys, self._ways)
 
     def __call__(self, queries: F32, keys: F32, values: F32, contexts: Ints, cache: Cache) -> F32:
         """(tokens, heads * head_dim) of queries, keys and values (tokens, elements), which join the cache in turn.
@@ -148,13 +157,24 @@ class Attention:
             total = self._asic.sum(total, piece)
         return self._asic.tanh(total, self._cap) if self._cap else total
 
-    def _weighed(self, shares: F32, seen: Ints, values: Words) -> F32:
-        """(heads, vectors, head_dim) of probabilities as products take them; a vector has the pieces that it sees."""
-        known = {n: len(self._of_values(n).elements) for n in set(seen.tolist())}
-        pieces = np.array([known[n] for n in seen.tolist()], np.int64)
+    def _weighed(self, shares: F32, seen: Ints, values: Sequence[Words]) -> F32:
+        """(heads, vectors, head_dim) of probabilities as products take them; a vector has the pieces that it sees.
+
+        Pieces come as `Cuts` has them: the first of every way, then the second.
+        """
         cuts = self._of_values(int(seen.max()))
-        total, *others = self._sums(values, shares, self._beats.place(seen), cuts)
-        for i, piece in enumerate(others, 1):
-            more = pieces > i
-            total[:, more] = self._asic.sum(total[:, more], piece[:, more])
+        known = {n: self._of_values(n) for n in set(seen.tolist())}
+        ways = min(cuts.ways, len(cuts.elements))
+        made = [self._of_way(cuts.of_way(way), shares, seen, values[way], way) for way in range(ways)]
+        total = made[0][0]
+        for piece, way in product(range(max(map(len, made))), range(ways)):
+            if piece < len(made[way]) and (piece or way):
+                has = {n: of.of_way(way).partial_sums > piece for n, of in known.items()}
+                more = np.array([has[n] for n in seen.tolist()])
+                total[:, more] = self._asic.sum(total[:, more], made[way][piece][:, more])
         return joined(total, self._operator.head_dim)
+
+    def _of_way(self, cuts: Cuts, shares: F32, seen: Ints, values: Words, way: int) -> F32:
+        """(pieces, heads, vectors, tiles, 8) of one way's tokens."""
+        ways, beats = self._ways, self._beats
+        return self._sums(values, beats.of_way(shares, way, ways), beats.place(beats.own(seen, way, ways)), cuts)

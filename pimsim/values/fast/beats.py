@@ -57,6 +57,21 @@ class Beats:
         """The place of an element, as a number from the first place on, where all pieces before are full."""
         return elements // self.lanes * self.places + elements % self.lanes
 
+    def own(self, elements: Ints, way: int, ways: int) -> Ints:
+        """How many of the first elements one of `ways` has to which their columns are dealt in turn."""
+        if ways == 1:
+            return elements
+        full, rest = elements // self.width, elements % self.width
+        return (full - way + ways - 1) // ways * self.width + np.where(full % ways == way, rest, 0)
+
+    def of_way(self, x: F32, way: int, ways: int) -> F32:
+        """What one of `ways` has of vectors (heads, beats, vectors, places)."""
+        if ways == 1:
+            return x
+        heads, _, *rest = x.shape
+        made = x.reshape(heads, -1, self.of_a_column, *rest)[:, way::ways]
+        return np.ascontiguousarray(made).reshape(heads, -1, *rest)
+
     def spread(self, x: NDArray[np.generic], pieces: Sequence[int]) -> NDArray[np.generic]:
         """Vectors (vectors, elements) by places: (vectors, beats, places), 0 where no element is."""
         starts = self.starts(pieces)

@@ -1,4 +1,4 @@
-"""Where a model of transformers takes its cache of K and V."""
+"""Where a model of transformers takes its cache, and what the cache keeps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import typing
 from typing import Any
 
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 def cache_argument(module: Any) -> str:
@@ -26,3 +26,15 @@ def is_cache(annotation: Any) -> bool:
     if isinstance(annotation, type):
         return issubclass(annotation, Cache)
     return any(is_cache(part) for part in typing.get_args(annotation))
+
+
+def tokens_kept(cache: Any) -> int | None:
+    """Tokens whose K and V a cache holds; None if it holds none of any token, but states alone."""
+    first = next((layer for layer in cache.layers if isinstance(layer, CacheLayerMixin)), None)
+    return None if first is None else int(first.get_seq_length())
+
+
+def states_of(cache: Any) -> dict[int, tuple[int, ...]]:
+    """The shape of what each layer keeps of a sequence beside K and V: of the state, not of a convolution's columns."""
+    kept = {i: getattr(layer, "recurrent_states", None) or {} for i, layer in enumerate(cache.layers)}
+    return {i: tuple(state.shape[1:]) for i, states in kept.items() for state in states.values() if state is not None}

@@ -10,6 +10,7 @@ from pimsim.workload.export.fold import Folded, fold
 from pimsim.workload.export.lower import Lowering
 from pimsim.workload.export.model import Model, StepRecording, record
 from pimsim.workload.export.node import Node
+from pimsim.workload.export.written import WRITTEN
 
 # Tokens before the step that is recorded, if the user asks for none; any would do.
 _CONTEXT = 16
@@ -44,7 +45,7 @@ def steps_of(model: Model, prompt: int, tokens: int, batch: int) -> Steps:
 def _read(model: Model, recording: StepRecording) -> Folded:
     """The operators of one recording, checked against torch's FLOPs and the model's parameters."""
     shapes = {n: tuple(p.shape) for n, p in model.module.named_parameters(remove_duplicate=False)}
-    lowering = Lowering(recording, shapes, _token_table(model))
+    lowering = Lowering(recording, shapes, _token_table(model), model.config.model_type in WRITTEN)
     nodes = lowering.nodes
     naming.assign(nodes)
     verify.check_flops(nodes, lowering.aux_flops, recording)

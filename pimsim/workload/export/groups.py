@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pimsim.workload.export.recorder import Call, Event
-from pimsim.workload.ops import ACTIVATIONS
+from pimsim.workload.ops import ACTIVATIONS, NORMS
 
 PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "_grouped_mm", "convolution", "_convolution", "einsum", "mv", "addmv"}
 # Copies: the eager artefacts that pass data through (views do too).
@@ -30,10 +30,14 @@ _ACTIVATIONS = {frozenset({name}): name for name in ACTIVATIONS} | {
 
 @dataclass(frozen=True)
 class Group:
-    """What a module is, if it is one operator, and the parameters it reads."""
+    """What a module is, if it is one operator, and the parameters it reads.
+
+    gated: a norm that first multiplies what it takes with the SiLU of a second value.
+    """
 
     op: str
     parameters: tuple[str, ...]
+    gated: bool = False
 
 
 def groups(events: tuple[Event, ...]) -> dict[Call, Group]:
@@ -43,7 +47,11 @@ def groups(events: tuple[Event, ...]) -> dict[Call, Group]:
         if event.call.leaf and event.region is None:
             dispatched.setdefault(event.call, []).append(event)
     return {
-        call: Group(kind, tuple(dict.fromkeys(n for e in inside for v in e.inputs for n in v.parameters)))
+        call: Group(
+            kind,
+            tuple(dict.fromkeys(n for e in inside for v in e.inputs for n in v.parameters)),
+            kind in NORMS and any(event.op == "silu" for event in inside),
+        )
         for call, inside in dispatched.items()
         if (kind := _kind(inside))
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -17,8 +19,10 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from pimsim.errors import InputError
-from pimsim.workload.export.cache import cache_argument
-from pimsim.workload.export.recorder import Event, Recorder
+from pimsim.workload.export.cache import cache_argument, states_of, tokens_kept
+from pimsim.workload.export.recorder import Event, Recorder, Value
+from pimsim.workload.export.states import KEEPS_STATE, MIXERS, is_mixer
+from pimsim.workload.export.written import WRITTEN
 
 ATTENTION = "pimsim_recorded"
 DTYPE = torch.bfloat16  # what the PIM device stores; grouped experts need it too
@@ -55,7 +59,12 @@ class Model:
 
 @dataclass(frozen=True)
 class StepRecording:
-    """One forward pass: `tokens` new tokens of each of `batch` sequences that end at `context`."""
+    """One forward pass: `tokens` new tokens of each of `batch` sequences that end at `context`.
+
+    states: the shape of the state of each layer that keeps one, of a sequence.
+    source: tokens that an encoder has read (0: there is none).  entering: what it made of them, if it is read.
+    mask: of its attentions, if not causal.
+    """
 
     phase: str
     context: int
@@ -63,13 +72,17 @@ class StepRecording:
     batch: int
     events: tuple[Event, ...]
     flops: int  # by torch's FlopCounterMode
+    states: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    source: int = 0
+    entering: tuple[Value, ...] = ()
+    mask: str = ""
 
 
-class _RecordedCache(DynamicCache):
+class RecordedCache(DynamicCache):
     """The usual cache; what an update dispatches is a region."""
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
-        with _active[-1].region("cache"):
+        with _active[-1].region("cache", args[:2]):
             return super().update(*args, **kwargs)
 
 
@@ -85,65 +98,85 @@ def _attention(module: torch.nn.Module, query: Any, key: Any, value: Any, mask: 
         return eager(module, query, key, value, mask, **kwargs)
 
 
-def _register() -> None:
+def register() -> None:
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
 
 
 def build_model(config: Any) -> Model:
     """The model of a transformers configuration, on the meta device; InputError if there is none."""
-    _register()
-    try:
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            module = AutoModelForCausalLM.from_config(
-                config, dtype=DTYPE, attn_implementation=ATTENTION, trust_remote_code=False
-            ).eval()
-            module.tie_weights()  # older transformers tie only what they load
-    except KeyError as error:
-        if error.args != (ATTENTION,):
-            raise InputError(_cannot_build(error)) from error
-        raise InputError(
-            f"model {config.model_type}: its attention does not go through transformers' attention interface"
-        ) from error
-    except Exception as error:  # whatever a configuration makes transformers raise is the configuration's fault
-        raise InputError(_cannot_build(error)) from error
-    empty = next((name for name, parameter in module.named_parameters() if not parameter.numel()), "")
-    if empty:
-        raise InputError(f"parameter {empty}: has no elements")
+    module = build(AutoModelForCausalLM, config, "eager" if _writes_it_out(config) else ATTENTION)
     layers, count = _decoder_layers(module)
     cache = cache_argument(module)
     if not cache:
         _refuse_state("", module)
     for i, layer in enumerate(_new_cache(module).layers):
-        if type(layer) not in _KEEPS_K_AND_V:
+        if type(layer) not in _KEEPS_K_AND_V and not (
+            type(layer).__name__ in KEEPS_STATE and _has_mixer(f"{layers}.{i}", module)
+        ):
             _refuse_state(f"{layers}.{i}", module)
     return Model(module, layers, count, cache)
 
 
-def _cannot_build(error: Exception) -> str:
-    return f"transformers {transformers.__version__} cannot build the model: {_one_line(error)}"
+def build(auto: Any, config: Any, attention: str = ATTENTION) -> Any:
+    """The module of a class of `auto` on the meta device; InputError if there is none."""
+    register()
+    try:
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            module = auto.from_config(
+                config, dtype=DTYPE, attn_implementation=attention, trust_remote_code=False
+            ).eval()
+            module.tie_weights()  # older transformers tie only what they load
+    except KeyError as error:
+        if error.args != (ATTENTION,):
+            raise InputError(cannot_build(error)) from error
+        raise InputError(
+            f"model {config.model_type}: its attention does not go through transformers' attention interface"
+        ) from error
+    except Exception as error:  # whatever a configuration makes transformers raise is the configuration's fault
+        raise InputError(cannot_build(error)) from error
+    empty = next((name for name, parameter in module.named_parameters() if not parameter.numel()), "")
+    if empty:
+        raise InputError(f"parameter {empty}: has no elements")
+    return module
 
 
-def _one_line(error: Exception) -> str:
+def _writes_it_out(config: Any) -> bool:
+    """True if the model's attention is in code of its own, which is read operator by operator."""
+    if config.model_type not in WRITTEN:
+        return False
+    kind = AutoModelForCausalLM._model_mapping[type(config)]
+    return not hasattr(sys.modules[kind.__module__], "eager_attention_forward")
+
+
+def cannot_build(error: Exception) -> str:
+    return f"transformers {transformers.__version__} cannot build the model: {one_line(error)}"
+
+
+def one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _new_cache(module: Any) -> _RecordedCache:
+def _new_cache(module: Any) -> RecordedCache:
     """An empty cache for a model; InputError if its configuration contradicts itself."""
     try:
-        return _RecordedCache(config=module.config)
+        return RecordedCache(config=module.config)
     except Exception as error:  # of windows and kinds of layers that do not go together
-        raise InputError(_cannot_build(error)) from error
+        raise InputError(cannot_build(error)) from error
 
 
 def _refuse_state(layer: str, module: Any) -> NoReturn:
-    """Models that keep something else than K and V have no recorder yet: the part that keeps it is named."""
+    """What keeps a state, and is no mixer that `states` knows: the part that keeps it is named."""
     name, part = _keeper(layer, module)
     raise InputError(
-        f"module {name} ({type(part).__name__}): keeps a state from token to token in place of K and V, and its scan "
-        "over tokens cannot be recorded without weights; only models with attention and a cache of K and V in every "
-        "layer can be exported"
+        f"module {name} ({type(part).__name__}): keeps a state from token to token in place of K and V in a way that "
+        f"is not known; known are attention with a cache of K and V, and {', '.join(MIXERS)}"
     )
+
+
+def _has_mixer(layer: str, module: Any) -> bool:
+    """True if a layer's state is kept by a mixer that is known."""
+    return any(is_mixer(type(part).__name__) for part in module.get_submodule(layer).modules())
 
 
 def _keeper(layer: str, module: Any) -> tuple[str, Any]:
@@ -169,32 +202,44 @@ def _grouped_flops(rows: tuple[int, ...], experts: tuple[int, ...], *_: Any, **_
     return 2 * rows[0] * rows[1] * experts[-1]
 
 
-def _forward(model: Model, cache: DynamicCache, phase: str, tokens: int, batch: int) -> StepRecording:
+def _forward(model: Model, cache: DynamicCache, phase: str, before: int, tokens: int, batch: int) -> StepRecording:
     ids = torch.zeros(batch, tokens, dtype=torch.long, device="meta")
     options: dict[str, Any] = {model.cache: cache, "use_cache": True}
-    before = int(cache.get_seq_length())
     if phase == "prefill" and "logits_to_keep" in inspect.signature(model.module.forward).parameters:
         options["logits_to_keep"] = 1  # what generate() asks for: logits of the last token
+    recorder, flops, _ = dispatched(model.module, model.layers, partial(model.module, ids, **options))
+    kept, context = tokens_kept(cache), before + tokens
+    if kept not in (None, context):
+        raise InputError(
+            f"module {type(model.module).__name__}: its cache (argument {model.cache!r}) holds {kept} tokens after "
+            f"{context}"
+        )
+    return StepRecording(phase, context, tokens, batch, tuple(recorder.events), flops, states_of(cache))
+
+
+def dispatched(
+    module: Any, layers: str, run: Callable[[], Any], entering: tuple[torch.Tensor, ...] = ()
+) -> tuple[Recorder, int, Any]:
+    """What `run` dispatches on the meta device, torch's FLOPs, and what it returns.
+
+    layers: the name of the list of layers.  entering: tensors that it reads and a step before made.
+    InputError if it cannot run without weights.
+    """
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
-    recorder = Recorder(model.module, model.layers)
+    recorder = Recorder(module, layers)
+    recorder.entering = tuple(recorder.value(tensor) for tensor in entering)
     _active.append(recorder)
     try:
-        with recorder.tracking(model.module), torch.no_grad(), torch.device("meta"), counter, recorder:
-            model.module(ids, **options)
+        with recorder.tracking(module), torch.no_grad(), torch.device("meta"), counter, recorder:
+            result = run()
     except InputError:
         raise
     except Exception as error:  # a forward pass that needs values, or whose shapes do not go together
         kind = NeedsValues if "meta tensor" in str(error) else InputError
-        raise kind(f"module {recorder.call.where}: cannot be recorded without weights: {_one_line(error)}") from error
+        raise kind(f"module {recorder.call.where}: cannot be recorded without weights: {one_line(error)}") from error
     finally:
         _active.pop()
-    context = int(cache.get_seq_length())
-    if context != before + tokens:
-        raise InputError(
-            f"module {type(model.module).__name__}: its cache (argument {model.cache!r}) holds {context} tokens after "
-            f"{before + tokens}"
-        )
-    return StepRecording(phase, context, tokens, batch, tuple(recorder.events), counter.get_total_flops())
+    return recorder, counter.get_total_flops(), result
 
 
 def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepRecording, ...]:
@@ -203,5 +248,5 @@ def record(model: Model, prompt: int, tokens: int, batch: int) -> tuple[StepReco
     InputError if transformers cannot run it on the meta device.
     """
     cache = _new_cache(model.module)
-    phases = [("prefill", prompt), ("decode", tokens)]
-    return tuple(_forward(model, cache, phase, n, batch) for phase, n in phases if n > 0)
+    phases = [("prefill", 0, prompt), ("decode", prompt, tokens)]
+    return tuple(_forward(model, cache, phase, before, n, batch) for phase, before, n in phases if n > 0)

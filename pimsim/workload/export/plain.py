@@ -138,7 +138,7 @@ def shape_of_config(name: str, kind: str, values: Mapping[str, Any], prefix: str
 
     prefix: what stands before the keys in their file.  InputError has every problem, each with its key.
     """
-    read = _Reader(kind, values, prefix)
+    read = Reader(DEFAULTS[kind], values, prefix, ALIASES.get(kind, {}))
     try:
         shape = (_gpt2 if kind == "gpt2" else _llama)(name, kind, read)
     except ValueError as error:  # of the shape, which names what does not fit
@@ -161,13 +161,15 @@ def prefill_of(decode: Workload, prompt: int) -> Workload:
     return replace(decode, operators=operators)
 
 
-class _Reader:
+class Reader:
     """Values of a configuration with the family's defaults; what is wrong is noted in `problems`."""
 
-    def __init__(self, kind: str, values: Mapping[str, Any], prefix: str) -> None:
+    def __init__(
+        self, defaults: Mapping[str, Any], values: Mapping[str, Any], prefix: str, aliases: Mapping[str, str]
+    ) -> None:
         self.problems: list[Problem] = []
-        self._defaults = DEFAULTS[kind]
-        self._aliases = ALIASES.get(kind, {})
+        self._defaults = defaults
+        self._aliases = aliases
         self._values = values
         self._prefix = prefix
 
@@ -223,7 +225,7 @@ class _Reader:
         return right
 
 
-def _gpt2(name: str, kind: str, read: _Reader) -> ModelShape:
+def _gpt2(name: str, kind: str, read: Reader) -> ModelShape:
     """LayerNorm, learned positions, one matrix for q, k and v, biases."""
     width = read.size("n_embd")
     if read.any("add_cross_attention"):
@@ -243,7 +245,7 @@ def _gpt2(name: str, kind: str, read: _Reader) -> ModelShape:
     )
 
 
-def _llama(name: str, kind: str, read: _Reader) -> ModelShape:
+def _llama(name: str, kind: str, read: Reader) -> ModelShape:
     """RMSNorm, rotary positions, a gated FFN; the rest by family."""
     width, heads, layers = (
         read.size("hidden_size"),
@@ -297,7 +299,7 @@ def _llama(name: str, kind: str, read: _Reader) -> ModelShape:
     )
 
 
-def _biases(kind: str, read: _Reader) -> tuple[str, ...]:
+def _biases(kind: str, read: Reader) -> tuple[str, ...]:
     """The products that have a bias."""
     if kind == "qwen2":
         return ("qkv",)
@@ -306,7 +308,7 @@ def _biases(kind: str, read: _Reader) -> tuple[str, ...]:
     return (*(("qkv", "attn_out") if attention else ()), *(("ffn_up", "ffn_gate", "ffn_down") if ffn else ()))
 
 
-def _partial(read: _Reader) -> float:
+def _partial(read: Reader) -> float:
     """The share of a head that Phi-3 rotates; the newer place wins."""
     rope = read.any("rope_scaling") or read.any("rope_parameters") or {}
     places = (rope.get("partial_rotary_factor") if isinstance(rope, dict) else None, read.any("partial_rotary_factor"))
@@ -317,7 +319,7 @@ def _partial(read: _Reader) -> float:
     return float(found)
 
 
-def _windows(kind: str, layers: int, read: _Reader) -> list[int]:
+def _windows(kind: str, layers: int, read: Reader) -> list[int]:
     """Tokens that each layer attends to at most, 0 for all."""
     window = read.size_or_none("sliding_window")
     if kind in ("llama", "gemma") and window:
@@ -347,7 +349,7 @@ def _all_are(kinds: Any, kind: str) -> bool:
     return isinstance(kinds, list) and kinds != [] and all(each == kind for each in kinds)
 
 
-def _layer_types(kind: str, layers: int, window: int | None, read: _Reader) -> list[str]:
+def _layer_types(kind: str, layers: int, window: int | None, read: Reader) -> list[str]:
     """Which layers have the window where the file does not say it."""
     pattern = 0
     if kind == "gemma2":

@@ -81,6 +81,7 @@ class Recorder(TorchDispatchMode):
     def __init__(self, model: torch.nn.Module, layers: str) -> None:
         super().__init__()
         self.events: list[Event] = []
+        self.entering: tuple[Value, ...] = ()
         self._layer = re.compile(re.escape(layers) + r"\.(\d+)(\.|$)")
         self._parameters = _parameters_by_storage(model)
         self._values: dict[int, tuple[Callable[[], torch.Tensor | None], Value | None]] = {}

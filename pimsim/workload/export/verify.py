@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pimsim.errors import InputError
 from pimsim.workload.export.model import StepRecording
@@ -21,11 +21,11 @@ def matrix_flops(nodes: list[Node], recording: StepRecording) -> int:
     tokens = recording.tokens * recording.batch
     total = 0
     for node in nodes:
-        count = recording.batch if node.per == "sequence" else tokens
+        count = node.vectors or (recording.batch if node.per == "sequence" else tokens)
         if node.op == "linear":
             total += 2 * node.inputs * node.outputs * node.active * count
         elif node.op == "attention":
-            total += 4 * node.heads * node.head_dim * node.kv_len * count
+            total += 2 * node.heads * (node.head_dim + node.value_dim) * node.kv_len * count
     return total
 
 
@@ -44,7 +44,11 @@ def check_flops(nodes: list[Node], aux_flops: int, recording: StepRecording) -> 
 
 def check_parameters(nodes: list[Node], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise InputError for a parameter of the model that no operator reads."""
-    read = set[str]().union(*(node.parameters for node in nodes))
+    check_read(set[str]().union(*(node.parameters for node in nodes)), shapes)
+
+
+def check_read(read: Collection[str], shapes: Iterable[str]) -> None:
+    """Raise InputError for a parameter that is not among those that are read."""
     unread = [name for name in shapes if name not in read]
     if unread:
         raise InputError(
@@ -57,7 +61,7 @@ def check_context(nodes: list[Node], recording: StepRecording) -> None:
     for node in nodes:
         if node.op != "attention":
             continue
-        kept, window = recording.context, node.attributes.window
+        kept, window = node.source or recording.context, node.attributes.window
         if window and recording.phase == "decode":
             kept = min(kept, window - 1 + recording.tokens)
         if node.kv_len != kept:

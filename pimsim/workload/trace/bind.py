@@ -115,21 +115,21 @@ def trace_of(
     launches or its `per` differ from the decode step's.
     producer: what counted the launches, such as {"launches": "torch 2.13.0, ..."}.
     """
-    templates = [_template("decode", workload)]
+    templates = [template_of("decode", workload)]
     lines = []
     if prompt:
         if prefill is not None:
-            templates.insert(0, _template("prefill", prefill))
-        lines.append(_schedule("prefill", templates[0].id, 1, Expr(prompt), batch, prompt))
+            templates.insert(0, template_of("prefill", prefill))
+        lines.append(line_of("prefill", templates[0].id, 1, Expr(prompt), batch, prompt))
     context = Expr(prompt + tokens, ((STEP, tokens),))
-    lines.append(_schedule("decode", "decode", steps, context, batch, tokens))
-    header = _header(workload, dict(producer or {}))
+    lines.append(line_of("decode", "decode", steps, context, batch, tokens))
+    header = header_of(workload, dict(producer or {}))
     check = {CONTEXT: max(1024, tokens), BATCH: batch, QUERY: tokens}
     checks = (check_of(header, templates[-1], check),)
     return Trace(replace(header, checks=checks), tuple(templates), tuple(lines))
 
 
-def _schedule(phase: str, template: str, steps: int, context: Expr, batch: int, tokens: int) -> Schedule:
+def line_of(phase: str, template: str, steps: int, context: Expr, batch: int, tokens: int) -> Schedule:
     bindings = {CONTEXT: context, BATCH: Expr(batch), QUERY: Expr(tokens)}
     return Schedule(phase, 0, steps - 1, template, bindings)
 
@@ -150,7 +150,7 @@ def repeats(record: OpRecord, template: Template) -> int:
     return template.count if record.scope == "block" else 1
 
 
-def _header(workload: Workload, producer: Mapping[str, str]) -> Header:
+def header_of(workload: Workload, producer: Mapping[str, str]) -> Header:
     shape = workload.shape
     model = ModelInfo(
         shape.name,
@@ -175,7 +175,7 @@ def _header(workload: Workload, producer: Mapping[str, str]) -> Header:
     )
 
 
-def _template(id: str, workload: Workload) -> Template:
+def template_of(id: str, workload: Workload) -> Template:
     layers = workload.shape.layers // workload.blocks
     return Template(id, layers, workload.blocks, tuple(_record(id, operator) for operator in workload.operators))
 

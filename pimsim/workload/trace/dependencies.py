@@ -63,7 +63,9 @@ class Dependencies:
         table = self.ops.get(op.weight.tied)
         if table is None and (self.incomplete or op.weight.tied in self.broken):
             return
-        if table is None or table.op != "embedding":
+        if table is not None and table.op == op.op:
+            self._share(op, table, line)
+        elif table is None or table.op != "embedding":
             hint = did_you_mean(op.weight.tied, [o.id for o in self.ops.values() if o.op == "embedding"])
             line.problem("weight.tied", f"{op.weight.tied!r} is no embedding before it{hint}")
         elif table.tables and (op.inputs, op.outputs) != (table.outputs, Expr(table.tables[0].rows)):
@@ -72,6 +74,27 @@ class Dependencies:
         elif table.weight.bits != op.weight.bits:
             has = f"the table of {table.id!r} has {table.weight.bits}"
             line.problem("weight.bits", f"is {op.weight.bits}, but {has}: they are the same weights")
+
+    def _share(self, op: OpRecord, owner: OpRecord, line: Line) -> None:
+        """Two operators of one kind have the same weights: as many of each, of as many bits, in one scope (1.1)."""
+        sizes, theirs = (op.inputs, op.outputs, op.experts), (owner.inputs, owner.outputs, owner.experts)
+        if sizes != theirs:
+            line.problem(
+                "weight.tied", f"{owner.id!r} has {owner.inputs} x {owner.outputs}, not {op.inputs} x {op.outputs}"
+            )
+        elif op.scope != owner.scope or owner.weight.tied:
+            where = (
+                f"in scope {owner.scope}, not in {op.scope}"
+                if op.scope != owner.scope
+                else "tied itself: name its owner"
+            )
+            line.problem("weight.tied", f"{owner.id!r} is {where}")
+        elif op.weight.bits != owner.weight.bits:
+            line.problem(
+                "weight.bits", f"is {op.weight.bits}, but {owner.id!r} has {owner.weight.bits}: the same weights"
+            )
+        elif op.weight.bias:
+            line.problem("weight.bias", f"{owner.id!r} shares its matrix, and a bias of its own is no part of it")
 
     def close(self) -> None:
         """The template has ended: what was to come later is in a cycle, in the wrong order or missing."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pimsim.errors import InputError, Problem
+from pimsim.workload.attributes import STORED_OPS
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import ModelShape
@@ -121,6 +122,11 @@ class Graphs:
     def _operators(self, record: OpRecord, binding: Binding) -> Iterator[Operator]:
         """The operator of a record, or one for each of its groups of heads."""
         several = len(record.head_groups) > 1
+        for key, expr in (("in", record.inputs), ("out", record.outputs)):
+            if expr.slope(CONTEXT) and record.op in STORED_OPS:
+                message = f"{expr}: a replay needs weights that do not change with {CONTEXT}"
+                self.problems.append(problem(self.trace, record.line, key, message))
+                return
         for i, group in enumerate(record.head_groups or (None,)):
             try:
                 made = operator_of(record, binding, group)

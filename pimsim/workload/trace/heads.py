@@ -8,12 +8,12 @@ none has the heads of the model alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.flow import Flow, Part, givers, total
-from pimsim.workload.trace.records import Line, ModelInfo, OpRecord
+from pimsim.workload.trace.records import HeadGroup, Line, ModelInfo, OpRecord
 
 Wrong = tuple[str, str]  # key and message
 _T = TypeVar("_T")
@@ -24,7 +24,6 @@ class _Attention:
     """One attention: elements that it takes, and the parts that it takes them of (None: not known).
 
     queries: elements of them; made: of keys and values, where both are made for it.
-    others: its keys and values are made of other vectors than its queries.
     """
 
     op: OpRecord
@@ -33,12 +32,11 @@ class _Attention:
     made: int
     parts: tuple[Part, ...] | None
     roots: frozenset[str]
-    others: bool
 
     @property
     def crosses(self) -> bool:
-        """True if it attends to what is not of its own sequence: K and V are there already, or of other vectors."""
-        return self.op.queries_alone or self.others
+        """True if K and V are there already, or made of other vectors than the queries: those of an encoder."""
+        return self.op.queries_alone or self.op.appended is not None
 
     @property
     def heads(self) -> int:
@@ -68,6 +66,7 @@ class Mixers:
         if not op.head_groups:
             return
         queries, keys, values = op.queries, *_made(op)
+        parts = parts and [self._of_each_head(part, op.head_groups[0]) for part in parts]
         # A V that is the first elements of K comes with it, if it says that it is smaller.
         taken = [queries + keys + values, queries] + [queries + keys] * (values < keys)
         if op.inputs not in map(Expr, taken):
@@ -82,9 +81,15 @@ class Mixers:
         if op.scope == "block":
             kept = None if parts is None else tuple(parts)
             made = 0 if op.queries_alone or op.inputs.terms else op.inputs.constant - queries
-            roots = self.flow.roots(op)
-            others = any(self.flow.ops[name].vectors != op.vectors for name in roots if name in self.flow.ops)
-            self.attentions[op.id] = _Attention(op, line, queries, made, kept, roots, others)
+            self.attentions[op.id] = _Attention(op, line, queries, made, kept, self.flow.roots(op))
+
+    def _of_each_head(self, part: Part, group: HeadGroup) -> Part:
+        """A rotation of fewer elements than a head of K has is a part of each of its heads (latent attention)."""
+        op = self.flow.ops.get(part.name)
+        less = not part.elements.terms and part.elements.constant < group.head_dim
+        if op is None or op.op != "rope" or not less:
+            return part
+        return replace(part, elements=part.elements.scaled(group.kv_heads))
 
     def state(self, op: OpRecord) -> Iterator[Wrong]:
         """Take in a state update: each element of the result has as many of the state."""

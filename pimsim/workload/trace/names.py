@@ -16,7 +16,7 @@ _MOST_CACHES = 4096  # names that are looked for
 class Names:
     """The attentions of each model so far, and the caches that they read.
 
-    there: of a model, the attentions, and the caches that one of them fills.
+    there: of a model, the attentions, the products that make K and V, and the caches that an attention fills.
     sought: of a model, the caches that are read and not filled by who reads them, with the first line.
     """
 
@@ -24,7 +24,9 @@ class Names:
     sought: dict[tuple[ModelInfo, str], Line] = field(default_factory=dict)
 
     def add(self, op: OpRecord, model: ModelInfo, line: Line) -> None:
-        """Take in an attention."""
+        """Take in an operator."""
+        if op.op != "attention" and (op.op, op.role) != ("linear", "qkv"):
+            return
         there = self.there.setdefault(model, set())
         there.add(op.id)
         if op.cache and op.appends:
@@ -50,13 +52,10 @@ def _nothing(cache: str, there: Iterable[str]) -> str:
 
 
 def _check_weights(known: Known, templates: Mapping[str, Known]) -> None:
-    """The weights of another template are there, and of the same model."""
+    """The template whose weights are named is there: that of the model, or of another one that has some in common."""
     name = known.template.weights_of
     other = templates.get(name)
     if other is None:
         known.line.problem("weights_of", f"no template {name!r}{did_you_mean(name[:40], templates)}")
     elif other is known:
         known.line.problem("weights_of", f"{name!r} is the template itself; leave it out")
-    elif other.model != known.model:
-        models = f"{other.model.name!r}, not of {known.model.name!r}"
-        known.line.problem("weights_of", f"{name!r} is of the model {models}: weights are shared within a model")

@@ -227,8 +227,8 @@ class Rules:
         if op.op == "linear":
             self.bits.add(op.weight.bits)
         known.words |= bool(op.tables and op.scope == "once_before") or (op.role, op.op) == ("lm_head", "linear")
+        self.names.add(op, known.model, line)
         if op.op == "attention":
-            self.names.add(op, known.model, line)
             known.masks.setdefault(op.mask, (line, op.id))
         wrong = [*self._wrong_kind(op), *self._undeclared(op)]
         for key, message in wrong:
@@ -361,12 +361,15 @@ class Rules:
 
     def _try_sizes(self, at: At) -> None:
         known, binding = at.entry.known, at.binding
+        told: set[tuple[int, str]] = set()  # the first token of a step attends to less than the last
         for expr, (line, key, what) in list(known.sizes.items()):
-            if expr.at(binding) < 1:
-                values = ", ".join(f"{name}={value}" for name, value in binding.items())
-                where = f"line {at.entry.schedule.line}, {at}"
-                line.problem(key, f"{what}{expr} is {expr.at(binding)} at {values} ({where})")
-                del known.sizes[expr]
+            if (value := expr.at(binding)) >= 1:
+                continue
+            del known.sizes[expr]
+            if (id(line), key) not in told:
+                told.add((id(line), key))
+                values = ", ".join(f"{name}={bound}" for name, bound in binding.items())
+                line.problem(key, f"{what}{expr} is {value} at {values} (line {at.entry.schedule.line}, {at})")
 
     # ---- checks
 

@@ -141,7 +141,7 @@ TEMPLATE = Object(
         Field(
             "weights_of",
             Text(),
-            "1.1: the template of the same model whose weights its operators of the same names have",
+            "1.1: the template whose weights its operators of the same names and sizes have",
             default="those of the same model that are alike are one",
         ),
     )

@@ -36,7 +36,12 @@ def wrong_tree(tree: Sequence[int]) -> Iterator[tuple[str, str]]:
         if not -1 <= parent < len(tree):
             nodes = f"0 to {len(tree) - 1}"
             yield f"tree.{node}", f"{parent} is no token of the step, which has {nodes} (-1: it follows none of them)"
-    for cycle in _cycles(tree):
+    cycles = list(_cycles(tree))
+    for node, parent in enumerate(tree) if not cycles else ():
+        if node < parent < len(tree):
+            what = f"{parent} stands behind {node}; a token follows one that stands before it in the step"
+            yield f"tree.{node}", what
+    for cycle in cycles:
         names = ", ".join(map(str, cycle[:_SHOWN])) + ", ..." * (len(cycle) > _SHOWN)
         what = f"{names} follow each other in a cycle" if len(cycle) > 1 else f"{names} follows itself"
         yield f"tree.{cycle[0]}", f"{what}; a token follows one that a path from -1 leads to"

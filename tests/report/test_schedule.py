@@ -1,0 +1,93 @@
+"""What a report shows of a schedule: parts, stages, a line for each template; and pages without a figure per token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import pimsim
+from pimsim.report import run_html
+from pimsim.results import scheduled
+from pimsim.results.headline import headline, percent
+from pimsim.results.result import Result
+from tests import schedules
+from tests.report.test_report import Page
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    folder = tmp_path_factory.mktemp("schedules")
+    return {kind: schedules.run(folder, kind) for kind in schedules.KINDS}
+
+
+@pytest.mark.parametrize("kind", schedules.KINDS)
+def test_a_page_has_the_figures_and_the_stages(results: dict[str, Result], kind: str) -> None:
+    result = results[kind]
+    page = Page(run_html(result))
+    for what, value, unit in headline(result.summary):
+        assert f"{what} {value} {unit}" in page.text
+    for text in result.summary["warnings"]:
+        assert text in page.text
+    assert "None" not in page.text
+    head, *rows = page.tables["schedule"]
+    stages = result.summary["schedule"]["stages"]
+    assert [head[at] for at in (0, 3, 8)] == ["template", "part", "tokens run"]
+    assert [row[0] for row in rows] == [stage["template"] for stage in stages]
+    assert [row[head.index("cycles")] for row in rows] == [f"{stage['cycles']:,}" for stage in stages]
+    assert scheduled.title(result.summary) in page.text
+
+
+def test_parts_are_stacked_with_their_shares(results: dict[str, Result]) -> None:
+    html = run_html(results["chain"])
+    text = Page(html).text
+    for figure in ("latency_ns", "energy_pJ"):
+        shares = scheduled.shares(results["chain"].summary, figure)
+        assert list(shares) == ["drafting", "verification", "rejected"]
+        assert sum(shares.values()) == pytest.approx(1)
+        for name, share in shares.items():
+            assert f"{name} {percent(share)}" in text
+            assert f"width:{100 * share:.2f}%" in html
+
+
+@pytest.mark.parametrize("kind", ["fork", "encoder", "drafts"])
+def test_one_part_is_no_stack(results: dict[str, Result], kind: str) -> None:
+    assert "Parts of decoding" not in Page(run_html(results[kind])).text
+
+
+def test_a_chart_has_a_line_for_each_template(results: dict[str, Result]) -> None:
+    html = run_html(results["chain"])
+    assert html.count('<path class="line"') == 2
+    for name in ("guess (drafting)", "verify (verification)"):
+        assert f"<title>{name}</title>" in html
+    assert run_html(results["fork"]).count('<path class="line"') == 1
+    assert "<svg" not in run_html(results["encoder"])
+
+
+def test_operators_have_their_part(results: dict[str, Result]) -> None:
+    result = results["chain"]
+    head, *rows = Page(run_html(result)).tables["operators"]
+    assert head[:3] == ["phase", "part", "operator"]
+    assert [tuple(row[:3]) for row in rows] == [(row.phase, row.part, row.operator) for row in result.tally.rows]
+
+
+def test_the_name_of_a_template_stays_text(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>"
+    lines = [
+        schedules.header(),
+        *schedules.template(evil),
+        schedules.line("decode", 3, evil, "step+9", accept=0, cycle="c"),
+    ]
+    page = Page(run_html(pimsim.run(schedules.config_of(schedules.write_lines(tmp_path / "t.jsonl", lines)))))
+    assert page.tables["schedule"][1][0] == evil
+    assert len(page.scripts) == 2
+
+
+def test_the_same_run_is_the_same_page(results: dict[str, Result], tmp_path: Path) -> None:
+    again = schedules.run(tmp_path, "two models", engine__fold=False)
+    assert _without_config(run_html(again)) == _without_config(run_html(results["two models"]))
+
+
+def _without_config(html: str) -> str:
+    """A page from its table of stages on."""
+    return html[html.index('id="schedule"') : html.index("<footer>")]
