@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import schedules
+from tests import schedule_kinds
 from tests.cli.conftest import Pimsim
 from tests.values.models import write_model
 
 
 def config(tmp_path: Path, shipped: Path, kind: str) -> Path:
     """A configuration beside a trace of a kind."""
-    trace = schedules.write(tmp_path, kind)
+    trace = schedule_kinds.write(tmp_path, kind)
     path = tmp_path / "mine.yaml"
     path.write_text(f"extends: {shipped}\nworkload:\n  trace: {trace.name}\nbaselines: []\n")
     return path

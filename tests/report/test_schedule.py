@@ -11,17 +11,17 @@ from pimsim.report import run_html
 from pimsim.results import scheduled
 from pimsim.results.headline import headline, percent
 from pimsim.results.result import Result
-from tests import schedules
+from tests import schedule_kinds
 from tests.report.test_report import Page
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     folder = tmp_path_factory.mktemp("schedules")
-    return {kind: schedules.run(folder, kind) for kind in schedules.KINDS}
+    return {kind: schedule_kinds.run(folder, kind) for kind in schedule_kinds.KINDS}
 
 
-@pytest.mark.parametrize("kind", schedules.KINDS)
+@pytest.mark.parametrize("kind", schedule_kinds.KINDS)
 def test_a_page_has_the_figures_and_the_stages(results: dict[str, Result], kind: str) -> None:
     result = results[kind]
     page = Page(run_html(result))
@@ -74,17 +74,17 @@ def test_operators_have_their_part(results: dict[str, Result]) -> None:
 def test_the_name_of_a_template_stays_text(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     lines = [
-        schedules.header(),
-        *schedules.template(evil),
-        schedules.line("decode", 3, evil, "step+9", accept=0, cycle="c"),
+        schedule_kinds.header(),
+        *schedule_kinds.template(evil),
+        schedule_kinds.line("decode", 3, evil, "step+9", accept=0, cycle="c"),
     ]
-    page = Page(run_html(pimsim.run(schedules.config_of(schedules.write_lines(tmp_path / "t.jsonl", lines)))))
+    page = Page(run_html(pimsim.run(schedule_kinds.config_of(schedule_kinds.write_lines(tmp_path / "t.jsonl", lines)))))
     assert page.tables["schedule"][1][0] == evil
     assert len(page.scripts) == 2
 
 
 def test_the_same_run_is_the_same_page(results: dict[str, Result], tmp_path: Path) -> None:
-    again = schedules.run(tmp_path, "two models", engine__fold=False)
+    again = schedule_kinds.run(tmp_path, "two models", engine__fold=False)
     assert _without_config(run_html(again)) == _without_config(run_html(results["two models"]))
 
 

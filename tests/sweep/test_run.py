@@ -18,7 +18,7 @@ from pimsim.errors import InputError
 from pimsim.results import figures
 from pimsim.sim.tally import COMMON_CAUSES
 from pimsim.sweep.folder import JOURNAL
-from tests import schedules
+from tests import schedule_kinds
 from tests.conftest import SHIPPED
 from tests.sweep.conftest import TINY, Pimsim, sweep_of
 from tests.sweep.test_pool import is_alive, wait_until
@@ -103,7 +103,7 @@ def numbers_of(section: Any, path: str) -> set[str]:
 def test_the_table_of_figures_is_what_summaries_have(tmp_path: Path) -> None:
     """Every number of a summary can be an objective, and nothing can that no summary has."""
     found: set[str] = set()
-    trace = {"workload.model": None, "workload.trace": str(schedules.write(tmp_path, "chain"))}
+    trace = {"workload.model": None, "workload.trace": str(schedule_kinds.write(tmp_path, "chain"))}
     for settings in (*SUMMARISED, {**trace, "baselines": []}):
         summary = pimsim.run(pimsim.load_config(SHIPPED, settings)).summary
         for section in ("system", "workload"):

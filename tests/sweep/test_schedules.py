@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import schedules
+from tests import schedule_kinds
 from tests.conftest import SHIPPED
 from tests.sweep.conftest import Pimsim
 
@@ -18,7 +18,7 @@ SWEPT = ("chain", "one kept", "encoder", "fork")
 def swept(pimsim: Pimsim, tmp_path: Path) -> Path:
     """The folder of a sweep over four traces."""
     for kind in SWEPT:
-        schedules.write(tmp_path, kind)
+        schedule_kinds.write(tmp_path, kind)
     names = ", ".join(f"{kind.replace(' ', '-')}.jsonl" for kind in SWEPT)
     (tmp_path / "base.yaml").write_text(f"extends: {SHIPPED}\nworkload: {{trace: chain.jsonl}}\nbaselines: []\n")
     (tmp_path / "s.yaml").write_text(
@@ -38,7 +38,7 @@ def test_what_is_null_is_an_empty_cell(swept: Path, tmp_path: Path) -> None:
     for name in ("tpot_ns", "tokens_per_s", "energy_per_token_pJ", "latency_per_step_ns", "acceptance"):
         assert encoder[f"system.{name}"] == ""
     assert encoder["warnings"] == "no token is kept, so there is no figure per token"
-    summary = schedules.run(tmp_path, "chain").summary["system"]
+    summary = schedule_kinds.run(tmp_path, "chain").summary["system"]
     for name, part in summary["parts"].items():
         for figure, value in part.items():
             assert float(chain[f"system.parts.{name}.{figure}"]) == value
@@ -56,7 +56,7 @@ def test_a_point_without_a_figure_is_not_of_the_front(swept: Path) -> None:
 
 
 def test_an_objective_that_is_null_everywhere_is_pointed_out(pimsim: Pimsim, tmp_path: Path) -> None:
-    schedules.write(tmp_path, "encoder")
+    schedule_kinds.write(tmp_path, "encoder")
     (tmp_path / "s.yaml").write_text(
         f"base: {SHIPPED}\nset: {{workload.trace: {tmp_path}/encoder.jsonl, baselines: []}}\n"
         "axes:\n  dram.channels: [4, 8]\nobjectives: [system.tpot_ns]\n"

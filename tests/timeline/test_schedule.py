@@ -13,7 +13,7 @@ import pytest
 import pimsim
 from pimsim.results.result import Result
 from pimsim.sim.observer import Executed
-from tests import schedules
+from tests import schedule_kinds
 from tests.timeline.runs import Trace
 from tests.timeline.test_vcd import read, sampled
 
@@ -36,7 +36,7 @@ class Noted:
 
 
 def traced(folder: Path, path: Path, name: str = "t.json") -> tuple[Result, Path]:
-    result = pimsim.run(schedules.config_of(path), timeline=folder / name)
+    result = pimsim.run(schedule_kinds.config_of(path), timeline=folder / name)
     return result, folder / name
 
 
@@ -52,7 +52,7 @@ def by_step(result: Result) -> list[Mapping[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["chain", "tree", "reorder", "layers", "encoder"])
 def test_steps_are_those_of_the_schedule(tmp_path: Path, kind: str) -> None:
-    result, file = traced(tmp_path, schedules.write(tmp_path, kind))
+    result, file = traced(tmp_path, schedule_kinds.write(tmp_path, kind))
     steps = Trace(file.read_text(), result.tally.tCK_ps).slices("controller and ASIC", "steps")
     assert [about for *_, about in steps] == by_step(result)
     tokens = result.tally.tokens
@@ -60,7 +60,7 @@ def test_steps_are_those_of_the_schedule(tmp_path: Path, kind: str) -> None:
 
 
 def test_steps_are_named_by_part_and_template(tmp_path: Path) -> None:
-    result, file = traced(tmp_path, schedules.write(tmp_path, "chain"))
+    result, file = traced(tmp_path, schedule_kinds.write(tmp_path, "chain"))
     steps = Trace(file.read_text(), result.tally.tCK_ps).slices("controller and ASIC", "steps")
     assert [name for _, _, name, _ in steps[:3]] == [
         "drafting of guess at context 101",
@@ -71,13 +71,13 @@ def test_steps_are_named_by_part_and_template(tmp_path: Path) -> None:
 
 def test_steps_of_one_context_that_follow_each_other_stay_apart(tmp_path: Path) -> None:
     """The model verifies up to context 103, and drafts from there on: two steps at 103."""
-    result, file = traced(tmp_path, schedules.write(tmp_path, "chain"))
+    result, file = traced(tmp_path, schedule_kinds.write(tmp_path, "chain"))
     steps = Trace(file.read_text(), result.tally.tCK_ps).slices("controller and ASIC", "steps")
     assert [about["context"] for *_, about in steps[2:4]] == [103, 103]
 
 
 def test_instructions_add_up_to_the_rows_of_each_part(tmp_path: Path) -> None:
-    result, file = traced(tmp_path, schedules.write(tmp_path, "layers"))
+    result, file = traced(tmp_path, schedule_kinds.write(tmp_path, "layers"))
     shown: Counter[tuple[str, str, str]] = Counter()
     for begin, end, operator, about in Trace(file.read_text(), result.tally.tCK_ps).slices(
         "controller and ASIC", "instructions"
@@ -89,16 +89,16 @@ def test_instructions_add_up_to_the_rows_of_each_part(tmp_path: Path) -> None:
 
 def _uneven(path: Path) -> Path:
     """The first step keeps what lies in a row already, the second one has K and V to move: they are planned at once."""
-    tree = schedules.line("decode", 2, "decode", "2*step+104", 4, accept={"mean": 2.5}, tree=[-1, 0, 0, 2])
-    return schedules.write_lines(path, [schedules.header(), *schedules.template("decode"), tree])
+    tree = schedule_kinds.line("decode", 2, "decode", "2*step+104", 4, accept={"mean": 2.5}, tree=[-1, 0, 0, 2])
+    return schedule_kinds.write_lines(path, [schedule_kinds.header(), *schedule_kinds.template("decode"), tree])
 
 
-@pytest.mark.parametrize("kind", [*schedules.KINDS, "uneven"])
+@pytest.mark.parametrize("kind", [*schedule_kinds.KINDS, "uneven"])
 def test_each_instruction_is_in_its_own_step(tmp_path: Path, kind: str) -> None:
     """What the instructions of a step add to the latency is what the step takes, copies of K and V included."""
-    path = _uneven(tmp_path / "t.jsonl") if kind == "uneven" else schedules.write(tmp_path, kind)
+    path = _uneven(tmp_path / "t.jsonl") if kind == "uneven" else schedule_kinds.write(tmp_path, kind)
     noted = Noted()
-    result = pimsim.run(schedules.config_of(path), watching=[noted])
+    result = pimsim.run(schedule_kinds.config_of(path), watching=[noted])
     clocks = Counter[int]()
     for executed in noted.all:
         clocks[executed.step] += executed.charged[1] - executed.charged[0]
@@ -114,17 +114,17 @@ def test_each_instruction_is_in_its_own_step(tmp_path: Path, kind: str) -> None:
 
 def test_a_template_may_have_any_name(tmp_path: Path) -> None:
     lines = [
-        schedules.header(),
-        *schedules.template(ODD),
-        schedules.line("decode", 2, ODD, "step+9", accept=0, cycle="c"),
+        schedule_kinds.header(),
+        *schedule_kinds.template(ODD),
+        schedule_kinds.line("decode", 2, ODD, "step+9", accept=0, cycle="c"),
     ]
-    result, file = traced(tmp_path, schedules.write_lines(tmp_path / "odd.jsonl", lines))
+    result, file = traced(tmp_path, schedule_kinds.write_lines(tmp_path / "odd.jsonl", lines))
     steps = Trace(file.read_text(), result.tally.tCK_ps).slices("controller and ASIC", "steps")
     assert [name for _, _, name, _ in steps] == [f"drafting of {ODD} at context {context}" for context in (9, 10)]
 
 
 def test_a_waveform_shows_which_step_it_is(tmp_path: Path) -> None:
-    result, file = traced(tmp_path, schedules.write(tmp_path, "chain"), "t.vcd")
+    result, file = traced(tmp_path, schedule_kinds.write(tmp_path, "chain"), "t.vcd")
     signals, end = read(file, result.tally.tCK_ps)
     assert end == result.tally.cycles
     shown = np.array(sampled(signals["controller.step"], range(end)))
@@ -135,7 +135,7 @@ def test_a_waveform_shows_which_step_it_is(tmp_path: Path) -> None:
 
 def test_a_step_of_a_schedule_is_looked_at_alone(tmp_path: Path) -> None:
     """From rest the first step takes what it takes in the run; the default is the last step of the model itself."""
-    result = schedules.run(tmp_path, "chain", dram__refresh="none")
+    result = schedule_kinds.run(tmp_path, "chain", dram__refresh="none")
     ax = result.plot.utilisation(context=101)
     assert ax.get_title(loc="left") == "Utilisation while guess runs: tiny, context 101"
     assert ax.get_xlim()[1] == pytest.approx(result.tally.tokens[0].cycles * result.tally.tCK_ps / 1e6)

@@ -13,17 +13,17 @@ from pimsim.plots.rates import operator_points, rates
 from pimsim.results import scheduled
 from pimsim.results.headline import number
 from pimsim.results.result import Result
-from tests import schedules
+from tests import schedule_kinds
 from tests.result_samples import small_result
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     folder = tmp_path_factory.mktemp("schedules")
-    return {kind: schedules.run(folder, kind) for kind in schedules.KINDS}
+    return {kind: schedule_kinds.run(folder, kind) for kind in schedule_kinds.KINDS}
 
 
-@pytest.mark.parametrize("kind", schedules.KINDS)
+@pytest.mark.parametrize("kind", schedule_kinds.KINDS)
 def test_every_plot_that_has_something_to_show_is_saved(results: dict[str, Result], kind: str, tmp_path: Path) -> None:
     result = results[kind]
     parts = len(scheduled.shares(result.summary, "latency_ns")) > 1
@@ -97,7 +97,7 @@ def test_a_roofline_without_decoding_has_the_prefill_s_operators(results: dict[s
 @pytest.mark.parametrize("kind", ["chain", "encoder", "drafts"])
 def test_baselines_stand_beside_a_schedule(tmp_path: Path, kind: str) -> None:
     """Whatever is null elsewhere: a machine takes a time for the same steps, or for the same prompt."""
-    result = schedules.run(tmp_path, kind, baselines=["gpu-t4"])
+    result = schedule_kinds.run(tmp_path, kind, baselines=["gpu-t4"])
     (found,) = result.summary["baselines"].values()
     assert found["speedup"] > 0
     assert {"speedup", "energy_ratio", "roofline"} <= set(Plots(result).available())

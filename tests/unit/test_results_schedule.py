@@ -20,9 +20,9 @@ from pimsim.results.result import Result
 from pimsim.results.summary import to_json
 from pimsim.results.terminal import print_summary
 from pimsim.workload.schedule import DRAFTING, VERIFICATION
-from tests import schedules
+from tests import schedule_kinds
 from tests.result_samples import small_result
-from tests.schedules import KINDS, NOTHING_KEPT
+from tests.schedule_kinds import KINDS, NOTHING_KEPT
 
 DECODED = [kind for kind in KINDS if kind not in NOTHING_KEPT]
 SPECULATIVE = ("chain", "one kept", "tree", "layers", "sinks", "two models")
@@ -32,7 +32,7 @@ SPECULATIVE = ("chain", "one kept", "tree", "layers", "sinks", "two models")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """A run of each kind."""
     folder = tmp_path_factory.mktemp("schedules")
-    return {kind: schedules.run(folder, kind) for kind in KINDS}
+    return {kind: schedule_kinds.run(folder, kind) for kind in KINDS}
 
 
 @pytest.fixture(params=KINDS)
@@ -211,11 +211,11 @@ def test_saved_tables_have_the_columns(results: dict[str, Result], tmp_path: Pat
 
 
 def test_a_template_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
-    lines = [schedules.header(), *schedules.template("=1+1")]
-    path = schedules.write_lines(
-        tmp_path / "odd.jsonl", [*lines, schedules.line("decode", 2, "=1+1", "step+9", accept=0, cycle="c")]
+    lines = [schedule_kinds.header(), *schedule_kinds.template("=1+1")]
+    path = schedule_kinds.write_lines(
+        tmp_path / "odd.jsonl", [*lines, schedule_kinds.line("decode", 2, "=1+1", "step+9", accept=0, cycle="c")]
     )
-    pimsim.run(schedules.config_of(path)).save(tmp_path / "out")
+    pimsim.run(schedule_kinds.config_of(path)).save(tmp_path / "out")
     text = (tmp_path / "out" / "tokens.csv").read_text()
     assert "'=1+1" in text
     assert ",=1+1" not in text
@@ -373,11 +373,13 @@ def test_steps_that_go_back_and_forth_are_lines_of_their_own(
     tmp_path: Path, layers: list[int], names: list[str]
 ) -> None:
     lines = [
-        schedules.line("decode", 1, "decode", str(100 + number), accept=1, layers=count)
+        schedule_kinds.line("decode", 1, "decode", str(100 + number), accept=1, layers=count)
         for number, count in enumerate(layers)
     ]
-    path = schedules.write_lines(tmp_path / "t.jsonl", [schedules.header(), *schedules.template("decode"), *lines])
-    result = pimsim.run(schedules.config_of(path))
+    path = schedule_kinds.write_lines(
+        tmp_path / "t.jsonl", [schedule_kinds.header(), *schedule_kinds.template("decode"), *lines]
+    )
+    result = pimsim.run(schedule_kinds.config_of(path))
     assert [name for name, _ in lines_of(result.schedule)] == names
 
 
