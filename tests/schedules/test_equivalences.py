@@ -13,7 +13,7 @@ from pimsim import api
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally
 from tests.conftest import SHIPPED
-from tests.exactness.traces import (
+from tests.schedules.traces import (
     AIM,
     DRAFT,
     HALVES,

@@ -16,7 +16,7 @@ from pimsim.results.result import Result
 from pimsim.sim import system
 from pimsim.sim.run import simulate
 from tests.conftest import SHIPPED
-from tests.exactness.traces import AIM, KINDS, ONE, loaded
+from tests.schedules.traces import AIM, KINDS, ONE, loaded
 
 # Either device under either schedule: one of both for one sequence, the others for two.
 RUNS = [

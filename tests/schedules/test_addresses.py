@@ -16,9 +16,9 @@ from pimsim.logs.log import CommandLog, read_log
 from pimsim.mapping.plan import Plan
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally
-from tests.exactness.addresses import Addresses, wrong
-from tests.exactness.traces import KINDS, loaded
 from tests.logs import with_row, without_row
+from tests.schedules.addresses import Addresses, wrong
+from tests.schedules.traces import KINDS, loaded
 
 FEW = {"dram.channels": 3, "workload.lm_head": False}
 

@@ -17,7 +17,7 @@ import pytest
 
 from pimsim import InputError, api
 from pimsim.results.result import Result
-from tests.exactness.traces import (
+from tests.schedules.traces import (
     AIM,
     TINY,
     TREES,

@@ -14,9 +14,9 @@ from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.sim.run import simulate
 from tests.configs import SCHEDULES
-from tests.exactness.addresses import Addresses, wrong
-from tests.exactness.traces import Line, attention, decode, group, loaded, mixing, model, prefill, template
 from tests.examples import examples
+from tests.schedules.addresses import Addresses, wrong
+from tests.schedules.traces import Line, attention, decode, group, loaded, mixing, model, prefill, template
 
 Case = tuple[list[Line], Line, dict[str, Any]]
 
