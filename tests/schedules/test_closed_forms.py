@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from pimsim import api
+from pimsim import InputError, api
 from pimsim.results.result import Result
 from tests.schedules.traces import (
+    AIM,
     TINY,
     TREES,
     Line,
@@ -332,3 +333,38 @@ def test_sampled_steps_keep_as_many_as_their_chances_say(seed: int) -> None:
     mean = sum(n * p for n, p in chances.items())
     deviation = (400 * (sum(n * n * p for n, p in chances.items()) - mean * mean)) ** 0.5
     assert abs(run(lines, **keys).summary["workload"]["tokens_kept"] - 400 * mean) < 4 * deviation
+
+
+@pytest.mark.parametrize("at", [16, 21, 31])
+def test_a_fork_on_aim_writes_each_token_of_the_column(at: int) -> None:
+    """A command writes one element of each of 16 banks; columns are read one by one, and whole."""
+    given = {"dram.channels": 4, "dram.refresh": "none"}
+    lines = [*mixed(SMALL), prefill(at), decode(4, f"step+{at + 1}", B=3, fork=3)]
+    result = api.run(api.prepare(loaded(lines, given, AIM)))
+    columns = TINY["layers"] * 2 * SMALL.key_columns  # of every bank, of two new sequences
+    assert total(result, "copy_read", "RD") == (columns * COLUMN if at % COLUMN else 0)
+    assert total(result, "copy_write", "WRA16") == columns * (at % COLUMN)
+    for name in ("copy_read", "copy_write"):
+        assert total(result, name, "payload_bytes") == TINY["layers"] * 2 * (at % COLUMN) * SMALL.vector * BYTES
+
+
+def test_a_tree_whose_tokens_come_before_what_they_follow_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        run([*mixed(SMALL), decode(2, "step+31", 3, tree=[2, 0, -1], accept=1)])
+    (problem,) = caught.value.problems
+    assert problem.key == "tree.0" and problem.line == len(mixed(SMALL)) + 2
+    assert problem.message.startswith("2 stands behind 0;")
+
+
+def test_a_tree_in_a_window_is_seen_by_depth() -> None:
+    """Of four tokens the last four positions are seen, whatever else is in the ring."""
+    lines = [*mixed(SMALL, window=4, sinks=1), of_tree("deep")]
+    deep, path = PATHS["deep"]
+    expected = Expected(SMALL)
+    for step in range(3):
+        before = len(path) * step + 40 - len(deep)
+        expected.step([min(before + depth, 5) for depth in deep], [5] * len(deep))
+    result = run(lines)
+    for name in ("scores", "values"):
+        assert total(result, name, "macs") == TINY["layers"] * expected.scored * SMALL.queries
+        assert total(result, name, "MACAB") == TINY["layers"] * expected.columns

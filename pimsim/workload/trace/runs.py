@@ -139,7 +139,7 @@ class _Making:
             return keeps
         self._moves(line, binding, sequences, number)
         stage = self._stage(line, binding, workload, sequences, binding[QUERY])
-        if line.tree and self._in_order(line):
+        if line.tree:
             self._compact(line, binding, keeps)
         self._add(stage, binding[CONTEXT], keeps, True)
         return keeps
@@ -184,14 +184,6 @@ class _Making:
         if self.asked.sampled:
             return min(tokens, drawn(accept.mean, accept.positions, self.asked.seed, self.places[id(line)], number))
         return expected(accept.mean, number) - expected(accept.mean, number - 1)
-
-    def _in_order(self, line: records.Schedule) -> bool:
-        """Whether each token comes behind the one that it follows, whose K and V it finds."""
-        later = next((node for node, parent in enumerate(line.tree) if parent > node), None)
-        if later is not None:
-            message = f"{line.tree[later]} comes behind the token that follows it: a run takes tokens in their order"
-            self.graphs.problems.append(problem(self.trace, line.line, f"tree.{later}", message))
-        return later is None
 
     def _compact(self, line: records.Schedule, binding: Mapping[str, int], keeps: int) -> None:
         """Tokens of the kept path move behind each other."""
