@@ -675,11 +675,6 @@ def _summed(layout: Matrix, has_bias: bool) -> int:
     return layout.partial_sums - 1 + (has_bias and not layout.takes_addend)
 
 
-def _of_tokens(work: Work, tokens: int) -> Work:
-    """What moves one token's column, where it has so many."""
-    return work.moving(Moved(work.payload * tokens, 0, work.sent * tokens, work.results * tokens))
-
-
 def _alike(made: Sequence[Instruction], known: Sequence[Instruction]) -> bool:
     """Whether instructions have the same names and wait for the same, so that others find no difference."""
     return [(i.operator, i.key, i.after, i.work is None) for i in made] == [

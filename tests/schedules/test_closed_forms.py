@@ -335,15 +335,16 @@ def test_sampled_steps_keep_as_many_as_their_chances_say(seed: int) -> None:
     assert abs(run(lines, **keys).summary["workload"]["tokens_kept"] - 400 * mean) < 4 * deviation
 
 
-@pytest.mark.parametrize("at", [16, 21, 31])
-def test_a_fork_on_aim_writes_each_token_of_the_column(at: int) -> None:
-    """A command writes one element of each of 16 banks; columns are read one by one, and whole."""
+@pytest.mark.parametrize("at", [16, 17, 21, 31])
+def test_a_fork_on_aim_copies_whole_columns(at: int) -> None:
+    """Bank by bank, where a column has several tokens; one alone is an element of each of 16 banks, in one command."""
     given = {"dram.channels": 4, "dram.refresh": "none"}
     lines = [*mixed(SMALL), prefill(at), decode(4, f"step+{at + 1}", B=3, fork=3)]
     result = api.run(api.prepare(loaded(lines, given, AIM)))
     columns = TINY["layers"] * 2 * SMALL.key_columns  # of every bank, of two new sequences
     assert total(result, "copy_read", "RD") == (columns * COLUMN if at % COLUMN else 0)
-    assert total(result, "copy_write", "WRA16") == columns * (at % COLUMN)
+    assert total(result, "copy_write", "WRA16") == (columns if at % COLUMN == 1 else 0)
+    assert total(result, "copy_write", "WR") == (columns * COLUMN if at % COLUMN > 1 else 0)
     for name in ("copy_read", "copy_write"):
         assert total(result, name, "payload_bytes") == TINY["layers"] * 2 * (at % COLUMN) * SMALL.vector * BYTES
 
