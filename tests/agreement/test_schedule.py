@@ -31,7 +31,8 @@ from pimsim.sim.run import simulate
 from pimsim.sim.schedule import readable
 from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Block
 from pimsim.sim.schedule.compiled.layout import I_CLOCKS
-from pimsim.sim.system import System
+from pimsim.sim.schedule.executor import Counts
+from pimsim.sim.system import System, _Laid
 from tests.configs import REFRESH, SCHEDULES, config_of, systems
 from tests.examples import examples
 
@@ -86,12 +87,14 @@ class Recorder(System):
         self.engine.log_to(lambda rows: None)
         self.twin = Twin(plan.config.schedule == "paper")
 
-    def carry_out(self, phase: str, stretch: Stretch) -> list[int]:
+    def _run(self, laid: _Laid, count: int) -> list[int]:
         """As every simulation does, but step by step."""
-        seen, reached = self.watched(self.layout.block(stretch))
-        for context in stretch.contexts.tolist():
-            step = self.plan.step(context, head=bool(stretch.step.after), tokens=self.tokens_of(phase))
-            for instructions, copies in zip(step, (1, self.layout.blocks, 1), strict=True):
+        steps = range(laid.done, laid.done + count)
+        seen, reached = self.watched(laid.block, laid.times, laid.counts, steps)
+        laid.done += count
+        for context in laid.stretch.contexts[steps.start : steps.stop].tolist():
+            step = laid.plan.step(context, laid.kind.head, laid.kind.tokens)
+            for instructions, copies in zip(step, (1, laid.plan.workload.blocks, 1), strict=True):
                 n = len(instructions)
                 for _ in range(copies if n else 0):
                     self.twin.follow(instructions, seen[:n])
@@ -99,21 +102,21 @@ class Recorder(System):
         assert not seen
         return reached
 
-    def tokens_of(self, phase: str) -> int:
-        return 1 if phase == "prefill" else self.plan.config.workload.query_tokens
-
-    def watched(self, block: Block) -> tuple[list[Seen], list[int]]:
+    def watched(
+        self, block: Block, times: Ints | None = None, counts: Counts | None = None, steps: range | None = None
+    ) -> tuple[list[Seen], list[int]]:
         """Have the compiled schedule carry out a block, and watch."""
-        times = np.zeros((block.steps.shape[1] + 1, MOMENTS), np.int64)
-        times[-1] = self.latest
+        moments = np.zeros((block.steps.shape[1] + 1, MOMENTS), np.int64) if times is None else times
+        moments[-1] = self.latest
         seen: list[Seen] = []
 
         def watch(step: int, copy: int, i: int) -> None:
-            seen.append(Seen(times[i].copy(), int(self.engine.ends.max()), self.executor.stretches()))
+            seen.append(Seen(moments[i].copy(), int(self.engine.ends.max()), self.executor.stretches()))
 
-        counts = self.executor.run_block(block, times, self.timetable, watch)
-        self.latest = times[-1]
-        return seen, counts.reached.tolist()
+        found = self.executor.run_block(block, moments, self.timetable, watch, counts, steps)
+        self.latest = moments[-1].copy()
+        reached = found.reached if steps is None else found.reached[steps.start : steps.stop]
+        return seen, reached.tolist()
 
 
 def block_of(system: System, graph: Sequence[Instruction], copies: int) -> Block:

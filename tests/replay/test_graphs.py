@@ -124,7 +124,7 @@ ATTENTION = Operator("x", "attn", "attention", "block", 1, 8, heads=2, kv_heads=
         (LINEAR, {"layout": "row"}, "unknown layout 'row'"),
         (LINEAR, {"active": 2}, "2 of 1 experts are active"),
         (LINEAR, {"experts": 4, "active": 0}, "0 of 4 experts are active"),
-        (LINEAR, {"rows": 0}, "rows and bits must be at least 1"),
+        (LINEAR, {"rows": 0}, "rows, bits and blocks must be at least 1"),
         (LINEAR, {"group": -1}, "group, scale_bits, zero_bits, own_parameters, window, sinks and kernel at least 0"),
         (LINEAR, {"window": 4}, "window means nothing to 'linear'"),
         (LINEAR, {"tables": (4,)}, "tables means nothing to 'linear'"),
