@@ -7,7 +7,7 @@ place in a model are one cache, whichever stage reads it; a prefix that several 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,8 +32,18 @@ class _Place:
         return len(self.copies) * (self.weights + self.kept)
 
 
+def parameters_of(schedule: Schedule) -> int:
+    """Parameters of all models of a schedule, biases included, each weight once."""
+    return sum(len(place.copies) * place.weights for place in _places(schedule))
+
+
 def required_elements(schedule: Schedule) -> int:
     """Elements that must be there: weights, and what is kept from step to step at most."""
+    return sum(place.elements for place in _places(schedule))
+
+
+def _places(schedule: Schedule) -> Collection[_Place]:
+    """Everything that is kept, by what it is."""
     contexts = _contexts(schedule)
     lends = {stage.name: stage.workload for stage in schedule.stages}
     places: dict[tuple[object, ...], _Place] = {}
@@ -50,7 +60,7 @@ def required_elements(schedule: Schedule) -> int:
                 place = places.setdefault((stage.workload.shape, operator.op, cache, operator.kv_token), _Place())
                 place.copies |= copies
                 place.kept = max(place.kept, _kept(stage, operator, contexts[number]))
-    return sum(place.elements for place in places.values())
+    return places.values()
 
 
 def _owner(operator: Operator, workload: Workload, lender: Workload | None) -> ModelShape:

@@ -24,7 +24,8 @@ SCHEMA = "pimsim.summary/1"
 def summarise_workload(config: Config, workload: Workload, schedule: Schedule | None = None) -> dict[str, Any]:
     """What ran; parameters counts those of the simulated operators, biases included, a tied matrix once.
 
-    Of a schedule output_tokens are those that one sequence keeps, and batch the most sequences of a step.
+    Of a schedule output_tokens are those that one sequence keeps, batch the most sequences of a step, and
+    parameters those of all its models, each once.
     context                  tokens whose K and V are there before anything is simulated
     lm_head                  whether embedding and LM head are simulated, or the blocks alone
     tokens_run, tokens_kept  of the decode phase, of all sequences
@@ -39,9 +40,15 @@ def summarise_workload(config: Config, workload: Workload, schedule: Schedule | 
         "lm_head": workload.lm_head,
         "tokens_run": decoded.run_of_all,
         "tokens_kept": decoded.kept_of_all,
-        "parameters": workload.parameters,
+        "parameters": workload.parameters if schedule is None else _parameters(schedule),
         "matrix_parameters": workload.matrix_parameters,
     }
+
+
+def _parameters(schedule: Schedule) -> int:
+    from pimsim.baselines.held import parameters_of  # not for those who have no schedule
+
+    return parameters_of(schedule)
 
 
 def summarise_system(

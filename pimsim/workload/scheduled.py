@@ -14,6 +14,7 @@ from typing import Any
 from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
 from pimsim.workload.schedule import Schedule
+from pimsim.workload.shapes import ModelShape
 from pimsim.workload.trace import records
 from pimsim.workload.trace.bind import Run, difference, runs_of
 from pimsim.workload.trace.graphs import Graphs, computed_otherwise, wrong_types
@@ -72,14 +73,24 @@ def _totals(trace: Trace, first: Run) -> dict[str, int]:
     """What a schedule that is more than plain decoding comes to, for one sequence: the tokens that are kept."""
     head = any(op.role == "lm_head" for template in trace.templates for op in template.ops)
     schedule = schedule_of(trace, Asked(head))
-    prefill, decode = schedule.of_phase("prefill"), schedule.of_phase("decode")
+    decode = schedule.of_phase("decode")
     return {
         "context": first.context - first.tokens,
-        "prompt_tokens": int(schedule.kept[prefill].sum()),
+        "prompt_tokens": _prompt(schedule),
         "batch": int(schedule.batch.max()),
         "output_tokens": int(schedule.kept[decode].sum()),
         "query_tokens": 1,
     }
+
+
+def _prompt(schedule: Schedule) -> int:
+    """Tokens of the prompt: of several models that each take one the longest."""
+    found: dict[ModelShape, int] = {}
+    for number, stage in enumerate(schedule.stages):
+        if stage.phase == "prefill":
+            tokens = int(schedule.kept[schedule.stage == number].sum())
+            found[stage.workload.shape] = found.get(stage.workload.shape, 0) + tokens
+    return max(found.values(), default=0)
 
 
 def scheduled(trace: Trace, given: Mapping[str, Any]) -> tuple[dict[str, int | None], int]:
