@@ -147,8 +147,8 @@ class Caches:
         slots = operator.kv_slope * use.context + operator.kv_constant - begin
         if slots not in self._reserve:
             self._reserve[slots] = reserve_tokens(self._config, self.grid, slots)
-        reserve = self._reserve[slots]
-        return min(reserve, operator.most_seen or reserve)
+        # a window over all tokens is none
+        return operator.most_seen if 0 < operator.most_seen < slots else self._reserve[slots]
 
     def tokens(self, use: Use, operator: Operator, branch: bool = False) -> int:
         """Tokens that the caches of an attention have room for."""

@@ -47,7 +47,7 @@ class Counts:
         self.window = m.window or self.last
         together = min(self.G * self.W, 1024)  # K and V have room for so many tokens at a time
         whole = up(self.last, together) * together
-        self.room = min(whole, m.window or whole)
+        self.room = m.window if 0 < (m.window or 0) < self.last else whole  # a window over all tokens is none
         self.n: Counter[str] = Counter()
 
     def total(self) -> dict[str, int]:

@@ -82,8 +82,8 @@ def test_a_window_bounds_time_and_memory() -> None:
     whole = simulate(config_of({**STILL, **_dotted(model(tokens=40))}))
     assert all(token.cycles > step for token, step in zip(whole.tokens, steps, strict=True))  # V is less dense
     assert whole.tokens[-1].cycles > whole.tokens[16].cycles
-    rows = {tokens: plan_of(**model(tokens=tokens, window=16)).memory.rows for tokens in (16, 5000)}
-    assert rows[16] == rows[5000] < plan_of(**model(tokens=5000)).memory.rows
+    rows = {tokens: plan_of(**model(tokens=tokens, window=16)).memory.rows for tokens in (17, 5000)}
+    assert rows[17] == rows[5000] < plan_of(**model(tokens=5000)).memory.rows
 
 
 def _dotted(keys: dict[str, Any]) -> dict[str, Any]:
