@@ -317,7 +317,9 @@ def _evaluate_baselines(
     found = {}
     for device in _machines(config):
         if schedule is not None:
-            found[device.name] = baselines.evaluate_schedule(device, schedule, routing)
+            steps = (schedule.sha256, tuple(stage.workload for stage in schedule.stages), routing)
+            run = partial(baselines.evaluate_schedule, device, schedule, routing)
+            found[device.name] = keep("baseline", (Same(device), *steps), run)
             continue
         made = partial(baselines.evaluate, device, workload, *given)
         found[device.name] = keep("baseline", (Same(device), workload, given), made)

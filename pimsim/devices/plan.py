@@ -45,7 +45,8 @@ def compile_plan(
     uses = _uses(config, graphs, schedule, made)
     memories = place_in(config, uses, device)
     check_fits(whole or config, memories[0], lambda other: place_in(other, _uses(other, graphs, schedule, made))[0])
-    plans = [_plan(config, use, memory) for use, memory in zip(uses, memories, strict=True)]
+    units = Units(config.asic)
+    plans = [_plan(config, use, memory, units) for use, memory in zip(uses, memories, strict=True)]
     if schedule is None:
         return plans[0]
     plans = [
@@ -105,11 +106,10 @@ def _uses(
     ]
 
 
-def _plan(config: Config, use: Use, memory: Memory) -> Plan:
+def _plan(config: Config, use: Use, memory: Memory, units: Units) -> Plan:
     device, workload = memory.grid.device, use.workload
     routing = routing_of(config, workload)
     functions = functions_in_banks(workload, memory.matrices, config.workload.biases)
-    units = Units(config.asic)
     return Plan(config, device, workload, units, memory.grid, memory, use.operands, routing, functions, use.batch)
 
 

@@ -22,6 +22,7 @@ from pimsim.workload.ops import Operator
 from pimsim.workload.schedule import Shared
 
 Branches = Sequence[tuple[Shared, ...]]
+Laid = tuple[dict[str, Keys], dict[str, Values]]  # K and V, by operator
 
 
 class Segment(NamedTuple):
@@ -179,9 +180,10 @@ class Caches:
         names, used = use.copies_of(operator, ())
         return [("place", use.workload.shape, *sizes, copy * count + place) for copy in range(len(names))], used
 
-    def layouts_of(self, use: Use, branch: bool = False) -> tuple[dict[str, Keys], dict[str, Values]]:
+    def layouts_of(self, use: Use, branch: bool = False) -> Laid:
         """Of K and of V, by operator."""
-        keys, values = {}, {}
+        keys: dict[str, Keys] = {}
+        values: dict[str, Values] = {}
         for o in use.attentions:
             tokens = self.tokens(use, o, branch)
             keys[o.name] = self._layouts.keys(self.grid, o.heads, o.kv_heads, o.head_dim, tokens)
@@ -190,13 +192,13 @@ class Caches:
             values[o.name] = self._layouts.values(self.grid, *shape, *given)
         return keys, values
 
-    def branches_of(self, use: Use) -> tuple[dict[str, Keys], dict[str, Values]]:
+    def branches_of(self, use: Use) -> Laid:
         """The same of caches that begin behind a prefix."""
         return self.layouts_of(use, branch=True) if any(use.branches) else ({}, {})
 
-    def wanted(self, use: Use) -> Iterator[Wanted]:
-        """The regions of the caches of a graph."""
-        kinds = {False: self.layouts_of(use), True: self.branches_of(use)}
+    def wanted(self, use: Use, own: Laid, behind: Laid) -> Iterator[Wanted]:
+        """The regions of the caches of a graph, whose layouts `layouts_of` and `branches_of` made."""
+        kinds = {False: own, True: behind}
         for sequence in range(use.batch):
             branch = bool(use.branches and use.branches[sequence])
             keys, values = kinds[branch]

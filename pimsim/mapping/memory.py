@@ -103,7 +103,7 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
         if operator.name in memory.vectors:
             rows = memory.vectors[operator.name].rows
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
-    yield from caches.wanted(use)
+    yield from caches.wanted(use, (memory.keys, memory.values), (memory.branch_keys, memory.branch_values))
     yield from wanted_states(use, memory.states)
     for name, table in memory.tables.items():
         owner = next(use.owner(o) for o in workload.operators if name.startswith(f"{o.name}.table"))

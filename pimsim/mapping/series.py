@@ -23,6 +23,7 @@ from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Planner, weighed
 from pimsim.mapping.stretch import Many, Series
 from pimsim.mapping.work import Ints, Moved, Work
+from pimsim.workload.branches import seen as seen_at
 from pimsim.workload.ops import Operator
 
 
@@ -55,7 +56,7 @@ class AttentionSeries:
     def _append_all(self) -> None:
         """As `Planner._append_all`."""
         operator, context = self.operator, self.contexts
-        seen, count = attended_by(operator, context), operator.appended or self.tokens
+        seen, count = seen_at(operator, context), operator.appended or self.tokens
         for token in range(count):
             slot = slots_of(operator, context - (self.tokens - 1 - token))
             self._append(token, seen - count + token if operator.appended else slot)
@@ -75,9 +76,9 @@ class AttentionSeries:
         operator, own = self.operator, self.contexts - max(0, self.tokens - 1 - token)
         keys, values = self.plan.memory.keys[operator.name], self.plan.memory.values[operator.name]
         heads = operator.heads
-        seen = attended = attended_by(operator, self.contexts if operator.sees_all else own)
+        seen = attended = seen_at(operator, self.contexts if operator.sees_all else own)
         if self.plan.depths is not None and not operator.sees_all:
-            attended = attended_by(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
+            attended = seen_at(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
         groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
         weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))
@@ -176,13 +177,6 @@ class AttentionSeries:
             others = np.flatnonzero(teller != teller[0])
             if len(others):
                 self.alike = min(self.alike, int(others[0]))
-
-
-def attended_by(operator: Operator, context: Ints) -> Ints:
-    """As `Operator.attended`, of many contexts."""
-    if operator.window:
-        return at_most(operator.most_seen, context)
-    return operator.kv_slope * context + operator.kv_constant
 
 
 def slots_of(operator: Operator, context: Ints) -> Ints:

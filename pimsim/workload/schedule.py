@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.workload.graph import Workload
+from pimsim.workload.trees import depths_of, wrong_tree
 
 Ints = NDArray[np.int64]
 
@@ -159,23 +160,10 @@ class Schedule:
 
 
 def depths(tree: tuple[int, ...]) -> tuple[int, ...]:
-    """How many nodes stand above each one; ValueError for a tree with a cycle, or a parent that is not there."""
-    found: dict[int, int] = {}
-    for node in range(len(tree)):
-        path: list[int] = []
-        at = node
-        while at not in found and at != -1:
-            if not 0 <= at < len(tree):
-                raise ValueError(f"node {path[-1]} follows {at}, which is not there")
-            if at in path:
-                raise ValueError(f"nodes {', '.join(map(str, path[path.index(at) :]))} follow each other in a cycle")
-            path.append(at)
-            at = tree[at]
-        depth = -1 if at == -1 else found[at]
-        for each in reversed(path):
-            depth += 1
-            found[each] = depth
-    return tuple(found[node] for node in range(len(tree)))
+    """How many nodes stand above each one; ValueError for a tree that is none (`trees.wrong_tree`)."""
+    for _, message in wrong_tree(tree):
+        raise ValueError(message)
+    return tuple(depths_of(tree))
 
 
 def path_of(tree: tuple[int, ...], kept: int) -> tuple[int, ...]:

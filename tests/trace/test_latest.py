@@ -20,8 +20,8 @@ from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.records import Acceptance, Trace
 from pimsim.workload.trace.schema import json_schema
-from pimsim.workload.trace.trees import depths_of, is_chain, wrong_tree
 from pimsim.workload.trace.writer import dump_trace
+from pimsim.workload.trees import depths_of, is_chain, wrong_tree
 from tests.conftest import Write
 from tests.trace.latest import attention, lines, model, op, schedule, template, text_of
 from tests.trace.traces import TRACES

@@ -7,8 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from pimsim.errors import InputError
-from pimsim.workload.decoding import edit, steps
-from pimsim.workload.decoding.data import exact, mechanisms
+from pimsim.workload.decoding import data, edit, steps
+from pimsim.workload.decoding.data import mechanisms
 from pimsim.workload.decoding.source import Source
 from pimsim.workload.decoding.steps import Asked
 from pimsim.workload.trace.expr import Expr
@@ -30,7 +30,7 @@ def duo_attention(
     mechanism = mechanisms()["duo-attention"]
     grouped = target.model.kv_heads < target.model.heads
     default = str(mechanism["streaming_grouped" if grouped else "streaming"])
-    share = _streaming(default if streaming is None else streaming)
+    share = data.share(default if streaming is None else streaming, "a share of the heads", "--streaming")
     sinks = mechanism["sinks"] if sinks is None else sinks
     recent = mechanism["recent"] if recent is None else recent
     apart = {op.id: _apart(op, share, sinks, recent) for op in target.template.ops if _sees_all(op)}
@@ -40,16 +40,6 @@ def duo_attention(
     lines = [*steps.prompt(asked, MODEL), steps.decode(MODEL, asked.tokens, steps.plain(asked.base), asked.batch)]
     kinds = f"{float(share):g} of the heads see {sinks} first and {recent} newest tokens"
     return steps.made(target, mechanism, [template], lines, heads=kinds)
-
-
-def _streaming(text: str) -> Fraction:
-    try:
-        share = exact(text)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{text!r} is no number", key="--streaming") from None
-    if not 0 <= share <= 1:
-        raise InputError(f"{text}: a share of the heads, from 0 to 1", key="--streaming")
-    return share
 
 
 def _sees_all(op: OpRecord) -> bool:

@@ -142,6 +142,17 @@ def exact(value: object) -> Fraction:
     return Fraction(str(value))
 
 
+def share(text: str, what: str, option: str) -> Fraction:
+    """A number from 0 to 1; InputError, with what it is and the option that says it, for another one."""
+    try:
+        found = exact(text)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{text!r} is no number", key=option) from None
+    if not 0 <= found <= 1:
+        raise InputError(f"{text}: {what}, from 0 to 1", key=option)
+    return found
+
+
 def tree(name: str) -> Tree:
     """The tree of a name; InputError if there is none."""
     return _named(trees(), name, "tree", "--tree")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 from pimsim.errors import InputError
-from pimsim.workload.decoding import edit, steps
-from pimsim.workload.decoding.data import exact, mechanisms
+from pimsim.workload.decoding import data, edit, steps
+from pimsim.workload.decoding.data import mechanisms
 from pimsim.workload.decoding.source import Source
 from pimsim.workload.decoding.steps import Asked
 from pimsim.workload.trace.expr import Expr
@@ -24,23 +23,13 @@ def beams(target: Source, asked: Asked, hypotheses: int | None = None, reorder: 
     """
     mechanism = mechanisms()["beams"]
     number = mechanism["hypotheses"] if hypotheses is None else hypotheses
-    share = _share(str(mechanism["reorder"]) if reorder is None else reorder)
+    share = data.share(str(mechanism["reorder"]) if reorder is None else reorder, "a share", "--reorder")
     steps.fits(asked, target, asked.base + asked.tokens)
     batch = number * asked.batch
     line = steps.decode(MODEL, asked.tokens, steps.plain(asked.base), batch)
     if number > 1:
         line = replace(line, fork=batch, reorder=share * (number - 1) * asked.batch)
     return steps.made(target, mechanism, [edit.named(target.template, MODEL)], [*steps.prompt(asked, MODEL), line])
-
-
-def _share(text: str) -> Fraction:
-    try:
-        share = exact(text)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{text!r} is no number", key="--reorder") from None
-    if not 0 <= share <= 1:
-        raise InputError(f"{text}: a share, from 0 to 1", key="--reorder")
-    return share
 
 
 def superposed(target: Source, asked: Asked, hypotheses: int | None = None) -> Trace:

@@ -22,7 +22,7 @@ from pimsim.workload.trace.records import (
     ModelInfo,
     Schedule,
 )
-from pimsim.workload.trace.trees import depths_of, is_chain, wrong_tree
+from pimsim.workload.trees import depths_of, is_chain, wrong_tree
 
 MOST_LINES = 1024  # of one cycle
 MOST_CYCLES = 1 << 16  # whose names are remembered

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from itertools import groupby
 
 import numpy as np
@@ -57,13 +56,6 @@ def schedule_of(trace: Trace, asked: Asked) -> Schedule:
     for cycle, lines in groupby(trace.schedule, key=lambda line: line.cycle):
         made.lines(list(lines), bool(cycle))
     return made.finished()
-
-
-def kept_share(accept: int | Acceptance | None, tokens: int) -> Fraction:
-    """Tokens that a step of so many keeps on average."""
-    if isinstance(accept, Acceptance):
-        return accept.mean
-    return Fraction(tokens if accept is None else accept)
 
 
 def part_of(line: records.Schedule) -> str:

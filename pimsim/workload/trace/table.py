@@ -23,7 +23,7 @@ from pimsim.workload.trace.records import (
     Schedule,
     Template,
 )
-from pimsim.workload.trace.trees import depths_of
+from pimsim.workload.trees import depths_of
 
 BINDING = {CONTEXT: 1024, BATCH: 1, QUERY: 1}
 _MOST_LINES = 20  # of a schedule that are shown
