@@ -20,6 +20,7 @@ _SHIPPED: Mapping[str, Hardware] = Deferred(
         "aim": "pimsim.devices.aim:HARDWARE",
         "aim-reference": "pimsim.devices.aim:REFERENCE",
         "lpddr5x": "pimsim.devices.lpddr5x:HARDWARE",
+        "lpddr5x-pim": "pimsim.devices.lpddr5x_pim:HARDWARE",
         "hbm3": "pimsim.devices.hbm3:HARDWARE",
     }
 )

@@ -20,6 +20,7 @@ _SHIPPED: Mapping[str, type[AnyConfig]] = Deferred(
         "aim": "pimsim.config.devices.aim:AimConfig",
         "aim-reference": "pimsim.config.devices.aim:AimReferenceConfig",
         "lpddr5x": "pimsim.config.devices.lpddr5x:Lpddr5xConfig",
+        "lpddr5x-pim": "pimsim.config.devices.lpddr5x_pim:Lpddr5xPimConfig",
         "hbm3": "pimsim.config.devices.hbm3:Hbm3Config",
     }
 )

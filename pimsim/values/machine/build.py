@@ -35,7 +35,8 @@ def machine_of(
     steps = steps_of(plan, steps_in(config))
     rounds = config.values.accumulate == "bf16"
     image = filled(plan, weights, config.pim.lanes)
-    return Machine(plan, image, functions, steps, ended, tables_of(plan, weights), rounds, made)
+    sums = getattr(config.pim, "accumulators", 1)
+    return Machine(plan, image, functions, steps, ended, tables_of(plan, weights), rounds, made, sums)
 
 
 def steps_in(config: Config) -> list[tuple[int, int, bool]]:

@@ -2,9 +2,12 @@
 
 The memory is (cells, lanes, octets, 8) words: a cell is one column of one row of all banks of a channel, and the
 banks of a lane lie side by side.  A column has as many lanes as beats of a MAC unit have, each beat filled up with
-zeros to a power of two.  Every channel has a buffer of columns, an accumulator for each bank and a queue of
+zeros to a power of two.  Every channel has a buffer of columns, accumulators for each bank and a queue of
 instructions: which elements their commands take and give, in their order.  Where these elements come from and go to
 in the memory, the command itself says.
+
+Of several accumulators the first sum after a filling of the buffer has the first, the next sum the next one: a sum
+ends where products have been all around the buffer, or where it is given.  They are given in that order.
 
 What is carried out stops at a command that asks for something that is not there: an instruction, or its operands, for
 which whoever calls has to care; or a row that is not open, an operand that has been used up, which is an error.
@@ -29,7 +32,7 @@ SIDE = 8  # banks that are computed side by side
 (H_BANKS, H_ROWS, H_COLUMNS, H_WIDTH, H_UNITS, H_LANES, H_BEATS, H_ROUNDS, H_BY_COLUMN, H_BUFFER, H_PER_GROUP,
  H_FUNCTIONS, HOW_WIDTH) = range(13)  # fmt: skip
 # The state of a channel.
-(S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, STATE_WIDTH) = range(6)
+(S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, S_SUM, S_GIVEN, STATE_WIDTH) = range(8)
 # An instruction in the queue of a channel: rows of `wires` that are left to take and to give, and where its values are.
 (E_TAKE, E_TAKEN, E_GIVE, E_GIVEN, E_BASE, E_OWN, E_LANE, E_SLOT, ENTRY_WIDTH) = range(9)
 # What is known of an instruction: pieces that are left on all channels, whether its operands are there, and when the
@@ -48,9 +51,10 @@ def carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums,
     """Carry out commands (n, COMMAND_WIDTH) from report[R_AT] on; what stopped it, or DONE.
 
     image (cells, lanes, octets, 8) words; tables (functions, 65536) words; rows (channels, banks) that are open, -1:
-    none; state (channels, STATE_WIDTH); buffers (channels, columns, lanes); sums, found (channels, octets, 8); pool:
-    operands and results of all instructions; ready: when each result is there; wires (n, lanes): elements that a
-    command takes or gives; queues (channels, entries, ENTRY_WIDTH); slots (n, SLOT_WIDTH); room (lanes, 8).
+    none; state (channels, STATE_WIDTH); buffers (channels, columns, lanes); sums (channels, accumulators, octets, 8);
+    found (channels, octets, 8); pool: operands and results of all instructions; ready: when each result is there;
+    wires (n, lanes): elements that a command takes or gives; queues (channels, entries, ENTRY_WIDTH); slots
+    (n, SLOT_WIDTH); room (lanes, 8).
     """
     return _carry_out(
         constant(meaning), constant(commands), constant(how), view(image), constant(tables), view(rows), view(state),
@@ -122,9 +126,12 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
     if does == UNKNOWN:
         return NO_MEANING
     if does == MULTIPLY:
-        return _multiply(kind, command, how, image, state, buffer, sums, room)
+        stop = _multiply(kind, command, how, image, state, buffer, sums[state[S_SUM]], room)
+        if stop == DONE and state[S_NEXT] == 0:
+            state[S_SUM] = (state[S_SUM] + 1) % len(sums)
+        return stop
     if does == LOOK_UP:
-        return _look_up(command, how, tables, sums, found)
+        return _look_up(command, how, tables, sums[state[S_GIVEN]], found)
     if does == SCALE:
         return _scale(command, how, image)
     gives = does == GIVE or does == GIVE_FOUND or does == READ
@@ -140,9 +147,10 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
         stop = _fill(command, how, state, buffer, pool, piece, item[E_BASE])
     elif does == PRESET:
         for bank in range(how[H_BANKS]):
-            sums[bank // SIDE, bank % SIDE] = _element(pool, piece[bank], item[E_BASE])
+            sums[state[S_SUM], bank // SIDE, bank % SIDE] = _element(pool, piece[bank], item[E_BASE])
     elif does == GIVE or does == GIVE_FOUND:
-        _give(how, sums, found, does, pool, piece, item[E_BASE] + item[E_OWN])
+        _give(how, sums[state[S_GIVEN]], found, does, pool, piece, item[E_BASE] + item[E_OWN])
+        _given(state, len(sums))
     elif does == READ:
         stop = _read(command, how, image, pool, piece, item[E_BASE] + item[E_OWN])
     else:
@@ -207,7 +215,7 @@ def _fill(command, how, state, buffer, pool, piece, base):
     if not state[S_FILLS]:
         state[S_FILLS], state[S_FILLED] = 1, 0
     state[S_FILLED] = max(state[S_FILLED], column + 1)
-    state[S_NEXT] = 0
+    state[S_NEXT] = state[S_SUM] = state[S_GIVEN] = 0
     for lane in range(how[H_WIDTH]):
         buffer[column, _lane(lane, how)] = _element(pool, piece[lane], base)
     return DONE
@@ -271,6 +279,14 @@ def _give(how, sums, found, does, pool, piece, base):
             pool[base + piece[bank]] = rounded(sums[side, place]) if does == GIVE else found[side, place]
     for side in range(len(sums)):
         put(sums[side], spread(np.float32(0)))
+
+
+@jit
+def _given(state, accumulators):
+    """The next accumulator will be given; what is added to is not one that has been."""
+    if state[S_SUM] == state[S_GIVEN]:
+        state[S_SUM] = (state[S_SUM] + 1) % accumulators
+    state[S_GIVEN] = (state[S_GIVEN] + 1) % accumulators
 
 
 @jit

@@ -1,0 +1,33 @@
+"""LPDDR5X-PIM: LPDDR5X with a block in every bank that multiplies in lock step, and keeps several sums."""
+
+from dataclasses import dataclass
+
+from pimsim.config.devices.lpddr5x_pim import Lpddr5xPimUnits
+from pimsim.config.schema import Config
+from pimsim.devices.device import Hardware
+from pimsim.devices.lpddr5x_pim.matrix import MatrixLayout
+from pimsim.devices.lpddr5x_pim.table import STANDARD
+from pimsim.devices.lpddr5x_pim.units import block_cycles
+from pimsim.devices.pim_gpt import Layouts as SharedLayouts
+from pimsim.mapping.grid import Grid
+
+
+@dataclass(frozen=True)
+class Layouts(SharedLayouts):
+    """K and V lie as PIM-GPT's do, in pieces of the vector registers; kept: sums that a block keeps."""
+
+    kept: int
+
+    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:  # type: ignore[override]
+        """As `mapping.layouts.Layouts`."""
+        return MatrixLayout(grid, inputs, outputs, self.kept)
+
+
+def layouts(config: Config) -> Layouts:
+    """The layouts of a configuration."""
+    units = config.pim
+    assert isinstance(units, Lpddr5xPimUnits)
+    return Layouts(config.mapping.value_append == "all_bank", units.accumulators)
+
+
+HARDWARE = Hardware(STANDARD, block_cycles, layouts, computed=("nBLRES", "nMAC", "nDRAIN", "nFENCE"))
