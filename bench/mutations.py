@@ -27,6 +27,7 @@ from pimsim.devices.aim import table as aim  # noqa: E402
 from pimsim.devices.gddr6 import table as gddr6  # noqa: E402
 from pimsim.devices.hbm3 import table as hbm3  # noqa: E402
 from pimsim.devices.lpddr5x import table as lpddr5x  # noqa: E402
+from pimsim.devices.lpddr5x_pim import table as lpddr5x_pim  # noqa: E402
 from pimsim.devices.pim_gpt import HARDWARE as PIM_GPT  # noqa: E402
 from pimsim.devices.pim_gpt import table as gddr6_pim  # noqa: E402
 from pimsim.dram.spec import Standard  # noqa: E402
@@ -45,6 +46,10 @@ TABLES = {
     "aim-masked": (AIM.masked_table, ("tests/device_timings/test_masked_writes.py",)),
     "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
     "lpddr5x": (lpddr5x.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("lpddr5x_gaps", "gaps"))),
+    "lpddr5x-pim": (
+        lpddr5x_pim.STANDARD,
+        tuple(f"tests/device_timings/test_{name}.py" for name in ("lpddr5x_pim_gaps", "gaps")),
+    ),
     "hbm3": (hbm3.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("hbm3_gaps", "gaps"))),
 }
 

@@ -17,6 +17,7 @@ from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
+from pimsim.devices.lpddr5x_pim import table as lpddr5x_pim
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.dram.gaps import scope_banks
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
@@ -26,7 +27,9 @@ from pimsim.dram.twin.controller import Issued
 from tests.levels import DDR5
 from tests.strategies import cycles_of, device_of
 
-STANDARDS = (STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, hbm3.STANDARD, DDR5)
+STANDARDS = (
+    STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, lpddr5x_pim.STANDARD, hbm3.STANDARD, DDR5,
+)  # fmt: skip
 
 LONG = 40
 SETTLED = 1000  # clocks after which nothing earlier binds

@@ -27,7 +27,9 @@ AIM_TIMINGS = (
     "nRCDRDMAC", "nRCDEWMUL", "nRCDRDAF", "nRCDRDCP", "nRCDWRCP", "nCLREG", "nCWLREG", "nCWLGB", "nWPRE", "nMODCH",
     "nMACDRAIN", "nAF",
 )  # fmt: skip
-OTHER_TIMINGS = ("nRPab", "nRRD", "npbR2act", "npbR2pbR", "nWCKDQO", "nRFCsb", "nREFSBRD", "nFAWG", "nFAWP")
+OTHER_TIMINGS = (
+    "nRPab", "nRRD", "npbR2act", "npbR2pbR", "nWCKDQO", "nRFCsb", "nREFSBRD", "nFAWG", "nFAWP", "nMRD", "nFENCE",
+)  # fmt: skip
 ROWS = 64
 
 # What the table language allows and gddr6-pim does not use: a window over column commands,

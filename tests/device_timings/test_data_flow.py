@@ -19,6 +19,7 @@ from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
+from pimsim.devices.lpddr5x_pim import table as lpddr5x_pim
 from pimsim.devices.pim_gpt import table as gddr6_pim
 from pimsim.dram.gaps import bank_of
 from pimsim.dram.spec import Command, Effect, Needs, Standard, TimingConstraint
@@ -91,6 +92,11 @@ AIM: Mapping[str, tuple[Use, ...]] = {
     "REFAB": REFRESH,
     "ACT": NO_DATA, "ACT16": NO_DATA, "PRE": NO_DATA, "PREA": NO_DATA, "TMOD": NO_DATA,
 }  # fmt: skip
+# Nothing is in flight when the mode changes.
+LPDDR5X_PIM: Mapping[str, tuple[Use, ...]] = {
+    **{name: uses for name, uses in GDDR6_PIM.items() if name != "REFPB"},
+    "MRW": (Use("pins", True, "0", "0"),),
+}
 # The buses of HBM3 carry what is for the other pseudo-channel while one refreshes.
 HBM3: Mapping[str, tuple[Use, ...]] = {**GDDR6, "REFAB": (Use("pins", True, "0", "nRFC"),)}
 FLOWS: Mapping[str, tuple[Standard, Mapping[str, tuple[Use, ...]]]] = {
@@ -98,6 +104,7 @@ FLOWS: Mapping[str, tuple[Standard, Mapping[str, tuple[Use, ...]]]] = {
     "gddr6-pim": (gddr6_pim.STANDARD, GDDR6_PIM),
     "aim": (aim.STANDARD, AIM),
     "lpddr5x": (lpddr5x.STANDARD, GDDR6),
+    "lpddr5x-pim": (lpddr5x_pim.STANDARD, LPDDR5X_PIM),
     "hbm3": (hbm3.STANDARD, HBM3),
 }
 
@@ -187,7 +194,9 @@ class _Course:
     def open_all(self) -> None:
         """Open all banks at once if the device can."""
         if self.roles.open_all:
-            self.issue(self.standard.command(self.roles.open_all), NONE)
+            command = self.standard.command(self.roles.open_all)
+            self.enter(command.mode)
+            self.issue(command, NONE)
         else:
             for bank in range(self.channel.device.banks):
                 self.issue(self.standard.command(self.roles.open_bank or ""), bank)
@@ -221,7 +230,7 @@ def too_early(standard: Standard, among: list[Pair], device: Device) -> list[Pai
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_second_begins_when_the_first_is_done(name: str) -> None:
     standard, mine = FLOWS[name][0], [pair for pair in pairs() if pair.name == name]
-    assert len({pair.before.what for pair in mine}) >= {"gddr6-pim": 6, "aim": 6, "hbm3": 3}.get(name, 4)
+    assert len({pair.before.what for pair in mine}) >= {"gddr6-pim": 6, "lpddr5x-pim": 6, "aim": 6, "hbm3": 3}.get(name, 4)
     for device in extreme_devices(standard):
         longest = max(device.cycles, key=lambda timing: device.cycles[timing])
         assert too_early(standard, mine, device) == [], f"with {longest} = {device.cycles[longest]}"
@@ -246,6 +255,11 @@ DATA_ROWS = [
         ("gddr6-pim", row)
         for row in gddr6_pim.CONSTRAINTS
         if {"WRGB", "RDMAC"} & {*row.preceding, *row.following} and row.latency != "1"
+    ),
+    *(
+        ("lpddr5x-pim", row)
+        for row in lpddr5x_pim.CONSTRAINTS
+        if {"WRGB", "RDMAC"} & {*row.preceding, *row.following} and row.latency not in ("1", "nMRD")
     ),
 ]
 

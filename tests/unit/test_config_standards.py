@@ -29,12 +29,13 @@ from pimsim.labels import LABELS
 from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
-FILES = {name: f"{name}.yaml" for name in ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "hbm3")} | {
+FILES = {name: f"{name}.yaml" for name in ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3")} | {
     "gddr6-pim": "pim-gpt.yaml"
 }
 MEMORIES = ("gddr6", "aim-reference", "lpddr5x", "hbm3")  # without a language model
 # in clocks, from the organisation, the pins and the MAC units
-COMPUTED = {"gddr6-pim": {"nBL", "nBLRES", "nMAC", "nDRAIN"}}
+_UNITS = {"nBL", "nBLRES", "nMAC", "nDRAIN"}
+COMPUTED = {"gddr6-pim": _UNITS, "lpddr5x-pim": {*_UNITS, "nFENCE"}}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -216,8 +217,8 @@ def test_a_time_that_the_standard_does_not_use_is_refused(write: Write) -> None:
 def test_a_section_that_the_standard_does_not_use_is_refused(write: Write) -> None:
     path = write(f"extends: {path_of('aim-reference')}\npim:\n  lanes: 16\nworkload: {{model: gpt2-small}}\n")
     assert problems(path) == [
-        "config.yaml:2:1: pim: not used by dram.standard aim-reference; used by gddr6-pim, aim",
-        "config.yaml:4:1: workload: not used by dram.standard aim-reference; used by gddr6-pim, aim",
+        "config.yaml:2:1: pim: not used by dram.standard aim-reference; used by gddr6-pim, aim, lpddr5x-pim",
+        "config.yaml:4:1: workload: not used by dram.standard aim-reference; used by gddr6-pim, aim, lpddr5x-pim",
     ]
 
 
