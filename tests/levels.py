@@ -1,4 +1,4 @@
-"""Devices with more levels than bank groups: the shipped ones, and a table with same-bank refresh."""
+"""Devices with more levels than bank groups, or with two modes: shipped ones, and a table with same-bank refresh."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pimsim.devices.gddr6.table import CAUSES
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
+from pimsim.devices.lpddr5x_pim import table as lpddr5x_pim
 from pimsim.dram.spec import (
     BANK,
     BANK_GROUP,
@@ -93,7 +94,9 @@ DDR5 = Standard(
     levels=(CHANNEL, BANK_GROUP, ADDRESS, PAIR, BANK),
 )
 
-LEVELLED = {"lpddr5x": lpddr5x.STANDARD, "hbm3": hbm3.STANDARD, "ddr5": DDR5}
+LEVELLED = {
+    "lpddr5x": lpddr5x.STANDARD, "lpddr5x-pim": lpddr5x_pim.STANDARD, "hbm3": hbm3.STANDARD, "ddr5": DDR5,
+}  # fmt: skip
 
 
 @st.composite
@@ -103,7 +106,8 @@ def levelled_devices(draw: st.DrawFn, channels: int = 1) -> Device:
     cycles = {timing: draw(st.integers(1, 12), label=timing) for timing in cycles_of(1)}
     for timing in ("nFAW", "nFAWG", "nFAWP", "nRFC", "nRFCpb", "nRFCsb"):
         cycles[timing] = draw(st.integers(1, 50), label=timing)
-    modes = ("all_bank", "same_bank", "none") if name == "ddr5" else REFRESH_MODES
+    roles = LEVELLED[name].roles
+    modes = [mode for mode in (*REFRESH_MODES, "same_bank") if mode == "none" or roles.refresh(mode)]
     shape = {
         "channels": channels,
         "bank_groups": draw(st.sampled_from([2, 4])),

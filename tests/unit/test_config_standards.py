@@ -29,9 +29,8 @@ from pimsim.labels import LABELS
 from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
-FILES = {name: f"{name}.yaml" for name in ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3")} | {
-    "gddr6-pim": "pim-gpt.yaml"
-}
+_NAMES = ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3")
+FILES = {name: f"{name}.yaml" for name in _NAMES} | {"gddr6-pim": "pim-gpt.yaml"}
 MEMORIES = ("gddr6", "aim-reference", "lpddr5x", "hbm3")  # without a language model
 # in clocks, from the organisation, the pins and the MAC units
 _UNITS = {"nBL", "nBLRES", "nMAC", "nDRAIN"}
