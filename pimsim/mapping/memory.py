@@ -9,7 +9,8 @@ from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
 from pimsim.mapping.caches import Caches
-from pimsim.mapping.grid import Grid, make_grid
+from pimsim.mapping.formats import GridOf, grids
+from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
 from pimsim.mapping.states import State, room_beside_states, states_of, wanted_states
@@ -28,6 +29,7 @@ class Memory:
     branch_keys, branch_values: of sequences whose caches begin behind a prefix that lies in another one.
     products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
+    scales: those of groups of weights that the ASIC applies, by the name of the operator.
     rows: of all graphs together.  room: elements of the ASIC's SRAM that no state has for itself.
     """
 
@@ -45,6 +47,7 @@ class Memory:
     branch_keys: dict[str, Keys]
     branch_values: dict[str, Values]
     room: int
+    scales: dict[str, VectorLayout]
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -67,6 +70,7 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     """Lay out weights, K, V, vectors and scratch of graphs in one memory, whether or not the device has as many rows
     (see `fit`); weights and caches that several graphs have are there once.
     """
+    grid_of = grids(config, grid)
     caches = Caches(config, uses, grid, layouts)
     room = room_beside_states(config, uses)
     most = max((elements for use in uses for elements in _spilled(use, room)), default=0)
@@ -77,13 +81,15 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     for use in uses:
         operators = use.workload.operators
         linears = [o for o in operators if o.op == "linear"]
-        matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
+        matrices = {o.name: layouts.matrix(grid_of(o), o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
         vectors = {o.name: VectorLayout(grid, o.vectors()) for o in operators if o.vectors()}
         vectors = vectors if config.workload.biases else {}
-        tables, branches = dict(_tables(grid, use.workload)), caches.branches_of(use)
+        tables, branches = dict(_tables(grid_of, use.workload)), caches.branches_of(use)
         states = states_of(grid, use.workload)
+        scales = dict(_scales(grid, grid_of, linears))
         memory = Memory(
-            grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, states, {}, 0, *branches, room
+            grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, states, {}, 0, *branches, room,
+            scales,
         )  # fmt: skip
         regions = {wanted.name: dealer.region(wanted) for wanted in _wanted(use, memory, caches)}
         found.append(replace(memory, regions=regions))
@@ -100,6 +106,9 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
             yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), each))
+        if operator.name in memory.scales:
+            rows = memory.scales[operator.name].rows
+            yield Wanted(scales_name(operator), rows, *use.copies_of(operator, ("scales", *which), operator.experts))
         if operator.name in memory.vectors:
             rows = memory.vectors[operator.name].rows
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
@@ -127,6 +136,20 @@ def vector_name(operator: Operator) -> str:
     return f"{operator.name}.vectors"
 
 
+def scales_name(operator: Operator) -> str:
+    """The region of the scales of an operator's groups of weights."""
+    return f"{operator.name}.scales"
+
+
+def _scales(grid: Grid, grid_of: GridOf, linears: Sequence[Operator]) -> Iterator[tuple[str, VectorLayout]]:
+    """Scales that the ASIC applies: of each group of each output, and of blocks of a matrix one behind the other."""
+    for o in linears:
+        packing = grid_of(o).packing
+        if packing is not None and packing.drained:
+            groups = ceil_div(o.inputs // o.blocks, packing.group)
+            yield o.name, VectorLayout(grid, ceil_div(groups * o.outputs * packing.side_bits, WORD_BITS))
+
+
 def table_name(operator: Operator, table: int) -> str:
     """The region of one table of an embedding."""
     return f"{operator.name}.table{table}"
@@ -137,11 +160,11 @@ def tied_matrix(workload: Workload, operator: Operator) -> str | None:
     return next((o.name for o in workload.operators if o.tied == operator.name), None)
 
 
-def _tables(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]]:
+def _tables(grid_of: GridOf, workload: Workload) -> Iterator[tuple[str, VectorLayout]]:
     for operator in workload.operators:
         for i, rows in enumerate(operator.tables):
             if i or tied_matrix(workload, operator) is None:
-                yield table_name(operator, i), VectorLayout(grid, rows * operator.outputs)
+                yield table_name(operator, i), VectorLayout(grid_of(operator), rows * operator.outputs)
 
 
 def _spilled(use: Use, room: int) -> list[int]:

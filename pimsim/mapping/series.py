@@ -20,7 +20,7 @@ from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.layouts import Keys, Values
 from pimsim.mapping.placed import Placed
-from pimsim.mapping.planner import Planner, weighed
+from pimsim.mapping.planner import Planner, quantised, scaled, weighed
 from pimsim.mapping.stretch import Many, Series
 from pimsim.mapping.work import Ints, Moved, Work
 from pimsim.workload.branches import seen as seen_at
@@ -42,10 +42,15 @@ class AttentionSeries:
         self.grid, self.batch = plan.grid, plan.batch
         self.alike = len(contexts)
         self.made: list[Series] = []
+        count, name = operator.tokens or tokens, operator.name
+        if elements := quantised(operator, plan.memory.keys[name]):
+            self._asic(np.full_like(contexts, elements), self.batch * count)
         if operator.append and operator.sees_all:
             self._append_all()
-        for token in range(operator.tokens or tokens):
+        for token in range(count):
             self._attend(token)
+        if scaled(plan.memory.values[name]):
+            self._asic(np.full_like(contexts, operator.outputs), self.batch * count)
         assert len(self.made) == len(first)
 
     @property
@@ -79,7 +84,7 @@ class AttentionSeries:
         seen = attended = seen_at(operator, self.contexts if operator.sees_all else own)
         if self.plan.depths is not None and not operator.sees_all:
             attended = seen_at(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
-        groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
+        groups, columns = ceil_div(seen, self.grid.banks), values.grid.columns_of(seen)
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
         weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))
         one = [score]
