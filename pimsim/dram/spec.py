@@ -204,6 +204,8 @@ class Standard:
     functions: what the first of those rows stand for, by the name of the operator.
     buffer_by_column: of the buffer a product takes the column that has its own number (False: one after another, from
     the first on, and around behind the last that was filled).
+    keeps_in_turn: of several accumulators of a bank each product that goes once around the buffer has the next one,
+    the first one after a filling; they are given in that order (False: there is one).
     levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
     pins: the level whose nodes have data pins of their own, equal shares of the channel's.
     Commands that logs call by the name of another one come last.
@@ -220,6 +222,7 @@ class Standard:
     function_rows: tuple[int, int] = (0, 0)
     functions: tuple[str, ...] = field(default=(), repr=False)
     buffer_by_column: bool = field(default=False, repr=False)
+    keeps_in_turn: bool = field(default=False, repr=False)
     levels: tuple[Level, ...] = (CHANNEL, BANK_GROUP, BANK)
     pins: str = "channel"
 

@@ -9,18 +9,24 @@ from pimsim.devices.lpddr5x_pim.matrix import MatrixLayout
 from pimsim.devices.lpddr5x_pim.table import STANDARD
 from pimsim.devices.lpddr5x_pim.units import block_cycles
 from pimsim.devices.pim_gpt import Layouts as SharedLayouts
+from pimsim.devices.pim_gpt.matrix import MatrixLayout as SharedMatrixLayout
+from pimsim.devices.pim_gpt.units import variants
 from pimsim.mapping.grid import Grid
 
 
 @dataclass(frozen=True)
 class Layouts(SharedLayouts):
-    """K and V lie as PIM-GPT's do, in pieces of the vector registers; kept: sums that a block keeps."""
+    """K and V lie as PIM-GPT's do, in pieces of the vector registers; kept: sums that a block keeps.
+
+    Where a group of weights has a sum of its own, which is read, weights lie as PIM-GPT's, too.
+    """
 
     kept: int
 
-    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:  # type: ignore[override]
+    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout | SharedMatrixLayout:  # type: ignore[override]
         """As `mapping.layouts.Layouts`."""
-        return MatrixLayout(grid, inputs, outputs, self.kept)
+        made = MatrixLayout(grid, inputs, outputs, self.kept)
+        return SharedMatrixLayout(grid, inputs, outputs) if made.stored.drained else made
 
 
 def layouts(config: Config) -> Layouts:
@@ -30,4 +36,10 @@ def layouts(config: Config) -> Layouts:
     return Layouts(config.mapping.value_append == "all_bank", units.accumulators)
 
 
-HARDWARE = Hardware(STANDARD, block_cycles, layouts, computed=("nBLRES", "nMAC", "nDRAIN", "nFENCE"))
+HARDWARE = Hardware(
+    STANDARD,
+    block_cycles,
+    layouts,
+    computed=("nBLRES", "nMAC", "nDRAIN", "nFENCE"),
+    formats=variants,
+)

@@ -12,10 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from pimsim.devices.pim_gpt.table import MULTIPLY
+from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import Request, close, open_row, run
-from pimsim.mapping.grid import Grid, N, Place, at_most, ceil_div, pieces_of, share, size_of
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, in_one, none
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, pieces_of, share, size_of
+from pimsim.mapping.stored import Stored
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -24,7 +25,8 @@ class MatrixLayout:
     """Weights of y = W x: `outputs` rows of `inputs` elements, from linear column `base`.
 
     Output o belongs to group o // banks, in bank o % banks; groups are dealt to channels round robin and take
-    consecutive slots there.  kept: sums that a block keeps.
+    consecutive slots there.  kept: sums that a block keeps.  The ASIC applies no scales of groups: each would end a
+    sum.
     """
 
     grid: Grid
@@ -34,9 +36,9 @@ class MatrixLayout:
     base: int = 0
 
     @cached_property
-    def chunks(self) -> tuple[int, ...]:
-        """Columns of each part of the input that the registers hold."""
-        return self.grid.buffers(self.grid.columns_of(self.inputs))
+    def stored(self) -> Stored:
+        """How the weights of one output are cut and packed: a part for each filling of the registers."""
+        return Stored(self.grid, self.inputs)
 
     def slots(self, channel: int) -> int:
         """Outputs that each bank of `channel` holds."""
@@ -47,10 +49,13 @@ class MatrixLayout:
         """Outputs of a bank of the fullest channel whose sums are kept together."""
         return pieces_of(self.slots(0), self.kept)
 
-    def _start(self, tile: N, chunk: N) -> N:
-        """The linear column where a part of the input begins in a tile."""
-        before = tile * self.kept * sum(self.chunks)  # all before it are full
-        return self.base + before + size_of(self.tiles, tile) * self.grid.buffer_columns * chunk
+    def _tiles_of(self, channel: int) -> int:
+        """Tiles that a channel has some of."""
+        return ceil_div(self.slots(channel), self.kept)
+
+    def _start(self, tile: N, before: N) -> N:
+        """The linear column of a tile behind so many columns of each of its outputs."""
+        return self.base + tile * self.kept * self.stored.columns + size_of(self.tiles, tile) * before
 
     @property
     def partial_sums(self) -> int:
@@ -65,7 +70,7 @@ class MatrixLayout:
     @property
     def sums(self) -> Cuts:
         """As `mapping.layouts.Matrix`."""
-        return Cuts.of(self.inputs, self.inputs)
+        return Cuts((self.inputs,))
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -75,29 +80,29 @@ class MatrixLayout:
     @property
     def rows(self) -> int:
         """Rows that the matrix reserves in every bank."""
-        return self.grid.rows_of(self.slots(0) * sum(self.chunks))
+        return self.grid.rows_of(self.slots(0) * self.stored.columns)
 
     def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
         tile, slot = divmod(slot, self.kept)
-        column, lane = divmod(element, self.grid.width)
-        chunk, column = divmod(column, self.grid.buffer_columns)
-        lin = self._start(tile, chunk) + slot * size_of(self.chunks, chunk) + column
-        return self.grid.place(channel, bank, lin, lane)
+        at = self.stored.at(element)
+        lin = self._start(tile, at.before) + slot * at.columns + at.column
+        return self.grid.place(channel, bank, lin, at.lane)
 
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x: for each tile, fill the registers part by part and multiply; then read its sums."""
         assert not function  # of `functions`
-        slots = [self.slots(channel) for channel in range(self.grid.channels)]
-        made = {n: self._channel(n) for n in set(slots)}
+        channels = range(self.grid.channels)
+        made = {n: self._channel(n) for n in set(map(self.slots, channels))}
+        sent, results = self.grid.given_words(self.inputs), self.grid.sum_words(self.outputs)
         return assemble(
-            [made[n] for n in slots],
-            payload=self.inputs * sum(ceil_div(n, self.kept) for n in slots) + self.outputs,
+            [made[self.slots(channel)] for channel in channels],
+            payload=sent * sum(map(self._tiles_of, channels)) + results,
             macs=self.inputs * self.outputs,
-            sent=self.inputs * len(self.tiles),
-            results=self.outputs,
+            sent=sent * len(self.tiles),
+            results=results,
             turns=len(self.tiles),
         )
 
@@ -105,29 +110,25 @@ class MatrixLayout:
         """What a channel is asked for that holds so many outputs in each bank."""
         if slots == 0:
             return NOTHING
-        tiles = [self._tile(tile, at_most(slots - tile * self.kept, n)) for tile, n in self._of(slots)]
+        tiles = [self._tile(tile, n) for tile, n in enumerate(pieces_of(slots, self.kept))]
         rows = [request for tile in tiles for request in tile]
         first, last = len(tiles[0]), len(rows)  # the sums are the last request of a tile
         return Requests((open_row(self.base), *rows, close()), (first, first, last))
 
-    def _of(self, slots: int) -> list[tuple[int, int]]:
-        """(tile, outputs of the fullest bank) of the tiles that a channel has some of."""
-        return [(tile, n) for tile, n in enumerate(self.tiles) if slots > tile * self.kept]
-
     def _tile(self, tile: int, slots: int) -> list[Request]:
-        fill, mac, read = map(self.grid.command, MULTIPLY)
+        fill, mac, read = multiply_with(self.grid)
         rows = []
-        for chunk, columns in enumerate(self.chunks):
-            rows.append(run(fill, -1, 0, columns, self.grid.broadcast_gap))
-            rows.append(run(mac, -1, self._start(tile, chunk), slots * columns))
+        for chunk in self.stored.chunks:
+            rows.append(run(fill, -1, 0, self.grid.filled(chunk.columns), self.grid.broadcast_gap))
+            rows += [run(mac, -1, self._start(tile, part.before), slots * part.all_columns) for part in chunk.sums]
         return [*rows, run(read, -1, 0, slots)]
 
     def wires(self, addend: bool = False) -> Wires:
         """As `mapping.layouts.Matrix`: for each tile x for all channels, and the sums of its slots."""
-        x = in_columns(0, self.inputs, self.grid.width)
-        tiles = [ceil_div(self.slots(channel), self.kept) for channel in range(self.grid.channels)]
-        taken = [np.concatenate([none(self.grid.width), *[x] * n]) for n in tiles]
-        return Wires(tuple(taken), tuple(map(self._given, range(self.grid.channels))))
+        x, nothing = self.stored.filled(), none(self.grid.given_width)
+        channels = range(self.grid.channels)
+        taken = [np.concatenate([nothing, *[x] * self._tiles_of(channel)]) for channel in channels]
+        return Wires(tuple(taken), tuple(map(self._given, channels)))
 
     def _given(self, channel: int) -> Ints:
         """The outputs of the sums of a channel, slot by slot."""
@@ -142,14 +143,16 @@ class MatrixLayout:
         slot, channel = divmod(group, self.grid.channels)
         tile, slot = divmod(slot, self.kept)
         rows = [
-            run(read, bank, self._start(tile, chunk) + slot * columns, columns)
-            for chunk, columns in enumerate(self.chunks)
+            run(read, bank, self._start(tile, part.before) + slot * part.all_columns, part.all_columns)
+            for part in self.stored.sums
         ]
         requests = [NOTHING] * self.grid.channels
         requests[channel] = Requests((*rows, close()), (0, 0, 0))
-        return assemble(requests, payload=self.inputs, results=self.inputs)
+        words = self.stored.words
+        return assemble(requests, payload=words, results=words)
 
     def read_wires(self, output: int) -> Wires:
         """As `mapping.layouts.Matrix`."""
-        channel, row = output // self.grid.banks % self.grid.channels, in_columns(0, self.inputs, self.grid.width)
-        return Wires((none(self.grid.width),) * self.grid.channels, in_one(channel, row, self.grid.channels))
+        channel = output // self.grid.banks % self.grid.channels
+        nothing = none(self.grid.width)
+        return Wires((nothing,) * self.grid.channels, in_one(channel, self.stored.read(), self.grid.channels))

@@ -136,4 +136,5 @@ STANDARD = Standard(
     causes=CAUSES,
     derived={"nRRDS": "nRRD"},  # what layouts call the pace of activations: LPDDR5X has one for all bank groups
     modes=(SINGLE, MULTI),
+    keeps_in_turn=True,
 )

@@ -384,5 +384,6 @@ def _sizes(plan: Plan, image: Image, rounds: bool) -> Ints:
         image.beats,
     )
     how[k.H_ROUNDS], how[k.H_BY_COLUMN], how[k.H_BUFFER] = rounds, standard.buffer_by_column, plan.grid.buffer_columns
+    how[k.H_IN_TURN] = standard.keeps_in_turn
     how[k.H_PER_GROUP], how[k.H_FUNCTIONS] = device.banks_per_group, standard.function_rows[0]
     return how

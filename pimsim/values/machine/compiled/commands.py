@@ -6,8 +6,9 @@ zeros to a power of two.  Every channel has a buffer of columns, accumulators fo
 instructions: which elements their commands take and give, in their order.  Where these elements come from and go to
 in the memory, the command itself says.
 
-Of several accumulators the first sum after a filling of the buffer has the first, the next sum the next one: a sum
-ends where products have been all around the buffer, or where it is given.  They are given in that order.
+Of accumulators that are kept in turn the first sum after a filling of the buffer has the first, the next sum the
+next one: a sum ends where products have been all around the buffer, or where it is given.  They are given in that
+order.
 
 What is carried out stops at a command that asks for something that is not there: an instruction, or its operands, for
 which whoever calls has to care; or a row that is not open, an operand that has been used up, which is an error.
@@ -30,7 +31,7 @@ SIDE = 8  # banks that are computed side by side
 (ANY, OPEN, CLOSED) = range(3)  # as a bank has to be found, and as it is left: 0 is as it is
 # The sizes of the memory, and how it adds up.
 (H_BANKS, H_ROWS, H_COLUMNS, H_WIDTH, H_UNITS, H_LANES, H_BEATS, H_ROUNDS, H_BY_COLUMN, H_BUFFER, H_PER_GROUP,
- H_FUNCTIONS, HOW_WIDTH) = range(13)  # fmt: skip
+ H_FUNCTIONS, H_IN_TURN, HOW_WIDTH) = range(14)  # fmt: skip
 # The state of a channel.
 (S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, S_SUM, S_GIVEN, STATE_WIDTH) = range(8)
 # An instruction in the queue of a channel: rows of `wires` that are left to take and to give, and where its values are.
@@ -127,7 +128,7 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
         return NO_MEANING
     if does == MULTIPLY:
         stop = _multiply(kind, command, how, image, state, buffer, sums[state[S_SUM]], room)
-        if stop == DONE and state[S_NEXT] == 0:
+        if stop == DONE and how[H_IN_TURN] and state[S_NEXT] == 0:
             state[S_SUM] = (state[S_SUM] + 1) % len(sums)
         return stop
     if does == LOOK_UP:
@@ -150,7 +151,8 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
             sums[state[S_SUM], bank // SIDE, bank % SIDE] = _element(pool, piece[bank], item[E_BASE])
     elif does == GIVE or does == GIVE_FOUND:
         _give(how, sums[state[S_GIVEN]], found, does, pool, piece, item[E_BASE] + item[E_OWN])
-        _given(state, len(sums))
+        if how[H_IN_TURN]:
+            _given(state, len(sums))
     elif does == READ:
         stop = _read(command, how, image, pool, piece, item[E_BASE] + item[E_OWN])
     else:
