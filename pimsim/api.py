@@ -298,11 +298,12 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
     from pimsim.sim.inputs import Same
 
     work = config.workload
+    formats = work.weight_format, work.weight_group, work.kv_format, work.activation_format, config.pim.native
     if work.model_config_ is not None:
-        return work.model_config_, work.lm_head
+        return work.model_config_, work.lm_head, formats
     if trace is not None:
-        return Same(trace), work.lm_head
-    return None if work.model is None else (_models()[work.model], work.lm_head)
+        return Same(trace), work.lm_head, formats
+    return None if work.model is None else (_models()[work.model], work.lm_head, formats)
 
 
 def _evaluate_baselines(

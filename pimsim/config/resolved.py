@@ -37,6 +37,8 @@ def config_sha256(config: AnyConfig) -> str:
     registered = CONFIGS.origin(config.dram.standard)
     if registered is not None:  # a name that says nothing by itself
         content["dram"]["table_sha256"] = registered.digest
+    if formats := content.get("pim", {}).get("formats"):
+        content["pim"]["formats"] = list(formats.items())  # their order says which one is the memory's own
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -95,7 +97,7 @@ def _lines(values: Mapping[str, Any], provenance: Mapping[str, Origin], path: st
     indent = "  " * path.count(".")
     for key, value in values.items():
         inner = f"{path}{key}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield f"{indent}{key}:", ""
             yield from _lines(value, provenance, f"{inner}.")
         else:

@@ -16,6 +16,7 @@ from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
+from pimsim.formats import FORMATS, NATIVE_PAIR, wrong_pair
 from pimsim.registry import not_loaded
 
 Values = Mapping[str, Any]
@@ -52,6 +53,26 @@ def _organisation() -> Iterator[Rule]:
             f"{lanes} lanes do not divide the {column // BF16_BYTES} BF16 of a column (dram.column_bytes)"
         ),
     )
+
+
+def _formats() -> Iterator[Rule]:
+    yield Rule(
+        ("pim.formats", "pim.lanes"),
+        lambda formats, lanes: formats.get(NATIVE_PAIR, lanes) == lanes,
+        lambda formats, lanes: f"{NATIVE_PAIR} has {lanes} lanes (pim.lanes), not {formats[NATIVE_PAIR]}",
+    )
+    yield Rule(
+        ("workload.kv_format", "dram.write_mask"),
+        lambda kv, mask: kv is None or mask == "none" or FORMATS[kv].bits == BF16_BYTES * 8,
+        "must be of 16 bits, not {0}, with dram.write_mask {1}: its mask has a bit for two bytes",
+    )
+
+
+def wrong_pairs(values: Values) -> Iterator[tuple[str, str]]:
+    """Pairs of formats that there are not."""
+    for name in values.get("pim.formats") or {}:
+        if (wrong := wrong_pair(name)) is not None:
+            yield f"pim.formats.{name}", wrong
 
 
 def _masks() -> Iterator[Rule]:
@@ -232,6 +253,7 @@ def _steps() -> Iterator[Rule]:
 
 RULES: tuple[Rule, ...] = (
     *_organisation(),
+    *_formats(),
     *_masks(),
     *_timing(),
     *_refresh(),

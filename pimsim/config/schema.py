@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic_core import PydanticCustomError
 
 from pimsim import schedules
+from pimsim.formats import CACHED, COMPUTED, FORMATS, NATIVE_PAIR, PAIRS, Pair
 from pimsim.text import not_text
 
 SCHEMA_VERSION = "pimsim.config/1"
@@ -46,8 +47,12 @@ def _is_text(value: str) -> str:
 Text = Annotated[str, Field(min_length=1), AfterValidator(_is_text)]  # a name or a path
 if TYPE_CHECKING:
     ScheduleName = str
+    FormatName = str
+    CachedFormat = str
+    ComputedFormat = str
 else:
     ScheduleName = Literal[tuple(schedules.SCHEDULES)]
+    FormatName, CachedFormat, ComputedFormat = Literal[tuple(FORMATS)], Literal[CACHED], Literal[COMPUTED]
 
 
 def _exact(value: Any, kinds: set[Any]) -> Any:
@@ -280,6 +285,25 @@ class MacShape(Section):
     global_buffer_bytes: int = Field(ge=2, le=1 << 20, description="Input buffer per channel, bytes; whole columns.")
 
 
+class MacFormats(Section):
+    """What the MAC units of a memory multiply."""
+
+    formats: dict[str, Annotated[int, Field(ge=1, le=4096)]] = default(
+        {},
+        "Pairs of formats that the MAC units multiply, weights x activations (int8xint8), with the multipliers of a "
+        "unit for each; the first one is the memory's own.",
+        "bf16xbf16 alone, with `lanes` (paper)",
+        later=True,
+    )
+    scales: Literal["unit", "asic"] = default(
+        "unit",
+        "Who applies the scale of a group of weights: the MAC unit, once per group, or the ASIC, which then adds up a "
+        "partial sum per group.",
+        "unit (assumed: PIM-GPT has no groups)",
+        later=True,
+    )
+
+
 class MacPower(Section):
     """What the MAC units draw."""
 
@@ -292,8 +316,18 @@ class MacPower(Section):
     )
 
 
-class MacUnits(MacPower, MacShape):
+class MacUnits(MacPower, MacFormats, MacShape):
     """Multiply-accumulate units in the memory, one per bank: what every memory that multiplies has."""
+
+    @property
+    def pairs(self) -> Mapping[str, int]:
+        """Multipliers of a unit for each pair of formats that it multiplies, by name; the memory's own first."""
+        return self.formats or {NATIVE_PAIR: self.lanes}
+
+    @property
+    def native(self) -> Pair:
+        """The pair that is the memory's own."""
+        return PAIRS[next(iter(self.pairs))]
 
 
 class AsicReference(Section):
@@ -456,6 +490,21 @@ class WorkloadConfig(Section):
         "expected", later=True,
     )  # fmt: skip
     acceptance_seed: int = default(0, "Seed of sampled acceptance.", "0", later=True, ge=0, le=1 << 32)
+    weight_format: FormatName | None = default(
+        None, "Number format of the weights of matrices.", "that of the trace, or the memory's own", later=True
+    )
+    weight_group: Annotated[int, Field(ge=0, le=1 << 20)] | None = default(
+        None,
+        "Weights of an output that share a scale; 0: one scale for a matrix.",
+        "that of the trace, or of the format (mxfp4: 32), or 0",
+        later=True,
+    )
+    kv_format: CachedFormat | None = default(
+        None, "Number format of K and V.", "that of the trace, or the memory's own", later=True
+    )
+    activation_format: ComputedFormat | None = default(
+        None, "Number format in which activations are multiplied.", "that of the trace, or the memory's own", later=True
+    )
     biases: bool = default(
         False,
         "Fetch biases and LayerNorm gains from the memory.",

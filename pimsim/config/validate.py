@@ -56,6 +56,7 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
     wrong = {key for key, _ in found}
     usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
     found += [*rules.broken(usable, kind.RULES), *rules.unknown_names(usable, names), *rules.repeated(usable)]
+    found += rules.wrong_pairs(usable)
     if issubclass(kind, Config):
         found += rules.workload_source(_given(values), wrong, kind.NEEDS_WORK)
     if found or config is None:
@@ -96,6 +97,7 @@ def check_rules(config: AnyConfig, names: rules.Names) -> None:
     """InputError if a configuration made in Python breaks a rule between keys, or names what is not."""
     flat = flatten(config)
     found = [*rules.broken(flat, config.RULES), *rules.unknown_names(flat, names), *rules.repeated(flat)]
+    found += rules.wrong_pairs(flat)
     if isinstance(config, Config):
         sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
         found += rules.workload_source(sources, set(), config.NEEDS_WORK)

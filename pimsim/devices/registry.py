@@ -52,16 +52,17 @@ def resolve(dram: MemoryConfig, pim: MacUnits | None = None) -> Device:
     hardware = HARDWARE[dram.standard]
     if HARDWARE.origin(dram.standard) is not None:
         _check_class(dram)
-    return resolve_as(_table(hardware, dram), dram, pim, hardware.cycles)
+    return resolve_as(_table(hardware, dram, pim), dram, pim, hardware.cycles)
 
 
-def _table(hardware: Hardware, dram: MemoryConfig) -> Standard:
+def _table(hardware: Hardware, dram: MemoryConfig, pim: MacUnits | None) -> Standard:
     """The table that a configuration asks for."""
-    if dram.write_mask == "none":
-        return hardware.table
-    if not hardware.masks:  # of another package: its class may say that it has some
+    masked, pairs = dram.write_mask != "none", tuple(pim.formats) if pim else ()
+    if masked and not hardware.masks:  # of another package: its class may say that it has some
         raise InputError(f"must be none: {dram.standard} has no writes with a mask", key="dram.write_mask")
-    return hardware.masked_table
+    if pairs and hardware.formats is None:
+        raise InputError(f"{dram.standard} multiplies one pair of formats: leave them out", key="pim.formats")
+    return hardware.table_for(masked, pairs)
 
 
 def _check_class(dram: MemoryConfig) -> None:

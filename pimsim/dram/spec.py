@@ -74,6 +74,7 @@ class Does(Enum):
     PRESET = "takes a piece into the accumulators"
     MULTIPLY = "adds the products of a column of each bank with one of the buffer to the bank's accumulator"
     GIVE = "gives the accumulators, rounded, and clears them"
+    GIVE_WHOLE = "gives the accumulators as they are, integers of 32 bits, and clears them"
     LOOK_UP = "looks up what the function of its row makes of the accumulators, rounded"
     GIVE_FOUND = "gives what was looked up, and clears the accumulators"
     SCALE = "multiplies the column of each group's first bank with that of its second, into its third"
@@ -106,6 +107,7 @@ class Command:
     energy      how often it counts in each price of `energy.formulas` (None: it has no price); its bytes on
                 the pins count besides
     logged      the command that logs and counts call it, which is the same but for its times (empty: itself)
+    pair        the formats that it multiplies, see `pimsim.formats` (empty: those of 16 bits that the memory has)
     """
 
     name: str
@@ -125,6 +127,7 @@ class Command:
     # a table without these is told as it always was
     does: Does = field(default=Does.NOTHING, repr=False)
     logged: str = field(default="", repr=False)
+    pair: str = field(default="", repr=False)
 
     @property
     def has_bank(self) -> bool:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pimsim.config.schema import Config
 from pimsim.errors import InputError
+from pimsim.mapping.formats import grids
 from pimsim.mapping.grid import Grid, ceil_div
 from pimsim.mapping.layouts import Keys, Layouts, Values
 from pimsim.mapping.regions import Use, Wanted
@@ -113,6 +114,7 @@ class Caches:
 
     def __init__(self, config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> None:
         self.grid, self._layouts = grid, layouts
+        self._grid_of = grids(config, grid)
         self._named = {
             (use.workload.shape, name): (use, operator)
             for use in reversed(uses)
@@ -144,7 +146,8 @@ class Caches:
         begin = 0
         if branch:
             owners = range(len(use.branches))
-            begin = min(begins(use.branches, s, operator, self.grid.width) for s in owners if use.branches[s])
+            width = self._grid_of(operator).width
+            begin = min(begins(use.branches, s, operator, width) for s in owners if use.branches[s])
         slots = operator.kv_slope * use.context + operator.kv_constant - begin
         if slots not in self._reserve:
             self._reserve[slots] = reserve_tokens(self._config, self.grid, slots)
@@ -186,10 +189,11 @@ class Caches:
         values: dict[str, Values] = {}
         for o in use.attentions:
             tokens = self.tokens(use, o, branch)
-            keys[o.name] = self._layouts.keys(self.grid, o.heads, o.kv_heads, o.head_dim, tokens)
+            grid = self._grid_of(o)
+            keys[o.name] = self._layouts.keys(grid, o.heads, o.kv_heads, o.head_dim, tokens)
             shape, split = (o.heads, o.kv_heads, o.v_head_dim, tokens), self._splits.of(self._copies(use, o)[0])
             given = () if split == "heads" else (split,)  # layouts of others may know no other way
-            values[o.name] = self._layouts.values(self.grid, *shape, *given)
+            values[o.name] = self._layouts.values(grid, *shape, *given)
         return keys, values
 
     def branches_of(self, use: Use) -> Laid:

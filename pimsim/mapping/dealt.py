@@ -128,7 +128,8 @@ class DealtValues(ABC):
         """As `mapping.layouts.Values`: each probability goes to one channel."""
         pieces, outputs = self.pieces(context), self.heads * self.head_dim
         sums = outputs * self.adds_up * (pieces - self.ways(context))
-        sent, results = self.heads * context + sums, outputs * pieces
+        sent = self.grid.given_words(self.heads * context) + self.grid.sum_words(sums)
+        results = self.grid.sum_words(outputs * pieces)
         return Moved(payload=sent + results, macs=outputs * context, sent=sent, results=results)
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:

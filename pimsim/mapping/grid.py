@@ -8,22 +8,25 @@ column) that every bank reserves; it starts on a row boundary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pimsim.dram.program import bank_order
 from pimsim.dram.timing import Device
+from pimsim.formats import SUM_BITS
+from pimsim.mapping.counting import N, at_most, ceil_div, pieces_of
+from pimsim.mapping.packing import Packing
 
-N = TypeVar("N", int, NDArray[np.int64])  # a number of one step, or one of each of many
+__all__ = ["N", "at_most", "ceil_div", "pieces_of"]  # of a grid, too
+WORD_BITS = 16  # what a work counts in: a BF16
 
 
 @dataclass(frozen=True)
 class Place(Generic[N]):
-    """The address of one element, or of each of many: lane counts BF16 elements inside the column."""
+    """The address of one element, or of each of many: lane counts elements inside the column."""
 
     channel: N
     bank: N
@@ -36,14 +39,16 @@ class Place(Generic[N]):
 class Grid:
     """The memory as the mapping sees it.
 
-    buffer_columns: columns of the global buffer; broadcast_gap and private_gap: clocks
-    between two columns that the ASIC can supply to all channels alike, or to each its own.
+    buffer_columns: columns that one filling of the global buffer is multiplied with; broadcast_gap and
+    private_gap: clocks between two columns that the ASIC can supply to all channels alike, or to each its own.
+    packing: how what is stored lies in columns, and what it is multiplied with (None: BF16).
     """
 
     device: Device
     buffer_columns: int
     broadcast_gap: int = 0
     private_gap: int = 0
+    packing: Packing | None = None
 
     @property
     def channels(self) -> int:
@@ -56,17 +61,54 @@ class Grid:
     @property
     def width(self) -> int:
         """Elements of a column."""
-        return self.device.column_elements
+        return self.packing.width if self.packing else self.device.column_elements
+
+    @property
+    def given_width(self) -> int:
+        """Elements of a column of the buffer."""
+        return self.packing.given_width if self.packing else self.device.column_elements
+
+    @property
+    def pair(self) -> str:
+        """The pair of formats that is multiplied ("": BF16)."""
+        return self.packing.pair.name if self.packing else ""
+
+    @property
+    def whole_sums(self) -> bool:
+        """Whether sums are read as integers of 32 bits."""
+        return self.packing is not None and self.packing.sum_bits != SUM_BITS
 
     @property
     def lanes(self) -> int:
         """Elements that a command moves at most: a column's, or one of each bank."""
-        return max(self.width, self.banks)
+        return max(self.width, self.given_width, self.banks)
 
     @property
     def buffer_elements(self) -> int:
         """Elements of the global buffer."""
         return self.buffer_columns * self.width
+
+    def filled(self, columns: int) -> int:
+        """Columns of the buffer that take what `columns` columns are multiplied with."""
+        return self.packing.filled(columns) if self.packing else columns
+
+    def given_words(self, elements: N) -> N:
+        """Words of 16 bits, as `Work` counts, of so many elements that go to the buffer."""
+        return ceil_div(elements * self.packing.pair.given.bits, WORD_BITS) if self.packing else elements
+
+    def stored_words(self, elements: N) -> N:
+        """The same of elements that are stored."""
+        return ceil_div(elements * self.packing.pair.stored.bits, WORD_BITS) if self.packing else elements
+
+    def sum_words(self, sums: N) -> N:
+        """The same of sums that are read."""
+        return sums * (self.packing.sum_bits // WORD_BITS) if self.packing else sums
+
+    def packed(self, packing: Packing | None) -> Grid:
+        """The same memory for what is packed otherwise."""
+        if packing is None:
+            return self
+        return replace(self, packing=packing, buffer_columns=packing.buffered(self.buffer_columns))
 
     def command(self, name: str) -> int:
         """The number of a command of the device."""
@@ -105,25 +147,9 @@ class Grid:
         return Place(channel, bank, lin // self.device.columns, lin % self.device.columns, lane)
 
 
-def ceil_div(a: N, b: int) -> N:
-    """a / b rounded up, for whole numbers."""
-    return -(-a // b)
-
-
-def pieces_of(total: int, most: int) -> tuple[int, ...]:
-    """`total` cut into pieces of `most`; the last has what is left."""
-    full, rest = divmod(total, most)
-    return (most,) * full + ((rest,) if rest else ())
-
-
 def size_of(chunks: Sequence[int], chunk: N) -> N:
     """The size of a chunk, or of each of many."""
     return chunks[chunk] if isinstance(chunk, int) else np.array(chunks, np.int64)[chunk]
-
-
-def at_most(most: int, n: N) -> N:
-    """The smaller of two whole numbers."""
-    return min(most, n) if isinstance(n, int) else np.minimum(most, n)
 
 
 def share(total: int, parts: int, part: int) -> int:

@@ -102,8 +102,8 @@ class KeyPlaces(ABC):
             rows += [run(write, bank, lin, n, self.grid.broadcast_gap) for (_, bank, lin), n in homes]
         requests = [NOTHING] * self.grid.channels
         requests[self._home(token, 0)[0]] = Requests((*rows, close()))
-        elements = self.kv_heads * self.head_dim
-        return assemble(requests, payload=elements, sent=elements)
+        words = self.grid.stored_words(self.kv_heads * self.head_dim)
+        return assemble(requests, payload=words, sent=words)
 
     def append_wires(self, token: int) -> Wires:
         """As `mapping.layouts.Keys`."""

@@ -9,6 +9,7 @@ from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
 from pimsim.mapping.caches import Caches
+from pimsim.mapping.formats import GridOf, grids
 from pimsim.mapping.grid import Grid, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
@@ -67,6 +68,7 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     """Lay out weights, K, V, vectors and scratch of graphs in one memory, whether or not the device has as many rows
     (see `fit`); weights and caches that several graphs have are there once.
     """
+    grid_of = grids(config, grid)
     caches = Caches(config, uses, grid, layouts)
     room = room_beside_states(config, uses)
     most = max((elements for use in uses for elements in _spilled(use, room)), default=0)
@@ -77,10 +79,10 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     for use in uses:
         operators = use.workload.operators
         linears = [o for o in operators if o.op == "linear"]
-        matrices = {o.name: layouts.matrix(grid, o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
+        matrices = {o.name: layouts.matrix(grid_of(o), o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
         vectors = {o.name: VectorLayout(grid, o.vectors()) for o in operators if o.vectors()}
         vectors = vectors if config.workload.biases else {}
-        tables, branches = dict(_tables(grid, use.workload)), caches.branches_of(use)
+        tables, branches = dict(_tables(grid_of, use.workload)), caches.branches_of(use)
         states = states_of(grid, use.workload)
         memory = Memory(
             grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, states, {}, 0, *branches, room
@@ -137,11 +139,11 @@ def tied_matrix(workload: Workload, operator: Operator) -> str | None:
     return next((o.name for o in workload.operators if o.tied == operator.name), None)
 
 
-def _tables(grid: Grid, workload: Workload) -> Iterator[tuple[str, VectorLayout]]:
+def _tables(grid_of: GridOf, workload: Workload) -> Iterator[tuple[str, VectorLayout]]:
     for operator in workload.operators:
         for i, rows in enumerate(operator.tables):
             if i or tied_matrix(workload, operator) is None:
-                yield table_name(operator, i), VectorLayout(grid, rows * operator.outputs)
+                yield table_name(operator, i), VectorLayout(grid_of(operator), rows * operator.outputs)
 
 
 def _spilled(use: Use, room: int) -> list[int]:

@@ -261,7 +261,7 @@ class Planner:
     def _copy(self, operator: Operator, copied: Copied | Forked) -> None:
         if isinstance(copied, Forked):
             slots = operator.slot(copied.at) + 1
-            if filled := slots % self.plan.grid.width:
+            if filled := slots % self._width(operator):
                 self._move(operator, "values", copied.source, copied.target, slots - 1, slots - 1, filled)
             return
         pairs = [(copied.source, copied.target)]
@@ -273,7 +273,7 @@ class Planner:
         for source, target in pairs:
             for first, to in slots_of:
                 self._move(operator, "keys", source, target, first, to)
-            for first, to, tokens in self._columns(slots_of):
+            for first, to, tokens in _columns(slots_of, self._width(operator)):
                 self._move(operator, "values", source, target, first, to, tokens)
 
     def _copy_state(self, operator: Operator, copied: Sequence[Copied | Forked]) -> None:
@@ -287,17 +287,6 @@ class Planner:
                 )
                 self._pim("copy_read", read, self._bases(state_name(operator, source)), key=f"{name}.read")
                 self._pim("copy_write", write, self._bases(state_name(operator, target)), key=f"{name}.write")
-
-    def _columns(self, slots: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
-        """A pair of slots for each column of V that is moved, and tokens: those that share one before and after go
-        together.
-        """
-        width = self.plan.grid.width
-        found: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
-        for first, to in slots:
-            alone = (first - to) % width and first  # in another lane: nothing else goes with it
-            found.setdefault((first // width, to // width, alone), []).append((first, to))
-        return [(*pairs[0], len(pairs)) for pairs in found.values()]
 
     def _move(
         self, operator: Operator, what: str, source: int, target: int, first: int, to: int, tokens: int = 1
@@ -433,7 +422,7 @@ class Planner:
         """K or V of one token of one sequence."""
         layout: Keys | Values = self._keys(operator, sequence) if what == "keys" else self._values(operator, sequence)
         at = slot - self._begin(operator, sequence)
-        key = at // self.plan.grid.width if what == "values" else at
+        key = at // self._width(operator) if what == "values" else at
         kind = f"{operator.name}.{token}.{what}_append.{self._branch(sequence)}"
         work = self.plan.cached(kind, key, partial(layout.append, at))
         said = self.naming and self.naming.appended(what, operator, token, sequence, slot)
@@ -444,9 +433,13 @@ class Planner:
         """Whether the cache of a sequence begins behind a prefix."""
         return bool(self.plan.branches and self.plan.branches[sequence])
 
+    def _width(self, operator: Operator) -> int:
+        """Tokens of a column of V."""
+        return self.plan.memory.values[operator.name].grid.width
+
     def _begin(self, operator: Operator, sequence: int) -> int:
         """The slot with which the cache of a sequence begins."""
-        return begins(self.plan.branches, sequence, operator, self.plan.grid.width)
+        return begins(self.plan.branches, sequence, operator, self._width(operator))
 
     def _keys(self, operator: Operator, sequence: int) -> Keys:
         """The layout of a sequence's K."""
@@ -476,7 +469,7 @@ class Planner:
 
     def _attend(self, operator: Operator, token: int) -> None:
         """One token of every sequence; with a window, K and V are a ring of as many tokens."""
-        made, name, heads, width = self.last, operator.name, operator.heads, self.plan.grid.width
+        made, name, heads, width = self.last, operator.name, operator.heads, self._width(operator)
         keys, naming = self.plan.memory.keys[name], self.naming
         seen, attended = self._seen(operator, token)
         appends = operator.append and not operator.sees_all
@@ -529,7 +522,8 @@ class Planner:
         """p V over the tokens of one cache."""
         if not part.values:
             return
-        layout, columns = self._values(operator, part.owner), self.plan.grid.columns_of(part.values)
+        layout = self._values(operator, part.owner)
+        columns = layout.grid.columns_of(part.values)
         kind = f"{operator.name}.{token}.values.{self._branch(part.owner)}.{part.owner != sequence}"
         work = self.plan.cached(kind, columns, partial(layout.weigh_columns, columns))
         moved, bases = weighed(layout, part.values, part.weighed), self._cache("values", operator, part.owner)
@@ -657,6 +651,17 @@ class Planner:
             work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
             said = self.naming and self.naming.spill(operator, elements, command == roles.read, token, seen)
             self._pim("spill", work, self._bases("scratch"), key=what, operands=said)
+
+
+def _columns(slots: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int, int]]:
+    """A pair of slots for each column of V that is moved, and tokens: those that share one before and after go
+    together; width: tokens of a column.
+    """
+    found: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+    for first, to in slots:
+        alone = (first - to) % width and first  # in another lane: nothing else goes with it
+        found.setdefault((first // width, to // width, alone), []).append((first, to))
+    return [(*pairs[0], len(pairs)) for pairs in found.values()]
 
 
 def _stored(grid: Grid, written: Work, tokens: int) -> Work:

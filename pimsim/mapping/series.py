@@ -79,7 +79,7 @@ class AttentionSeries:
         seen = attended = seen_at(operator, self.contexts if operator.sees_all else own)
         if self.plan.depths is not None and not operator.sees_all:
             attended = seen_at(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
-        groups, columns = ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
+        groups, columns = ceil_div(seen, self.grid.banks), values.grid.columns_of(seen)
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
         weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))
         one = [score]

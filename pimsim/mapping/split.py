@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.formats import grids
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.layouts import Layouts, Split, Values
 from pimsim.workload.ops import Operator
@@ -73,6 +74,7 @@ def faster(config: Config, grid: Grid, layouts: Layouts, asked: Asked) -> Split:
     operator = asked.operator
     shape = (operator.heads, operator.kv_heads, operator.v_head_dim, asked.room)
     slot = operator.slot(asked.context) % asked.room if operator.append else None
+    grid = grids(config, grid)(operator)
     of = {split: layouts.values(grid, *shape, split) for split in SPLITS}
     return min(SPLITS, key=lambda split: clocks(config, of[split], operator.outputs, asked.seen, slot))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.errors import InputError, Problem
+from pimsim.formats import FORMATS, NATIVE
 from pimsim.registry import Registry
-from pimsim.workload.attributes import KEEPS_STATE
+from pimsim.workload.attributes import KEEPS_STATE, STORED_OPS
+from pimsim.workload.formats import pair
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import OPS, Operator
 
@@ -22,15 +24,17 @@ ARITHMETIC: Registry[tuple[str, bool]] = Registry(
     },
 )
 _MAPPED = ("linear", "attention", "embedding", *KEEPS_STATE)
-_BF16_BITS = 16
 
 
-def check_supported(workload: Workload) -> None:
-    """InputError with every operator that the hardware has no way to run, at its place in the trace."""
+def check_supported(workload: Workload, pairs: Collection[str]) -> None:
+    """InputError with every operator that the hardware has no way to run, at its place in the trace.
+
+    pairs: of formats that its MAC units multiply, by name (`pimsim.formats`).
+    """
     problems = [
         Problem(workload.source, operator.line, 1 if operator.line else 0, _key(workload, operator), what)
         for operator in workload.operators
-        for what in (*_complaints(operator), *_wrong_ties(workload, operator))
+        for what in (*_complaints(operator), *_wrong_formats(operator, pairs), *_wrong_ties(workload, operator))
     ]
     if problems:
         raise InputError(problems)
@@ -45,14 +49,24 @@ def _complaints(operator: Operator) -> Iterator[str]:
     if operator.op not in _MAPPED and operator.op not in ARITHMETIC:
         runs = ", ".join((*ARITHMETIC, *_MAPPED))
         yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {runs}"
-    if operator.bits != _BF16_BITS:
-        yield f"weights of {operator.bits} bits ({operator.name}): the MAC units multiply BF16 of 16 bits only"
     if operator.op == "embedding" and operator.scope == "block":
         yield f"an embedding inside the blocks ({operator.name}): only one before them is placed"
     if operator.op == "attention" and operator.per != "token":
         yield f"an attention once a sequence ({operator.name}): every token's K and V are kept"
     if operator.keeps_state:
         yield from _wrong_state(operator)
+
+
+def _wrong_formats(operator: Operator, pairs: Collection[str]) -> Iterator[str]:
+    """A pair of formats that the MAC units do not multiply, with those that they do."""
+    if operator.op in STORED_OPS and not operator.stored and operator.bits != FORMATS[NATIVE].bits:
+        yield f"weights of {operator.bits} bits ({operator.name}): no format here has them; {', '.join(FORMATS)}"
+    elif operator.op in ("linear", "attention") and pair(operator).name not in pairs:
+        what = "weights" if operator.op == "linear" else "K and V"
+        yield (
+            f"{what} of {pair(operator).stored.name} times {pair(operator).given.name} ({operator.name}): "
+            f"the MAC units multiply {', '.join(pairs)}"
+        )
 
 
 def _wrong_state(operator: Operator) -> Iterator[str]:

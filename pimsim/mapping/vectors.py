@@ -82,8 +82,9 @@ class VectorLayout:
             span: Requests(tuple(self._runs(command, *span)), marks) if span[0] < span[1] else NOTHING
             for span in dict.fromkeys(spans)
         }
-        moved = {"results": count} if reads else {"sent": count}
-        return assemble([runs[span] for span in spans], payload=count, **moved)
+        words = self.grid.stored_words(count)
+        moved = {"results": words} if reads else {"sent": words}
+        return assemble([runs[span] for span in spans], payload=words, **moved)
 
     def _runs(self, command: int, low: int, high: int) -> list[Request]:
         requests = []

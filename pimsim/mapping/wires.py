@@ -96,6 +96,14 @@ def in_columns(first: int, elements: int, width: int, lanes: int = 0) -> Ints:
     return widened(pieces, lanes or width)
 
 
+def in_buffer(pieces: Ints, width: int) -> Ints:
+    """Columns of the memory as columns of the buffer, which has `width` numbers in each: in the same order."""
+    if pieces.shape[1] == width:
+        return pieces
+    places = pieces.reshape(-1)
+    return np.pad(places, (0, -len(places) % width), constant_values=ZERO).reshape(-1, width)
+
+
 def widened(pieces: Ints, lanes: int) -> Ints:
     """Pieces with zeros in further lanes."""
     return np.pad(pieces, ((0, 0), (0, max(0, lanes - pieces.shape[1]))), constant_values=ZERO)

@@ -30,9 +30,9 @@ class Moved(NamedTuple, Generic[N]):
 class Work:
     """One PIM instruction: a program, the rows of it that each channel runs, and what it moves.
 
-    payload counts elements (not bytes) that cross the pins and mean something; macs the
-    multiply-accumulates that mean something; sent the elements that the ASIC reads from its
-    SRAM for it (what goes to many channels at once, once), results the elements that come back.
+    payload counts words of 16 bits that cross the pins and mean something (a BF16, or as many bits of
+    smaller numbers); macs the multiply-accumulates that mean something; sent the words that the ASIC reads
+    from its SRAM for it (what goes to many channels at once, once), results the words that come back.
     marks (channels, 3): the rows of a channel's program, from 0, whose first data are the
     first partial sums that there is something to add to, the first complete results, and the
     first of the last part of the results (-1: there are none).  Partial sums arrive in `sums`
@@ -55,7 +55,7 @@ class Work:
 
     @property
     def buffered(self) -> int:
-        """Elements that the ASIC's SRAM gives or takes."""
+        """Words that the ASIC's SRAM gives or takes."""
         return self.sent + self.results
 
     @property

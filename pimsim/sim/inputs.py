@@ -101,4 +101,10 @@ def _without(section: Model, keys: Iterable[str]) -> Model:
 def _values(section: BaseModel) -> tuple[Any, ...]:
     """Everything in a section, to be compared."""
     values: Mapping[str, Any] = section.__dict__
-    return tuple(_values(value) if isinstance(value, BaseModel) else value for value in values.values())
+    return tuple(map(_comparable, values.values()))
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _values(value)
+    return tuple(value.items()) if isinstance(value, Mapping) else value

@@ -192,6 +192,7 @@ class Operator(Attributes):
     weight, layout: name of the weights in a checkpoint ("{layer}" stands for the
     layer), and how they are stored: in_out is k x m; table_names: those of an embedding.
     bits, group: of the stored weights, and how many share a scale (0: none); scale_bits, zero_bits: of a group.
+    stored, given: formats of the weights, or of K and V, and of what they are multiplied with ("": bf16).
     tables: rows of each table of an embedding, tokens first, then positions.
     aten, kernels: ATen operators and device kernels recorded for one execution (None:
     not recorded).
@@ -236,6 +237,8 @@ class Operator(Attributes):
     appended: int = 0
     tokens: int = 0
     own_parameters: int = 0
+    stored: str = ""
+    given: str = ""
     line: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -471,6 +474,8 @@ _FIELDS_OF: Mapping[str, Callable[[str], bool]] = {
     "head_dim": _only(*ATTENTION),
     **{row.field: _only(*row.ops) for row in ATTRIBUTES if row.ops},
     **{row.field: _only(*row.ops) for row in WEIGHTS if row.ops},
+    "stored": _only("linear", "attention", "embedding"),
+    "given": _only("linear", "attention"),
     "tables": _only("embedding"),
     "table_names": _only("embedding"),
     "experts": lambda op: op in OPS and OPS[op].experts,
@@ -494,7 +499,7 @@ _WORDS: Mapping[str, Collection[str]] = {
 
 # Fields that came after 1.0, and what they are where a graph does not use them: it has the hash that it had before.
 SAID_LATER: Mapping[str, int | str] = {
-    **LATER, "value_dim": 0, "kv_slope": 1, "kv_constant": 0, "appended": 0, "tokens": 0,
+    **LATER, "value_dim": 0, "kv_slope": 1, "kv_constant": 0, "appended": 0, "tokens": 0, "stored": "", "given": "",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
+from pimsim.workload.formats import in_formats
 from pimsim.workload.schedule import Schedule
 from pimsim.workload.shapes import ModelShape
 from pimsim.workload.trace import records
@@ -132,7 +133,17 @@ def requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
             f"the schedule of the trace {found.rich}, which no key can change", key=f"workload.{changed[0]}"
         )
     sampled = work.acceptance == "sampled"
-    return schedule_of(trace, Asked(work.lm_head, work.prefill_chunk, sampled, work.acceptance_seed))
+    asked = Asked(work.lm_head, work.prefill_chunk, sampled, work.acceptance_seed)
+    return _in_formats(config, schedule_of(trace, asked))
+
+
+def _in_formats(config: Config, schedule: Schedule) -> Schedule:
+    """The same steps, each stage with its graph in the formats that it is carried out in."""
+    made = {graph: in_formats(config, graph) for graph in {stage.workload for stage in schedule.stages}}
+    if all(graph is there for graph, there in made.items()):
+        return schedule
+    stages = tuple(replace(stage, workload=made[stage.workload]) for stage in schedule.stages)
+    return replace(schedule, stages=stages)
 
 
 def trace_warnings(config: Config, trace: Trace) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pimsim.config.schema import Config, ModelConfig
 from pimsim.errors import InputError
+from pimsim.workload.formats import in_formats
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.shapes import ModelShape, llama
 
@@ -27,6 +28,10 @@ def requested_workload(config: Config, trace: Trace | None = None) -> Workload:
 
     trace: that of the config, if it has been read.
     """
+    return in_formats(config, _requested(config, trace))
+
+
+def _requested(config: Config, trace: Trace | None) -> Workload:
     work = config.workload
     if work.model_config_ is not None:
         return build(_custom(work.model_config_), work.lm_head)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pimsim.config.devices.gddr6 import Gddr6Timings
-from pimsim.config.schema import Config, LongTime, MacPower, MacShape, MacUnits, PimMemory, Section, default
+from pimsim.config.schema import Config, LongTime, MacFormats, MacPower, MacShape, MacUnits, PimMemory, Section, default
 
 
 class TimingConfig(Gddr6Timings):
@@ -44,7 +44,9 @@ class MacPipeline(Section):
     )
 
 
-class PimConfig(MacUnits, MacPower, MacPipeline, MacShape):  # pydantic takes the fields of the last base first
+class PimConfig(
+    MacUnits, MacPower, MacFormats, MacPipeline, MacShape
+):  # pydantic takes the fields of the last base first
     """Multiply-accumulate units in the memory, one per bank."""
 
 

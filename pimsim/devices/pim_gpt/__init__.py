@@ -8,7 +8,7 @@ from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.pim_gpt.table import STANDARD
 from pimsim.devices.pim_gpt.tokens import TokenValueLayout
-from pimsim.devices.pim_gpt.units import mac_cycles
+from pimsim.devices.pim_gpt.units import mac_cycles, variants
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.layouts import Split
 
@@ -43,4 +43,11 @@ def layouts(config: Config) -> Layouts:
     return Layouts(config.mapping.value_append == "all_bank")
 
 
-HARDWARE = Hardware(STANDARD, mac_cycles, layouts, computed=("nBLRES", "nMAC", "nDRAIN"), masks={"WDM": "WR"})
+HARDWARE = Hardware(
+    STANDARD,
+    mac_cycles,
+    layouts,
+    computed=("nBLRES", "nMAC", "nDRAIN"),
+    masks={"WDM": "WR"},
+    formats=variants,
+)

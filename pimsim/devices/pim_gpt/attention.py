@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from pimsim.devices.pim_gpt.table import MULTIPLY
+from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import close, loop, open_row, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks, share
 from pimsim.mapping.keys import KeyPlaces
 from pimsim.mapping.layouts import Split
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, one_lane
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_buffer, in_columns, none, one_lane
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -63,10 +63,10 @@ class KeyLayout(KeyPlaces):
         taken, given = [], []
         for channel in range(self.grid.channels):
             slots = share(groups, self.grid.channels, channel)
-            sent, back = [none(self.grid.width)], [none(self.grid.banks)]
+            sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
             for chunk, (pieces, _) in enumerate(self.chunks if slots else ()):
                 for member in range(self.sharing):
-                    sent.append(self._pieces(chunk, member, self.sharing))
+                    sent.append(in_buffer(self._pieces(chunk, member, self.sharing), self.grid.given_width))
                     for slot in range(slots):
                         tokens = self._scored(chunk, slot, channel, context)
                         for piece in range(pieces):
@@ -79,23 +79,24 @@ class KeyLayout(KeyPlaces):
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
-        results = self.heads * self.partial_sums * context
+        results = self.grid.sum_words(self.heads * self.partial_sums * context)
         used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
+        sent = self.grid.given_words(self.heads * self.head_dim)
         return Moved(
-            payload=self.heads * self.head_dim * used + results,
+            payload=sent * used + results,
             macs=self.heads * self.head_dim * context,
-            sent=0 * context + self.heads * self.head_dim,
+            sent=0 * context + sent,
             results=results,
         )
 
     def _channel(self, slots: int) -> Requests:
         if slots == 0:
             return NOTHING
-        fill, mac, read = map(self.grid.command, MULTIPLY)
+        fill, mac, read = multiply_with(self.grid)
         requests = [open_row(self.base)]
         for chunk, (pieces, columns) in enumerate(self.chunks):
             for _ in range(self.sharing):  # query heads that share these keys
-                requests.append(run(fill, -1, 0, pieces * columns, self.grid.broadcast_gap))
+                requests.append(run(fill, -1, 0, self.grid.filled(pieces * columns), self.grid.broadcast_gap))
                 requests.append(loop(mac, self.start(chunk, 0), slots * pieces, columns, columns, read))
         if self.partial_sums == 1:
             return Requests((*requests, close()), (2, 2, 2))
@@ -204,8 +205,8 @@ class ValueLayout:
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
-        sent = self.heads // self.kv_heads * context * self._head_parts
-        results = self.heads * self.head_dim * self.partial_sums(context)
+        sent = self.grid.given_words(self.heads // self.kv_heads * context * self._head_parts)
+        results = self.grid.sum_words(self.heads * self.head_dim * self.partial_sums(context))
         macs = self.heads * self.head_dim * context
         return Moved(payload=sent + results, macs=macs, sent=sent, results=results)
 
@@ -213,7 +214,7 @@ class ValueLayout:
         """As `mapping.layouts.Values`: a buffer of a head's probabilities, then the sums of its units."""
         taken, given = [], []
         for channel, parts in enumerate(self._heads):
-            sent, back = [none(self.grid.width)], [none(self.grid.banks)]
+            sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
             for chunk in range(self.partial_sums(context)):
                 first = chunk * self.grid.buffer_elements
                 tokens = min(context - first, self.grid.buffer_elements)
@@ -222,7 +223,8 @@ class ValueLayout:
                     element = unit[:, np.newaxis] % self.units_per_head * self.grid.banks + np.arange(self.grid.banks)
                     kv_head, sharing = int(unit[0]) // self.units_per_head, self.heads // self.kv_heads
                     for head in range(kv_head * sharing, (kv_head + 1) * sharing):
-                        sent.append(in_columns(head * context + first, tokens, self.grid.width))
+                        weighed = in_columns(head * context + first, tokens, self.grid.width)
+                        sent.append(in_buffer(weighed, self.grid.given_width))
                         place = (chunk * self.heads + head) * self.head_dim + element
                         back.append(np.where(element < self.head_dim, place, ZERO))
             taken.append(np.concatenate(sent))
@@ -248,13 +250,13 @@ class ValueLayout:
     def _channel(self, parts: Heads, used: tuple[int, ...]) -> Requests:
         if not parts:
             return NOTHING
-        fill, mac, read = map(self.grid.command, MULTIPLY)
+        fill, mac, read = multiply_with(self.grid)
         requests = [open_row(self.base)]
         for chunk, columns in enumerate(used):
             for slot, units in parts:
                 lin = self._start(chunk) + slot * self.chunks[chunk]
                 for _ in range(self.heads // self.kv_heads):
-                    requests.append(run(fill, -1, 0, columns, self.grid.private_gap))
+                    requests.append(run(fill, -1, 0, self.grid.filled(columns), self.grid.private_gap))
                     requests.append(loop(mac, lin, units, self.chunks[chunk], columns, read))
         rows = 2 * len(parts) * (self.heads // self.kv_heads)  # of a chunk
         last = 2 + (len(used) - 1) * rows
@@ -267,8 +269,8 @@ class ValueLayout:
         lin, stride = self._start(chunk) + column, self.chunks[chunk]
         made = {n: written(self.grid, self.all_bank_append, n, lin, stride) for n in set(units)}
         requests = [made[n] for n in units]
-        elements = self.kv_heads * self.head_dim
-        return assemble(requests, payload=elements, sent=elements)
+        words = self.grid.stored_words(self.kv_heads * self.head_dim)
+        return assemble(requests, payload=words, sent=words)
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """As `mapping.layouts.Values`: a token of the first column of the first chunk that is as wide."""

@@ -12,10 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from pimsim.devices.pim_gpt.table import MULTIPLY
+from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import close, loop, open_row, run
-from pimsim.mapping.grid import Grid, N, Place, ceil_div, share, size_of
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, in_one, none
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, share
+from pimsim.mapping.stored import Stored
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -33,9 +34,9 @@ class MatrixLayout:
     base: int = 0
 
     @cached_property
-    def chunks(self) -> tuple[int, ...]:
-        """Columns of each chunk of the input."""
-        return self.grid.buffers(self.grid.columns_of(self.inputs))
+    def stored(self) -> Stored:
+        """How the weights of one output are cut and packed."""
+        return Stored(self.grid, self.inputs)
 
     @property
     def groups(self) -> int:
@@ -46,13 +47,10 @@ class MatrixLayout:
         """Outputs that each bank of `channel` holds."""
         return share(self.groups, self.grid.channels, channel)
 
-    def _start(self, chunk: N) -> N:
-        return self.base + self.slots(0) * self.grid.buffer_columns * chunk  # all before it are full
-
     @property
     def partial_sums(self) -> int:
-        """Partial sums of one output: one per chunk."""
-        return len(self.chunks)
+        """Partial sums of one output: one per chunk, or one per group where the ASIC applies scales."""
+        return self.stored.partial_sums
 
     @property
     def takes_addend(self) -> bool:
@@ -62,7 +60,7 @@ class MatrixLayout:
     @property
     def sums(self) -> Cuts:
         """As `mapping.layouts.Matrix`."""
-        return Cuts.of(self.inputs, self.grid.buffer_elements)
+        return Cuts(self.stored.elements)
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -72,15 +70,15 @@ class MatrixLayout:
     @property
     def rows(self) -> int:
         """Rows that the matrix reserves in every bank."""
-        return self.grid.rows_of(self.slots(0) * sum(self.chunks))
+        return self.grid.rows_of(self.slots(0) * self.stored.columns)
 
     def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
-        column, lane = divmod(element, self.grid.width)
-        chunk, column = divmod(column, self.grid.buffer_columns)
-        return self.grid.place(channel, bank, self._start(chunk) + slot * size_of(self.chunks, chunk) + column, lane)
+        at = self.stored.at(element)
+        lin = self.base + self.slots(0) * at.before + slot * at.columns + at.column
+        return self.grid.place(channel, bank, lin, at.lane)
 
     def multiply(self, addend: bool = False, function: str = "") -> Work:
         """y = W x: for each chunk fill the buffer, then multiply slot by slot.
@@ -92,35 +90,41 @@ class MatrixLayout:
         made = {n: self._channel(n, addend) for n in set(slots)}
         requests = [made[n] for n in slots]
         used = sum(1 for r in requests if r.rows)
-        chunks = len(self.chunks)
-        results = self.outputs * chunks
+        parts = self.stored.parts
+        results, sent = self.grid.sum_words(self.outputs * self.partial_sums), self.grid.given_words(self.inputs)
         return assemble(
             requests,
-            payload=self.inputs * used + results,
+            payload=sent * used + results,
             macs=self.inputs * self.outputs,
-            sent=self.inputs,
+            sent=sent,
             results=results,
-            sums=max(1, chunks if addend else chunks - 1),
+            sums=max(1, parts if addend or self.stored.drained else parts - 1),
         )
 
     def wires(self, addend: bool = False) -> Wires:
         """As `mapping.layouts.Matrix`: a buffer of x for all channels, and the sums of its slots."""
-        x = in_columns(0, self.inputs, self.grid.width)
-        taken = [x if self.slots(channel) else none(self.grid.width) for channel in range(self.grid.channels)]
+        x = self.stored.filled()
+        nothing = none(self.grid.given_width)
+        taken = [x if self.slots(channel) else nothing for channel in range(self.grid.channels)]
         return Wires(tuple(taken), tuple(map(self._given, range(self.grid.channels))))
 
     def _given(self, channel: int) -> Ints:
-        """Places (partial sum, output) of the sums of a channel, chunk by chunk and slot by slot."""
-        slots = np.arange(self.slots(channel), dtype=np.int64)[:, np.newaxis]
+        """Places (partial sum, output) of the sums of a channel, part by part and slot by slot."""
+        slots = np.arange(self.slots(channel), dtype=np.int64)[:, np.newaxis, np.newaxis]
         outputs = (slots * self.grid.channels + channel) * self.grid.banks + np.arange(self.grid.banks)
-        chunks = np.arange(len(self.chunks))[:, np.newaxis, np.newaxis] * self.outputs
-        places = np.where(outputs < self.outputs, chunks + outputs, ZERO)
-        return places.reshape(-1, self.grid.banks)
+        found = [none(self.grid.banks)]
+        for part in self.stored.sums:
+            sums = (part.number + np.arange(part.many))[:, np.newaxis] * self.outputs
+            found.append(np.where(outputs < self.outputs, sums + outputs, ZERO).reshape(-1, self.grid.banks))
+        return np.concatenate(found)
 
     def read_wires(self, output: int) -> Wires:
         """As `mapping.layouts.Matrix`."""
-        channel, row = output // self.grid.banks % self.grid.channels, in_columns(0, self.inputs, self.grid.width)
-        return Wires((none(self.grid.width),) * self.grid.channels, in_one(channel, row, self.grid.channels))
+        channel = output // self.grid.banks % self.grid.channels
+        return Wires(
+            (none(self.grid.width),) * self.grid.channels,
+            in_one(channel, self.stored.read(), self.grid.channels),
+        )
 
     def read(self, output: int) -> Work:
         """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""
@@ -128,19 +132,27 @@ class MatrixLayout:
         group, bank = divmod(output, self.grid.banks)
         slot, channel = divmod(group, self.grid.channels)
         rows = [
-            run(read, bank, self._start(chunk) + slot * columns, columns) for chunk, columns in enumerate(self.chunks)
+            run(read, bank, self._start(part.before) + slot * part.all_columns, part.all_columns)
+            for part in self.stored.sums
         ]
         requests = [NOTHING] * self.grid.channels
         requests[channel] = Requests((*rows, close()), (0, 0, 0))
-        return assemble(requests, payload=self.inputs, results=self.inputs)
+        words = self.stored.words
+        return assemble(requests, payload=words, results=words)
+
+    def _start(self, before: int) -> int:
+        return self.base + self.slots(0) * before
 
     def _channel(self, slots: int, addend: bool) -> Requests:
         if slots == 0:
             return NOTHING
-        fill, mac, read = map(self.grid.command, MULTIPLY)
-        requests = [open_row(self.base)]
-        for chunk, columns in enumerate(self.chunks):
-            requests.append(run(fill, -1, 0, columns, self.grid.broadcast_gap))
-            requests.append(loop(mac, self._start(chunk), slots, columns, columns, read))
-        first, last = 2, 2 * len(self.chunks)
-        return Requests((*requests, close()), (first if addend else min(first + 2, last), last, last))
+        fill, mac, read = multiply_with(self.grid)
+        requests, loops = [open_row(self.base)], list[int]()
+        for chunk in self.stored.chunks:
+            requests.append(run(fill, -1, 0, self.grid.filled(chunk.columns), self.grid.broadcast_gap))
+            for part in chunk.sums:
+                loops.append(len(requests))
+                start = self._start(part.before)
+                requests.append(loop(mac, start, slots * part.many, part.columns, part.columns, read))
+        first = loops[0] if addend or self.stored.drained else loops[min(1, len(loops) - 1)]
+        return Requests((*requests, close()), (first, loops[-1], loops[-1]))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pimsim.devices.pim_gpt.attention import written
-from pimsim.devices.pim_gpt.table import MULTIPLY
+from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import Request, close, loop, open_row, run
 from pimsim.mapping.dealt import DealtValues
 from pimsim.mapping.grid import interleaved_banks, share
-from pimsim.mapping.wires import ZERO, Wires, none, one_lane
+from pimsim.mapping.wires import ZERO, Wires, in_buffer, none, one_lane
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -69,12 +69,12 @@ class TokenValueLayout(DealtValues):
 
     def _piece(self, own: tuple[int, ...], cut: int) -> list[Request]:
         """The buffer is filled for every query head of each head that has columns in a piece."""
-        fill, mac, read = map(self.grid.command, MULTIPLY)
+        fill, mac, read = multiply_with(self.grid)
         requests = []
         for head, columns in enumerate(own):
             some = min(columns - cut * self.grid.buffer_columns, self.grid.buffer_columns)
             for _ in range(self.sharing if some > 0 else 0):
-                requests.append(run(fill, -1, 0, some, self.grid.private_gap))
+                requests.append(run(fill, -1, 0, self.grid.filled(some), self.grid.private_gap))
                 requests.append(loop(mac, self.start(cut, head, 0), self.units, self.cuts[cut], some, read))
         return requests
 
@@ -82,14 +82,16 @@ class TokenValueLayout(DealtValues):
         """As `mapping.layouts.Values`: a buffer of a head's probabilities, then the sums of its units."""
         columns, taken, given = self.grid.columns_of(context), [], []
         for channel in range(self.grid.channels):
-            sent, back = [none(self.grid.width)], [none(self.grid.banks)]
+            sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
             for cut in range(len(self.cuts)):
                 for head in range(self.heads):
                     way = self.way(channel, head // self.sharing)
                     pieces = self.grid.buffers(share(columns, self.grid.channels, way))
                     if cut < len(pieces):
                         tokens = self.weighed(way, cut, pieces[cut], context)
-                        sent.append(np.where(tokens == ZERO, ZERO, head * context + tokens))
+                        sent.append(
+                            in_buffer(np.where(tokens == ZERO, ZERO, head * context + tokens), self.grid.given_width)
+                        )
                         back.append(self.results(way, cut, head))
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
@@ -107,11 +109,11 @@ class TokenValueLayout(DealtValues):
     def append(self, token: int) -> Work:
         """Write one token's values: one element of one row per dimension."""
         _, cut, column = self.home(token, 0)
-        requests, elements = [], self.kv_heads * self.head_dim
+        requests, words = [], self.grid.stored_words(self.kv_heads * self.head_dim)
         for heads in self._homes(token):
             lin = self.start(cut, heads.start, 0) + column
             requests.append(written(self.grid, self.all_bank_append, len(heads) * self.units, lin, self.cuts[cut]))
-        return assemble(requests, payload=elements, sent=elements)
+        return assemble(requests, payload=words, sent=words)
 
     def append_wires(self, token: int) -> Wires:
         """As `mapping.layouts.Values`: one element a column, in the order of `written`."""

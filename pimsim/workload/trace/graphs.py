@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pimsim.errors import InputError, Problem
+from pimsim.formats import CACHED, COMPUTED
 from pimsim.workload.attributes import STORED_OPS
+from pimsim.workload.formats import recorded, recorded_weights
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import ModelShape
@@ -17,6 +20,9 @@ from pimsim.workload.trace.records import CONTEXT, DATA_TYPE_BITS, Header, OpRec
 
 REPLAYED = "bf16"  # what a replay computes with, and keeps
 REPLAYED_BITS = 16
+_WHAT = {"activations": "activations", "kv": "K and V"}
+# Data types of activations, and of K and V, that some memory multiplies.
+_MULTIPLIED = {"activations": COMPUTED, "kv": CACHED}
 
 Binding = Mapping[str, int]
 
@@ -30,8 +36,9 @@ def wrong_types(trace: Trace) -> Iterator[Problem]:
     """Data types of the header that nothing here computes with."""
     for key in ("activations", "kv"):
         name = getattr(trace.header, key)
-        if DATA_TYPE_BITS[name] != REPLAYED_BITS:
-            message = f"{name}: a replay computes and keeps K and V with {REPLAYED_BITS} bits"
+        known = _MULTIPLIED[key]
+        if DATA_TYPE_BITS[name] != REPLAYED_BITS and recorded(name) not in known:
+            message = f"{name}: no memory here multiplies it as {_WHAT[key]}: {', '.join(known)}"
             yield problem(trace, trace.header.line, f"data_types.{key}", message)
 
 
@@ -119,6 +126,15 @@ class Graphs:
             self.problems.append(problem(self.trace, template.line, "", str(error)))
             return None
 
+    def _formats(self, operator: Operator) -> dict[str, Any]:
+        """The formats that the trace says, where they are not of 16 bits."""
+        header = self.trace.header
+        if operator.op == "linear":
+            return {"stored": recorded_weights(header.weights, operator.bits), "given": recorded(header.activations)}
+        if operator.op == "embedding":
+            return {"stored": recorded_weights(header.weights, operator.bits)}
+        return {"stored": recorded(header.kv), "given": recorded(header.activations)} if operator.heads else {}
+
     def _operators(self, record: OpRecord, binding: Binding) -> Iterator[Operator]:
         """The operator of a record, or one for each of its groups of heads."""
         several = len(record.head_groups) > 1
@@ -130,6 +146,7 @@ class Graphs:
         for i, group in enumerate(record.head_groups or (None,)):
             try:
                 made = operator_of(record, binding, group)
+                made = replace(made, **self._formats(made))
                 yield replace(_own_inputs(made), name=f"{record.id}.{i}") if several else made
             except ValueError as error:
                 self.problems.append(problem(self.trace, record.line, "", str(error)))

@@ -1,0 +1,75 @@
+"""In which number formats a graph is carried out, by its trace, by the configuration, by the memory.
+
+Each linear and each attention gets the format of what is stored (weights; K and V) and of what it is multiplied with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pimsim.config.schema import Config
+from pimsim.formats import FORMATS, NATIVE, Pair, pair_of
+from pimsim.workload.graph import Workload
+from pimsim.workload.ops import Operator
+
+# The bits of a scale where a trace says nothing: a 16-bit float for a group (as GPTQ and AWQ have it).
+SCALE_BITS = 16
+_RECORDED_AS = {"fp8": "fp8_e4m3"}  # data types of traces that have another name here
+_OF_BITS = {made.bits: made.name for made in FORMATS.values() if made.kind == "int"}
+
+
+def recorded(data_type: str) -> str:
+    """The format of a trace's data type; "" for one of 16 bits, in the place of which the memory's own is taken."""
+    name = _RECORDED_AS.get(data_type, data_type)
+    return name if name in FORMATS and FORMATS[name].bits != FORMATS[NATIVE].bits else ""
+
+
+def recorded_weights(data_type: str, bits: int) -> str:
+    """The format of weights of so many bits in a trace whose weights have a data type."""
+    name = recorded(data_type)
+    return name if name and FORMATS[name].bits == bits else _OF_BITS.get(bits, "")
+
+
+def in_formats(config: Config, workload: Workload) -> Workload:
+    """The graph with the formats that it is carried out in; itself if they are what a graph has anyway."""
+    operators = tuple(_in_formats(config, operator) for operator in workload.operators)
+    return workload if operators == workload.operators else replace(workload, operators=operators)
+
+
+def _in_formats(config: Config, operator: Operator) -> Operator:
+    if operator.op not in ("linear", "attention"):
+        return operator  # a table of an embedding is as it was recorded
+    work, native = config.workload, config.pim.native
+    given = work.activation_format or operator.given or native.given.name
+    if operator.op == "attention":
+        return replace(operator, **_named(work.kv_format or operator.stored or native.stored.name, given))
+    if operator.bits not in _BITS and not work.weight_format:
+        return operator  # no format has them: said where the hardware is asked
+    stored = FORMATS[work.weight_format or operator.stored or native.stored.name]
+    return replace(operator, **_named(stored.name, given), bits=stored.bits, **_groups(config, operator, stored.name))
+
+
+_BITS = {made.bits for made in FORMATS.values()}
+
+
+def _named(stored: str, given: str) -> dict[str, Any]:
+    """The fields of `Operator`, which are empty for what has always been."""
+    return {"stored": "" if stored == NATIVE else stored, "given": "" if given == NATIVE else given}
+
+
+def _groups(config: Config, operator: Operator, stored: str) -> dict[str, Any]:
+    """How many weights share a scale, and of how many bits it is."""
+    made, said = FORMATS[stored], config.workload.weight_group
+    if made.bits == FORMATS[NATIVE].bits:
+        return {}
+    group = operator.group or made.block if said is None else said
+    if not group:
+        return {"group": 0, "scale_bits": 0, "zero_bits": 0}
+    own = made.scale_bits if made.block else SCALE_BITS
+    return {"group": group, "scale_bits": operator.scale_bits or own, "zero_bits": operator.zero_bits}
+
+
+def pair(operator: Operator) -> Pair:
+    """What an operator multiplies."""
+    return pair_of(operator.stored or NATIVE, operator.given or NATIVE)
