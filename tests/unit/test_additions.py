@@ -9,9 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pimsim"
 LISTS = {"config/devices/__init__.py", "devices/registry.py"}  # a line for each device
-MARKS = (
-    "reproduce/devices/"  # what was published of a device, beside what is simulated: it comes besides, as its docs do
-)
+MARKS = "reproduce/devices/"  # what was published of a device: it comes besides, as its docs do
 
 
 def naming(*words: str) -> set[str]:
