@@ -185,6 +185,12 @@ def test_what_the_page_says_of_aims_gemv_is_so(result: Found) -> None:
     assert measures.product_GBps(chip, 4096, 4096) / 1024 == pytest.approx(0.41, abs=0.005)
 
 
+def test_weights_are_as_large_as_their_format() -> None:
+    config = measures.multiplying("pim-gpt")
+    small = config.model_copy(update={"workload": config.workload.model_copy(update={"weight_format": "int4"})})
+    assert [measures.weight_bytes(given, 3, 8) for given in (config, small)] == [48, 12]
+
+
 def test_a_placement_reaches_no_more_than_the_roofline(result: Found) -> None:
     share = figure(result, "pimnast.share")
     assert 0 < share.low < share.simulated < 1

@@ -23,6 +23,7 @@ from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed
 from pimsim.sim.run import simulate
 from pimsim.traffic.run import simulate_traffic
+from pimsim.workload.formats import in_formats
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import ModelShape
@@ -75,17 +76,22 @@ def _reading(device: Device, requests: int, depth: int = DEPTH) -> float:
     return simulate_traffic(device, requests=requests, depth=depth).ns
 
 
-def speedup(config: Config, without: AnyConfig, inputs: int, outputs: int, bits: int = 16, depth: int = DEPTH) -> float:
+def speedup(config: Config, without: AnyConfig, inputs: int, outputs: int, depth: int = DEPTH) -> float:
     """Time in which a host reads a matrix of weights over the time in which the memory multiplies with it.
 
-    without: the memory that the host reads from; bits: of a weight; depth: as `reading_ns`
+    without: the memory that the host reads from; depth: as `reading_ns`
     """
-    return reading_ns(without, inputs * outputs * bits // 8, depth) / product_ns(config, inputs, outputs)
+    return reading_ns(without, weight_bytes(config, inputs, outputs), depth) / product_ns(config, inputs, outputs)
 
 
-def product_GBps(config: Config, inputs: int, outputs: int, bits: int = 16) -> float:
+def product_GBps(config: Config, inputs: int, outputs: int) -> float:
     """Bytes of weights over the time of a product: what a long product reaches inside."""
-    return inputs * outputs * bits / 8 / product_ns(config, inputs, outputs)
+    return weight_bytes(config, inputs, outputs) / product_ns(config, inputs, outputs)
+
+
+def weight_bytes(config: Config, inputs: int, outputs: int) -> int:
+    """Bytes of a matrix of weights in the format that the configuration multiplies (`workload.weight_format`)."""
+    return inputs * outputs * in_formats(config, product(inputs, outputs)).operators[0].bits // 8
 
 
 def outside_GBps(config: AnyConfig) -> float:

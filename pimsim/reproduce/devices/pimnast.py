@@ -7,6 +7,8 @@ in every bank at once, over the time that the placement takes for the whole prod
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pimsim.config.schema import Config
 from pimsim.reproduce.data import Input
 from pimsim.reproduce.devices import measures
@@ -16,21 +18,20 @@ from pimsim.workload.models import MODELS, build
 DEVICE = "pim-gpt"
 FAMILY = ("gpt3-small", "gpt3-medium", "gpt3-large", "gpt3-xl")
 LONG = 4096  # inputs and outputs of the product that the pace of rows is taken from
-ELEMENT_BYTES = 2
 
 
 def share(keys: Keys) -> float:
     """The best of the products of some models, as the mark is "up to"."""
     config = measures.multiplying(DEVICE, of_config(keys))
-    chosen = case(keys, "models", FAMILY)
-    sizes = {
-        (o.inputs, o.outputs)
-        for model in chosen
-        for o in build(MODELS[model], lm_head=False).operators
-        if o.op == "linear"
-    }
     pace = _pace(config, case(keys, "rows", True))
-    return max(_roofline(*size, pace) / measures.product_ns(config, *size) for size in sorted(sizes))
+    sizes = _products(case(keys, "models", FAMILY))
+    return max(measures.product_GBps(config, *size) for size in sizes) / pace
+
+
+def _products(models: Iterable[str]) -> set[tuple[int, int]]:
+    """Inputs and outputs of every product of the models' blocks."""
+    graphs = [build(MODELS[model], lm_head=False) for model in models]
+    return {(o.inputs, o.outputs) for graph in graphs for o in graph.operators if o.op == "linear"}
 
 
 def _pace(config: Config, rows: bool) -> float:
@@ -42,10 +43,6 @@ def _pace(config: Config, rows: bool) -> float:
     return every / measures.row_ns(config, LONG, LONG)
 
 
-def _roofline(inputs: int, outputs: int, pace: float) -> float:
-    return inputs * outputs * ELEMENT_BYTES / pace
-
-
 ROWS = Input("rows in the roofline", ("case.rows",), False, True, "assumed", "whether 7 counts the opening of rows")
 REFRESH = Input("refresh", ("dram.refresh",), "none", "all_bank", "assumed", "whether the paper's figures have it")
 SIZES = Input("models", ("case.models",), FAMILY[:1], ("mistral-7b",), "assumed", "the paper's are not those here")
@@ -55,6 +52,7 @@ STUDIES = (
         "pimnast.share",
         share,
         (ROWS, REFRESH, SIZES),
-        "What is lost to the roofline: refresh, the input on its way to the buffers, and sums on their way back.",
+        "PIM-GPT's placement against rows that are opened, multiplied and closed without a gap. Lost are refresh, the "
+        "input on its way to the buffers, and sums on their way back; the best product fills the buffers once.",
     ),
 )
