@@ -127,13 +127,13 @@ class Multiplications:
     window = (0, FOREVER)
 
     def __init__(self, device: Device) -> None:
-        self._banks = np.array([device.addressed(c) if c.multiplies else 0 for c in device.standard.commands])
+        self._columns = np.array([device.columns_multiplied({c.name: 1}) for c in device.standard.commands])
         self._parts: list[Ints] = []
 
     def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """As `Observer`."""
         ours = channel == 0
-        self._parts.append(np.stack((clk[ours], self._banks[command[ours]], row[ours]), axis=1))
+        self._parts.append(np.stack((clk[ours], self._columns[command[ours]], row[ours]), axis=1))
 
     def execute(self, executed: Executed) -> None:
         """As `Observer`; instructions say nothing here."""
