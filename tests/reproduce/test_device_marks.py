@@ -220,11 +220,13 @@ def test_pages_name_every_mark(result: Found) -> None:
         assert f"| {each.mark.name} |" in text and each.because in text and each.mark.name in told
 
 
-def test_the_folder_has_tables_and_json(result: Found, tmp_path: Path) -> None:
+def test_the_folder_has_tables_json_and_a_picture(result: Found, tmp_path: Path) -> None:
     save(result, tmp_path / "out")
-    files = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
-    assert set(files) == {"reproduction.json", "reproduction.md"}
-    assert json.loads(files["reproduction.json"]) == json.loads(json.dumps(result.record()))
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(first) == {"reproduction.json", "reproduction.md", "marks.png"}
+    assert json.loads(first["reproduction.json"]) == json.loads(json.dumps(result.record()))
+    save(result, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == first
 
 
 def test_the_command_prints_json_alone_and_a_table_of_80_columns(
