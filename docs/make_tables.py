@@ -69,6 +69,8 @@ DECIDES: Mapping[str, str] = {
     "pim.clock_GHz": "clocks per column; latency of the multiplications",
     "pim.global_buffer_bytes": "chunks of a matrix: vectors sent, partial sums returned",
     "pim.pipeline_stages": "wait for the sums before each result transfer",
+    "pim.formats": "which formats are multiplied; numbers of a column and of the buffer, clocks per column",
+    "pim.scales": "who applies scales of groups: columns of scales, or partial sums and ASIC arithmetic",
     "pim.mac_power_mW": "energy: mac_units",
     "pim.mac_power_reference": "energy: what the power makes of one multiply-accumulate",
     "pim.routing_factor": "energy: mac_units in table v2",

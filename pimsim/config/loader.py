@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -386,7 +386,13 @@ def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
         for path, entry in leaves(tree.entries)
     }
     reasons = default_reasons(type(config))
-    return {path: given.get(path) or Origin(DEFAULT, 0, DEFAULT, reasons.get(path, "")) for path in flatten(config)}
+    return {path: given.get(path) or Origin(DEFAULT, 0, DEFAULT, reasons.get(path, "")) for path in _paths(config)}
+
+
+def _paths(config: AnyConfig) -> Iterator[str]:
+    """Every dotted key, also of a mapping whose keys are names."""
+    for path, value in flatten(config).items():
+        yield from (f"{path}.{name}" for name in value) if isinstance(value, dict) and value else (path,)
 
 
 def as_text(value: Any) -> str:

@@ -16,7 +16,7 @@ from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import did_you_mean
-from pimsim.formats import FORMATS, NATIVE_PAIR, wrong_pair
+from pimsim.formats import FORMATS, NATIVE_PAIR, PAIRS, wrong_pair
 from pimsim.registry import not_loaded
 
 Values = Mapping[str, Any]
@@ -62,10 +62,46 @@ def _formats() -> Iterator[Rule]:
         lambda formats, lanes: f"{NATIVE_PAIR} has {lanes} lanes (pim.lanes), not {formats[NATIVE_PAIR]}",
     )
     yield Rule(
+        ("pim.formats", "dram.column_bytes"),
+        lambda formats, column: not any(_unfed(formats, column)),
+        lambda formats, column: "; ".join(_unfed(formats, column)),
+    )
+    yield Rule(
+        ("pim.formats", "pim.global_buffer_bytes", "dram.column_bytes"),
+        lambda formats, buffer, column: not any(_unbuffered(formats, buffer, column)),
+        lambda formats, buffer, column: "; ".join(_unbuffered(formats, buffer, column)),
+    )
+    yield Rule(
         ("workload.kv_format", "dram.write_mask"),
         lambda kv, mask: kv is None or mask == "none" or FORMATS[kv].bits == BF16_BYTES * 8,
         "must be of 16 bits, not {0}, with dram.write_mask {1}: its mask has a bit for two bytes",
     )
+
+
+def _numbers(formats: Mapping[str, int], column: int) -> Iterator[tuple[str, int, int]]:
+    """Each pair with its lanes and the numbers that a column of so many bytes holds."""
+    for name, lanes in formats.items():
+        if name in PAIRS:
+            yield name, lanes, column * 8 // PAIRS[name].stored.bits
+
+
+def _unfed(formats: Mapping[str, int], column: int) -> Iterator[str]:
+    for name, lanes, numbers in _numbers(formats, column):
+        if lanes > numbers:
+            yield (
+                f"{name}: {lanes} lanes that the column width cannot feed: a column of {column} bytes "
+                f"(dram.column_bytes) feeds {numbers}"
+            )
+
+
+def _unbuffered(formats: Mapping[str, int], buffer: int, column: int) -> Iterator[str]:
+    for name, _, numbers in _numbers(formats, column):
+        needed = numbers * PAIRS[name].given.bits
+        if needed > buffer * 8:
+            yield (
+                f"{name}: a column is multiplied with {numbers} numbers, {-(-needed // 8)} bytes, and the buffer has "
+                f"{buffer} (pim.global_buffer_bytes)"
+            )
 
 
 def wrong_pairs(values: Values) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,14 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
     ("pim.lanes", 32, {}, "32 lanes that the column width cannot feed: "
      "a column of 32 bytes (dram.column_bytes) feeds 16"),
     ("pim.lanes", 12, {}, "12 lanes do not divide the 16 BF16 of a column (dram.column_bytes)"),
+    ("pim.formats", {"bf16xbf16": 8}, {}, "bf16xbf16 has 16 lanes (pim.lanes), not 8"),
+    ("pim.formats", {"int8xint8": 64, "int4xint8": 65}, {}, "int8xint8: 64 lanes that the column width cannot feed: "
+     "a column of 32 bytes (dram.column_bytes) feeds 32; int4xint8: 65 lanes that the column width cannot feed: "
+     "a column of 32 bytes (dram.column_bytes) feeds 64"),
+    ("pim.formats", {"int2xbf16": 16}, {"pim.global_buffer_bytes": 224}, "int2xbf16: a column is multiplied with "
+     "128 numbers, 256 bytes, and the buffer has 224 (pim.global_buffer_bytes)"),
+    ("workload.kv_format", "int8", {"dram.write_mask": "standard"},
+     "must be of 16 bits, not int8, with dram.write_mask standard: its mask has a bit for two bytes"),
     (TIMING + "tRAS_ns", 11, {}, "must be at least tRCDRD (12 ns), not 11"),
     (TIMING + "tRC_ns", "39.9", {}, "must be at least tRAS (28 ns) + tRP (12 ns), not 39.9"),
     (TIMING + "tCCDL_ns", "0.5", {}, "must be at least tCCDS (1 ns), not 0.5"),
@@ -141,6 +149,10 @@ def test_a_broken_rule_of_a_memory_is_reported_at_the_key_at_fault(
     assert [problem.message for problem in caught.value.problems if problem.key == key] == [message]
 
 
+def _typed(value: Any) -> Any:
+    return value if isinstance(value, dict) or str(value).isalnum() and not str(value).isdigit() else Decimal(value)
+
+
 def test_every_rule_has_a_configuration_here_that_breaks_it() -> None:
     shipped = flatten(load_config(SHIPPED))
     assert not list(rules.broken(shipped))
@@ -148,7 +160,7 @@ def test_every_rule_has_a_configuration_here_that_breaks_it() -> None:
     for key, value, others, _ in BROKEN:
         model = ModelConfig(**{**SHAPE, **others.get("workload.model_config", {})})
         shape = {f"{CUSTOM}{name}": size for name, size in flatten(model).items()}
-        cases.append({**shipped, **shape, **others, key: Decimal(value)})
+        cases.append({**shipped, **shape, **others, key: _typed(value)})
     for standard, key, value, others, _ in BROKEN_MEMORIES:
         memory = flatten(load_config(SHIPPED.parent / f"{standard}.yaml"))
         cases.append({**memory, **others, key: value if value == "standard" else Decimal(value)})
