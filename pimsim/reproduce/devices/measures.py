@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pimsim import api
 from pimsim.config.schema import AnyConfig, Config
@@ -17,10 +18,12 @@ from pimsim.config.shipped import find
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import FOREVER, Ints
 from pimsim.dram.timing import Device
+from pimsim.dram.traffic import DEPTH
 from pimsim.mapping.plan import Plan
 from pimsim.sim.observer import Executed
 from pimsim.sim.run import simulate
 from pimsim.traffic.run import simulate_traffic
+from pimsim.workload.formats import in_formats
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import ModelShape
@@ -61,23 +64,34 @@ def _plan(config: Config, inputs: int, outputs: int) -> Plan:
     return api.prepare(config.model_copy(update={"workload": work}), graph=product(inputs, outputs)).plan
 
 
-def reading_ns(config: AnyConfig, size_bytes: int) -> float:
-    """Time in which a host reads so many bytes one after another (`pimsim traffic`, pattern stream), ns."""
-    return _reading(device_of(config), -(-size_bytes // config.dram.column_bytes))
+def reading_ns(config: AnyConfig, size_bytes: int, depth: int = DEPTH) -> float:
+    """Time in which a host reads so many bytes one after another (`pimsim traffic`, pattern stream), ns.
+
+    depth: places in the queue of a channel
+    """
+    return _reading(device_of(config), -(-size_bytes // config.dram.column_bytes), depth)
 
 
-def _reading(device: Device, requests: int) -> float:
-    return simulate_traffic(device, requests=requests).ns
+def _reading(device: Device, requests: int, depth: int = DEPTH) -> float:
+    return simulate_traffic(device, requests=requests, depth=depth).ns
 
 
-def speedup(config: Config, without: AnyConfig, inputs: int, outputs: int, bits: int = 16) -> float:
-    """Time in which a host reads a matrix of weights over the time in which the memory multiplies with it."""
-    return reading_ns(without, inputs * outputs * bits // 8) / product_ns(config, inputs, outputs)
+def speedup(config: Config, without: AnyConfig, inputs: int, outputs: int, depth: int = DEPTH) -> float:
+    """Time in which a host reads a matrix of weights over the time in which the memory multiplies with it.
+
+    without: the memory that the host reads from; depth: as `reading_ns`
+    """
+    return reading_ns(without, weight_bytes(config, inputs, outputs), depth) / product_ns(config, inputs, outputs)
 
 
-def product_GBps(config: Config, inputs: int, outputs: int, bits: int = 16) -> float:
+def product_GBps(config: Config, inputs: int, outputs: int) -> float:
     """Bytes of weights over the time of a product: what a long product reaches inside."""
-    return inputs * outputs * bits / 8 / product_ns(config, inputs, outputs)
+    return weight_bytes(config, inputs, outputs) / product_ns(config, inputs, outputs)
+
+
+def weight_bytes(config: Config, inputs: int, outputs: int) -> int:
+    """Bytes of a matrix of weights in the format that the configuration multiplies (`workload.weight_format`)."""
+    return inputs * outputs * in_formats(config, product(inputs, outputs)).operators[0].bits // 8
 
 
 def outside_GBps(config: AnyConfig) -> float:
@@ -89,36 +103,59 @@ def outside_GBps(config: AnyConfig) -> float:
 
 def inside_GBps(config: Config, inputs: int, outputs: int) -> float:
     """The pace at which all units take columns in the longest run of multiplications of y = W x."""
+    device = device_of(config)
+    per_clock = multiplications(config, inputs, outputs).columns_per_clock
+    return per_clock * device.column_bytes * device.channels * 1000 / device.tCK_ps
+
+
+def row_ns(config: Config, inputs: int, outputs: int) -> float:
+    """The least time that y = W x takes a row that is multiplied whole: from its first column to the next row's, ns."""
+    device = device_of(config)
+    return multiplications(config, inputs, outputs).row_clocks(device.columns) * device.tCK_ps / 1000
+
+
+def multiplications(config: Config, inputs: int, outputs: int) -> Multiplications:
+    """The commands of y = W x that multiply."""
     plan, watcher = _plan(config, inputs, outputs), Multiplications(device_of(config))
     simulate(plan, observers=[watcher])
-    device = plan.device
-    return watcher.columns_per_clock * device.column_bytes * device.channels * 1000 / device.tCK_ps
+    return watcher
 
 
 class Multiplications:
-    """An observer: the longest run of commands that multiply, with no other command of channel 0 between them."""
+    """An observer: the commands of channel 0 that multiply, and where other commands stand between them."""
 
     window = (0, FOREVER)
 
     def __init__(self, device: Device) -> None:
-        self._banks = np.array([device.addressed(c) if c.multiplies else 0 for c in device.standard.commands])
-        self._clk: list[Ints] = []
-        self._columns: list[Ints] = []
+        self._columns = np.array([device.columns_multiplied({c.name: 1}) for c in device.standard.commands])
+        self._parts: list[Ints] = []
 
     def append(self, clk: Ints, channel: Ints, command: Ints, bank: Ints, row: Ints, column: Ints) -> None:
         """As `Observer`."""
-        self._clk.append(clk[channel == 0])
-        self._columns.append(self._banks[command[channel == 0]])
+        ours = channel == 0
+        self._parts.append(np.stack((clk[ours], self._columns[command[ours]], row[ours]), axis=1))
 
     def execute(self, executed: Executed) -> None:
         """As `Observer`; instructions say nothing here."""
 
     @property
     def columns_per_clock(self) -> float:
-        """Columns of the run but the last over the clocks from its first to its last."""
-        clk, columns = np.concatenate(self._clk), np.concatenate(self._columns)
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], (columns > 0).astype(np.int8), [0]))))
-        starts, ends = edges[::2], edges[1::2]
+        """Of the longest run with no other command between: its columns but the last over its clocks."""
+        clk, columns, _ = np.concatenate(self._parts).T
+        starts, ends = _runs(columns > 0)
         longest = int(np.argmax(ends - starts))
         first, last = int(starts[longest]), int(ends[longest]) - 1
         return float(columns[first:last].sum() / (clk[last] - clk[first]))
+
+    def row_clocks(self, columns: int) -> int:
+        """The least clocks from the first of so many commands in one row to the first in the next one."""
+        clk, _, row = np.concatenate([part[part[:, 1] > 0] for part in self._parts]).T
+        starts = np.concatenate(([0], np.flatnonzero(np.diff(row)) + 1))
+        whole = np.diff(starts) >= columns
+        return int(np.diff(clk[starts])[whole].min())
+
+
+def _runs(flags: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Where each run of true values starts, and where it has ended."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return edges[::2], edges[1::2]
