@@ -10,6 +10,7 @@ from functools import partial
 
 from pimsim import api
 from pimsim.config.schema import Config
+from pimsim.dram.timing import bits_per_clock
 from pimsim.formats import FORMATS as KNOWN
 from pimsim.reproduce.data import Input
 from pimsim.reproduce.devices import measures
@@ -49,14 +50,22 @@ def _without(config: Config, keys: Keys) -> float:
     return LONG_READ / measures.reading_ns(plain, LONG_READ)
 
 
+def _unrounded(config: Config) -> float:
+    """How much faster the clock is than `tCK_ps` says, which is a whole number: 8 bits of a pin at 9.6 Gb/s."""
+    dram = config.dram
+    return dram.tCK_ps * float(dram.io.data_rate_Gbps) / (1000 * float(bits_per_clock(dram)))
+
+
 def inside(keys: Keys) -> float:
     """GB/s that the units of a package take."""
-    return measures.inside_GBps(_package(keys), SIZE, SIZE)
+    config = _package(keys)
+    return measures.inside_GBps(config, SIZE, SIZE) * _unrounded(config)
 
 
 def outside(keys: Keys) -> float:
     """GB/s that a host reads from a package."""
-    return measures.outside_GBps(measures.plain(_package(keys), PLAIN))
+    config = _package(keys)
+    return measures.outside_GBps(measures.plain(config, PLAIN)) * _unrounded(config)
 
 
 def ratio(keys: Keys) -> float:
@@ -104,7 +113,6 @@ def llama(keys: Keys) -> float:
     return 1e12 / (simulate(api.prepare(config).plan).cycles * config.dram.tCK_ps)
 
 
-CLOCK = Input("clock", ("dram.tCK_ps",), 833, 834, "derived", "ps; 0.8333 ns, rounded down or up")
 UNITS_CLOCK = Input("clock of the blocks", ("pim.clock_GHz",), 0.29, 0.3, "assumed", "GHz; none was published")
 HOST = Input("host's refresh", ("case.refresh",), "none", "all_bank", "assumed", "whether the read is refreshed too")
 UNITS_REFRESH = Input("refresh", ("dram.refresh",), "none", "all_bank", "assumed", "of both; whether theirs had it")
@@ -128,8 +136,8 @@ _ROW = (
 _FENCE = "Each filling of the vector registers waits 150 ns, in part while a row opens: registers of 1 kbit serve"
 
 STUDIES = (
-    Study("lpddr5x-pim.inside", inside, (CLOCK,), "64 banks give a column of 32 bytes each in 3.336 ns, tCCD_L."),
-    Study("lpddr5x-pim.outside", outside, (CLOCK,), "64 pins at 9.6 Gb/s."),
+    Study("lpddr5x-pim.inside", inside, (), "64 banks give a column of 32 bytes each in 3.33 ns, tCCD_L."),
+    Study("lpddr5x-pim.outside", outside, (), "64 pins at 9.6 Gb/s."),
     Study("lpddr5x-pim.ratio", ratio, (), "16 banks give a column in the time in which the pins move two."),
     Study(
         "lpddr5x-pim.tops_int4", partial(peak, "w4a4"), (UNITS_CLOCK,), "64 banks multiply the 64 numbers of a column."
@@ -168,8 +176,8 @@ STUDIES = (
         "lpddr5x-pim.reshape",
         reshape,
         (FENCES, SIZES, PAIRS),
-        "Few outputs of a bank share a filling of its registers, and a fence; parts of the input in channels of their own "
-        "bring more of them together. The placement itself is not built: it is measured by a matrix of that shape.",
+        "Few outputs of a bank share a filling of its registers, and a fence; parts of the input in channels of their "
+        "own bring more together. The placement itself is not built: it is measured by a matrix of that shape.",
     ),
     Study(
         "lpddr5x-pim.llama_host",
