@@ -177,8 +177,8 @@ class Stored:
         else:
             chosen = self._table[np.searchsorted(self._places, place, side="right") - 1]
             part = Sums(*np.moveaxis(chosen, -1, 0))
-        number, inner = divmod(place - part.place, part.places)
-        column, lane = divmod(inner, self.grid.width)
+        number = (place - part.place) // part.places * (part.many > 1)  # what fills the last column up is of one, too
+        column, lane = divmod(place - part.place - number * part.places, self.grid.width)
         return At(part.before, part.many * part.columns, number * part.columns + part.side + column, lane)  # type: ignore[arg-type]
 
     def filled(self) -> Ints:

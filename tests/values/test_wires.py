@@ -7,7 +7,9 @@ then a list of pairs, of an operand and a weight, and has to be the list that th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from hypothesis import strategies as st
 from pimsim.devices.aim import matrix as aim_matrix
 from pimsim.devices.aim.elementwise import Products
 from pimsim.devices.aim.tokens import TokenValueLayout as TokenValueLayoutOfAim
+from pimsim.devices.lpddr5x_pim import matrix as lpddr5x_pim_matrix
+from pimsim.devices.lpddr5x_pim.table import STANDARD as LPDDR5X_PIM
 from pimsim.devices.pim_gpt.matrix import MatrixLayout
 from pimsim.devices.pim_gpt.tokens import TokenValueLayout
 from pimsim.dram.spec import Does, Scope
@@ -30,6 +34,7 @@ from tests.aim import test_layouts as of_aim
 from tests.examples import examples
 from tests.unit import test_mapping_layout as of_pim_gpt
 
+AnyMatrix = MatrixLayout | aim_matrix.MatrixLayout | lpddr5x_pim_matrix.MatrixLayout
 Symbol = Hashable
 Cell = tuple[int, int, int, int, int]  # channel, bank, row, column, lane
 NOTHING = "nothing"  # a zero
@@ -71,7 +76,8 @@ class Symbols:
     ) -> None:
         grid, standard = self.grid, self.grid.device.standard
         buffer: dict[int, list[Symbol]] = {}
-        sums: list[list[Any]] = [[] for _ in range(grid.banks)]
+        kept: dict[int, list[list[Any]]] = defaultdict(lambda: [[] for _ in range(grid.banks)])
+        turn = given_turn = 0  # of sums that are kept in turn
         found: list[Any] = [None] * grid.banks
         multiplied = 0
 
@@ -92,26 +98,32 @@ class Symbols:
                 case Does.FILL:
                     if multiplied:
                         buffer, multiplied = {}, 0
+                    turn = given_turn = 0
                     buffer[column] = [symbol(place) for place in piece[: grid.width]]
                 case Does.PRESET:
                     for k in range(grid.banks):
                         before = symbol(piece[k])
-                        sums[k] = [] if before == NOTHING else list(before) if isinstance(before, list) else [before]
+                        kept[turn][k] = (
+                            [] if before == NOTHING else list(before) if isinstance(before, list) else [before]
+                        )
                 case Does.MULTIPLY:
                     assert command.scope is Scope.ALL_BANKS
                     known = column if standard.buffer_by_column else sorted(buffer)[multiplied % len(buffer)]
                     multiplied += 1
                     for k in range(grid.banks):
-                        sums[k] += [
+                        kept[turn][k] += [
                             (x, self._word((channel, k, row, column, lane))) for lane, x in enumerate(buffer[known])
                         ]
+                    turn += standard.keeps_in_turn and multiplied % len(buffer) == 0
                 case Does.GIVE | Does.GIVE_FOUND:
                     for k, place in enumerate(piece[: grid.banks]):
                         if place != ZERO:
-                            self.results[place] = sums[k] if command.does is Does.GIVE else found[k]
-                    sums = [[] for _ in range(grid.banks)]
+                            self.results[place] = kept[given_turn][k] if command.does is Does.GIVE else found[k]
+                    del kept[given_turn]
+                    turn += standard.keeps_in_turn and turn == given_turn
+                    given_turn += standard.keeps_in_turn
                 case Does.LOOK_UP:
-                    found = [[("function", row - standard.function_rows[0]), *each] for each in sums]
+                    found = [[("function", row - standard.function_rows[0]), *each] for each in kept[turn]]
                 case Does.READ:
                     for lane, place in enumerate(piece[: grid.width]):
                         if place != ZERO:
@@ -171,12 +183,21 @@ def aim_matrices(draw: st.DrawFn) -> aim_matrix.MatrixLayout:
     return aim_matrix.MatrixLayout(grid, *sizes, base, draw(st.booleans()), ("gelu", "silu"))
 
 
-matrices = st.one_of(of_pim_gpt.matrices(), aim_matrices())
+@st.composite
+def lpddr5x_pim_matrices(draw: st.DrawFn) -> lpddr5x_pim_matrix.MatrixLayout:
+    grid = draw(of_pim_gpt.grids())
+    grid = replace(grid, device=replace(grid.device, standard=LPDDR5X_PIM))
+    sizes = draw(st.integers(1, 60), label="inputs"), draw(st.integers(1, 60), label="outputs")
+    kept, base = draw(st.sampled_from([1, 2, 3, 64]), label="kept"), draw(st.integers(0, 2)) * grid.device.columns
+    return lpddr5x_pim_matrix.MatrixLayout(grid, *sizes, kept, base)
+
+
+matrices = st.one_of(of_pim_gpt.matrices(), aim_matrices(), lpddr5x_pim_matrices())
 
 
 @settings(max_examples=examples(30))
 @given(matrices, st.booleans(), st.sampled_from(["", "silu"]))
-def test_a_product(matrix: MatrixLayout | aim_matrix.MatrixLayout, addend: bool, function: str) -> None:
+def test_a_product(matrix: AnyMatrix, addend: bool, function: str) -> None:
     function = function if function in matrix.functions and matrix.takes_addend else ""
     made = Symbols(matrix.grid, weights(matrix)).carry_out(matrix.multiply(addend, function), matrix.wires(addend))
     in_banks = matrix.takes_addend
@@ -195,7 +216,7 @@ def test_a_product(matrix: MatrixLayout | aim_matrix.MatrixLayout, addend: bool,
 
 @settings(max_examples=examples(20))
 @given(matrices, st.data())
-def test_a_row_of_a_matrix(matrix: MatrixLayout | aim_matrix.MatrixLayout, data: st.DataObject) -> None:
+def test_a_row_of_a_matrix(matrix: AnyMatrix, data: st.DataObject) -> None:
     output = data.draw(st.integers(0, matrix.outputs - 1), label="output")
     made = Symbols(matrix.grid, weights(matrix)).carry_out(matrix.read(output), matrix.read_wires(output))
     assert made == {e: (output, e) for e in range(matrix.inputs)}
@@ -203,7 +224,7 @@ def test_a_row_of_a_matrix(matrix: MatrixLayout | aim_matrix.MatrixLayout, data:
 
 @settings(max_examples=examples(20))
 @given(matrices)
-def test_many_weights_are_located_as_one_by_one(matrix: MatrixLayout | aim_matrix.MatrixLayout) -> None:
+def test_many_weights_are_located_as_one_by_one(matrix: AnyMatrix) -> None:
     outputs, elements = np.arange(matrix.outputs)[:, np.newaxis], np.arange(matrix.inputs)
     many = matrix.locate(outputs, elements)
     for name in ("channel", "bank", "row", "column", "lane"):
