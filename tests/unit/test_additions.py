@@ -26,9 +26,10 @@ def naming(*words: str) -> set[str]:
 @pytest.mark.parametrize("name", ["lpddr5x", "hbm3"])
 def test_a_memory_is_a_folder_a_class_and_a_line_in_two_lists(name: str) -> None:
     own = {f"devices/{name}/__init__.py", f"devices/{name}/table.py", f"config/devices/{name}.py"}
-    assert naming(name, f"{name.capitalize()}\\w*") == own | LISTS
+    word = rf"{name}\b(?!-pim)"  # which is another memory
+    assert naming(word, rf"{name.capitalize()}(?!Pim)\w*") == own | LISTS
     for path in LISTS:
-        lines = [line for line in (PACKAGE / path).read_text().splitlines() if re.search(rf"\b{name}\b", line)]
+        lines = [line for line in (PACKAGE / path).read_text().splitlines() if re.search(rf"\b{word}", line)]
         assert 1 <= len(lines) <= 3  # an import, and the row (two names in a row of the registry)
 
 
@@ -38,6 +39,10 @@ def test_a_device_that_multiplies_is_named_nowhere_else() -> None:
     assert elsewhere - LISTS == {"cli/replay.py", "cli/__init__.py"}  # AiM's programs have a command
     own = ("devices/pim_gpt/", "config/devices/pim_gpt.py")
     elsewhere = {path for path in naming("pim_gpt", "gddr6-pim", "PimGpt\\w*") if not path.startswith(own)}
+    shares = {f"devices/lpddr5x_pim/{name}.py" for name in ("__init__", "matrix", "units")}  # its units and layouts
+    assert elsewhere == LISTS | shares | {"config/devices/lpddr5x_pim.py"}
+    own = ("devices/lpddr5x_pim/", "config/devices/lpddr5x_pim.py")
+    elsewhere = {path for path in naming("lpddr5x_pim", "lpddr5x-pim", "Lpddr5xPim\\w*") if not path.startswith(own)}
     assert elsewhere == LISTS
 
 

@@ -1,6 +1,6 @@
 """LPDDR5X-PIM as tables: LPDDR5X whose banks have a block each that multiplies, in two modes.
 
-In single-bank mode it is plain LPDDR5X (JESD209-5; names as in `devices.lpddr5x.table`).  In multi-bank mode all
+In single-bank mode it is plain LPDDR5X (JESD209-5, with the names that its own table has).  In multi-bank mode all
 banks of a channel work in lock step: inputs go into the vector registers of all blocks at once (WRGB), a column of
 every bank is multiplied with what its block holds (MACAB), and a sum of every bank is read (RDMAC).  MRW sets the
 mode.  Commands have the names that PIM-GPT's have, since they do the same with numbers: what is not published is how
