@@ -9,6 +9,7 @@ they move (`Carried`), never from what comes of it:
 - Moved commands pass another that they do not commute with (`_conflict`).  A command that moves by clocks alone is
   another schedule of the same, and the checker's business if it breaks a rule.
 - A buffer that keeps an old column keeps other elements: those of the next product of the same vector are no others.
+- Where a bank keeps several sums, when one is read that is complete is the checker's business.
 - Closing a closed bank again is nothing; nor is it to look something up a second time, or to multiply two banks
   into a third again.  The factors of such a product may be exchanged.
 - Refreshes and changes of mode move no number: the checker has to find them, if a command of the channel comes after.
@@ -81,6 +82,7 @@ class _Log:
         for places in self.of:
             self.place[places] = np.arange(len(places))
         self.by_column = run.plan.device.standard.buffer_by_column
+        self.in_turn = run.plan.device.standard.keeps_in_turn
         self.refreshes = {n for n, m in enumerate(run.meaning) if m.name in run.plan.device.standard.roles.refreshes}
         self.switches = {n for n, m in enumerate(run.meaning) if m.name == run.plan.device.standard.roles.switch_mode}
         self.stale = self._stale()
@@ -292,6 +294,8 @@ def _sums_conflict(log: _Log, first: int, second: int) -> bool:
         if log.stale[fill]:
             return False
         return not log.by_column or bool(log.rows[fill, COLUMN] == log.rows[product, COLUMN])
+    if log.in_turn and set(does) == {"MULTIPLY", "GIVE"}:
+        return False  # most often of two sums that are kept
     if does[0] in _SUMS and does[1] in _SUMS:
         return does not in (("LOOK_UP", "LOOK_UP"), ("PRESET", "PRESET"), ("GIVE", "GIVE"))
     return False
@@ -395,7 +399,7 @@ def _buffers(log: _Log) -> Iterator[Kind]:
     later = [at for at in fills if log.rows[at, COLUMN] > 0]
     yield Kind("a piece of the buffer in another's column", later, partial(_over_another, log))
     yield Kind("two columns of the buffer exchanged", later, partial(_exchanged, log))
-    sums = [at for each in log.named("GIVE").values() for at in each]
+    sums = [at for each in log.named("GIVE").values() for at in each if not log.in_turn]
     yield Kind("sums read once for two", sums, partial(_read_once, log))
 
 

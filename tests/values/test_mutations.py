@@ -1,6 +1,6 @@
 """The values can be wrong: whatever is changed in a log, a program or a layout changes a logit, or is refused.
 
-More than a thousand mutants of nine models and devices; `bench/values_mutations.py` makes as many as one likes, and
+More than a thousand mutants of ten models and devices; `bench/values_mutations.py` makes as many as one likes, and
 a table of who finds what.  What is no mutant, and why, say `log_mutants` and `plan_mutants`.
 """
 
@@ -23,7 +23,7 @@ from tests.values.mutations import CASES, CHANNEL, CLK, COLUMN, Case, Ints, Muta
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="a thousand runs, each a hundred times slower")
 SEED = time.time_ns() if TIMES else 13
-LEAST = 150  # mutants of each of the nine: more than a thousand in all
+LEAST = 150  # mutants of each of the ten: more than a thousand in all
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)

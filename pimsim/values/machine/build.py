@@ -35,8 +35,7 @@ def machine_of(
     steps = steps_of(plan, steps_in(config))
     rounds = config.values.accumulate == "bf16"
     image = filled(plan, weights, config.pim.lanes)
-    sums = getattr(config.pim, "accumulators", 1)
-    return Machine(plan, image, functions, steps, ended, tables_of(plan, weights), rounds, made, sums)
+    return Machine(plan, image, functions, steps, ended, tables_of(plan, weights), rounds, made)
 
 
 def steps_in(config: Config) -> list[tuple[int, int, bool]]:

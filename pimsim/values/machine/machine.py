@@ -59,7 +59,6 @@ class Machine:
     tables  what the functions of the banks make of each BF16 number, in the table's order: (functions, 65536) words
     rounds  the accumulators are BF16, else float32
     made    called with each value that is computed: the step, the task that it is of, and the value
-    accumulators  of each bank
 
     `carried` counts commands.  CommandError at the first that cannot be carried out.
     """
@@ -76,7 +75,6 @@ class Machine:
         tables: Words,
         rounds: bool = False,
         made: Callable[[StepTasks, Task, F32], object] | None = None,
-        accumulators: int = 1,
     ) -> None:
         device = self.device = plan.device
         self.image, self.functions, self.steps = image, functions, steps
@@ -89,6 +87,7 @@ class Machine:
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
         self.buffers = np.zeros((channels, columns, unit), np.float32)
+        accumulators = getattr(plan.config.pim, "accumulators", 1)  # of each bank
         self.sums = np.zeros((channels, accumulators, octets, k.SIDE), np.float32)
         self.found = np.zeros((channels, octets, k.SIDE), np.float32)
         self.pool = np.zeros(1 << 16, np.float32)
