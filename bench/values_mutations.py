@@ -1,10 +1,10 @@
 """Faults in logs, programs and layouts, and who finds them: python bench/values_mutations.py [TIMES] [SEED] [--write].
 
 Ten tiny models on PIM-GPT, AiM and LPDDR5X-PIM, and of each kind of mutant TIMES (default 10):
-`tests.values.mutations` says what they are.  Prints a table by kind: how many the machine refused, how many changed a logit, how many only the checker
-of the timing table found, and how many the checker finds at all, whoever found them first; then the words of the
-refusals.  --write puts the table into docs/values-mutations.part.md.  The exit status is 1 if one survives; each of
-these is printed with its seed.
+`tests.values.mutations` says what they are.  Prints a table by kind: how many the machine refused, how many changed a
+logit, how many only the checker of the timing table found, and how many the checker finds at all, whoever found them
+first; then the words of the refusals.  --write puts the table into docs/values-mutations.part.md.  The exit status is
+1 if one survives; each of these is printed with its seed.
 """
 
 from __future__ import annotations
