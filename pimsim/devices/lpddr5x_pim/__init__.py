@@ -21,7 +21,7 @@ class Layouts(SharedLayouts):
     Where a group of weights has a sum of its own, which is read, weights lie as PIM-GPT's, too.
     """
 
-    kept: int
+    kept: int = 1
 
     def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout | SharedMatrixLayout:  # type: ignore[override]
         """As `mapping.layouts.Layouts`."""
@@ -33,7 +33,7 @@ def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""
     units = config.pim
     assert isinstance(units, Lpddr5xPimUnits)
-    return Layouts(config.mapping.value_append == "all_bank", units.accumulators)
+    return Layouts(config.mapping.value_append == "all_bank", kept=units.accumulators)
 
 
 HARDWARE = Hardware(
