@@ -10,6 +10,8 @@ from pimsim.cli.options import config_argument, located_in, set_option
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.say import emit, say
 
+WIDTH = 80
+
 
 @click.group(cls=ReportingGroup)
 def config() -> None:
@@ -92,9 +94,13 @@ def _gap_table(found: Mapping[str, int], scopes: Sequence[str]) -> Iterator[str]
             pairs.setdefault(pair, {})[scope] = clocks
         else:
             windows[key] = clocks
-    width = max(map(len, (*pairs, *windows)))
-    yield f"{'clocks':<{width}}" + "".join(f"  {scope:>{len(scope)}}" for scope in scopes)
+    width, sizes = max(map(len, (*pairs, *windows))), [*map(len, scopes)]
+    head = f"{'clocks':<{width}}  {'  '.join(scopes)}"
+    if len(head) > WIDTH:  # names of pairs are long: numbers stand closer than the scopes' names
+        sizes, head = [len(str(max(found.values())))] * len(scopes), f"clocks  {'  '.join(scopes)}"
+    yield head
     for pair, distances in pairs.items():
-        yield f"{pair:<{width}}" + "".join(f"  {distances.get(scope, '-'):>{len(scope)}}" for scope in scopes)
+        shown = zip(scopes, sizes, strict=True)
+        yield f"{pair:<{width}}" + "".join(f"  {distances.get(scope, '-'):>{size}}" for scope, size in shown)
     for window, clocks in windows.items():
-        yield f"{window:<{width}}  {clocks:>{len(scopes[0])}}"
+        yield f"{window:<{width}}  {clocks:>{sizes[0]}}"
