@@ -388,9 +388,22 @@ class AsicConfig(Section):
 class EnergyConfig(Section):
     """How counts become energy."""
 
-    table: Literal["v1", "v2"] = default(
-        "v2", "Energy table: as in the paper's version 1, or 2 (and npj).", "v2 (the published version)"
+    _file: str = PrivateAttr("")
+
+    table: Text = default(
+        "v2",
+        "Energy table: v1 or v2, of the paper's version 1 or 2 (and npj); or a file, relative to the one that names it.",
+        "v2 (the published version)",
     )
+
+    @property
+    def table_file(self) -> str:
+        """The table from where this process stands; `table` is as it was written, the same on every machine."""
+        return self._file or self.table
+
+    def found_at(self, file: str) -> None:
+        """Say where the table is, for a configuration that stands elsewhere."""
+        self._file = file
 
 
 class MappingConfig(Section):

@@ -32,11 +32,13 @@ _PARTS = {component: tuple(parts_of(component)) for component in COMPONENTS}
 class Prices:
     """What everything on the device of a config costs, pJ.
 
+    table    that says how its figures are applied
     actions  of one count of each price, see `action_costs`; commands: of one command of each kind, see `command_costs`
     """
 
     config: Config
     device: Device
+    table: EnergyTable
     actions: Energies
     commands: Energies
 
@@ -46,8 +48,9 @@ class Prices:
 
         InputError with every term that is negative, before anything is simulated.
         """
-        device, costs = device or resolve(config.dram, config.pim), action_costs(config, table)
-        return cls(config, device, costs, command_costs(device, costs))
+        device, table = device or resolve(config.dram, config.pim), table or load_table(config.energy.table_file)
+        costs = action_costs(config, table)
+        return cls(config, device, table, costs, command_costs(device, costs))
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, 
 
     table: the config's own by default.  Raises InputError with every term that is missing or negative.
     """
-    table = table or load_table(config.energy.table)
+    table = table or load_table(config.energy.table_file)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
     _refuse_negative(costs)
     return costs
