@@ -50,9 +50,11 @@ if TYPE_CHECKING:
     FormatName = str
     CachedFormat = str
     ComputedFormat = str
+    PairName = str
 else:
     ScheduleName = Literal[tuple(schedules.SCHEDULES)]
     FormatName, CachedFormat, ComputedFormat = Literal[tuple(FORMATS)], Literal[CACHED], Literal[COMPUTED]
+    PairName = Literal[tuple(PAIRS)]
 
 
 def _exact(value: Any, kinds: set[Any]) -> Any:
@@ -275,6 +277,7 @@ class MacReference(Section):
     units: int = default(16, "MAC units.", "16 (paper: one per bank of a channel)", ge=1, le=256)
     lanes: int = default(16, "BF16 multipliers of a unit.", "16 (paper)", ge=1, le=512)
     clock_GHz: Clock = default(Decimal(1), "Clock, GHz.", "1 (paper)")
+    pair: PairName = default(NATIVE_PAIR, "What they multiply, weights x activations.", "bf16xbf16 (paper)", later=True)
 
 
 class MacShape(Section):
@@ -392,7 +395,7 @@ class EnergyConfig(Section):
 
     table: Text = default(
         "v2",
-        "Energy table: v1 or v2, of the paper's version 1 or 2 (and npj); or a file, relative to the one that names it.",
+        "Energy table: v1 or v2, of the paper's version 1 or 2 (and npj), or a file, relative to the one that says it.",
         "v2 (the published version)",
     )
 

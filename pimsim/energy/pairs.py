@@ -1,8 +1,8 @@
-"""What a pair of formats takes in the MAC units, in products of BF16 x BF16.
+"""What a pair of formats takes in the MAC units, over the pair whose power is known (BF16 x BF16).
 
 A unit multiplies two numbers and adds the product up.  With M of the multiplication and S of the addition,
 
-    factor = (M(stored, given) + S(stored, given)) / (M(BF16, BF16) + S(BF16, BF16))
+    factor = (M + S) / (M + S)[ref]
 
     M = multiply_int8 a b / (8 x 8)      two integers, of a and b bits
     M = multiply_fp16 a b / (11 x 11)    with a float: a and b bits of significand, the leading one included
@@ -26,19 +26,26 @@ from pimsim.formats import NATIVE_PAIR, PAIRS, Format, Pair
 SIGNIFICANDS: Mapping[str, int] = {"bf16": 8, "fp16": 11, "fp8_e4m3": 4, "fp8_e5m2": 3, "mxfp4": 2}
 
 
-def pair_factor(pair: Pair, table: EnergyTable) -> Fraction:
-    """What a product of a pair takes in the MAC units, over one of BF16 x BF16.
+def pair_factor(pair: Pair, table: EnergyTable, reference: Pair = PAIRS[NATIVE_PAIR]) -> Fraction:
+    """What a product of a pair takes in the MAC units, over one of the reference.
 
-    A row `mac_PAIR` of the table stands in the place of the formula.
+    A row `mac_PAIR` of the table stands in the place of the formula; it is over BF16 x BF16.
     """
+    return _over_native(pair, table) / _over_native(reference, table)
+
+
+def column_factor(pair: Pair, column_bytes: int, table: EnergyTable, reference: Pair = PAIRS[NATIVE_PAIR]) -> Fraction:
+    """What a column of a pair takes in the MAC units, over one of 16 bits a number that is multiplied as the reference.
+
+    Of shorter numbers a column has more.
+    """
+    numbers, native = (8 * column_bytes // made.stored.bits for made in (pair, PAIRS[NATIVE_PAIR]))
+    return pair_factor(pair, table, reference) * Fraction(numbers, native)
+
+
+def _over_native(pair: Pair, table: EnergyTable) -> Fraction:
     row = f"{FACTOR}{pair.name}"
     return table.value(row) if row in table.rows else _product_pJ(pair, table) / _product_pJ(PAIRS[NATIVE_PAIR], table)
-
-
-def column_factor(pair: Pair, column_bytes: int, table: EnergyTable) -> Fraction:
-    """What a column of a pair takes in the MAC units, over one of BF16 x BF16: of shorter numbers it has more."""
-    numbers, native = (8 * column_bytes // made.stored.bits for made in (pair, PAIRS[NATIVE_PAIR]))
-    return pair_factor(pair, table) * Fraction(numbers, native)
 
 
 def _product_pJ(pair: Pair, table: EnergyTable) -> Fraction:

@@ -7,11 +7,14 @@ from fractions import Fraction
 
 import pytest
 
+from pimsim import api
+from pimsim.energy.model import Prices
 from pimsim.energy.pairs import SIGNIFICANDS, column_factor, pair_factor
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.formats import COMPUTED, FORMATS, NATIVE_PAIR, PAIRS, pair_of
 
 V2 = load_table("v2")
+LANES = {"bf16xbf16": 16, "int8xint8": 32, "int4xbf16": 16, "int3xint8": 40}
 
 
 def factor(name: str, table: EnergyTable = V2) -> Fraction:
@@ -98,3 +101,47 @@ def test_a_row_for_a_pair_stands_in_the_place_of_the_formula() -> None:
 def test_a_column_takes_a_factor_for_each_of_its_numbers(pair: str, numbers: int) -> None:
     """32 bytes have 16 BF16; of three bits 85, and a bit is left."""
     assert column_factor(PAIRS[pair], 32, V2) == numbers * factor(pair) / 16
+
+
+# -- what a command of a device costs ------------------------------------------------------------
+
+
+def priced(**overrides: object) -> Prices:
+    given = {key.replace("__", "."): value for key, value in overrides.items()}
+    return Prices.of(api.language_model(api.load_config("pim-gpt", {"pim.formats": LANES, **given})))
+
+
+def units_of(prices: Prices) -> dict[str, Fraction]:
+    """How often the command of each pair counts as the MAC units' work on a column of BF16."""
+    commands = [command for command in prices.device.standard.commands if command.multiplies]
+    shares = {command.pair or NATIVE_PAIR: dict(prices.counted[command.name]) for command in commands}
+    assert all(share.pop("mac_read") == 1 for share in shares.values())  # 32 bytes are 32 bytes
+    return {pair: Fraction(share.pop("mac_units")) for pair, share in shares.items()}
+
+
+def test_a_command_of_a_pair_pays_for_its_column() -> None:
+    prices = priced()
+    assert units_of(prices) == {pair: column_factor(PAIRS[pair], 32, V2) for pair in LANES}
+    own, table = priced(pim__lanes=16).commands, prices.device.standard
+    (command,) = (command for command in table.commands if command.pair == "int8xint8")
+    costs = prices.actions
+    assert own[command.name] == costs["mac_read"] + costs["mac_units"] * 2 * factor("int8xint8")
+
+
+def test_how_many_lanes_there_are_does_not_count() -> None:
+    """They say how long a column takes; the products are the same."""
+    wide = {**LANES, "int8xint8": 8, "int3xint8": 85}
+    assert units_of(priced(pim__formats=wide)) == units_of(priced())
+
+
+def test_the_power_may_be_that_of_another_pair() -> None:
+    found = units_of(priced(pim__mac_power_reference__pair="int8xint8"))
+    assert found["int8xint8"] == 2 and found["bf16xbf16"] == 1 / factor("int8xint8")
+
+
+def test_a_device_without_pairs_is_priced_as_it_was() -> None:
+    config = api.language_model(api.load_config("pim-gpt"))
+    assert units_of(Prices.of(config)) == {NATIVE_PAIR: 1}
+    assert all(
+        type(number) is int for row in Prices.of(config).counted.values() for name, number in row if "mac" in name
+    )
