@@ -53,9 +53,9 @@ def _yaml(head: bytes) -> bool:
     return not _JSON(head)
 
 
-CONFIGURATION, SWEEP, TRACE, HF_CONFIG, LOG, PROGRAM, PROFILE, BASELINE, TABLE, ENERGY = (
+CONFIGURATION, SWEEP, TRACE, HF_CONFIG, LOG, PROGRAM, PROFILE, BASELINE, TABLE, ENERGY, MEMORY = (
     "configuration", "sweep", "trace", "Hugging Face configuration", "log", "program", "profile", "baseline", "table",
-    "energy table",
+    "energy table", "memory",
 )  # fmt: skip
 
 # The first that fits counts.
@@ -69,6 +69,11 @@ KINDS: dict[str, Kind] = {
         "an operator trace",
         "use `pimsim run CONFIG --set workload.trace=FILE`",
         _both(_OBJECT, _has(r'"format"\s*:\s*"pimsim-trace"')),
+    ),
+    MEMORY: Kind(
+        "a memory of another simulator",
+        "use `pimsim config import FILE --out CONFIG.yaml`",
+        _any(_both(_OBJECT, _has(r'"memarchitecturespec"\s*:')), _has(r"^\s*\[\s*dram_structure\s*\]")),
     ),
     "summary": Kind(
         "the summary of a run",

@@ -142,7 +142,7 @@ def _load(
     if isinstance(config, Config):
         config.found_at(baseline_files(tree))
         config.energy.found_at(energy_file(tree))
-    return Loaded(config, _provenance(config, tree), tree)
+    return Loaded(config, provenance(config, tree), tree)
 
 
 def _place(tree: Tree, key: str) -> tuple[str, int, int]:
@@ -413,7 +413,8 @@ def _not_a_trace(problem: Problem, workload: Mapping[str, Entry], trace: str) ->
 # -- provenance -----------------------------------------------------------------------
 
 
-def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
+def provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
+    """Where each value of a configuration is from, by dotted key."""
     given = {
         path: Origin(
             entry.place.file,

@@ -236,12 +236,14 @@ class MemoryConfig(Section):
     the tRC of the same table, and then binds in its place.
     REFRESH_PARTS: parts of a channel that refresh by themselves.
     MASKS_WRITES: it has writes of some elements of a column (`devices.device.Hardware.masks`).
+    KNOWN_AS: what other simulators call it.
     """
 
     WHOLE_BITS: ClassVar[bool] = True
     OF_A_GRADE: ClassVar[bool] = False
     REFRESH_PARTS: ClassVar[int] = 1
     MASKS_WRITES: ClassVar[bool] = False
+    KNOWN_AS: ClassVar[tuple[str, ...]] = ()
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
