@@ -294,3 +294,17 @@ def test_the_names_of_shipped_tables_are_taken(folder: Path) -> None:
     with pytest.raises(InputError, match="energy table v2: the name is taken by pimsim"):
         (folder / "v2.yaml").write_text(table("v2"))
         pimsim.register(energy_table=folder / "v2.yaml")
+
+
+# -- the page --------------------------------------------------------------------------------
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name, text in re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(text)
+    given = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": []}
+    first = pimsim.run(api.load_config("cheaper.yaml", given)).summary
+    second = pimsim.run(api.load_config("pim-gpt", {**given, "energy.table": "cheaper-reads.yaml"})).summary
+    assert first["system"] == second["system"]
