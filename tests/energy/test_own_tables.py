@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,25 @@ def test_problems_of_the_table_come_with_those_of_the_configuration(folder: Path
 def test_an_unknown_name_has_its_nearest() -> None:
     with pytest.raises(InputError, match=r"energy.table: unknown table 'v22'; did you mean 'v2'"):
         api.load(SHIPPED, {"energy.table": "v22"})
+
+
+def test_a_damaged_file_is_read_or_refused(folder: Path) -> None:
+    """Pieces taken out, doubled or replaced: a table, or problems with their places, and nothing else."""
+    chance, text, refused = (
+        random.Random(1),
+        table(rows=FACTOR + FACTOR.replace("all_bank_read_factor", "add_fp32").replace('"1"', "pJ")),
+        0,
+    )
+    for _ in range(200):
+        at, gone = chance.randrange(len(text)), chance.choice((0, 1, 5, 20))
+        piece = chance.choice(("", text[at : at + 9] * 2, "1e999", ".", "{", ":", "\n", "null", "-1", "é", "\t"))
+        (folder / "mine.yaml").write_text(text[:at] + piece + text[at + gone :], encoding="utf-8")
+        try:
+            load_file(str(folder / "mine.yaml"))
+        except InputError as error:
+            refused += 1
+            assert all(problem.file and problem.line > 0 for problem in error.problems), error
+    assert 20 < refused <= 200
 
 
 # -- where it is -----------------------------------------------------------------------------

@@ -111,8 +111,7 @@ def _given(key: str, entry: Entry) -> Given:
 
 # -- INI -------------------------------------------------------------------------------
 
-_SECTION = re.compile(r"\[\s*([^\]]*?)\s*\]\s*(?:[;#].*)?")
-_PAIR = re.compile(r"([^=:;#]+?)\s*[=:]\s*(.*)")
+_SIGN = re.compile(r"[=:]")
 _COMMENT = re.compile(r"(?:^|\s);.*|;\s*$")
 # As C reads a number: what follows behind a space is no part of it.
 _NUMBER = re.compile(r"([-+]?(?:\d{1,20}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)(?:[\s(].*)?", re.ASCII)
@@ -134,15 +133,16 @@ def _ini(text: str, path: str) -> MemoryFile:
 
 def _pairs(text: str, found: MemoryFile) -> Iterator[Given]:
     section = ""
-    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):
+    for number, raw in enumerate(text.lstrip("\ufeff").split("\n"), 1):
         line = raw.strip()
         if not line or line[0] in ";#":
             continue
         place = Position(found.path, number, len(raw) - len(raw.lstrip()) + 1)
-        if match := _SECTION.fullmatch(line):
-            section = match[1]
-        elif (match := _PAIR.fullmatch(line)) and section:
-            yield Given(f"{section}.{match[1]}", _value(_COMMENT.sub("", match[2]).strip()), place)
+        name, *values = _SIGN.split(line, 1)
+        if line[0] == "[" and "]" in line:
+            section = line[1 : line.index("]")].strip()
+        elif values and name.strip() and section:
+            yield Given(f"{section}.{name.strip()}", _value(_COMMENT.sub("", values[0]).strip()), place)
         else:
             what = "must be `key = value` or `[section]`" if section else "comes before any [section]"
             found.problems.append(Problem(place.file, place.line, place.column, "", f"{what}: {line[:40]!r}"))
