@@ -55,7 +55,7 @@ class Prices:
 
         InputError with every term that is negative, before anything is simulated.
         """
-        device, table = device or resolve(config.dram, config.pim), table or load_table(config.energy.table_file)
+        device, table = device or resolve(config.dram, config.pim), table or table_of(config)
         costs, counted = action_costs(config, table), actions_of(device, config, table)
         return cls(config, device, table, costs, counted, command_costs(device, costs, counted))
 
@@ -152,12 +152,26 @@ def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
 
+def table_of(config: Config) -> EnergyTable:
+    """The energy table of a configuration; a file that cannot be read is the fault of the key that names it."""
+    path = config.energy.table_file
+    try:
+        return load_table(path)
+    except InputError as error:
+        raise InputError(
+            Problem("", 0, 0, "energy.table", f"{config.energy.table}: {problem.message}")
+            if (problem.file, problem.key) == (path, "")
+            else problem
+            for problem in error.problems
+        ) from None
+
+
 def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
     """pJ of one count of each price; standby and the idle ASIC are per DRAM clock.
 
     table: the config's own by default.  Raises InputError with every term that is missing or negative.
     """
-    table = table or load_table(config.energy.table_file)
+    table = table or table_of(config)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
     _refuse_negative(costs)
     return costs

@@ -282,6 +282,13 @@ def test_a_sweep_is_another_one_if_the_table_is(folder: Path) -> None:
     assert sweep(folder).base_sha256 != first.base_sha256
 
 
+def test_a_point_without_its_table_says_which(folder: Path) -> None:
+    (folder / "s.yaml").write_text("base: c.yaml\naxes: {energy.table: [gone.yaml, v1]}\n")
+    rows = list(run_sweep(load_sweep(folder / "s.yaml"), str(folder / "out"), workers=0).rows())
+    assert [row["status"] for row in rows] == ["infeasible", "ok"]
+    assert rows[0]["error"] == "energy.table: gone.yaml: cannot be read: No such file or directory"
+
+
 # -- by name ---------------------------------------------------------------------------------
 
 
