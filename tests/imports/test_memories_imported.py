@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from pimsim import InputError, api
+from pimsim.config.devices import CONFIGS, known_as
+from pimsim.config.devices.gddr6 import Gddr6Config, Gddr6Memory
 from pimsim.config.imports import Imported, import_memory
 from pimsim.config.imports.files import INI as INI_FORM
 from pimsim.config.imports.files import MEMSPEC, read
@@ -18,6 +20,7 @@ from pimsim.config.imports.keys import CURRENTS, DROPPED, SHORT, TIMES
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import all_keys
 from pimsim.devices.registry import device_of
+from pimsim.registry import Origin
 from tests.imports.made_up import INI, POWER, SPECS, memspec
 
 STANDARDS = {"GDDR6": "gddr6", "LPDDR5": "lpddr5x", "HBM3": "hbm3"}
@@ -263,6 +266,21 @@ def test_the_same_file_gives_the_same_bytes_from_anywhere(tmp_path: Path) -> Non
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     assert imported(tmp_path / "a", INI).text == imported(tmp_path / "b", INI).text
+
+
+def test_what_is_derived_from_a_standard_does_not_take_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Derived(Gddr6Memory):
+        """Another memory."""
+
+    class DerivedConfig(Gddr6Config):
+        """Its configurations."""
+
+        dram: Derived
+
+    before = known_as()
+    assert before == {"GDDR6": "gddr6", "LPDDR5": "lpddr5x", "LPDDR5X": "lpddr5x", "HBM3": "hbm3"}
+    monkeypatch.setitem(CONFIGS._added, "derived", (DerivedConfig, Origin("a test")))
+    assert "derived" in CONFIGS and known_as() == before
 
 
 def test_tables_name_keys_that_there_are() -> None:
