@@ -19,7 +19,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"dram.timing.tRPab_ns": 18}, "dram.timing.tRPab_ns: must be at least tRP (18.348 ns), not 18"),
     ({"dram.refresh": "per_bank"}, "dram.refresh: must be 'all_bank' or 'none', not 'per_bank'"),
     ({"dram.write_mask": "standard"}, "dram.write_mask: must be none: lpddr5x-pim has no writes with a mask here"),
-    ({"pim.accumulators": 0}, "pim.accumulators: must be at least 1, not 0"),
+    ({"pim.kept_outputs": 0}, "pim.kept_outputs: must be at least 1, not 0"),
     ({"pim.fence_ns": -1}, "pim.fence_ns: must be at least 0, not -1"),
     (
         {"pim.global_buffer_bytes": 96},

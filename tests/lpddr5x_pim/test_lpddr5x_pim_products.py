@@ -114,7 +114,7 @@ def test_each_filling_waits_for_the_fence_while_a_row_opens(pair: tuple[str, str
 
 @pytest.mark.parametrize("kept", [1, 16, 64, 100])
 def test_inputs_are_sent_again_for_each_tile_of_outputs(kept: int) -> None:
-    found = Counter(name for _, name in commands(config_of(pim__accumulators=kept), 256, 64 * BANKS * CHANNELS))
+    found = Counter(name for _, name in commands(config_of(pim__kept_outputs=kept), 256, 64 * BANKS * CHANNELS))
     assert found["WRGB"] == 16 * -(-64 // kept)
     assert found["RDMAC"] == 64 and found["MACAB"] == 16 * 64
 

@@ -19,10 +19,10 @@ DEVICE = "lpddr5x-pim"
 NEAR = 0.2
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "one accumulator": {"pim__accumulators": 1},
-    "two accumulators, one channel": {"pim__accumulators": 2, "dram__channels": 1},
+    "one accumulator": {"pim__kept_outputs": 1},
+    "two sums, one channel": {"pim__kept_outputs": 2, "dram__channels": 1},
     "one channel": {"dram__channels": 1},
-    "three accumulators, one channel": {"pim__accumulators": 3, "dram__channels": 1},
+    "three sums, one channel": {"pim__kept_outputs": 3, "dram__channels": 1},
     "three channels": {"dram__channels": 3},
     "another schedule": {"schedule": "overlap"},
     "a fence": {"pim__fence_ns": 150},

@@ -88,7 +88,7 @@ CASES = (
          {"mapping.values": "tokens", "dram.column_bytes": 4, "dram.row_bytes": 64, "pim.lanes": 2,
           "pim.global_buffer_bytes": 64, "dram.channels": 2, **_OFTEN}),
     Case("llama, lpddr5x-pim, one channel", "llama", "lpddr5x-pim", _SMALL | {"intermediate_size": 160},
-         {"dram.channels": 1, "pim.accumulators": 3, **_OFTEN}),
+         {"dram.channels": 1, "pim.kept_outputs": 3, **_OFTEN}),
     Case("llama, aim, V by tokens", "llama", "aim", _SMALL,
          {"mapping.values": "tokens", "dram.column_bytes": 4, "dram.row_bytes": 256, "pim.lanes": 2,
           "pim.global_buffer_bytes": 64, "dram.channels": 2, **_OFTEN}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -46,8 +46,12 @@ class Registers(MacShape):
     global_buffer_bytes: int = Field(
         ge=2, le=1 << 20, description="Vector registers of a block, which all of a channel hold alike, bytes."
     )
-    accumulators: int = default(
-        64, "Sums that a block keeps until they are read.", "64 (assumed: a tile of 4,096 on 64 banks)", ge=1, le=4096
+    kept_outputs: int = default(
+        64,
+        "Outputs of a bank whose sums its block keeps until the input has ended.",
+        "64 (assumed: a tile of 4,096 on 64 banks)",
+        ge=1,
+        le=4096,
     )
     fence_ns: LongTimeOrNone = default(
         Decimal(0),
@@ -58,6 +62,13 @@ class Registers(MacShape):
 
 class Lpddr5xPimUnits(PimConfig, Registers):  # pydantic takes the fields of the last base first
     """Blocks that multiply, one per bank."""
+
+    SHARES_ROWS: ClassVar[bool] = False  # it has one input at a time
+
+    @property
+    def kept_sums(self) -> int:
+        """Sums that the block of a bank keeps before they are read."""
+        return self.kept_outputs
 
 
 class Lpddr5xPimConfig(Config):

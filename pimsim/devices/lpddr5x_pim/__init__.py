@@ -33,7 +33,7 @@ def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""
     units = config.pim
     assert isinstance(units, Lpddr5xPimUnits)
-    return Layouts(config.mapping.value_append == "all_bank", kept=units.accumulators)
+    return Layouts(config.mapping.value_append == "all_bank", kept=units.kept_outputs)
 
 
 HARDWARE = Hardware(

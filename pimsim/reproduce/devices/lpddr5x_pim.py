@@ -116,7 +116,7 @@ def llama(keys: Keys) -> float:
 UNITS_CLOCK = Input("clock of the blocks", ("pim.clock_GHz",), 0.29, 0.3, "assumed", "GHz; none was published")
 HOST = Input("host's refresh", ("case.refresh",), "none", "all_bank", "assumed", "whether the read is refreshed too")
 UNITS_REFRESH = Input("refresh", ("dram.refresh",), "none", "all_bank", "assumed", "of both; whether theirs had it")
-SUMS = Input("accumulators", ("pim.accumulators",), 32, 128, "assumed", "sums of a block; none was published")
+SUMS = Input("kept sums", ("pim.kept_outputs",), 32, 128, "assumed", "sums of a block; none was published")
 STAGES = Input("pipeline of a block", ("pim.pipeline_stages",), 1, 6, "assumed", "column times until a sum is there")
 MODE = Input(
     "change of the mode", ("dram.timing.tMRD_ns",), 5, 100, "assumed", "ns; a mode register's, and seven of it"
