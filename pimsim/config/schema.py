@@ -330,6 +330,11 @@ class MacUnits(MacPower, MacFormats, MacShape):
         return self.formats or {NATIVE_PAIR: self.lanes}
 
     @property
+    def sums_at_once(self) -> int:
+        """Sums that are kept in a bank before they are read."""
+        return 1
+
+    @property
     def native(self) -> Pair:
         """The pair that is the memory's own."""
         return PAIRS[next(iter(self.pairs))]

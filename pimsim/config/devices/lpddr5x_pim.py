@@ -66,8 +66,8 @@ class Lpddr5xPimUnits(PimConfig, Registers):  # pydantic takes the fields of the
     SHARES_ROWS: ClassVar[bool] = False  # it has one input at a time
 
     @property
-    def kept_sums(self) -> int:
-        """Sums that the block of a bank keeps before they are read."""
+    def sums_at_once(self) -> int:
+        """As `MacUnits`."""
         return self.kept_outputs
 
 

@@ -87,8 +87,7 @@ class Machine:
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
         self.buffers = np.zeros((channels, columns, unit), np.float32)
-        accumulators = getattr(plan.config.pim, "kept_sums", 1)  # of each bank
-        self.sums = np.zeros((channels, accumulators, octets, k.SIDE), np.float32)
+        self.sums = np.zeros((channels, plan.config.pim.sums_at_once, octets, k.SIDE), np.float32)
         self.found = np.zeros((channels, octets, k.SIDE), np.float32)
         self.pool = np.zeros(1 << 16, np.float32)
         self.ready = np.zeros(1 << 16, np.int64)
