@@ -191,7 +191,7 @@ class Stored:
             part = Sums(*np.moveaxis(chosen, -1, 0))
             number = np.minimum((place - part.place) // part.places, part.many - 1)
         column, lane = divmod(place - part.place - number * part.places, self.grid.width)
-        return At(part.before, part.many * part.columns, number * part.columns + part.side + column, lane)  # type: ignore[arg-type]
+        return At(part.before, part.many * part.columns, number * part.columns + part.side + column, lane)
 
     def filled(self) -> Ints:
         """The elements of x as they go to the buffer, chunk by chunk: pieces of a column of it."""

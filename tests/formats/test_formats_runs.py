@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from pimsim import api
+from pimsim import api, load_config
 from pimsim.errors import InputError
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.sim.run import simulate
 from tests.configs import config_of
+from tests.conftest import SHIPPED
 
 MODEL = {
     "name": "m",
@@ -39,6 +40,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "mxfp4": {"pim.formats": {"mxfp4xbf16": 32, "bf16xbf16": 16}},
     "kv": {"pim.formats": {"bf16xbf16": 16, "int8xbf16": 16}, "workload.kv_format": "int8"},
 }
+AIM = SHIPPED.parent / "aim.yaml"
 WAYS: dict[str, dict[str, Any]] = {
     "": {},
     "overlap": {"schedule": "overlap", "mapping.values": "tokens", "workload.batch": 2},
@@ -65,6 +67,18 @@ def test_every_engine_gives_the_same_and_its_log_is_legal(kind: str, way: str, t
     log = read_log(tmp_path / "log.csv", device.standard)
     assert not check(log, device)
     assert len(log.command) == sum(found[0].commands.values())
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "small buffer"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "int8 few lanes"])
+def test_the_same_on_aim(kind: str, way: str, tmp_path: Path) -> None:
+    given = {**keys(kind, way), "dram.channels": 4, "baselines": []}
+    found = [simulate(load_config(AIM, {**given, "engine.mode": mode})) for mode in ("fast", "stepped")]
+    assert found[0] == found[1]
+    prepared = api.prepare(load_config(AIM, given))
+    api.run(prepared, log=tmp_path / "log.csv")
+    log = read_log(tmp_path / "log.csv", prepared.plan.device.standard)
+    assert not check(log, prepared.plan.device)
 
 
 def test_a_format_that_is_named_is_the_one_that_is_native() -> None:

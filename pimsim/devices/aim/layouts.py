@@ -20,13 +20,14 @@ from pimsim.mapping.layouts import Split
 class Layouts:
     """in_banks, functions: see `MatrixLayout`; all_bank_append: V is appended in all banks at once.
 
-    scales_softmax: in the banks, see `Products`.
+    scales_softmax: in the banks, see `Products`; chunk_heads: of K, see `KeyPlaces`.
     """
 
     in_banks: bool
     functions: tuple[str, ...]
     all_bank_append: bool
     scales_softmax: bool
+    chunk_heads: int | None = None
 
     def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
         """As `mapping.layouts.Layouts`."""
@@ -36,7 +37,8 @@ class Layouts:
 
     def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> KeyLayout:
         """As `mapping.layouts.Layouts`."""
-        return KeyLayout(by_rows(grid), heads, kv_heads, head_dim, tokens, 0, adds_up(grid, self.in_banks))
+        shape = heads, kv_heads, head_dim, tokens
+        return KeyLayout(by_rows(grid), *shape, 0, adds_up(grid, self.in_banks), most_heads=self.chunk_heads)
 
     def values(
         self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
@@ -57,4 +59,4 @@ def layouts(config: Config) -> Layouts:
     assert isinstance(units, AimUnits)
     functions = FUNCTIONS if units.activation == "banks" else ()
     all_bank = config.mapping.value_append == "all_bank"
-    return Layouts(units.sums == "banks", functions, all_bank, units.softmax == "banks")
+    return Layouts(units.sums == "banks", functions, all_bank, units.softmax == "banks", config.mapping.chunk_heads)
