@@ -82,6 +82,7 @@ SPECIAL: Mapping[str, Change] = {
     "asic.sram_port_bytes": Change(128),
     "asic.range_reduction": Change("ln2"),
     "energy.table": Change("v1"),
+    "pim.mac_power_reference.pair": Change("int8xint8"),
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),
     "mapping.values": Change("tokens"),
