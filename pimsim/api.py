@@ -76,12 +76,27 @@ class _OrFiles(_Names):
         return str(name).endswith(SUFFIXES) or super().__contains__(name)
 
 
+class _Baselines(_OrFiles):
+    """Names of machines or files, and groups of machines."""
+
+    def __contains__(self, name: object) -> bool:
+        from pimsim.baselines.devices import is_known
+
+        return super().__contains__(name) or is_known(str(name))
+
+    def near(self, name: str) -> Collection[str]:
+        """What one that is not known may have meant."""
+        from pimsim.baselines.devices import suggestions
+
+        return suggestions(name)
+
+
 def known_names() -> dict[str, Collection[str]]:
     """The names that a configuration may use, by key."""
     return {
         "workload.model": _Names(_models),
         "energy.table": _OrFiles(_energy_tables),
-        "baselines": _OrFiles(_machines_by_name),
+        "baselines": _Baselines(_machines_by_name),
     }
 
 

@@ -1,0 +1,82 @@
+"""What a machine stores and moves: the one place where the bytes of an operator's weights, K and V are said.
+
+A workload may state formats.  What it states, each machine holds as it is stated, scales and zero points of groups
+included.  What it leaves at 16 bits (or more) is in the number format of the machine's own program, as a framework
+casts it; so are biases, norms and states.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from pimsim.workload.ops import Operator
+
+NATIVE_BITS = 16  # of weights that a machine may hold in a format of its own
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Elements in the machine's own format, and bits of what has a format that the workload states."""
+
+    elements: Fraction | int = 0
+    bits: Fraction | int = 0
+
+    def __add__(self, other: Stored) -> Stored:
+        return Stored(self.elements + other.elements, self.bits + other.bits)
+
+    def __mul__(self, times: Fraction | int) -> Stored:
+        return Stored(self.elements * times, self.bits * times)
+
+    def bytes(self, element_bytes: float) -> int:
+        """Whole bytes, for a machine whose elements have so many each."""
+        return math.ceil(self.elements * Fraction(element_bytes) + Fraction(self.bits) / 8)
+
+
+def weight_bits(operator: Operator) -> Fraction:
+    """Bits of one weight with its share of the scale and zero point of its group; 0: the machine's own format.
+
+    Groups lie along the sum of a product, and along the row of a table; the last one may be shorter.
+    """
+    if operator.bits >= NATIVE_BITS:
+        return Fraction(0)
+    along = operator.outputs if operator.op == "embedding" else operator.inputs // operator.blocks
+    groups = math.ceil(Fraction(along, operator.group)) if operator.group else 0
+    return operator.bits + Fraction(groups * (operator.scale_bits + operator.zero_bits), along)
+
+
+def parameters(operator: Operator) -> Stored:
+    """All that an operator owns: the matrices of every expert, tables, biases and norms."""
+    matrices = operator.parameters(biases=False)
+    return _split(operator, matrices, operator.parameters() - matrices)
+
+
+def weights_read(operator: Operator) -> Stored:
+    """What one token reads of weights, whoever owns them (an embedding: a row of each table)."""
+    matrices = operator.weights_read()
+    return _split(operator, matrices, operator.weights_read(biases=True) - matrices)
+
+
+def _split(operator: Operator, matrices: int, vectors: int) -> Stored:
+    bits = weight_bits(operator)
+    return Stored(vectors, matrices * bits) if bits else Stored(matrices + vectors)
+
+
+def kept_bits(operator: Operator) -> int:
+    """Bits of an element of K and V; 0: the machine's own format."""
+    return 0
+
+
+def kept(operator: Operator, elements: int) -> Stored:
+    """So many elements of K and V, or of a state."""
+    bits = kept_bits(operator)
+    return Stored(0, elements * bits) if bits and operator.op == "attention" else Stored(elements)
+
+
+def product_of(operator: Operator) -> str:
+    """The format in which an operator's products are, as far as the workload states it; "": the machine's own.
+
+    Weights of fewer bits than the activations have are unpacked to theirs.
+    """
+    return ""
