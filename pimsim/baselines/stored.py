@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
+from pimsim.formats import FORMATS, NATIVE
 from pimsim.workload.ops import Operator
 
-NATIVE_BITS = 16  # of weights that a machine may hold in a format of its own
+NATIVE_BITS = 16  # of numbers that a machine may hold in a format of its own
+_FLOAT = "fp8"  # what machines call both formats of 8 bits; they multiply both alike
+_FRACTION_BITS = 4  # of an integer that such a number holds exactly: a sign and three of fraction
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,30 @@ def _split(operator: Operator, matrices: int, vectors: int) -> Stored:
 
 def kept_bits(operator: Operator) -> int:
     """Bits of an element of K and V; 0: the machine's own format."""
-    return 0
+    bits = FORMATS[operator.stored].bits if operator.op == "attention" and operator.stored else NATIVE_BITS
+    return bits if bits < NATIVE_BITS else 0
 
 
 def kept(operator: Operator, elements: int) -> Stored:
     """So many elements of K and V, or of a state."""
     bits = kept_bits(operator)
-    return Stored(0, elements * bits) if bits and operator.op == "attention" else Stored(elements)
+    return Stored(0, elements * bits) if bits else Stored(elements)
 
 
 def product_of(operator: Operator) -> str:
-    """The format in which an operator's products are, as far as the workload states it; "": the machine's own.
+    """The data type of a machine in which an operator's products are; "": that of its program.
 
-    Weights of fewer bits than the activations have are unpacked to theirs.
+    Numbers are unpacked to the format of the activations where that holds them, and else to the program's.
     """
-    return ""
+    return _product(operator.stored or NATIVE, operator.given) if operator.given else ""
+
+
+@cache
+def _product(stored: str, given: str) -> str:
+    weight, activation = FORMATS[stored], FORMATS[given]
+    if max(weight.bits, activation.bits) >= NATIVE_BITS:
+        return ""
+    if activation.kind == "int":
+        return f"int{max(weight.bits, activation.bits)}" if weight.kind == "int" else ""
+    exact = weight.kind == activation.kind or weight.bits <= _FRACTION_BITS
+    return _FLOAT if exact else ""
