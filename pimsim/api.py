@@ -346,7 +346,10 @@ def _evaluate_baselines(
     from pimsim.sim.inputs import Same
 
     asked, routing = config.workload, routing_of(config, workload)
-    given = (asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context)
+    given = (
+        *(asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context),
+        config.baseline_kernels == "measured",
+    )
     found = {}
     for device in _machines(config):
         if schedule is not None:

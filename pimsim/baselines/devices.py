@@ -118,6 +118,13 @@ class Link(Section):
     energy: Annotated[Constant, _in("pJ/bit")]
 
 
+class Kernels(Section):
+    """The table of measured kernel times that stands for a machine, by its names in `aiconfigurator-core`."""
+
+    system: Annotated[str, Field(min_length=1)]
+    software: Literal["trtllm", "vllm", "sglang"]
+
+
 class DataType(Section):
     """A number format: its size and the device's peak rate in it."""
 
@@ -203,6 +210,7 @@ class BaselineDevice(Section):
 
     group  cards that share each step; every constant is that of one card
     link   between them; may be left out where there is one card
+    kernels  measured times of its kernels, which a configuration may ask for
     """
 
     schema_: Literal["pimsim.baseline/1"] = Field(alias="schema")
@@ -213,6 +221,7 @@ class BaselineDevice(Section):
     memory: MachineMemory
     data_types: dict[str, DataType]
     link: Link | None = None
+    kernels: Kernels | None = None
     power: Power
     eager: Eager
     roofline: Roofline
@@ -410,6 +419,7 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
     BaselineDevice,
     MachineMemory,
     Link,
+    Kernels,
     DataType,
     Power,
     FusedAttention,

@@ -45,6 +45,14 @@ def work_share(operator: Operator, cards: int) -> Fraction:
     return _fullest(operator.heads, cards) if operator.op == "attention" else _cut(operator, cards)
 
 
+def cut_sizes(operator: Operator, cards: int) -> tuple[int, int]:
+    """Inputs and outputs of the matrix that the fullest card has."""
+    share = _cut(operator, cards)
+    if operator.role in _BY_ROWS:
+        return int(operator.inputs * share), operator.outputs
+    return operator.inputs, int(operator.outputs * share)
+
+
 def _cut(operator: Operator, cards: int) -> Fraction:
     if cards == 1 or operator.role in _WHOLE or operator.op == "embedding":
         return Fraction(1)

@@ -634,6 +634,14 @@ class Config(Common):
         "none",
     )
 
+    baseline_kernels: Literal["formula", "measured"] = default(
+        "formula",
+        "measured: also compare with steps of kernels as aiconfigurator-core measured them, for machines that it has "
+        "(A100, H100, H200); needs the extra `kernels`.",
+        "formula",
+        later=True,
+    )
+
     def baseline_file(self, name: str) -> str:
         """Where a baseline that is a file is from where this process stands; `baselines` is as it was written."""
         return self._baseline_files.get(name, name)

@@ -96,13 +96,19 @@ def _baselines(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, found in summary["baselines"].items():
         model = found["model"]
         compiled = found.get("compiled") if "schedule" in summary else None  # the page of plain decoding is as it was
-        models = {"roofline": found["roofline"], "compiled": compiled, model.get("kind") or "eager": found}
+        kernels = found.get("measured_kernels")
+        models = {
+            "roofline": found["roofline"],
+            "compiled": compiled or (kernels and found["compiled"]),  # the formula beside them
+            "measured kernels": kernels,
+            model.get("kind") or "eager": found,
+        }
         yield {
             "name": name,
             "models": {kind: _of_prompt(part) if prompt else part for kind, part in models.items() if part},
             "bound": model.get("bound", {}),
             "constants": model.get("constants", {}),
-            "note": model.get("note", ""),
+            "note": model.get("note", "") or (kernels or {}).get("source", ""),
         }
 
 
