@@ -341,25 +341,14 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
 def _evaluate_baselines(
     config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
 ) -> dict[str, dict[str, Any]]:
-    from pimsim import baselines  # what reads schedules: not for those who have none
-    from pimsim.mapping.routing import routing_of
+    from pimsim.baselines.asked import Asked
     from pimsim.sim.inputs import Same
 
-    asked, routing = config.workload, routing_of(config, workload)
-    given = (
-        *(asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context),
-        config.baseline_kernels == "measured",
-    )
-    found = {}
-    for device in _machines(config):
-        if schedule is not None:
-            steps = (schedule.sha256, tuple(stage.workload for stage in schedule.stages), routing)
-            run = partial(baselines.evaluate_schedule, device, schedule, routing)
-            found[device.name] = keep("baseline", (Same(device), *steps), run)
-            continue
-        made = partial(baselines.evaluate, device, workload, *given)
-        found[device.name] = keep("baseline", (Same(device), workload, given), made)
-    return found
+    asked = Asked(config, workload, schedule)
+    return {
+        device.name: keep("baseline", (Same(device), asked.key), partial(asked.of, device))
+        for device in _machines(config)
+    }
 
 
 def _machines(config: Config) -> list[BaselineDevice]:

@@ -211,12 +211,14 @@ class BaselineDevice(Section):
     group  cards that share each step; every constant is that of one card
     link   between them; may be left out where there is one card
     kernels  measured times of its kernels, which a configuration may ask for
+    beside   shipped machines that a report shows beside it
     """
 
     schema_: Literal["pimsim.baseline/1"] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str
     provenance: dict[str, str] = {}  # of a measured file: processor, versions, date, command
+    beside: tuple[str, ...] = ()
     group: Annotated[int, Field(ge=1, le=MOST_CARDS)] = 1
     memory: MachineMemory
     data_types: dict[str, DataType]
@@ -385,6 +387,11 @@ def _contradictions(device: BaselineDevice) -> list[tuple[str, str]]:
             ),
         )
         if value not in device.data_types
+    ]
+    found += [
+        (f"beside.{i}", f"unknown baseline {name!r}{did_you_mean(name, suggestions(name))}")
+        for i, name in enumerate(device.beside)
+        if not is_known(name)
     ]
     if device.group > 1 and device.link is None:
         found.append(("group", f"{device.group} cards need a `link` between them"))
