@@ -162,7 +162,10 @@ def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
     if isinstance(config, Config):
         named.append(("workload.model", _models(), config.workload.model))
         named.append(("energy.table", _energy_tables(), config.energy.table))
-        named += [("baselines", _machines_by_name(), name) for name in config.baselines]
+        if config.baselines:
+            from pimsim.baselines.devices import machine_of
+
+            named += [("baselines", _machines_by_name(), machine_of(name)[0]) for name in config.baselines]
     for key, registry, name in named:
         if registered := registry.origin(name):
             homes = dict.fromkeys(home for home in (origins[key].home, registered.name) if home)

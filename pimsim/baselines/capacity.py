@@ -23,7 +23,8 @@ def required_bytes(workload: Workload, context: int, batch: int, element_bytes: 
     whole = Stored()
     for operator in workload.operators:
         one = parameters(operator) + kept(operator, _kept(operator, context)) * batch
-        whole += one * (workload.repeats(operator) * cards * stored_share(operator, cards))
+        share = cards * stored_share(operator, cards) if cards > 1 else 1
+        whole += one * (workload.repeats(operator) * share)
     return whole.bytes(element_bytes)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.baselines.groups import is_summed, moved_share, ring_nJ, ring_ns, work_share
-from pimsim.baselines.stored import kept, product_of, weights_read
+from pimsim.baselines.stored import kept_bits, product_of, weights_read
 from pimsim.mapping.routing import Routing, experts_read
 from pimsim.workload.branches import appended_width
 from pimsim.workload.models import Workload
@@ -111,9 +111,8 @@ Moved = tuple[Vector, Vector | float]  # elements in the device's own format, an
 
 def _together(weights: Moved, operator: Operator, moved: Vector) -> Moved:
     """Weights, and elements of K and V or of a state."""
-    each = kept(operator, 1)
-    if each.bits:
-        return weights[0], weights[1] + moved * float(each.bits / 8)
+    if bits := kept_bits(operator):
+        return weights[0], weights[1] + moved * (bits / 8)
     return weights[0] + moved, weights[1]
 
 
@@ -252,14 +251,16 @@ def device_times(device: BaselineDevice, demands: list[Demand], data_type: str, 
     per ns); peaks are in TFLOP/s (1000 operations per ns).
     """
     size, cards = device.data_types[data_type].element_bytes, device.group
+    own = device.peak("", data_type) * 1000.0
     found = []
     for d in demands:
+        product = product_of(d.operator)
         memory = (d.elements * size + d.bytes) / bandwidth
-        compute = d.operations / (device.peak(product_of(d.operator), data_type) * 1000.0)
+        compute = d.operations / (device.peak(product, data_type) * 1000.0 if product else own)
         if cards > 1:
             memory = memory * float(moved_share(d.operator, cards))
             compute = compute * float(work_share(d.operator, cards))
-        sums = (ring_ns(device, d.summed * size), ring_nJ(device, d.summed * size)) if d.summed else ()
+        sums = (ring_ns(device, d.summed * size), ring_nJ(device, d.summed * size)) if d.summed and cards > 1 else ()
         found.append(DeviceTime(d, memory, compute, *sums))
     return found
 

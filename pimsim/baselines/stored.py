@@ -16,6 +16,7 @@ from pimsim.formats import FORMATS, NATIVE
 from pimsim.workload.ops import Operator
 
 NATIVE_BITS = 16  # of numbers that a machine may hold in a format of its own
+_OWN = Fraction(0)  # bits: those of the machine's own format
 _FLOAT = "fp8"  # what machines call both formats of 8 bits; they multiply both alike
 _FRACTION_BITS = 4  # of an integer that such a number holds exactly: a sign and three of fraction
 
@@ -35,7 +36,8 @@ class Stored:
 
     def bytes(self, element_bytes: float) -> int:
         """Whole bytes, for a machine whose elements have so many each."""
-        return math.ceil(self.elements * Fraction(element_bytes) + Fraction(self.bits) / 8)
+        own = self.elements * (element_bytes if type(element_bytes) is int else Fraction(element_bytes))
+        return math.ceil(own + Fraction(self.bits) / 8 if self.bits else own)
 
 
 def weight_bits(operator: Operator) -> Fraction:
@@ -44,7 +46,7 @@ def weight_bits(operator: Operator) -> Fraction:
     Groups lie along the sum of a product, and along the row of a table; the last one may be shorter.
     """
     if operator.bits >= NATIVE_BITS:
-        return Fraction(0)
+        return _OWN
     along = operator.outputs if operator.op == "embedding" else operator.inputs // operator.blocks
     groups = math.ceil(Fraction(along, operator.group)) if operator.group else 0
     return operator.bits + Fraction(groups * (operator.scale_bits + operator.zero_bits), along)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import pimsim
-from pimsim import baselines
+from pimsim import api, baselines
 from pimsim.baselines.cost import decode_demands, device_times, per_step
-from pimsim.baselines.devices import parse_device
+from pimsim.baselines.devices import DEVICES, parse_device
 from pimsim.errors import InputError
 from pimsim.workload.models import MODELS, Workload, build
 from tests.conftest import SHIPPED
@@ -203,3 +203,15 @@ def test_a_run_shows_a_group_by_its_name() -> None:
     found = pimsim.run(config).summary["baselines"]
     assert list(found) == ["gpu-a100", "gpu-a100x2"]
     assert found["gpu-a100x2"]["capacity_bytes"] == 160_000_000_000
+
+
+def test_a_registered_machine_has_groups_and_its_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import yaml
+
+    monkeypatch.setattr(DEVICES, "_added", {})
+    given = yaml.safe_load(files("pimsim.baselines").joinpath("gpu-l4.yaml").read_text(encoding="utf-8"))
+    pimsim.register(baseline=given | {"name": "toy-gpu"})
+    loaded = api.load(SHIPPED, {"baselines": ["toy-gpux2"], "workload.output_tokens": 1})
+    assert "test_groups" in loaded.provenance["baselines"].home
+    assert pimsim.run(loaded.config).summary["baselines"]["toy-gpux2"]["capacity_bytes"] == 48_000_000_000
+    DEVICES.discard("")  # what was derived from it goes as well
