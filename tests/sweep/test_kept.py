@@ -40,7 +40,8 @@ AIM = Path(SHIPPED).parent / "aim.yaml"
 # Keys of which a run with another value is the same one, priced or named otherwise ...
 OF_PRICES = {
     "name", "baselines", "baseline_kernels", "energy.table", "dram.power.VDD_V", "dram.power.IDD0_mA",
-    "dram.power.IDD2N_mA", "dram.power.IDD3N_mA", "dram.power.IDD4R_mA", "dram.power.IDD4W_mA", "dram.power.IDD5B_mA", "dram.power.budget_W",
+    "dram.power.IDD2N_mA",
+    "dram.power.IDD3N_mA", "dram.power.IDD4R_mA", "dram.power.IDD4W_mA", "dram.power.IDD5B_mA", "dram.power.budget_W",
     "dram.power.reference.banks", "dram.power.reference.rows", "dram.power.reference.row_bytes",
     "dram.power.reference.column_bytes", "dram.power.reference.tCCD_ns", "dram.power.reference.tRC_ns",
     "dram.power.reference.tRAS_ns", "dram.power.reference.tRFC_ns", "dram.io.energy_pJ_per_bit", "pim.mac_power_mW",
