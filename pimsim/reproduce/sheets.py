@@ -197,9 +197,9 @@ def _newer(found: Reproduction) -> Sheet:
     head = ("model", *(f"{short[name]} {form}" for name in NEWER for form in _FORMS))
     note = (
         "Time of an NVIDIA A100 80 GB and an H100 80 GB over the simulated one, bf16, one sequence: below 1 the GPU is "
-        "faster. Compiled: one launch a step. Both are bounds that small kernels do not reach: measured ones take up to "
-        "twice the compiled time on an A100 and four times on an H100 (docs/baselines.md). Energy: theirs compiled "
-        "over the simulated one, table v2. The paper compares with neither."
+        "faster. Compiled: one launch a step. Both are bounds that small kernels do not reach: measured ones take "
+        "up to twice the compiled time on an A100 and four times on an H100 (docs/baselines.md). Energy: theirs "
+        "compiled over the simulated one, table v2. The paper compares with neither."
     )
     return Sheet("Newer GPUs", (*head, *(f"{short[name]} energy" for name in NEWER)), tuple(rows), note)
 
