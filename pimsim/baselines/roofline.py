@@ -22,7 +22,7 @@ def roofline_figures(device: BaselineDevice, steps: Steps, data_type: str) -> di
     """Latency (ns) and energy (pJ) of steps in `data_type`, and what bounds them."""
     return {
         "data_type": data_type,
-        "bandwidth_GBps": device.bandwidth,
-        "peak_TFLOPs": device.data_types[data_type].peak.value,
+        "bandwidth_GBps": device.group * device.bandwidth,
+        "peak_TFLOPs": device.group * device.data_types[data_type].peak.value,
         **figures(device, steps),
     }

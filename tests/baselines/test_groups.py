@@ -16,6 +16,7 @@ from pimsim.baselines.cost import decode_demands, device_times, per_step
 from pimsim.baselines.devices import DEVICES, parse_device
 from pimsim.errors import InputError
 from pimsim.workload.models import MODELS, Workload, build
+from tests.baselines.schedules import plain
 from tests.conftest import SHIPPED
 
 LAYERS, D, FF, KV, VOCABULARY = 32, 4096, 14336, 1024, 128256  # of Llama-3-8B
@@ -215,3 +216,19 @@ def test_a_registered_machine_has_groups_and_its_home_is_told(monkeypatch: pytes
     assert "test_groups" in loaded.provenance["baselines"].home
     assert pimsim.run(loaded.config).summary["baselines"]["toy-gpux2"]["capacity_bytes"] == 48_000_000_000
     DEVICES.discard("")  # what was derived from it goes as well
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 1), (3, 2)])
+def test_a_schedule_of_plain_decoding_costs_a_group_what_plain_decoding_does(batch: int, tokens: int) -> None:
+    workload, contexts = llama(), [30, 31, 32]
+    told = baselines.evaluate_schedule("gpu-a100x4", plain(workload, contexts, batch, tokens, prompt=20))
+    asked = baselines.evaluate("gpu-a100x4", workload, contexts, batch, 20, tokens)
+    for key in ("latency_ns", "energy_pJ", "required_bytes", "prefill_latency_ns"):
+        assert told[key] == pytest.approx(asked[key])
+    for part in ("compiled", "roofline"):
+        assert told[part]["latency_ns"] == pytest.approx(asked[part]["latency_ns"])
+
+
+def test_a_roof_is_that_of_all_cards() -> None:
+    one, four = (roofline(name, llama()) for name in ("gpu-l4", "gpu-l4x4"))
+    assert [four[key] / one[key] for key in ("bandwidth_GBps", "peak_TFLOPs")] == [4, 4]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,3 +239,12 @@ def test_longer_contexts_and_larger_batches_take_longer() -> None:
     assert times is not None
     taken = [times.attention(batch, tokens, 32, 8, 128, "") for batch, tokens in ((1, 512), (1, 16384), (32, 16384))]
     assert None not in taken and taken == sorted(taken)
+
+
+def test_table_in_the_docs_is_up_to_date() -> None:
+    needs_package()
+    root = Path(__file__).parents[2]
+    script = runpy.run_path(str(root / "bench" / "kernel_points.py"))
+    text = (root / "docs" / "baselines.md").read_text(encoding="utf-8")
+    shown = text.split(script["BEGIN"])[1].split(script["END"])[0].strip()
+    assert shown == script["table"](), "run bench/kernel_points.py --write"
