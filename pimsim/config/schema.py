@@ -630,8 +630,8 @@ class Config(Common):
     )
     baselines: tuple[Text, ...] = default(
         (),
-        "Machines to compare with: names, see `pimsim models`, NAMExN for N cards of one, or files, relative to the one "
-        "that names them.",
+        "Machines to compare with: names, see `pimsim models`, NAMExN for N cards of one, or files, relative to the "
+        "one that names them.",
         "none",
     )
 
