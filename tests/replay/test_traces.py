@@ -462,7 +462,7 @@ def test_what_the_hardware_cannot_run_has_its_line_in_the_trace(place: Place) ->
     line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if '"id":"q"' in text)
     with pytest.raises(InputError) as caught:
         run(load_config(SHIPPED, {"workload.trace": str(path), "workload.output_tokens": 1, "baselines": []}))
-    assert str(caught.value).startswith(f"{path}:{line}:1: q: weights of 8 bits")
+    assert str(caught.value).startswith(f"{path}:{line}:1: q: weights of int8 times bf16")
 
 
 def test_an_lm_head_that_the_trace_lacks_is_refused(place: Place) -> None:
