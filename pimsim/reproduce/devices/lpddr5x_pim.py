@@ -135,15 +135,26 @@ _ROW = (
 )
 _FENCE = "Each filling of the vector registers waits 150 ns, in part while a row opens: registers of 1 kbit serve"
 
+# What the configuration has from these marks.
+CLOCK, LANES = ("clock of the blocks",), ("lanes of a pair", "clock of the blocks")
+
 STUDIES = (
-    Study("lpddr5x-pim.inside", inside, (), "64 banks give a column of 32 bytes each in 3.33 ns, tCCD_L."),
+    Study("lpddr5x-pim.inside", inside, (), "64 banks give a column of 32 bytes each in 3.33 ns, tCCD_L.", CLOCK),
     Study("lpddr5x-pim.outside", outside, (), "64 pins at 9.6 Gb/s."),
-    Study("lpddr5x-pim.ratio", ratio, (), "16 banks give a column in the time in which the pins move two."),
+    Study("lpddr5x-pim.ratio", ratio, (), "16 banks give a column in the time in which the pins move two.", CLOCK),
     Study(
-        "lpddr5x-pim.tops_int4", partial(peak, "w4a4"), (UNITS_CLOCK,), "64 banks multiply the 64 numbers of a column."
+        "lpddr5x-pim.tops_int4",
+        partial(peak, "w4a4"),
+        (UNITS_CLOCK,),
+        "64 banks multiply the 64 numbers of a column.",
+        LANES,
     ),
     Study(
-        "lpddr5x-pim.tflops_fp8", partial(peak, "fp8"), (UNITS_CLOCK,), "64 banks multiply the 32 numbers of a column."
+        "lpddr5x-pim.tflops_fp8",
+        partial(peak, "fp8"),
+        (UNITS_CLOCK,),
+        "64 banks multiply the 32 numbers of a column.",
+        LANES,
     ),
     Study("lpddr5x-pim.w8a8", partial(gemv, "w8a8", 0), _TILE, f"{_ROW}."),
     Study("lpddr5x-pim.w4a4", partial(gemv, "w4a4", 0), _TILE, f"{_ROW}."),
