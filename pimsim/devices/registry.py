@@ -21,6 +21,7 @@ _SHIPPED: Mapping[str, Hardware] = Deferred(
         "aim-reference": "pimsim.devices.aim:REFERENCE",
         "lpddr5x": "pimsim.devices.lpddr5x:HARDWARE",
         "hbm3": "pimsim.devices.hbm3:HARDWARE",
+        "hbm2-pim": "pimsim.devices.hbm2_pim:HARDWARE",
     }
 )
 HARDWARE: Registry[Hardware] = Registry("standard", _SHIPPED)

@@ -108,6 +108,7 @@ class Command:
                 the pins count besides
     logged      the command that logs and counts call it, which is the same but for its times (empty: itself)
     pair        the formats that it multiplies, see `pimsim.formats` (empty: those of 16 bits that the memory has)
+    one_in      of so many banks that it addresses it uses a column of one
     """
 
     name: str
@@ -128,6 +129,7 @@ class Command:
     does: Does = field(default=Does.NOTHING, repr=False)
     logged: str = field(default="", repr=False)
     pair: str = field(default="", repr=False)
+    one_in: int = field(default=1, repr=False)
 
     @property
     def has_bank(self) -> bool:

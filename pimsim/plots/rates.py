@@ -22,11 +22,11 @@ class Point(NamedTuple):
 def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, float]:
     """(GB/s that the MAC units read from their banks, 1e9 operations/s that they make).
 
-    A column of every bank each nMAC clocks; two operations per lane and MAC clock.
+    A column for every unit each nMAC clocks; two operations per lane and MAC clock.
     """
-    banks = device.channels * device.banks
-    bandwidth = banks * device.column_bytes * 1000 / (device.mac_clocks * device.tCK_ps)
-    return bandwidth, 2 * banks * lanes * clock_GHz
+    units = device.channels * device.mac_columns
+    bandwidth = units * device.column_bytes * 1000 / (device.mac_clocks * device.tCK_ps)
+    return bandwidth, 2 * units * lanes * clock_GHz
 
 
 def operator_points(result: Result, device: Device) -> list[Point]:

@@ -58,9 +58,9 @@ def non_vmm_fraction(causes: Mapping[str, int]) -> float:
     return ratio(sum(causes[cause] for cause in asic_causes(causes)), sum(causes.values()))
 
 
-def mac_utilization(tally: Tally, config: Config) -> float:
-    """Useful MACs / (channels x banks x lanes x MAC clock x latency)."""
-    units = config.dram.channels * config.dram.bank_groups * config.dram.banks_per_group * config.pim.lanes
+def mac_utilization(tally: Tally, config: Config, device: Device) -> float:
+    """Useful MACs / (channels x MAC units of one x lanes x MAC clock x latency)."""
+    units = device.channels * device.mac_columns * config.pim.lanes
     ns = Fraction(tally.cycles * tally.tCK_ps, 1000)
     return ratio(tally.total("macs"), units * Fraction(config.pim.clock_GHz) * ns)
 

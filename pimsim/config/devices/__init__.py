@@ -21,6 +21,7 @@ _SHIPPED: Mapping[str, type[AnyConfig]] = Deferred(
         "aim-reference": "pimsim.config.devices.aim:AimReferenceConfig",
         "lpddr5x": "pimsim.config.devices.lpddr5x:Lpddr5xConfig",
         "hbm3": "pimsim.config.devices.hbm3:Hbm3Config",
+        "hbm2-pim": "pimsim.config.devices.hbm2_pim:Hbm2PimConfig",
     }
 )
 

@@ -1,0 +1,58 @@
+"""Weights on HBM2-PIM: they lie as on PIM-GPT, and are multiplied with one set of registers after another.
+
+The registers keep a sum through all of the input, a chunk of which is as much as they hold of a vector.  What comes
+back of an output is a register: a partial sum for each lane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pimsim.devices.hbm2_pim.products import Product, Registers
+from pimsim.devices.pim_gpt import matrix as pim_gpt
+from pimsim.mapping.wires import Cuts
+from pimsim.mapping.work import Requests, Work, assemble
+
+
+@dataclass(frozen=True)
+class MatrixLayout(pim_gpt.MatrixLayout):
+    """Weights of y = W x, where PIM-GPT has them: output o in bank o % banks."""
+
+    registers: Registers = Registers()
+
+    @property
+    def partial_sums(self) -> int:
+        """A partial sum for each lane."""
+        return min(self.grid.width, self.inputs)
+
+    @property
+    def sums(self) -> Cuts:
+        """As `mapping.layouts.Matrix`: elements are dealt to the lanes, each of which adds up what it has."""
+        return Cuts.dealt(self.inputs, self.inputs, True, self.grid.width, 1)
+
+    def multiply(self, addend: bool = False, function: str = "") -> Work:
+        """y = W x: for each set of registers chunk by chunk, then the sums."""
+        assert not function  # of `functions`
+        slots = [self.slots(channel) for channel in range(self.grid.channels)]
+        made = {n: self._program(n) for n in set(slots)}
+        fills = [self.registers.batches(n) for n in slots]
+        results = self.outputs * self.partial_sums
+        return assemble(
+            [made[n] for n in slots],
+            payload=self.inputs * sum(fills) + results,
+            macs=self.inputs * self.outputs,
+            sent=self.inputs * fills[0],
+            results=results,
+            sums=fills[0],
+            turns=fills[0],
+        )
+
+    def _program(self, slots: int) -> Requests:
+        product = Product(self.grid, self.registers)
+        for some in product.batches(range(slots)):
+            for chunk, columns in enumerate(self.chunks):
+                starts = [self._start(chunk) + slot * columns for slot in some]
+                product.fill(starts[0], columns, self.grid.broadcast_gap)
+                product.add(starts, columns)
+            product.read(len(some))
+        return product.requests()
