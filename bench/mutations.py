@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 from pimsim.devices.aim import HARDWARE as AIM  # noqa: E402
 from pimsim.devices.aim import table as aim  # noqa: E402
 from pimsim.devices.gddr6 import table as gddr6  # noqa: E402
+from pimsim.devices.hbm2_pim import table as hbm2_pim  # noqa: E402
 from pimsim.devices.hbm3 import table as hbm3  # noqa: E402
 from pimsim.devices.lpddr5x import table as lpddr5x  # noqa: E402
 from pimsim.devices.pim_gpt import HARDWARE as PIM_GPT  # noqa: E402
@@ -46,6 +47,10 @@ TABLES = {
     "aim-reference": (aim.REFERENCE, ("tests/aim/test_tables.py",)),
     "lpddr5x": (lpddr5x.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("lpddr5x_gaps", "gaps"))),
     "hbm3": (hbm3.STANDARD, tuple(f"tests/device_timings/test_{name}.py" for name in ("hbm3_gaps", "gaps"))),
+    "hbm2-pim": (
+        hbm2_pim.STANDARD,
+        tuple(f"tests/device_timings/test_{name}.py" for name in ("hbm2_pim_gaps", "gaps")),
+    ),
 }
 
 
