@@ -14,11 +14,13 @@ from pimsim import InputError, api
 from pimsim.config.schema import Config
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import device_of
+from pimsim.dram.twin.controller import Controller
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.plots.rates import device_roof
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally
+from pimsim.workload.formats import in_formats
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.shapes import ModelShape
@@ -35,11 +37,15 @@ def config_of(**keys: Any) -> Config:
     return config
 
 
-def product(config: Config, inputs: int, outputs: int) -> Tally:
+def graph(config: Config, inputs: int, outputs: int) -> Workload:
     """One y = W x and nothing else."""
     shape = ModelShape("product", 1, inputs, 1, 1, outputs, 1, 1)
-    graph = Workload(shape, (Operator("product", "ffn_up", "linear", "block", inputs, outputs, deps=("input",)),))
-    return simulate(compile_plan(config, graph))
+    operator = Operator("product", "ffn_up", "linear", "block", inputs, outputs, deps=("input",))
+    return in_formats(config, Workload(shape, (operator,)))
+
+
+def product(config: Config, inputs: int, outputs: int) -> Tally:
+    return simulate(compile_plan(config, graph(config, inputs, outputs)))
 
 
 def expected(config: Config, inputs: int, outputs: int) -> dict[str, int]:
@@ -86,11 +92,7 @@ def test_a_block_of_the_registers_is_a_row_and_takes_its_clocks() -> None:
 
 def pim_clocks(config: Config, inputs: int, outputs: int) -> int:
     """Clocks of the product's program alone."""
-    from pimsim.dram.twin.controller import Controller
-
-    shape = ModelShape("product", 1, inputs, 1, 1, outputs, 1, 1)
-    graph = Workload(shape, (Operator("product", "ffn_up", "linear", "block", inputs, outputs, deps=("input",)),))
-    plan = compile_plan(config, graph)
+    plan = compile_plan(config, graph(config, inputs, outputs))
     work = plan.memory.matrices["product"].multiply()
     first, last = work.spans[0]
     return Controller(plan.device).run(work.program[first:last], 0)
@@ -197,9 +199,11 @@ def test_the_shipped_configuration_runs_and_its_log_is_clean(tmp_path: Path) -> 
         ("dram.banks_per_group", 3, "must be even, not 3"),
         ("mapping.value_append", "all_bank", "must be single_bank, not all_bank"),
         ("mapping.values", "tokens", "must be heads, not tokens"),
+        ("pim.formats", {"bf16xbf16": 16}, "must be fp16xfp16: 16"),
+        ("workload.weight_format", "int8", "weights of int8 times fp16"),
         ("pim.fence_ns", -1, "must be at least 0, not -1"),
     ],
 )
 def test_what_the_device_cannot_do_is_refused(key: str, value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        pimsim.load_config(HBM2_PIM, {key: value})
+        api.preflight(api.load(HBM2_PIM, {key: value}))

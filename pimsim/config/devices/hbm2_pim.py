@@ -11,6 +11,8 @@ from pimsim.config.devices.pim_gpt import PimConfig
 from pimsim.config.rule import Rule
 from pimsim.config.schema import Config, JedecTimings, PimMemory, Time, TimeOrNone, default
 
+PAIR = "fp16xfp16"
+
 
 class Hbm2PimTimings(JedecTimings):
     """Timing parameters of HBM2 in ns, under their JEDEC names, and that of the modes."""
@@ -29,6 +31,12 @@ class Hbm2PimMemory(PimMemory):
 class Hbm2PimUnits(PimConfig):
     """Units of HBM2-PIM, one for two banks: lanes that add up, each for itself, and registers."""
 
+    formats: dict[str, int] = default(
+        {PAIR: 16},
+        "The pair of formats that a unit multiplies, with its lanes; there is no other.",
+        "fp16xfp16: 16 (paper)",
+        later=True,
+    )
     registers: int = default(
         8,
         "Sums that a unit keeps: half of them of its even bank, half of its odd one.",
@@ -50,6 +58,11 @@ class Hbm2PimConfig(Config):
     """HBM2-PIM."""
 
     RULES = (
+        Rule(
+            ("pim.formats", "pim.lanes"),
+            lambda formats, lanes: formats == {PAIR: lanes},
+            lambda formats, lanes: f"must be {PAIR}: {lanes} (pim.lanes) alone, which is what the units multiply",
+        ),
         Rule(("pim.registers",), lambda sums: sums % 2 == 0, "must be even, not {0}: a unit is for two banks"),
         Rule(
             ("dram.banks_per_group",),

@@ -37,12 +37,13 @@ class KeyLayout(pim_gpt.KeyLayout):
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
-        results = self.heads * self.partial_sums * context
+        results = self.grid.sum_words(self.heads * self.partial_sums * context)
         used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
+        sent = self.grid.given_words(self.heads * self.head_dim)
         return Moved(
-            payload=self.heads * self.head_dim * used + results,
+            payload=sent * used + results,
             macs=self.heads * self.head_dim * context,
-            sent=0 * context + self.heads * self.head_dim,
+            sent=0 * context + sent,
             results=results,
         )
 
@@ -81,8 +82,8 @@ class ValueLayout(pim_gpt.ValueLayout):
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
-        sent = self._sharing * context * sum(self._fills)
-        results = self.heads * self.head_dim * self.partial_sums(context)
+        sent = self.grid.given_words(self._sharing * context * sum(self._fills))
+        results = self.grid.sum_words(self.heads * self.head_dim * self.partial_sums(context))
         macs = self.heads * self.head_dim * context
         return Moved(payload=sent + results, macs=macs, sent=sent, results=results)
 

@@ -36,12 +36,12 @@ class MatrixLayout(pim_gpt.MatrixLayout):
         slots = [self.slots(channel) for channel in range(self.grid.channels)]
         made = {n: self._program(n) for n in set(slots)}
         fills = [self.registers.batches(n) for n in slots]
-        results = self.outputs * self.partial_sums
+        sent, results = self.grid.given_words(self.inputs), self.grid.sum_words(self.outputs * self.partial_sums)
         return assemble(
             [made[n] for n in slots],
-            payload=self.inputs * sum(fills) + results,
+            payload=sent * sum(fills) + results,
             macs=self.inputs * self.outputs,
-            sent=self.inputs * fills[0],
+            sent=sent * fills[0],
             results=results,
             sums=fills[0],
             turns=fills[0],
@@ -50,9 +50,10 @@ class MatrixLayout(pim_gpt.MatrixLayout):
     def _program(self, slots: int) -> Requests:
         product = Product(self.grid, self.registers)
         for some in product.batches(range(slots)):
-            for chunk, columns in enumerate(self.chunks):
-                starts = [self._start(chunk) + slot * columns for slot in some]
-                product.fill(starts[0], columns, self.grid.broadcast_gap)
-                product.add(starts, columns)
+            for chunk in self.stored.chunks:
+                (part,) = chunk.sums  # nothing has groups here
+                starts = [self._start(part.before) + slot * part.columns for slot in some]
+                product.fill(starts[0], chunk.columns, self.grid.broadcast_gap)
+                product.add(starts, part.columns)
             product.read(len(some))
         return product.requests()
