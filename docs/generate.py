@@ -135,8 +135,17 @@ def reproduction_part() -> str:
     return markdown(reproduce())
 
 
+def devices_part() -> str:
+    """The marks of `pimsim reproduce devices`, found by running it."""
+    from pimsim.reproduce.devices.found import reproduce
+    from pimsim.reproduce.devices.pages import markdown
+
+    return markdown(reproduce())
+
+
 PAGES: Mapping[str, Page] = {
     "config.md": config_page,
     "validation.part.md": validation_part,
     "reproduction.part.md": reproduction_part,
+    "devices.part.md": devices_part,
 }

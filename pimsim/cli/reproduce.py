@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["pim-gpt", "decode"]), metavar="pim-gpt|decode")
+@click.argument("what", type=click.Choice(["pim-gpt", "decode", "devices"]), metavar="pim-gpt|decode|devices")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else on standard output.")
 @click.option("--out", metavar="DIR", type=Folder(), help="Write tables, JSON and plots to DIR.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes; default: the cores, at most 8.")
@@ -25,12 +25,13 @@ def reproduce(what: str, as_json: bool, out: str | None, workers: int | None) ->
     """Figures beside the simulated ones, and what the unknown inputs make of them.
 
     pim-gpt: the paper's. decode: ways of decoding on PIM-GPT and on GPUs, beside a prototype's rough figures.
+    devices: what was published of other memories that multiply.
     """
     import os
 
     as_usual()  # Dask has threads and processes
     number = workers or min(os.cpu_count() or 1, 8)
-    (_decode if what == "decode" else _pim_gpt)(number, as_json, out)
+    {"pim-gpt": _pim_gpt, "decode": _decode, "devices": _devices}[what](number, as_json, out)
 
 
 def _pim_gpt(workers: int, as_json: bool, out: str | None) -> None:
@@ -59,6 +60,19 @@ def _decode(workers: int, as_json: bool, out: str | None) -> None:
     _told(found.record(), sheets(found), as_json, out)
     if not as_json:
         listed("in one sentence each:", [sentence for _, sentence in sentences(found)], err=False)
+
+
+def _devices(workers: int, as_json: bool, out: str | None) -> None:
+    from pimsim.reproduce.devices.found import reproduce as run
+    from pimsim.reproduce.devices.pages import save, sentences, sheets
+
+    with console(stderr=True).status("starting") as status:
+        found = run(workers, status.update)
+        if out is not None:
+            save(found, out)
+    _told(found.record(), sheets(found), as_json, out)
+    if not as_json:
+        listed("what decides:", sentences(found), err=False)
 
 
 def _told(record: dict[str, Any], sheets: Iterable[Sheet], as_json: bool, out: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +65,13 @@ def _paper(found: Reproduction, name: str) -> tuple[float, float]:
 
 def intervals(found: Reproduction, ax: Axes) -> None:
     """Each published figure: the simulated one and its interval over the paper's."""
-    figures = [figure for figure in found.figures if figure.published is not None]
+    draw_intervals(
+        [figure for figure in found.figures if figure.published is not None], ax, (1 / 16, 1 / 4, 1, 4, 16, 64)
+    )
+
+
+def draw_intervals(figures: Sequence[Figure], ax: Axes, ticks: Sequence[float]) -> None:
+    """Figures and their intervals over what was published, at ticks of a logarithmic axis."""
     for k, figure in enumerate(figures):
         middle = _middle(figure)
         colour = style.GREY if figure.circular else style.BLUE if figure.explained else style.VERMILION
@@ -73,8 +79,7 @@ def intervals(found: Reproduction, ax: Axes) -> None:
         ax.plot([figure.simulated / middle], [k], "o", color=colour, markersize=4)
     ax.axvline(1, color=style.BLACK, linewidth=0.8)
     ax.set_xscale("log")
-    ticks = [1 / 16, 1 / 4, 1, 4, 16, 64]
-    ax.set_xticks(ticks, ["1/16", "1/4", "1", "4", "16", "64"])
+    ax.set_xticks(ticks, [f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}" for tick in ticks])
     ax.set_yticks(range(len(figures)), [figure.name for figure in figures], fontsize=7)
     ax.invert_yaxis()
     ax.set_xlabel("simulated / paper; bar: what the inputs allow; red: the paper's is outside; grey: circular")

@@ -1,0 +1,109 @@
+"""The marks of devices as tables, on a terminal and as Markdown, and as a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pimsim.plots import style
+from pimsim.reproduce.devices.found import VERDICTS, Figure, Found
+from pimsim.reproduce.pictures import draw_intervals
+from pimsim.reproduce.reproduction import NEAR
+from pimsim.reproduce.sheets import Sheet, span, value
+from pimsim.results.store import staged, write_files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAME, PICTURE = "reproduction", "marks"
+TALL_IN = 5.2
+TICKS = (1 / 4, 1 / 2, 1, 2, 4)
+
+
+def sheets(found: Found) -> Iterator[Sheet]:
+    """The table of the marks that are simulated."""
+    rows = tuple(_row(figure) for figure in found.figures if figure.simulated)
+    head = ("mark", "published", "simulated", "interval", "dev.", "decided by")
+    yield Sheet("Published marks of memories that multiply", head, rows, _note(found), (0, 5))
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    mark, simulated = figure.mark, figure.simulated
+    assert simulated is not None
+    flags = f" {'' if simulated.explained else '!'}{'c' if simulated.circular else ''}".rstrip()
+    return (
+        mark.name,
+        published(figure),
+        value(simulated.simulated, mark.unit),
+        span(simulated.low, simulated.high, mark.unit) + flags,
+        f"{simulated.deviation or 0.0:+.0%}",
+        simulated.decided_by.partition(" (")[0],
+    )
+
+
+def published(figure: Figure) -> str:
+    """What was published, a range with its ends; what no publication itself was read for is marked."""
+    mark = figure.mark
+    shown = span(*mark.paper, mark.unit) if isinstance(mark.paper, tuple) else value(mark.paper, mark.unit)
+    return shown + ("" if mark.label == "published" else "?")
+
+
+def _note(found: Found) -> str:
+    count = found.count
+    marks, missing = sum(count.values()), count[VERDICTS[-1]]
+    return (
+        f"Of {marks} marks {marks - missing} are simulated: {count['reproduced']} are reproduced to {NEAR:.0%}, "
+        f"{count['compatible']} more lie within their interval, {count['outside']} outside (!), {count['circular']} "
+        "were used to choose an input (c). ?: known from notes, or derived. Interval: what the ranges of the inputs "
+        "that the source leaves open make of the figure."
+    )
+
+
+def sentences(found: Found) -> list[str]:
+    """What decides each mark that is simulated, and why the others are not."""
+    told = [f"{figure.mark.name}: {figure.because}" for figure in found.figures if figure.simulated]
+    missing: dict[str, list[str]] = {}
+    for figure in found.figures:
+        if not figure.simulated:
+            missing.setdefault(figure.because, []).append(figure.mark.name)
+    return told + [f"not simulated: {', '.join(names)}: {because}" for because, names in missing.items()]
+
+
+def sources(found: Found) -> str:
+    """Every mark with its unit, its source and what decides it, as Markdown."""
+    lines = ["| mark | what it is | source | what decides it |", "| --- | --- | --- | --- |"]
+    for figure in found.figures:
+        mark = figure.mark
+        because = figure.because if figure.simulated else f"*Not simulated*: {figure.because}"
+        lines.append(
+            f"| {mark.name} | {published(figure)} {mark.unit}: {mark.of} | {mark.source} ({mark.label}) | {because} |"
+        )
+    return "\n".join(lines)
+
+
+def markdown(found: Found) -> str:
+    """All of it as Markdown."""
+    return "\n\n".join((*(sheet.markdown() for sheet in sheets(found)), sources(found))) + "\n"
+
+
+def draw(found: Found, ax: Axes) -> None:
+    """Every mark that is simulated: its figure and its interval over what was published."""
+    draw_intervals([figure.simulated for figure in found.figures if figure.simulated], ax, TICKS)
+    ax.minorticks_off()
+    ax.set_xlabel("simulated / published; bar: what the inputs allow; red: outside; grey: circular")
+    ax.set_title("Published marks of memories that multiply")
+
+
+def save(found: Found, directory: str | Path) -> Path:
+    """Write reproduction.json, reproduction.md and marks.png; InputError if the folder cannot be written."""
+    target = Path(directory)
+    with staged(target, [f"{NAME}.json", f"{NAME}.md", f"{PICTURE}.png"]) as scratch:
+        text = json.dumps(found.record(), indent=2, allow_nan=False) + "\n"
+        write_files(scratch, {f"{NAME}.json": text, f"{NAME}.md": markdown(found)})
+        with style.drawing():
+            ax = style.new_figure(TALL_IN).add_subplot()
+            draw(found, ax)
+            style.write_png(ax, scratch / f"{PICTURE}.png")
+    return target
