@@ -61,7 +61,9 @@ def product_ns(config: Config, inputs: int, outputs: int) -> float:
 
 def _plan(config: Config, inputs: int, outputs: int) -> Plan:
     work = config.workload.model_copy(update={"output_tokens": 1, "prompt_tokens": 0})
-    return api.prepare(config.model_copy(update={"workload": work}), graph=product(inputs, outputs)).plan
+    return api.prepare(
+        config.model_copy(update={"workload": work}), graph=in_formats(config, product(inputs, outputs))
+    ).plan
 
 
 def reading_ns(config: AnyConfig, size_bytes: int, depth: int = DEPTH) -> float:
