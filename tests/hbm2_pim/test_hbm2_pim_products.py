@@ -15,6 +15,7 @@ from pimsim.config.schema import Config
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import device_of
 from pimsim.dram.twin.controller import Controller
+from pimsim.generation.speaking import speaking
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.plots.rates import device_roof
@@ -207,3 +208,9 @@ def test_the_shipped_configuration_runs_and_its_log_is_clean(tmp_path: Path) -> 
 def test_what_the_device_cannot_do_is_refused(key: str, value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         api.preflight(api.load(HBM2_PIM, {key: value}))
+
+
+def test_tokens_are_not_computed_and_the_place_is_said() -> None:
+    with pytest.raises(InputError, match="MACEVEN and MACODD of hbm2-pim say not what they do with numbers") as caught:
+        speaking(config_of(), None, 1, 1)  # type: ignore[arg-type]
+    assert [problem.key for problem in caught.value.problems] == ["dram.standard"]
