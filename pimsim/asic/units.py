@@ -42,8 +42,11 @@ Of models that the paper does not run (derived: the same methods):
   rope       x cos + x' sin: two multiplies and an add per element.  sin and cos of the
              token's position come from a table: a row of it arrives with the token, its
              making is not counted
+  quantise   the largest |x|; its reciprocal; times it, and an add that rounds to a step of the format.  A number
+             takes a word of the SRAM before and after (assumed)
   topk       for each choice a maximum over all; the chosen are added up and scaled by 1/sum
   weighted   a multiply per element of each vector, and their sum
+  scaled     the same of partial sums, each with a scale of its own that is read beside it
 
 Of operators that keep a state, for one token (derived: as transformers' reference computes them, on the paper's
 methods; `mapping.states` says how a state gets here):
@@ -329,6 +332,15 @@ def _rope(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     return [_sweep(n * vectors, 1, 2, 2, operands=3)]  # x, which is also another element's x', cos and sin
 
 
+def _quantise(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
+    total, steps = n * vectors, c.newton_steps
+    return [
+        _sweep(total, 1, 0, 0, results=0, reduces=True),  # maximum
+        Pass((1 + steps) * vectors, 2 * steps * vectors, 0, 0, 1 + 3 * steps),  # reciprocals
+        _sweep(total, 1, 1, 2),  # scale and round
+    ]
+
+
 def _topk(c: AsicConfig, n: int, vectors: int, chosen: int) -> list[Pass]:
     steps, size = c.newton_steps, chosen * vectors * ELEMENT_BYTES
     share = Pass(
@@ -339,6 +351,10 @@ def _topk(c: AsicConfig, n: int, vectors: int, chosen: int) -> list[Pass]:
 
 def _weighted(c: AsicConfig, n: int, vectors: int, ways: int) -> list[Pass]:
     return [_sweep(n * vectors, ways - 1, ways, ways, operands=ways)]
+
+
+def _scaled(c: AsicConfig, n: int, vectors: int, ways: int) -> list[Pass]:
+    return [_sweep(n * vectors, ways - 1, ways, ways, operands=2 * ways)]
 
 
 def _softplus(c: AsicConfig) -> tuple[int, int, int]:
@@ -385,10 +401,13 @@ _SHIPPED: dict[str, Passes] = {
     "residual": _add,
     "sum": _add,  # partial sums of chunks, biases, embeddings
     "argmax": _argmax,
+    "quantise": _quantise,
 }
 KINDS: Registry[Passes] = Registry("ASIC function", _SHIPPED)
 KINDS_OF_WAYS = {"topk": _topk, "weighted": _weighted}
+# What belongs to number formats, and is no operator of a graph.
+KINDS_OF_FORMATS = {"scaled": _scaled}
 # What is priced of one token's state, and is no function of values: n, vectors and ways as `mapping.states` has them.
 KINDS_OF_STATES = {"conv": _conv, "ssm_update": _ssm_update}
-_WITH_WAYS = {**KINDS_OF_WAYS, **KINDS_OF_STATES}
+_WITH_WAYS = {**KINDS_OF_WAYS, **KINDS_OF_FORMATS, **KINDS_OF_STATES}
 ARRAYS = frozenset((*KINDS.shipped, *_WITH_WAYS))  # kinds whose passes take an array of sizes

@@ -123,11 +123,10 @@ class Device:
         """Clocks that the command keeps the MAC units, or the banks that it refreshes, busy."""
         return evaluate(command.lasts, self.cycles) if command.lasts else 0
 
-    @cached_property
-    def mac_clocks(self) -> int:
-        """Clocks between two columns that all MAC units of a channel take."""
+    def mac_clocks(self, pair: str = "") -> int:
+        """Clocks between two columns that all MAC units of a channel take, of a pair of formats ("": of 16 bits)."""
         units = [c for c in self.standard.commands if c.multiplies and c.scope == Scope.ALL_BANKS]
-        return max(map(self.busy_clocks, units))
+        return max(self.busy_clocks(c) for c in units if c.pair == pair or all(o.pair != pair for o in units))
 
     @cached_property
     def mac_columns(self) -> int:

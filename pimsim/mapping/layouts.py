@@ -19,6 +19,10 @@ class Matrix(Protocol):
     """Weights of y = W x."""
 
     @property
+    def grid(self) -> Grid:
+        """The memory that they are in, in the formats that they are multiplied in."""
+
+    @property
     def rows(self) -> int:
         """Rows that the matrix reserves in every bank."""
 
@@ -56,6 +60,10 @@ class Matrix(Protocol):
 
 class Keys(Protocol):
     """K of one sequence and layer."""
+
+    @property
+    def grid(self) -> Grid:
+        """The memory that it is in."""
 
     @property
     def rows(self) -> int:

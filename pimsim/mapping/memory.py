@@ -10,7 +10,7 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
 from pimsim.mapping.caches import Caches
 from pimsim.mapping.formats import GridOf, grids
-from pimsim.mapping.grid import Grid, make_grid
+from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
 from pimsim.mapping.states import State, room_beside_states, states_of, wanted_states
@@ -29,6 +29,7 @@ class Memory:
     branch_keys, branch_values: of sequences whose caches begin behind a prefix that lies in another one.
     products: room for products element by element, if the banks carry them out.
     tables: those of the embedding that no matrix product shares, by the name of their region.
+    scales: those of groups of weights that the ASIC applies, by the name of the operator.
     rows: of all graphs together.  room: elements of the ASIC's SRAM that no state has for itself.
     """
 
@@ -46,6 +47,7 @@ class Memory:
     branch_keys: dict[str, Keys]
     branch_values: dict[str, Values]
     room: int
+    scales: dict[str, VectorLayout]
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -84,8 +86,10 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
         vectors = vectors if config.workload.biases else {}
         tables, branches = dict(_tables(grid_of, use.workload)), caches.branches_of(use)
         states = states_of(grid, use.workload)
+        scales = dict(_scales(grid, grid_of, linears))
         memory = Memory(
-            grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, states, {}, 0, *branches, room
+            grid, matrices, vectors, *caches.layouts_of(use), tables, scratch, products, states, {}, 0, *branches, room,
+            scales,
         )  # fmt: skip
         regions = {wanted.name: dealer.region(wanted) for wanted in _wanted(use, memory, caches)}
         found.append(replace(memory, regions=regions))
@@ -102,6 +106,9 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
             yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), each))
+        if operator.name in memory.scales:
+            rows = memory.scales[operator.name].rows
+            yield Wanted(scales_name(operator), rows, *use.copies_of(operator, ("scales", *which), operator.experts))
         if operator.name in memory.vectors:
             rows = memory.vectors[operator.name].rows
             yield Wanted(vector_name(operator), rows, *use.copies_of(operator, ("vectors", *which), operator.experts))
@@ -127,6 +134,20 @@ def _shared(scratch: VectorLayout | None, products: Products | None) -> Iterator
 def vector_name(operator: Operator) -> str:
     """The region of an operator's bias or normalisation vectors."""
     return f"{operator.name}.vectors"
+
+
+def scales_name(operator: Operator) -> str:
+    """The region of the scales of an operator's groups of weights."""
+    return f"{operator.name}.scales"
+
+
+def _scales(grid: Grid, grid_of: GridOf, linears: Sequence[Operator]) -> Iterator[tuple[str, VectorLayout]]:
+    """Scales that the ASIC applies: of each group of each output, and of blocks of a matrix one behind the other."""
+    for o in linears:
+        packing = grid_of(o).packing
+        if packing is not None and packing.drained:
+            groups = ceil_div(o.inputs // o.blocks, packing.group)
+            yield o.name, VectorLayout(grid, ceil_div(groups * o.outputs * packing.side_bits, WORD_BITS))
 
 
 def table_name(operator: Operator, table: int) -> str:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pimsim.formats import INTEGER_SUM_BITS, SUM_BITS, Pair
+from pimsim.formats import FORMATS, INTEGER_SUM_BITS, NATIVE, SUM_BITS, Pair
 from pimsim.mapping.counting import Ints, N, at_most, ceil_div
 
 
@@ -66,6 +66,16 @@ class Packing:
     def sum_bits(self) -> int:
         """Of a sum that is read: an integer as it is, unless the unit has applied scales to it."""
         return INTEGER_SUM_BITS if self.pair.exact and not (self.group and self.in_unit) else SUM_BITS
+
+    @property
+    def quantises(self) -> bool:
+        """Whether what is multiplied has fewer bits than what the ASIC computes with."""
+        return self.pair.given.bits < FORMATS[NATIVE].bits
+
+    @property
+    def scales_results(self) -> bool:
+        """Whether a whole sum is multiplied with a scale: of the vector, or of a matrix that has one for all."""
+        return self.quantises or (self.pair.stored.bits < FORMATS[NATIVE].bits and not self.group)
 
     @property
     def drained(self) -> bool:

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.caches import Segment, begins, cache_name, segments
 from pimsim.mapping.copies import read_back, written_whole
-from pimsim.mapping.grid import Grid, ceil_div
+from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
-from pimsim.mapping.memory import table_name, tied_matrix, vector_name
+from pimsim.mapping.memory import scales_name, table_name, tied_matrix, vector_name
 from pimsim.mapping.naming import Naming
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.states import state_name, update_of
@@ -41,12 +41,16 @@ class Flow(NamedTuple):
     summed: bool = False
 
 
+Taken = tuple[object, ...]  # what an operator takes of its dependencies
+
+
 class Known(NamedTuple):
-    """`Planner.done`, `flowing` and `routers` at one time."""
+    """`Planner.done`, `flowing`, `routers` and `quantised` at one time."""
 
     done: dict[str, tuple[str, ...]]
     flowing: dict[str, Flow]
     routers: int
+    quantised: dict[Taken, tuple[str, ...]]
 
 
 class Cut(NamedTuple):
@@ -77,6 +81,7 @@ class Planner:
     head: tokens for which the operators after the blocks run, the last ones (True: all).
     last: the keys that the next instruction waits for; done: those of each finished operator.
     flowing: instructions whose results arrive piece by piece, by key.  routers: those of the scope so far.
+    quantised: what has been brought into a format of fewer bits, with the keys that made it.
     naming: names what instructions read and make, if that is asked for (`named`).
     """
 
@@ -95,6 +100,7 @@ class Planner:
         self.done: dict[str, tuple[str, ...]] = {}
         self.flowing: dict[str, Flow] = {}
         self.routers = 0
+        self.quantised: dict[Taken, tuple[str, ...]] = {}
         self.naming = Naming(plan, self.contexts) if named else None
 
     def cut(self, draft: Draft, cut: Cut) -> list[Instruction] | None:
@@ -105,6 +111,7 @@ class Planner:
         part, operator, begin, end, before, after = cut
         self.out = list(draft.step[part][:begin])
         self.done, self.flowing, self.routers = before.done.copy(), before.flowing.copy(), before.routers
+        self.quantised = before.quantised.copy()
         self._operator(operator)
         made = self.out[begin:]
         return made if self.known() == after and _alike(made, draft.step[part][begin:end]) else None
@@ -114,7 +121,7 @@ class Planner:
         workload = self.plan.workload
         parts, cuts = [], []
         for part, scope in enumerate(IN_ORDER):
-            self.out, self.done, self.flowing, self.routers = [], {INPUT: (START,)}, {}, 0
+            self.out, self.done, self.flowing, self.routers, self.quantised = [], {INPUT: (START,)}, {}, 0, {}
             if scope != "once_after" or self.head:
                 for operator in workload.select(scope):
                     if not self._varies(operator):
@@ -137,7 +144,7 @@ class Planner:
 
     def known(self) -> Known:
         """What operators that come later may ask for."""
-        return Known(self.done.copy(), self.flowing.copy(), self.routers)
+        return Known(self.done.copy(), self.flowing.copy(), self.routers, self.quantised.copy())
 
     def _varies(self, operator: Operator) -> bool:
         """Whether the instructions of an operator depend on the context: of attention, positions, experts, spills."""
@@ -329,6 +336,9 @@ class Planner:
         layout = self.plan.memory.matrices[operator.name]
         bias, function = operator.name in self.plan.memory.vectors, self.plan.functions.get(operator.name, "")
         work = self.plan.cached(operator.name, 0, partial(layout.multiply, bias, function))
+        packing = layout.grid.packing
+        if packing is not None and packing.quantises:
+            self._quantise(operator)
         vectors, begin = self._vectors(operator), len(self.out)
         if operator.experts > 1:
             has_bias = self._multiply_experts(operator, work, vectors)
@@ -340,15 +350,40 @@ class Planner:
                 said = self.naming and self.naming.product(operator, vector, 0, _summed(layout, has_bias))
                 self._pim(operator.name, work, self._bases(operator.name), operands=said)
         self._gather({operator.name}, begin)
-        sums = operator.outputs // operator.blocks * _summed(layout, has_bias)
-        if sums:
-            count, key = vectors * operator.active * operator.blocks, f"{operator.name}.sum"
-            said = self.naming and self.naming.product_sum(operator)
-            self._asic("sum", "sum", sums, count, streams=True, key=key, operands=said)
+        self._add_up(operator, layout, vectors * operator.active * operator.blocks, has_bias)
         self._spill(operator)
         if operator.role == "lm_head":
             said = self.naming and self.naming.argmax(operator)
             self._asic("argmax", "argmax", operator.outputs, vectors, streams=True, operands=said)
+
+    def _add_up(self, operator: Operator, layout: Matrix, vectors: int, has_bias: bool) -> None:
+        """Partial sums and the bias of so many products, and what scales their results."""
+        outputs, packing, summed = operator.outputs // operator.blocks, layout.grid.packing, _summed(layout, has_bias)
+        if packing is not None and packing.drained:
+            self._asic("scaled", "scaled", outputs, vectors, True, f"{operator.name}.scaled", layout.partial_sums)
+            summed = _summed(layout, has_bias) - (layout.partial_sums - 1)
+        if summed:
+            said = self.naming and self.naming.product_sum(operator)
+            key = f"{operator.name}.sum"
+            self._asic("sum", "sum", outputs * summed, vectors, streams=True, key=key, operands=said)
+        if scaled(layout):
+            self._asic("scale", "scale", outputs, vectors, streams=True, key=f"{operator.name}.scale")
+
+    def _quantise(self, operator: Operator) -> None:
+        """Bring what an operator takes into the format that it is multiplied in: once for all that take the same."""
+        taken = (operator.deps or (INPUT,), operator.take)
+        if taken not in self.quantised:
+            experts = {o.name for o in self.plan.workload.operators if o.experts > 1 and o.op != "topk"}
+            copies = operator.active if experts.intersection(operator.deps) else 1
+            key = f"{operator.name}.quantise"
+            self._asic("quantise", "quantise", operator.inputs, self._vectors(operator) * copies, key=key)
+            self.quantised[taken] = self.last
+        self.last = self.quantised[taken]
+
+    def _quantise_attended(self, operator: Operator, tokens: int) -> None:
+        """The same of queries, and of the K and V that are appended."""
+        if elements := quantised(operator, self.plan.memory.keys[operator.name]):
+            self._asic("quantise", "quantise", elements, self.batch * tokens, key=f"{operator.name}.quantise")
 
     def _multiply_experts(self, operator: Operator, work: Work, vectors: int) -> bool:
         """Each vector goes through its own experts, one after another."""
@@ -370,6 +405,7 @@ class Planner:
 
     def _multiply_blocks(self, operator: Operator, work: Work, vectors: int) -> bool:
         """Each part of a vector goes through the matrix of its own place on the diagonal; there are no biases."""
+        self._fetch_scales(operator, self._bases)
         summed, places = _summed(self.plan.memory.matrices[operator.name], False), self._bases(operator.name)
         for vector in range(vectors):
             for way in range(operator.blocks):
@@ -398,12 +434,16 @@ class Planner:
 
     def _attention(self, operator: Operator) -> None:
         """Each token of the step, with its own context: K and V appended, then attended to."""
+        tokens = operator.tokens or len(self.contexts)
+        self._quantise_attended(operator, tokens)
         begin = len(self.out)
         if operator.append and operator.sees_all:
             self._append_all(operator)
-        for token in range(operator.tokens or len(self.contexts)):
+        for token in range(tokens):
             self._attend(operator, token)
         self._gather({f"values.{s}" for s in range(self.batch)}, begin)
+        if scaled(self.plan.memory.values[operator.name]):
+            self._asic("scale", "scale", operator.outputs, self.batch * tokens, key=f"{operator.name}.scale")
 
     def _append_all(self, operator: Operator) -> None:
         """K and V of all that a step adds, before any of its tokens attends to them."""
@@ -624,8 +664,18 @@ class Planner:
         work = plan.cached(f"{operator.name}.{token}", row, partial(matrix.read, row))
         return work, self._bases(tied), partial(matrix.read_wires, row)
 
+    def _fetch_scales(self, operator: Operator, bases: Callable[[str], tuple[int, ...]]) -> None:
+        """Read the scales of an operator's groups of weights, if the ASIC applies them."""
+        layout = self.plan.memory.scales.get(operator.name)
+        if layout is not None:
+            name = scales_name(operator)
+            self._pim("scales", self.plan.cached(name, 0, layout.read), bases(name), key=name)
+
     def _fetch_vectors(self, operator: Operator, bases: Callable[[str], tuple[int, ...]], number: int = 0) -> bool:
-        """Read an operator's biases or gains, if they are simulated; number: of the experts that are run."""
+        """Read an operator's scales, and its biases or gains, if they are simulated; number: of the experts that are
+        run.
+        """
+        self._fetch_scales(operator, bases)
         layout = self.plan.memory.vectors.get(operator.name)
         if layout is None:
             return False
@@ -673,6 +723,21 @@ def weighed(layout: Values, seen: N, attended: N) -> Moved[N]:
     """What p V moves that goes through `seen` slots, of which so many are attended to: all partial sums come back."""
     here, all_sums = layout.weigh_moves(attended), layout.weigh_moves(seen).results
     return here._replace(payload=here.payload - here.results + all_sums, results=all_sums)
+
+
+def quantised(operator: Operator, keys: Keys) -> int:
+    """Elements of one token that an attention brings into fewer bits: its queries, and the K and V that it appends."""
+    packing = keys.grid.packing
+    if packing is None:
+        return 0
+    kept = operator.kv_token * operator.append if packing.pair.stored.bits < WORD_BITS else 0
+    return operator.heads * operator.head_dim * packing.quantises + kept
+
+
+def scaled(layout: Matrix | Values) -> bool:
+    """Whether the ASIC multiplies results with a scale, see `Packing.scales_results`."""
+    packing = layout.grid.packing
+    return packing is not None and packing.scales_results
 
 
 def _summed(layout: Matrix, has_bias: bool) -> int:

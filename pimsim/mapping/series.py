@@ -20,7 +20,7 @@ from pimsim.mapping.grid import at_most, ceil_div
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.layouts import Keys, Values
 from pimsim.mapping.placed import Placed
-from pimsim.mapping.planner import Planner, weighed
+from pimsim.mapping.planner import Planner, quantised, scaled, weighed
 from pimsim.mapping.stretch import Many, Series
 from pimsim.mapping.work import Ints, Moved, Work
 from pimsim.workload.branches import seen as seen_at
@@ -42,10 +42,15 @@ class AttentionSeries:
         self.grid, self.batch = plan.grid, plan.batch
         self.alike = len(contexts)
         self.made: list[Series] = []
+        count, name = operator.tokens or tokens, operator.name
+        if elements := quantised(operator, plan.memory.keys[name]):
+            self._asic(np.full_like(contexts, elements), self.batch * count)
         if operator.append and operator.sees_all:
             self._append_all()
-        for token in range(operator.tokens or tokens):
+        for token in range(count):
             self._attend(token)
+        if scaled(plan.memory.values[name]):
+            self._asic(np.full_like(contexts, operator.outputs), self.batch * count)
         assert len(self.made) == len(first)
 
     @property

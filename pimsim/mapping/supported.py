@@ -26,15 +26,15 @@ ARITHMETIC: Registry[tuple[str, bool]] = Registry(
 _MAPPED = ("linear", "attention", "embedding", *KEEPS_STATE)
 
 
-def check_supported(workload: Workload, pairs: Collection[str]) -> None:
+def check_supported(workload: Workload, pairs: Collection[str], scales: str = "unit") -> None:
     """InputError with every operator that the hardware has no way to run, at its place in the trace.
 
-    pairs: of formats that its MAC units multiply, by name (`pimsim.formats`).
+    pairs: of formats that its MAC units multiply, by name (`pimsim.formats`); scales: who applies those of groups.
     """
     problems = [
         Problem(workload.source, operator.line, 1 if operator.line else 0, _key(workload, operator), what)
         for operator in workload.operators
-        for what in (*_complaints(operator), *_wrong_formats(operator, pairs), *_wrong_ties(workload, operator))
+        for what in (*_complaints(operator), *_wrong_formats(operator, pairs, scales), *_wrong_ties(workload, operator))
     ]
     if problems:
         raise InputError(problems)
@@ -57,7 +57,7 @@ def _complaints(operator: Operator) -> Iterator[str]:
         yield from _wrong_state(operator)
 
 
-def _wrong_formats(operator: Operator, pairs: Collection[str]) -> Iterator[str]:
+def _wrong_formats(operator: Operator, pairs: Collection[str], scales: str) -> Iterator[str]:
     """A pair of formats that the MAC units do not multiply, with those that they do."""
     if operator.op in STORED_OPS and not operator.stored and operator.bits != FORMATS[NATIVE].bits:
         yield f"weights of {operator.bits} bits ({operator.name}): no format here has them; {', '.join(FORMATS)}"
@@ -67,6 +67,8 @@ def _wrong_formats(operator: Operator, pairs: Collection[str]) -> Iterator[str]:
             f"{what} of {pair(operator).stored.name} times {pair(operator).given.name} ({operator.name}): "
             f"the MAC units multiply {', '.join(pairs)}"
         )
+    elif operator.op == "linear" and operator.zero_bits and operator.group and scales == "asic":
+        yield f"zero points of groups ({operator.name}): the MAC units take them off; the ASIC (pim.scales) cannot"
 
 
 def _wrong_state(operator: Operator) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pimsim.formats import NATIVE_PAIR
+
 if TYPE_CHECKING:
     from pimsim.dram.timing import Device
     from pimsim.results.result import Result
@@ -19,13 +21,13 @@ class Point(NamedTuple):
     part: str = ""
 
 
-def device_roof(device: Device, lanes: int, clock_GHz: float) -> tuple[float, float]:
+def device_roof(device: Device, lanes: int, clock_GHz: float, pair: str = "") -> tuple[float, float]:
     """(GB/s that the MAC units read from their banks, 1e9 operations/s that they make).
 
     A column for every unit each nMAC clocks; two operations per lane and MAC clock.
     """
     units = device.channels * device.mac_columns
-    bandwidth = units * device.column_bytes * 1000 / (device.mac_clocks * device.tCK_ps)
+    bandwidth = units * device.column_bytes * 1000 / (device.mac_clocks(pair) * device.tCK_ps)
     return bandwidth, 2 * units * lanes * clock_GHz
 
 
@@ -72,8 +74,12 @@ class Rates(NamedTuple):
 
 def rates(result: Result) -> Rates:
     """The rates of the device and its operators, and those of the baselines."""
+    from pimsim.workload.formats import main_pair  # not for those who draw what others have found
+
     device, pim = result.prices.device, result.config.pim
-    roof = device_roof(device, pim.lanes, float(pim.clock_GHz))
+    own = main_pair(result.workload).name
+    lanes = pim.pairs.get(own, pim.lanes)
+    roof = device_roof(device, lanes, float(pim.clock_GHz), own if own in pim.formats and own != NATIVE_PAIR else "")
     machines = [_machine(result, name, baseline) for name, baseline in result.baselines.items()]
     return Rates(roof, operator_points(result, device), machines)
 

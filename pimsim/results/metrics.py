@@ -10,10 +10,13 @@ from pimsim.config.schema import Config
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.mapping.routing import Routing, experts_read, routing_of
 from pimsim.sim.tally import COMMON_CAUSES, DEVICE_CAUSES, Tally
-from pimsim.workload.branches import copied_elements, ran, seen_together
+from pimsim.workload.branches import copied_bits, ran, seen_together
+from pimsim.workload.formats import cached_bits, pair, weight_bits
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import Affine
 from pimsim.workload.schedule import Ints, Schedule, Stage
+
+_WORD = 8 * ELEMENT_BYTES  # bits of an element of a state
 
 
 def nanoseconds(cycles: int, tCK_ps: int) -> float:
@@ -58,11 +61,21 @@ def non_vmm_fraction(causes: Mapping[str, int]) -> float:
     return ratio(sum(causes[cause] for cause in asic_causes(causes)), sum(causes.values()))
 
 
-def mac_utilization(tally: Tally, config: Config, device: Device) -> float:
-    """Useful MACs / (channels x MAC units of one x lanes x MAC clock x latency)."""
-    units = device.channels * device.mac_columns * config.pim.lanes
-    ns = Fraction(tally.cycles * tally.tCK_ps, 1000)
-    return ratio(tally.total("macs"), units * Fraction(config.pim.clock_GHz) * ns)
+def mac_utilization(tally: Tally, config: Config, workload: Workload, device: Device) -> float:
+    """Useful MACs / (channels x units of one x lanes x MAC clock x latency), lanes those of a product's formats."""
+    units = device.channels * device.mac_columns
+    ns, lanes = Fraction(tally.cycles * tally.tCK_ps, 1000), _lanes(config, workload)
+    busy = sum(Fraction(row.macs, lanes.get(row.operator, config.pim.lanes)) for row in tally.rows if row.macs)
+    return ratio(busy, units * Fraction(config.pim.clock_GHz) * ns)
+
+
+def _lanes(config: Config, workload: Workload) -> dict[str, int]:
+    """Multipliers that a unit has for the products of a row of the tally."""
+    pairs, found = config.pim.pairs, dict[str, int]()
+    for operator in workload.operators:
+        rows = {"linear": (operator.name,), "attention": ("scores", "values")}.get(operator.op, ())
+        found |= dict.fromkeys(rows, pairs.get(pair(operator).name, config.pim.lanes))
+    return found
 
 
 def bytes_without_pim(config: Config, workload: Workload, schedule: Schedule | None = None) -> Fraction:
@@ -79,28 +92,33 @@ def bytes_without_pim(config: Config, workload: Workload, schedule: Schedule | N
 def moved_without_pim(
     workload: Workload, contexts: Iterable[int], batch: int = 1, tokens: int = 1, routing: Routing | None = None
 ) -> Fraction:
-    """Bytes across the bus in steps at `contexts` if memory only stored: 2 B x (weights + K, V and states read).
+    """Bytes across the bus in steps at `contexts` if memory only stored: weights, K, V and states that are read.
 
-    For GPT blocks that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
-    was inferred from the paper's 110-259x.  Weights cross once per step of `batch` sequences of
-    `tokens` tokens, K, V and states once per sequence; of experts cross those that the step's tokens
-    choose, each once: as drawn, or in expectation where the routing is `expected`.
+    For GPT blocks of BF16 that is 2 B x (12 L d^2 + 2 t d L) at context t, the accounting that
+    was inferred from the paper's 110-259x; other formats take the bits that they have.  Weights cross
+    once per step of `batch` sequences of `tokens` tokens, K, V and states once per sequence; of experts
+    cross those that the step's tokens choose, each once: as drawn, or in expectation where the routing
+    is `expected`.
     """
     routing, steps = routing or Routing(workload.routing), list(contexts)
-    kept = ((o.kv_read() + Affine(o.state_elements)) * workload.repeats(o) for o in workload.operators)
-    kv = sum(kept, Affine(0)) * batch
-    return ELEMENT_BYTES * (_weights_moved(workload, steps, batch, tokens, routing) + sum(map(kv.at, steps)))
+    bits = ((o.kv_read() * cached_bits(o) + Affine(o.state_elements * _WORD)) * workload.repeats(o)
+            for o in workload.operators)  # fmt: skip
+    kv = sum(bits, Affine(0)) * batch
+    return _weights_moved(workload, steps, batch, tokens, routing) + Fraction(sum(map(kv.at, steps)), 8)
 
 
 def _weights_moved(workload: Workload, steps: list[int], batch: int, tokens: int, routing: Routing) -> Fraction:
-    """Elements of matrices that cross the bus in steps at these contexts."""
+    """Bytes of matrices that cross the bus in steps at these contexts."""
     weights = Fraction(0)
     for operator in workload.operators:
         if operator.experts == 1:
-            weights += operator.matrix * workload.repeats(operator) * len(steps)
+            elements = Fraction(operator.matrix * workload.repeats(operator) * len(steps))
         elif operator.matrix:
             read = experts_read(workload, operator, steps, operator.tokens or tokens, batch, routing)
-            weights += Fraction(operator.matrix, operator.active) * sum(map(Fraction, read))
+            elements = Fraction(operator.matrix, operator.active) * sum(map(Fraction, read))
+        else:
+            continue
+        weights += elements * weight_bits(operator) / 8
     return weights
 
 
@@ -118,22 +136,23 @@ def moved_by_schedule(schedule: Schedule, routing: Routing | None = None) -> Fra
             if here.any():
                 workload = ran(stage.workload, head)
                 chosen = replace(routing or Routing(), weights=workload.routing)
-                moved += _elements_of_stage(stage, workload, schedule.context[here], chosen)
+                moved += _bytes_of_stage(stage, workload, schedule.context[here], chosen)
     for copies in (schedule.before, schedule.after):
         for step in filter(decode.__getitem__, copies):
             stage = schedule.stages[schedule.stage[step]]
-            moved += copied_elements(stage.workload, copies[step], stage.batch)
-    return ELEMENT_BYTES * moved
+            moved += Fraction(copied_bits(stage.workload, copies[step], stage.batch), 8)
+    return moved
 
 
-def _elements_of_stage(stage: Stage, workload: Workload, contexts: Ints, routing: Routing) -> Fraction:
-    """Elements that cross the bus in steps of one stage at `contexts` (n,), but for what is copied."""
+def _bytes_of_stage(stage: Stage, workload: Workload, contexts: Ints, routing: Routing) -> Fraction:
+    """Bytes that cross the bus in steps of one stage at `contexts` (n,), but for what is copied."""
     moved = _weights_moved(workload, contexts.tolist(), stage.batch, stage.tokens, routing)
     for operator in workload.operators:
-        each = stage.batch * operator.state_elements * len(contexts)
+        bits = stage.batch * operator.state_elements * len(contexts) * _WORD
         if operator.op == "attention":
-            each += operator.kv_token * int(seen_together(operator, contexts, stage.batch, stage.branches).sum())
-        moved += each * workload.repeats(operator)
+            tokens = int(seen_together(operator, contexts, stage.batch, stage.branches).sum())
+            bits += operator.kv_token * cached_bits(operator) * tokens
+        moved += Fraction(bits * workload.repeats(operator), 8)
     return moved
 
 

@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+from pimsim.mapping.grid import WORD_BITS
 from pimsim.mapping.plan import Plan
+from pimsim.mapping.stored import Stored
+from pimsim.workload.formats import pair
+from pimsim.workload.ops import Operator
 
 
 def chosen(plan: Plan | None) -> dict[str, Any]:
-    """The part `mapping` of a summary: by what the V of each attention is dealt to the channels, if that was chosen."""
-    if plan is None or plan.config.mapping.values != "auto":
+    """The parts `mapping` and `formats` of a summary.
+
+    By what the V of each attention is dealt to the channels, if that was chosen; the number formats, if they are not
+    all BF16.
+    """
+    if plan is None:
         return {}
-    return {"mapping": {"values": plan.memory.splits}}
+    found = {} if plan.config.mapping.values != "auto" else {"mapping": {"values": plan.memory.splits}}
+    return found | ({"formats": formats(plan)} if any(_other(o) for o in plan.workload.operators) else {})
+
+
+def _other(operator: Operator) -> bool:
+    return bool(operator.stored or operator.given)
+
+
+def formats(plan: Plan) -> dict[str, Any]:
+    """In which formats a graph was carried out, and what of the weights' columns is empty.
+
+    weights           elements of matrices by format, of one copy of each expert and layer
+    bits_per_weight   with scales and zero points, and with what is empty
+    wasted_fraction   share of the columns of weights that holds neither
+    """
+    weights: dict[str, int] = {}
+    elements, used, taken = 0, Fraction(0), 0
+    for o in (o for o in plan.workload.operators if o.name in plan.memory.matrices):
+        stored = Stored(plan.memory.matrices[o.name].grid, o.inputs // o.blocks)
+        copies = plan.workload.repeats(o) * o.outputs
+        weights[pair(o).stored.name] = weights.get(pair(o).stored.name, 0) + copies * stored.inputs
+        elements += copies * stored.inputs
+        used += copies * (stored.words * WORD_BITS if stored.side_columns else stored.inputs * o.bits)
+        taken += copies * stored.columns * plan.device.column_bytes * 8
+    caches = {pair(o).stored.name for o in plan.workload.operators if o.op == "attention"}
+    given = {pair(o).given.name for o in plan.workload.operators if o.op in ("linear", "attention")}
+    return {
+        "weights": weights,
+        "kv": sorted(caches),
+        "activations": sorted(given),
+        "bits_per_weight": taken / elements if elements else None,
+        "wasted_fraction": float(1 - used / taken) if taken else None,
+    }
 
 
 def chosen_line(plan: Plan | None) -> str:
     """The same as a line of text, "" for nothing."""
-    by = chosen(plan)
-    return "V by " + ", ".join(f"{split} ({name})" for name, split in by["mapping"]["values"].items()) if by else ""
+    found = chosen(plan)
+    by = [f"{split} ({name})" for name, split in found.get("mapping", {}).get("values", {}).items()]
+    lines = ["V by " + ", ".join(by)] if by else []
+    return "\n".join([*lines, *([_formats_line(found["formats"])] if "formats" in found else [])])
+
+
+def _formats_line(found: dict[str, Any]) -> str:
+    """The formats as one line."""
+    weights, wasted = " and ".join(found["weights"]), 100 * (found["wasted_fraction"] or 0)
+    line = f"weights {weights} ({found['bits_per_weight']:.2f} bits each, {wasted:.1f} % of their columns empty)"
+    return f"{line}, K and V {' and '.join(found['kv'])}, activations {' and '.join(found['activations'])}"

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pimsim.workload.formats import cached_bits
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 from pimsim.workload.schedule import EVERY, Copied, Forked, Ints, Shared
@@ -104,11 +105,12 @@ def appended_width(operator: Operator) -> tuple[int, int]:
     return operator.kv_heads * operator.head_dim, operator.kv_heads * operator.v_head_dim
 
 
-def copied_elements(workload: Workload, copies: Iterable[Copied | Forked], batch: int) -> int:
-    """Elements of K and V that copies of a step move, in all layers; each is read once and written once."""
+def copied_bits(workload: Workload, copies: Iterable[Copied | Forked], batch: int) -> int:
+    """Bits of K and V that copies of a step move, in all layers; each is read once and written once."""
     tokens = copied_tokens(copies, batch)
     return sum(
         workload.repeats(operator)
+        * cached_bits(operator)
         * sum(many * width for many, width in zip(tokens, appended_width(operator), strict=True))
         for operator in workload.operators
     )

@@ -6,10 +6,11 @@ Each linear and each attention gets the format of what is stored (weights; K and
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from pimsim.config.schema import Config
-from pimsim.formats import FORMATS, NATIVE, Pair, pair_of
+from pimsim.formats import CACHED, FORMATS, NATIVE, NATIVE_PAIR, PAIRS, Pair, pair_of
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 
@@ -43,7 +44,8 @@ def _in_formats(config: Config, operator: Operator) -> Operator:
     work, native = config.workload, config.pim.native
     given = work.activation_format or operator.given or native.given.name
     if operator.op == "attention":
-        return replace(operator, **_named(work.kv_format or operator.stored or native.stored.name, given))
+        own = native.stored if native.stored.name in CACHED else native.given
+        return replace(operator, **_named(work.kv_format or operator.stored or own.name, given))
     if operator.bits not in _BITS and not work.weight_format:
         return operator  # no format has them: said where the hardware is asked
     stored = FORMATS[work.weight_format or operator.stored or native.stored.name]
@@ -73,3 +75,24 @@ def _groups(config: Config, operator: Operator, stored: str) -> dict[str, Any]:
 def pair(operator: Operator) -> Pair:
     """What an operator multiplies."""
     return pair_of(operator.stored or NATIVE, operator.given or NATIVE)
+
+
+def weight_bits(operator: Operator) -> Fraction:
+    """Bits of one weight of a matrix, with its share of the group's scale and zero point."""
+    side = operator.scale_bits + operator.zero_bits
+    return Fraction(operator.bits) + (Fraction(side, operator.group) if operator.group else 0)
+
+
+def cached_bits(operator: Operator) -> int:
+    """Bits of one element of the K and V of an attention."""
+    return FORMATS[operator.stored or NATIVE].bits
+
+
+def main_pair(workload: Workload) -> Pair:
+    """The pair of formats that most of a step's products of matrices are of."""
+    macs: dict[str, int] = {}
+    for operator in workload.operators:
+        if operator.op == "linear":
+            name = pair(operator).name
+            macs[name] = macs.get(name, 0) + operator.matrix * operator.rows * workload.repeats(operator)
+    return PAIRS[max(macs, key=lambda name: macs[name])] if macs else PAIRS[NATIVE_PAIR]

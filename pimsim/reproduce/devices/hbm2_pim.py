@@ -56,12 +56,12 @@ def gemv_u280(keys: Keys) -> float:
 def gemv_gpu(keys: Keys) -> float:
     """The same with four stacks, beside a GPU whose kernel reads at a share of a stream's pace."""
     size = case(keys, "size", SIZE)
-    return _speedup(keys, GPU, size, size) / case(keys, "pace", 1)
+    return _speedup(keys, GPU, size, size) / float(case(keys, "pace", 1))
 
 
 def lstm_u280(keys: Keys) -> float:
     """The products of an LSTM's cell, its input and its state with four gates; what stays with the host is as long."""
-    cell, stays = case(keys, "cell", CELL), case(keys, "stays", 0)
+    cell, stays = case(keys, "cell", CELL), float(case(keys, "stays", 0))
     return 1 / ((1 - stays) / _speedup(keys, U280, 2 * cell, 4 * cell) + stays)
 
 
