@@ -101,6 +101,8 @@ HBM2_PIM: Mapping[str, tuple[Use, ...]] = {
     "MACEVEN": (reads("array"), reads("buffer", "nMAC"), writes("accumulator", "nDRAIN")),
     "MACODD": (reads("array"), reads("buffer", "nMAC"), writes("accumulator", "nDRAIN")),
     "RDGRF": (reads("accumulator"), pins("nCL")),
+    "WREVEN": (reads("accumulator"), pins("nCWL"), writes("array", LANDS)),
+    "WRODD": (reads("accumulator"), pins("nCWL"), writes("array", LANDS)),
 }  # fmt: skip
 FLOWS: Mapping[str, tuple[Standard, Mapping[str, tuple[Use, ...]]]] = {
     "gddr6": (gddr6.STANDARD, GDDR6),

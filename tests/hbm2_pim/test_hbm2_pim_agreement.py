@@ -46,7 +46,7 @@ def programs(device: Device) -> st.SearchStrategy[Program]:
         return st.builds(requests.run, st.sampled_from([*map(named, names)]), banks, lin, n, gap, gap)
 
     one: st.SearchStrategy[Request] = st.one_of(
-        of(("MACEVEN", "MACODD"), st.just(-1)),
+        of(("MACEVEN", "MACODD", "WREVEN", "WRODD"), st.just(-1)),
         of(("WRGRF", "RDGRF"), st.just(-1)),
         of(("RD", "WR"), bank),
         st.builds(requests.open_row, lin, bank | st.just(-1)),

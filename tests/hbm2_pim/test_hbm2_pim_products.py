@@ -12,12 +12,16 @@ import pytest
 import pimsim
 from pimsim import InputError, api
 from pimsim.config.schema import Config
+from pimsim.devices.hbm2_pim.products import Registers, addition
+from pimsim.devices.hbm2_pim.table import ADD
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import device_of
+from pimsim.dram.program import program
 from pimsim.dram.twin.controller import Controller
 from pimsim.generation.speaking import speaking
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
+from pimsim.mapping.grid import make_grid
 from pimsim.plots.rates import device_roof
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally
@@ -85,7 +89,7 @@ def test_a_block_of_the_registers_is_a_row_and_takes_its_clocks() -> None:
     assert {name: count for name, count in tally.commands.items() if count} == {
         "TMOD": 2, "ACTAB": 1, "PREAB": 1, "WRGRF": 8, "MACEVEN": 32, "MACODD": 32, "RDGRF": 64
     }  # fmt: skip
-    filled = n["nMODCH"] + 7 * n["nCCDL"] + n["nCWL"] + n["nBL"]  # the row opens meanwhile, on the other bus
+    filled = n["nMODCH"] + 7 * n["nCCDL"] + n["nCWL"] + n["nBL"] + n["nWTRL"]  # the row opens meanwhile
     multiplied = filled + 63 * n["nMAC"]
     back = multiplied + n["nRTP"] + n["nRP"] + n["nMODCH"] + 63 * n["nCCDS"] + n["nCL"] + n["nBL"]
     assert pim_clocks(config, 128, 64) == back
@@ -105,7 +109,7 @@ def test_rows_follow_each_other_at_the_pace_of_the_units() -> None:
     n = device_of(config).cycles
     more = pim_clocks(config, 256, 64) - pim_clocks(config, 128, 64)
     opened = n["nRTP"] + n["nRP"]  # the next row's activation, after the last column
-    filled = opened + 7 * n["nCCDL"] + n["nCWL"] + n["nBL"]
+    filled = opened + 7 * n["nCCDL"] + n["nCWL"] + n["nBL"] + n["nWTRL"]
     assert more - (63 * n["nMAC"] + max(opened + n["nRCDRD"], filled)) in (0, 1)
 
 
@@ -119,9 +123,34 @@ def test_a_fence_holds_eight_commands_apart(fence_ns: int) -> None:
     n = device_of(config_of()).cycles
     fence = ceil(fence_ns * 1000 / 834)
     each = 7 * (fence - n["nMAC"])  # between two eights of columns
-    x = max(0, fence - n["nCWL"] - n["nBL"])
+    x = max(0, fence - n["nCWL"] - n["nBL"] - n["nWTRL"])
     last = max(0, fence - n["nRTP"])
     assert with_fence - without == each + x + last
+
+
+@pytest.mark.parametrize("columns", [8, 16, 40, 100])
+def test_an_addition_writes_a_sum_for_each_column_that_it_loads(columns: int) -> None:
+    """x and y have as many columns, at the same places in the even and in the odd banks; z has the other half."""
+    device = device_of(config_of(dram__refresh="none"))
+    controller, one = Controller(device), addition(make_grid(device, 256), Registers(), columns)
+    controller.run(program(one.rows), 0)
+    places = {name: [(c.row, c.column) for c in controller.commands if c.command == name] for name in ADD}
+    loaded, added, written = places.values()
+    assert loaded == added == [(row, column - ROW // 2) for row, column in written]
+    assert len(set(loaded)) == columns and all(column < ROW // 2 for _, column in loaded)
+    rows = ceil(columns / (ROW // 2))
+    assert sum(c.command == "ACTAB" for c in controller.commands) == rows
+
+
+def test_an_addition_takes_the_clocks_of_its_columns_and_of_two_turns() -> None:
+    device = device_of(config_of(dram__refresh="none"))
+    n = device.cycles
+    ends = [
+        Controller(device).run(program(addition(make_grid(device, 256), Registers(), columns).rows), 0)
+        for columns in (8, 16)
+    ]
+    turns = n["nDRAIN"] + n["nCWL"] + n["nBL"] + n["nWTRL"]  # the last sum to its write, and the last write to a read
+    assert ends[1] - ends[0] == 2 * 7 * n["nMAC"] + n["nMAC"] + 7 * n["nCCDL"] + turns
 
 
 def test_what_crosses_the_pins() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pimsim.devices.hbm2_pim.table import MULTIPLY
+from pimsim.devices.hbm2_pim.table import ADD, MULTIPLY
 from pimsim.dram.program import Request, close, open_row, run
 from pimsim.mapping.grid import Grid, N, ceil_div
 from pimsim.mapping.work import NOTHING, Requests
@@ -78,3 +78,18 @@ class Product:
 
     def _command(self, number: int) -> int:
         return self.grid.command(MULTIPLY[number])
+
+
+def addition(grid: Grid, registers: Registers, columns: int) -> Requests:
+    """z = x + y, so many columns of each in a unit: x in its even bank, y in its odd one, z in the even one again.
+
+    The first half of a row has x, the other half z: as many columns at a time as there are registers.
+    """
+    load, add, put = map(grid.command, ADD)
+    half, rows = grid.device.columns // 2, list[Request]()
+    for first in range(0, columns, grid.buffer_columns):
+        row, column = divmod(first, half)
+        lin, some = row * grid.device.columns + column, min(grid.buffer_columns, columns - first, half - column)
+        rows += [open_row(lin), *(run(c, -1, lin, some, hold=registers.fence) for c in (load, add))]
+        rows.append(run(put, -1, lin + half, some, hold=registers.fence))
+    return Requests((*rows, close()))

@@ -6,8 +6,10 @@ the odd one beside it, with registers for a vector (GRF_A) and for sums (GRF_B),
 two banks with every column command, at the pace of tCCD_L.
 
 The pseudo-channel is in one of two modes.  In SINGLE it is plain HBM2, and the registers are read as if they were
-columns.  In ALL every row command goes to all banks, a write goes into the registers of all units, and a read makes
-all units multiply.  The two are entered by an activation and a precharge of a row that stands for them (TMOD).
+columns.  In ALL every row command goes to all banks; a read makes all units take a column, and multiply or add it as
+their program says; a write goes into the registers of all units, or makes them write one into their banks.  The two
+are entered by an activation and a precharge of a row that stands for them (TMOD).  Whatever they make the memory do,
+commands are those of HBM2 to the host, whose controller keeps its distances.
 
 A sum is a register of as many lanes as a column has: nothing adds up the lanes, and the host reads them all.
 
@@ -38,8 +40,11 @@ _ACTS = ("ACT", "ACTAB")
 _PRES = ("PRE", "PREAB")
 _ROWS = (*_ACTS, *_PRES, "TMOD", "REFAB")
 _MACS = ("MACEVEN", "MACODD")
+_PUTS = ("WREVEN", "WRODD")
 _READS = ("RD", *_MACS)  # they read a column of the array
-_COLUMNS = (*_READS, "WR", "WRGRF", "RDGRF")
+_WRITES = ("WR", *_PUTS)  # they write one
+_ALL_WRITES = (*_PUTS, "WRGRF")  # they write in all bank groups
+_COLUMNS = (*_READS, *_WRITES, "WRGRF", "RDGRF")
 
 
 def _mac(name: str) -> Command:
@@ -47,6 +52,14 @@ def _mac(name: str) -> Command:
     return Command(
         name, Scope.ALL_BANKS, Needs.OPEN, shows_column=True, mode=ALL, column=Column.READ, multiplies=True,
         lasts="nMAC", energy=(("mac_read", "1/2"), ("mac_units", "1/2")), bus="column", one_in=2,
+    )  # fmt: skip
+
+
+def _put(name: str) -> Command:
+    """A register of each unit into a column of one of its banks."""
+    return Command(
+        name, Scope.ALL_BANKS, Needs.OPEN, shows_column=True, completion="nCWL + nBL", mode=ALL, column=Column.WRITE,
+        energy=(("column_write", "B/2"),), bus="column", one_in=2,
     )  # fmt: skip
 
 
@@ -64,6 +77,8 @@ COMMANDS = (
             bus="column"),
     _mac("MACEVEN"),
     _mac("MACODD"),
+    _put("WREVEN"),
+    _put("WRODD"),
     Command("WRGRF", Scope.CHANNEL, shows_column=True, completion="nCWL + nBL", mode=ALL,
             moves="column", on_pins="nBL", energy=(), does=Does.FILL, bus="column"),
     Command("RDGRF", Scope.CHANNEL, completion="nCL + nBL", mode=SINGLE,
@@ -73,6 +88,7 @@ COMMANDS = (
 )  # fmt: skip
 
 MULTIPLY = ("WRGRF", "MACEVEN", "MACODD", "RDGRF")  # a vector into the registers, its products, their sums
+ADD = ("MACEVEN", "MACODD", "WREVEN")  # a column, another one added to it, and the sum into a column
 
 _C = TimingConstraint
 
@@ -87,35 +103,47 @@ CONSTRAINTS = (
     _C("channel", ("REFAB",), ("TMOD",), "nRFC", source="JEDEC tRFCab"),
     # rows
     _C("bank", _ACTS, _READS, "nRCDRD", source="JEDEC tRCDRD"),
-    _C("bank", _ACTS, ("WR",), "nRCDWR", source="JEDEC tRCDWR"),
+    _C("bank", _ACTS, _WRITES, "nRCDWR", source="JEDEC tRCDWR"),
     _C("bank", _ACTS, _PRES, "nRAS", source="JEDEC tRAS"),
     _C("bank", _ACTS, (*_ACTS, "REFAB"), "nRC", source="JEDEC tRC"),
     _C("bank", _PRES, (*_ACTS, "REFAB"), "nRP", source="JEDEC tRP"),
     _C("bank", _READS, _PRES, "nRTP", source="JEDEC tRTP"),
-    _C("bank", ("WR",), _PRES, "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
+    _C("bank", _WRITES, _PRES, "nCWL + nBL + nWR", source="JEDEC tWR after the write's data"),
     _C("bank_group", ("ACT",), _ACTS, "nRRDL", source="JEDEC tRRDL"),
     _C("channel", ("ACT",), _ACTS, "nRRDS", source="JEDEC tRRDS"),
     _C("channel", ("ACT",), ("ACT",), "nFAW", window=4, source="JEDEC tFAW; ACTAB is exempt (PIM: timings as for one)"),
-    # columns
+    # columns: the host's controller takes what reads and writes registers, and what multiplies, for reads and writes
     _C("bank_group", ("RD",), ("RD",), "nCCDL", source="JEDEC tCCDL"),
     _C("bank_group", ("WR",), ("WR",), "nCCDL", source="JEDEC tCCDL"),
     _C("channel", ("RD", "RDGRF"), ("RD", "RDGRF"), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
-    _C("channel", ("WR",), ("WR", "WRGRF"), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
-    _C("channel", ("WRGRF",), ("WR", "WRGRF"), "max(nCCDL, nBL)", source="PIM: it goes to every bank group; pins"),
-    _C("channel", ("RD",), _MACS, "nCCDL", source="PIM: one column path per bank group"),
-    _C("channel", _MACS, ("RD", "WR", "WRGRF", "RDGRF"), "nCCDL", source="PIM: one column path per bank group"),
+    _C("channel", ("WR",), ("WR",), "max(nCCDS, nBL)", source="JEDEC tCCDS; pins"),
+    _C("channel", ("RD", "RDGRF"), _MACS, "nCCDL", source="JEDEC tCCDL: of every bank group"),
+    _C("channel", _MACS, ("RD", "RDGRF", "WR", *_ALL_WRITES), "nCCDL", source="JEDEC tCCDL: of every bank group"),
     _C("channel", _MACS, _MACS, "nMAC", source="PIM: a unit takes one column at a time, of either bank"),
+    _C("channel", ("WR",), _ALL_WRITES, "max(nCCDL, nBL)", source="JEDEC tCCDL: of every bank group; pins"),
+    _C(
+        "channel", _ALL_WRITES, ("WR", *_ALL_WRITES), "max(nCCDL, nBL)", source="JEDEC tCCDL: of every bank group; pins"
+    ),
     _C("bank_group", ("WR",), ("RD",), "nCWL + nBL + nWTRL", source="JEDEC tWTRL"),
     _C("channel", ("WR",), ("RD",), "nCWL + nBL + nWTRS", source="JEDEC tWTRS"),
-    _C("channel", ("WR",), _MACS, "nCWL + nBL + nWTRL", source="JEDEC tWTRL, as before RD"),
-    # the pins: reads leave nCL after issue, writes enter nCWL after issue
-    _C("channel", ("RD", "RDGRF"), ("WR", "WRGRF"), "nCL + nBL + 1 - nCWL", source="JEDEC tRTW: pins, 1 clock of gap"),
-    _C("channel", ("WR", "WRGRF"), ("RDGRF",), "nCWL + nBL + 1 - nCL", source="PIM: pins, 1 clock of gap"),
-    _C("channel", ("WRGRF",), ("RD",), "nCWL + nBL + 1 - nCL", source="PIM: pins, 1 clock of gap"),
+    _C("channel", ("WR",), ("RDGRF", *_MACS), "nCWL + nBL + nWTRL", source="JEDEC tWTRL: of every bank group"),
+    _C(
+        "channel",
+        _ALL_WRITES,
+        ("RD", "RDGRF", *_MACS),
+        "nCWL + nBL + nWTRL",
+        source="JEDEC tWTRL: of every bank group",
+    ),
+    _C(
+        "channel",
+        ("RD", "RDGRF", *_MACS),
+        ("WR", *_ALL_WRITES),
+        "nCL + nBL + 1 - nCWL",
+        source="JEDEC tRTW: pins, 1 clock of gap",
+    ),
     # the registers
-    _C("channel", ("WRGRF",), _MACS, "nCWL + nBL", source="PIM: the vector is in the registers"),
     _C("channel", _MACS, ("WRGRF",), "nMAC - nCWL", source="PIM: the column of the vector is multiplied"),
-    _C("channel", _MACS, ("RDGRF",), "nDRAIN", source="PIM: the sum is in the register"),
+    _C("channel", _MACS, ("RDGRF", *_PUTS), "nDRAIN", source="PIM: the sum is in the register"),
     # refresh
     _C("bank", ("REFAB",), (*_ACTS, *_PRES, "REFAB"), "nRFC", source="JEDEC tRFCab"),
     _C("channel", ("REFAB",), ("WRGRF", "RDGRF"), "nRFC", source="JEDEC tRFCab: nothing else on the bus"),
@@ -142,6 +170,8 @@ CAUSES = (
     ("*", "MACEVEN", "mac"),
     ("*", "MACODD", "mac"),
     ("*", "WR", "write"),
+    ("*", "WREVEN", "write"),
+    ("*", "WRODD", "write"),
     ("*", "RD", "read"),
 )
 
