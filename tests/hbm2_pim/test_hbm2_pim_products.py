@@ -12,6 +12,7 @@ import pytest
 import pimsim
 from pimsim import InputError, api
 from pimsim.config.schema import Config
+from pimsim.devices import hbm2_pim
 from pimsim.devices.hbm2_pim.products import Registers, addition
 from pimsim.devices.hbm2_pim.table import ADD
 from pimsim.devices.plan import compile_plan
@@ -243,3 +244,11 @@ def test_tokens_are_not_computed_and_the_place_is_said() -> None:
     with pytest.raises(InputError, match="MACEVEN and MACODD of hbm2-pim say not what they do with numbers") as caught:
         speaking(config_of(), None, 1, 1)  # type: ignore[arg-type]
     assert [problem.key for problem in caught.value.problems] == ["dram.standard"]
+
+
+def test_layouts_have_no_wires_that_would_mean_something_else() -> None:
+    layouts, grid = hbm2_pim.layouts(config_of()), make_grid(device_of(config_of()), 256)
+    keys, values = (make(grid, 4, 4, 64, 128) for make in (layouts.keys, layouts.values))
+    for wires in (layouts.matrix(grid, 64, 64).wires, lambda: keys.score_wires(5), lambda: values.weigh_wires(5)):
+        with pytest.raises(InputError, match="have no wires"):
+            wires()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ class Hbm2PimMemory(PimMemory):
 
 class Hbm2PimUnits(PimConfig):
     """Units of HBM2-PIM, one for two banks: lanes that add up, each for itself, and registers."""
+
+    SHARES_ROWS: ClassVar[bool] = False  # a product takes one input
 
     formats: dict[str, int] = default(
         {PAIR: 16},
@@ -73,6 +75,11 @@ class Hbm2PimConfig(Config):
             ("mapping.value_append",),
             lambda append: append == "single_bank",
             "must be single_bank, not {0}: what is written to all banks goes into the registers",
+        ),
+        Rule(
+            ("mapping.attention",),
+            lambda attention: attention == "whole",
+            "must be whole, not {0}: there are no programs for some of the heads",
         ),
         Rule(
             ("mapping.values",),

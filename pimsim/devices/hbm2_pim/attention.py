@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pimsim.devices.hbm2_pim.products import Product, Registers
+from pimsim.devices.hbm2_pim.products import Product, Registers, no_wires
 from pimsim.devices.pim_gpt import attention as pim_gpt
 from pimsim.mapping.grid import at_most, ceil_div, share
-from pimsim.mapping.wires import Cuts
+from pimsim.mapping.wires import Cuts, Wires
 from pimsim.mapping.work import Moved, N, Requests, Work, assemble
 
 
@@ -47,6 +47,10 @@ class KeyLayout(pim_gpt.KeyLayout):
             results=results,
         )
 
+    def score_wires(self, context: int) -> Wires:
+        """None: InputError."""
+        no_wires()
+
     def _program(self, slots: int) -> Requests:
         product = Product(self.grid, self.registers)
         for chunk, (pieces, columns) in enumerate(self.chunks if slots else ()):
@@ -77,29 +81,29 @@ class ValueLayout(pim_gpt.ValueLayout):
         """The program of p V, which is the same for all contexts of as many columns."""
         used = self.grid.buffers(columns)
         made = {parts: self._program(parts, used) for parts in set(self._heads)}
-        reads = self._sharing * max(self._fills)
+        reads = self.heads // self.kv_heads * max(self._reads)
         return assemble([made[parts] for parts in self._heads], sums=reads, turns=reads)
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
-        sent = self.grid.given_words(self._sharing * context * sum(self._fills))
+        sent = self.grid.given_words(self.heads // self.kv_heads * context * sum(self._reads))
         results = self.grid.sum_words(self.heads * self.head_dim * self.partial_sums(context))
         macs = self.heads * self.head_dim * context
         return Moved(payload=sent + results, macs=macs, sent=sent, results=results)
 
-    @property
-    def _sharing(self) -> int:
-        return self.heads // self.kv_heads
+    def weigh_wires(self, context: int) -> Wires:
+        """None: InputError."""
+        no_wires()
 
     @cached_property
-    def _fills(self) -> list[int]:
-        """How often each channel takes probabilities of a query head, over the heads that it has a part of."""
+    def _reads(self) -> list[int]:
+        """How often each channel takes probabilities and reads sums, for a query head of each head that it has."""
         return [sum(self.registers.batches(units) for _, units in parts) for parts in self._heads]
 
     def _program(self, parts: pim_gpt.Heads, used: tuple[int, ...]) -> Requests:
         product = Product(self.grid, self.registers)
         for slot, units in parts:
-            for _ in range(self._sharing):
+            for _ in range(self.heads // self.kv_heads):  # query heads that share these values
                 for some in product.batches(range(slot, slot + units)):
                     for chunk, columns in enumerate(used):
                         starts = [self._start(chunk) + unit * self.chunks[chunk] for unit in some]

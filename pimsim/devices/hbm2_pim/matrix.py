@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pimsim.devices.hbm2_pim.products import Product, Registers
+from pimsim.devices.hbm2_pim.products import Product, Registers, no_wires
 from pimsim.devices.pim_gpt import matrix as pim_gpt
-from pimsim.mapping.wires import Cuts
+from pimsim.mapping.wires import Cuts, Wires
 from pimsim.mapping.work import Requests, Work, assemble
 
 
@@ -46,6 +46,10 @@ class MatrixLayout(pim_gpt.MatrixLayout):
             sums=fills[0],
             turns=fills[0],
         )
+
+    def wires(self, addend: bool = False) -> Wires:
+        """None: InputError."""
+        no_wires()
 
     def _program(self, slots: int) -> Requests:
         product = Product(self.grid, self.registers)

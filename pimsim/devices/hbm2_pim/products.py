@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from pimsim.devices.hbm2_pim.table import ADD, MULTIPLY
 from pimsim.dram.program import Request, close, open_row, run
+from pimsim.errors import InputError
 from pimsim.mapping.grid import Grid, N, ceil_div
 from pimsim.mapping.work import NOTHING, Requests
 
@@ -78,6 +79,12 @@ class Product:
 
     def _command(self, number: int) -> int:
         return self.grid.command(MULTIPLY[number])
+
+
+def no_wires() -> NoReturn:
+    """InputError: a register of lanes is nothing that values know yet."""
+    what = f"{' and '.join(MULTIPLY[1:3])} say not what they do with numbers: their layouts have no wires"
+    raise InputError(what, key="dram.standard")
 
 
 def addition(grid: Grid, registers: Registers, columns: int) -> Requests:
