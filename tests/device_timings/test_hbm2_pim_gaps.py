@@ -110,3 +110,9 @@ def test_the_vector_stays_until_it_is_multiplied() -> None:
 def test_the_units_take_a_column_of_every_second_bank() -> None:
     assert device().mac_columns == 8
     assert device().columns_multiplied({"MACEVEN": 3, "MACODD": 2}) == 40
+
+
+def test_the_column_bus_carries_a_command_a_clock_where_nothing_else_binds() -> None:
+    channel = Channel(device(nCCDS=0, nBL=0))
+    channel.issue("RDGRF", 100)
+    assert channel.earliest("RDGRF", -1) == 101
