@@ -89,6 +89,8 @@ DECIDES: Mapping[str, str] = {
     "energy.table": "energy: mac_read, mac_units",
     "mapping.reserve_tokens": "rows that K and V take; strides of V",
     "mapping.value_append": "latency and activations of appending V",
+    "mapping.chunk_columns": "columns of the buffer that are filled at a time: fills, partial sums",
+    "mapping.chunk_heads": "heads of K that share a fill; banks that a token's keys go to",
     "mapping.values": "channels that multiply with V; probabilities sent; partial sums",
     "workload": "what is simulated",
     "schedule": "whether ASIC and PIM work overlap",

@@ -44,9 +44,12 @@ EXTENDED = replace(
 )
 
 
+FORMAT_TIMINGS = ("nMAC_int4xint8", "nDRAIN_int4xint8", "nMAC_int8xbf16", "nDRAIN_int8xbf16", "nBLRES32")
+
+
 def cycles_of(value: int) -> dict[str, int]:
     """Every timing at `value` clocks."""
-    names = (*TIMINGS, *AIM_TIMINGS, *OTHER_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI")
+    names = (*TIMINGS, *AIM_TIMINGS, *OTHER_TIMINGS, *FORMAT_TIMINGS, "nFAW", "nFAWAB", "nRFC", "nRFCpb", "nREFI")
     return dict.fromkeys(names, value)
 
 

@@ -412,6 +412,18 @@ class MappingConfig(Section):
         "heads (assumed: the paper does not say what each channel has of V)",
         later=True,
     )
+    chunk_columns: Annotated[int, Field(ge=1, le=1 << 16)] | None = default(
+        None,
+        "Columns of the global buffer that are filled at a time, at most.",
+        "all (assumed: fewer partial sums)",
+        later=True,
+    )
+    chunk_heads: Annotated[int, Field(ge=1, le=1024)] | None = default(
+        None,
+        "Heads of K whose queries are in the global buffer at a time, at most; they lie side by side in a bank.",
+        "as many as the buffer holds (assumed: fewer fills)",
+        later=True,
+    )
 
 
 def _four_d_model(data: dict[str, Any]) -> int:

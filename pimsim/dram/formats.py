@@ -34,7 +34,7 @@ class Variant:
 def with_variants(table: Standard, variants: Sequence[Variant]) -> Standard:
     """The table with more commands; what logs call by the name of another one stays last."""
     made = tuple(
-        replace(table.command(v.like), name=v.name, **_renamed(table.command(v.like), v.times), **v.changes)
+        replace(table.command(v.like), name=v.name, **{**_renamed(table.command(v.like), v.times), **v.changes})
         for v in variants
     )
     own = tuple(command for command in table.commands if not command.logged)

@@ -12,9 +12,11 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.devices.registry import device_of
 from pimsim.dram.spec import Does
 from pimsim.errors import InputError, Problem
+from pimsim.formats import NATIVE
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.routing import Routing
 from pimsim.values.weights.model import Weights
+from pimsim.workload.formats import in_formats
 from pimsim.workload.graph import Workload
 from pimsim.workload.models import build
 from pimsim.workload.scheduled import requested_schedule, said
@@ -92,6 +94,7 @@ def speaking(
     _check_commands(config)
     _check_schedule(config, given.trace if isinstance(given, api.Loaded) else requested_trace(config))
     graph = keep("graph", weights.shape, partial(build, weights.shape, lm_head=True))
+    _check_formats(config, graph)
     _check(given, config, graph, weights)
     odd: list[Problem] = []
     placed = with_model(config, weights.shape)
@@ -125,6 +128,18 @@ def _check_schedule(config: Config, trace: Trace | None) -> None:
         "take a configuration that names a model",
         key="workload.trace",
     )
+
+
+def _check_formats(config: Config, graph: Workload) -> None:
+    """InputError if the memory does not multiply BF16: nobody computes values in other formats."""
+    if in_formats(config, graph) is graph:
+        return
+    said = [name for name in _FORMATS if getattr(config.workload, name) is not None]
+    what = f"tokens are computed in {NATIVE} alone, and this configuration multiplies {', '.join(config.pim.pairs)}"
+    raise InputError(what, key=f"workload.{said[0]}" if said else "pim.formats")
+
+
+_FORMATS = ("weight_format", "kv_format", "activation_format")
 
 
 def _check(given: AnyConfig | api.Loaded, config: Config, graph: Workload, weights: Weights) -> None:

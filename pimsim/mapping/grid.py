@@ -104,6 +104,10 @@ class Grid:
         """The same of sums that are read."""
         return sums * (self.packing.sum_bits // WORD_BITS) if self.packing else sums
 
+    def with_buffer(self, columns: int) -> Grid:
+        """The same memory with so many columns of the buffer in use."""
+        return self if columns == self.buffer_columns else replace(self, buffer_columns=columns)
+
     def packed(self, packing: Packing | None) -> Grid:
         """The same memory for what is packed otherwise."""
         if packing is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from math import gcd
@@ -20,6 +20,8 @@ from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 class KeyPlaces(ABC):
     """K, row-major: one token's keys of all heads lie in one bank, in space for `tokens`.
 
+    most_heads: of a chunk (None: as many as fit).
+
     Tokens in sets of one per bank are dealt to channels round robin.  A chunk holds as
     many whole heads as the buffer does (a head larger than the buffer is cut).  Chunks of
     one token go to different banks, so that appending it overlaps their activations.
@@ -31,6 +33,7 @@ class KeyPlaces(ABC):
     head_dim: int
     tokens: int
     base: int = 0
+    most_heads: int | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def start(self, chunk: int, slot: int) -> int:
@@ -43,8 +46,9 @@ class KeyPlaces(ABC):
         room = self.grid.buffer_columns
         if head > room:
             return tuple((1, columns) for columns in self.grid.buffers(head)) * self.kv_heads
-        full, rest = divmod(self.kv_heads, room // head)
-        return ((room // head, head),) * full + (((rest, head),) if rest else ())
+        together = min(room // head, self.most_heads or room)
+        full, rest = divmod(self.kv_heads, together)
+        return ((together, head),) * full + (((rest, head),) if rest else ())
 
     @property
     def cuts(self) -> int:

@@ -57,13 +57,14 @@ class Memory:
 
 def supply_grid(config: Config, device: Device, units: Units) -> Grid:
     """The mapping's grid, with the pace at which one SRAM read port feeds the channels."""
-    column = device.column_bytes
-    return make_grid(
+    column, most = device.column_bytes, config.mapping.chunk_columns
+    grid = make_grid(
         device,
         config.pim.global_buffer_bytes,
         broadcast_gap=units.transfer_clocks(column, device.tCK_ps),
         private_gap=units.transfer_clocks(column * device.channels, device.tCK_ps),
     )
+    return grid if most is None else grid.with_buffer(min(most, grid.buffer_columns))
 
 
 def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> list[Memory]:

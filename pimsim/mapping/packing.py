@@ -120,4 +120,4 @@ class Packing:
 
     def buffered(self, columns: int) -> int:
         """Columns of the memory that a buffer of `columns` columns has numbers for."""
-        return columns * self.given_width // self.width
+        return max(1, columns * self.given_width // self.width)  # a configuration's buffer holds that of one

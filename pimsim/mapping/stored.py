@@ -18,7 +18,6 @@ import numpy as np
 from pimsim.mapping.counting import Ints, N, ceil_div, pieces_of
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.packing import Packing
-from pimsim.mapping.wires import in_columns
 
 
 class Sums(NamedTuple):
@@ -124,6 +123,18 @@ class Stored:
         """The sums of all chunks."""
         return tuple(part for chunk in self.chunks for part in chunk.sums)
 
+    def before(self, chunk: N) -> N:
+        """Columns of the output before a chunk."""
+        if isinstance(chunk, int):
+            return self.chunks[chunk].sums[0].before
+        return np.array([each.sums[0].before for each in self.chunks], np.int64)[chunk]
+
+    def chunk_of(self, element: N) -> N:
+        """The chunk that an element is in."""
+        place, starts = self._packing.place(element) if self._packing else element, [c.place for c in self.chunks]
+        found = np.searchsorted(starts, place, side="right") - 1
+        return int(found) if isinstance(place, int) else found
+
     @property
     def parts(self) -> int:
         """Parts in which the sums of all outputs come back."""
@@ -170,29 +181,31 @@ class Stored:
         return np.array(self.sums, np.int64)
 
     def at(self, element: N) -> At[N]:
-        """Where an element stands, or each of many."""
+        """Where an element stands, or each of many; also a place in the last column that no element fills."""
         place = self._packing.place(element) if self._packing else element
         if isinstance(place, int):
             part = self.sums[bisect_right(self._places, place) - 1]
+            number = min((place - part.place) // part.places, part.many - 1)
         else:
             chosen = self._table[np.searchsorted(self._places, place, side="right") - 1]
             part = Sums(*np.moveaxis(chosen, -1, 0))
-        number, inner = divmod(place - part.place, part.places)
-        column, lane = divmod(inner, self.grid.width)
-        return At(part.before, part.many * part.columns, number * part.columns + part.side + column, lane)  # type: ignore[arg-type]
+            number = np.minimum((place - part.place) // part.places, part.many - 1)
+        column, lane = divmod(place - part.place - number * part.places, self.grid.width)
+        return At(part.before, part.many * part.columns, number * part.columns + part.side + column, lane)
 
     def filled(self) -> Ints:
         """The elements of x as they go to the buffer, chunk by chunk: pieces of a column of it."""
-        width = self.grid.given_width
-        if self._packing is None:
-            return in_columns(0, self.inputs, width)
-        found = []
+        return np.concatenate(self.filled_by_chunk())
+
+    def filled_by_chunk(self) -> list[Ints]:
+        """The same of each chunk."""
+        width, found = self.grid.given_width, []
         for chunk in self.chunks:
             places = chunk.place + np.arange(self.grid.filled(chunk.columns) * width, dtype=np.int64)
-            inside = places < chunk.place + chunk.columns * self.grid.width
-            elements = self._packing.elements(places, self.inputs)
+            inside = (places < chunk.place + chunk.columns * self.grid.width) & (places < self._length)
+            elements = self._packing.elements(places, self.inputs) if self._packing else places
             found.append(np.where(inside, elements, -1).reshape(-1, width))
-        return np.concatenate(found)
+        return found
 
     def read(self) -> Ints:
         """The elements of the output as its columns give them; none of columns of scales."""

@@ -8,7 +8,11 @@ from pimsim.devices.aim import table
 from pimsim.devices.device import Hardware
 
 if TYPE_CHECKING:
-    from pimsim.config.schema import Config
+    from collections.abc import Mapping, Sequence
+
+    from pimsim.config.devices.aim import AimUnits
+    from pimsim.config.schema import Config, MemoryConfig
+    from pimsim.dram.formats import Variant
     from pimsim.mapping.layouts import Layouts
 
 
@@ -18,5 +22,19 @@ def _layouts(config: Config) -> Layouts:
     return layouts(config)
 
 
-HARDWARE = Hardware(table.STANDARD, layouts=_layouts, masks={"WDM": "WR", "WDMA16": "WRA16"})
+def _mac_cycles(dram: MemoryConfig, pim: AimUnits, cycles: Mapping[str, int]) -> Mapping[str, int]:
+    if not pim.formats:
+        return {}
+    from pimsim.devices.aim.formats import mac_cycles
+
+    return mac_cycles(dram, pim, cycles)
+
+
+def _variants(pairs: tuple[str, ...]) -> Sequence[Variant]:
+    from pimsim.devices.aim.formats import variants
+
+    return variants(pairs)
+
+
+HARDWARE = Hardware(table.STANDARD, _mac_cycles, _layouts, masks={"WDM": "WR", "WDMA16": "WRA16"}, formats=_variants)
 REFERENCE = Hardware(table.REFERENCE)

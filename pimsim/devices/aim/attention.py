@@ -17,7 +17,7 @@ from pimsim.dram.program import Request, close, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks
 from pimsim.mapping.keys import KeyPlaces
 from pimsim.mapping.layouts import Split
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_columns, none, one_lane, widened
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_buffer, in_columns, none, one_lane, widened
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -81,7 +81,8 @@ class KeyLayout(KeyPlaces):
             sent, back = [], []
             for chunk, (pieces, _) in enumerate(self.chunks):
                 for member in range(self.sharing):
-                    sent.append(widened(self._pieces(chunk, member, self.sharing), grid.lanes))
+                    query = in_buffer(self._pieces(chunk, member, self.sharing), grid.given_width)
+                    sent.append(widened(query, grid.lanes))
                     for slot in range(slots):
                         tokens = self._scored(chunk, slot, channel, context)
                         for piece in range(pieces):
@@ -98,12 +99,12 @@ class KeyLayout(KeyPlaces):
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
         used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
-        results = self.heads * self.cuts * context
+        results = self.grid.sum_words(self.heads * self.cuts * context)
         sums = self.heads * (self.cuts - 1) * self.in_banks * context
-        sent = self.heads * self.head_dim
+        sent = self.grid.given_words(self.heads * self.head_dim)
         return Moved(
             payload=sent * used + sums + results,
-            macs=sent * context,
+            macs=self.heads * self.head_dim * context,
             sent=sent + sums,
             results=results,
         )
@@ -221,8 +222,9 @@ class ValueLayout:
                     kv_head = owner * self.slots + slot
                     for head in range(kv_head * sharing, (kv_head + 1) * sharing):
                         there = kv_head < self.kv_heads
-                        p = in_columns(head * context + first, tokens * there, grid.width, grid.lanes)
-                        sent.append(p if there else np.full((grid.columns_of(tokens), grid.lanes), ZERO, np.int64))
+                        p = in_columns(head * context + first, tokens, grid.width)
+                        p = in_buffer(p if there else np.full_like(p, ZERO), grid.given_width)
+                        sent.append(widened(p, grid.lanes))
                         cut = segment * (not self.in_banks)
                         place = (cut * self.heads + head) * self.head_dim + element
                         place = np.where((element < self.head_dim) & there, place, ZERO)
@@ -250,13 +252,8 @@ class ValueLayout:
         """As `mapping.layouts.Values`."""
         cuts, results = self._cuts(context), self.heads * self.head_dim
         sums = results * self.in_banks * (cuts - 1)
-        sent = self.heads * context * self.ways + sums
-        return Moved(
-            payload=sent + results * cuts,
-            macs=results * context,
-            sent=sent,
-            results=results * cuts,
-        )
+        sent, back = self.grid.given_words(self.heads * context * self.ways) + sums, self.grid.sum_words(results * cuts)
+        return Moved(payload=sent + back, macs=results * context, sent=sent, results=back)
 
     def append(self, token: int) -> Work:
         """Write one token's values: one element of one row per dimension."""
@@ -266,8 +263,8 @@ class ValueLayout:
         rows = [self._write_all(lin + k * stride) for k in range(count)] if self.all_bank_append else [
             scatter(self.grid.masked("WR"), lin, count, stride, *self.grid.lead), close(),
         ]  # fmt: skip
-        elements = self.kv_heads * self.head_dim
-        return assemble(_of_channels(self.grid, self.used, Requests(tuple(rows))), payload=elements, sent=elements)
+        words = self.grid.stored_words(self.kv_heads * self.head_dim)
+        return assemble(_of_channels(self.grid, self.used, Requests(tuple(rows))), payload=words, sent=words)
 
     def appended_like(self, tokens: Ints) -> tuple[Ints, Ints]:
         """As `mapping.layouts.Values`: the first token."""

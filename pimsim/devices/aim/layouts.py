@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pimsim.config.devices.aim import AimUnits
 from pimsim.config.schema import Config
 from pimsim.devices.aim.attention import KeyLayout, ValueLayout
 from pimsim.devices.aim.elementwise import Products
+from pimsim.devices.aim.formats import adds_up, by_rows
 from pimsim.devices.aim.matrix import MatrixLayout
 from pimsim.devices.aim.table import FUNCTIONS
 from pimsim.devices.aim.tokens import TokenValueLayout
@@ -19,37 +20,37 @@ from pimsim.mapping.layouts import Split
 class Layouts:
     """in_banks, functions: see `MatrixLayout`; all_bank_append: V is appended in all banks at once.
 
-    scales_softmax: in the banks, see `Products`.
+    scales_softmax: in the banks, see `Products`; chunk_heads: of K, see `KeyPlaces`.
     """
 
     in_banks: bool
     functions: tuple[str, ...]
     all_bank_append: bool
     scales_softmax: bool
+    chunk_heads: int | None = None
 
     def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
         """As `mapping.layouts.Layouts`."""
-        return MatrixLayout(_by_rows(grid), inputs, outputs, 0, self.in_banks, self.functions)
+        in_banks = adds_up(grid, self.in_banks)
+        functions = self.functions if in_banks or grid.packing is None else ()
+        return MatrixLayout(by_rows(grid), inputs, outputs, 0, in_banks, functions)
 
     def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> KeyLayout:
         """As `mapping.layouts.Layouts`."""
-        return KeyLayout(_by_rows(grid), heads, kv_heads, head_dim, tokens, 0, self.in_banks)
+        shape = heads, kv_heads, head_dim, tokens
+        return KeyLayout(by_rows(grid), *shape, 0, adds_up(grid, self.in_banks), most_heads=self.chunk_heads)
 
     def values(
         self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
     ) -> ValueLayout | TokenValueLayout:
         """As `mapping.layouts.Layouts`."""
         made = TokenValueLayout if split == "tokens" else ValueLayout
-        return made(_by_rows(grid), heads, kv_heads, head_dim, tokens, 0, self.in_banks, self.all_bank_append)
+        in_banks = adds_up(grid, self.in_banks)
+        return made(by_rows(grid), heads, kv_heads, head_dim, tokens, 0, in_banks, self.all_bank_append)
 
     def products(self, grid: Grid, elements: int) -> Products | None:
         """As `mapping.layouts.Layouts`."""
         return Products(grid, elements) if self.scales_softmax else None
-
-
-def _by_rows(grid: Grid) -> Grid:
-    """The grid with no more of the buffer in use than a row has columns: a product does not leave its row."""
-    return replace(grid, buffer_columns=min(grid.buffer_columns, grid.device.columns))
 
 
 def layouts(config: Config) -> Layouts:
@@ -58,4 +59,4 @@ def layouts(config: Config) -> Layouts:
     assert isinstance(units, AimUnits)
     functions = FUNCTIONS if units.activation == "banks" else ()
     all_bank = config.mapping.value_append == "all_bank"
-    return Layouts(units.sums == "banks", functions, all_bank, units.softmax == "banks")
+    return Layouts(units.sums == "banks", functions, all_bank, units.softmax == "banks", config.mapping.chunk_heads)

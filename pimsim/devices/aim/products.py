@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pimsim.devices.aim.formats import commands
 from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram.program import Request, run
 from pimsim.mapping.grid import Grid
@@ -18,16 +19,15 @@ class Product:
 
     def __init__(self, grid: Grid) -> None:
         standard, device = grid.device.standard, grid.device
-        names = ("WRGB", "WRMAC16", "MAC16", "RDMAC16", "AF16", "RDAF16")
+        multiply, give = commands(grid)
+        names = ("WRGB", "WRMAC16", multiply, give, "AF16", "RDAF16")
         self._fill, self._bias, self._mac, self._read, self._function, self._read_function = map(standard.index, names)
-        self._columns = device.columns
-        self._hold, self._hold_function = (
-            device.completion(standard.command(name)) + 1 for name in ("RDMAC16", "RDAF16")
-        )
+        self._columns, self._grid = device.columns, grid
+        self._hold, self._hold_function = (device.completion(standard.command(name)) + 1 for name in (give, "RDAF16"))
 
     def fill(self, columns: int, gap: int, first: int = 0) -> Request:
-        """Write `columns` of a vector into the buffer, from column `first` on, `gap` clocks apart or more."""
-        return run(self._fill, -1, first, columns, gap)
+        """Write into the buffer what so many columns from column `first` on are multiplied with, `gap` clocks apart."""
+        return run(self._fill, -1, self._grid.filled(first), self._grid.filled(columns), gap)
 
     def sum(self, lin: int, columns: int, table: int | None = None) -> list[Request]:
         """Multiply the buffer with the columns from `lin` on, and read the sums, or what a table makes of them."""

@@ -12,7 +12,7 @@ from pimsim.devices.aim.products import Product
 from pimsim.dram.program import Request, close, run, scatter
 from pimsim.mapping.dealt import DealtValues
 from pimsim.mapping.grid import ceil_div, interleaved_banks
-from pimsim.mapping.wires import ZERO, Wires, in_one, none, one_lane, widened
+from pimsim.mapping.wires import ZERO, Wires, in_buffer, in_one, none, one_lane, widened
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -91,7 +91,8 @@ class TokenValueLayout(DealtValues):
             for cut, some in enumerate(cuts):
                 tokens = self.weighed(channel, cut, some, context)
                 for heads in self._sent():
-                    sent += [widened(np.where(tokens == ZERO, ZERO, h * context + tokens), grid.lanes) for h in heads]
+                    of_heads = [np.where(tokens == ZERO, ZERO, h * context + tokens) for h in heads]
+                    sent += [widened(in_buffer(p, grid.given_width), grid.lanes) for p in of_heads]
                     places = self._given(channel, cut, heads, bool((tokens != ZERO).any()))
                     goes_on = (places != ZERO) & (self.in_banks and cut > 0)
                     sent.append(widened(np.where(goes_on, own + places, ZERO), grid.lanes))
@@ -115,8 +116,8 @@ class TokenValueLayout(DealtValues):
         channel, cut, column = self.home(token, 0)
         requests = [NOTHING] * self.grid.channels
         requests[channel] = Requests(tuple(self._written(cut, column)))
-        elements = self.kv_heads * self.head_dim
-        return assemble(requests, payload=elements, sent=elements)
+        words = self.grid.stored_words(self.kv_heads * self.head_dim)
+        return assemble(requests, payload=words, sent=words)
 
     def _written(self, cut: int, column: int) -> Iterator[Request]:
         """Row by row, or head by head in all rows that have one at its place, bank by bank."""

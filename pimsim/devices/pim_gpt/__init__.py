@@ -15,9 +15,10 @@ from pimsim.mapping.layouts import Split
 
 @dataclass(frozen=True)
 class Layouts:
-    """all_bank_append: V is appended in all banks of a channel at once."""
+    """all_bank_append: V is appended in all banks of a channel at once; chunk_heads: of K, see `KeyPlaces`."""
 
     all_bank_append: bool
+    chunk_heads: int | None = None
 
     def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
         """As `mapping.layouts.Layouts`."""
@@ -25,7 +26,7 @@ class Layouts:
 
     def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> KeyLayout:
         """As `mapping.layouts.Layouts`."""
-        return KeyLayout(grid, heads, kv_heads, head_dim, tokens)
+        return KeyLayout(grid, heads, kv_heads, head_dim, tokens, most_heads=self.chunk_heads)
 
     def values(
         self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
@@ -40,7 +41,7 @@ class Layouts:
 
 def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""
-    return Layouts(config.mapping.value_append == "all_bank")
+    return Layouts(config.mapping.value_append == "all_bank", config.mapping.chunk_heads)
 
 
 HARDWARE = Hardware(
