@@ -200,7 +200,9 @@ def model_config(model: str, **keys: Any) -> Config:
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("keys", [{}, {"pim__fence_ns": 20, "schedule": "overlap", "workload__batch": 2}], ids=str)
+@pytest.mark.parametrize(
+    "keys", [{}, {"pim__fence_ns": 20, "schedule": "overlap", "workload__batch": 2, "mapping__chunk_heads": 1}], ids=str
+)
 def test_every_engine_counts_the_same_and_commands_are_legal(model: str, keys: dict[str, Any], tmp_path: Path) -> None:
     config, *others = [
         model_config(model, engine__mode=mode, engine__fold=fold, **keys)

@@ -17,9 +17,10 @@ from pimsim.units import to_cycles
 
 @dataclass(frozen=True)
 class Layouts:
-    """registers: what a unit keeps, see `products.Registers`."""
+    """registers: what a unit keeps, see `products.Registers`; chunk_heads: of K, see `KeyPlaces`."""
 
     registers: Registers
+    chunk_heads: int | None = None
 
     def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
         """As `mapping.layouts.Layouts`."""
@@ -27,7 +28,7 @@ class Layouts:
 
     def keys(self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int) -> KeyLayout:
         """As `mapping.layouts.Layouts`."""
-        return KeyLayout(grid, heads, kv_heads, head_dim, tokens, registers=self.registers)
+        return KeyLayout(grid, heads, kv_heads, head_dim, tokens, most_heads=self.chunk_heads, registers=self.registers)
 
     def values(
         self, grid: Grid, heads: int, kv_heads: int, head_dim: int, tokens: int, split: Split = "heads"
@@ -45,7 +46,7 @@ def layouts(config: Config) -> Layouts:
     units = config.pim
     assert isinstance(units, Hbm2PimUnits)
     fence = to_cycles(units.fence_ns, config.dram.tCK_ps) if units.fence_ns else 0
-    return Layouts(Registers(units.registers, fence, units.fence_commands))
+    return Layouts(Registers(units.registers, fence, units.fence_commands), config.mapping.chunk_heads)
 
 
 HARDWARE = Hardware(STANDARD, unit_cycles, layouts, computed=COMPUTED, formats=lambda pairs: ())  # one pair alone
