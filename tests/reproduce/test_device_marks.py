@@ -191,6 +191,14 @@ def test_weights_are_as_large_as_their_format() -> None:
     assert [measures.weight_bytes(given, 3, 8) for given in (config, small)] == [48, 12]
 
 
+def test_a_product_is_carried_out_in_the_format_of_the_configuration() -> None:
+    """Half the bits at twice the lanes: half the columns of weights."""
+    pairs = {"pim.formats": {"bf16xbf16": 16, "int8xint8": 32}}
+    small = {"workload.weight_format": "int8", "workload.activation_format": "int8"}
+    whole, half = (measures.multiplying("pim-gpt", {**pairs, **keys}) for keys in ({}, small))
+    assert 0.45 < measures.product_ns(half, 4096, 4096) / measures.product_ns(whole, 4096, 4096) < 0.55
+
+
 def test_a_placement_reaches_no_more_than_the_roofline(result: Found) -> None:
     share = figure(result, "pimnast.share")
     assert 0 < share.low < share.simulated < 1
