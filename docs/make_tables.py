@@ -16,7 +16,9 @@ from pimsim.devices.pim_gpt.table import CAUSES, CONSTRAINTS
 from pimsim.devices.registry import resolve
 from pimsim.energy.formulas import FORMULAS
 from pimsim.energy.model import action_costs
+from pimsim.energy.pairs import column_factor, pair_factor
 from pimsim.energy.table import TABLES, load_table
+from pimsim.formats import PAIRS
 
 DOCS = Path(__file__).resolve().parent
 CONFIG = DOCS.parent / "configs" / "pim-gpt.yaml"
@@ -220,8 +222,27 @@ def energy_tables() -> str:
     return table(("row", *loaded, "what it is"), rows)
 
 
+def pairs() -> str:
+    """What pairs of formats take in the MAC units: a product, and a column of 32 bytes."""
+    table_ = load_table(TABLES[-1])
+    rows = []
+    for name in SHOWN:
+        pair = PAIRS[name]
+        product, column = pair_factor(pair, table_), column_factor(pair, COLUMN, table_)
+        rows.append((f"`{name}`", 8 * COLUMN // pair.stored.bits, f"{float(product):.3f}", f"{float(column):.2f}"))
+    return table(("pair, weights x activations", "numbers in 32 bytes", "a product", "a column"), rows)
+
+
+COLUMN = 32  # bytes
+SHOWN = (
+    "bf16xbf16", "fp16xfp16", "fp8_e4m3xfp8_e4m3", "fp8_e5m2xfp8_e5m2", "int8xint8", "int8xbf16", "int4xint8",
+    "int4xint4", "int4xbf16", "int3xint8", "int2xint8", "mxfp4xbf16", "mxfp4xfp8_e4m3",
+)  # fmt: skip
+
+
 TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "assumptions.md": {"inputs": inputs},
+    "energy.md": {"pairs": pairs},
     "how-it-works.md": {
         "timings": timings,
         "causes": causes,

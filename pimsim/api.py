@@ -19,6 +19,7 @@ from pimsim.config import loader
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
+from pimsim.config.shipped import SUFFIXES
 from pimsim.errors import InputError, Problem
 from pimsim.held import held
 from pimsim.registry import Registry
@@ -68,18 +69,20 @@ class _Names(Collection[str]):
         return len(self._of())
 
 
-class _Baselines(_Names):
-    """Names of baselines; a path stands for a file, which is checked when it is read."""
+class _OrFiles(_Names):
+    """The same; a path stands for a file, which is checked when it is read."""
 
     def __contains__(self, name: object) -> bool:
-        from pimsim.baselines.devices import is_path
-
-        return is_path(str(name)) or super().__contains__(name)
+        return str(name).endswith(SUFFIXES) or super().__contains__(name)
 
 
 def known_names() -> dict[str, Collection[str]]:
     """The names that a configuration may use, by key."""
-    return {"workload.model": _Names(_models), "baselines": _Baselines(_machines_by_name)}
+    return {
+        "workload.model": _Names(_models),
+        "energy.table": _OrFiles(_energy_tables),
+        "baselines": _OrFiles(_machines_by_name),
+    }
 
 
 def _models() -> Registry[Any]:
@@ -92,6 +95,12 @@ def _machines_by_name() -> Registry[Any]:
     from pimsim.baselines.devices import DEVICES
 
     return DEVICES
+
+
+def _energy_tables() -> Registry[Any]:
+    from pimsim.energy.table import ENERGY_TABLES
+
+    return ENERGY_TABLES
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Lo
         traces.append(load_trace(trace_file))
         return scheduled(traces[-1], given)
 
-    loaded = loader.load(path, overrides, known_names(), said, read_table)
+    loaded = loader.load(path, overrides, known_names(), said, read_table, read_energy)
     known = {**vars(loaded), "provenance": _with_homes(loaded)}
     return Loaded(**known, trace=traces[-1] if traces else None)
 
@@ -124,12 +133,20 @@ def read_table(path: str) -> str:
     return table_file(path)
 
 
+def read_energy(path: str) -> object:
+    """The energy table in a file; InputError with all that is wrong with it."""
+    from pimsim.energy.table import load_file
+
+    return load_file(path)
+
+
 def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
     """The origin of each value, with who registered what it names."""
     config, origins = loaded.config, dict(loaded.provenance)
     named: list[tuple[str, Registry[Any], Any]] = [("dram.standard", CONFIGS, config.dram.standard)]
     if isinstance(config, Config):
         named.append(("workload.model", _models(), config.workload.model))
+        named.append(("energy.table", _energy_tables(), config.energy.table))
         named += [("baselines", _machines_by_name(), name) for name in config.baselines]
     for key, registry, name in named:
         if registered := registry.origin(name):

@@ -26,6 +26,7 @@ from pimsim.config.shipped import CONFIGURATIONS, SUFFIXES
 from pimsim.devices import check, written
 from pimsim.devices.device import Hardware
 from pimsim.devices.registry import HARDWARE
+from pimsim.energy import table as energy
 from pimsim.energy.formulas import FORMULAS
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.labels import LABELS
@@ -51,6 +52,7 @@ def register(
     table: Named | None = None,
     model: ModelShape | None = None,
     baseline: Named | Mapping[str, Any] | None = None,
+    energy_table: Named | Mapping[str, Any] | None = None,
     function: Function | None = None,
     source: str = "",
     replace: bool = False,
@@ -62,6 +64,7 @@ def register(
     table             a YAML file that changes rows of another standard's table
     model             the sizes of a language model
     baseline          a machine to compare with: a YAML file, or a mapping of the same form
+    energy_table      what prices the counts: a YAML file, or a mapping of the same form; `energy.table` may name it
     function          a function of the ASIC, which operators of traces and activations of models may name
     source            of a model's sizes or a function's passes: "LABEL: reason", LABEL as `pimsim config show` has them
     replace           also names that were registered before, never those that are shipped
@@ -79,6 +82,8 @@ def register(
         wanted.model(model, source)
     if baseline is not None:
         wanted.collect(lambda: wanted.baseline(baseline))
+    if energy_table is not None:
+        wanted.collect(lambda: wanted.energy_table(energy_table))
     if function is not None:
         wanted.function(function, source)
     if wanted.problems:
@@ -194,6 +199,14 @@ class _Wanted:
         else:
             device = baselines.load_file(os.fspath(given))
         self.add(baselines.DEVICES, device.name, device, Origin(self.home))
+
+    def energy_table(self, given: Named | Mapping[str, Any]) -> None:
+        """A table that prices what was counted."""
+        if isinstance(given, Mapping):
+            made = energy.table_of(yaml.safe_dump(dict(given), sort_keys=False), "energy table")
+        else:
+            made = energy.load_file(os.fspath(given))
+        self.add(energy.ENERGY_TABLES, made.name, made, Origin(self.home))
 
     def function(self, function: Function, source: str) -> None:
         """A function of the ASIC: an operator, what it costs, and how the hardware runs it."""

@@ -83,8 +83,8 @@ def wrong_pair(name: str) -> str | None:
     """What is wrong with the name of a pair; None if there is such a pair."""
     if name in PAIRS:
         return None
-    stored, _, given = name.partition("x")
-    if given in FORMATS and stored in FORMATS:
+    given = next((given for stored in FORMATS for given in FORMATS if f"{stored}x{given}" == name), None)
+    if given is not None:
         return f"activations of {given}: must be {', '.join(COMPUTED)}"
     return (
         f"unknown pair {name!r}{did_you_mean(name, PAIRS)}; it is FORMATxFORMAT, weights and activations, of "

@@ -53,8 +53,9 @@ def _yaml(head: bytes) -> bool:
     return not _JSON(head)
 
 
-CONFIGURATION, SWEEP, TRACE, HF_CONFIG, LOG, PROGRAM, PROFILE, BASELINE, TABLE = (
+CONFIGURATION, SWEEP, TRACE, HF_CONFIG, LOG, PROGRAM, PROFILE, BASELINE, TABLE, ENERGY, MEMORY = (
     "configuration", "sweep", "trace", "Hugging Face configuration", "log", "program", "profile", "baseline", "table",
+    "energy table", "memory",
 )  # fmt: skip
 
 # The first that fits counts.
@@ -68,6 +69,11 @@ KINDS: dict[str, Kind] = {
         "an operator trace",
         "use `pimsim run CONFIG --set workload.trace=FILE`",
         _both(_OBJECT, _has(r'"format"\s*:\s*"pimsim-trace"')),
+    ),
+    MEMORY: Kind(
+        "a memory of another simulator",
+        "use `pimsim config import FILE --out CONFIG.yaml`",
+        _any(_both(_OBJECT, _has(r'"memarchitecturespec"\s*:')), _has(r"^\s*\[\s*dram_structure\s*\]")),
     ),
     "summary": Kind(
         "the summary of a run",
@@ -108,6 +114,14 @@ KINDS: dict[str, Kind] = {
         "a baseline",
         "name it in a configuration: `baselines: [FILE]`",
         _both(_yaml, _any(_has(r"^schema\s*:\s*[\"']?pimsim\.baseline/"), _has(r"^eager\s*:", r"^roofline\s*:"))),
+    ),
+    ENERGY: Kind(
+        "an energy table",
+        "name it in a configuration: `energy: {table: FILE}`",
+        _any(
+            _both(_yaml, _has(r"^schema\s*:\s*[\"']?pimsim\.energy/")),
+            _both(_yaml, _has(r"^(extends|hypothesis)\s*:", r"^rows\s*:")),
+        ),
     ),
     TABLE: Kind(
         "a table of a memory",

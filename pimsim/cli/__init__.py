@@ -18,6 +18,7 @@ _COMMANDS = Commands(
         "generate": "pimsim.cli.generate:generate",
         "accuracy": "pimsim.cli.generate:accuracy",
         "sweep": "pimsim.cli.sweep:sweep",
+        "map": "pimsim.cli.map:map_",
         "check": "pimsim.cli.check:check",
         "replay": "pimsim.cli.replay:replay",
         "traffic": "pimsim.cli.traffic:traffic",

@@ -1,4 +1,4 @@
-"""`pimsim config`: show, validate, schema, gaps."""
+"""`pimsim config`: show, validate, schema, gaps, import."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from pimsim.cli.options import config_argument, located_in, set_option
+from pimsim.cli.options import config_argument, located_in, options_located, set_option
 from pimsim.cli.problems import ReportingGroup
-from pimsim.cli.say import emit, say
+from pimsim.cli.say import emit, listed, say
 
 
 @click.group(cls=ReportingGroup)
 def config() -> None:
-    """Look at a configuration."""
+    """Look at a configuration, or make one of another simulator's file."""
 
 
 @config.command()
@@ -98,3 +98,33 @@ def _gap_table(found: Mapping[str, int], scopes: Sequence[str]) -> Iterator[str]
         yield f"{pair:<{width}}" + "".join(f"  {distances.get(scope, '-'):>{len(scope)}}" for scope in scopes)
     for window, clocks in windows.items():
         yield f"{window:<{width}}  {clocks:>{len(scopes[0])}}"
+
+
+@config.command("import")
+@click.argument("file")
+@click.option("--out", metavar="FILE.yaml", help="Write the configuration to this file, not to standard output.")
+@click.option("--standard", default="", metavar="NAME", help="The memory that it is read as, if FILE names no other.")
+def import_memory(file: str, out: str | None, standard: str) -> None:
+    """Make a configuration of a memory that another simulator's FILE describes.
+
+    FILE is a memspec of DRAMSys or DRAMPower (JSON), or a configuration of DRAMSim3 (INI).  Every value says which
+    key it is from; every key of FILE is there, or is named with the reason why not.
+    """
+    import os
+
+    from pimsim import files
+    from pimsim.config import imports
+    from pimsim.errors import InputError
+
+    with options_located():
+        if out is not None and os.path.realpath(out) == os.path.realpath(file):
+            raise InputError("is the file that is read", key="--out")
+        found = imports.import_memory(file, standard)
+        if out is not None:
+            files.write_bytes(out, found.text.encode())
+    listed(f"{file}: not there, and as shipped in {found.base}:", found.shipped)
+    listed(f"{file}: dropped:", imports.drops(found))
+    if out is None:
+        emit(found.text, nl=False)
+    else:
+        say(f"wrote {out}: {len(found.mapped)} keys of {file} as {found.standard}")

@@ -103,8 +103,8 @@ def _offer(sections: Mapping[str, Any], key: str, known: Collection[str]) -> Non
         for text in target.get("anyOf", ()):
             if text.get("type") == "string":
                 text["enum"] = list(known)
-        if "items" in target:
-            target["items"]["examples"] = list(known)  # files may be named as well
+        if "items" in target or target.get("type") == "string":
+            target.get("items", target)["examples"] = list(known)  # files may be named as well
 
 
 def _partial(section: Any) -> Any:

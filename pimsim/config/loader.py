@@ -26,6 +26,8 @@ Overrides = Mapping[str, Any] | Sequence[str]
 Scheduled = Callable[[str, Mapping[str, Any]], tuple[Mapping[str, int | None], int]]
 # The standard that a table file describes, by its path.
 ReadTable = Callable[[str], str]
+# Reads the energy table in a file, to see whether anything is wrong with it.
+ReadEnergy = Callable[[str], object]
 DEFAULT = "default"
 _DEPTH = 20  # parts of a dotted key; the schema has four
 _LONGEST_CHAIN = 20  # files that extend each other
@@ -76,9 +78,10 @@ def load_config(
     names: Names | None = None,
     scheduled: Scheduled | None = None,
     table: ReadTable | None = None,
+    energy: ReadEnergy | None = None,
 ) -> AnyConfig:
     """As `load`, the configuration alone."""
-    return load(path, overrides, names, scheduled, table).config
+    return load(path, overrides, names, scheduled, table, energy).config
 
 
 def load(
@@ -87,6 +90,7 @@ def load(
     names: Names | None = None,
     scheduled: Scheduled | None = None,
     table: ReadTable | None = None,
+    energy: ReadEnergy | None = None,
 ) -> Loaded:
     """The configuration in the file `path`, or the shipped one of that name, with `overrides` on top.
 
@@ -95,6 +99,7 @@ def load(
                keys without a collection are not checked
     scheduled  reads what a trace says of the workload, for keys that are not given
     table      reads the table that `dram.standard` names if it is a file
+    energy     reads the energy table if it is a file
     InputError has every problem that was found, each with file, line, column and key.
     """
     over = override_tree(overrides or {})
@@ -103,10 +108,17 @@ def load(
     except InputError as error:
         raise InputError([*error.problems, *over.problems]) from None
     with kinds.expecting(kinds.CONFIGURATION, main):
-        return _load(main, over, names, scheduled, table)
+        return _load(main, over, names, scheduled, table, energy)
 
 
-def _load(main: str, over: Tree, names: Names | None, scheduled: Scheduled | None, table: ReadTable | None) -> Loaded:
+def _load(
+    main: str,
+    over: Tree,
+    names: Names | None,
+    scheduled: Scheduled | None,
+    table: ReadTable | None,
+    energy: ReadEnergy | None,
+) -> Loaded:
     try:
         tree = _stack(_read_chain(main, ()), over)
         tree = with_table(tree, table) if table else tree
@@ -117,6 +129,8 @@ def _load(main: str, over: Tree, names: Names | None, scheduled: Scheduled | Non
     if trace and scheduled:
         tree, found = complete(tree, trace, scheduled)
         problems = [*problems, *found]
+    if energy:
+        problems = [*problems, *_energy_problems(tree, energy)]
     try:
         config = validate(plain(tree.entries), names or {})
     except InputError as error:
@@ -127,7 +141,8 @@ def _load(main: str, over: Tree, names: Names | None, scheduled: Scheduled | Non
         config.workload.found_at(trace)
     if isinstance(config, Config):
         config.found_at(baseline_files(tree))
-    return Loaded(config, _provenance(config, tree), tree)
+        config.energy.found_at(energy_file(tree))
+    return Loaded(config, provenance(config, tree), tree)
 
 
 def _place(tree: Tree, key: str) -> tuple[str, int, int]:
@@ -299,12 +314,37 @@ def _standard(tree: Tree) -> Entry | None:
     return dram.value.get("standard") if dram and isinstance(dram.value, Mapping) else None
 
 
-def _not_a_table(problem: Problem, entry: Entry, path: str) -> Problem:
+def _not_a_table(problem: Problem, entry: Entry, path: str, key: str = "dram.standard") -> Problem:
     """A table that cannot be read is the fault of the line that names it."""
     if problem.file != path or not problem.message.startswith(_CANNOT_READ):
         return problem
     place = entry.place
-    return Problem(place.file, place.line, place.column, "dram.standard", f"{entry.value}: {problem.message}")
+    return Problem(place.file, place.line, place.column, key, f"{entry.value}: {problem.message}")
+
+
+def energy_file(tree: Tree) -> str:
+    """The energy table of a configuration if it is a file, as `trace_file`; "" if it is a name."""
+    entry = _energy(tree)
+    if entry is None or not isinstance(entry.value, str) or not_text(entry.value):
+        return ""
+    return _beside(entry.place.file, entry.value) if entry.value.endswith(SUFFIXES) else ""
+
+
+def _energy_problems(tree: Tree, read: ReadEnergy) -> list[Problem]:
+    """What is wrong with the energy table that a configuration names, if it is a file."""
+    path, entry = energy_file(tree), _energy(tree)
+    if not path or entry is None:
+        return []
+    try:
+        read(path)
+    except InputError as error:
+        return [_not_a_table(problem, entry, path, "energy.table") for problem in error.problems]
+    return []
+
+
+def _energy(tree: Tree) -> Entry | None:
+    energy = tree.entries.get("energy")
+    return energy.value.get("table") if energy and isinstance(energy.value, Mapping) else None
 
 
 # -- what a trace says -----------------------------------------------------------------
@@ -373,7 +413,8 @@ def _not_a_trace(problem: Problem, workload: Mapping[str, Entry], trace: str) ->
 # -- provenance -----------------------------------------------------------------------
 
 
-def _provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
+def provenance(config: AnyConfig, tree: Tree) -> dict[str, Origin]:
+    """Where each value of a configuration is from, by dotted key."""
     given = {
         path: Origin(
             entry.place.file,

@@ -25,12 +25,12 @@ def resolved_dict(config: AnyConfig) -> dict[str, Any]:
     return _plain(config, _number)
 
 
-def config_sha256(config: AnyConfig) -> str:
+def config_sha256(config: AnyConfig, energy_sha256: str = "") -> str:
     """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
 
     Decimals are hashed as their shortest text, so 12 and 12.0 are the same.  Keys that came
     later are left out where they have their default, so that a hash stays what it was.  Of a standard
-    that is not shipped, its table is a part.
+    that is not shipped, its table is a part; energy_sha256: what tells an energy table that is not shipped.
     """
     content = _without_later(config, _plain(config, _decimal_text))
     del content["engine"]
@@ -39,6 +39,8 @@ def config_sha256(config: AnyConfig) -> str:
         content["dram"]["table_sha256"] = registered.digest
     if formats := content.get("pim", {}).get("formats"):
         content["pim"]["formats"] = list(formats.items())  # their order says which one is the memory's own
+    if energy_sha256:
+        content["energy"]["table_sha256"] = energy_sha256
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

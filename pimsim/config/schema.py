@@ -50,9 +50,11 @@ if TYPE_CHECKING:
     FormatName = str
     CachedFormat = str
     ComputedFormat = str
+    PairName = str
 else:
     ScheduleName = Literal[tuple(schedules.SCHEDULES)]
     FormatName, CachedFormat, ComputedFormat = Literal[tuple(FORMATS)], Literal[CACHED], Literal[COMPUTED]
+    PairName = Literal[tuple(PAIRS)]
 
 
 def _exact(value: Any, kinds: set[Any]) -> Any:
@@ -234,12 +236,14 @@ class MemoryConfig(Section):
     the tRC of the same table, and then binds in its place.
     REFRESH_PARTS: parts of a channel that refresh by themselves.
     MASKS_WRITES: it has writes of some elements of a column (`devices.device.Hardware.masks`).
+    KNOWN_AS: what other simulators call it.
     """
 
     WHOLE_BITS: ClassVar[bool] = True
     OF_A_GRADE: ClassVar[bool] = False
     REFRESH_PARTS: ClassVar[int] = 1
     MASKS_WRITES: ClassVar[bool] = False
+    KNOWN_AS: ClassVar[tuple[str, ...]] = ()
 
     standard: str = Field(description="Table of commands and timing constraints.")
     channels: int = Field(ge=1, le=64, description="Channels.")
@@ -275,6 +279,7 @@ class MacReference(Section):
     units: int = default(16, "MAC units.", "16 (paper: one per bank of a channel)", ge=1, le=256)
     lanes: int = default(16, "BF16 multipliers of a unit.", "16 (paper)", ge=1, le=512)
     clock_GHz: Clock = default(Decimal(1), "Clock, GHz.", "1 (paper)")
+    pair: PairName = default(NATIVE_PAIR, "What they multiply, weights x activations.", "bf16xbf16 (paper)", later=True)
 
 
 class MacShape(Section):
@@ -388,9 +393,22 @@ class AsicConfig(Section):
 class EnergyConfig(Section):
     """How counts become energy."""
 
-    table: Literal["v1", "v2"] = default(
-        "v2", "Energy table: as in the paper's version 1, or 2 (and npj).", "v2 (the published version)"
+    _file: str = PrivateAttr("")
+
+    table: Text = default(
+        "v2",
+        "Energy table: v1 or v2, of the paper's version 1 or 2 (and npj), or a file, relative to the one that says it.",
+        "v2 (the published version)",
     )
+
+    @property
+    def table_file(self) -> str:
+        """The table from where this process stands; `table` is as it was written, the same on every machine."""
+        return self._file or self.table
+
+    def found_at(self, file: str) -> None:
+        """Say where the table is, for a configuration that stands elsewhere."""
+        self._file = file
 
 
 class MappingConfig(Section):

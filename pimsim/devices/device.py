@@ -34,7 +34,9 @@ class Hardware:
     computed: tuple[str, ...] = ()
     masks: Mapping[str, str] = field(default_factory=dict)
     formats: Callable[[tuple[str, ...]], Sequence[Variant]] | None = None
-    _made: dict[tuple[bool, tuple[str, ...]], Standard] = field(default_factory=dict, compare=False, repr=False)
+    _made: dict[tuple[bool, tuple[str, ...]], Standard] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )  # a copy with another table has its own
 
     @property
     def masked_table(self) -> Standard:

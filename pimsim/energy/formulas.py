@@ -69,9 +69,9 @@ FORMULAS: tuple[Formula, ...] = (
         "mac_units",
         "columns that all MAC units of a channel take at once",
         "P_MAC routing / (units[ref] lanes[ref] clock[ref])",
-        "banks x elements of a column",
+        "banks x elements of a column (x factor of a pair of formats)",
         "P_MAC power of the MAC units of the reference [mW], routing [1; 1 unless the table applies "
-        "pim.routing_factor], clock [GHz]",
+        "pim.routing_factor], clock [GHz]; factor [1; 1 for BF16 x BF16]",
         "paper",
         "An energy per multiply-accumulate: the units draw it for each element of a column, the zeros that pad a "
         "vector included (nothing stops them), and nothing between columns [assumed].",

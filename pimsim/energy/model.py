@@ -17,13 +17,17 @@ from pimsim.config.schema import AsicConfig, Config
 from pimsim.devices.registry import resolve
 from pimsim.dram.timing import ELEMENT_BYTES, Device
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, parts_of
+from pimsim.energy.pairs import column_factor
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
+from pimsim.formats import NATIVE_PAIR, PAIRS
 from pimsim.sim.tally import OperatorTally, Tally, TallyError
 
 Energies = Mapping[str, Fraction]
 Counts = Mapping[str, int | Fraction]  # of each price, in the order of the formulas
+Actions = Mapping[str, tuple[tuple[str, int | Fraction], ...]]  # how often a command counts in which prices
 
+UNITS = "mac_units"  # the price that goes with the formats
 _PRICES = tuple(formula.name for formula in FORMULAS)
 _PARTS = {component: tuple(parts_of(component)) for component in COMPONENTS}
 
@@ -32,12 +36,17 @@ _PARTS = {component: tuple(parts_of(component)) for component in COMPONENTS}
 class Prices:
     """What everything on the device of a config costs, pJ.
 
-    actions  of one count of each price, see `action_costs`; commands: of one command of each kind, see `command_costs`
+    table    that says how its figures are applied
+    actions  of one count of each price, see `action_costs`
+    counted  how often one command of each kind counts in which prices, see `actions_of`
+    commands of one command of each kind, see `command_costs`
     """
 
     config: Config
     device: Device
+    table: EnergyTable
     actions: Energies
+    counted: Actions
     commands: Energies
 
     @classmethod
@@ -46,8 +55,9 @@ class Prices:
 
         InputError with every term that is negative, before anything is simulated.
         """
-        device, costs = device or resolve(config.dram, config.pim), action_costs(config, table)
-        return cls(config, device, costs, command_costs(device, costs))
+        device, table = device or resolve(config.dram, config.pim), table or table_of(config)
+        costs, counted = action_costs(config, table), actions_of(device, config, table)
+        return cls(config, device, table, costs, counted, command_costs(device, costs, counted))
 
 
 @dataclass(frozen=True)
@@ -133,13 +143,27 @@ def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
     Raises InputError for a command that has no price.
     """
     device, costs = prices.device, prices.actions
-    share, actions = _open_share(tally, device.channels), _actions(device)
+    share = _open_share(tally, device.channels)
     rows = tuple(
-        RowEnergy(row.phase, row.operator, _row_counts(row, device.channels, actions, share), costs)
+        RowEnergy(row.phase, row.operator, _row_counts(row, device.channels, prices.counted, share), costs)
         for row in tally.rows
     )
     usual = usual_activation_pJ(prices.config)
     return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
+
+
+def table_of(config: Config) -> EnergyTable:
+    """The energy table of a configuration; a file that cannot be read is the fault of the key that names it."""
+    path = config.energy.table_file
+    try:
+        return load_table(path)
+    except InputError as error:
+        raise InputError(
+            Problem("", 0, 0, "energy.table", f"{config.energy.table}: {problem.message}")
+            if (problem.file, problem.key) == (path, "")
+            else problem
+            for problem in error.problems
+        ) from None
 
 
 def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, Fraction]:
@@ -147,7 +171,7 @@ def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, 
 
     table: the config's own by default.  Raises InputError with every term that is missing or negative.
     """
-    table = table or load_table(config.energy.table)
+    table = table or table_of(config)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
     _refuse_negative(costs)
     return costs
@@ -214,11 +238,11 @@ def _asic_size(asic: AsicConfig, table: EnergyTable) -> Fraction:
     )
 
 
-def command_costs(device: Device, costs: Energies) -> dict[str, Fraction]:
+def command_costs(device: Device, costs: Energies, counted: Actions) -> dict[str, Fraction]:
     """pJ of one command of each kind, its bits on the pins included; standby and the ASIC are nobody's."""
-    actions, prices = _actions(device), {}
+    prices = {}
     for command in device.standard.commands:
-        counts = [*actions[command.name], ("io", 8 * device.pin_bytes(command))]
+        counts = [*counted[command.name], ("io", 8 * device.pin_bytes(command))]
         prices[command.name] = sum((number * costs[price] for price, number in counts), Fraction(0))
     return prices
 
@@ -289,17 +313,28 @@ def _open_share(tally: Tally, channels: int) -> Fraction:
     return share
 
 
-Actions = Mapping[str, tuple[tuple[str, int | Fraction], ...]]
+def actions_of(device: Device, config: Config, table: EnergyTable) -> Actions:
+    """How often one command of each kind counts in which prices; InputError for one that has none.
 
-
-def _actions(device: Device) -> Actions:
-    """How often one command of each kind counts in which prices."""
+    What multiplies a pair of formats counts in `mac_units` by the factor of a column of that pair; the array reads it
+    as any other column.
+    """
+    reference = PAIRS[config.pim.mac_power_reference.pair]
     found = {}
     for command in device.standard.commands:
         if command.energy is None:
             raise _unpriced(command.name)
-        found[command.name] = tuple((price, _of_banks(share, device.banks)) for price, share in command.energy)
+        own = column_factor(PAIRS[command.pair or NATIVE_PAIR], device.column_bytes, table, reference)
+        shares = ((price, _of_banks(share, device.banks)) for price, share in command.energy)
+        found[command.name] = tuple(
+            (price, _whole(share * own) if price == UNITS else share) for price, share in shares
+        )
     return found
+
+
+def _whole(number: Fraction) -> int | Fraction:
+    """A number as an int if it is one: sums of ints are fast."""
+    return int(number) if number.denominator == 1 else number
 
 
 def _unpriced(command: str) -> InputError:

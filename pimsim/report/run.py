@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import cycle
@@ -9,6 +10,7 @@ from typing import Any
 
 from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
+from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report import chart
 from pimsim.report.page import bars, render, script_json
@@ -155,7 +157,7 @@ def _inputs(result: Result) -> list[dict[str, Any]]:
     """Every value of the configuration: where it is from, how well it is known, and what it was before a change."""
     values, provenance = resolved_dict(result.config), result.provenance or {}
     base = provenance["dram.standard"].file if "dram.standard" in provenance else ""
-    return [
+    given = [
         {
             "key": key,
             "value": as_text(_at(values, key)),
@@ -168,6 +170,23 @@ def _inputs(result: Result) -> list[dict[str, Any]]:
         for key, origin in provenance.items()
         if key != "schema" and not key.startswith("engine.")  # which changes no result
     ]
+    return [*given, *_energy_rows(result)]
+
+
+def _energy_rows(result: Result) -> Iterator[dict[str, Any]]:
+    """The rows that an energy table of one's own has, as inputs: what they were in the table that it extends."""
+    table = result.prices.table
+    under = load_table(table.extends).rows if table.extends else {}
+    for key, row in table.own.items():
+        yield {
+            "key": f"energy.table.{key}",
+            "value": f"{float(row.value):g}",
+            "label": row.source,
+            "reason": row.note,
+            "place": f"{os.path.basename(row.file)}:{row.line}",
+            "changed": True,
+            "before": f"{float(under[key].value):g}" if key in under else "(none)",
+        }
 
 
 def _at(values: Any, key: str) -> Any:

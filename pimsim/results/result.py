@@ -149,7 +149,7 @@ class Result:
         return {
             "schema": SCHEMA,
             "pimsim_version": self.version,
-            "config_sha256": config_sha256(self.config),
+            "config_sha256": config_sha256(self.config, self.prices.table.digest),
             "trace_sha256": self._trace_sha256,
             **self._figures,
             **chosen(self.plan),

@@ -182,7 +182,11 @@ def inputs_line(provenance: Mapping[str, Origin]) -> str:
 
 
 def _table_note(result: Result) -> str:
-    return f"Energy table {result.config.energy.table}: which terms the paper priced is not published."
+    table = result.prices.table
+    if table.digest:
+        own = f"{len(table.own)} {'row' if len(table.own) == 1 else 'rows'} of its own"
+        return f"Energy table {table.name}: {own}" + (f", the others of {table.extends}." if table.extends else ".")
+    return f"Energy table {table.name}: which terms the paper priced is not published."
 
 
 def _simulation(summary: Mapping[str, Any]) -> str:

@@ -104,7 +104,8 @@ def named_files(base: Base, space: Space, search: Search | None) -> Iterator[str
 
 def _names_files(key: str) -> bool:
     """Whether a key, or a section, can name a file."""
-    return key in ("baselines", "workload", "dram", "dram.standard") or key.startswith("workload.trace")
+    sections = ("baselines", "workload", "dram", "dram.standard", "energy", "energy.table")
+    return key in sections or key.startswith("workload.trace")
 
 
 def _without_places(search: Search) -> list[Any]:

@@ -35,11 +35,12 @@ def _portable(config: AnyConfig) -> AnyConfig | PointRequest:
     origin = CONFIGS.origin(config.dram.standard)
     if origin is None or not origin.home.endswith(SUFFIXES):
         return config
-    values, machines, trace = config.model_dump(by_alias=True), {}, ""
+    values, machines, trace, energy = config.model_dump(by_alias=True), {}, "", ""
     if isinstance(config, Config):
         machines = {name: config.baseline_file(name) for name in config.baselines}
         trace = config.workload.trace_file
-    return PointRequest(values, trace, machines, origin.home)
+        energy = config.energy.table_file
+    return PointRequest(values, trace, machines, origin.home, energy)
 
 
 def _evaluate(item: AnyConfig | PointRequest) -> Row:

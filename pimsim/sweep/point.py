@@ -87,6 +87,7 @@ def config_of(request: PointRequest) -> AnyConfig:
         config.workload.found_at(request.trace)
     if isinstance(config, Config):
         config.found_at(request.machines)
+        config.energy.found_at(request.energy)
     return config
 
 

@@ -11,8 +11,18 @@ from typing import Any
 
 from pimsim import api
 from pimsim.baselines.devices import is_path
-from pimsim.config.loader import baseline_files, complete, entry_of, put, table_file, trace_file, with_table
+from pimsim.config.loader import (
+    baseline_files,
+    complete,
+    energy_file,
+    entry_of,
+    put,
+    table_file,
+    trace_file,
+    with_table,
+)
 from pimsim.config.tree import Position, Tree, merge, plain
+from pimsim.energy.table import files_of
 from pimsim.errors import Problem
 from pimsim.held import held
 from pimsim.sim.inputs import is_priced
@@ -96,7 +106,7 @@ class PointRequest:
     values  of a configuration, plain, every key given or with a default
     trace   the file of its trace, from where this process stands; "" without one
     machines  where its baselines that are files are, by what was written
-    table   the file of its table, as `trace`
+    table   the file of its table, as `trace`; energy: of its energy table, as `trace`
     files   SHA-256 of each file that it reads, by normalised path; None: there is no such file
     shape   of a model that is in the place of the one that the values name, if there is one
     """
@@ -105,12 +115,14 @@ class PointRequest:
     trace: str = ""
     machines: Mapping[str, str] = field(default_factory=dict)
     table: str = ""
+    energy: str = ""
     files: Mapping[str, str | None] = field(default_factory=dict)
     shape: ModelShape | None = None
 
     def named_files(self) -> Iterator[str]:
-        """The files that a simulation reads: the trace, the table, and baselines that are no names."""
+        """The files that a simulation reads: the trace, the tables, and baselines that are no names."""
         yield from (file for file in (self.trace, self.table) if file)
+        yield from files_of(self.energy) if self.energy else ()
         baselines = self.values.get("baselines", ())
         yield from (self.machines.get(name, name) for name in baselines if isinstance(name, str) and is_path(name))
 
@@ -160,4 +172,4 @@ class Base:
             tree, problems = complete(tree, trace, lambda path, given: scheduled(_trace(path), given))
         table = table_file(tree)
         tree = with_table(tree, api.read_table)
-        return PointRequest(plain(tree.entries), trace, baseline_files(tree), table), problems
+        return PointRequest(plain(tree.entries), trace, baseline_files(tree), table, energy_file(tree)), problems

@@ -23,7 +23,7 @@ from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
-from pimsim.energy.model import action_costs, command_costs
+from pimsim.energy.model import Prices, action_costs
 from pimsim.logs.checker import check
 from pimsim.logs.log import CommandLog, read_log
 from pimsim.results.metrics import asic_causes
@@ -202,13 +202,13 @@ def test_a_choice_that_cannot_be_is_refused() -> None:
 def test_prices_are_those_that_cent_gives() -> None:
     """Powers in mW over a time in ns; a MAC takes three reads besides its units."""
     config = config_of(dram__channels=32)
-    device, costs = device_of(config), action_costs(config)
+    costs = action_costs(config)
     assert costs["activation"] == Fraction("66.3") * Fraction("44.5")
     assert costs["column_read"] == Fraction("438.15") * Fraction("1.25")
     assert costs["column_write"] == Fraction("553.15") * Fraction("1.25")
     assert costs["mac_read"] == 3 * costs["column_read"]
     assert costs["standby_active"] * 2 == Fraction("263.75") and costs["standby_precharged"] * 2 == Fraction("183.15")
-    prices, io = command_costs(device, costs), 256 * Fraction("5.5")
+    prices, io = Prices.of(config).commands, 256 * Fraction("5.5")
     assert prices["ACT16"] == 16 * prices["ACT"] == 16 * costs["activation"]
     assert prices["RD"] == costs["column_read"] + io and prices["WRA16"] == 16 * costs["column_write"] + io
     assert prices["MAC"] * 16 == prices["MAC16"] == costs["mac_read"] + costs["mac_units"]

@@ -39,6 +39,8 @@ CUSTOM = {"workload.model_config": MODEL, "workload.lm_head": True}
 EXPERTS = {"baselines": [], "workload.model_config": {**MODEL, "experts": 3, "active_experts": 2}}
 SAMPLED = {**EXPERTS, "workload.routing": "sampled"}
 
+INT4 = {"pim.formats": {"int4xbf16": 16, "bf16xbf16": 16}, "workload.kv_format": "bf16"}
+
 # A cycle that keeps 100 tokens in expectation, in 40 steps.
 CYCLE = {"workload.trace": str(GOLDEN / "schedules" / "accepted.jsonl"), "workload.output_tokens": 100, "baselines": []}
 
@@ -80,9 +82,18 @@ SPECIAL: Mapping[str, Change] = {
     "asic.sram_port_bytes": Change(128),
     "asic.range_reduction": Change("ln2"),
     "energy.table": Change("v1"),
+    "pim.mac_power_reference.pair": Change("int8xint8"),
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),
     "mapping.values": Change("tokens"),
+    "mapping.chunk_columns": Change(16),
+    "mapping.chunk_heads": Change(2),
+    "pim.formats": Change({"int8xint8": 32}),
+    "pim.scales": Change("asic", {**INT4, "workload.weight_group": 64}),
+    "workload.weight_format": Change("int8", {"pim.formats": {"bf16xbf16": 16, "int8xbf16": 16}}),
+    "workload.weight_group": Change(64, INT4),
+    "workload.kv_format": Change("int8", {"pim.formats": {"bf16xbf16": 16, "int8xbf16": 16}}),
+    "workload.activation_format": Change("int8", {"pim.formats": {"int8xbf16": 16, "int8xint8": 16}}),
     "workload.model": Change("gpt2-medium"),
     "workload.trace": Change("nowhere.jsonl"),  # refused: there is no such file
     "workload.query_tokens": Change(2),
@@ -118,7 +129,7 @@ def leaves(section: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Every key of a configuration with its value."""
     found: dict[str, Any] = {}
     for key, value in section.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             found |= leaves(value, f"{path}{key}.")
         else:
             found[f"{path}{key}"] = value

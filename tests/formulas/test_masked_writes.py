@@ -21,7 +21,7 @@ from pimsim.devices.registry import HARDWARE, device_of
 from pimsim.dram import program as requests
 from pimsim.dram.engine import Engine
 from pimsim.dram.twin.controller import Controller
-from pimsim.energy.model import Prices, command_costs
+from pimsim.energy.model import Prices
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.mapping.grid import Grid, make_grid
@@ -133,7 +133,7 @@ def test_a_mask_changes_no_action_and_energy_only_by_the_time(name: str, append:
 def test_a_write_with_a_mask_costs_what_the_write_costs(name: str) -> None:
     config = config_of(name)
     prices = Prices.of(config)
-    costs = command_costs(prices.device, prices.actions)
+    costs = prices.commands
     for command in prices.device.standard.commands:
         if command.logged:
             assert costs[command.name] == costs[command.logged] > 0

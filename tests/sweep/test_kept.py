@@ -45,7 +45,8 @@ OF_PRICES = {
     "dram.power.reference.column_bytes", "dram.power.reference.tCCD_ns", "dram.power.reference.tRC_ns",
     "dram.power.reference.tRAS_ns", "dram.power.reference.tRFC_ns", "dram.io.energy_pJ_per_bit", "pim.mac_power_mW",
     "pim.mac_power_reference.units", "pim.mac_power_reference.lanes", "pim.mac_power_reference.clock_GHz",
-    "pim.routing_factor", "asic.power_mW", "asic.power_reference.adders", "asic.power_reference.multipliers",
+    "pim.mac_power_reference.pair", "pim.routing_factor", "asic.power_mW", "asic.power_reference.adders",
+    "asic.power_reference.multipliers",
     "asic.power_reference.sram_KiB", "asic.power_reference.sram_port_bytes", "asic.power_reference.clock_GHz",
     "asic.power_reference.activity", "values.accumulate",
 }  # fmt: skip

@@ -62,7 +62,6 @@ def every_section() -> Iterator[type[BaseModel]]:
         ("workload.trace=''", "must not be empty"),
         ("workload.prompt_tokens=-1", "must be at least 0, not -1"),
         ("mapping.reserve_tokens=0", "must be at least 1, not 0"),
-        ("energy.table=v3", "must be 'v1' or 'v2', not 'v3'"),
         ("schedule=papr", "must be 'paper' or 'overlap', not 'papr'; did you mean 'paper'?"),
         ("engine.mode=step", "must be 'fast' or 'stepped', not 'step'; did you mean 'stepped'?"),
         ("name=''", "must not be empty"),

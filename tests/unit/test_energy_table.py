@@ -8,19 +8,30 @@ from fractions import Fraction
 import pytest
 
 from pimsim.energy.model import action_costs
-from pimsim.energy.table import SOURCES, TABLES, load_table
+from pimsim.energy.pairs import pair_factor
+from pimsim.energy.rows import NEEDED
+from pimsim.energy.table import TABLES, EnergyTable, load_table
 from pimsim.errors import InputError
+from pimsim.formats import PAIRS
+from pimsim.labels import LABELS
 from tests.result_samples import small_config
+
+
+def priced(table: EnergyTable) -> None:
+    """Everything that reads a row of a table."""
+    action_costs(small_config(), table)
+    for pair in ("int8xint8", "fp16xfp16"):
+        pair_factor(PAIRS[pair], table)
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_row_names_unit_source_and_note(name: str) -> None:
     table = load_table(name)
     assert table.name == name
-    own = {"all_bank_read_factor", "mac_routing_applied"}
-    assert own <= set(table.rows) and all(name.startswith("asic_") for name in set(table.rows) - own)
-    for row in table.rows.values():
-        assert row.unit and row.note and row.source in SOURCES
+    assert set(table.rows) == set(NEEDED)
+    for key, row in table.rows.items():
+        assert row.note and row.source in LABELS
+        assert row.unit == NEEDED[key].unit and not NEEDED[key].wrong(row.value)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -38,7 +49,7 @@ def test_a_missing_row_is_refused_by_name(key: str) -> None:
     table = load_table("v2")
     lacking = replace(table, rows={name: row for name, row in table.rows.items() if name != key})
     with pytest.raises(InputError, match=f"energy.table.{key}"):
-        action_costs(small_config(), lacking)
+        priced(lacking)
 
 
 def test_a_negative_row_is_refused_by_name() -> None:

@@ -48,6 +48,14 @@ def masks_writes(standard: str) -> bool:
     return _memory(standard).MASKS_WRITES
 
 
+def known_as() -> dict[str, str]:
+    """The standard of each name that other simulators have for a memory, see `MemoryConfig`.
+
+    What is derived from a standard does not have its names.
+    """
+    return {called: name for name in CONFIGS for called in vars(_memory(name)).get("KNOWN_AS", ())}
+
+
 def serves_host_alone(standard: str) -> bool:
     """Whether host traffic is all that a memory of this standard carries."""
     kind = CONFIGS[standard]

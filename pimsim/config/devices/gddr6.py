@@ -42,6 +42,7 @@ class Gddr6Memory(MemoryConfig):
     """Plain GDDR6."""
 
     OF_A_GRADE = True
+    KNOWN_AS = ("GDDR6",)
 
     standard: Literal["gddr6"] = Field(description="Table of commands and timing constraints.")
     refresh: Literal["all_bank", "per_bank", "none"] = Field(description="Refresh scheme.")

@@ -26,6 +26,7 @@ class Hbm3Memory(MemoryConfig):
     """Plain HBM3."""
 
     REFRESH_PARTS = 2  # pseudo-channels
+    KNOWN_AS = ("HBM3",)
 
     standard: Literal["hbm3"] = Field(description="Table of commands and timing constraints.")
     bank_groups: int = Field(
