@@ -62,8 +62,11 @@ def non_vmm_fraction(causes: Mapping[str, int]) -> float:
 
 
 def mac_utilization(tally: Tally, config: Config, workload: Workload) -> float:
-    """Useful MACs / (channels x banks x lanes x MAC clock x latency), the lanes those of each product's formats."""
-    units = config.dram.channels * config.dram.bank_groups * config.dram.banks_per_group
+    """Useful MACs / (channels x banks x units of a bank x lanes x MAC clock x latency), the lanes those of each
+    product's formats.
+    """
+    banks = config.dram.channels * config.dram.bank_groups * config.dram.banks_per_group
+    units = banks * Fraction(config.pim.units_per_bank)
     ns, lanes = Fraction(tally.cycles * tally.tCK_ps, 1000), _lanes(config, workload)
     busy = sum(Fraction(row.macs, lanes.get(row.operator, config.pim.lanes)) for row in tally.rows if row.macs)
     return ratio(busy, units * Fraction(config.pim.clock_GHz) * ns)
