@@ -18,6 +18,7 @@ from pimsim.dram.twin.controller import Controller
 from pimsim.mapping.grid import Grid, make_grid
 from pimsim.mapping.wires import ZERO
 from tests.examples import examples
+from tests.sharing.programs import clocks
 from tests.strategies import cycles_of, device_of
 from tests.unit.test_mapping_layout import check_places
 
@@ -187,3 +188,13 @@ def test_where_a_layout_has_groups_of_one_and_rows_full_of_an_output_it_is_the_p
     plain, alone = MatrixLayout(grid, 2048, 700), shared(config, 2048, 700, 1)
     assert (plain.rows, plain.sums) == (alone.rows, alone.sums)
     assert all(plain.locate(o, e) == alone.locate(o, e) for o in range(0, 700, 13) for e in range(0, 2048, 17))
+
+
+@settings(max_examples=examples(60))
+@given(matrices(), st.data())
+def test_the_engine_takes_the_clocks_of_the_readable_controller(
+    matrix: SharedMatrixLayout, data: st.DataObject
+) -> None:
+    work = matrix.multiply(count=data.draw(st.integers(1, matrix.group), label="count"))
+    ends = [Controller(matrix.grid.device).run(work.program[first:last], 0) for first, last in work.spans]
+    assert clocks(matrix.grid, work) == max(ends)
