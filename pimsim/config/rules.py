@@ -123,7 +123,7 @@ def _masks() -> Iterator[Rule]:
 
 
 def _units() -> Iterator[Rule]:
-    for key, plain in (("pim.units_per_bank", 1), ("pim.accumulators", 1)):
+    for key, plain in (("pim.units_per_bank", 1), ("pim.accumulators", 1), ("pim.buffers", 1)):
         yield Rule(
             (key, "dram.standard"),
             lambda value, standard, plain=plain: value == plain or shares_rows(standard),

@@ -334,6 +334,11 @@ class MacCount(Section):
         "1 (assumed: the paper has no more)", later=True, ge=1, le=256,
     )  # fmt: skip
 
+    buffers: int = default(
+        1, "Global buffers of a channel: the second is filled while the first is multiplied.",
+        "1 (paper: a global buffer)", later=True, ge=1, le=2,
+    )  # fmt: skip
+
     @property
     def parallel(self) -> int:
         """Inputs that a column is multiplied with at once."""
@@ -350,9 +355,9 @@ class MacCount(Section):
         return self.parallel * self.accumulators
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """`turns`, `parallel` and `kept_sums`."""
-        return self.turns, self.parallel, self.kept_sums
+    def shape(self) -> tuple[int, int, int, int]:
+        """`turns`, `parallel`, `kept_sums` and `buffers`."""
+        return self.turns, self.parallel, self.kept_sums, self.buffers
 
 
 class MacPower(Section):

@@ -15,7 +15,7 @@ from pimsim.dram.spec import Standard
 from pimsim.dram.timing import MoreCycles
 from pimsim.mapping.layouts import Layouts
 
-ONE_UNIT = (1, 1, 1)
+ONE_UNIT = (1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Hardware:
     computed  the names that `cycles` gives
     masks     writes of some elements of a column, by the writes of whole ones whose times they have (none: it has none)
     formats   the commands for pairs of formats beside those of 16 bits, by the names of the pairs (None: it has none)
-    units     the table with what other MAC units than one a bank add to it: those that a bank takes turns for, those of
-              a bank, and the sums that they keep (None: they are one a bank, and keep one)
+    units     the table with what other MAC units than one a bank add to it: banks that take turns for one, units of a
+              bank, sums that they keep, buffers of a channel (None: all are one)
     """
 
     table: Standard
@@ -38,7 +38,7 @@ class Hardware:
     computed: tuple[str, ...] = ()
     masks: Mapping[str, str] = field(default_factory=dict)
     formats: Callable[[tuple[str, ...]], Sequence[Variant]] | None = None
-    units: Callable[[Standard, int, int, int], Standard] | None = None
+    units: Callable[[Standard, int, int, int, int], Standard] | None = None
     _made: dict[Hashable, Standard] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )  # a copy with another table has its own
@@ -49,7 +49,7 @@ class Hardware:
         return self.table_for(masked=True)
 
     def table_for(
-        self, masked: bool = False, pairs: tuple[str, ...] = (), units: tuple[int, int, int] = ONE_UNIT
+        self, masked: bool = False, pairs: tuple[str, ...] = (), units: tuple[int, int, int, int] = ONE_UNIT
     ) -> Standard:
         """The table with its writes of some elements of a column, with commands for pairs, and with those of its MAC
         units; the same one each time.

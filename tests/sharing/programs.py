@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from pimsim.devices.pim_gpt.reuse import SharedMatrixLayout, Units
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.program import Program
+from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.memory import supply_grid
 from pimsim.mapping.work import Work
 from tests.conftest import SHIPPED
+from tests.strategies import device_of as device_of_cycles
 
 
 def config_of(**keys: Any) -> Config:
@@ -35,7 +38,8 @@ def grid_of(config: Config) -> Grid:
 
 def shared(config: Config, inputs: int, outputs: int, group: int) -> SharedMatrixLayout:
     """A matrix whose rows serve a group of inputs."""
-    return SharedMatrixLayout(grid_of(config), inputs, outputs, group, Units(config.pim.parallel, config.pim.kept_sums))
+    units = Units(config.pim.parallel, config.pim.kept_sums, config.pim.buffers)
+    return SharedMatrixLayout(grid_of(config), inputs, outputs, group, units)
 
 
 def clocks(grid: Grid, *works: Work) -> int:
@@ -55,3 +59,10 @@ def clocks_of(grid: Grid, program: Program) -> int:
 def device_of_config(config: Config) -> Device:
     """As a run has it."""
     return device_of(config)
+
+
+def device_with(standard: Standard | None = None, cycles: dict[str, int] | None = None, buffers: int = 1) -> Device:
+    """One with these tables and clocks, or that of the shipped configuration."""
+    if standard is None or cycles is None:
+        return device_of(config_of(pim__buffers=buffers))
+    return replace(device_of_cycles(cycles), standard=standard)

@@ -42,6 +42,16 @@ CHANGES: Mapping[str, dict[str, Any]] = {
         "dram__column_bytes": 24, "dram__row_bytes": 24 * 7, "pim__lanes": 4, "pim__global_buffer_bytes": 24 * 6,
         "pim__accumulators": 2,
     },
+    "two buffers": {"pim__buffers": 2},
+    "two buffers of six columns, two sums": {
+        "pim__buffers": 2, "pim__accumulators": 2, "pim__global_buffer_bytes": 192, "dram__row_bytes": 192,
+    },
+    "two buffers of a column for each, two units": {
+        "pim__buffers": 2, "pim__units_per_bank": 2, "pim__global_buffer_bytes": 192, "schedule": "overlap",
+    },
+    "two buffers, one by one": {
+        "pim__buffers": 2, "mapping__verify": "repeat", "pim__global_buffer_bytes": 64, "dram__channels": 1,
+    },
     "stepped": {"engine__mode": "stepped", "pim__units_per_bank": 2},
     "no channels folded": {"engine__fold": False, "pim__accumulators": 2},
     "an SRAM of few elements": {"asic__sram_KiB": 0.2, "pim__accumulators": 2},

@@ -20,7 +20,7 @@ from tests.strategies import device_of
 
 
 def table_with(turns: int, units: int, sums: int) -> Standard:
-    return HARDWARE.table_for(units=(turns, units, sums))
+    return HARDWARE.table_for(units=(turns, units, sums, 1))
 
 
 SEVERAL, TURNS = table_with(1, 2, 4), table_with(2, 1, 1)

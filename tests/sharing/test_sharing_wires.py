@@ -29,11 +29,12 @@ BANKS = (0, 1, 2, 3)
 def matrices(draw: st.DrawFn) -> SharedMatrixLayout:
     """Of every shape: rows and buffers of few columns, groups that do not fill, units and sums that do not divide."""
     parallel, accumulators = draw(st.integers(1, 3), label="units"), draw(st.integers(1, 3), label="accumulators")
-    units, group = Units(parallel, parallel * accumulators), draw(st.integers(1, 5), label="group")
+    buffers = draw(st.integers(1, 2), label="buffers")
+    units, group = Units(parallel, parallel * accumulators, buffers), draw(st.integers(1, 5), label="group")
     cycles = cycles_of(draw(st.integers(1, 4), label="every timing"))
     shape = {"channels": draw(st.integers(1, 3), label="channels"), "bank_groups": 2, "banks_per_group": 2}
     columns = draw(st.sampled_from([1, 2, 3, 5, 8]), label="columns")
-    standard = HARDWARE.table_for(units=(1, units.parallel, units.sums))
+    standard = HARDWARE.table_for(units=(1, units.parallel, units.sums, units.buffers))
     device = device_of(cycles, columns=columns, column_bytes=8, rows=1 << 20, **shape)
     object.__setattr__(device, "standard", standard)
     grid = make_grid(device, 8 * group * draw(st.sampled_from([1, 2, 3, 9]), label="buffer columns of an input"))
@@ -46,6 +47,7 @@ class Channel:
     """What a channel has in its buffer and in the accumulators of a bank."""
 
     inputs: list[list[Any]] = field(default_factory=list)
+    behind: list[list[Any]] = field(default_factory=list)
     filling: bool = False
     at: int = 0  # the first input of those that are multiplied next
     column: int = 0
@@ -69,7 +71,12 @@ def carried_out(matrix: SharedMatrixLayout, count: int) -> dict[int, list[Any]]:
         taken, given_ = ([*pieces[number].tolist()] for pieces in (wires.taken, wires.given))
         channel = Channel()
         for _, name, _, row, column in controller.commands:
-            if name.startswith("WRGB"):
+            if name.startswith("WRGBB"):
+                channel.behind += [[]] if name == "WRGBBN" or not channel.behind else []
+                channel.behind[-1].append(taken.pop(0))
+            elif name == "SWGB":
+                channel.inputs, channel.behind, channel.at, channel.column = channel.behind, [], 0, 0
+            elif name.startswith("WRGB"):
                 fill(channel, name, taken.pop(0))
             elif name.startswith("MAC"):
                 multiply(channel, name, matrix, lambda bank, lane, at=(number, row, column): places.get(

@@ -25,8 +25,10 @@ class Layouts:
     chunk_heads: int | None = None
     units: Units = Units()
 
-    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout:
-        """As `mapping.layouts.Layouts`."""
+    def matrix(self, grid: Grid, inputs: int, outputs: int) -> MatrixLayout | SharedMatrixLayout:
+        """As `mapping.layouts.Layouts`; with two buffers, rows end with an output, so that the other is filled then."""
+        if self.units.buffers > 1 and SharedMatrixLayout.fits(grid, inputs, 1):
+            return SharedMatrixLayout(grid, inputs, outputs, 1, self.units)
         return MatrixLayout(grid, inputs, outputs)
 
     def shared(self, grid: Grid, inputs: int, outputs: int, group: int) -> MatrixLayout | SharedMatrixLayout:
@@ -53,7 +55,7 @@ class Layouts:
 
 def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""
-    units = Units(config.pim.parallel, config.pim.kept_sums)
+    units = Units(config.pim.parallel, config.pim.kept_sums, config.pim.buffers)
     return Layouts(config.mapping.value_append == "all_bank", config.mapping.chunk_heads, units)
 
 

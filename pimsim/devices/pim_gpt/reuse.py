@@ -8,14 +8,15 @@ are in use; then their sums are read.  The row closes before the last of them, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
-from pimsim.devices.pim_gpt.sharing import NEXT_INPUT, all_units_of
+from pimsim.devices.pim_gpt.sharing import BEHIND, NEXT_BEHIND, NEXT_INPUT, SWAP, all_units_of
 from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import Request, close, open_row, run
 from pimsim.mapping.grid import Grid, N, Place, ceil_div, pieces_of, share
@@ -26,10 +27,34 @@ from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 @dataclass(frozen=True)
 class Units:
-    """MAC units of a bank, and the sums that all of them keep."""
+    """MAC units of a bank, and the sums that all of them keep; buffers of a channel."""
 
     parallel: int = 1
     sums: int = 1
+    buffers: int = 1
+
+
+class _Ahead:
+    """What fills a buffer, of which some may go ahead."""
+
+    def __init__(self, fills: Iterable[Request]) -> None:
+        self._left = deque(fills)
+
+    def some(self, columns: int) -> Iterator[Request]:
+        """The next so many columns."""
+        while columns and self._left:
+            op, fill, bank, first, count, *rest = self._left.popleft()
+            taken = min(columns, count)
+            gap, hold, _ = rest
+            yield run(fill, bank, first, taken, gap, hold)
+            if taken < count:
+                self._left.appendleft(run(fill, bank, first + taken, count - taken, gap, hold))
+            columns -= taken
+
+    def all(self) -> Iterator[Request]:
+        """What is left."""
+        while self._left:
+            yield self._left.popleft()
 
 
 @dataclass(frozen=True)
@@ -153,31 +178,41 @@ class SharedMatrixLayout:
         if slots == 0:
             return NOTHING
         rows: list[Request] = []
-        results = []
-        for chunk in self.stored.chunks:
+        results, chunks = [], self.stored.chunks
+        ahead = _Ahead(self._filled(chunks[0], count))
+        for number, chunk in enumerate(chunks):
             (part,) = chunk.sums
-            rows += [open_row(self._start(part, 0)), *self._filled(chunk, count)]
-            product, first = self._product(part, slots, count)
+            rows += [open_row(self._start(part, 0)), *ahead.all()]
+            if number and self.units.buffers > 1:
+                rows.append(run(self.grid.command(SWAP), -1, 0, 1))
+            further = chunks[number + 1 : number + 2]
+            ahead = _Ahead(
+                fill for each in further for fill in self._filled(each, count, behind=self.units.buffers > 1)
+            )
+            product, first = self._product(part, slots, count, ahead)
             results.append(len(rows) + first)
             rows += product
         first = results[0] if addend else results[min(1, len(results) - 1)]
         return Requests((*rows, close()), (first, results[-1], results[-1]))
 
-    def _filled(self, chunk: Chunk, count: int) -> Iterator[Request]:
-        """The chunk of each input, one behind the other."""
-        fill, gap = multiply_with(self.grid)[0], self.grid.broadcast_gap
+    def _filled(self, chunk: Chunk, count: int, behind: bool = False) -> Iterator[Request]:
+        """The chunk of each input, one behind the other; behind: into the buffer that is not multiplied with."""
+        fill, gap = self.grid.command(BEHIND) if behind else multiply_with(self.grid)[0], self.grid.broadcast_gap
         columns = self.grid.filled(chunk.columns)
         if self.units.sums == 1:  # nothing asks where one begins
             yield run(fill, -1, 0, columns * count, gap)
             return
         yield run(fill, -1, 0, columns, gap, hold=gap)
         for first in range(columns, columns * count, columns):
-            yield run(self.grid.command(NEXT_INPUT), -1, first, 1, hold=gap)
+            yield run(self.grid.command(NEXT_BEHIND if behind else NEXT_INPUT), -1, first, 1, hold=gap)
             if columns > 1:
                 yield run(fill, -1, first + 1, columns - 1, gap, hold=gap)
 
-    def _product(self, part: Sums, slots: int, count: int) -> tuple[list[Request], int]:
-        """All outputs of a chunk, row by row, and the place of the first request that reads sums."""
+    def _product(self, part: Sums, slots: int, count: int, ahead: _Ahead) -> tuple[list[Request], int]:
+        """All outputs of a chunk, row by row, and the place of the first request that reads sums.
+
+        ahead: what fills the other buffer for the next chunk, as far as there is time while rows open.
+        """
         read, batches, there = multiply_with(self.grid)[2], pieces_of(count, self.units.sums), self._in_a_row(part)
         rows = list[Request]()
         for slot in range(slots):
@@ -186,6 +221,8 @@ class SharedMatrixLayout:
                 rows += self._macs(lin, part.columns, batch)
                 if ends and number == len(batches) - 1:
                     rows += self._closing(self._start(part, slot + 1) if slot < slots - 1 else None, batch)
+                    if slot < slots - 1 and self.units.buffers > 1:
+                        rows += ahead.some(self._meanwhile(batch))
                 else:
                     rows.append(run(read, -1, 0, batch))
         return rows, next(place for place, row in enumerate(rows) if row[1] == read)
@@ -200,6 +237,15 @@ class SharedMatrixLayout:
     def _all_units(self) -> int:
         name = self.grid.device.standard.commands[multiply_with(self.grid)[1]].name
         return self.grid.command(all_units_of(name))
+
+    def _meanwhile(self, batch: int) -> int:
+        """Columns that reach the other buffer while a row opens behind so many sums, counted from the last product."""
+        device, cycles = self.grid.device, self.grid.device.cycles
+        result = device.pin_clocks(device.standard.commands[multiply_with(self.grid)[2]])
+        opened = max(cycles["nRTP"] + cycles["nRP"], cycles["nDRAIN"] + result)
+        turned = cycles["nDRAIN"] + (batch - 1) * result + cycles["nCL"] + result + 1 - cycles["nCWL"]
+        pace = max(1, self.grid.broadcast_gap, cycles["nBL"])
+        return max(0, opened + cycles["nRCDRD"] - max(opened + 1, turned)) // pace
 
     def _closing(self, following: int | None, batch: int) -> Iterator[Request]:
         """The row closes while the last sums of it drain; the next one opens as soon as it may, as they are read."""

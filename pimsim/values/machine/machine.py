@@ -33,6 +33,9 @@ _DOES = {
     Does.FILL: k.FILL,
     Does.FILL_NEXT: k.FILL_NEXT,
     Does.PRESET: k.PRESET,
+    Does.FILL_BEHIND: k.FILL_BEHIND,
+    Does.FILL_BEHIND_NEXT: k.FILL_BEHIND_NEXT,
+    Does.SWAP: k.SWAP,
     Does.MULTIPLY: k.MULTIPLY,
     Does.MULTIPLY_ALL: k.MULTIPLY_ALL,
     Does.GIVE: k.GIVE,
@@ -88,7 +91,7 @@ class Machine:
         self.tables, self.ended, self.made = tables, ended, made
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
-        self.buffers = np.zeros((channels, columns, unit), np.float32)
+        self.buffers = np.zeros((channels, plan.config.pim.buffers * columns, unit), np.float32)
         self.sums = np.zeros((channels, plan.config.pim.kept_sums, octets, k.SIDE), np.float32)
         self.found = np.zeros((channels, octets, k.SIDE), np.float32)
         self.pool = np.zeros(1 << 16, np.float32)

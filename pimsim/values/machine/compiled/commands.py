@@ -23,14 +23,15 @@ SIDE = 8  # banks that are computed side by side
 # What a command means, by its number in the table.
 (M_DOES, M_SCOPE, M_NEEDS, M_EFFECT, M_COMPLETION, MEANING_WIDTH) = range(6)
 (OTHER, FILL, PRESET, MULTIPLY, GIVE, LOOK_UP, GIVE_FOUND, SCALE, READ, WRITE, WRITE_ALL, UNKNOWN, FILL_NEXT,
- MULTIPLY_ALL) = range(14)  # fmt: skip
+ MULTIPLY_ALL, FILL_BEHIND, FILL_BEHIND_NEXT, SWAP) = range(17)  # fmt: skip
 (NO_BANK, ONE_BANK, ALL_BANKS) = range(3)
 (ANY, OPEN, CLOSED) = range(3)  # as a bank has to be found, and as it is left: 0 is as it is
 # The sizes of the memory, and how it adds up.
 (H_BANKS, H_ROWS, H_COLUMNS, H_WIDTH, H_UNITS, H_LANES, H_BEATS, H_ROUNDS, H_BY_COLUMN, H_BUFFER, H_PER_GROUP,
  H_FUNCTIONS, H_PARALLEL, HOW_WIDTH) = range(14)  # fmt: skip
 # The state of a channel.
-(S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, S_INPUTS, S_READ, STATE_WIDTH) = range(8)
+(S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, S_INPUTS, S_READ, S_FRONT, S_BEHIND, S_BEHIND_INPUTS,
+ STATE_WIDTH) = range(11)  # fmt: skip
 # An instruction in the queue of a channel: rows of `wires` that are left to take and to give, and where its values are.
 (E_TAKE, E_TAKEN, E_GIVE, E_GIVEN, E_BASE, E_OWN, E_LANE, E_SLOT, ENTRY_WIDTH) = range(9)
 # What is known of an instruction: pieces that are left on all channels, whether its operands are there, and when the
@@ -129,6 +130,8 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
         return _look_up(command, how, tables, sums[0], found)
     if does == SCALE:
         return _scale(command, how, image)
+    if does == SWAP:
+        return _swap(how, state)
     gives = does == GIVE or does == GIVE_FOUND or does == READ
     place = _entry(state, queue, slots, gives, report)
     if place < 0:
@@ -138,7 +141,9 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
     stop = DONE if gives else _arrived(command, ready, piece, item, report)
     if stop != DONE:
         return stop
-    if does == FILL or does == FILL_NEXT:
+    if does == FILL_BEHIND or does == FILL_BEHIND_NEXT:
+        stop = _fill_behind(does, command, how, state, buffer, pool, piece, item[E_BASE])
+    elif does == FILL or does == FILL_NEXT:
         stop = _fill(does, command, how, state, buffer, pool, piece, item[E_BASE])
     elif does == PRESET:
         for bank in range(how[H_BANKS]):
@@ -213,7 +218,33 @@ def _fill(does, command, how, state, buffer, pool, piece, base):
     state[S_FILLED] = max(state[S_FILLED], column + 1)
     state[S_NEXT] = 0
     for lane in range(how[H_WIDTH]):
-        buffer[column, _lane(lane, how)] = _element(pool, piece[lane], base)
+        buffer[state[S_FRONT] + column, _lane(lane, how)] = _element(pool, piece[lane], base)
+    return DONE
+
+
+@jit
+def _fill_behind(does, command, how, state, buffer, pool, piece, base):
+    """A piece into a column of the other buffer; the first after a swap begins a new filling."""
+    column = command[C_COLUMN]
+    if column < 0 or column >= how[H_BUFFER]:
+        return OUTSIDE
+    if not state[S_BEHIND]:
+        state[S_BEHIND_INPUTS] = 1
+    elif does == FILL_BEHIND_NEXT:
+        state[S_BEHIND_INPUTS] += 1
+    state[S_BEHIND] = max(state[S_BEHIND], column + 1)
+    other = how[H_BUFFER] - state[S_FRONT]
+    for lane in range(how[H_WIDTH]):
+        buffer[other + column, _lane(lane, how)] = _element(pool, piece[lane], base)
+    return DONE
+
+
+@jit
+def _swap(how, state):
+    """The other buffer comes to the front; what was there is forgotten."""
+    state[S_FRONT] = how[H_BUFFER] - state[S_FRONT]
+    state[S_FILLED], state[S_INPUTS] = state[S_BEHIND], state[S_BEHIND_INPUTS]
+    state[S_NEXT] = state[S_FILLS] = state[S_BEHIND] = 0
     return DONE
 
 
@@ -237,7 +268,8 @@ def _multiply(does, kind, command, how, image, state, buffer, sums, room):
     first = column // each
     last = min(first + how[H_PARALLEL], inputs) if does == MULTIPLY_ALL else first + 1
     for at in range(first, last):
-        _add(kind, command, how, image, cell, buffer, column + (at - first) * each, sums[at % len(sums)], room)
+        given = state[S_FRONT] + column + (at - first) * each
+        _add(kind, command, how, image, cell, buffer, given, sums[at % len(sums)], room)
     state[S_FILLS], state[S_READ] = 0, 0
     if (column + 1) % each == 0:
         state[S_NEXT] = last % inputs * each
