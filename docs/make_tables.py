@@ -73,6 +73,7 @@ DECIDES: Mapping[str, str] = {
     "pim.pipeline_stages": "wait for the sums before each result transfer",
     "pim.units_per_bank": "clocks per column (0.5), inputs that a column is multiplied with (2 and more)",
     "pim.accumulators": "sums of several inputs before they are read",
+    "pim.buffers": "whether chunks of a matrix are sent while others are multiplied",
     "pim.formats": "which formats are multiplied; numbers of a column and of the buffer, clocks per column",
     "pim.scales": "who applies scales of groups: columns of scales, or partial sums and ASIC arithmetic",
     "pim.mac_power_mW": "energy: mac_units",

@@ -79,6 +79,7 @@ SPECIAL: Mapping[str, Change] = {
     "pim.global_buffer_bytes": Change(1024),
     "pim.pipeline_stages": Change(12),
     "pim.units_per_bank": Change(0.5),
+    "pim.buffers": Change(2),
     "pim.accumulators": Change(2, {"mapping.verify": "row_reuse", "workload.query_tokens": 2}),
     "asic.sram_KiB": Change(4),
     "asic.sram_port_bytes": Change(128),

@@ -98,6 +98,7 @@ BROKEN_MEMORIES: list[tuple[str, str, Any, dict[str, Any], str]] = [
     ("hbm3", TIMING + "tFAW_ns", 1, {}, "must be at least tRRDS (1.25 ns), not 1"),
     ("aim", "pim.units_per_bank", 2, {}, "must be 1, not 2: a product of aim takes one input at a time"),
     ("aim", "pim.accumulators", 2, {}, "must be 1, not 2: a product of aim takes one input at a time"),
+    ("aim", "pim.buffers", 2, {}, "must be 1, not 2: a product of aim takes one input at a time"),
     ("aim", "mapping.verify", "row_reuse", {}, "must be repeat or auto, not row_reuse: a product of aim takes the "
      "column of the buffer that has its own number, so that the buffer has one input at a time"),
     ("gddr6", "dram.write_mask", "standard", {},
