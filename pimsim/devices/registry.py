@@ -62,7 +62,10 @@ def _table(hardware: Hardware, dram: MemoryConfig, pim: MacUnits | None) -> Stan
         raise InputError(f"must be none: {dram.standard} has no writes with a mask", key="dram.write_mask")
     if pairs and hardware.formats is None:
         raise InputError(f"{dram.standard} multiplies one pair of formats: leave them out", key="pim.formats")
-    units = pim.shape if pim and hardware.units else ONE_UNIT
+    units = pim.shape if pim else ONE_UNIT
+    if units != ONE_UNIT and hardware.units is None:
+        what = f"{dram.standard} has one MAC unit a bank, with one accumulator, and one buffer: leave them at 1"
+        raise InputError(what, key="pim.units_per_bank")
     return hardware.table_for(masked, pairs, units)
 
 

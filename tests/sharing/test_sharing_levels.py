@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pimsim.values.machine.machine import CommandError
 from tests.values.runs import ODD, case, same
 from tests.values.test_levels import check
 
@@ -84,13 +85,29 @@ def test_a_prompt_in_chunks(chunk: int) -> None:
     check(case("gpt2", "pim-gpt", IDS, prompt=5, **changes))
 
 
-def test_sums_that_are_read_in_another_order_are_others_results() -> None:
-    """The machine tells accumulators apart: an exchange of two products of a row is seen."""
-    of = case("llama", "pim-gpt", TWO, **REUSE, pim__accumulators=2)
+# What a command becomes (none: it is left out).  MACABN with one input left is MACAB: no fault.
+FAULTS = (
+    ("WRGBN", "WRGB"), ("WRGB", "WRGBN"), ("WRGBB", "WRGBBN"), ("WRGBBN", "WRGBB"), ("WRGBB", "WRGB"), ("SWGB", ""),
+    ("MACABN", "MACAB"), ("MACABN", ""), ("RDMAC", ""), ("WRGBB", ""), ("WRGBBN", ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "other"), FAULTS)
+def test_a_command_that_is_another_one_is_refused_or_makes_other_tokens(command: str, other: str) -> None:
+    """Three inputs of two sequences: passes of two units and, of the last input of an odd group, of one."""
+    keys = {"pim__units_per_bank": 2, "pim__buffers": 2, "pim__global_buffer_bytes": 32 * 9}
+    of = case("llama", "pim-gpt", IDS, workload__query_tokens=3, mapping__verify="row_reuse", **keys)
     log, standard = of.commands(), of.plan.device.standard
-    fill, further = standard.index("WRGB"), standard.index("WRGBN")
-    firsts = np.flatnonzero(log[:, 2] == further)
-    assert len(firsts)
-    one = log.copy()
-    one[firsts, 2] = fill  # the buffer then has one input, twice as long, and all products the first accumulator
-    assert not same(of.carried(one, finish=False), of.fast())
+    some = np.flatnonzero((log[:, 2] == standard.index(command)) & ((log[:, 5] != 0) | (other == "")))
+    assert len(some) > 10  # the first column of all begins an input by any name
+    for at in some[len(some) // 2 :: len(some) // 6 + 1].tolist():
+        changed = log.copy()
+        if other:
+            changed[at, 2] = standard.index(other)
+        else:
+            changed = np.delete(changed, at, axis=0)
+        try:
+            made = of.carried(changed)
+        except CommandError:
+            continue
+        assert not same(made, of.fast())
