@@ -56,6 +56,12 @@ def known_as() -> dict[str, str]:
     return {called: name for name in CONFIGS for called in vars(_memory(name)).get("KNOWN_AS", ())}
 
 
+def shares_rows(standard: str) -> bool:
+    """Whether the MAC units of a memory of this standard may take several inputs in an open row, see `MacCount`."""
+    pim: Any = CONFIGS[standard].model_fields.get("pim")
+    return pim is not None and bool(pim.annotation.SHARES_ROWS)
+
+
 def serves_host_alone(standard: str) -> bool:
     """Whether host traffic is all that a memory of this standard carries."""
     kind = CONFIGS[standard]
