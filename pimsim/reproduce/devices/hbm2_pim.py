@@ -5,12 +5,15 @@ The memory without units is the same one in the mode in which it is plain HBM2.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from pimsim.config.devices.hbm2_pim import Hbm2PimUnits
 from pimsim.config.schema import Config
 from pimsim.devices.hbm2_pim.products import Registers, addition
 from pimsim.devices.registry import device_of
 from pimsim.dram.engine import Engine
 from pimsim.dram.traffic import DEPTH
+from pimsim.energy.model import action_costs
 from pimsim.mapping.grid import make_grid
 from pimsim.mapping.work import assemble
 from pimsim.reproduce.data import Input
@@ -96,6 +99,16 @@ def _addition_clocks(memory: Config, elements: int) -> int:
     return engine.run(work.program, work.spans, 0, 0, engine.new_totals(), 0)
 
 
+def energy_bit(keys: Keys) -> float:
+    """Energy of a bit that a host reads, array and pins, over that of one that a unit takes from its bank."""
+    memory = _stacks(keys)
+    device, costs = device_of(memory), action_costs(memory)
+    factor = Fraction(case(keys, "factor", costs["mac_read"] / costs["column_read"]))
+    bits = 8 * device.column_bytes
+    unit = factor * costs["column_read"] / 2 / (device.mac_columns * bits)  # half of the banks give a column
+    return float((costs["column_read"] / bits + costs["io"]) / unit)
+
+
 SIZES = Input(
     "size of the matrix", ("case.size",), 1024, 8192, "assumed", "inputs and outputs; those measured were not read"
 )
@@ -113,6 +126,10 @@ PACE = Input(
     "pace of the GPU's kernel", ("case.pace",), 0.3, 1, "assumed", "of a stream's; its kernel was not described"
 )
 STAYS = Input("what stays with the host", ("case.stays",), 0, 0.3, "assumed", "of an LSTM's time; it was not published")
+READS = Input(
+    "energy of a MAC", ("case.factor",), 3, 16, "assumed", "of all banks, in reads; GDDR6-AiM's, and one for each bank"
+)
+PINS = Input("energy of the pins", ("dram.io.energy_pJ_per_bit",), 0.4, 1.5, "assumed", "pJ; about the recalled 0.8")
 VECTORS = Input(
     "size of the vectors", ("case.elements",), 1 << 18, 1 << 24, "assumed", "elements; those measured were not read"
 )
@@ -149,5 +166,12 @@ STUDIES = (
         (SIZES, FENCE, MODE, PACE),
         "At most 4 x can come of the memory: beyond it, what decides is how far the GPU's kernel stays behind a stream "
         "of reads. The figure is over the stream; a kernel at 35 % of its pace gives the published one.",
+    ),
+    Study(
+        "hbm2-pim.energy_bit",
+        energy_bit,
+        (READS, PINS),
+        "What a column costs on its way into a unit decides, and was not published. The figure is at GDDR6-AiM's three "
+        "reads for all 16 banks; at a read for each bank it is 1.5 x, and the published one lies between.",
     ),
 )
