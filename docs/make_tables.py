@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pimsim.api import language_model, load
+from pimsim.baselines import devices
 from pimsim.config.resolved import resolved_dict
 from pimsim.devices.pim_gpt.table import CAUSES, CONSTRAINTS
 from pimsim.devices.registry import resolve
@@ -80,6 +81,7 @@ DECIDES: Mapping[str, str] = {
     "pim.mac_power_reference": "energy: what the power makes of one multiply-accumulate",
     "pim.routing_factor": "energy: mac_units in table v2",
     "values.accumulate": "tokens, and no time",
+    "baseline_kernels": "what the machines are also compared by",
     "asic.clock_GHz": "exposed ASIC arithmetic",
     "asic.sram_KiB": "whether scores and FFN vectors spill to DRAM",
     "asic.sram_port_bytes": "pace of LayerNorm; pace at which the channels are fed",
@@ -244,9 +246,48 @@ SHOWN = (
 )  # fmt: skip
 
 
+# Columns of rates, and the formats that one may be of: the first that a machine has.
+RATES: Mapping[str, tuple[str, ...]] = {
+    "fp32": ("fp32",), "16 bits": ("bf16", "fp16"), "fp8": ("fp8",), "int8": ("int8",), "int4": ("int4",),
+}  # fmt: skip
+
+
+def machines() -> str:
+    """The machines to compare with, each figure with how it is known."""
+    head = ("name", "GB/s", "reached", "memory", *RATES, "W idle", "W full", "us an operator", "link GB/s")
+    return table(head, [_machine(name) for name in devices.available() if name in devices.DEVICES.shipped])
+
+
+def _machine(name: str) -> list[str]:
+    device = devices.load(name)
+    rates = ((device.data_types[kind].peak for kind in kinds if kind in device.data_types) for kinds in RATES.values())
+    memory, power = device.memory, device.power
+    return [
+        f"`{name}`",
+        _figure(memory.bandwidth),
+        _figure(memory.efficiency),
+        "" if memory.capacity is None else _figure(memory.capacity, f" {memory.capacity.unit}"),
+        *(_figure(found) if (found := next(peaks, None)) else "" for peaks in rates),
+        _figure(power.idle),
+        _figure(power.cap),
+        _figure(device.eager.op_time),
+        _figure(device.link.bandwidth) if device.link else "",
+    ]
+
+
+_LETTERS = {
+    "measured": "M", "published": "P", "spec": "S", "derived": "D", "adjacent": "J", "recalled": "R", "assumed": "A",
+}  # fmt: skip
+
+
+def _figure(constant: devices.Constant, unit: str = "") -> str:
+    return f"{constant.value:,g}{unit} {_LETTERS[constant.source]}"
+
+
 TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "assumptions.md": {"inputs": inputs},
     "energy.md": {"pairs": pairs},
+    "baselines.md": {"machines": machines},
     "how-it-works.md": {
         "timings": timings,
         "causes": causes,

@@ -76,12 +76,27 @@ class _OrFiles(_Names):
         return str(name).endswith(SUFFIXES) or super().__contains__(name)
 
 
+class _Baselines(_OrFiles):
+    """Names of machines or files, and groups of machines."""
+
+    def __contains__(self, name: object) -> bool:
+        from pimsim.baselines.devices import is_known
+
+        return super().__contains__(name) or is_known(str(name))
+
+    def near(self, name: str) -> Collection[str]:
+        """What one that is not known may have meant."""
+        from pimsim.baselines.devices import suggestions
+
+        return suggestions(name)
+
+
 def known_names() -> dict[str, Collection[str]]:
     """The names that a configuration may use, by key."""
     return {
         "workload.model": _Names(_models),
         "energy.table": _OrFiles(_energy_tables),
-        "baselines": _OrFiles(_machines_by_name),
+        "baselines": _Baselines(_machines_by_name),
     }
 
 
@@ -147,7 +162,10 @@ def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
     if isinstance(config, Config):
         named.append(("workload.model", _models(), config.workload.model))
         named.append(("energy.table", _energy_tables(), config.energy.table))
-        named += [("baselines", _machines_by_name(), name) for name in config.baselines]
+        if config.baselines:
+            from pimsim.baselines.devices import machine_of
+
+            named += [("baselines", _machines_by_name(), machine_of(name)[0]) for name in config.baselines]
     for key, registry, name in named:
         if registered := registry.origin(name):
             homes = dict.fromkeys(home for home in (origins[key].home, registered.name) if home)
@@ -326,22 +344,14 @@ def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
 def _evaluate_baselines(
     config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
 ) -> dict[str, dict[str, Any]]:
-    from pimsim import baselines  # what reads schedules: not for those who have none
-    from pimsim.mapping.routing import routing_of
+    from pimsim.baselines.asked import Asked
     from pimsim.sim.inputs import Same
 
-    asked, routing = config.workload, routing_of(config, workload)
-    given = (asked.decode_contexts, asked.batch, asked.prompt_tokens, asked.query_tokens, routing, asked.context)
-    found = {}
-    for device in _machines(config):
-        if schedule is not None:
-            steps = (schedule.sha256, tuple(stage.workload for stage in schedule.stages), routing)
-            run = partial(baselines.evaluate_schedule, device, schedule, routing)
-            found[device.name] = keep("baseline", (Same(device), *steps), run)
-            continue
-        made = partial(baselines.evaluate, device, workload, *given)
-        found[device.name] = keep("baseline", (Same(device), workload, given), made)
-    return found
+    asked = Asked(config, workload, schedule)
+    return {
+        device.name: keep("baseline", (Same(device), asked.key), partial(asked.of, device))
+        for device in _machines(config)
+    }
 
 
 def _machines(config: Config) -> list[BaselineDevice]:

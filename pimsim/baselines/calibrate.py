@@ -2,7 +2,9 @@
 
 The machine is a `Machine`: `pimsim.baselines.measure` has the real one, tests a made
 one.  Interference only adds time, so of several runs the one with the smallest median
-counts, and the spread over all of them is stated beside it.
+counts, and the spread over all of them is stated beside it.  What is not measured (rates of
+formats that torch was not asked for, the link between cards, tables of kernels) is that of a
+machine that the user says it is like, with the label that it has there.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Protocol
 import numpy as np
 
 from pimsim.baselines.cost import Demand, decode_demands
-from pimsim.baselines.devices import BaselineDevice, load, parse_device
+from pimsim.baselines.devices import BaselineDevice, Constant, load, parse_device
 from pimsim.baselines.eager import eager
 from pimsim.workload.models import ModelShape, Workload, build
 
@@ -120,7 +122,7 @@ def measure(
     provenance: Mapping[str, str],
 ) -> Measurement:
     """Everything that a baseline file needs of `machine`."""
-    data_types = ("fp32",) if machine.kind == "cpu" else ("fp32", "fp16")
+    data_types = ("fp32",) if machine.kind == "cpu" else tuple(dict.fromkeys(("fp32", "fp16", machine.data_type)))
     return Measurement(
         machine.kind,
         machine.description,
@@ -192,8 +194,8 @@ def _demands(shape: ModelShape, context: float) -> tuple[Workload, list[Demand]]
     return workload, decode_demands(workload, np.array([context]), 1)
 
 
-def render(measurement: Measurement, name: str, constants: Fit) -> str:
-    """The baseline file."""
+def render(measurement: Measurement, name: str, constants: Fit, like: BaselineDevice | None = None) -> str:
+    """The baseline file; like: whose constants stand for what was not measured."""
     lines = [
         f"# {measurement.description}, measured by `pimsim calibrate`. Every constant: value, unit, source, note.",
         "schema: pimsim.baseline/1",
@@ -209,10 +211,11 @@ def render(measurement: Measurement, name: str, constants: Fit) -> str:
         *_capacity(measurement),
         "",
         "data_types:",
-        *_data_types(measurement),
+        *_data_types(measurement, like),
         "",
+        *_between(like),
         "power:",
-        *_power(measurement),
+        *_power(measurement, like),
         "",
         *_eager(measurement, constants),
         "",
@@ -244,25 +247,50 @@ def _constant(key: str, value: float, unit: str, source: str, note: str, indent:
     return [f"{pad}# source: {source}", f"{pad}{key}: {shown}"]
 
 
-def _data_types(measurement: Measurement) -> list[str]:
-    lines = []
+def _data_types(measurement: Measurement, like: BaselineDevice | None) -> list[str]:
+    lines: list[str] = []
     for name, peak in measurement.peaks.items():
         note = "the fastest of 5 square matrix products"
         lines += [f"  {name}:", f"    element_bytes: {4 if name == 'fp32' else 2}"]
         lines += _constant("peak", peak, "TFLOP/s", "measured", note, indent=4)
+    for name, found in like.data_types.items() if like else ():
+        if like and name not in measurement.peaks:
+            lines += [f"  {name}:", f"    element_bytes: {found.element_bytes}"]
+            lines += _as_for(like, "peak", found.peak, indent=4)
     return lines
 
 
-def _power(measurement: Measurement) -> list[str]:
+def _as_for(like: BaselineDevice, key: str, constant: Constant, indent: int = 2) -> list[str]:
+    """A constant of another machine, with its label."""
+    note = f"not measured: as for {like.name}: {constant.note}"
+    return _constant(key, constant.value, constant.unit, constant.source, note, indent)
+
+
+def _between(like: BaselineDevice | None) -> list[str]:
+    """The link between cards, and the table of kernels."""
+    lines: list[str] = []
+    if like and like.link:
+        lines += ["link:"]
+        for key in type(like.link).model_fields:
+            lines += _as_for(like, key, getattr(like.link, key))
+        lines += [""]
+    if like and like.kernels:
+        lines += [f"kernels: {{system: {like.kernels.system}, software: {like.kernels.software}}}", ""]
+    return lines
+
+
+def _power(measurement: Measurement, like: BaselineDevice | None) -> list[str]:
     if measurement.given_power is not None:
         draw, source, notes = measurement.given_power, "spec", ("as stated with --idle-power", "with --full-power")
     elif measurement.power is not None:
         draw, source = measurement.power, "measured"
         notes = ("NVML, a context alive and no work", "NVML's enforced power limit")
+    elif like:
+        return _as_for(like, "idle", like.power.idle) + _as_for(like, "cap", like.power.cap)
     else:
         draw, source = _assumed_power(measurement), "assumed"
-        like = "gpu-t4's" if measurement.kind == "gpu" else f"{measurement.threads} cores of cpu-xeon-6154"
-        notes = (f"not measured: {like}; state it with --idle-power", f"not measured: {like}; --full-power states it")
+        whose = "gpu-t4's" if measurement.kind == "gpu" else f"{measurement.threads} cores of cpu-xeon-6154"
+        notes = (f"not measured: {whose}; state it with --idle-power", f"not measured: {whose}; --full-power states it")
     return _constant("idle", draw.idle, "W", source, notes[0]) + _constant("cap", draw.cap, "W", source, notes[1])
 
 

@@ -1,6 +1,6 @@
 """Latency of a compiled step: one launch for all of it, as by a CUDA graph or `torch.compile`.
 
-latency of a step = max(time per operator, sum over operators of max(bytes / bandwidth, operations / peak))
+latency of a step = max(time per operator, sum over operators of max(bytes / bandwidth, operations / peak) + links)
 
 The program is the eager one, at its bandwidth and in its data type: between the two stand the launches alone,
 and between this and the roofline what its kernels do not reach of the bandwidth, and the format.
@@ -19,9 +19,9 @@ from pimsim.baselines.eager import NS_PER_US, eager_bandwidth, one_group
 
 def compiled_steps(device: BaselineDevice, demands: list[Demand]) -> Steps:
     """What each step takes."""
-    times = device_times(demands, device.data_types[device.eager.data_type], eager_bandwidth(device))
+    times = device_times(device, demands, device.eager.data_type, eager_bandwidth(device))
     launch = np.full_like(times[0].memory, launch_ns(device))
-    return steps_of(device, times, one_group(launch, times))
+    return steps_of(device, times, one_group(device, launch, times))
 
 
 def compiled_figures(device: BaselineDevice, steps: Steps) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 Bytes are weights (biases and normalisation included), K, V and states; activations stay in
 caches.  Copies of the whole KV cache that eager frameworks make are left out, which
-favours the baseline.
+favours the baseline.  Each is in the format that the workload states, or else in the device's own
+(`pimsim.baselines.stored`); products are at the rate of their format.  The cards of a group share them
+(`pimsim.baselines.groups`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pimsim.baselines.devices import BaselineDevice, DataType
+from pimsim.baselines.devices import BaselineDevice
+from pimsim.baselines.groups import is_summed, moved_share, ring_nJ, ring_ns, work_share
+from pimsim.baselines.stored import kept_bits, product_of, weights_read
 from pimsim.mapping.routing import Routing, experts_read
 from pimsim.workload.branches import appended_width
 from pimsim.workload.models import Workload
@@ -28,24 +32,33 @@ _PJ_PER_W_NS = 1000.0
 
 @dataclass(frozen=True)
 class Demand:
-    """One operator's demand in one execution, per step: elements across the bus and operations.
+    """One operator's demand in one execution, per step: what crosses the bus, and operations.
 
     repeats: executions of the operator in one step.
+    elements: in the device's own format.  bytes: of what has a format that the workload states.
+    summed: elements that the cards of a group add up.
     """
 
     operator: Operator
     repeats: int
     elements: Vector
     operations: Vector
+    bytes: Vector | float = 0.0
+    summed: int = 0
 
 
 @dataclass(frozen=True)
 class DeviceTime:
-    """Device time of one operator in one execution, ns: memory and arithmetic, which overlap."""
+    """Time of one operator in one execution, ns: memory and arithmetic, which overlap, and then the links.
+
+    wires: nJ of the links.
+    """
 
     demand: Demand
     memory: Vector
     compute: Vector
+    link: float = 0.0
+    wires: float = 0.0
 
     @property
     def longer(self) -> Vector:
@@ -77,16 +90,30 @@ def decode_demands(
     """
     routing, steps = routing or Routing(workload.routing), [int(context) for context in contexts.tolist()]
     reads = reads or (lambda operator: batch * values(operator.attended(), contexts))
-    return [
-        Demand(
-            operator,
-            workload.repeats(operator),
-            _weights(workload, operator, steps, operator.tokens or query_tokens, batch, routing)
-            + _moved(operator, contexts, batch, query_tokens, reads, copied),
-            batch * _total(operator, contexts, query_tokens, depths),
-        )
-        for operator in workload.operators
-    ]
+    found = []
+    for operator in workload.operators:
+        vectors = operator.tokens or query_tokens
+        moved = _moved(operator, contexts, batch, query_tokens, reads, copied)
+        elements, stated = _together(_weights(workload, operator, steps, vectors, batch, routing), operator, moved)
+        operations = batch * _total(operator, contexts, query_tokens, depths)
+        summed = _summed(operator, batch * vectors)
+        found.append(Demand(operator, workload.repeats(operator), elements, operations, stated, summed))
+    return found
+
+
+def _summed(operator: Operator, vectors: int) -> int:
+    """Elements that the cards of a group would have to add up for so many tokens of all sequences."""
+    return vectors * operator.outputs if is_summed(operator) else 0
+
+
+Moved = tuple[Vector, Vector | float]  # elements in the device's own format, and bytes in stated ones
+
+
+def _together(weights: Moved, operator: Operator, moved: Vector) -> Moved:
+    """Weights, and elements of K and V or of a state."""
+    if bits := kept_bits(operator):
+        return weights[0], weights[1] + moved * (bits / 8)
+    return weights[0] + moved, weights[1]
 
 
 def _moved(
@@ -161,28 +188,30 @@ def prefill_demands(
     for operator in workload.operators:
         single = _last_token_only(operator, whole)
         vectors = 1 if single else operator.tokens * steps or prompt_tokens
-        elements = _weights(workload, operator, [last], vectors, batch, routing)
-        elements = elements + batch * _prefill_moved(operator, prompt_tokens, before, steps)
-        elements = elements + _copied(operator, copied)
-        operations = batch * _prefill_operations(operator, vectors, last)
-        found.append(Demand(operator, workload.repeats(operator), elements, np.array([float(operations)])))
+        moved = np.array([float(batch * _prefill_moved(operator, prompt_tokens, before, steps))])
+        moved = moved + _copied(operator, copied)
+        elements, stated = _together(_weights(workload, operator, [last], vectors, batch, routing), operator, moved)
+        operations = np.array([float(batch * _prefill_operations(operator, vectors, last))])
+        summed = _summed(operator, batch * vectors)
+        found.append(Demand(operator, workload.repeats(operator), elements, operations, stated, summed))
     return found
 
 
 def _weights(
     workload: Workload, operator: Operator, contexts: Sequence[int], tokens: int, batch: int, routing: Routing
-) -> Vector:
-    """Weight elements of one execution in each step: matrices once, rows of tables for each vector.
+) -> Moved:
+    """Weights of one execution in each step: matrices once, rows of tables for each vector.
 
     Of experts those that at least one token of the step chooses, on average over the blocks.
     """
+    one = weights_read(operator)
     if operator.op == "embedding":
-        return np.full(len(contexts), float(operator.weights_read() * batch * tokens))
+        one = one * (batch * tokens)
     if operator.experts == 1:
-        return np.full(len(contexts), float(operator.weights_read(biases=True)))
-    one_expert = operator.weights_read(biases=True) / operator.active
+        return np.full(len(contexts), float(one.elements)), float(one.bits / 8)
     read = np.array(list(experts_read(workload, operator, contexts, tokens, batch, routing)))
-    return one_expert * read / workload.repeats(operator)
+    repeats = workload.repeats(operator)
+    return one.elements / operator.active * read / repeats, float(one.bits / 8) / operator.active * read / repeats
 
 
 def _state(operator: Operator, tokens: int) -> Affine:
@@ -215,14 +244,34 @@ def _last_token_only(operator: Operator, whole: bool) -> bool:
     return operator.per == "sequence" or (operator.scope == "once_after" and not whole)
 
 
-def device_times(demands: list[Demand], data_type: DataType, bandwidth: float) -> list[DeviceTime]:
-    """Device time of each demand; bandwidth in GB/s (bytes per ns), peak in TFLOP/s (1000 operations per ns)."""
-    peak = data_type.peak.value * 1000.0
-    return [DeviceTime(d, d.elements * data_type.element_bytes / bandwidth, d.operations / peak) for d in demands]
+def device_times(device: BaselineDevice, demands: list[Demand], data_type: str, bandwidth: float) -> list[DeviceTime]:
+    """Device time of each demand on the busiest card.
+
+    data_type: the device's own format, of all that the workload states none for.  bandwidth: of a card, in GB/s (bytes
+    per ns); peaks are in TFLOP/s (1000 operations per ns).
+    """
+    size, cards = device.data_types[data_type].element_bytes, device.group
+    own = device.peak("", data_type) * 1000.0
+    found = []
+    for d in demands:
+        product = product_of(d.operator)
+        memory = (d.elements * size + d.bytes) / bandwidth
+        compute = d.operations / (device.peak(product, data_type) * 1000.0 if product else own)
+        if cards > 1:
+            memory = memory * float(moved_share(d.operator, cards))
+            compute = compute * float(work_share(d.operator, cards))
+        sums = (ring_ns(device, d.summed * size), ring_nJ(device, d.summed * size)) if d.summed and cards > 1 else ()
+        found.append(DeviceTime(d, memory, compute, *sums))
+    return found
+
+
+def link_part(device: BaselineDevice, times: list[DeviceTime]) -> dict[str, Vector]:
+    """The part of each step in which a group's cards exchange sums, where there is a group."""
+    return {"link": per_step(times, "link")} if device.group > 1 else {}
 
 
 def per_step(times: list[DeviceTime], part: str) -> Vector:
-    """The sum over a step's executions of one part ("memory", "compute" or "longer"), in a fixed order."""
+    """The sum over a step's executions of one part of a `DeviceTime`, in a fixed order."""
     total = np.zeros_like(times[0].memory)
     for time in times:
         total = total + time.demand.repeats * getattr(time, part)
@@ -254,17 +303,18 @@ class Steps:
 
 
 def steps_of(device: BaselineDevice, times: list[DeviceTime], bound: Mapping[str, Vector]) -> Steps:
-    """Steps whose latency is the sum of what binds it: E = t (P_idle + (P_cap - P_idle) u).
+    """Steps whose latency is the sum of what binds it: E = t (P_idle + (P_cap - P_idle) u), of all cards.
 
     u: the larger of bandwidth utilisation (of what a copy reaches) and arithmetic
-    utilisation (of the peak) over a step.
+    utilisation (of the peak) over a step.  The links between cards are added.
     """
     first, *more = bound.values()
     latency = sum(more, first)
     busy = np.maximum(per_step(times, "memory"), per_step(times, "compute"))
     utilisation = np.minimum(busy / latency, 1.0)
-    idle, cap = device.power.idle.value, device.power.cap.value
-    return Steps(latency, latency * (idle + (cap - idle) * utilisation), bound)
+    idle, cap = device.watts
+    work = latency * (idle + (cap - idle) * utilisation)
+    return Steps(latency, work + per_step(times, "wires") if device.group > 1 else work, bound)
 
 
 def figures(device: BaselineDevice, steps: Steps) -> dict[str, float]:
@@ -279,7 +329,7 @@ def figures(device: BaselineDevice, steps: Steps) -> dict[str, float]:
 
 def cap_energy(device: BaselineDevice, latency_ns: float) -> float:
     """The pessimistic model: power cap times latency, pJ."""
-    return device.power.cap.value * latency_ns * _PJ_PER_W_NS
+    return device.watts[1] * latency_ns * _PJ_PER_W_NS
 
 
 def total(values: Vector) -> float:

@@ -1,7 +1,11 @@
-"""Baseline devices: YAML files beside this module, each constant with its unit, source and note."""
+"""Baseline devices: YAML files beside this module, each constant with its unit, source and note.
+
+`NAMExN` is a group of N cards of the machine NAME, which share each step (`pimsim.baselines.groups`).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -17,7 +21,7 @@ from pimsim.config.tree import Position, Tree, locate, plain
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.kinds import BASELINE, expecting
 from pimsim.labels import LABELS
-from pimsim.registry import Registry, not_loaded
+from pimsim.registry import Registry, derived, not_loaded
 from pimsim.workload.ops import OPS
 
 SOURCES = ("measured", "published", "spec", *LABELS)
@@ -46,9 +50,12 @@ def _ascending(contexts: tuple[int, int]) -> tuple[int, int]:
     return contexts
 
 
+MOST_CARDS = 8  # of a group: what one host and its switch hold
+
 Label = Annotated[str, AfterValidator(_known_source)]
 Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+Size = Annotated[int | float, BeforeValidator(_float), Field(gt=0, allow_inf_nan=False)]  # half a byte: 4 bits
 
 
 class Section(BaseModel):
@@ -79,6 +86,8 @@ def _in(*units: str, at_most: float = float("inf")) -> AfterValidator:
     return AfterValidator(check)
 
 
+# The formats in which a product may run, by what it is of: the first that a machine has.
+_UNPACKED: Mapping[str, tuple[str, ...]] = {"int4": ("int4", "int8")}
 _BYTES = {"GB": 10**9, "GiB": 2**30}  # bytes of a unit of capacity
 Share = Annotated[Constant, _in("1", at_most=1)]
 Watts = Annotated[Constant, _in("W")]
@@ -95,10 +104,31 @@ class MachineMemory(Section):
     capacity: Annotated[Constant, _in(*_BYTES)] | None = None
 
 
+class Link(Section):
+    """How the cards of a group reach each other, each by links of its own.
+
+    bandwidth   of one card in one direction, as specified; efficiency: the share of it that an all-reduce reaches
+    latency     of one step of a ring
+    energy      of one bit that crosses one link
+    """
+
+    bandwidth: Annotated[Constant, _in("GB/s")]
+    efficiency: Share
+    latency: Annotated[Constant, _in("us")]
+    energy: Annotated[Constant, _in("pJ/bit")]
+
+
+class Kernels(Section):
+    """The table of measured kernel times that stands for a machine, by its names in `aiconfigurator-core`."""
+
+    system: Annotated[str, Field(min_length=1)]
+    software: Literal["trtllm", "vllm", "sglang"]
+
+
 class DataType(Section):
     """A number format: its size and the device's peak rate in it."""
 
-    element_bytes: AtLeastOne
+    element_bytes: Size
     peak: Annotated[Constant, _in("TFLOP/s")]
 
 
@@ -176,28 +206,51 @@ class Roofline(Section):
 
 
 class BaselineDevice(Section):
-    """A device to compare with."""
+    """A device to compare with.
+
+    group  cards that share each step; every constant is that of one card
+    link   between them; may be left out where there is one card
+    kernels  measured times of its kernels, which a configuration may ask for
+    beside   shipped machines that a report shows beside it
+    """
 
     schema_: Literal["pimsim.baseline/1"] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str
     provenance: dict[str, str] = {}  # of a measured file: processor, versions, date, command
+    beside: tuple[str, ...] = ()
+    group: Annotated[int, Field(ge=1, le=MOST_CARDS)] = 1
     memory: MachineMemory
     data_types: dict[str, DataType]
+    link: Link | None = None
+    kernels: Kernels | None = None
     power: Power
     eager: Eager
     roofline: Roofline
 
     @property
     def bandwidth(self) -> float:
-        """Bandwidth that a plain copy reaches, GB/s = bytes per ns."""
+        """Bandwidth that a plain copy reaches on one card, GB/s = bytes per ns."""
         return self.memory.bandwidth.value * self.memory.efficiency.value
 
     @property
     def capacity_bytes(self) -> int | None:
-        """Bytes that its memory holds, None if its file does not say."""
+        """Bytes that the memory of all cards holds, None if its file does not say."""
         capacity = self.memory.capacity
-        return None if capacity is None else round(capacity.value * _BYTES[capacity.unit])
+        return None if capacity is None else self.group * round(capacity.value * _BYTES[capacity.unit])
+
+    def peak(self, product: str, data_type: str) -> float:
+        """TFLOP/s of products in a format, "" for that of `data_type`.
+
+        A format that a machine does not multiply is unpacked to the next one that it does, at last to `data_type`.
+        """
+        names = (*_UNPACKED.get(product, (product,)), data_type)
+        return next(self.data_types[name].peak.value for name in names if name in self.data_types)
+
+    @property
+    def watts(self) -> tuple[float, float]:
+        """Power of all cards awake without work, and at full load."""
+        return self.group * self.power.idle.value, self.group * self.power.cap.value
 
 
 class _Shipped(Mapping[str, BaselineDevice]):
@@ -236,6 +289,21 @@ def is_path(name: str) -> bool:
     return name.endswith(BASELINE_SUFFIXES)
 
 
+_GROUP = re.compile(r"(.+)x([0-9]+)")
+
+
+def machine_of(name: str) -> tuple[str, int]:
+    """The machine that a name means, and how many cards of it: `gpu-h100x8` is 8 of `gpu-h100`."""
+    parts = None if name in DEVICES else _GROUP.fullmatch(name)
+    return (parts[1], int(parts[2])) if parts else (name, 1)
+
+
+def is_known(name: str) -> bool:
+    """Whether `load` knows a name that is no path, or a group of it by its cards."""
+    machine, cards = machine_of(name)
+    return machine in DEVICES and 1 <= cards <= MOST_CARDS
+
+
 def name_of(name_or_path: str) -> str:
     """What a device is called in results: a file's own `name`, or what was given if it cannot be loaded."""
     try:
@@ -251,14 +319,32 @@ def load(name_or_path: str) -> BaselineDevice:
     """
     if is_path(name_or_path):
         return load_file(name_or_path)
-    if name_or_path not in DEVICES:
+    if not is_known(name_or_path):
         known = ", ".join(DEVICES)
         raise InputError(
-            f"unknown baseline {name_or_path!r}{did_you_mean(name_or_path, DEVICES)}; "
-            f"known: {known}, or a path that ends in .yaml{not_loaded()}",
+            f"unknown baseline {name_or_path!r}{did_you_mean(name_or_path, suggestions(name_or_path))}; "
+            f"known: {known}, NAMExN for N cards of one ({MOST_CARDS} at most), "
+            f"or a path that ends in .yaml{not_loaded()}",
             key="baselines",
         )
-    return DEVICES[name_or_path]
+    machine, cards = machine_of(name_or_path)
+    return DEVICES[name_or_path] if machine == name_or_path else _grouped(name_or_path, machine, cards)
+
+
+def suggestions(name: str) -> list[str]:
+    """Names that one that is not known may have meant: those of machines, and of groups with as many cards."""
+    _, cards = machine_of(name)
+    return [*DEVICES, *(f"{known}x{min(cards, MOST_CARDS)}" for known in DEVICES if cards > 1)]
+
+
+@derived
+@cache
+def _grouped(name: str, machine: str, cards: int) -> BaselineDevice:
+    """So many cards of a machine under the name of the group."""
+    device = DEVICES[machine]
+    if cards > 1 and device.link is None:
+        raise InputError(f"{name!r}: {machine} has no `link` between cards, so there is no group of it", "baselines")
+    return device.model_copy(update={"name": name, "group": cards})
 
 
 def load_file(path: str) -> BaselineDevice:
@@ -302,6 +388,13 @@ def _contradictions(device: BaselineDevice) -> list[tuple[str, str]]:
         )
         if value not in device.data_types
     ]
+    found += [
+        (f"beside.{i}", f"unknown baseline {name!r}{did_you_mean(name, suggestions(name))}")
+        for i, name in enumerate(device.beside)
+        if not is_known(name)
+    ]
+    if device.group > 1 and device.link is None:
+        found.append(("group", f"{device.group} cards need a `link` between them"))
     if device.power.idle.value > device.power.cap.value:
         found.append(("power.idle", f"{device.power.idle.value:g} W is above power.cap {device.power.cap.value:g} W"))
     return found
@@ -332,6 +425,8 @@ def _keys(section: type[BaseModel]) -> set[str]:
 _SECTIONS: tuple[type[BaseModel], ...] = (
     BaselineDevice,
     MachineMemory,
+    Link,
+    Kernels,
     DataType,
     Power,
     FusedAttention,
@@ -355,6 +450,12 @@ def constants(device: BaselineDevice) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     _collect(device, "", found)
     return found
+
+
+def used_constants(device: BaselineDevice) -> dict[str, dict[str, Any]]:
+    """Those that decide a result: one card needs no link."""
+    found = constants(device)
+    return found if device.group > 1 else {key: value for key, value in found.items() if not key.startswith("link.")}
 
 
 def _collect(value: Any, path: str, found: dict[str, dict[str, Any]]) -> None:

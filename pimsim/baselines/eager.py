@@ -4,7 +4,8 @@ latency = sum over what the host serialises of
           max(ATen operators * time per operator, bytes / bandwidth, operations / peak)
 
 The host of a GPU only queues kernels and waits for the device once a step, so a step
-is one such group; the host of a CPU runs operator after operator, each a group.
+is one such group; the host of a CPU runs operator after operator, each a group.  Each card of several has a
+host's process of its own, which launches all operators and the all-reduces; those come after what the cards compute.
 """
 
 from __future__ import annotations
@@ -13,8 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from pimsim.baselines.cost import Demand, DeviceTime, Steps, Vector, device_times, figures, per_step, shares, steps_of
-from pimsim.baselines.devices import BaselineDevice, Measured, constants
+from pimsim.baselines.cost import (
+    Demand,
+    DeviceTime,
+    Steps,
+    Vector,
+    device_times,
+    figures,
+    link_part,
+    per_step,
+    shares,
+    steps_of,
+)
+from pimsim.baselines.devices import BaselineDevice, Measured, used_constants
+from pimsim.baselines.groups import all_reduces
 from pimsim.errors import InputError
 from pimsim.workload.models import Workload
 from pimsim.workload.ops import OPS, Operator
@@ -26,7 +39,7 @@ _NS_PER_MS = 1e6
 def aten_operators(device: BaselineDevice, workload: Workload) -> int:
     """ATen operators dispatched in one step; InputError if the device has no count for an operator."""
     inside = sum(_count(device, operator) * workload.repeats(operator) for operator in workload.operators)
-    return inside + _overhead(device, workload)
+    return inside + _overhead(device, workload) + all_reduces(device, workload)
 
 
 def _count(device: BaselineDevice, operator: Operator) -> int:
@@ -58,7 +71,7 @@ def eager_steps(
 
     Raises InputError if the device has no count for an operator.
     """
-    times = device_times(demands, device.data_types[device.eager.data_type], eager_bandwidth(device))
+    times = device_times(device, demands, device.eager.data_type, eager_bandwidth(device))
     if measured is not None:
         parts = {"measured": np.full_like(times[0].memory, measured.value * _NS_PER_MS)}
     else:
@@ -97,7 +110,7 @@ def eager_figures(
         "aten_ops_per_step": launches,
         **figures(device, steps),
         "bound": shares(steps),
-        "constants": constants(device),
+        "constants": used_constants(device),
         "aten_ops": device.eager.aten_ops.model_dump(),
     }
 
@@ -107,15 +120,15 @@ def _parts(device: BaselineDevice, workload: Workload, times: list[DeviceTime]) 
     op_time = device.eager.op_time.value * NS_PER_US
     if device.eager.synchronise == "step":
         launch = aten_operators(device, workload) * op_time
-        return one_group(np.full_like(times[0].memory, launch), times)
-    outside = _overhead(device, workload) * op_time
+        return one_group(device, np.full_like(times[0].memory, launch), times)
+    outside = (_overhead(device, workload) + all_reduces(device, workload)) * op_time
     parts = {"launch": np.full_like(times[0].memory, outside)}
     parts |= {"memory": np.zeros_like(parts["launch"]), "compute": np.zeros_like(parts["launch"])}
     for time in times:
         launch_one = np.full_like(time.memory, _count(device, time.demand.operator) * op_time)
         for name, part in _split_one(launch_one, time).items():
             parts[name] = parts[name] + part * time.demand.repeats
-    return parts
+    return parts | link_part(device, times)
 
 
 def _split_one(launch: Vector, time: DeviceTime) -> dict[str, Vector]:
@@ -129,15 +142,16 @@ def _split_one(launch: Vector, time: DeviceTime) -> dict[str, Vector]:
     }
 
 
-def one_group(launch: Vector, times: list[DeviceTime]) -> dict[str, Vector]:
-    """max(all launches, all device time) of a step, the latter credited operator by operator."""
-    longer = per_step(times, "longer")
+def one_group(device: BaselineDevice, launch: Vector, times: list[DeviceTime]) -> dict[str, Vector]:
+    """max(all launches, all device time) of a step, the latter credited operator by operator, links apart."""
+    longer, links = per_step(times, "longer"), link_part(device, times)
     memory = np.zeros_like(longer)
     for time in times:
         memory = memory + time.demand.repeats * np.where(time.memory >= time.compute, time.memory, 0.0)
-    launched = launch >= longer
+    launched = launch >= sum(links.values(), longer)
     return {
         "launch": np.where(launched, launch, 0.0),
         "memory": np.where(launched, 0.0, memory),
         "compute": np.where(launched, 0.0, np.maximum(longer - memory, 0.0)),
+        **{name: np.where(launched, 0.0, part) for name, part in links.items()},
     }

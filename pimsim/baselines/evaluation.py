@@ -29,6 +29,7 @@ def evaluate(
     query_tokens: int = 1,
     routing: Routing | None = None,
     before: int = 0,
+    kernels: bool = False,
 ) -> dict[str, Any]:
     """A baseline's latency and energy for decode steps at `contexts`, after a prompt.
 
@@ -37,6 +38,7 @@ def evaluate(
     head and the embedding count is the workload's to say (`build(shape, lm_head)`).
     before: tokens before the prompt, whose K and V are there already.
     routing: which experts are chosen (default: as often as the workload says, in expectation).
+    kernels: also the decode steps by measured kernels (`measured_kernels`), for a machine whose file names a table.
 
     Returns plain numbers, text and mappings: decode `latency_ns` and `energy_pJ` of
     the eager model, the same per token (`latency_per_token_ns`) and per token of every
@@ -47,8 +49,9 @@ def evaluate(
     stated) in the eager model's format, and in the roofline's under `roofline`.  Latency and
     energy are what the machine would take if it had the memory.
 
-    Raises InputError for a device file that is wrong or lacks an operator, ValueError
-    for no contexts, a context below `query_tokens`, a batch below 1, or a negative prompt.
+    Raises InputError for a device file that is wrong or lacks an operator, or if measured kernels
+    are asked for and their package is not there; ValueError for no contexts, a context below
+    `query_tokens`, a batch below 1, or a negative prompt.
     """
     steps = _steps(contexts, batch, prompt_tokens, query_tokens)
     found = load(device) if isinstance(device, str) else device
@@ -78,8 +81,20 @@ def evaluate(
         "prefill_energy_pJ": prefill[1],
         "model": model,
         "compiled": compiled,
+        **(_by_kernels(found, decode, steps, batch, query_tokens) if kernels else {}),
         "roofline": bound,
     }
+
+
+def _by_kernels(
+    device: BaselineDevice, demands: list[Demand], contexts: list[int], batch: int, query_tokens: int
+) -> dict[str, Any]:
+    """`measured_kernels`, where the machine has a table of them."""
+    from pimsim.baselines.aiconfigurator import kernel_times  # not for those who did not ask
+    from pimsim.baselines.kernels import kernel_figures
+
+    times = kernel_times(device)
+    return {"measured_kernels": kernel_figures(device, demands, contexts, batch, query_tokens, times)} if times else {}
 
 
 def _steps(contexts: Iterable[int], batch: int, prompt_tokens: int, query_tokens: int) -> list[int]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pimsim.baselines.groups import stored_share
+from pimsim.baselines.stored import Stored, kept, parameters
 from pimsim.workload.branches import seen_together
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -26,10 +28,13 @@ class _Place:
     copies: set[int] = field(default_factory=set)
     weights: int = 0
     kept: int = 0
+    operator: Operator | None = None
 
-    @property
-    def elements(self) -> int:
-        return len(self.copies) * (self.weights + self.kept)
+    def stored(self, cards: int) -> Stored:
+        """On all of so many cards."""
+        assert self.operator is not None
+        one = parameters(self.operator) if self.weights else kept(self.operator, self.kept)
+        return one * (len(self.copies) * cards * stored_share(self.operator, cards))
 
 
 def parameters_of(schedule: Schedule) -> int:
@@ -37,9 +42,9 @@ def parameters_of(schedule: Schedule) -> int:
     return sum(len(place.copies) * place.weights for place in _places(schedule))
 
 
-def required_elements(schedule: Schedule) -> int:
-    """Elements that must be there: weights, and what is kept from step to step at most."""
-    return sum(place.elements for place in _places(schedule))
+def required(schedule: Schedule, cards: int = 1) -> Stored:
+    """What must be there, on all of so many cards: weights, and what is kept from step to step at most."""
+    return sum((place.stored(cards) for place in _places(schedule)), Stored())
 
 
 def _places(schedule: Schedule) -> Collection[_Place]:
@@ -54,11 +59,12 @@ def _places(schedule: Schedule) -> Collection[_Place]:
                 owner = _owner(operator, stage.workload, lends.get(stage.weights_of))
                 place = places.setdefault((owner, *_likeness(operator)), _Place())
                 place.copies |= copies
-                place.weights = weights
+                place.weights, place.operator = weights, operator
             if operator.op == "attention" or operator.keeps_state:
                 cache = operator.cache or operator.name
                 place = places.setdefault((stage.workload.shape, operator.op, cache, operator.kv_token), _Place())
                 place.copies |= copies
+                place.operator = operator
                 place.kept = max(place.kept, _kept(stage, operator, contexts[number]))
     return places.values()
 

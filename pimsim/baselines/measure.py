@@ -42,8 +42,14 @@ class TorchMachine:
             self._torch.set_num_threads(threads)
         self.kind, self.data_type, self.threads = kind, data_type, self._torch.get_num_threads()
         self._device = "cuda" if kind == "gpu" else "cpu"
-        self._dtype = {"fp32": self._torch.float32, "fp16": self._torch.float16}[data_type]
+        self._dtype = self._types[data_type]
         self._torch.manual_seed(0)
+
+    @property
+    def _types(self) -> dict[str, Any]:
+        """Torch's number formats by their names here."""
+        torch = self._torch
+        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
     @property
     def description(self) -> str:
@@ -135,7 +141,7 @@ class TorchMachine:
     def peak_TFLOPs(self, data_type: str) -> float:
         """Operations of the fastest of several square matrix products."""
         n = _PRODUCT_SIZE[self.kind]
-        dtype = {"fp32": self._torch.float32, "fp16": self._torch.float16}[data_type]
+        dtype = self._types[data_type]
         a, b = (self._torch.rand((n, n), device=self._device).to(dtype) for _ in range(2))
         return 2 * n**3 / self._fastest(lambda: a @ b, _PRODUCTS) / 1e12
 

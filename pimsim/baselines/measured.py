@@ -21,6 +21,8 @@ def measured_step(
     contexts: of the first and last step.  The reason is "" if the file measured nothing.
     """
     entries, digest = device.eager.measured, workload.sha256()
+    if entries and device.group > 1:
+        return None, "its measurements are of one card"
     nearest: list[tuple[int, str]] = []
     for name, entry in entries.items():
         rank, differences = _differences(entry, device, workload, digest, contexts, batch, query_tokens)

@@ -23,7 +23,7 @@ from pimsim.baselines.cost import Demand, Steps, Vector, decode_demands, prefill
 from pimsim.baselines.devices import BaselineDevice, load
 from pimsim.baselines.eager import aten_operators, eager_figures, eager_steps
 from pimsim.baselines.evaluation import PREFILL, in_formats
-from pimsim.baselines.held import required_elements
+from pimsim.baselines.held import required
 from pimsim.baselines.roofline import roofline_figures, roofline_steps
 from pimsim.mapping.routing import Routing
 from pimsim.workload.branches import copied_tokens, ran, seen_together
@@ -55,7 +55,7 @@ def evaluate_schedule(
     """
     found = load(device) if isinstance(device, str) else device
     run = _Run(schedule, routing or Routing())
-    needed = required_elements(schedule)
+    needed = required(schedule, found.group)
 
     def priced(model: Model, show: Callable[[Steps], dict[str, Any]]) -> dict[str, Any]:
         return _with_parts(run, run.decoding(model), show) | _prefill(run.prefilling(model), show)
@@ -68,10 +68,10 @@ def evaluate_schedule(
         lambda workload, demands: compiled_steps(found, demands), lambda steps: compiled_figures(found, steps)
     )
     rooflines = {name: _roofline(found, name, priced) for name in found.data_types}
-    bound = in_formats(found, rooflines) | room_for(found, needed * _bytes(found, found.roofline.data_type))
+    bound = in_formats(found, rooflines) | room_for(found, needed.bytes(_bytes(found, found.roofline.data_type)))
     prefill = model.get("prefill", {"latency_ns": 0.0, "energy_pJ": 0.0})
     return {
-        **room_for(found, needed * _bytes(found, found.eager.data_type)),
+        **room_for(found, needed.bytes(_bytes(found, found.eager.data_type))),
         "latency_ns": model["latency_ns"],
         "energy_pJ": model["energy_pJ"],
         "latency_per_token_ns": _per(model["latency_ns"], run.tokens_run),
@@ -86,7 +86,7 @@ def evaluate_schedule(
     }
 
 
-def _bytes(device: BaselineDevice, data_type: str) -> int:
+def _bytes(device: BaselineDevice, data_type: str) -> float:
     return device.data_types[data_type].element_bytes
 
 

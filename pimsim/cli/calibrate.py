@@ -14,8 +14,10 @@ from pimsim.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from pimsim.baselines.calibrate import Fit, Measurement, PowerDraw
+    from pimsim.baselines.devices import BaselineDevice
     from pimsim.workload.models import ModelShape
 
+_TYPES = ["fp32", "fp16", "bf16"]
 _WIDE = 1.3  # times the time per token: tokens that took longer were disturbed
 
 
@@ -26,9 +28,14 @@ _WIDE = 1.3  # times the time per token: tokens that took longer were disturbed
 @click.option("--prompt", type=click.IntRange(1, 4096), default=32, help="Tokens before them.")
 @click.option("--repeats", type=click.IntRange(1, 100), default=5, help="Runs; the least disturbed counts.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of torch; default: torch's own choice.")
-@click.option("--data-type", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Of weights and activations.")
+@click.option(
+    "--data-type", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", help="Of weights and activations."
+)
 @click.option("--idle-power", type=click.FloatRange(0, 1e5, min_open=True), metavar="W", help="Where none is measured.")
 @click.option("--full-power", type=click.FloatRange(0, 1e5, min_open=True), metavar="W", help="Where none is measured.")
+@click.option(
+    "--like", metavar="NAME", help="Machine whose constants stand for what is not measured: rates, link, power."
+)
 @click.option("--name", help="Of the baseline; default: cpu-measured or gpu-measured.")
 @click.option("--out", metavar="FILE", help="The baseline file; default: NAME.yaml.")
 def calibrate(
@@ -41,6 +48,7 @@ def calibrate(
     data_type: str,
     idle_power: float | None,
     full_power: float | None,
+    like: str | None,
     name: str | None,
     out: str | None,
 ) -> None:
@@ -60,6 +68,7 @@ def calibrate(
 
     shapes = _shapes(models, prompt + tokens)
     power = _given_power(idle_power, full_power)
+    other = _machine(like)
     if kind == "cpu" and data_type != "fp32":
         raise InputError("a CPU is measured in fp32", key="--data-type").located(_option)
     name = name or f"{kind}-measured"
@@ -72,7 +81,7 @@ def calibrate(
     machine = TorchMachine(kind, data_type, threads)
     measured = measure(machine, shapes, prompt, tokens, repeats, power, run)
     fitted = fit(measured, name)
-    text = render(measured, name, fitted)
+    text = render(measured, name, fitted, other)
     parse_device(text, out)
     write_bytes(out, text.encode())
     say(_table(measured, fitted))
@@ -103,6 +112,18 @@ def _shapes(models: str, positions: int) -> list[ModelShape]:
         found = [problem for text in problems for problem in InputError(text, key="--models").problems]
         raise InputError(found).located(_option)
     return [gpt[n] for n in names]
+
+
+def _machine(like: str | None) -> BaselineDevice | None:
+    """One card of the machine that `--like` names."""
+    from pimsim.baselines.devices import load
+
+    if like is None:
+        return None
+    try:
+        return load(like)
+    except InputError as error:
+        raise InputError(error.problems[0].message, key="--like").located(_option) from None
 
 
 def _given_power(idle: float | None, full: float | None) -> PowerDraw | None:

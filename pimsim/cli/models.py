@@ -36,6 +36,7 @@ def models() -> None:
         memory = "" if capacity is None else f"{capacity.value:g} {capacity.unit}"
         about = "; ".join(filter(None, (device.description, _origin(devices.DEVICES, name))))
         say(f"{name:<16}{memory:>8}  {about}")
+    say(f"NAMExN: N cards of one that share each step, {devices.MOST_CARDS} at most (gpu-h100x8)")
     say_what_is_missing()
 
 

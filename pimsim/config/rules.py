@@ -354,7 +354,8 @@ def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:
         items = {f"{key}.{i}": item for i, item in enumerate(value)} if isinstance(value, tuple) else {key: value}
         for path, item in items.items():
             if isinstance(item, str) and item not in known:
-                hint = did_you_mean(item, known) or f"; known: {', '.join(known) or 'none'}"
+                near = getattr(known, "near", None)  # of a collection of more names than it lists
+                hint = did_you_mean(item, near(item) if near else known) or f"; known: {', '.join(known) or 'none'}"
                 yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}{not_loaded()}"
 
 

@@ -687,8 +687,17 @@ class Config(Common):
     )
     baselines: tuple[Text, ...] = default(
         (),
-        "Machines to compare with: names, see `pimsim models`, or files, relative to the one that names them.",
+        "Machines to compare with: names, see `pimsim models`, NAMExN for N cards of one, or files, relative to the "
+        "one that names them.",
         "none",
+    )
+
+    baseline_kernels: Literal["formula", "measured"] = default(
+        "formula",
+        "measured: also compare with steps of kernels as aiconfigurator-core measured them, for machines that it has "
+        "(A100, H100, H200); needs the extra `kernels`.",
+        "formula",
+        later=True,
     )
 
     def baseline_file(self, name: str) -> str:

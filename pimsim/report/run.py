@@ -74,7 +74,10 @@ def run_html(result: Result) -> str:
             *_KINDS,
             *((("modes, copies", _YELLOW),) if any(map(system["latency_breakdown_ns"].get, _SOME)) else ()),
         ),
-        baselines=list(_baselines(summary)),
+        baselines=[
+            *_baselines(summary),
+            *(_baselines(summary | {"baselines": result.beside}, also=True) if result.baselines else ()),
+        ],
         tokens=_tokens(result),
         box=chart,
         operators=_operators(result),
@@ -91,18 +94,27 @@ def _breakdown(parts: Mapping[str, float], scale: Any) -> dict[str, Any]:
     return {"bars": bars(parts, _COLOURS, _VERMILION), "factor": factor, "unit": unit, "total": sum(parts.values())}
 
 
-def _baselines(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _baselines(summary: Mapping[str, Any], also: bool = False) -> Iterator[dict[str, Any]]:
+    """A row of tables for each machine; also: the configuration does not name it."""
     prompt = summary["system"]["latency_per_step_ns"] is None
     for name, found in summary["baselines"].items():
         model = found["model"]
-        compiled = found.get("compiled") if "schedule" in summary else None  # the page of plain decoding is as it was
-        models = {"roofline": found["roofline"], "compiled": compiled, model.get("kind") or "eager": found}
+        # the page of plain decoding has it where the eager program is not the one to compare with
+        compiled = found.get("compiled") if also or "schedule" in summary else None
+        kernels = found.get("measured_kernels")
+        models = {
+            "roofline": found["roofline"],
+            "compiled": compiled or (kernels and found["compiled"]),  # the formula beside them
+            "measured kernels": kernels,
+            model.get("kind") or "eager": found,
+        }
         yield {
             "name": name,
+            "also": also,
             "models": {kind: _of_prompt(part) if prompt else part for kind, part in models.items() if part},
             "bound": model.get("bound", {}),
             "constants": model.get("constants", {}),
-            "note": model.get("note", ""),
+            "note": model.get("note", "") or (kernels or {}).get("source", ""),
         }
 
 

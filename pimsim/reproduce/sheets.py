@@ -11,7 +11,8 @@ from pimsim.reproduce.curves import CURVES
 from pimsim.reproduce.data import Published, inferences, published
 from pimsim.reproduce.figures import GPT2
 from pimsim.reproduce.reproduction import NEAR, Reproduction
-from pimsim.reproduce.values import T4, XEON
+from pimsim.reproduce.runs import TOKENS
+from pimsim.reproduce.values import A100, H100, NEWER, T4, XEON, newer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,6 +88,7 @@ def sheets(found: Reproduction) -> Iterator[Sheet]:
     yield _models(found)
     yield _speedups(found)
     yield _energies(found)
+    yield _newer(found)
     yield from _curves(found)
     yield _contexts(found)
     yield _limits(found)
@@ -179,6 +181,27 @@ def _energies(found: Reproduction) -> Sheet:
     short = {T4: "T4", XEON: "Xeon", "eager": "eager", "roofline": "roof"}
     head = ("model", *(f"{short[n]} {short[m]} {t}" for n, t, m in picks))
     return Sheet("Energy ratio", head, tuple(rows), "The baseline's energy over the simulated one, by energy table.")
+
+
+_FORMS = ("roofline", "compiled", "eager")
+
+
+def _newer(found: Reproduction) -> Sheet:
+    """Machines that came after the paper's: what a program in one launch a step reaches on them."""
+    short, rows = {A100: "A100", H100: "H100"}, []
+    for model, run in found.models.items():
+        costs = newer(model)
+        times = (costs[name, form].latency_ns / TOKENS / run.token_ns for name in NEWER for form in _FORMS)
+        energies = (costs[name, "compiled"].energy_pJ / TOKENS / (run.energy_pJ["v2"] / run.tokens) for name in NEWER)
+        rows.append((model, *map(number, (*times, *energies))))
+    head = ("model", *(f"{short[name]} {form}" for name in NEWER for form in _FORMS))
+    note = (
+        "Time of an NVIDIA A100 80 GB and an H100 80 GB over the simulated one, bf16, one sequence: below 1 the GPU is "
+        "faster. Compiled: one launch a step. Both are bounds that small kernels do not reach: measured ones take "
+        "up to twice the compiled time on an A100 and four times on an H100 (docs/baselines.md). Energy: theirs "
+        "compiled over the simulated one, table v2. The paper compares with neither."
+    )
+    return Sheet("Newer GPUs", (*head, *(f"{short[name]} energy" for name in NEWER)), tuple(rows), note)
 
 
 def _curves(found: Reproduction) -> Iterator[Sheet]:

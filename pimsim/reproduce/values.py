@@ -27,6 +27,8 @@ from pimsim.workload.source import requested_workload
 
 T4, XEON = "gpu-t4", "cpu-xeon-6154"
 BASELINES = (T4, XEON)
+A100, H100 = "gpu-a100", "gpu-h100"
+NEWER = (A100, H100)  # beside the shipped system: the paper compares with neither
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -118,6 +120,18 @@ def _baselines(
         found = evaluate(device, workload, contexts)
         for model, figures in (("eager", found), ("roofline", found["roofline"])):
             yield (name, model), BaselineCost(figures["latency_ns"], figures["energy_pJ"])
+
+
+def newer(model: str) -> dict[tuple[str, str], BaselineCost]:
+    """What machines that the paper does not compare with take for its run of a model, by (name, form)."""
+    job = Job(model)
+    workload, contexts = requested_workload(configure(job)), range(1, job.tokens + 1)
+    found = {name: evaluate(name, workload, contexts) for name in NEWER}
+    return {
+        (name, form): BaselineCost(figures["latency_ns"], figures["energy_pJ"])
+        for name, whole in found.items()
+        for form, figures in (("eager", whole), ("compiled", whole["compiled"]), ("roofline", whole["roofline"]))
+    }
 
 
 def changed(model: Model, path: str, value: Any) -> Model:

@@ -7,7 +7,11 @@ from typing import Any
 
 from pimsim.results.metrics import ratio
 
-MODELS = ("compiled", "roofline")  # of a machine beside the eager one, whose figures are the machine's own
+MODELS = (
+    "compiled",
+    "measured_kernels",
+    "roofline",
+)  # beside the eager one, whose figures are the machine's
 
 
 def compare(
@@ -17,7 +21,7 @@ def compare(
     prefill_latency_ns: float = 0.0,
     prefill_energy_pJ: float = 0.0,
 ) -> dict[str, Any]:
-    """Each baseline with `speedup` and `energy_ratio` added, in it, compiled, and in its roofline.
+    """Each baseline with `speedup` and `energy_ratio` added, in it, compiled, by measured kernels, and in its roofline.
 
     speedup       baseline's latency / simulated latency
     energy_ratio  baseline's energy / simulated energy

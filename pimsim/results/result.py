@@ -115,13 +115,18 @@ class Result:
         """What a careful reader would want to know before quoting a figure: of the input, then of the figures."""
         return (*self.odd, *figure_warnings(self.config, self._figures))
 
-    @cached_property
-    def _figures(self) -> dict[str, Any]:
-        """The parts of the summary that are figures: workload, system, what ran of a schedule, and baselines."""
+    @property
+    def _phases(self) -> tuple[float, float, float, float]:
+        """Latency (ns) and energy (pJ) of decoding, and of the prefill."""
         decode, prefill = (
             (nanoseconds(cycles, self.tally.tCK_ps), self.energy.total_pJ(phase))
             for phase, cycles in (("decode", self.tally.decode_cycles), ("prefill", self.tally.prefill_cycles))
         )
+        return *decode, *prefill
+
+    @cached_property
+    def _figures(self) -> dict[str, Any]:
+        """The parts of the summary that are figures: workload, system, what ran of a schedule, and baselines."""
         system = summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule)
         scheduled: dict[str, Any] = {}
         if self.schedule:
@@ -131,8 +136,16 @@ class Result:
             "workload": summarise_workload(self.config, self.workload, self.schedule),
             "system": system,
             **scheduled,
-            "baselines": compare(self.baselines, *decode, *prefill),
+            "baselines": compare(self.baselines, *self._phases),
         }
+
+    @cached_property
+    def beside(self) -> dict[str, Any]:
+        """Machines that reports show beside those that the configuration names, in the form of the summary's."""
+        from pimsim.baselines.asked import beside  # not for those who write no report
+
+        found = beside(self.config, self.workload, self.schedule, frozenset(self.baselines))
+        return compare(found, *self._phases)
 
     @property
     def _trace_sha256(self) -> str:

@@ -54,7 +54,7 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: b
     if summary["baselines"]:
         yield []
         yield from _baselines(summary["baselines"], width)
-        for note in _measured_notes(summary["baselines"]):
+        for note in (*_measured_notes(summary["baselines"]), *_kernel_notes(summary["baselines"])):
             yield from wrapped(note, width)
     if result.values:
         yield []
@@ -164,6 +164,15 @@ def _measured_notes(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
         names = [name for name in noted if noted[name] == kind]
         if names:
             yield f"{what}: {', '.join(names)}"
+
+
+def _kernel_notes(baselines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Machines by measured kernels, and how far the formula is from them."""
+    for name, found in baselines.items():
+        if kernels := found.get("measured_kernels"):
+            off = kernels["formula_latency_ns"] / kernels["latency_ns"] - 1
+            speedup = "does not fit" if kernels["speedup"] is None else f"speedup {number(kernels['speedup'])}x"
+            yield f"{name} by measured kernels: {speedup}, formula {off:+.1%} off ({kernels['source']})"
 
 
 def _ratio(part: Mapping[str, Any], key: str) -> str:

@@ -21,7 +21,8 @@ def _baselines(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
     """Machines that cannot hold the workload or may not, and measurements that are of something else."""
     model = figures["workload"]["model"]
     for i, (name, found) in enumerate(figures["baselines"].items()):
-        for message in (*_memory(model, name, found), *_formula(name, found)):
+        asked = config.baseline_kernels == "measured"
+        for message in (*_memory(model, name, found), *_formula(name, found), *_kernels(asked, name, found)):
             yield Problem("", 0, 0, f"baselines.{i}", message)
 
 
@@ -46,6 +47,12 @@ def _formula(name: str, found: Mapping[str, Any]) -> Iterator[str]:
     model = found["model"]
     if found.get("fits", True) and model.get("kind") == "eager" and model.get("note"):
         yield f"{name} is compared by its formula, not by a measurement: {model['note']}"
+
+
+def _kernels(asked: bool, name: str, found: Mapping[str, Any]) -> Iterator[str]:
+    if asked and "measured_kernels" not in found:
+        why = "they are of plain decoding" if "tpot_ns" in found else "its file names no `kernels`"
+        yield f"{name} is compared without measured kernels: {why}"
 
 
 def _supply(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ from pimsim.workload.schedule import Schedule
 PRICED = (
     "name",
     "baselines",
+    "baseline_kernels",
     "energy",
     "dram.power",
     "dram.io.energy_pJ_per_bit",

@@ -55,7 +55,7 @@ class MadeMachine:
         return COPY_GBps
 
     def peak_TFLOPs(self, data_type: str) -> float:
-        return {"fp32": 2.419, "fp16": 9.0}[data_type]
+        return {"fp32": 2.419, "fp16": 9.0, "bf16": 8.0}[data_type]
 
     def power(self) -> PowerDraw | None:
         return self.draw
@@ -132,6 +132,35 @@ def test_gpu_waits_once_a_step_and_has_both_formats() -> None:
     assert device.eager.efficiency.value == 1
 
 
+@pytest.mark.parametrize("name", [name for name in baselines.available() if not name.startswith("cpu")])
+def test_what_is_not_measured_is_as_in_the_machine_that_it_is_like(name: str) -> None:
+    """Rates of other formats, the link and the table of kernels, and power, each with its label."""
+    measurement = measured(MadeMachine("gpu", "bf16"), "gpt2-small")
+    like = baselines.load(name)
+    device = parse_device(render(measurement, "mine", fit(measurement, "mine"), like), "mine.yaml")
+    assert {key: device.data_types[key].peak.value for key in ("fp32", "fp16", "bf16")} == {
+        "fp32": 2.419, "fp16": 9.0, "bf16": 8.0,
+    }  # fmt: skip
+    for key in set(like.data_types) - set(measurement.peaks):
+        found, theirs = device.data_types[key], like.data_types[key]
+        assert (found.element_bytes, found.peak.source) == (theirs.element_bytes, theirs.peak.source)
+        assert found.peak.value == pytest.approx(theirs.peak.value, rel=1e-3)
+        assert found.peak.note == f"not measured: as for {name}: {theirs.peak.note}"
+    assert (device.link is None) == (like.link is None) and device.kernels == like.kernels
+    if device.link and like.link:
+        assert device.link.bandwidth.value == like.link.bandwidth.value
+    assert device.power.cap.value == like.power.cap.value
+    assert device.capacity_bytes == 3 * 2**30  # its own
+
+
+def test_what_is_measured_goes_before_what_it_is_like() -> None:
+    measurement = measured(MadeMachine("gpu", "fp16", draw=PowerDraw(11, 99)), "gpt2-small")
+    text = render(measurement, "mine", fit(measurement, "mine"), baselines.load("gpu-h100"))
+    device = parse_device(text, "mine.yaml")
+    assert (device.power.idle.value, device.power.cap.value) == (11, 99)
+    assert device.data_types["fp16"].peak.value == 9 and device.data_types["bf16"].peak.value == 989.4
+
+
 def test_measured_file_is_accepted_and_stands_for_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     measurement = measured(MadeMachine(), "gpt2-small", "gpt2-medium")
@@ -171,6 +200,7 @@ def test_memory_is_what_the_machine_says_or_left_out() -> None:
         (["cpu", "--out", "mine.txt"], "must end in .yaml"),
         (["cpu", "--out", "no-such-folder/mine.yaml"], "no folder"),
         (["cpu", "--threads", "0"], "0 is not in the range"),
+        (["gpu", "--like", "gpu-h10"], "--like: unknown baseline 'gpu-h10'; did you mean 'gpu-h100'?"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_one_line_and_status_2(arguments: list[str], message: str) -> None:
@@ -191,6 +221,15 @@ def test_command_prints_a_table_of_80_columns_and_warns_of_a_busy_machine(
     assert lines[2].split()[0] == "gpt2-small" and lines[2].split()[-2] == "650"
     assert "other work ran" in result.output  # the other runs of the made machine take half as long again
     assert baselines.load(str(out)).name == "mine"
+
+
+def test_command_makes_a_table_for_a_machine_that_it_is_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure_module, "TorchMachine", lambda kind, data_type, threads: MadeMachine(kind, data_type))
+    out = tmp_path / "mine.yaml"
+    given = ["--out", str(out), "--name", "mine", "--data-type", "bf16", "--like", "gpu-a100"]
+    assert CliRunner().invoke(cli, ["calibrate", "gpu", *given]).exit_code == 0
+    device = baselines.load(str(out))
+    assert device.eager.data_type == "bf16" and device.link and "int8" in device.data_types
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")

@@ -11,7 +11,7 @@ import pytest
 
 from pimsim import baselines
 from pimsim.baselines.devices import BaselineDevice
-from pimsim.baselines.held import required_elements
+from pimsim.baselines.held import required
 from pimsim.baselines.scheduled import evaluate_schedule
 from pimsim.mapping.routing import Routing
 from pimsim.results.metrics import moved_by_schedule, moved_without_pim
@@ -221,7 +221,7 @@ def test_a_state_is_read_and_written_once_a_step() -> None:
     found = schedule([decode(batch=2, tokens=4, workload=workload)], [(0, 20, 4)])
     assert ns(found) == pytest.approx(3 * 2 * 2 * 1000 * 2 / 240, rel=1e-12)
     assert moved_by_schedule(found) == moved_without_pim(workload, [20], 2, 4) == 2 * 3 * 2 * 1000
-    assert required_elements(found) == 3 * 2 * 1000
+    assert required(found).elements == 3 * 2 * 1000
 
 
 # -- speculation ---------------------------------------------------------------------------------
@@ -291,12 +291,12 @@ def test_a_cpu_runs_operator_after_operator_in_a_schedule_too() -> None:
 def test_plain_decoding_needs_what_it_needed(model: str) -> None:
     workload = build(MODELS[model], lm_head=True)
     old = baselines.evaluate("gpu-t4", workload, [30, 31], batch=3)
-    assert required_elements(plain(workload, [30, 31], 3, 1)) * 4 == old["required_bytes"]
+    assert required(plain(workload, [30, 31], 3, 1)).elements * 4 == old["required_bytes"]
 
 
 def test_every_model_is_there_once_with_the_keys_and_values_of_all_sequences() -> None:
     target, draft = (build(shape, lm_head=False).parameters for shape in (SHAPE, DRAFT))
-    assert required_elements(speculation()) == target + draft + 2 * (2 * 2 * 64 * 19 + 2 * 32 * 18)
+    assert required(speculation()).elements == target + draft + 2 * (2 * 2 * 64 * 19 + 2 * 32 * 18)
 
 
 def test_a_draft_that_is_part_of_the_model_adds_nothing() -> None:
@@ -304,23 +304,23 @@ def test_a_draft_that_is_part_of_the_model_adds_nothing() -> None:
     steps = [(0, 11, 0), (1, 12, 1)]
     alone = schedule([decode(), decode(tokens=2)], steps)
     skipping = schedule([decode(workload=part, layers=(1,)), decode(tokens=2)], steps)
-    assert required_elements(skipping) == required_elements(alone)
+    assert required(skipping).elements == required(alone).elements
     other = replace(part, shape=DRAFT)
     lent = schedule([replace(decode(workload=other), name="d", weights_of="decode"), decode(tokens=2)], steps)
-    assert required_elements(lent) == required_elements(alone) + 2 * 64 * 11  # a cache of its own
+    assert required(lent).elements == required(alone).elements + 2 * 64 * 11  # a cache of its own
 
 
 def test_only_layers_that_run_are_needed() -> None:
     part = replace(tiny(), blocks=1)
     both = [decode(workload=part, layers=(0,)), decode(workload=part, layers=(1,))]
-    assert required_elements(schedule(both, [(0, 9, 1), (1, 9, 1)])) == tiny().parameters + 2 * 2 * 64 * 9
-    assert required_elements(schedule(both[:1], [(0, 9, 1)])) == tiny().parameters // 2 + 2 * 64 * 9
+    assert required(schedule(both, [(0, 9, 1), (1, 9, 1)])).elements == tiny().parameters + 2 * 2 * 64 * 9
+    assert required(schedule(both[:1], [(0, 9, 1)])).elements == tiny().parameters // 2 + 2 * 64 * 9
 
 
 def test_a_shared_prefix_is_held_once() -> None:
     branches = ((), (Shared(0, 16),), (Shared(0, 16),))
     found = schedule([decode(batch=3, branches=branches)], [(0, 17, 1), (0, 20, 1)])
-    assert required_elements(found) == tiny().parameters + 2 * 2 * 64 * (20 + 4 + 4)
+    assert required(found).elements == tiny().parameters + 2 * 2 * 64 * (20 + 4 + 4)
 
 
 def test_what_does_not_fit_says_so() -> None:
@@ -328,7 +328,7 @@ def test_what_does_not_fit_says_so() -> None:
     data["memory"]["capacity"]["value"] = 1e-4
     found = evaluate_schedule(BaselineDevice.model_validate(data), speculation())
     assert not found["fits"] and not found["roofline"]["fits"]
-    assert found["required_bytes"] == 2 * found["roofline"]["required_bytes"] == 4 * required_elements(speculation())
+    assert found["required_bytes"] == 2 * found["roofline"]["required_bytes"] == 4 * required(speculation()).elements
 
 
 # -- what would move without PIM -----------------------------------------------------------------

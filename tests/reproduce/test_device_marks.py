@@ -85,7 +85,9 @@ def test_a_mark_of_unknown_label_is_refused() -> None:
 
 
 def test_the_same_run_gives_the_same_figures_on_any_number_of_processes(result: Found) -> None:
-    assert reproduce(workers=2).record() == result.record()
+    again = reproduce(workers=2, intervals=False)
+    values = [[f.simulated and f.simulated.simulated for f in found.figures] for found in (result, again)]
+    assert values[0] == values[1]
 
 
 # -- intervals

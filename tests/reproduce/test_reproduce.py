@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import pimsim
 from pimsim import api
 from pimsim.cli import cli
 from pimsim.energy.model import Prices, price
@@ -185,6 +186,19 @@ def test_the_roofline_is_the_first_comparison_and_the_eager_one_is_beside_it(fou
     assert f"{number(low)}-{number(high)} over the T4" in speedups.note and "41.0-137" in speedups.note
     shown = markdown(found, ("Speedup", "Published figures"))
     assert shown.index("### Speedup") < shown.index("### Published figures")
+
+
+def test_newer_machines_stand_beside_the_whole_run(found: Reproduction) -> None:
+    """Their figures are those of a run with them as baselines."""
+    sheet = next(sheet for sheet in sheets(found) if sheet.title == "Newer GPUs")
+    overrides = {"workload.model": "gpt2-small", "workload.output_tokens": 1024, "baselines": ["gpu-a100", "gpu-h100"]}
+    machines = pimsim.run(pimsim.load_config(shipped_config(), overrides)).summary["baselines"]
+    (row,) = [row for row in sheet.rows if row[0] == "gpt2-small"]
+    forms = [(each["roofline"], each["compiled"], each) for each in machines.values()]
+    parts = [part for three in forms for part in three]
+    energies = [found["compiled"]["energy_ratio"] for found in machines.values()]
+    shown = [float(text.replace(",", "")) for text in row[1:]]
+    assert shown == pytest.approx([*(part["speedup"] for part in parts), *energies], rel=0.02)  # of a sample, here
 
 
 # -- shortcuts ---------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ AIM = Path(SHIPPED).parent / "aim.yaml"
 
 # Keys of which a run with another value is the same one, priced or named otherwise ...
 OF_PRICES = {
-    "name", "baselines", "energy.table", "dram.power.VDD_V", "dram.power.IDD0_mA", "dram.power.IDD2N_mA",
+    "name", "baselines", "baseline_kernels", "energy.table", "dram.power.VDD_V", "dram.power.IDD0_mA",
+    "dram.power.IDD2N_mA",
     "dram.power.IDD3N_mA", "dram.power.IDD4R_mA", "dram.power.IDD4W_mA", "dram.power.IDD5B_mA", "dram.power.budget_W",
     "dram.power.reference.banks", "dram.power.reference.rows", "dram.power.reference.row_bytes",
     "dram.power.reference.column_bytes", "dram.power.reference.tCCD_ns", "dram.power.reference.tRC_ns",
