@@ -17,6 +17,7 @@ import pytest
 
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.hbm2_pim import table as hbm2_pim
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.devices.pim_gpt import table as gddr6_pim
@@ -93,12 +94,23 @@ AIM: Mapping[str, tuple[Use, ...]] = {
 }  # fmt: skip
 # The buses of HBM3 carry what is for the other pseudo-channel while one refreshes.
 HBM3: Mapping[str, tuple[Use, ...]] = {**GDDR6, "REFAB": (Use("pins", True, "0", "nRFC"),)}
+HBM2_PIM: Mapping[str, tuple[Use, ...]] = {
+    **{name: uses for name, uses in GDDR6.items() if name != "REFPB"},
+    "ACTAB": NO_DATA, "TMOD": NO_DATA,
+    "WRGRF": (pins("nCWL"), writes("buffer", "nCWL", LANDS)),
+    "MACEVEN": (reads("array"), reads("buffer", "nMAC"), writes("accumulator", "nDRAIN")),
+    "MACODD": (reads("array"), reads("buffer", "nMAC"), writes("accumulator", "nDRAIN")),
+    "RDGRF": (reads("accumulator"), pins("nCL")),
+    "WREVEN": (reads("accumulator"), pins("nCWL"), writes("array", LANDS)),
+    "WRODD": (reads("accumulator"), pins("nCWL"), writes("array", LANDS)),
+}  # fmt: skip
 FLOWS: Mapping[str, tuple[Standard, Mapping[str, tuple[Use, ...]]]] = {
     "gddr6": (gddr6.STANDARD, GDDR6),
     "gddr6-pim": (gddr6_pim.STANDARD, GDDR6_PIM),
     "aim": (aim.STANDARD, AIM),
     "lpddr5x": (lpddr5x.STANDARD, GDDR6),
     "hbm3": (hbm3.STANDARD, HBM3),
+    "hbm2-pim": (hbm2_pim.STANDARD, HBM2_PIM),
 }
 
 
@@ -187,7 +199,9 @@ class _Course:
     def open_all(self) -> None:
         """Open all banks at once if the device can."""
         if self.roles.open_all:
-            self.issue(self.standard.command(self.roles.open_all), NONE)
+            command = self.standard.command(self.roles.open_all)
+            self.enter(command.mode)
+            self.issue(command, NONE)
         else:
             for bank in range(self.channel.device.banks):
                 self.issue(self.standard.command(self.roles.open_bank or ""), bank)
@@ -221,7 +235,7 @@ def too_early(standard: Standard, among: list[Pair], device: Device) -> list[Pai
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_second_begins_when_the_first_is_done(name: str) -> None:
     standard, mine = FLOWS[name][0], [pair for pair in pairs() if pair.name == name]
-    assert len({pair.before.what for pair in mine}) >= {"gddr6-pim": 6, "aim": 6, "hbm3": 3}.get(name, 4)
+    assert len({pair.before.what for pair in mine}) >= {"gddr6-pim": 6, "aim": 6, "hbm3": 3, "hbm2-pim": 6}.get(name, 4)
     for device in extreme_devices(standard):
         longest = max(device.cycles, key=lambda timing: device.cycles[timing])
         assert too_early(standard, mine, device) == [], f"with {longest} = {device.cycles[longest]}"
