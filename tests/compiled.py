@@ -79,10 +79,10 @@ def run_values() -> None:
     multiply(w, x, one, starts, np.zeros((1, SIDE), np.float32), how, sums, 1, 0, 1, room)
     softmax(sums[0], one, tables[0], tables[1], 1, x, 0, 1, np.zeros(PIECE + 1, np.float32))
     none, two, three = (np.zeros((0,) * dimensions, np.int64) for dimensions in (1, 2, 3))
-    number1, number2, number3 = (np.zeros((0,) * dimensions, np.float32) for dimensions in (1, 2, 3))
+    number1, number2, number3, number4 = (np.zeros((0,) * dimensions, np.float32) for dimensions in (1, 2, 3, 4))
     words2, words4, report = np.zeros((0, 0), np.uint16), np.zeros((0,) * 4, np.uint16), np.zeros(1, np.int64)
     carry_out(
-        two, two, none, words4, words2, two, two, number3, number3, number3, number1, none, two, three, two, report,
+        two, two, none, words4, words2, two, two, number3, number4, number3, number1, none, two, three, two, report,
         number2,
     )  # fmt: skip
 

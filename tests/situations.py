@@ -15,6 +15,7 @@ import pytest
 
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.hbm2_pim import table as hbm2_pim
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.devices.lpddr5x_pim import table as lpddr5x_pim
@@ -28,8 +29,16 @@ from tests.levels import DDR5
 from tests.strategies import cycles_of, device_of
 
 STANDARDS = (
-    STANDARD, gddr6.STANDARD, aim.STANDARD, aim.REFERENCE, lpddr5x.STANDARD, lpddr5x_pim.STANDARD, hbm3.STANDARD, DDR5,
-)  # fmt: skip
+    STANDARD,
+    gddr6.STANDARD,
+    aim.STANDARD,
+    aim.REFERENCE,
+    lpddr5x.STANDARD,
+    lpddr5x_pim.STANDARD,
+    hbm3.STANDARD,
+    hbm2_pim.STANDARD,
+    DDR5,
+)
 
 LONG = 40
 SETTLED = 1000  # clocks after which nothing earlier binds
@@ -169,6 +178,8 @@ def enact(device: Device, situation: Situation) -> tuple[Channel, list[Issued], 
     stage.prepare(first, 0)
     if first.effect is Effect.CLOSE:
         stage.open_banks(set(device.banks_of(first, 0)))
+        if not first.mode:  # a bank may be opened in the other one
+            stage.enter_mode(then.mode)
     window = window_banks(device, situation.constraint)
     if first.needs is Needs.OPEN:
         stage.open_banks({b for bank in window for b in device.banks_of(first, bank)})

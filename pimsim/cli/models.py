@@ -103,14 +103,18 @@ def _devices() -> Iterator[dict[str, Any]]:
     from pimsim.config.devices import CONFIGS
     from pimsim.config.schema import DeviceConfig
     from pimsim.devices.registry import HARDWARE
+    from pimsim.formats import NATIVE_PAIR, PAIRS
 
     named = _configurations()
     for name, hardware in HARDWARE.items():
         kind, origin = CONFIGS[name], HARDWARE.origin(name)
         multiplies = any(command.multiplies for command in hardware.table.commands)
+        units: Any = kind.model_fields.get("pim")  # whose first pair of formats is its own
+        formats = units.annotation.model_fields["formats"].default if units else {}
+        pair = PAIRS[next(iter(formats), NATIVE_PAIR)]
         yield {
             "standard": name,
-            "multiplies": "bf16 x bf16" if multiplies else None,
+            "multiplies": f"{pair.stored.name} x {pair.given.name}" if multiplies else None,
             "command": kind.COMMAND if issubclass(kind, DeviceConfig) else "pimsim run",
             "configurations": named.get(name, []),
             "from": origin.name if origin else "",

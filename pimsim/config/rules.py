@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from pimsim.config.devices import CONFIGS, is_of_a_grade, masks_writes, refresh_parts, serves_host_alone
+from pimsim.config.devices import CONFIGS, is_of_a_grade, masks_writes, refresh_parts, serves_host_alone, shares_rows
 from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
@@ -118,6 +118,34 @@ def _masks() -> Iterator[Rule]:
         lambda _, standard: (
             f"must be none: {standard} has no writes with a mask here; "
             f"{' and '.join(name for name in CONFIGS if masks_writes(name))} have"
+        ),
+    )
+
+
+def _units() -> Iterator[Rule]:
+    for key, plain in (("pim.units_per_bank", 1), ("pim.accumulators", 1), ("pim.buffers", 1)):
+        yield Rule(
+            (key, "dram.standard"),
+            lambda value, standard, plain=plain: value == plain or shares_rows(standard),
+            f"must be {plain}, not {{0}}: a product of {{1}} takes one input at a time",
+        )
+    yield Rule(
+        ("mapping.verify", "dram.standard"),
+        lambda verify, standard: verify != "row_reuse" or shares_rows(standard),
+        "must be repeat or auto, not {0}: a product of {1} takes the column of the buffer that has its own number, so "
+        "that the buffer has one input at a time",
+    )
+    yield Rule(
+        ("pim.units_per_bank", "dram.bank_groups", "dram.banks_per_group"),
+        lambda units, groups, banks: units >= 1 or groups * banks % 2 == 0,
+        lambda units, groups, banks: f"must be 1 or more, not {show(units)}: {groups} x {banks} banks are no pairs",
+    )
+    yield Rule(
+        ("pim.accumulators", "pim.units_per_bank", "pim.global_buffer_bytes", "dram.column_bytes"),
+        lambda sums, units, buffer, column: max(1, int(units)) * sums <= max(1, buffer // column),
+        lambda sums, units, buffer, column: (
+            f"{sums} sums of {max(1, int(units))} units, of inputs that the buffer has no room for: "
+            f"it has {buffer // column} columns (pim.global_buffer_bytes)"
         ),
     )
 
@@ -291,6 +319,7 @@ RULES: tuple[Rule, ...] = (
     *_organisation(),
     *_formats(),
     *_masks(),
+    *_units(),
     *_timing(),
     *_refresh(),
     *_supply(),

@@ -309,6 +309,57 @@ class MacFormats(Section):
     )
 
 
+def _halves_or_wholes(units: Decimal) -> Decimal:
+    if units != Decimal("0.5") and units % 1:
+        raise PydanticCustomError("units", "must be 0.5 or a whole number, not {units}", {"units": str(units)})
+    return units
+
+
+class MacCount(Section):
+    """How many MAC units there are, and how many sums each of them keeps.
+
+    SHARES_ROWS: its units may work on several inputs while a row is open.
+    """
+
+    SHARES_ROWS: ClassVar[bool] = False
+
+    units_per_bank: Annotated[Number, Field(le=64), AfterValidator(_halves_or_wholes)] = default(
+        Decimal(1),
+        "MAC units of a bank, each with an input of its own; 0.5: two banks share one, which takes them in turn.",
+        "1 (paper)",
+        later=True,
+    )
+    accumulators: int = default(
+        1, "Accumulators of a MAC unit for each of its banks: sums that it keeps before they are read.",
+        "1 (assumed: the paper has no more)", later=True, ge=1, le=256,
+    )  # fmt: skip
+
+    buffers: int = default(
+        1, "Global buffers of a channel: the second is filled while the first is multiplied.",
+        "1 (paper: a global buffer)", later=True, ge=1, le=2,
+    )  # fmt: skip
+
+    @property
+    def parallel(self) -> int:
+        """Inputs that a column is multiplied with at once."""
+        return max(1, int(self.units_per_bank))
+
+    @property
+    def turns(self) -> int:
+        """Banks that a unit takes one after another."""
+        return int(max(Decimal(1), 1 / self.units_per_bank))
+
+    @property
+    def kept_sums(self) -> int:
+        """Sums that the units of a bank keep before they are read."""
+        return self.parallel * self.accumulators
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """`turns`, `parallel`, `kept_sums` and `buffers`."""
+        return self.turns, self.parallel, self.kept_sums, self.buffers
+
+
 class MacPower(Section):
     """What the MAC units draw."""
 
@@ -321,7 +372,7 @@ class MacPower(Section):
     )
 
 
-class MacUnits(MacPower, MacFormats, MacShape):
+class MacUnits(MacPower, MacCount, MacFormats, MacShape):
     """Multiply-accumulate units in the memory, one per bank: what every memory that multiplies has."""
 
     @property
@@ -332,7 +383,7 @@ class MacUnits(MacPower, MacFormats, MacShape):
     @property
     def sums_at_once(self) -> int:
         """Sums that are kept in a bank before they are read."""
-        return 1
+        return self.kept_sums
 
     @property
     def native(self) -> Pair:
@@ -445,6 +496,12 @@ class MappingConfig(Section):
         None,
         "Heads of K whose queries are in the global buffer at a time, at most; they lie side by side in a bank.",
         "as many as the buffer holds (assumed: fewer fills)",
+        later=True,
+    )
+    verify: Literal["repeat", "row_reuse", "auto"] = default(
+        "repeat",
+        "Several inputs of a matrix in one step: a product each, a row that is opened once for many, or the faster.",
+        "repeat (paper: a matrix times a vector)",
         later=True,
     )
 

@@ -5,7 +5,7 @@ Everybody else asks the device and names no command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pimsim.config.schema import Config
@@ -14,6 +14,8 @@ from pimsim.dram.masks import with_masks
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import MoreCycles
 from pimsim.mapping.layouts import Layouts
+
+ONE_UNIT = (1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Hardware:
     computed  the names that `cycles` gives
     masks     writes of some elements of a column, by the writes of whole ones whose times they have (none: it has none)
     formats   the commands for pairs of formats beside those of 16 bits, by the names of the pairs (None: it has none)
+    units     the table with what other MAC units than one a bank add to it: banks that take turns for one, units of a
+              bank, sums that they keep, buffers of a channel (None: all are one)
     """
 
     table: Standard
@@ -34,7 +38,8 @@ class Hardware:
     computed: tuple[str, ...] = ()
     masks: Mapping[str, str] = field(default_factory=dict)
     formats: Callable[[tuple[str, ...]], Sequence[Variant]] | None = None
-    _made: dict[tuple[bool, tuple[str, ...]], Standard] = field(
+    units: Callable[[Standard, int, int, int, int], Standard] | None = None
+    _made: dict[Hashable, Standard] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )  # a copy with another table has its own
 
@@ -43,14 +48,19 @@ class Hardware:
         """The table with its writes of some elements of a column, see `dram.masks`."""
         return self.table_for(masked=True)
 
-    def table_for(self, masked: bool = False, pairs: tuple[str, ...] = ()) -> Standard:
-        """The table with its writes of some elements of a column, and with commands for pairs; the same one each time.
+    def table_for(
+        self, masked: bool = False, pairs: tuple[str, ...] = (), units: tuple[int, int, int, int] = ONE_UNIT
+    ) -> Standard:
+        """The table with its writes of some elements of a column, with commands for pairs, and with those of its MAC
+        units; the same one each time.
 
         pairs: by name, see `pimsim.formats`; only of a device that has `formats`.
+        units: as `MacCount.shape`; only of a device that has `units`.
         """
-        key = masked, pairs
+        key = masked, pairs, units
         if key not in self._made:
             table = with_masks(self.table, self.masks) if masked else self.table
             variants = self.formats(pairs) if self.formats and pairs else ()
-            self._made[key] = with_variants(table, variants) if variants else table
+            table = with_variants(table, variants) if variants else table
+            self._made[key] = self.units(table, *units) if self.units and units != ONE_UNIT else table
         return self._made[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -88,7 +89,7 @@ def _uses(
     if schedule is None:
         work, (graph,) = config.workload, graphs
         tokens = max(work.query_tokens, min(work.prefill_chunk, work.prompt_tokens))
-        return [Use(graph, made[graph], work.batch, tokens, work.last_context)]
+        return [Use(graph, made[graph], work.batch, tokens, work.last_context, runs=_runs(config))]
     lenders = {stage.name: stage.workload for stage in schedule.stages}
     return [
         Use(
@@ -101,9 +102,33 @@ def _uses(
             stage.copies,
             stage.branches,
             lenders.get(stage.weights_of),
+            _runs_of(config, schedule, number),
         )
         for number, stage in enumerate(schedule.stages)
     ]
+
+
+Runs = tuple[tuple[int, int, int], ...]
+
+
+def _runs(config: Config) -> Runs:
+    """As `Use.runs`, of plain decoding, where anything depends on it."""
+    if config.mapping.verify == "repeat":
+        return ()
+    work, found = config.workload, Counter[tuple[int, int]]()
+    for phase, context, tokens in work.steps():
+        found[tokens, (1 if phase == "prefill" else tokens) if context >= work.start else 0] += 1
+    return tuple((*kind, steps) for kind, steps in found.items())
+
+
+def _runs_of(config: Config, schedule: Schedule, number: int) -> Runs:
+    """The same, of a stage of a schedule."""
+    if config.mapping.verify == "repeat":
+        return ()
+    stage, heads = schedule.stages[number], schedule.head[schedule.stage == number]
+    tokens = stage.tokens if stage.phase == "decode" or stage.whole else 1
+    counts = ((tokens, int(heads.sum())), (0, int((~heads).sum())))
+    return tuple((stage.tokens, head, steps) for head, steps in counts if steps)
 
 
 def _plan(config: Config, use: Use, memory: Memory, units: Units) -> Plan:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
-from pimsim.devices.device import Hardware
+from pimsim.devices.device import ONE_UNIT, Hardware
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import Device, resolve_as
 from pimsim.errors import InputError
@@ -22,6 +22,7 @@ _SHIPPED: Mapping[str, Hardware] = Deferred(
         "lpddr5x": "pimsim.devices.lpddr5x:HARDWARE",
         "lpddr5x-pim": "pimsim.devices.lpddr5x_pim:HARDWARE",
         "hbm3": "pimsim.devices.hbm3:HARDWARE",
+        "hbm2-pim": "pimsim.devices.hbm2_pim:HARDWARE",
     }
 )
 HARDWARE: Registry[Hardware] = Registry("standard", _SHIPPED)
@@ -63,7 +64,11 @@ def _table(hardware: Hardware, dram: MemoryConfig, pim: MacUnits | None) -> Stan
         raise InputError(f"must be none: {dram.standard} has no writes with a mask", key="dram.write_mask")
     if pairs and hardware.formats is None:
         raise InputError(f"{dram.standard} multiplies one pair of formats: leave them out", key="pim.formats")
-    return hardware.table_for(masked, pairs)
+    units = pim.shape if pim else ONE_UNIT
+    if units != ONE_UNIT and hardware.units is None:
+        what = f"{dram.standard} has one MAC unit a bank, with one accumulator, and one buffer: leave them at 1"
+        raise InputError(what, key="pim.units_per_bank")
+    return hardware.table_for(masked, pairs, units)
 
 
 def _check_class(dram: MemoryConfig) -> None:

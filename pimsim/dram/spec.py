@@ -71,10 +71,15 @@ class Does(Enum):
 
     NOTHING = "nothing"
     FILL = "takes a piece into its column of the buffer"
+    FILL_NEXT = "takes a piece into its column of the buffer, the first one of a further input"
+    FILL_BEHIND = "takes a piece into its column of the buffer behind"
+    FILL_BEHIND_NEXT = "takes a piece into its column of the buffer behind, the first one of a further input"
+    SWAP = "brings the buffer behind to the front"
     PRESET = "takes a piece into the accumulators"
     MULTIPLY = "adds the products of a column of each bank with one of the buffer to the bank's accumulator"
-    GIVE = "gives the accumulators, rounded, and clears them"
-    GIVE_WHOLE = "gives the accumulators as they are, integers of 32 bits, and clears them"
+    MULTIPLY_ALL = "does so for as many inputs of the buffer as a bank has units, each with accumulators of its own"
+    GIVE = "gives the first accumulator of each bank that was not given since the last product, rounded, and clears it"
+    GIVE_WHOLE = "does so as it is, an integer of 32 bits"
     LOOK_UP = "looks up what the function of its row makes of the accumulators, rounded"
     GIVE_FOUND = "gives what was looked up, and clears the accumulators"
     SCALE = "multiplies the column of each group's first bank with that of its second, into its third"
@@ -108,6 +113,7 @@ class Command:
                 the pins count besides
     logged      the command that logs and counts call it, which is the same but for its times (empty: itself)
     pair        the formats that it multiplies, see `pimsim.formats` (empty: those of 16 bits that the memory has)
+    one_in      of so many banks that it addresses it uses a column of one
     """
 
     name: str
@@ -128,6 +134,7 @@ class Command:
     does: Does = field(default=Does.NOTHING, repr=False)
     logged: str = field(default="", repr=False)
     pair: str = field(default="", repr=False)
+    one_in: int = field(default=1, repr=False)
 
     @property
     def has_bank(self) -> bool:

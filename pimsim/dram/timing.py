@@ -128,6 +128,12 @@ class Device:
         units = [c for c in self.standard.commands if c.multiplies and c.scope == Scope.ALL_BANKS]
         return max(self.busy_clocks(c) for c in units if c.pair == pair or all(o.pair != pair for o in units))
 
+    @cached_property
+    def mac_columns(self) -> int:
+        """Columns that all MAC units of a channel take at once."""
+        units = [c for c in self.standard.commands if c.multiplies and c.scope == Scope.ALL_BANKS]
+        return max(self.banks // c.one_in for c in units)
+
     def addressed(self, command: Command) -> int:
         """Banks that the command addresses."""
         return len(self.banks_of(command, 0))
@@ -150,7 +156,7 @@ class Device:
 
     def _banks(self, counts: Mapping[str, int], which: Callable[[Command], bool]) -> int:
         commands = filter(which, self.standard.commands)
-        return sum(counts.get(command.name, 0) * self.addressed(command) for command in commands)
+        return sum(counts.get(command.name, 0) * (self.addressed(command) // command.one_in) for command in commands)
 
     @cached_property
     def command_names(self) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pimsim import api
 from pimsim.config.schema import AnyConfig, Config
+from pimsim.devices.registry import device_of
+from pimsim.dram.spec import Does
 from pimsim.errors import InputError, Problem
 from pimsim.formats import NATIVE
 from pimsim.mapping.plan import Plan
@@ -89,6 +91,7 @@ def speaking(
     key that was given with --set is of another model or of several sequences, or the memory is too small.
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
+    _check_commands(config)
     _check_schedule(config, given.trace if isinstance(given, api.Loaded) else requested_trace(config))
     graph = keep("graph", weights.shape, partial(build, weights.shape, lm_head=True))
     _check_formats(config, graph)
@@ -103,6 +106,15 @@ def speaking(
     prepared = api.prepare(config, lambda more: tell and tell((*odd, *more)), keep, checked=True, graph=graph)
     prepared = replace(prepared, odd=(*odd, *prepared.odd))
     return Speaking(prepared, weights, replace(prepared.plan, config=config))
+
+
+def _check_commands(config: Config) -> None:
+    """InputError if the memory has commands that multiply and say not what: whatever the level, nobody computes it."""
+    standard = device_of(config).standard
+    silent = [command.name for command in standard.commands if command.multiplies and command.does is Does.NOTHING]
+    if silent:
+        what = f"{' and '.join(silent)} of {standard.name} say not what they do with numbers (`Command.does`)"
+        raise InputError(f"{what}: no tokens are computed on it", key="dram.standard")
 
 
 def _check_schedule(config: Config, trace: Trace | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pimsim.asic.units import Units
@@ -13,6 +13,7 @@ from pimsim.mapping.formats import GridOf, grids
 from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div, make_grid
 from pimsim.mapping.layouts import Keys, Layouts, Matrix, Products, Split, Values
 from pimsim.mapping.regions import Dealer, Region, Use, Wanted
+from pimsim.mapping.reuse import Reuse, Size, group_of
 from pimsim.mapping.states import State, room_beside_states, states_of, wanted_states
 from pimsim.mapping.vectors import VectorLayout
 from pimsim.workload.graph import Workload
@@ -50,6 +51,11 @@ class Memory:
     scales: dict[str, VectorLayout]
 
     @property
+    def groups(self) -> dict[str, int]:
+        """How many inputs of each matrix share an open row at most."""
+        return {name: group_of(matrix) for name, matrix in self.matrices.items()}
+
+    @property
     def splits(self) -> dict[str, Split]:
         """By what the V of each attention is dealt to the channels."""
         return {name: values.split for name, values in self.values.items()}
@@ -78,11 +84,11 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     scratch = VectorLayout(grid, most) if most else None
     scores = [o.heads * caches.tokens(use, o) for use in uses for o in use.attentions]
     products = layouts.products(grid, max(scores)) if scores else None
-    dealer, found = Dealer(grid.device.columns), []
+    dealer, found, reuse = Dealer(grid.device.columns), [], _reuse(config, uses, layouts)
     for use in uses:
         operators = use.workload.operators
         linears = [o for o in operators if o.op == "linear"]
-        matrices = {o.name: layouts.matrix(grid_of(o), o.inputs // o.blocks, o.outputs // o.blocks) for o in linears}
+        matrices = {o.name: reuse.of(_weights(use, o), size_of(config, grid_of(o), o)) for o in linears}
         vectors = {o.name: VectorLayout(grid, o.vectors()) for o in operators if o.vectors()}
         vectors = vectors if config.workload.biases else {}
         tables, branches = dict(_tables(grid_of, use.workload)), caches.branches_of(use)
@@ -98,6 +104,28 @@ def place(config: Config, uses: Sequence[Use], grid: Grid, layouts: Layouts) -> 
     return [replace(memory, regions=memory.regions | shared, rows=dealer.rows) for memory in found]
 
 
+def _reuse(config: Config, uses: Sequence[Use], layouts: Layouts) -> Reuse:
+    """With how many inputs all weights are multiplied."""
+    reuse = Reuse(config, layouts)
+    for use in uses:
+        for operator in use.workload.operators:
+            if operator.op == "linear":
+                reuse.add(_weights(use, operator), use.inputs_of(operator))
+    return reuse
+
+
+def size_of(config: Config, grid: Grid, operator: Operator) -> Size:
+    """That of a matrix, of the blocks of a diagonal that of each."""
+    bias = config.workload.biases and operator.vectors() > 0
+    return Size(grid, operator.inputs // operator.blocks, operator.outputs // operator.blocks, bias)
+
+
+def _weights(use: Use, operator: Operator) -> tuple[Hashable, ...]:
+    """Which weights an operator has, but for their copy."""
+    which = (use.owner(operator), _owner(use.workload, operator), operator.inputs, operator.outputs)
+    return ("weights", *which)
+
+
 def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
     """Every region of a graph but those that all share, in the order in which they lie."""
     workload = use.workload
@@ -106,7 +134,7 @@ def _wanted(use: Use, memory: Memory, caches: Caches) -> Iterator[Wanted]:
         each = operator.experts * operator.blocks
         if operator.name in memory.matrices:
             rows = memory.matrices[operator.name].rows
-            yield Wanted(operator.name, rows, *use.copies_of(operator, ("weights", *which), each))
+            yield Wanted(operator.name, rows, *use.copies_of(operator, _weights(use, operator), each))
         if operator.name in memory.scales:
             rows = memory.scales[operator.name].rows
             yield Wanted(scales_name(operator), rows, *use.copies_of(operator, ("scales", *which), operator.experts))

@@ -14,6 +14,7 @@ from pimsim.mapping.functions import carried
 from pimsim.mapping.instructions import Operands, Part
 from pimsim.mapping.memory import table_name, vector_name
 from pimsim.mapping.placed import Placed
+from pimsim.mapping.reuse import wires as wires_of
 from pimsim.mapping.wires import Wires
 from pimsim.workload.dataflow import Dataflow, Slice
 from pimsim.workload.ops import Operator
@@ -53,22 +54,26 @@ class Naming:
 
     # -- products --------------------------------------------------------------------
 
-    def product(self, operator: Operator, vector: int, way: int, summed: int) -> Operands:
-        """A product of one vector (counting a token's rows) with one of its experts; summed: the ASIC completes it."""
+    def product(self, operator: Operator, vector: int, way: int, summed: int, together: int = 1) -> Operands:
+        """A product of one vector (counting a token's rows) with one of its experts; summed: the ASIC completes it.
+
+        together: vectors from this one on, of an operator without experts, that share an open row.
+        """
         layout, addend = self.plan.memory.matrices[operator.name], operator.name in self.plan.memory.vectors
         (taken,) = self.flow.slices[operator.name]
-        token, row = divmod(vector, operator.rows)
         ways, taking = operator.active * operator.blocks, operator.inputs // operator.blocks
-        first = row * operator.inputs + (way * taking if operator.blocks > 1 else 0)
-        takes = [self._one(taken, token, way if operator.blocks == 1 else 0, first, taking)]
+        takes = []
+        for each in range(vector, vector + together):
+            token, row = divmod(each, operator.rows)
+            first = row * operator.inputs + (way * taking if operator.blocks > 1 else 0)
+            takes.append(self._one(taken, token, way if operator.blocks == 1 else 0, first, taking))
         count, number = self.vectors * operator.rows * ways, vector * ways + way
         if addend and layout.takes_addend:
             takes.append(self._bias(operator, number))
         size = operator.outputs // operator.blocks * layout.partial_sums
-        makes = Part(_parts(operator) if summed else operator.name, number * size, size, count * size)
-        return Operands(
-            operator.name, tuple(takes), makes, (), partial(layout.wires, addend), (operator.name, "product")
-        )
+        makes = Part(_parts(operator) if summed else operator.name, number * size, size * together, count * size)
+        moved, key = partial(wires_of, layout, addend, together), (operator.name, "product", together)
+        return Operands(operator.name, tuple(takes), makes, (), moved, key)
 
     def product_sum(self, operator: Operator) -> Operands:
         """Partial sums of a product, and its bias."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pimsim.asic.units import Units
@@ -29,6 +29,7 @@ class Placed:
     batch: sequences of a step.  depths: of each token of a step those before it on its path (None: all before it).
     branches: of each sequence, the tokens that lie in caches of others (`workload.schedule.Stage`).
     tokens: the id of the token at a context, of a sequence, whose row of the embedding is read.
+    groups: of a matrix and a number of inputs, those that share an open row (`mapping.reuse`), as far as was asked.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Placed:
     depths: tuple[int, ...] | None = None
     branches: tuple[tuple[Shared, ...], ...] = ()
     tokens: Callable[[int, int], int] = first_row
+    groups: dict[tuple[str, int], Sequence[int]] = field(default_factory=dict)
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _kept: dict[tuple[str, int], Work] = field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from pimsim.mapping.layouts import Keys, Matrix, Values
 from pimsim.mapping.memory import scales_name, table_name, tied_matrix, vector_name
 from pimsim.mapping.naming import Naming
 from pimsim.mapping.placed import Placed
+from pimsim.mapping.reuse import Size, product, sizes_of
 from pimsim.mapping.states import state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
@@ -346,9 +347,7 @@ class Planner:
             has_bias = self._multiply_blocks(operator, work, vectors)
         else:
             has_bias = self._fetch_vectors(operator, self._bases)
-            for vector in range(vectors):
-                said = self.naming and self.naming.product(operator, vector, 0, _summed(layout, has_bias))
-                self._pim(operator.name, work, self._bases(operator.name), operands=said)
+            self._multiply_groups(operator, work, vectors, _summed(layout, has_bias))
         self._gather({operator.name}, begin)
         self._add_up(operator, layout, vectors * operator.active * operator.blocks, has_bias)
         self._spill(operator)
@@ -384,6 +383,27 @@ class Planner:
         """The same of queries, and of the K and V that are appended."""
         if elements := quantised(operator, self.plan.memory.keys[operator.name]):
             self._asic("quantise", "quantise", elements, self.batch * tokens, key=f"{operator.name}.quantise")
+
+    def _multiply_groups(self, operator: Operator, one: Work, vectors: int, summed: int) -> None:
+        """Vectors that share an open row go together; else one goes after another."""
+        layout, vector = self.plan.memory.matrices[operator.name], 0
+        bias, function = operator.name in self.plan.memory.vectors, self.plan.functions.get(operator.name, "")
+        for count in self._groups(operator, layout, bias, vectors):
+            make = partial(product, layout, bias, function, count)
+            work = one if count == 1 else self.plan.cached(f"{operator.name}.{count}", 0, make)
+            said = self.naming and self.naming.product(operator, vector, 0, summed, count)
+            self._pim(operator.name, work, self._bases(operator.name), operands=said)
+            vector += count
+
+    def _groups(self, operator: Operator, layout: Matrix, bias: bool, vectors: int) -> Sequence[int]:
+        """How many vectors go together, in their order."""
+        if self.plan.config.mapping.verify == "repeat":
+            return (1,) * vectors
+        known, key = self.plan.groups, (operator.name, vectors)
+        if key not in known:
+            size = Size(layout.grid, operator.inputs, operator.outputs, bias)
+            known[key] = sizes_of(self.plan.config, layout, size, vectors)
+        return known[key]
 
     def _multiply_experts(self, operator: Operator, work: Work, vectors: int) -> bool:
         """Each vector goes through its own experts, one after another."""

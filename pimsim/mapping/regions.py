@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -59,6 +60,8 @@ class Use:
     layers: the copies of the model's block that run (empty: all of them); copies: that it has (0: those that run).
     branches: see `workload.schedule.Stage`.
     lender: the graph whose weights those of its operators of the same name and size are.
+    runs: the tokens of each kind of step, those for which what stands behind the blocks runs, and how many such steps
+    there are (empty: that is not known).
     """
 
     workload: Workload
@@ -70,6 +73,7 @@ class Use:
     copies: int = 0
     branches: tuple[tuple[Shared, ...], ...] = ()
     lender: Workload | None = None
+    runs: tuple[tuple[int, int, int], ...] = ()
 
     def owner(self, operator: Operator) -> ModelShape:
         """The model whose weights those of an operator are."""
@@ -77,6 +81,18 @@ class Use:
         lent = self.lender.operators if self.lender else ()
         shape = self.lender.shape if self.lender else self.workload.shape
         return shape if own in ((o.name, o.inputs, o.outputs) for o in lent) else self.workload.shape
+
+    def inputs_of(self, operator: Operator) -> Counter[int]:
+        """Inputs that a matrix has at once, and in how many steps; of experts and on a diagonal each comes alone."""
+        found = Counter[int]()
+        for tokens, head, steps in self.runs or ((self.tokens, self.tokens, 1),):
+            some = operator.tokens or (tokens if operator.per == "token" else 1)
+            if operator.scope == "once_after":
+                some = min(some, head)
+            if some:
+                alone = operator.experts > 1 or operator.blocks > 1
+                found[1 if alone else self.batch * some * operator.rows] += steps
+        return found
 
     @property
     def attentions(self) -> list[Operator]:

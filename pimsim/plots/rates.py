@@ -21,14 +21,14 @@ class Point(NamedTuple):
     part: str = ""
 
 
-def device_roof(device: Device, lanes: int, clock_GHz: float, pair: str = "") -> tuple[float, float]:
+def device_roof(device: Device, lanes: float, clock_GHz: float, pair: str = "") -> tuple[float, float]:
     """(GB/s that the MAC units read from their banks, 1e9 operations/s that they make).
 
-    A column of every bank each nMAC clocks; two operations per lane and MAC clock.
+    A column of every bank that all units take at once each nMAC clocks; two operations per lane of it and MAC clock.
     """
-    banks = device.channels * device.banks
-    bandwidth = banks * device.column_bytes * 1000 / (device.mac_clocks(pair) * device.tCK_ps)
-    return bandwidth, 2 * banks * lanes * clock_GHz
+    units = device.channels * device.mac_columns
+    bandwidth = units * device.column_bytes * 1000 / (device.mac_clocks(pair) * device.tCK_ps)
+    return bandwidth, 2 * units * lanes * clock_GHz
 
 
 def operator_points(result: Result, device: Device) -> list[Point]:
@@ -78,7 +78,7 @@ def rates(result: Result) -> Rates:
 
     device, pim = result.prices.device, result.config.pim
     own = main_pair(result.workload).name
-    lanes = pim.pairs.get(own, pim.lanes)
+    lanes = pim.pairs.get(own, pim.lanes) * float(pim.units_per_bank)
     roof = device_roof(device, lanes, float(pim.clock_GHz), own if own in pim.formats and own != NATIVE_PAIR else "")
     machines = [_machine(result, name, baseline) for name, baseline in result.baselines.items()]
     return Rates(roof, operator_points(result, device), machines)

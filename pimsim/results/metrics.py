@@ -61,9 +61,11 @@ def non_vmm_fraction(causes: Mapping[str, int]) -> float:
     return ratio(sum(causes[cause] for cause in asic_causes(causes)), sum(causes.values()))
 
 
-def mac_utilization(tally: Tally, config: Config, workload: Workload) -> float:
-    """Useful MACs / (channels x banks x lanes x MAC clock x latency), the lanes those of each product's formats."""
-    units = config.dram.channels * config.dram.bank_groups * config.dram.banks_per_group
+def mac_utilization(tally: Tally, config: Config, workload: Workload, device: Device) -> float:
+    """Useful MACs / (channels x banks that all units take at once x units of a bank x lanes x MAC clock x latency), the
+    lanes those of each product's formats.
+    """
+    units = device.channels * device.mac_columns * Fraction(config.pim.units_per_bank)
     ns, lanes = Fraction(tally.cycles * tally.tCK_ps, 1000), _lanes(config, workload)
     busy = sum(Fraction(row.macs, lanes.get(row.operator, config.pim.lanes)) for row in tally.rows if row.macs)
     return ratio(busy, units * Fraction(config.pim.clock_GHz) * ns)

@@ -15,12 +15,17 @@ from pimsim.workload.ops import Operator
 def chosen(plan: Plan | None) -> dict[str, Any]:
     """The parts `mapping` and `formats` of a summary.
 
-    By what the V of each attention is dealt to the channels, if that was chosen; the number formats, if they are not
-    all BF16.
+    By what the V of each attention is dealt to the channels, and how many inputs of each matrix share an open row at
+    most, if that was chosen; the number formats, if they are not all BF16.
     """
     if plan is None:
         return {}
-    found = {} if plan.config.mapping.values != "auto" else {"mapping": {"values": plan.memory.splits}}
+    wanted, mapping = plan.config.mapping, dict[str, Any]()
+    if wanted.values == "auto":
+        mapping["values"] = plan.memory.splits
+    if wanted.verify == "auto":
+        mapping["verify"] = plan.memory.groups
+    found = {"mapping": mapping} if mapping else {}
     return found | ({"formats": formats(plan)} if any(_other(o) for o in plan.workload.operators) else {})
 
 
@@ -60,6 +65,8 @@ def chosen_line(plan: Plan | None) -> str:
     found = chosen(plan)
     by = [f"{split} ({name})" for name, split in found.get("mapping", {}).get("values", {}).items()]
     lines = ["V by " + ", ".join(by)] if by else []
+    groups = [f"{inputs} ({name})" for name, inputs in found.get("mapping", {}).get("verify", {}).items()]
+    lines += ["inputs of an open row: " + ", ".join(groups)] if groups else []
     return "\n".join([*lines, *([_formats_line(found["formats"])] if "formats" in found else [])])
 
 

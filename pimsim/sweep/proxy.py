@@ -2,7 +2,7 @@
 
     area_mm2 = dram + pim + asic
     dram     channels x banks x rows x row_bytes x 8 / DENSITY
-    pim      channels x banks x lanes x LANE
+    pim      channels x banks x units of a bank x lanes x LANE, accumulators of a unit beyond the first left out
     asic     ASIC x (SRAM_SHARE x sram_KiB / 128 + (1 - SRAM_SHARE) x (adders + 2 multipliers) / 512)
 
 With the paper's ASIC the last line is the paper's core area.
@@ -27,7 +27,7 @@ def area_mm2(config: Config) -> float:
     memory = banks * dram.rows * dram.row_bytes * 8 / DENSITY
     arithmetic = (asic.adders + 2 * asic.multipliers) / 512
     logic = ASIC * (SRAM_SHARE * float(asic.sram_KiB) / 128 + (1 - SRAM_SHARE) * arithmetic)
-    return memory + banks * config.pim.lanes * LANE + logic
+    return memory + banks * float(config.pim.units_per_bank) * config.pim.lanes * LANE + logic
 
 
 PROXIES: Mapping[str, Callable[[Config], float]] = {"area_mm2": area_mm2}

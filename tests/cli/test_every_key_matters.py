@@ -78,6 +78,9 @@ SPECIAL: Mapping[str, Change] = {
     "pim.lanes": Change(8),
     "pim.global_buffer_bytes": Change(1024),
     "pim.pipeline_stages": Change(12),
+    "pim.units_per_bank": Change(0.5),
+    "pim.buffers": Change(2),
+    "pim.accumulators": Change(2, {"mapping.verify": "row_reuse", "workload.query_tokens": 2}),
     "asic.sram_KiB": Change(4),
     "asic.sram_port_bytes": Change(128),
     "asic.range_reduction": Change("ln2"),
@@ -94,6 +97,7 @@ SPECIAL: Mapping[str, Change] = {
     "workload.weight_group": Change(64, INT4),
     "workload.kv_format": Change("int8", {"pim.formats": {"bf16xbf16": 16, "int8xbf16": 16}}),
     "workload.activation_format": Change("int8", {"pim.formats": {"int8xbf16": 16, "int8xint8": 16}}),
+    "mapping.verify": Change("row_reuse", {"workload.query_tokens": 2}),
     "workload.model": Change("gpt2-medium"),
     "workload.trace": Change("nowhere.jsonl"),  # refused: there is no such file
     "workload.query_tokens": Change(2),

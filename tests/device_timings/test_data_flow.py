@@ -17,6 +17,7 @@ import pytest
 
 from pimsim.devices.aim import table as aim
 from pimsim.devices.gddr6 import table as gddr6
+from pimsim.devices.hbm2_pim import table as hbm2_pim
 from pimsim.devices.hbm3 import table as hbm3
 from pimsim.devices.lpddr5x import table as lpddr5x
 from pimsim.devices.lpddr5x_pim import table as lpddr5x_pim
@@ -99,6 +100,16 @@ LPDDR5X_PIM: Mapping[str, tuple[Use, ...]] = {
 }
 # The buses of HBM3 carry what is for the other pseudo-channel while one refreshes.
 HBM3: Mapping[str, tuple[Use, ...]] = {**GDDR6, "REFAB": (Use("pins", True, "0", "nRFC"),)}
+HBM2_PIM: Mapping[str, tuple[Use, ...]] = {
+    **{name: uses for name, uses in GDDR6.items() if name != "REFPB"},
+    "ACTAB": NO_DATA, "TMOD": NO_DATA,
+    "WRGRF": (pins("nCWL"), writes("buffer", "nCWL", LANDS)),
+    "MACEVEN": (reads("array"), reads("buffer", "nMAC"), writes("accumulator", "nDRAIN")),
+    "MACODD": (reads("array"), reads("buffer", "nMAC"), writes("accumulator", "nDRAIN")),
+    "RDGRF": (reads("accumulator"), pins("nCL")),
+    "WREVEN": (reads("accumulator"), pins("nCWL"), writes("array", LANDS)),
+    "WRODD": (reads("accumulator"), pins("nCWL"), writes("array", LANDS)),
+}  # fmt: skip
 FLOWS: Mapping[str, tuple[Standard, Mapping[str, tuple[Use, ...]]]] = {
     "gddr6": (gddr6.STANDARD, GDDR6),
     "gddr6-pim": (gddr6_pim.STANDARD, GDDR6_PIM),
@@ -106,6 +117,7 @@ FLOWS: Mapping[str, tuple[Standard, Mapping[str, tuple[Use, ...]]]] = {
     "lpddr5x": (lpddr5x.STANDARD, GDDR6),
     "lpddr5x-pim": (lpddr5x_pim.STANDARD, LPDDR5X_PIM),
     "hbm3": (hbm3.STANDARD, HBM3),
+    "hbm2-pim": (hbm2_pim.STANDARD, HBM2_PIM),
 }
 
 
@@ -230,7 +242,7 @@ def too_early(standard: Standard, among: list[Pair], device: Device) -> list[Pai
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_second_begins_when_the_first_is_done(name: str) -> None:
     standard, mine = FLOWS[name][0], [pair for pair in pairs() if pair.name == name]
-    least = {"gddr6-pim": 6, "lpddr5x-pim": 6, "aim": 6, "hbm3": 3}.get(name, 4)
+    least = {"gddr6-pim": 6, "lpddr5x-pim": 6, "aim": 6, "hbm3": 3, "hbm2-pim": 6}.get(name, 4)
     assert len({pair.before.what for pair in mine}) >= least
     for device in extreme_devices(standard):
         longest = max(device.cycles, key=lambda timing: device.cycles[timing])

@@ -22,7 +22,7 @@ from tests.conftest import SHIPPED
 
 FOLDER = SHIPPED.parent
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gddr6" / "pairs.json").read_text())
-FILES = ("pim-gpt", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3")
+FILES = ("pim-gpt", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3", "hbm2-pim")
 
 # The golden data's name of a figure, and this program's; without a scope it is the same bank's.
 NAMES: Mapping[str, str] = {

@@ -25,8 +25,8 @@ from pimsim.reproduce.devices.study import Study
 PUBLISHED = {
     "aim": {"tflops": 1, "inside": 512, "outside": 32, "ratio": 16, "gemv": (7.5, 10.5), "mnist": (7.5, 10.5)},
     "hbm2-pim": {
-        "inside": 1200, "outside": 307, "ratio": 4, "gemv_gpu": 8.9, "speech_gpu": 3.5, "energy_gpu": (0, 0.4),
-        "gemv_u280": 2.8, "add_u280": 2.8, "lstm_u280": 2.54,
+        "tflops": 1.2, "inside": 1200, "outside": 307, "ratio": 4, "gemv_gpu": 8.9, "speech_gpu": 3.5,
+        "energy_gpu": (0, 0.4), "energy_bit": 3.5, "gemv_u280": 2.8, "add_u280": 2.8, "lstm_u280": 2.54,
     },
     "lpddr5x-pim": {
         "inside": 614, "outside": 76.8, "ratio": 8, "tops_int4": 2.4, "tflops_fp8": 1.2, "w8a8": (6.0, 6.2),

@@ -38,12 +38,15 @@ def test_a_device_that_multiplies_is_named_nowhere_else() -> None:
     elsewhere = {path for path in naming("aim", "Aim\\w*") if not path.startswith(own)}
     assert elsewhere - LISTS == {"cli/replay.py", "cli/__init__.py"}  # AiM's programs have a command
     own = ("devices/pim_gpt/", "config/devices/pim_gpt.py")
+    own += ("devices/hbm2_pim/", "config/devices/hbm2_pim.py")  # weights, K and V lie as there
     elsewhere = {path for path in naming("pim_gpt", "gddr6-pim", "PimGpt\\w*") if not path.startswith(own)}
     shares = {f"devices/lpddr5x_pim/{name}.py" for name in ("__init__", "matrix", "units")}  # its units and layouts
     assert elsewhere == LISTS | shares | {"config/devices/lpddr5x_pim.py"}
     own = ("devices/lpddr5x_pim/", "config/devices/lpddr5x_pim.py")
     elsewhere = {path for path in naming("lpddr5x_pim", "lpddr5x-pim", "Lpddr5xPim\\w*") if not path.startswith(own)}
     assert elsewhere == LISTS
+    own = ("devices/hbm2_pim/", "config/devices/hbm2_pim.py")
+    assert {path for path in naming("hbm2_pim", "hbm2-pim", "Hbm2Pim\\w*") if not path.startswith(own)} == LISTS
 
 
 def test_a_baseline_is_one_file() -> None:

@@ -360,7 +360,7 @@ def test_unknown_names_are_refused_with_the_nearest(extend: Write) -> None:
 def test_an_unknown_standard_is_refused_with_the_nearest(extend: Write) -> None:
     assert problems(extend("dram:\n  standard: gddr6_pim\n")) == [
         "config.yaml:3:3: dram.standard: must be 'gddr6-pim', 'gddr6', 'aim', 'aim-reference', 'lpddr5x', "
-        "'lpddr5x-pim' or 'hbm3', "
+        "'lpddr5x-pim', 'hbm3' or 'hbm2-pim', "
         "not 'gddr6_pim'; did you mean 'gddr6-pim'?"
     ]
 

@@ -29,12 +29,14 @@ from pimsim.labels import LABELS
 from tests.conftest import SHIPPED, Write
 
 FOLDER = SHIPPED.parent
-_NAMES = ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3")
+_NAMES = ("gddr6-pim", "gddr6", "aim", "aim-reference", "lpddr5x", "lpddr5x-pim", "hbm3", "hbm2-pim")
 FILES = {name: f"{name}.yaml" for name in _NAMES} | {"gddr6-pim": "pim-gpt.yaml"}
 MEMORIES = ("gddr6", "aim-reference", "lpddr5x", "hbm3")  # without a language model
 # in clocks, from the organisation, the pins and the MAC units
 _UNITS = {"nBL", "nBLRES", "nMAC", "nDRAIN"}
-COMPUTED = {"gddr6-pim": _UNITS, "lpddr5x-pim": {*_UNITS, "nFENCE"}}
+COMPUTED = {
+    "gddr6-pim": _UNITS, "lpddr5x-pim": {*_UNITS, "nFENCE"}, "hbm2-pim": {"nBL", "nMAC", "nDRAIN"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -208,7 +210,7 @@ def test_plain_gddr6_has_the_clocks_of_the_golden_data() -> None:
 def test_a_time_that_the_standard_does_not_use_is_refused(write: Write) -> None:
     path = write(f"extends: {path_of('gddr6')}\ndram:\n  timing:\n    tMODCH_ns: 16\n    tRPP_ns: 1\n")
     assert problems(path) == [
-        "config.yaml:4:5: dram.timing.tMODCH_ns: not used by dram.standard gddr6; used by aim, aim-reference",
+        "config.yaml:4:5: dram.timing.tMODCH_ns: not used by dram.standard gddr6; used by aim, aim-reference, hbm2-pim",
         "config.yaml:5:5: dram.timing.tRPP_ns: unknown key; did you mean 'tRP_ns'?",
     ]
 
@@ -216,8 +218,9 @@ def test_a_time_that_the_standard_does_not_use_is_refused(write: Write) -> None:
 def test_a_section_that_the_standard_does_not_use_is_refused(write: Write) -> None:
     path = write(f"extends: {path_of('aim-reference')}\npim:\n  lanes: 16\nworkload: {{model: gpt2-small}}\n")
     assert problems(path) == [
-        "config.yaml:2:1: pim: not used by dram.standard aim-reference; used by gddr6-pim, aim, lpddr5x-pim",
-        "config.yaml:4:1: workload: not used by dram.standard aim-reference; used by gddr6-pim, aim, lpddr5x-pim",
+        "config.yaml:2:1: pim: not used by dram.standard aim-reference; used by gddr6-pim, aim, lpddr5x-pim, hbm2-pim",
+        "config.yaml:4:1: workload: not used by dram.standard aim-reference; used by gddr6-pim, aim, lpddr5x-pim, "
+        "hbm2-pim",
     ]
 
 

@@ -22,6 +22,7 @@ _SHIPPED: Mapping[str, type[AnyConfig]] = Deferred(
         "lpddr5x": "pimsim.config.devices.lpddr5x:Lpddr5xConfig",
         "lpddr5x-pim": "pimsim.config.devices.lpddr5x_pim:Lpddr5xPimConfig",
         "hbm3": "pimsim.config.devices.hbm3:Hbm3Config",
+        "hbm2-pim": "pimsim.config.devices.hbm2_pim:Hbm2PimConfig",
     }
 )
 
@@ -54,6 +55,12 @@ def known_as() -> dict[str, str]:
     What is derived from a standard does not have its names.
     """
     return {called: name for name in CONFIGS for called in vars(_memory(name)).get("KNOWN_AS", ())}
+
+
+def shares_rows(standard: str) -> bool:
+    """Whether the MAC units of a memory of this standard may take several inputs in an open row, see `MacCount`."""
+    pim: Any = CONFIGS[standard].model_fields.get("pim")
+    return pim is not None and bool(pim.annotation.SHARES_ROWS)
 
 
 def serves_host_alone(standard: str) -> bool:

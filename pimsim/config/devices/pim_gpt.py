@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pimsim.config.devices.gddr6 import Gddr6Timings
-from pimsim.config.schema import Config, LongTime, MacFormats, MacPower, MacShape, MacUnits, PimMemory, Section, default
+from pimsim.config.schema import (
+    Config,
+    LongTime,
+    MacCount,
+    MacFormats,
+    MacPower,
+    MacShape,
+    MacUnits,
+    PimMemory,
+    Section,
+    default,
+)
 
 
 class TimingConfig(Gddr6Timings):
@@ -44,10 +55,11 @@ class MacPipeline(Section):
     )
 
 
-class PimConfig(
-    MacUnits, MacPower, MacFormats, MacPipeline, MacShape
-):  # pydantic takes the fields of the last base first
-    """Multiply-accumulate units in the memory, one per bank."""
+# pydantic takes the fields of the last base first
+class PimConfig(MacUnits, MacPower, MacCount, MacFormats, MacPipeline, MacShape):
+    """Multiply-accumulate units in the memory."""
+
+    SHARES_ROWS = True
 
 
 class PimGptConfig(Config):

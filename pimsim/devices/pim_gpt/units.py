@@ -23,7 +23,7 @@ def mac_cycles(dram: MemoryConfig, pim: PimConfig, cycles: Mapping[str, int]) ->
     last beat enters the pipeline beats - 1 MAC cycles after the first, and its sum comes a
     pipeline later.  Unless configured, the pipeline is one multiplier stage, log2(lanes) adder
     stages and one accumulator stage at one MAC cycle each (assumed from the adder tree the
-    paper names).
+    paper names).  A unit that several banks share takes their columns in turn.
     """
     results = dram.bank_groups * dram.banks_per_group * ELEMENT_BYTES
     found = {"nBLRES": clocks_on_pins(dram, results)}
@@ -41,9 +41,10 @@ def _paces(dram: MemoryConfig, pim: PimConfig, numbers: int, lanes: int, least: 
     """nMAC and nDRAIN of a column of so many numbers through so many lanes."""
     clocks_per_mac = Fraction(1000) / (Fraction(pim.clock_GHz) * dram.tCK_ps)
     beats, stages = -(-numbers // lanes), pim.pipeline_stages or 2 + (lanes - 1).bit_length()
+    turn = max(least, ceil(beats * clocks_per_mac))
     return {
-        f"nMAC{suffix}": max(least, ceil(beats * clocks_per_mac)),
-        f"nDRAIN{suffix}": ceil((beats - 1 + stages) * clocks_per_mac),
+        f"nMAC{suffix}": pim.turns * turn,
+        f"nDRAIN{suffix}": (pim.turns - 1) * turn + ceil((beats - 1 + stages) * clocks_per_mac),
     }
 
 

@@ -17,7 +17,7 @@ from pimsim.reproduce.devices.marks import Mark, marks
 from pimsim.reproduce.devices.study import Study
 
 # Modules with studies, in the order of their marks; a line for each device.
-MODULES = ("aim", "lpddr5x_pim", "pimnast")
+MODULES = ("aim", "hbm2_pim", "lpddr5x_pim", "pimnast")
 VERDICTS = (*reproduction.VERDICTS, "not simulated")
 NOTHING = "the configuration"
 _NUMBERS = ("simulated", "low", "high", "deviation")

@@ -31,8 +31,13 @@ FOREVER = 1 << 62
 
 _DOES = {
     Does.FILL: k.FILL,
+    Does.FILL_NEXT: k.FILL_NEXT,
     Does.PRESET: k.PRESET,
+    Does.FILL_BEHIND: k.FILL_BEHIND,
+    Does.FILL_BEHIND_NEXT: k.FILL_BEHIND_NEXT,
+    Does.SWAP: k.SWAP,
     Does.MULTIPLY: k.MULTIPLY,
+    Does.MULTIPLY_ALL: k.MULTIPLY_ALL,
     Does.GIVE: k.GIVE,
     Does.LOOK_UP: k.LOOK_UP,
     Does.GIVE_FOUND: k.GIVE_FOUND,
@@ -86,7 +91,7 @@ class Machine:
         self.tables, self.ended, self.made = tables, ended, made
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
-        self.buffers = np.zeros((channels, columns, unit), np.float32)
+        self.buffers = np.zeros((channels, plan.config.pim.buffers * columns, unit), np.float32)
         self.sums = np.zeros((channels, plan.config.pim.sums_at_once, octets, k.SIDE), np.float32)
         self.found = np.zeros((channels, octets, k.SIDE), np.float32)
         self.pool = np.zeros(1 << 16, np.float32)
@@ -338,6 +343,8 @@ class Machine:
             k.EMPTY: "the buffer has no such column",
             k.EARLY: f"{name} takes a sum that " + (f"arrives at clock {found}" if found < FOREVER else "was not read"),
             k.NO_FUNCTION: "no function of the banks",
+            k.RAGGED: "the inputs in the buffer have not as many columns each",
+            k.NOT_KEPT: "there is no such accumulator",
             k.NO_MEANING: "the device's table says not what the command does with numbers (`Command.does`)",
         }[stop]
 
@@ -382,6 +389,7 @@ def _sizes(plan: Plan, image: Image, rounds: bool) -> Ints:
         image.beats,
     )
     how[k.H_ROUNDS], how[k.H_BY_COLUMN], how[k.H_BUFFER] = rounds, standard.buffer_by_column, plan.grid.buffer_columns
-    how[k.H_IN_TURN] = standard.keeps_in_turn
     how[k.H_PER_GROUP], how[k.H_FUNCTIONS] = device.banks_per_group, standard.function_rows[0]
+    how[k.H_IN_TURN] = standard.keeps_in_turn
+    how[k.H_PARALLEL] = plan.config.pim.parallel
     return how

@@ -26,14 +26,16 @@ SIDE = 8  # banks that are computed side by side
 (C_CLK, C_CHANNEL, C_COMMAND, C_BANK, C_ROW, C_COLUMN, COMMAND_WIDTH) = range(7)
 # What a command means, by its number in the table.
 (M_DOES, M_SCOPE, M_NEEDS, M_EFFECT, M_COMPLETION, MEANING_WIDTH) = range(6)
-(OTHER, FILL, PRESET, MULTIPLY, GIVE, LOOK_UP, GIVE_FOUND, SCALE, READ, WRITE, WRITE_ALL, UNKNOWN) = range(12)
+(OTHER, FILL, PRESET, MULTIPLY, GIVE, LOOK_UP, GIVE_FOUND, SCALE, READ, WRITE, WRITE_ALL, UNKNOWN, FILL_NEXT,
+ MULTIPLY_ALL, FILL_BEHIND, FILL_BEHIND_NEXT, SWAP) = range(17)  # fmt: skip
 (NO_BANK, ONE_BANK, ALL_BANKS) = range(3)
 (ANY, OPEN, CLOSED) = range(3)  # as a bank has to be found, and as it is left: 0 is as it is
 # The sizes of the memory, and how it adds up.
 (H_BANKS, H_ROWS, H_COLUMNS, H_WIDTH, H_UNITS, H_LANES, H_BEATS, H_ROUNDS, H_BY_COLUMN, H_BUFFER, H_PER_GROUP,
- H_FUNCTIONS, H_IN_TURN, HOW_WIDTH) = range(14)  # fmt: skip
+ H_FUNCTIONS, H_PARALLEL, H_IN_TURN, HOW_WIDTH) = range(15)  # fmt: skip
 # The state of a channel.
-(S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, S_SUM, S_GIVEN, STATE_WIDTH) = range(8)
+(S_FILLED, S_FILLS, S_NEXT, S_ENTRY, S_LAST, S_INPUTS, S_READ, S_FRONT, S_BEHIND, S_BEHIND_INPUTS, S_SUM,
+ STATE_WIDTH) = range(12)  # fmt: skip
 # An instruction in the queue of a channel: rows of `wires` that are left to take and to give, and where its values are.
 (E_TAKE, E_TAKEN, E_GIVE, E_GIVEN, E_BASE, E_OWN, E_LANE, E_SLOT, ENTRY_WIDTH) = range(9)
 # What is known of an instruction: pieces that are left on all channels, whether its operands are there, and when the
@@ -43,7 +45,7 @@ ZERO, KEEP = -1, -2  # as in `mapping.wires`
 # How far it came, and what stopped it.
 (R_AT, R_BANK, R_FOUND, R_SLOT, REPORT_WIDTH) = range(5)
 (DONE, NEEDS_ENTRY, NEEDS_OPERANDS, NOT_OPEN, NOT_CLOSED, USED_UP, NOT_GIVEN, OUTSIDE, EMPTY, NO_FUNCTION,
- NO_MEANING, EARLY) = range(12)  # fmt: skip
+ NO_MEANING, EARLY, RAGGED, NOT_KEPT) = range(14)  # fmt: skip
 
 
 @entry
@@ -54,8 +56,8 @@ def carry_out(meaning, commands, how, image, tables, rows, state, buffers, sums,
     image (cells, lanes, octets, 8) words; tables (functions, 65536) words; rows (channels, banks) that are open, -1:
     none; state (channels, STATE_WIDTH); buffers (channels, columns, lanes); sums (channels, accumulators, octets, 8);
     found (channels, octets, 8); pool: operands and results of all instructions; ready: when each result is there;
-    wires (n, lanes): elements that a command takes or gives; queues (channels, entries, ENTRY_WIDTH); slots
-    (n, SLOT_WIDTH); room (lanes, 8).
+    wires (n, lanes): elements that a command takes or gives; queues (channels, entries, ENTRY_WIDTH); slots (n,
+    SLOT_WIDTH); room (lanes, 8).
     """
     return _carry_out(
         constant(meaning), constant(commands), constant(how), view(image), constant(tables), view(rows), view(state),
@@ -126,15 +128,14 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
         return DONE
     if does == UNKNOWN:
         return NO_MEANING
-    if does == MULTIPLY:
-        stop = _multiply(kind, command, how, image, state, buffer, sums[state[S_SUM]], room)
-        if stop == DONE and how[H_IN_TURN] and state[S_NEXT] == 0:
-            state[S_SUM] = (state[S_SUM] + 1) % len(sums)
-        return stop
+    if does == MULTIPLY or does == MULTIPLY_ALL:
+        return _multiply(does, kind, command, how, image, state, buffer, sums, room)
     if does == LOOK_UP:
-        return _look_up(command, how, tables, sums[state[S_GIVEN]], found)
+        return _look_up(command, how, tables, sums[0], found)
     if does == SCALE:
         return _scale(command, how, image)
+    if does == SWAP:
+        return _swap(how, state)
     gives = does == GIVE or does == GIVE_FOUND or does == READ
     place = _entry(state, queue, slots, gives, report)
     if place < 0:
@@ -144,15 +145,15 @@ def _carry_one(kind, command, how, image, tables, rows, state, buffer, sums, fou
     stop = DONE if gives else _arrived(command, ready, piece, item, report)
     if stop != DONE:
         return stop
-    if does == FILL:
-        stop = _fill(command, how, state, buffer, pool, piece, item[E_BASE])
+    if does == FILL_BEHIND or does == FILL_BEHIND_NEXT:
+        stop = _fill_behind(does, command, how, state, buffer, pool, piece, item[E_BASE])
+    elif does == FILL or does == FILL_NEXT:
+        stop = _fill(does, command, how, state, buffer, pool, piece, item[E_BASE])
     elif does == PRESET:
         for bank in range(how[H_BANKS]):
-            sums[state[S_SUM], bank // SIDE, bank % SIDE] = _element(pool, piece[bank], item[E_BASE])
+            sums[0, bank // SIDE, bank % SIDE] = _element(pool, piece[bank], item[E_BASE])
     elif does == GIVE or does == GIVE_FOUND:
-        _give(how, sums[state[S_GIVEN]], found, does, pool, piece, item[E_BASE] + item[E_OWN])
-        if how[H_IN_TURN]:
-            _given(state, len(sums))
+        stop = _give(how, state, sums, found, does, pool, piece, item[E_BASE] + item[E_OWN])
     elif does == READ:
         stop = _read(command, how, image, pool, piece, item[E_BASE] + item[E_OWN])
     else:
@@ -209,31 +210,86 @@ def _element(pool, place, base):
 
 
 @jit
-def _fill(command, how, state, buffer, pool, piece, base):
+def _fill(does, command, how, state, buffer, pool, piece, base):
     """A piece into a column of the buffer; the first after a product begins a new filling."""
     column = command[C_COLUMN]
     if column < 0 or column >= how[H_BUFFER]:
         return OUTSIDE
     if not state[S_FILLS]:
-        state[S_FILLS], state[S_FILLED] = 1, 0
+        state[S_FILLS], state[S_FILLED], state[S_INPUTS] = 1, 0, 1
+    elif does == FILL_NEXT:
+        state[S_INPUTS] += 1
     state[S_FILLED] = max(state[S_FILLED], column + 1)
-    state[S_NEXT] = state[S_SUM] = state[S_GIVEN] = 0
+    state[S_NEXT] = state[S_SUM] = 0
+    if how[H_IN_TURN]:
+        state[S_READ] = 0
     for lane in range(how[H_WIDTH]):
-        buffer[column, _lane(lane, how)] = _element(pool, piece[lane], base)
+        buffer[state[S_FRONT] + column, _lane(lane, how)] = _element(pool, piece[lane], base)
     return DONE
 
 
 @jit
-def _multiply(kind, command, how, image, state, buffer, sums, room):
-    """A column of the banks times one of the buffer: the tree of a beat, then the accumulator."""
+def _fill_behind(does, command, how, state, buffer, pool, piece, base):
+    """A piece into a column of the other buffer; the first after a swap begins a new filling."""
+    column = command[C_COLUMN]
+    if column < 0 or column >= how[H_BUFFER]:
+        return OUTSIDE
+    if not state[S_BEHIND]:
+        state[S_BEHIND_INPUTS] = 1
+    elif does == FILL_BEHIND_NEXT:
+        state[S_BEHIND_INPUTS] += 1
+    state[S_BEHIND] = max(state[S_BEHIND], column + 1)
+    other = how[H_BUFFER] - state[S_FRONT]
+    for lane in range(how[H_WIDTH]):
+        buffer[other + column, _lane(lane, how)] = _element(pool, piece[lane], base)
+    return DONE
+
+
+@jit
+def _swap(how, state):
+    """The other buffer comes to the front; what was there is forgotten."""
+    state[S_FRONT] = how[H_BUFFER] - state[S_FRONT]
+    state[S_FILLED], state[S_INPUTS] = state[S_BEHIND], state[S_BEHIND_INPUTS]
+    state[S_NEXT] = state[S_FILLS] = state[S_BEHIND] = 0
+    return DONE
+
+
+@jit
+def _multiply(does, kind, command, how, image, state, buffer, sums, room):
+    """A column of the banks times one of the buffer, or times that of each input which the units have.
+
+    Inputs have as many columns each.  They are taken one after another, and around; the sums of one that is taken up
+    again begin anew where they were read.
+    """
     cell = _cell(command, how)
     if cell < 0:
         return OUTSIDE
     column = command[C_COLUMN] if how[H_BY_COLUMN] else state[S_NEXT]
     if column >= state[S_FILLED]:
         return EMPTY
+    inputs = state[S_INPUTS]
+    if inputs > 1 and state[S_FILLED] % inputs != 0:
+        return RAGGED
+    each = state[S_FILLED] // inputs
+    first = column // each
+    last = min(first + how[H_PARALLEL], inputs) if does == MULTIPLY_ALL else first + 1
+    for at in range(first, last):
+        given = state[S_FRONT] + column + (at - first) * each
+        _add(kind, command, how, image, cell, buffer, given, sums[(state[S_SUM] + at) % len(sums)], room)
     state[S_FILLS] = 0
-    state[S_NEXT] = (state[S_NEXT] + 1) % state[S_FILLED]
+    if not how[H_IN_TURN]:
+        state[S_READ] = 0
+    if (column + 1) % each == 0:
+        state[S_NEXT] = last % inputs * each
+        state[S_SUM] = (state[S_SUM] + 1) % len(sums) if how[H_IN_TURN] else 0
+    else:
+        state[S_NEXT] = column + 1
+    return DONE
+
+
+@jit
+def _add(kind, command, how, image, cell, buffer, column, sums, room):
+    """The tree of each beat, then the accumulator."""
     lanes = how[H_LANES]
     for side in range(len(sums)):
         total = octet(sums[side])
@@ -254,7 +310,6 @@ def _multiply(kind, command, how, image, state, buffer, sums, room):
         elif command[C_BANK] // SIDE == side:
             put(room[0], total)
             sums[side, command[C_BANK] % SIDE] = room[0, command[C_BANK] % SIDE]
-    return DONE
 
 
 @jit
@@ -273,22 +328,24 @@ def _lane(element, how):
 
 
 @jit
-def _give(how, sums, found, does, pool, piece, base):
-    """The accumulators, rounded, or what was looked up; they are cleared."""
+def _give(how, state, sums, found, does, pool, piece, base):
+    """The first accumulators that are left, rounded, or what was looked up; they are cleared."""
+    if state[S_READ] == len(sums):
+        return NOT_KEPT
+    kept = sums[state[S_READ]]
     for bank in range(how[H_BANKS]):
         side, place = bank // SIDE, bank % SIDE
         if piece[bank] >= 0:
-            pool[base + piece[bank]] = rounded(sums[side, place]) if does == GIVE else found[side, place]
-    for side in range(len(sums)):
-        put(sums[side], spread(np.float32(0)))
-
-
-@jit
-def _given(state, accumulators):
-    """The next accumulator will be given; what is added to is not one that has been."""
-    if state[S_SUM] == state[S_GIVEN]:
-        state[S_SUM] = (state[S_SUM] + 1) % accumulators
-    state[S_GIVEN] = (state[S_GIVEN] + 1) % accumulators
+            pool[base + piece[bank]] = rounded(kept[side, place]) if does == GIVE else found[side, place]
+    for side in range(len(kept)):
+        put(kept[side], spread(np.float32(0)))
+    if how[H_IN_TURN]:  # what is added to is not one that has been given
+        if state[S_SUM] == state[S_READ]:
+            state[S_SUM] = (state[S_SUM] + 1) % len(sums)
+        state[S_READ] = (state[S_READ] + 1) % len(sums)
+    elif len(sums) > 1:
+        state[S_READ] += 1
+    return DONE
 
 
 @jit
