@@ -109,7 +109,8 @@ class AttentionSeries:
 
     def _attend_by_heads(self, token: int, own: Ints, by: Heads, seen: Ints, attended: Ints) -> None:
         """As `Planner._attend_by_heads`."""
-        operator, groups, columns = self.operator, ceil_div(seen, self.grid.banks), self.grid.columns_of(seen)
+        operator, groups = self.operator, ceil_div(seen, self.grid.banks)
+        columns = by.values[0].grid.columns_of(seen)
         one = [
             self._pim(f"{token}.scores.{k}", groups, part.score_groups, part.score_moves(attended))
             for k, part in enumerate(by.keys)
