@@ -124,7 +124,7 @@ class AttentionSeries:
             heads = len(query_heads(part, operator.heads))
             if part.partial_sums > 1:
                 self._asic(heads * attended * (part.partial_sums - 1), 1)
-            if operator.softcap:
+            if self._next.work is None and self._next.operator not in ("sum", "softmax"):
                 self._asic(heads * attended, 1)
         weighs = [
             self._pim(f"{token}.values.{v}", columns, part.weigh_columns, weighed(part, seen, attended))
