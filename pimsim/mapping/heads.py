@@ -2,17 +2,18 @@
 
 A layout has parts (`layouts.Parts`): query heads that it multiplies with by themselves without repeating work.  Of K
 that is a filling of the buffer: a chunk of heads, for one of the query heads that share each.  Of V it is what keeps
-all channels at work: where they have different heads, one of each.  The two seldom agree, so that a softmax is of
-heads that one part of K makes and one part of V takes.
+all channels at work: where they have different heads, one of each.  The two seldom agree.
 
-The scores of all parts come first.  The channels keep their order, so that nothing else could be before them that
-does not wait for a softmax; and the ASIC works on those of the parts that are there.  Then V, part by part: each waits
-for the softmax of its own heads alone.
+The scores of all parts come first: the channels keep their order, and nothing but scores waits for no softmax.  Then V,
+part by part: each waits for the softmax of its own heads alone.  What the first part of V takes goes through the
+softmax as its scores come, a part of K after another.  By then all scores are there, so that what a later part takes
+goes at once: each softmax fills the ASIC's pipeline anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from pimsim.mapping.layouts import Keys, Values
@@ -23,9 +24,9 @@ T = TypeVar("T")
 
 
 class Piece(NamedTuple):
-    """Query heads whose softmax is one instruction: of one part of K, and of one part of V."""
+    """Query heads whose softmax is one instruction; scored: the parts of K that make their scores."""
 
-    scored: int
+    scored: tuple[int, ...]
     heads: tuple[int, ...]
 
 
@@ -33,7 +34,7 @@ class Heads(NamedTuple):
     """An attention by heads.
 
     keys, values  parts of its K and V
-    pieces        of each part of V, in the order in which scores are made
+    pieces        what each part of V takes, in the order in which scores are made
     """
 
     keys: Sequence[Keys]
@@ -58,7 +59,8 @@ def heads_of(how: str, memory: Memory, operator: Operator) -> Heads | None:
     if len(scored) == len(weighed) == 1:
         return None
     makes = [query_heads(part, every) for part in scored]
-    return Heads(scored, weighed, tuple(tuple(_pieces(makes, query_heads(part, every))) for part in weighed))
+    first, *others = ([*_pieces(makes, query_heads(part, every))] for part in weighed)
+    return Heads(scored, weighed, (tuple(first), *((_joined(pieces),) for pieces in others)))
 
 
 def parts_of(layout: T) -> Sequence[T]:
@@ -73,11 +75,17 @@ def query_heads(layout: Any, heads: int) -> tuple[int, ...]:
     return found
 
 
-def _pieces(makes: Sequence[Sequence[int]], takes: Sequence[int]) -> list[Piece]:
+def _pieces(makes: Sequence[Sequence[int]], takes: Sequence[int]) -> Iterator[Piece]:
     """What each part of K makes of what a part of V takes."""
     wanted = set(takes)
-    pieces = [Piece(number, tuple(head for head in made if head in wanted)) for number, made in enumerate(makes)]
-    return [piece for piece in pieces if piece.heads]
+    for number, made in enumerate(makes):
+        if heads := tuple(head for head in made if head in wanted):
+            yield Piece((number,), heads)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """All of them as one."""
+    return Piece(*(tuple(chain.from_iterable(each)) for each in zip(*pieces, strict=True)))
 
 
 def _alike(layout: Any, branch: Any) -> bool:

@@ -578,8 +578,9 @@ class Planner:
         for s in range(self.batch):
             for v, pieces in enumerate(by.pieces):
                 waits: tuple[str, ...] = ()
-                for piece in pieces:
-                    self.last, key = there[s, piece.scored], f"softmax.{s}.{v}.{piece.scored}"
+                for n, piece in enumerate(pieces):
+                    self.last = tuple(name for k in piece.scored for name in there[s, k])
+                    key = f"softmax.{s}.{v}.{n}"
                     said = naming and naming.softmax_of(operator, token, s, seen, piece.heads)
                     self._asic("softmax", "softmax", attended, len(piece.heads), key=key, operands=said)
                     waits += self.last

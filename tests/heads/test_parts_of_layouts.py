@@ -86,7 +86,7 @@ def test_the_parts_of_gpt3_xl_by_hand() -> None:
     assert [part.query_heads for part in found.keys] == [tuple(range(8)), tuple(range(8, 16))]  # type: ignore[attr-defined]
     assert [part.query_heads for part in found.values] == [tuple(range(0, 16, 2)), tuple(range(1, 16, 2))]  # type: ignore[attr-defined]
     assert [[(piece.scored, piece.heads) for piece in pieces] for pieces in found.pieces] == [
-        [(0, (0, 2, 4, 6)), (1, (8, 10, 12, 14))], [(0, (1, 3, 5, 7)), (1, (9, 11, 13, 15))]
+        [((0,), (0, 2, 4, 6)), ((1,), (8, 10, 12, 14))], [((0, 1), (1, 3, 5, 7, 9, 11, 13, 15))]
     ]  # fmt: skip
 
 
