@@ -11,11 +11,12 @@ from hypothesis import given, settings
 
 import pimsim
 import pimsim.sweep
-from pimsim import load_config
+from pimsim import api, load_config
 from pimsim.devices.plan import compile_plan
 from pimsim.devices.registry import HARDWARE
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
+from pimsim.results import placement
 from pimsim.sim.run import settled, simulate
 from pimsim.sim.tally import Tally
 from tests.configs import config_of, systems
@@ -146,7 +147,19 @@ def test_a_choice_is_told_and_kept() -> None:
     chosen = run.summary["mapping"]["attention"]
     assert run.summary["system"] == by[chosen]["system"]
     assert "mapping" not in by["whole"] and "mapping" not in by["per_head"]
-    assert "attention " in run._repr_html_() or chosen in by
+    line = placement.chosen_line(run.plan, run.config)
+    assert line == {"whole": "attention as a whole", "per_head": "attention by heads"}[chosen]
+
+
+def test_the_stages_of_a_schedule_go_together() -> None:
+    """Trees of drafts, whose K and V are copied; the choice is one for all stages."""
+    trace = SHIPPED.parent / "studies" / "traces" / "medusa.jsonl"
+    keys = {"workload.trace": str(trace), "workload.model": None, "dram.rows": 1 << 20, "schedule": "overlap",
+            "asic.clock_GHz": 0.2, "baselines": []}  # fmt: skip
+    by = {way: simulate(api.prepare(config_of({**keys, "mapping.attention": way})).plan)
+          for way in ("whole", "per_head", "auto")}  # fmt: skip
+    assert by["auto"] == by["per_head"] and by["per_head"].cycles < by["whole"].cycles
+    assert by["whole"].total("macs") == by["per_head"].total("macs")
 
 
 def test_a_sweep_over_it() -> None:
