@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 
 from pimsim.config.schema import Config
 from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
@@ -215,7 +215,16 @@ class Map:
         return [parts[key] for key in sorted(parts) for _ in range(sharing)]
 
 
-map_of = lru_cache(maxsize=8)(Map)
+_MAPS: dict[int, tuple[Config, Map]] = {}  # by identity: a configuration with formats has no hash
+
+
+def map_of(config: Config) -> Map:
+    """The map of a configuration, of the latest few kept."""
+    if id(config) not in _MAPS:
+        if len(_MAPS) == 8:
+            _MAPS.clear()
+        _MAPS[id(config)] = config, Map(config)
+    return _MAPS[id(config)][1]
 
 
 def written_times(slot: int, n: int, window: int) -> int:
