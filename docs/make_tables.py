@@ -100,6 +100,7 @@ DECIDES: Mapping[str, str] = {
     "mapping.chunk_heads": "heads of K that share a fill; banks that a token's keys go to",
     "mapping.values": "channels that multiply with V; probabilities sent; partial sums",
     "mapping.verify": "several inputs of a step: rows opened, sums read, where weights lie",
+    "mapping.attention": "order of scores, softmax and p V: exposed softmax; openings of rows",
     "workload": "what is simulated",
     "schedule": "whether ASIC and PIM work overlap",
     "baselines": "what the speedups are over",

@@ -375,6 +375,17 @@ def _machines(config: Config) -> list[BaselineDevice]:
     return list(found.values())
 
 
+def settled(prepared: Prepared, keep: Keep = anew) -> Prepared:
+    """The same run with what it chooses for itself by simulating: whether its attentions go by heads."""
+    if prepared.plan.config.mapping.attention != "auto":
+        return prepared
+    from pimsim.sim import run as runs
+
+    plan = prepared.plan
+    chosen = keep("attention", prepared.key, lambda: runs.settled(plan).attentions[0])
+    return replace(prepared, plan=plan.attending(chosen))
+
+
 @contextmanager
 def _observers(
     prepared: Prepared, path: str | os.PathLike[str] | None, window_ns: tuple[float, float] | None
@@ -421,8 +432,9 @@ def run(
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate  # simpy: not for those who only load or check
 
-    plan, prices = prepared.plan, prepared.prices
     started = time.perf_counter()
+    prepared = settled(prepared)
+    plan, prices = prepared.plan, prepared.prices
     with _observers(prepared, timeline, window_ns) as observers:
         path = None if log is None else Path(log)
         watched = [*observers, *watching]
@@ -435,7 +447,7 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
 
     What was counted is priced anew, and laid out anew for its busiest window.
     """
-    prepared = prepare(config, keep=keep, checked=checked, graph=graph)
+    prepared = settled(prepare(config, keep=keep, checked=checked, graph=graph), keep)
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate_noting
 

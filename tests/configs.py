@@ -86,6 +86,7 @@ def workloads(draw: st.DrawFn) -> dict[str, Any]:
         "workload.biases": draw(st.booleans(), label="biases"),
         "mapping.value_append": draw(st.sampled_from(["single_bank", "all_bank"]), label="value_append"),
         "mapping.values": draw(st.sampled_from(["heads", "tokens"]), label="values"),
+        "mapping.attention": draw(st.sampled_from(["whole", "per_head"]), label="attention"),
         "asic.sram_KiB": draw(st.sampled_from([0.05, 0.5, 128]), label="sram_KiB"),
     }
 

@@ -504,6 +504,12 @@ class MappingConfig(Section):
         "repeat (paper: a matrix times a vector)",
         later=True,
     )
+    attention: Literal["whole", "per_head", "auto"] = default(
+        "whole",
+        "The scores, the softmax and p V of all heads together, of a few heads at a time, or as is the faster.",
+        "whole (assumed: the paper overlaps nothing)",
+        later=True,
+    )
 
 
 def _four_d_model(data: dict[str, Any]) -> int:

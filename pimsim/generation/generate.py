@@ -186,7 +186,7 @@ def carry_out(
     Its logits have to be those of the level fast, to the bit.  how: as of `api.run`; made: called with each value, as
     of `Machine`; watching: who else sees the run.
     """
-    spoken = decoded.spoken
+    spoken = decoded.spoken.settled()
     first, last = spoken.config.workload.prompt_tokens, spoken.whole.workload.select("once_after")[-1].name
 
     def ended(step: StepTasks, values: Mapping[str, F32]) -> None:

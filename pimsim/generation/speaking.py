@@ -62,6 +62,11 @@ class Speaking:
         prepared = replace(self.prepared, plan=replace(self.prepared.plan, **changes))
         return replace(self, prepared=prepared, whole=replace(self.whole, **changes))
 
+    def settled(self) -> Speaking:
+        """The same run with what it chooses for itself by simulating (`api.settled`)."""
+        prepared = api.settled(self.prepared)
+        return replace(self, prepared=prepared, whole=self.whole.attending(prepared.plan.attentions[0]))
+
 
 @dataclass(frozen=True)
 class Chosen(Routing):

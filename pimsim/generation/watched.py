@@ -51,6 +51,7 @@ def watched(
     if timeline is not None:
         check_name(os.fspath(timeline))
     decoded = decode(given, weights, prompt, tokens, ends, tell)
+    decoded = replace(decoded, spoken=decoded.spoken.settled())
     spoken = decoded.spoken
     watch = Watch(spoken.whole, spoken.weights, spoken.config.workload.start + 1, each=timeline is not None)
     how: dict[str, Any] = {"log": log, "window_ns": window_ns, "progress": progress, "announce": announce}

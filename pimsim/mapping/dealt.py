@@ -9,8 +9,9 @@ results of all heads; the ASIC adds up what comes of the channels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class DealtValues(ABC):
     A column of tokens is as many as a column of the memory has elements.  Columns are dealt to as many ways as there
     are channels, round robin; a way of a head is a channel.  The columns of a way are cut into pieces of one global
     buffer.  A unit is one dimension per bank, all of one head.
+    A part is a group of heads, for one of the query heads that share each.
     """
 
     grid: Grid
@@ -35,6 +37,7 @@ class DealtValues(ABC):
     head_dim: int
     tokens: int
     base: int = 0
+    part: int | None = field(default=None, kw_only=True)  # (None: all of them)
 
     @property
     def split(self) -> Split:
@@ -58,6 +61,30 @@ class DealtValues(ABC):
     def sharing(self) -> int:
         """Query heads that share the values of one head."""
         return self.heads // self.kv_heads
+
+    @property
+    @abstractmethod
+    def groups(self) -> tuple[range, ...]:
+        """Heads that go together, in order."""
+
+    @cached_property
+    def fills(self) -> tuple[tuple[int, int], ...]:
+        """(group, which of the query heads that share one of its heads) of each part, in order."""
+        every = [(group, member) for group in range(len(self.groups)) for member in range(self.sharing)]
+        return tuple(every) if self.part is None else (every[self.part],)
+
+    @cached_property
+    def query_heads(self) -> tuple[int, ...]:
+        """As `mapping.layouts.Parts`."""
+        if self.part is None:
+            return tuple(range(self.heads))
+        ((group, member),) = self.fills
+        return tuple(head * self.sharing + member for head in self.groups[group])
+
+    @cached_property
+    def parts(self) -> tuple[Self, ...]:
+        """As `mapping.layouts.Parts`."""
+        return tuple(replace(self, part=number) for number in range(len(self.groups) * self.sharing))
 
     @cached_property
     def units(self) -> int:
@@ -126,9 +153,10 @@ class DealtValues(ABC):
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`: each probability goes to one channel."""
-        pieces, outputs = self.pieces(context), self.heads * self.head_dim
+        pieces, heads = self.pieces(context), len(self.query_heads)
+        outputs = heads * self.head_dim
         sums = outputs * self.adds_up * (pieces - self.ways(context))
-        sent = self.grid.given_words(self.heads * context) + self.grid.sum_words(sums)
+        sent = self.grid.given_words(heads * context) + self.grid.sum_words(sums)
         results = self.grid.sum_words(outputs * pieces)
         return Moved(payload=sent + results, macs=outputs * context, sent=sent, results=results)
 

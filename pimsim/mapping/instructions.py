@@ -28,12 +28,26 @@ NO_FEED = Feed(())
 
 
 class Part(NamedTuple):
-    """Elements of a value: of each run of `every`, `size` from `first` on."""
+    """Elements of a value: of each run of `every`, `size` from `first` on.
+
+    runs: where each of its equal runs of the whole value begins, if it is no such run itself; `first` is the first.
+    """
 
     value: str
     first: int
     size: int
     every: int
+    runs: tuple[int, ...] = ()
+
+    @property
+    def whole(self) -> Part:
+        """All of the value that this is made of."""
+        return Part(self.value, 0, self.every, self.every)
+
+    @property
+    def stands(self) -> tuple[tuple[int, int], ...]:
+        """(first, size) of each run of what is made."""
+        return tuple((first, self.size // len(self.runs)) for first in self.runs) or ((self.first, self.size),)
 
 
 class Operands(NamedTuple):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from math import gcd
+from typing import Self
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class KeyPlaces(ABC):
     Tokens in sets of one per bank are dealt to channels round robin.  A chunk holds as
     many whole heads as the buffer does (a head larger than the buffer is cut).  Chunks of
     one token go to different banks, so that appending it overlaps their activations.
+    part: which of its `parts` is multiplied with.
     """
 
     grid: Grid
@@ -34,6 +36,7 @@ class KeyPlaces(ABC):
     tokens: int
     base: int = 0
     most_heads: int | None = field(default=None, kw_only=True)
+    part: int | None = field(default=None, kw_only=True)  # (None: all of them)
 
     @abstractmethod
     def start(self, chunk: int, slot: int) -> int:
@@ -59,6 +62,38 @@ class KeyPlaces(ABC):
     def sharing(self) -> int:
         """Query heads that share the keys of one head."""
         return self.heads // self.kv_heads
+
+    @cached_property
+    def fills(self) -> tuple[tuple[int, int], ...]:
+        """(chunk, which of the query heads that share one of its heads) of each filling of the buffer, in order.
+
+        A part is the filling of one chunk, or of all that have pieces of one query head.
+        """
+        together = self.cuts if self.cuts > 1 else 1
+        firsts = range(0, len(self.chunks), together)
+        parts = [[(first + cut, member) for cut in range(together)] for first in firsts for member in self._members]
+        if self.part is not None:
+            return tuple(parts[self.part])
+        return tuple((chunk, member) for chunk in range(len(self.chunks)) for member in self._members)
+
+    @property
+    def _members(self) -> range:
+        return range(self.sharing)
+
+    @cached_property
+    def query_heads(self) -> tuple[int, ...]:
+        """As `mapping.layouts.Parts`."""
+        if self.part is None:
+            return tuple(range(self.heads))
+        chunk, member = self.fills[0]
+        pieces = range(self.chunks[chunk][0])
+        return tuple(self._piece(chunk, piece)[0] * self.sharing + member for piece in pieces)
+
+    @cached_property
+    def parts(self) -> tuple[Self, ...]:
+        """As `mapping.layouts.Parts`."""
+        count = len(self.chunks) // (self.cuts if self.cuts > 1 else 1) * self.sharing
+        return tuple(replace(self, part=number) for number in range(count))
 
     def columns_of(self, chunk: int) -> int:
         """Columns of one token's keys of a chunk."""

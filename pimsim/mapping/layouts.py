@@ -5,8 +5,8 @@ A layout lies at linear column 0; `Instruction.bases` says where each copy of it
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal, Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, Protocol
 
 from pimsim.mapping.grid import Grid, Place
 from pimsim.mapping.wires import Cuts, Wires
@@ -143,6 +143,24 @@ class Values(Protocol):
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """What p V over the first `context` tokens moves; for one number, or for an array of them."""
+
+
+class Parts(Protocol):
+    """K or V that some heads can be multiplied with by themselves, without repeating work (see `mapping.heads`).
+
+    Of a layout that does not say so all heads go together.
+    """
+
+    @property
+    def query_heads(self) -> tuple[int, ...]:
+        """The query heads that are multiplied with."""
+
+    @property
+    def parts(self) -> Sequence[Any]:
+        """Layouts as this, each for some of the query heads; together they do what this one does.
+
+        A part's wires count operands and results as the whole's do.
+        """
 
 
 class Products(Protocol):

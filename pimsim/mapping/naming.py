@@ -11,11 +11,12 @@ from functools import partial
 from typing import final
 
 from pimsim.mapping.functions import carried
+from pimsim.mapping.heads import parts_of, query_heads
 from pimsim.mapping.instructions import Operands, Part
 from pimsim.mapping.memory import table_name, vector_name
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.reuse import wires as wires_of
-from pimsim.mapping.wires import Wires
+from pimsim.mapping.wires import Wires, of_heads
 from pimsim.workload.dataflow import Dataflow, Slice
 from pimsim.workload.ops import Operator
 
@@ -195,6 +196,52 @@ class Naming:
             makes = Part(_parts(f"{operator.name}.{token}"), sequence * size, size, self.batch * size)
         return Operands(operator.name, (takes,), makes, (), wires, key)
 
+    # -- the same of some query heads ----------------------------------------------------
+
+    def scores_of(self, operator: Operator, token: int, sequence: int, seen: int, number: int) -> Operands:
+        """q K^T of a part of K, by its number among the parts."""
+        layout = parts_of(self.plan.memory.keys[operator.name])[number]
+        heads, whole = query_heads(layout, operator.heads), self.scores(operator, token, sequence, seen)
+        each = layout.partial_sums * seen
+        wires = partial(_wires, layout.score_wires, seen, heads, (operator.heads, operator.head_dim, each))
+        return whole._replace(
+            takes=(_some(whole.takes[0], heads, operator.head_dim),),
+            makes=_some(whole.makes, heads, each),
+            wires=wires,
+            key=(*whole.key, number),
+        )
+
+    def score_sum_of(self, operator: Operator, token: int, sequence: int, seen: int, number: int) -> Operands:
+        """Partial sums of the scores of a part of K."""
+        layout = parts_of(self.plan.memory.keys[operator.name])[number]
+        heads, parts = query_heads(layout, operator.heads), self.scores(operator, token, sequence, seen).makes
+        takes = _some(parts, heads, layout.partial_sums * seen)
+        makes = _some(self.softmax(operator, token, sequence, seen).takes[0], heads, seen)
+        return Operands(operator.name, (takes,), makes, (len(heads), layout.partial_sums, seen))
+
+    def softcap_of(self, operator: Operator, token: int, sequence: int, seen: int, heads: Sequence[int]) -> Operands:
+        """Scores of some heads pass through their cap."""
+        (scores,) = self.softmax(operator, token, sequence, seen).takes
+        some = _some(scores, heads, seen)
+        return Operands(operator.name, (some,), some, (seen,))
+
+    def softmax_of(self, operator: Operator, token: int, sequence: int, seen: int, heads: Sequence[int]) -> Operands:
+        """The softmax of some heads of one sequence."""
+        whole = self.softmax(operator, token, sequence, seen)
+        return whole._replace(takes=(_some(whole.takes[0], heads, seen),), makes=_some(whole.makes, heads, seen))
+
+    def weigh_of(self, operator: Operator, token: int, sequence: int, seen: int, number: int) -> Operands:
+        """p V of a part of V."""
+        layout, whole = (
+            parts_of(self.plan.memory.values[operator.name])[number],
+            self.weigh(operator, token, sequence, seen),
+        )
+        heads, each = query_heads(layout, operator.heads), operator.v_head_dim
+        makes = _some(whole.makes, heads, each, layout.partial_sums(seen))
+        wires = partial(_wires, layout.weigh_wires, seen, heads, (operator.heads, seen, each))
+        takes = _some(whole.takes[0], heads, seen)
+        return whole._replace(takes=(takes,), makes=makes, wires=wires, key=(*whole.key, number))
+
     def weigh_sum(self, operator: Operator, token: int, seen: int) -> Operands:
         """Partial sums of an attention's results."""
         pieces, n = self.plan.memory.values[operator.name].partial_sums(seen), operator.outputs
@@ -231,6 +278,18 @@ class Naming:
         takes, makes = ((), some) if reads else ((some,), NOTHING)
         wires = partial(scratch.wires, reads, 0, elements, some.size)
         return Operands(operator.name, takes, makes, (), wires, ("spill", reads, elements, some.size))
+
+
+def _some(whole: Part, heads: Sequence[int], each: int, times: int = 1) -> Part:
+    """Some heads of a part in which all of them stand one behind the other, so many times over."""
+    of_all = whole.size // times
+    runs = tuple(whole.first + time * of_all + head * each for time in range(times) for head in heads)
+    return whole._replace(first=runs[0], size=each * len(runs), runs=runs)
+
+
+def _wires(make: Callable[[int], Wires], seen: int, heads: Sequence[int], sizes: tuple[int, int, int]) -> Wires:
+    """The wires of a part, its own operands and results counted alone; sizes: as of `wires.of_heads`."""
+    return of_heads(make(seen), heads, *sizes)
 
 
 def _parts(value: Operator | str) -> str:

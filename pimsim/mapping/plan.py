@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from pimsim.mapping.heads import heads_of
 from pimsim.mapping.instructions import Instruction, Step
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.planner import Cut, Draft, Planner
 from pimsim.mapping.series import AttentionSeries
 from pimsim.mapping.stretch import Series, Stretch, series_of
+from pimsim.workload.ops import Operator
 from pimsim.workload.schedule import Copied, Forked, Schedule
+
+Attention = Literal["whole", "per_head"]
 
 
 @dataclass
@@ -106,6 +110,27 @@ class Plan(Placed):
         changes: to these keys of its config.  What one of the two plans, the other knows.
         """
         return replace(self, config=self.config.model_copy(update=changes))
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """What `mapping.attention` may be and makes a difference, the simplest first; what it is, if that is said."""
+        asked = self.config.mapping.attention
+        if asked != "auto":
+            return (asked,)
+        stages = self.stages or (self,)
+        several = any(heads_of("per_head", stage.memory, o) for stage in stages for o in stage._attentions)
+        return ("whole", "per_head") if several else ("whole",)
+
+    @property
+    def _attentions(self) -> tuple[Operator, ...]:
+        """The operators that have K and V."""
+        return tuple(operator for operator in self.workload.operators if operator.op == "attention")
+
+    def attending(self, attention: Attention) -> Plan:
+        """The same plan with another `mapping.attention`: nothing lies elsewhere, but steps have other instructions."""
+        mapping = self.config.mapping.model_copy(update={"attention": attention})
+        config, stages = self.config.model_copy(update={"mapping": mapping}), self.stages
+        return replace(self, config=config, stages=tuple(each.attending(attention) for each in stages), _drafts={})
 
     def forget(self) -> None:
         """Forget what was planned, here and under other schedules; it can be planned again."""

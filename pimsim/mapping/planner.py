@@ -16,6 +16,7 @@ from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.caches import Segment, begins, cache_name, segments
 from pimsim.mapping.copies import read_back, written_whole
 from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div
+from pimsim.mapping.heads import Heads, heads_of, parts_of, query_heads
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
 from pimsim.mapping.memory import scales_name, table_name, tied_matrix, vector_name
@@ -461,9 +462,13 @@ class Planner:
             self._append_all(operator)
         for token in range(tokens):
             self._attend(operator, token)
-        self._gather({f"values.{s}" for s in range(self.batch)}, begin)
+        self._gather(self._values_since(begin), begin)
         if scaled(self.plan.memory.values[operator.name]):
             self._asic("scale", "scale", operator.outputs, self.batch * tokens, key=f"{operator.name}.scale")
+
+    def _values_since(self, begin: int) -> set[str]:
+        """Keys of all p V since a place."""
+        return {instruction.key for instruction in self.out[begin:] if instruction.operator == "values"}
 
     def _append_all(self, operator: Operator) -> None:
         """K and V of all that a step adds, before any of its tokens attends to them."""
@@ -535,7 +540,11 @@ class Planner:
         appends = operator.append and not operator.sees_all
         slot = operator.slot(self._context(token)) if appends else 0
         parts = [list(segments(self.plan.branches, s, operator, seen, attended, width)) for s in range(self.batch)]
-        begin = len(self.out)
+        begin, spills_at = len(self.out), self.contexts[-1] if operator.sees_all else self._context(token)
+        by = heads_of(self.plan.config.mapping.attention, self.plan.memory, operator)
+        if by is not None and not self._spilled(operator, spills_at):  # else nothing goes on before all is back
+            self._attend_by_heads(operator, token, by, parts, slot if appends else None)
+            return
         for s in range(self.batch):
             if appends:
                 self._append(operator, "keys", token, s, slot, made)
@@ -553,7 +562,7 @@ class Planner:
         if operator.softcap:
             said = naming and naming.softcap(operator, token, seen)
             self._asic("softcap", "tanh", heads * attended, self.batch, streams=True, operands=said)
-        self._spill(operator, self.contexts[-1] if operator.sees_all else self._context(token), token, seen)
+        self._spill(operator, spills_at, token, seen)
         gate = self.last
         for s in range(self.batch):
             self.last = (f"scores.{s}",) if gate == (f"scores.{self.batch - 1}",) else gate
@@ -564,37 +573,95 @@ class Planner:
                 self._weigh(operator, token, s, part, gate_of_values, said)
         self._merge(operator, token, seen, parts, begin)
 
+    def _attend_by_heads(
+        self, operator: Operator, token: int, by: Heads, parts: Sequence[Sequence[Segment]], slot: int | None
+    ) -> None:
+        """As `_attend`, part by part of K and of V; slot: where K and V are appended, if they are.
+
+        A softmax stands behind the p V of the part before: there it is charged what it takes longer than that.
+        """
+        made, naming, (seen, attended) = self.last, self.naming, self._seen(operator, token)
+        before = len(self.out)
+        for s in range(self.batch):
+            if slot is not None:
+                self._append(operator, "keys", token, s, slot, made)
+            for k in range(len(by.keys)):
+                begin = len(self.out)
+                said = naming and naming.scores_of(operator, token, s, seen, k)
+                for part in parts[s]:
+                    self._score(operator, token, s, part, made, said, k)
+                self._gather({f"scores.{s}.{k}"}, begin)
+            if slot is not None:
+                self._append(operator, "values", token, s, slot, made)
+        numbers = [(s, k) for s in range(self.batch) for k in range(len(by.keys))]
+        there = {(s, k): self._complete(operator, token, s, k, by.keys[k]) for s, k in numbers}
+        for s in range(self.batch):
+            for v, pieces in enumerate(by.pieces):
+                waits: tuple[str, ...] = ()
+                for n, piece in enumerate(pieces):
+                    self.last = tuple(name for k in piece.scored for name in there[s, k])
+                    key = f"softmax.{s}.{v}.{n}"
+                    said = naming and naming.softmax_of(operator, token, s, seen, piece.heads)
+                    self._asic("softmax", "softmax", attended, len(piece.heads), key=key, operands=said)
+                    waits += self.last
+                said = naming and naming.weigh_of(operator, token, s, seen, v)
+                for part in parts[s]:
+                    self._weigh(operator, token, s, part, waits, said, v)
+        # on a channel the last sequence comes last; the latest instruction stands first
+        self.last = tuple(f"values.{self.batch - 1}.{v}" for v in reversed(range(len(by.pieces))))
+        self._merge(operator, token, seen, parts, before)
+
+    def _complete(self, operator: Operator, token: int, sequence: int, number: int, layout: Keys) -> tuple[str, ...]:
+        """Scores of a part of K are added up, and capped; the key of the last of it."""
+        heads, naming, (seen, attended) = query_heads(layout, operator.heads), self.naming, self._seen(operator, token)
+        which = f"{sequence}.{number}"
+        self.last = (f"scores.{which}",)
+        if layout.partial_sums > 1:
+            said = naming and naming.score_sum_of(operator, token, sequence, seen, number)
+            n = len(heads) * attended * (layout.partial_sums - 1)
+            self._asic("sum", "sum", n, 1, streams=True, key=f"scores.sum.{which}", operands=said)
+        if operator.softcap:
+            said, key = naming and naming.softcap_of(operator, token, sequence, seen, heads), f"softcap.{which}"
+            self._asic("softcap", "tanh", len(heads) * attended, 1, streams=True, key=key, operands=said)
+        return self.last
+
     def _score(
         self, operator: Operator, token: int, sequence: int, part: Segment, after: tuple[str, ...],
-        said: Operands | None,
+        said: Operands | None, number: int | None = None,
     ) -> None:  # fmt: skip
-        """q K^T over the tokens of one cache."""
+        """q K^T over the tokens of one cache, of all heads or of one part of them."""
         layout, groups = self._keys(operator, part.owner), ceil_div(part.keys, self.plan.grid.banks)
         kind = f"{operator.name}.{token}.scores.{self._branch(part.owner)}.{part.owner != sequence}"
+        key = f"scores.{sequence}"
+        if number is not None:
+            layout, kind, key = parts_of(layout)[number], f"{kind}.{number}", f"{key}.{number}"
         work = self.plan.cached(kind, groups, partial(layout.score_groups, groups))
         moved, bases = layout.score_moves(part.scored), self._cache("keys", operator, part.owner)
-        self._pim("scores", work.moving(moved), bases, after, f"scores.{sequence}", operands=said)
+        self._pim("scores", work.moving(moved), bases, after, key, operands=said)
 
     def _weigh(
         self, operator: Operator, token: int, sequence: int, part: Segment, after: tuple[str, ...],
-        said: Operands | None,
+        said: Operands | None, number: int | None = None,
     ) -> None:  # fmt: skip
-        """p V over the tokens of one cache."""
+        """p V over the tokens of one cache, of all heads or of one part of them."""
         if not part.values:
             return
         layout = self._values(operator, part.owner)
         columns = layout.grid.columns_of(part.values)
         kind = f"{operator.name}.{token}.values.{self._branch(part.owner)}.{part.owner != sequence}"
+        key = f"values.{sequence}"
+        if number is not None:
+            layout, kind, key = parts_of(layout)[number], f"{kind}.{number}", f"{key}.{number}"
         work = self.plan.cached(kind, columns, partial(layout.weigh_columns, columns))
         moved, bases = weighed(layout, part.values, part.weighed), self._cache("values", operator, part.owner)
-        self._pim("values", work.moving(moved), bases, after, f"values.{sequence}", operands=said)
+        self._pim("values", work.moving(moved), bases, after, key, operands=said)
 
-    def _merge(self, operator: Operator, token: int, seen: int, parts: list[list[Segment]], begin: int) -> None:
+    def _merge(self, operator: Operator, token: int, seen: int, parts: Sequence[Sequence[Segment]], begin: int) -> None:
         """Partial sums of p V, of the chunks of every cache."""
         sums = [self._partial_sums(operator, each) for each in parts]
         if max(sums) == 1:
             return
-        self._gather({f"values.{s}" for s in range(self.batch)}, begin)
+        self._gather(self._values_since(begin), begin)
         said = self.naming and self.naming.weigh_sum(operator, token, seen)
         alike = len(set(sums)) == 1
         n = operator.outputs * (sums[0] - 1 if alike else sum(sums) - len(sums))
@@ -705,12 +772,16 @@ class Planner:
         self._pim("vectors", work, bases(name), key=name, operands=said)
         return True
 
-    def _spill(self, operator: Operator, context: int = 0, token: int = 0, seen: int = 0) -> None:
-        """Write what the SRAM cannot hold of the operator's result (at `context`) to DRAM and read it back."""
+    def _spilled(self, operator: Operator, context: int = 0) -> int:
+        """Elements of an operator's result that the SRAM cannot hold."""
         operand = self.operands.get(operator.name)
         if operand is None or operator.scope != "block":
-            return
-        elements = operand.spilled(context or self.contexts[-1], self.batch, len(self.contexts), self.room)
+            return 0
+        return operand.spilled(context or self.contexts[-1], self.batch, len(self.contexts), self.room)
+
+    def _spill(self, operator: Operator, context: int = 0, token: int = 0, seen: int = 0) -> None:
+        """Write what the SRAM cannot hold of the operator's result (at `context`) to DRAM and read it back."""
+        elements = self._spilled(operator, context)
         if not elements:
             return
         scratch = self.plan.memory.scratch

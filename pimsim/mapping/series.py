@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pimsim.asic.each import costs_of, ports_of
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.grid import at_most, ceil_div
+from pimsim.mapping.heads import Heads, heads_of, query_heads
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.layouts import Keys, Values
 from pimsim.mapping.placed import Placed
@@ -85,6 +86,11 @@ class AttentionSeries:
         if self.plan.depths is not None and not operator.sees_all:
             attended = seen_at(operator, self.contexts - self.tokens + 1 + self.plan.depths[token])
         groups, columns = ceil_div(seen, self.grid.banks), values.grid.columns_of(seen)
+        by = heads_of(self.plan.config.mapping.attention, self.plan.memory, operator)
+        spills_at = self.contexts if operator.sees_all else own
+        if by is not None and not self._spilled(spills_at)[0]:
+            self._attend_by_heads(token, own, by, seen, attended)
+            return
         score = self._pim(f"{token}.scores", groups, keys.score_groups, keys.score_moves(attended))
         weigh = self._pim(f"{token}.values", columns, values.weigh_columns, weighed(values, seen, attended))
         one = [score]
@@ -95,14 +101,47 @@ class AttentionSeries:
         while self._next.work is None and self._next.operator != "softmax":  # on all scores, or on their partial sums
             others = keys.partial_sums - 1 if self._next.cause == "sum" else 1
             self._asic(heads * attended * others, self.batch)
-        self._spill(self.contexts if operator.sees_all else own)
+        self._spill(spills_at)
         for _ in range(self.batch):
             self._softmax(attended)
             self.made.append(weigh)
-        sums = values.partial_sums(seen)
+        self._merge(seen)
+
+    def _attend_by_heads(self, token: int, own: Ints, by: Heads, seen: Ints, attended: Ints) -> None:
+        """As `Planner._attend_by_heads`."""
+        operator, groups = self.operator, ceil_div(seen, self.grid.banks)
+        columns = by.values[0].grid.columns_of(seen)
+        one = [
+            self._pim(f"{token}.scores.{k}", groups, part.score_groups, part.score_moves(attended))
+            for k, part in enumerate(by.keys)
+        ]
+        if operator.append and not operator.sees_all:
+            slot = slots_of(operator, own)
+            one = [self._appended("keys", token, slot), *one, self._appended("values", token, slot)]
+        self.made += one * self.batch
+        self._spill(self.contexts if operator.sees_all else own)  # none: as long as that is so
+        for part in [*by.keys] * self.batch:
+            heads = len(query_heads(part, operator.heads))
+            if part.partial_sums > 1:
+                self._asic(heads * attended * (part.partial_sums - 1), 1)
+            if self._next.work is None and self._next.operator not in ("sum", "softmax"):
+                self._asic(heads * attended, 1)
+        weighs = [
+            self._pim(f"{token}.values.{v}", columns, part.weigh_columns, weighed(part, seen, attended))
+            for v, part in enumerate(by.values)
+        ]
+        for weigh, pieces in [*zip(weighs, by.pieces, strict=True)] * self.batch:
+            for piece in pieces:
+                self._asic(attended, len(piece.heads))
+            self.made.append(weigh)
+        self._merge(seen)
+
+    def _merge(self, seen: Ints) -> None:
+        """As `Planner._merge`, of sequences that have one cache each."""
+        sums = self.plan.memory.values[self.operator.name].partial_sums(seen)
         self._cut(sums > 1)
         if sums[0] > 1:
-            self._asic(operator.outputs * (sums - 1), self.batch)
+            self._asic(self.operator.outputs * (sums - 1), self.batch)
 
     def _softmax(self, seen: Ints) -> None:
         """As `Planner._softmax`."""
@@ -114,15 +153,7 @@ class AttentionSeries:
 
     def _spill(self, context: Ints) -> None:
         """As `Planner._spill`."""
-        operand = next((o for o in self.plan.operands if o.name == self.operator.name), None)
-        if operand is None or self.operator.scope != "block":
-            return
-        room, scratch = self.plan.memory.room, self.plan.memory.scratch
-        most = operand.spilled(int(context.max()), self.batch, self.tokens, room)
-        if not most:  # it never gets less with the context
-            return
-        spilled = [operand.spilled(each, self.batch, self.tokens, room) for each in context.tolist()]
-        elements = np.array(spilled, np.int64)
+        elements, scratch = self._spilled(context), self.plan.memory.scratch
         self._cut(elements > 0)
         if elements[0]:
             assert scratch is not None
@@ -130,6 +161,16 @@ class AttentionSeries:
             written, read = Moved(elements, none, elements, none), Moved(elements, none, none, elements)
             self.made.append(self._pim("spill.write", elements, partial(scratch.write, 0), written))
             self.made.append(self._pim("spill.read", elements, partial(scratch.read, 0), read))
+
+    def _spilled(self, context: Ints) -> Ints:
+        """As `Planner._spilled`."""
+        operand = next((o for o in self.plan.operands if o.name == self.operator.name), None)
+        none, room = np.zeros_like(context), self.plan.memory.room
+        if operand is None or self.operator.scope != "block":
+            return none
+        if not operand.spilled(int(context.max()), self.batch, self.tokens, room):
+            return none  # it never gets less with the context
+        return np.array([operand.spilled(each, self.batch, self.tokens, room) for each in context.tolist()], np.int64)
 
     # -- series -------------------------------------------------------------------
 

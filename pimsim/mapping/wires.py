@@ -7,6 +7,7 @@ command's own address: nothing here does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,37 @@ class Wires(NamedTuple):
     given: tuple[Ints, ...]
     own: int = 0
     lane: int = 0
+
+
+def of_heads(wires: Wires, heads: Sequence[int], count: int, taken: int, given: int) -> Wires:
+    """The same of some of `count` heads, whose places are counted as if there were no others.
+
+    Operands are in order of (head, element), results in order of (partial sum, head, element): taken, given: elements.
+    """
+    rank = np.full(count, ZERO, np.int64)
+    rank[list(heads)] = np.arange(len(heads))
+    own = len(heads) * taken if wires.own else 0
+
+    def result(places: Ints) -> Ints:
+        part, place = np.divmod(places, count * given)
+        head, element = np.divmod(place, given)
+        return (part * len(heads) + rank[head]) * given + element
+
+    def operand(places: Ints) -> Ints:
+        is_own = (places >= wires.own) if wires.own else np.zeros(places.shape, np.bool_)
+        head, element = np.divmod(np.where(is_own, 0, places), taken)
+        results = own + result(np.where(is_own, places - wires.own, 0))
+        return np.where(is_own, results, rank[head] * taken + element)
+
+    def each(places: Ints, of: Callable[[Ints], Ints]) -> Ints:
+        return np.where(places < 0, places, of(np.where(places < 0, 0, places)))
+
+    return Wires(
+        tuple(each(places, operand) for places in wires.taken),
+        tuple(each(places, result) for places in wires.given),
+        own,
+        wires.lane,
+    )
 
 
 def none(lanes: int) -> Ints:

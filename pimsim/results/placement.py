@@ -1,10 +1,11 @@
-"""What a run chose for itself of where things lie: nothing where its configuration says it."""
+"""What a run chose for itself of where things lie and in which order: nothing where its configuration says it."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import Any
 
+from pimsim.config.schema import Config
 from pimsim.mapping.grid import WORD_BITS
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.stored import Stored
@@ -12,19 +13,17 @@ from pimsim.workload.formats import pair
 from pimsim.workload.ops import Operator
 
 
-def chosen(plan: Plan | None) -> dict[str, Any]:
-    """The parts `mapping` and `formats` of a summary.
+def chosen(plan: Plan | None, asked: Config) -> dict[str, Any]:
+    """The parts `mapping` and `formats` of a summary; asked: the configuration, which may leave some open.
 
-    By what the V of each attention is dealt to the channels, and how many inputs of each matrix share an open row at
-    most, if that was chosen; the number formats, if they are not all BF16.
+    By what the V of each attention is dealt to the channels, how many inputs of each matrix share an open row at most,
+    and whether attentions go by heads, if that was chosen; the number formats, if they are not all BF16.
     """
     if plan is None:
         return {}
-    wanted, mapping = plan.config.mapping, dict[str, Any]()
-    if wanted.values == "auto":
-        mapping["values"] = plan.memory.splits
-    if wanted.verify == "auto":
-        mapping["verify"] = plan.memory.groups
+    mapping: dict[str, Any] = {"values": plan.memory.splits} if asked.mapping.values == "auto" else {}
+    mapping |= {"verify": plan.memory.groups} if asked.mapping.verify == "auto" else {}
+    mapping |= {"attention": plan.config.mapping.attention} if asked.mapping.attention == "auto" else {}
     found = {"mapping": mapping} if mapping else {}
     return found | ({"formats": formats(plan)} if any(_other(o) for o in plan.workload.operators) else {})
 
@@ -60,13 +59,15 @@ def formats(plan: Plan) -> dict[str, Any]:
     }
 
 
-def chosen_line(plan: Plan | None) -> str:
+def chosen_line(plan: Plan | None, asked: Config) -> str:
     """The same as a line of text, "" for nothing."""
-    found = chosen(plan)
-    by = [f"{split} ({name})" for name, split in found.get("mapping", {}).get("values", {}).items()]
+    found = chosen(plan, asked)
+    mapping = found.get("mapping", {})
+    by = [f"{split} ({name})" for name, split in mapping.get("values", {}).items()]
     lines = ["V by " + ", ".join(by)] if by else []
-    groups = [f"{inputs} ({name})" for name, inputs in found.get("mapping", {}).get("verify", {}).items()]
+    groups = [f"{inputs} ({name})" for name, inputs in mapping.get("verify", {}).items()]
     lines += ["inputs of an open row: " + ", ".join(groups)] if groups else []
+    lines += [f"attention {_ATTENTION[mapping['attention']]}"] if "attention" in mapping else []
     return "\n".join([*lines, *([_formats_line(found["formats"])] if "formats" in found else [])])
 
 
@@ -75,3 +76,6 @@ def _formats_line(found: dict[str, Any]) -> str:
     weights, wasted = " and ".join(found["weights"]), 100 * (found["wasted_fraction"] or 0)
     line = f"weights {weights} ({found['bits_per_weight']:.2f} bits each, {wasted:.1f} % of their columns empty)"
     return f"{line}, K and V {' and '.join(found['kv'])}, activations {' and '.join(found['activations'])}"
+
+
+_ATTENTION = {"whole": "as a whole", "per_head": "by heads", "auto": "as is the faster"}

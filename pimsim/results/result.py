@@ -165,7 +165,7 @@ class Result:
             "config_sha256": config_sha256(self.config, self.prices.table.digest),
             "trace_sha256": self._trace_sha256,
             **self._figures,
-            **chosen(self.plan),
+            **chosen(self.plan, self.config),
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }

@@ -40,7 +40,7 @@ def print_summary(result: Result, screen: Screen) -> None:
 def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
     title = _title(result.config.name, summary)
     yield from wrapped(title.encode("ascii", "replace").decode() if ascii_only else title, width, "bold")
-    if line := chosen_line(result.plan):
+    if line := chosen_line(result.plan, result.config):
         yield from wrapped(line, width)
     yield from _headline(summary, width, ascii_only)
     for what, figure in (("Decode time", "latency_ns"), ("Decode energy", "energy_pJ")):

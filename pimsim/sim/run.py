@@ -115,7 +115,7 @@ def _fastest(candidates: Sequence[Plan]) -> tuple[Plan, Tally]:
 
 def simulate_step(config: Config | Plan, context: int, observers: Sequence[Observer], number: int | None = None) -> int:
     """Decode one token at a context, or do step `number` of the run, from rest, for those who watch; the clocks."""
-    plan = compiled(config)
+    plan = settled(compiled(config))
     system, buffer = _watch(plan, observers)
     step = decoded([("decode", context, 1)])[0] if number is None else next(islice(steps_of(plan), number, None))
     clocks = system.alone(step)
@@ -156,8 +156,18 @@ def _engine(plan: Plan) -> Engine:
     return Engine(plan.device, stepped=engine.mode == "stepped", fold=engine.fold)
 
 
+def settled(plan: Plan) -> Plan:
+    """The plan with the `mapping.attention` of the fastest run, where it may be any: the runs are simulated."""
+    if len(plan.attentions) == 1:
+        return plan.attending(plan.attentions[0]) if plan.config.mapping.attention == "auto" else plan
+    fastest, _ = _fastest(_candidates(plan))
+    return plan.attending(*fastest.attentions)
+
+
 def _candidates(plan: Plan) -> list[Plan]:
-    """The schedules to choose the fastest from, the configured one first."""
+    """What to choose the fastest from: each way of attention, and for each the schedules, the configured one first."""
+    if plan.config.mapping.attention == "auto":
+        return [each for attention in plan.attentions for each in _candidates(plan.attending(attention))]
     other = SCHEDULES[plan.config.schedule].or_else
     if not other or plan.config.dram.refresh == "none":
         return [plan]

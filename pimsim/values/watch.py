@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from pimsim.mapping.functions import carried
 from pimsim.mapping.plan import Plan
 from pimsim.values.graph import SCORES, SOFTCAP, SOFTMAX, Graph, Made
@@ -67,7 +69,7 @@ class Watch:
         makes = task.operands.makes
         expected = self._expected[block, name].reshape(-1)
         assert len(expected) == makes.every, name
-        moments = Moments.of(value, expected[makes.first : makes.first + makes.size])
+        moments = Moments.of(value, np.concatenate([expected[first : first + size] for first, size in makes.stands]))
         operator, layer = in_layer(self._plan.workload, task.operands.of, task.copy)
         phase = "decode" if step.context >= self._first else "prefill"
         where = Where(phase, shown or operator, layer if block >= 0 else None)

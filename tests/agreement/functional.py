@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 
 from pimsim.config.schema import Config
 from pimsim.devices.pim_gpt.attention import KeyLayout, ValueLayout
@@ -160,7 +160,30 @@ class Map:
             column_of = parts[chunk][lin]
             parts[chunk][lin] = Column(column_of.sum, column_of.buffer, tuple(needed))
         sharing = operator.heads // operator.kv_heads
+        if cuts > 1 and self._by_heads(operator, n):  # a query head after another, each with all its pieces
+            of_heads = [
+                [parts[chunk] for chunk in sorted(parts) if chunk // cuts == k] for k in range(operator.kv_heads)
+            ]
+            return [part for pieces in of_heads for _ in range(sharing) for part in pieces]
         return [parts[chunk] for chunk in sorted(parts) for _ in range(sharing)]
+
+    def _by_heads(self, operator: Operator, n: int) -> bool:
+        """Whether the attention of the n-th token goes by heads: not where its scores have to be spilled."""
+        if self.plan.config.mapping.attention != "per_head":
+            return False
+        operand = next(o for o in self.plan.operands if o.name == operator.name)
+        return operand.spilled(n, self.plan.batch, 1, self.plan.memory.room) == 0
+
+    def _turn(self, operator: Operator, layout: ValueLayout | TokenValueLayout, head: int) -> int:
+        """When the turn of a head of V comes: channels that have different heads go through theirs side by side."""
+        if layout.split == "tokens":
+            return head // max(1, self.buffer_columns // -(-operator.head_dim // self.width))
+        owners = Counter(
+            channel
+            for each in range(operator.kv_heads)
+            for channel in {layout.locate(0, each, element).channel for element in range(operator.head_dim)}
+        )
+        return head % max(owners.values())
 
     def _values(self, name: str, channel: int, n: int) -> list[dict[int, Column]]:
         """Chunk by chunk of the tokens that a channel has, head by head, once for each query head that shares it."""
@@ -185,10 +208,23 @@ class Map:
             column_of = parts[chunk, head][lin]
             parts[chunk, head][lin] = Column(column_of.sum, column_of.buffer, tuple(needed))
         sharing = operator.heads // operator.kv_heads
+        if self._by_heads(operator, n):
+            turns = {head: self._turn(operator, layout, head) for head in range(operator.kv_heads)}
+            order = sorted((turns[head], member, chunk, head) for chunk, head in parts for member in range(sharing))
+            return [parts[chunk, head] for _, _, chunk, head in order]
         return [parts[key] for key in sorted(parts) for _ in range(sharing)]
 
 
-map_of = lru_cache(maxsize=8)(Map)
+_MAPS: dict[int, tuple[Config, Map]] = {}  # by identity: a configuration with formats has no hash
+
+
+def map_of(config: Config) -> Map:
+    """The map of a configuration, of the latest few kept."""
+    if id(config) not in _MAPS:
+        if len(_MAPS) == 8:
+            _MAPS.clear()
+        _MAPS[id(config)] = config, Map(config)
+    return _MAPS[id(config)][1]
 
 
 def written_times(slot: int, n: int, window: int) -> int:

@@ -54,6 +54,16 @@ CASES: Mapping[str, dict[str, Any]] = {
     )
     | CUT
     | {"pim.global_buffer_bytes": 32, "dram.channels": 2},
+    "by heads": of(GROUPED | {"head_dim": 80}, 40, mapping__attention="per_head", dram__channels=3) | CUT,
+    "by heads, overlap, sequences": of(
+        SMALL | {"heads": 8, "d_model": 512}, 20, mapping__attention="per_head", schedule="overlap", workload__batch=2
+    )
+    | {"dram.channels": 3},
+    "by heads, V by tokens": of(
+        GROUPED, 40, mapping__attention="per_head", mapping__values="tokens", dram__column_bytes=8, pim__lanes=4
+    )
+    | CUT
+    | OFTEN,
     "V by tokens, a window": of(GROUPED | {"window": 20}, 43, mapping__values="tokens") | CUT,
     "experts": of(GROUPED | {"experts": 3, "active_experts": 2}, 3, workload__routing="sampled"),
     "what does not fit the SRAM": of(

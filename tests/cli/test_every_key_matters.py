@@ -89,6 +89,7 @@ SPECIAL: Mapping[str, Change] = {
     "mapping.reserve_tokens": Change(129),
     "mapping.value_append": Change("all_bank"),
     "mapping.values": Change("tokens"),
+    "mapping.attention": Change("per_head"),
     "mapping.chunk_columns": Change(16),
     "mapping.chunk_heads": Change(2),
     "pim.formats": Change({"int8xint8": 32}),

@@ -108,6 +108,7 @@ def cases(draw: st.DrawFn) -> Case:
         "dram.refresh": draw(st.sampled_from(["all_bank", "per_bank", "none"]), label="refresh"),
         "dram.timing.tREFI_ns": draw(st.sampled_from([1900, 9000]), label="tREFI"),
         "mapping.value_append": draw(st.sampled_from(["single_bank", "all_bank"]), label="value_append"),
+        "mapping.attention": draw(st.sampled_from(["whole", "per_head"]), label="attention"),
         "pim.global_buffer_bytes": draw(st.sampled_from([64, 2048]), label="buffer"),
         "workload.prefill_chunk": draw(st.sampled_from([1, 3, 8]), label="chunk"),
         "workload.acceptance": draw(st.sampled_from(["expected", "sampled"]), label="acceptance"),

@@ -38,6 +38,16 @@ CHANGES: Mapping[str, dict[str, Any]] = {
         "mapping__values": "tokens", "dram__channels": 1, "pim__global_buffer_bytes": 32,
     },
     "V by what is the faster": {"mapping__values": "auto"},
+    "attention by heads": {"mapping__attention": "per_head"},
+    "attention by heads, overlap, three channels": {
+        "mapping__attention": "per_head", "schedule": "overlap", "dram__channels": 3,
+    },
+    "attention by heads, a buffer of a column": {"mapping__attention": "per_head", "pim__global_buffer_bytes": 32},
+    "attention by heads, V by tokens": {"mapping__attention": "per_head", "mapping__values": "tokens"},
+    "attention by heads, V by tokens, two channels, a small buffer": {
+        "mapping__attention": "per_head", "mapping__values": "tokens", "dram__channels": 2,
+        "pim__global_buffer_bytes": 64, "schedule": "overlap",
+    },
     "writes with a mask": {"dram__write_mask": "standard", "mapping__value_append": "single_bank"},
     "writes with a mask in all banks": {"dram__write_mask": "standard", "mapping__value_append": "all_bank"},
     "a buffer of a column": {"pim__global_buffer_bytes": 32},
@@ -79,7 +89,11 @@ OWN: Mapping[str, dict[str, dict[str, Any]]] = {
         "the ASIC adds, a buffer of a column": ASIC_ADDS | {"pim__global_buffer_bytes": 32},
         "the ASIC has the functions": {"pim__activation": "asic"},
         "the ASIC adds, V by tokens": ASIC_ADDS | {"mapping__values": "tokens"},
+        "the ASIC adds, attention by heads, a small buffer": ASIC_ADDS | {
+            "mapping__attention": "per_head", "pim__global_buffer_bytes": 64,
+        },
         "the banks scale": {"pim__softmax": "banks"},
+        "the banks scale, attention by heads": {"pim__softmax": "banks", "mapping__attention": "per_head"},
         "the banks scale, three channels": {"pim__softmax": "banks", "dram__channels": 3},
         "eight banks": {"dram__bank_groups": 2, "pim__softmax": "banks"},
     },
@@ -197,6 +211,22 @@ def test_a_window_whose_slots_are_dealt_to_channels(device: str, window: int) ->
     check(case("mistral", device, ids, 30, {"sliding_window": window}, mapping__values="tokens", dram__channels=2))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "gemma3"])
+@pytest.mark.parametrize("split", ["heads", "tokens"])
+def test_attention_by_heads_says_what_it_says_as_a_whole(split: str, family: str, device: str) -> None:
+    """Sequences and tokens of a step, heads that are cut, caps, windows."""
+    how = {"schedule": "overlap", "mapping__values": split, "dram__channels": 3, "pim__global_buffer_bytes": 32}
+    ids = [(3, 17, 99, 5), (8, 17, 2, 64)]
+    runs = [
+        case(family, device, ids, workload__query_tokens=2, mapping__attention=attention, **how)
+        for attention in ("whole", "per_head")
+    ]
+    whole, by_heads = ([i.key for part in run.plan.step(4, True, 2) for i in part] for run in runs)
+    assert len(by_heads) > len(whole)
+    assert same(*(run.carried() for run in runs))
+
+
 def test_more_tokens_than_the_banks_of_a_channel() -> None:
     check(case("llama", ids=tuple(range(1, 40)), prompt=30, dram__channels=1, dram__bank_groups=2))
 
@@ -230,6 +260,7 @@ def cases(draw: st.DrawFn) -> Case:
         "dram.refresh": draw(st.sampled_from(["all_bank", "none"])),
         "mapping.value_append": draw(st.sampled_from(["single_bank", "all_bank"])),
         "mapping.values": draw(st.sampled_from(["heads", "tokens", "auto"])),
+        "mapping.attention": draw(st.sampled_from(["whole", "per_head"])),
         "pim.global_buffer_bytes": draw(st.sampled_from([32, 64, 96, 2048])),
         "asic.sram_KiB": draw(st.sampled_from([0.05, 0.3, 128])),
         "pim.lanes": lanes,

@@ -28,7 +28,7 @@ from pimsim.dram.spec import Does, Scope
 from pimsim.dram.twin.controller import Controller
 from pimsim.mapping.grid import Grid, Place
 from pimsim.mapping.vectors import VectorLayout
-from pimsim.mapping.wires import KEEP, ZERO, Cuts, Wires, in_columns
+from pimsim.mapping.wires import KEEP, ZERO, Cuts, Wires, in_columns, of_heads
 from pimsim.mapping.work import Work
 from tests.aim import test_layouts as of_aim
 from tests.examples import examples
@@ -311,6 +311,49 @@ def test_values_and_what_is_made_of_them(cache: of_pim_gpt.Cache | of_aim.Cache)
             for part, pieces in enumerate(parts):
                 wanted = [(head * context + token, (token, head // sharing, e)) for piece in pieces for token in piece]
                 assert added(made[(part * values.heads + head) * values.head_dim + e]) == wanted
+
+
+# -- the same of some heads ----------------------------------------------------------------------
+
+
+def of_parts(
+    memory: Symbols, layout: Any, work: str, wires: str, key: int, sizes: tuple[int, int], context: int
+) -> Any:
+    """What all parts of a layout make, by their places among the results of the whole; sizes: as of `of_heads`."""
+    taken, given_ = sizes
+    found: dict[int, Any] = {}
+    for part in layout.parts:
+        heads = part.query_heads
+
+        def operand(place: int, heads: Sequence[int] = heads) -> Symbol:
+            return heads[place // taken] * taken + place % taken
+
+        narrow = of_heads(getattr(part, wires)(context), heads, layout.heads, taken, given_)
+        for place, made in memory.carry_out(getattr(part, work)(key), narrow, operand).items():
+            outer, rest = divmod(place, len(heads) * given_)
+            whole = (outer * layout.heads + heads[rest // given_]) * given_ + rest % given_
+            assert whole not in found
+            found[whole] = made
+    return found
+
+
+@settings(max_examples=examples(20))
+@given(st.one_of(caches, caches_by_tokens))
+def test_parts_make_what_the_whole_makes(cache: of_pim_gpt.Cache | of_aim.Cache) -> None:
+    """Each part takes its own heads' operands alone, and every result is made by one of them, of the same terms."""
+    keys, values, context = cache.keys, cache.values, cache.context
+    groups, sizes = -(-context // keys.grid.banks), (keys.head_dim, keys.partial_sums * context)
+    memory = Symbols(keys.grid)
+    for token in range(context):
+        memory.carry_out(keys.append(token), keys.append_wires(token), key(keys, token))
+    whole = dict(memory.carry_out(keys.score_groups(groups), keys.score_wires(context)))
+    assert of_parts(memory, keys, "score_groups", "score_wires", groups, sizes, context) == whole
+    columns, sizes = values.grid.columns_of(context), (context, values.head_dim)
+    memory = Symbols(values.grid, empty=NOTHING)  # their space is cleared
+    for token in range(context):
+        memory.carry_out(values.append(token), values.append_wires(token), key(values, token))
+    whole = dict(memory.carry_out(values.weigh_columns(columns), values.weigh_wires(context)))
+    assert of_parts(memory, values, "weigh_columns", "weigh_wires", columns, sizes, context) == whole
 
 
 @settings(max_examples=examples(50))

@@ -7,8 +7,9 @@ drives all channels that hold something, so that they run the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -56,21 +57,22 @@ class KeyLayout(KeyPlaces):
         """
         slots, product = ceil_div(groups, self.grid.channels), Product(self.grid)
         rows: list[Request] = []
-        for chunk, (pieces, columns) in enumerate(self.chunks):
-            for _ in range(self.sharing):
-                rows.append(product.fill(pieces * columns, self.grid.broadcast_gap))
-                for slot in range(slots):
-                    for piece in range(pieces):
-                        rows += product.sum(self.start(chunk, slot) + piece * columns, columns)
-        one, first, cuts = len(rows) // len(self.chunks), product.FIRST_RESULT, self.cuts
+        for chunk, _ in self.fills:
+            pieces, columns = self.chunks[chunk]
+            rows.append(product.fill(pieces * columns, self.grid.broadcast_gap))
+            for slot in range(slots):
+                for piece in range(pieces):
+                    rows += product.sum(self.start(chunk, slot) + piece * columns, columns)
+        chunks, turns = (len(self.chunks), self.kv_heads) if self.part is None else (len(self.fills), 1)
+        one, first, cuts = len(rows) // chunks, product.FIRST_RESULT, self.cuts
         used = min(self.grid.channels, groups)
         if cuts == 1:
             return lockstep(self.grid, used, rows, (first, first, first))
         complete = (cuts - 1) * one + first
         partial = complete if self.in_banks else one + first
-        marks = (partial, complete, (len(self.chunks) - 1) * one + first)
-        sums = 1 if self.in_banks else self.kv_heads * (cuts - 1)
-        return lockstep(self.grid, used, rows, marks, sums, turns=self.kv_heads)
+        marks = (partial, complete, (chunks - 1) * one + first)
+        sums = 1 if self.in_banks else turns * (cuts - 1)
+        return lockstep(self.grid, used, rows, marks, sums, turns=turns)
 
     def score_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Keys`: the queries of a chunk, then for each sum what it starts from, and itself."""
@@ -79,32 +81,31 @@ class KeyLayout(KeyPlaces):
         taken, given = [none(grid.lanes)] * grid.channels, [none(grid.banks)] * grid.channels
         for channel in range(used):
             sent, back = [], []
-            for chunk, (pieces, _) in enumerate(self.chunks):
-                for member in range(self.sharing):
-                    query = in_buffer(self._pieces(chunk, member, self.sharing), grid.given_width)
-                    sent.append(widened(query, grid.lanes))
-                    for slot in range(slots):
-                        tokens = self._scored(chunk, slot, channel, context)
-                        for piece in range(pieces):
-                            head, cut = self._piece(chunk, piece)
-                            first = (head * self.sharing + member) * self.partial_sums
-                            first = (first + cut * (not self.in_banks)) * context
-                            place = np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis]
-                            goes_on = (place != ZERO) & (self.in_banks and cut > 0)
-                            sent.append(widened(np.where(goes_on, own + place, ZERO), grid.lanes))
-                            back.append(place)
+            for chunk, member in self.fills:
+                query = in_buffer(self._pieces(chunk, member, self.sharing), grid.given_width)
+                sent.append(widened(query, grid.lanes))
+                for slot in range(slots):
+                    tokens = self._scored(chunk, slot, channel, context)
+                    for piece in range(self.chunks[chunk][0]):
+                        head, cut = self._piece(chunk, piece)
+                        first = (head * self.sharing + member) * self.partial_sums
+                        first = (first + cut * (not self.in_banks)) * context
+                        place = np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis]
+                        goes_on = (place != ZERO) & (self.in_banks and cut > 0)
+                        sent.append(widened(np.where(goes_on, own + place, ZERO), grid.lanes))
+                        back.append(place)
             taken[channel], given[channel] = np.concatenate(sent), np.concatenate(back)
         return Wires(tuple(taken), tuple(given), own)
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
-        used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
-        results = self.grid.sum_words(self.heads * self.cuts * context)
-        sums = self.heads * (self.cuts - 1) * self.in_banks * context
-        sent = self.grid.given_words(self.heads * self.head_dim)
+        used, heads = at_most(self.grid.channels, ceil_div(context, self.grid.banks)), len(self.query_heads)
+        results = self.grid.sum_words(heads * self.cuts * context)
+        sums = heads * (self.cuts - 1) * self.in_banks * context
+        sent = self.grid.given_words(heads * self.head_dim)
         return Moved(
             payload=sent * used + sums + results,
-            macs=self.heads * self.head_dim * context,
+            macs=heads * self.head_dim * context,
             sent=sent + sums,
             results=results,
         )
@@ -116,6 +117,7 @@ class ValueLayout:
 
     A unit is one dimension per bank, all of one head.  `ways` channels share a head, or a channel
     holds several.  Tokens are cut into segments of one global buffer; each unit has a row for each.
+    A part is one of the heads of every channel, for one of the query heads that share it.
     """
 
     grid: Grid
@@ -126,6 +128,7 @@ class ValueLayout:
     base: int = 0
     in_banks: bool = True
     all_bank_append: bool = True
+    part: int | None = field(default=None, kw_only=True)  # (None: all of them)
 
     @property
     def split(self) -> Split:
@@ -151,6 +154,26 @@ class ValueLayout:
     def slots(self) -> int:
         """Heads of one channel."""
         return ceil_div(self.kv_heads, self.grid.channels // self.ways)
+
+    @cached_property
+    def _fills(self) -> tuple[tuple[int, int], ...]:
+        """(slot, which of the query heads that share its head) of each filling of the buffer, in order."""
+        sharing = self.heads // self.kv_heads
+        every = [(slot, member) for slot in range(self.slots) for member in range(sharing)]
+        return tuple(every) if self.part is None else (every[self.part],)
+
+    @cached_property
+    def query_heads(self) -> tuple[int, ...]:
+        """As `mapping.layouts.Parts`."""
+        if self.part is None:
+            return tuple(range(self.heads))
+        ((slot, member),) = self._fills
+        return tuple(head * (self.heads // self.kv_heads) + member for head in range(slot, self.kv_heads, self.slots))
+
+    @cached_property
+    def parts(self) -> tuple[Self, ...]:
+        """As `mapping.layouts.Parts`."""
+        return tuple(replace(self, part=number) for number in range(self.slots * (self.heads // self.kv_heads)))
 
     @cached_property
     def used(self) -> int:
@@ -195,11 +218,10 @@ class ValueLayout:
         cuts, product = self.grid.buffers(columns), Product(self.grid)
         rows: list[Request] = []
         for segment, some in enumerate(cuts):
-            for slot in range(self.slots):
-                for _ in range(self.heads // self.kv_heads):
-                    rows.append(product.fill(some, self.grid.private_gap))
-                    for unit in range(self.units):
-                        rows += product.sum(self._start(slot, unit, segment), some)
+            for slot, _ in self._fills:
+                rows.append(product.fill(some, self.grid.private_gap))
+                for unit in range(self.units):
+                    rows += product.sum(self._start(slot, unit, segment), some)
         one, first = len(rows) // len(cuts), product.FIRST_RESULT
         complete = (len(cuts) - 1) * one + first
         partial = complete if self.in_banks else min(one + first, complete)
@@ -218,19 +240,18 @@ class ValueLayout:
             for segment in range(self._cuts(context)):
                 first = segment * grid.buffer_elements
                 tokens = min(context - first, grid.buffer_elements)
-                for slot in range(self.slots):
+                for slot, member in self._fills:
                     kv_head = owner * self.slots + slot
-                    for head in range(kv_head * sharing, (kv_head + 1) * sharing):
-                        there = kv_head < self.kv_heads
-                        p = in_columns(head * context + first, tokens, grid.width)
-                        p = in_buffer(p if there else np.full_like(p, ZERO), grid.given_width)
-                        sent.append(widened(p, grid.lanes))
-                        cut = segment * (not self.in_banks)
-                        place = (cut * self.heads + head) * self.head_dim + element
-                        place = np.where((element < self.head_dim) & there, place, ZERO)
-                        goes_on = (place != ZERO) & (self.in_banks and segment > 0)
-                        sent.append(widened(np.where(goes_on, own + place, ZERO), grid.lanes))
-                        back.append(place)
+                    head, there = kv_head * sharing + member, kv_head < self.kv_heads
+                    p = in_columns(head * context + first, tokens, grid.width)
+                    p = in_buffer(p if there else np.full_like(p, ZERO), grid.given_width)
+                    sent.append(widened(p, grid.lanes))
+                    cut = segment * (not self.in_banks)
+                    place = (cut * self.heads + head) * self.head_dim + element
+                    place = np.where((element < self.head_dim) & there, place, ZERO)
+                    goes_on = (place != ZERO) & (self.in_banks and segment > 0)
+                    sent.append(widened(np.where(goes_on, own + place, ZERO), grid.lanes))
+                    back.append(place)
             taken[channel], given[channel] = np.concatenate(sent), np.concatenate(back)
         return Wires(tuple(taken), tuple(given), own)
 
@@ -250,9 +271,10 @@ class ValueLayout:
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
-        cuts, results = self._cuts(context), self.heads * self.head_dim
+        cuts, heads = self._cuts(context), len(self.query_heads)
+        results = heads * self.head_dim
         sums = results * self.in_banks * (cuts - 1)
-        sent, back = self.grid.given_words(self.heads * context * self.ways) + sums, self.grid.sum_words(results * cuts)
+        sent, back = self.grid.given_words(heads * context * self.ways) + sums, self.grid.sum_words(results * cuts)
         return Moved(payload=sent + back, macs=results * context, sent=sent, results=back)
 
     def append(self, token: int) -> Work:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,9 +38,9 @@ class TokenValueLayout(DealtValues):
         """Heads of a group, all but the last one."""
         return min(self.kv_heads, self.grid.buffer_columns // self.cuts[0])
 
-    @property
+    @cached_property
     def groups(self) -> tuple[range, ...]:
-        """The heads of each group."""
+        """As `DealtValues`: the heads of each group."""
         heads, size = range(self.kv_heads), self.together
         return tuple(heads[first : first + size] for first in range(0, len(heads), size))
 
@@ -70,13 +71,12 @@ class TokenValueLayout(DealtValues):
         cuts, ways, product = self._used(columns), self.ways(columns * self.grid.width), Product(self.grid)
         rows: list[Request] = []
         for cut, some in enumerate(cuts):
-            for group in self.groups:
-                for _ in range(self.sharing):
-                    rows += [product.fill(some, self.grid.private_gap, self._offset(head)) for head in group]
-                    for unit in range(self.units):
-                        for head in group:
-                            rows += product.sum(self.start(cut, head, unit), some)
-        one, first = len(rows) // len(cuts), len(self.groups[0]) - 1 + product.FIRST_RESULT
+            for group in (self.groups[number] for number, _ in self.fills):
+                rows += [product.fill(some, self.grid.private_gap, self._offset(head)) for head in group]
+                for unit in range(self.units):
+                    for head in group:
+                        rows += product.sum(self.start(cut, head, unit), some)
+        one, first = len(rows) // len(cuts), len(self.groups[self.fills[0][0]]) - 1 + product.FIRST_RESULT
         complete = (len(cuts) - 1) * one + first
         early = first if ways > 1 else min(one + first, complete)  # another channel has made something to add it to
         sums = 1 if self.in_banks else len(cuts) if ways > 1 else max(1, len(cuts) - 1)
@@ -102,9 +102,8 @@ class TokenValueLayout(DealtValues):
 
     def _sent(self) -> Iterator[list[int]]:
         """The query heads whose probabilities are in the buffer together."""
-        for group in self.groups:
-            for member in range(self.sharing):
-                yield [head * self.sharing + member for head in group]
+        for group, member in self.fills:
+            yield [head * self.sharing + member for head in self.groups[group]]
 
     def _given(self, channel: int, cut: int, heads: list[int], there: bool) -> Ints:
         """Places of the sums of these heads, unit by unit; there: the channel has tokens in this piece."""

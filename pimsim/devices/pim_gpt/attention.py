@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -55,7 +56,8 @@ class KeyLayout(KeyPlaces):
         requests = [made[n] for n in slots]
         if self.partial_sums == 1:
             return assemble(requests)
-        return assemble(requests, sums=self.kv_heads * (self.partial_sums - 1), turns=self.kv_heads)
+        turns = self.kv_heads if self.part is None else 1
+        return assemble(requests, sums=turns * (self.partial_sums - 1), turns=turns)
 
     def score_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Keys`: the queries of a chunk, then a sum of each piece of every slot."""
@@ -64,27 +66,27 @@ class KeyLayout(KeyPlaces):
         for channel in range(self.grid.channels):
             slots = share(groups, self.grid.channels, channel)
             sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
-            for chunk, (pieces, _) in enumerate(self.chunks if slots else ()):
-                for member in range(self.sharing):
-                    sent.append(in_buffer(self._pieces(chunk, member, self.sharing), self.grid.given_width))
-                    for slot in range(slots):
-                        tokens = self._scored(chunk, slot, channel, context)
-                        for piece in range(pieces):
-                            head, cut = self._piece(chunk, piece)
-                            first = ((head * self.sharing + member) * self.cuts + cut) * context
-                            back.append(np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis])
+            for chunk, member in self.fills if slots else ():
+                sent.append(in_buffer(self._pieces(chunk, member, self.sharing), self.grid.given_width))
+                for slot in range(slots):
+                    tokens = self._scored(chunk, slot, channel, context)
+                    for piece in range(self.chunks[chunk][0]):
+                        head, cut = self._piece(chunk, piece)
+                        first = ((head * self.sharing + member) * self.cuts + cut) * context
+                        back.append(np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis])
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
         return Wires(tuple(taken), tuple(given))
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
-        results = self.grid.sum_words(self.heads * self.partial_sums * context)
+        heads = len(self.query_heads)
+        results = self.grid.sum_words(heads * self.partial_sums * context)
         used = at_most(self.grid.channels, ceil_div(context, self.grid.banks))
-        sent = self.grid.given_words(self.heads * self.head_dim)
+        sent = self.grid.given_words(heads * self.head_dim)
         return Moved(
             payload=sent * used + results,
-            macs=self.heads * self.head_dim * context,
+            macs=heads * self.head_dim * context,
             sent=0 * context + sent,
             results=results,
         )
@@ -93,15 +95,15 @@ class KeyLayout(KeyPlaces):
         if slots == 0:
             return NOTHING
         fill, mac, read = multiply_with(self.grid)
-        requests = [open_row(self.base)]
-        for chunk, (pieces, columns) in enumerate(self.chunks):
-            for _ in range(self.sharing):  # query heads that share these keys
-                requests.append(run(fill, -1, 0, self.grid.filled(pieces * columns), self.grid.broadcast_gap))
-                requests.append(loop(mac, self.start(chunk, 0), slots * pieces, columns, columns, read))
+        requests = [open_row(self.start(self.fills[0][0], 0))]
+        for chunk, _ in self.fills:
+            pieces, columns = self.chunks[chunk]
+            requests.append(run(fill, -1, 0, self.grid.filled(pieces * columns), self.grid.broadcast_gap))
+            requests.append(loop(mac, self.start(chunk, 0), slots * pieces, columns, columns, read))
         if self.partial_sums == 1:
             return Requests((*requests, close()), (2, 2, 2))
-        rows = 2 * self.sharing  # of a cut
-        marks = (2 + rows, 2 + (self.partial_sums - 1) * rows, 2 + (len(self.chunks) - 1) * rows)
+        rows = 2 * (self.sharing if self.part is None else 1)  # of a cut
+        marks = (2 + rows, 2 + (self.partial_sums - 1) * rows, 2 + 2 * len(self.fills) - rows)
         return Requests((*requests, close()), marks)
 
 
@@ -116,6 +118,8 @@ class ValueLayout:
     A unit is one dimension per bank, all of one head, since a channel multiplies with the
     probabilities of one head at a time.  Units go to channels in contiguous shares, so that
     a channel meets few heads.  Tokens are cut into chunks of one global buffer.
+    A part is one of the heads that each channel has, for one of the query heads that share it: channels work beside
+    each other.
     """
 
     grid: Grid
@@ -125,6 +129,7 @@ class ValueLayout:
     tokens: int
     base: int = 0
     all_bank_append: bool = False
+    part: int | None = field(default=None, kw_only=True)  # (None: all of them)
 
     @property
     def split(self) -> Split:
@@ -179,9 +184,39 @@ class ValueLayout:
         return self.grid.place(channel, bank, lin, lane)
 
     @cached_property
+    def _rounds(self) -> int:
+        """Heads that a channel has a part of at most: those that follow each other are in rounds of their own."""
+        return max(len(self._heads_of(channel)) for channel in range(self.grid.channels))
+
+    @cached_property
+    def _sharing(self) -> tuple[int, ...]:
+        """Which of the query heads that share a head are multiplied with."""
+        every = range(self.heads // self.kv_heads)
+        return tuple(every) if self.part is None else (self.part % len(every),)
+
+    def _there(self, kv_head: int) -> bool:
+        """Whether a head is multiplied with."""
+        return self.part is None or kv_head % self._rounds == self.part // (self.heads // self.kv_heads)
+
+    @cached_property
+    def query_heads(self) -> tuple[int, ...]:
+        """As `mapping.layouts.Parts`."""
+        sharing, those = self.heads // self.kv_heads, filter(self._there, range(self.kv_heads))
+        return tuple(head * sharing + member for head in those for member in self._sharing)
+
+    @cached_property
+    def parts(self) -> tuple[Self, ...]:
+        """As `mapping.layouts.Parts`."""
+        return tuple(replace(self, part=number) for number in range(self._rounds * (self.heads // self.kv_heads)))
+
+    @cached_property
     def _heads(self) -> list[Heads]:
-        """The heads that each channel holds a part of."""
-        return [tuple(self._heads_of(channel)) for channel in range(self.grid.channels)]
+        """The heads that each channel holds a part of, of those that are multiplied with."""
+        found = []
+        for channel in range(self.grid.channels):
+            first, parts = self._first(channel), self._heads_of(channel)
+            found.append(tuple(each for each in parts if self._there((first + each[0]) // self.units_per_head)))
+        return found
 
     def _heads_of(self, channel: int) -> list[tuple[int, int]]:
         """(first slot, units) of each head that `channel` holds a part of."""
@@ -205,9 +240,9 @@ class ValueLayout:
 
     def weigh_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Values`."""
-        sent = self.grid.given_words(self.heads // self.kv_heads * context * self._head_parts)
-        results = self.grid.sum_words(self.heads * self.head_dim * self.partial_sums(context))
-        macs = self.heads * self.head_dim * context
+        sent = self.grid.given_words(len(self._sharing) * context * self._head_parts)
+        results = self.grid.sum_words(len(self.query_heads) * self.head_dim * self.partial_sums(context))
+        macs = len(self.query_heads) * self.head_dim * context
         return Moved(payload=sent + results, macs=macs, sent=sent, results=results)
 
     def weigh_wires(self, context: int) -> Wires:
@@ -222,7 +257,7 @@ class ValueLayout:
                     unit = self._first(channel) + slot + np.arange(units, dtype=np.int64)
                     element = unit[:, np.newaxis] % self.units_per_head * self.grid.banks + np.arange(self.grid.banks)
                     kv_head, sharing = int(unit[0]) // self.units_per_head, self.heads // self.kv_heads
-                    for head in range(kv_head * sharing, (kv_head + 1) * sharing):
+                    for head in (kv_head * sharing + member for member in self._sharing):
                         weighed = in_columns(head * context + first, tokens, self.grid.width)
                         sent.append(in_buffer(weighed, self.grid.given_width))
                         place = (chunk * self.heads + head) * self.head_dim + element
@@ -251,14 +286,14 @@ class ValueLayout:
         if not parts:
             return NOTHING
         fill, mac, read = multiply_with(self.grid)
-        requests = [open_row(self.base)]
+        requests = [open_row(self.base + parts[0][0] * self.chunks[0])]
         for chunk, columns in enumerate(used):
             for slot, units in parts:
                 lin = self._start(chunk) + slot * self.chunks[chunk]
-                for _ in range(self.heads // self.kv_heads):
+                for _ in self._sharing:
                     requests.append(run(fill, -1, 0, self.grid.filled(columns), self.grid.private_gap))
                     requests.append(loop(mac, lin, units, self.chunks[chunk], columns, read))
-        rows = 2 * len(parts) * (self.heads // self.kv_heads)  # of a chunk
+        rows = 2 * len(parts) * len(self._sharing)  # of a chunk
         last = 2 + (len(used) - 1) * rows
         return Requests((*requests, close()), (min(2 + rows, last), last, last))
 

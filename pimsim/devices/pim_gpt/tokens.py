@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,6 +25,12 @@ class TokenValueLayout(DealtValues):
     """
 
     all_bank_append: bool = False
+
+    @cached_property
+    def groups(self) -> tuple[range, ...]:
+        """As `DealtValues`: as many heads as a buffer of keys holds, if they are as large; each head could go alone."""
+        heads, together = range(self.kv_heads), max(1, self.grid.buffer_columns // self.grid.columns_of(self.head_dim))
+        return tuple(heads[first : first + together] for first in range(0, len(heads), together))
 
     @property
     def rows(self) -> int:
@@ -59,21 +66,31 @@ class TokenValueLayout(DealtValues):
 
     def _channel(self, own: tuple[int, ...], several: bool) -> Requests:
         """What a channel is asked for that has so many columns of each head; several: other ways have some, too."""
-        parts = [self._piece(own, cut) for cut in range(len(self.grid.buffers(max(own))))]
+        parts = [self._piece(own, cut) for cut in range(len(self.grid.buffers(max(own[head] for head in self._those))))]
         if not parts:
             return NOTHING
         last = 2 + sum(map(len, parts[:-1]))
         first = 2 if several else min(2 + len(parts[0]), last)  # another way has made something to add it to
         rows = [request for part in parts for request in part]
-        return Requests((open_row(self.base), *rows, close()), (first, last, last))
+        return Requests((open_row(self._opened), *rows, close()), (first, last, last))
+
+    @property
+    def _those(self) -> range:
+        """The heads that are multiplied with."""
+        return range(self.kv_heads) if self.part is None else self.groups[self.fills[0][0]]
+
+    @property
+    def _opened(self) -> int:
+        """Where the row is that is opened first."""
+        return self.base if self.part is None else self.start(0, self._those[0], 0)
 
     def _piece(self, own: tuple[int, ...], cut: int) -> list[Request]:
         """The buffer is filled for every query head of each head that has columns in a piece."""
         fill, mac, read = multiply_with(self.grid)
         requests = []
-        for head, columns in enumerate(own):
-            some = min(columns - cut * self.grid.buffer_columns, self.grid.buffer_columns)
-            for _ in range(self.sharing if some > 0 else 0):
+        for head in self._those:
+            some = min(own[head] - cut * self.grid.buffer_columns, self.grid.buffer_columns)
+            for _ in range((self.sharing if self.part is None else 1) if some > 0 else 0):
                 requests.append(run(fill, -1, 0, self.grid.filled(some), self.grid.private_gap))
                 requests.append(loop(mac, self.start(cut, head, 0), self.units, self.cuts[cut], some, read))
         return requests
@@ -84,7 +101,7 @@ class TokenValueLayout(DealtValues):
         for channel in range(self.grid.channels):
             sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
             for cut in range(len(self.cuts)):
-                for head in range(self.heads):
+                for head in self.query_heads:
                     way = self.way(channel, head // self.sharing)
                     pieces = self.grid.buffers(share(columns, self.grid.channels, way))
                     if cut < len(pieces):

@@ -291,11 +291,11 @@ class Machine:
                 self._value(task, clk)
             elif self.slots[task.slot, k.L_LEFT]:
                 raise EarlyError(f"the step at context {step.context} ends before {task.name!r} is done")
+        wholes = {name: makers[0].operands.makes.whole for name, makers in step.made.items() if makers}
         values = {
-            name: operand(makers[0].operands.makes._replace(first=0, size=makers[0].operands.makes.every), makers,
-                          lambda maker: self._value(maker, clk))
-            for name, makers in step.made.items() if makers
-        }  # fmt: skip
+            name: operand(whole, step.made[name], lambda maker: self._value(maker, clk))
+            for name, whole in wholes.items()
+        }
         self.ended(step, values)
         self._tasks.clear()
         self._working.clear()

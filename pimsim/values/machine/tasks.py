@@ -98,16 +98,31 @@ def operand(part: Part, makers: Sequence[Task], value: Callable[[Task], F32]) ->
         for maker in makers:
             made = maker.operands.makes
             if _meets(part, made):
-                whole[made.first : made.first + made.size] = value(maker)
+                put(whole, made, value(maker))
+    if part.runs:
+        return np.concatenate([whole[first : first + size] for first, size in part.stands])
     found: F32 = whole.reshape(-1, part.every)[:, part.first : part.first + part.size].reshape(-1)
     return found
 
 
+def put(whole: F32, made: Part, value: F32) -> None:
+    """Put what was made where it stands in the whole value."""
+    at = 0
+    for first, size in made.stands:
+        whole[first : first + size] = value[at : at + size]
+        at += size
+
+
 def _meets(part: Part, made: Part) -> bool:
-    """Whether a part has elements of those that were made, which are one run of the value."""
-    runs = (made.first // part.every, (made.first + made.size - 1) // part.every)
-    return made.size >= part.every or any(
-        made.first < run * part.every + part.first + part.size
-        and run * part.every + part.first < made.first + made.size
+    """Whether a part has elements of those that were made."""
+    if part.runs:
+        return any(_meets(part._replace(first=first, size=size, runs=()), made) for first, size in part.stands)
+    return any(_meets_run(part, first, size) for first, size in made.stands)
+
+
+def _meets_run(part: Part, first: int, size: int) -> bool:
+    runs = (first // part.every, (first + size - 1) // part.every)
+    return size >= part.every or any(
+        first < run * part.every + part.first + part.size and run * part.every + part.first < first + size
         for run in runs
     )
