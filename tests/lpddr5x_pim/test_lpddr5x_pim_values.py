@@ -25,6 +25,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "three sums, one channel": {"pim__kept_outputs": 3, "dram__channels": 1},
     "three channels": {"dram__channels": 3},
     "another schedule": {"schedule": "overlap"},
+    "attention by heads": {"mapping__attention": "per_head", "schedule": "overlap"},
     "a fence": {"pim__fence_ns": 150},
     "no refresh": {"dram__refresh": "none"},
     "often refreshed": {"dram__timing__tREFI_ns": 1500},
