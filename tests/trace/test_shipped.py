@@ -55,7 +55,7 @@ def test_checks_of_shipped_traces_agree_with_closed_forms(name: str) -> None:
     assert check["kv_bytes"] == 2 * layers * 2 * kv * attended
     assert check["weight_bytes"] == 2 * model["parameters"]
     vectors = layers * ((4 * d if gpt else 2 * d) + _biases(name, d, d_ff, q, kv)) + (2 * d if gpt else d)
-    untied = d * model["vocabulary"] if name == "mistral-7b" else 0
+    untied = d * model["vocabulary"] if name in ("mistral-7b", "llama-3-8b") else 0
     positions = d * model["max_positions"] if gpt else 0
     assert model["parameters"] == matrices + vectors + positions + untied
 
@@ -74,6 +74,7 @@ def _biases(name: str, d: int, d_ff: int, q: int, kv: int) -> int:
         ("llama-3.2-1b", 1_235_814_400),
         ("qwen2.5-0.5b", 494_032_768),
         ("mistral-7b", 7_241_732_096),
+        ("llama-3-8b", 8_030_261_248),
     ],
 )
 def test_parameters_are_those_of_the_published_models(name: str, parameters: int) -> None:

@@ -22,6 +22,7 @@ SHIPPED = (
     "llama-3.2-1b",
     "qwen2.5-0.5b",
     "mistral-7b",
+    "llama-3-8b",
 )
 
 
