@@ -223,7 +223,8 @@ def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
 _SHAPE = tuple(
     f"dram.{key}" for key in ("standard", "refresh", "refresh_together", "bank_groups", "banks_per_group", "tCK_ps")
 )
-_TIMES = ("tREFI", "tRFC", "tRFCpb", "tRP", "tRCDRD", "tRCDWR", "tFAW")
+_TIMES = ("tREFI", "tRFC", "tRP", "tRCDRD", "tRCDWR")
+_GAPS = ("tRFCpb", "tRFCsb", "tRREFD", "tpbR2pbR", "tpbR2act", "tREFSBRD", "tRRDS", "tRRDL", "tRRD", "tFAW", "tPPD")
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ class _Turns:
     """
 
     clocks: Mapping[str, int]
-    turns: int
+    turns: refreshing.Turns
     given: int | None
 
     @property
@@ -243,12 +244,12 @@ class _Turns:
 
     @property
     def together(self) -> int:
-        return self.given or self.fewest or self.turns
+        return self.given or self.fewest or self.turns.number
 
     @property
     def between(self) -> int:
         """Clocks from one time that refreshes are due to the next."""
-        return self.together * (self.clocks["nREFI"] // self.turns)
+        return self.together * (self.clocks["nREFI"] // self.turns.number)
 
     @property
     def most_supply(self) -> int:
@@ -267,7 +268,7 @@ class _LockStep:
     names: tuple[str, ...]
     wrong: Callable[[_Turns], bool]
     said: Callable[[_Turns, Any], str]
-    gaps: tuple[str, ...] = ("tRREFD", "tRRDS", "tRRDL", "tpbR2pbR", "tpbR2act", "tRRD", "tPPD")
+    gaps: tuple[str, ...] = _GAPS
 
     def rule(self) -> Rule:
         times, gaps = ([f"dram.timing.{name}_ns" for name in names] for names in (self.names, self.gaps))
@@ -275,11 +276,12 @@ class _LockStep:
         return Rule(keys, self._holds, lambda *values: self.said(self._turns(*values), values[0]), tuple(gaps))
 
     def _holds(self, *values: Any) -> bool:
-        standard, refresh, together, groups, banks = values[1:6]
-        if refresh != "per_bank" or not in_lock_step(standard) or values[0] is None:
+        if values[0] is None or not in_lock_step(values[1]):
             return True
-        misfit = together is not None and refresh_turns(standard, refresh, groups, banks) % together
-        return bool(misfit) or not self.wrong(self._turns(*values))
+        found = self._turns(*values)
+        if found.turns.lasts not in found.clocks or found.turns.number % found.together:
+            return True
+        return not self.wrong(found)
 
     def _turns(self, *values: Any) -> _Turns:
         standard, refresh, together, groups, banks, tCK_ps = values[1:7]
@@ -294,11 +296,12 @@ def _no_time(found: _Turns) -> bool:
 
 def _no_time_said(found: _Turns, tREFI: Any) -> str:
     clocks, n = found.clocks, found.together
-    last = "tRFCpb" if clocks["nRFCpb"] >= refreshing.reopening(clocks, found.turns, n) else "reopening the others"
-    others = f" + {refreshing.spent(clocks, n)} clocks from the first to the last" if n > 1 else ""
+    lasts = found.turns.lasts
+    last = f"t{lasts[1:]}" if clocks[lasts] >= refreshing.reopening(clocks, found.turns, n) else "reopening the others"
+    others = f" + {refreshing.spent(clocks, found.turns, n)} clocks from the first to the last" if n > 1 else ""
     hint = f"; dram.refresh_together: {found.fewest} does" if found.fewest else ""
     return (
-        f"{show(tREFI)} ns over {found.turns} refreshes, {n} together: tRP{others} + {last} + tRCD = "
+        f"{show(tREFI)} ns over {found.turns.number} refreshes, {n} together: tRP{others} + {last} + tRCD = "
         f"{refreshing.blocked(clocks, found.turns, n)} of {found.between} clocks leave no time to read a column of "
         f"all banks before the next refresh{hint}"
     )
@@ -308,9 +311,9 @@ def _together() -> Iterator[Rule]:
     shape = ("dram.bank_groups", "dram.banks_per_group")
     yield Rule(
         ("dram.refresh_together", "dram.standard", "dram.refresh", *shape),
-        lambda together, *rest: together is None or refresh_turns(*rest) % together == 0,
+        lambda together, *rest: together is None or refresh_turns(*rest).number % together == 0,
         lambda together, standard, refresh, *rest: (
-            f"must divide the refreshes of a tREFI, {refresh_turns(standard, refresh, *rest)} "
+            f"must divide the refreshes of a tREFI, {refresh_turns(standard, refresh, *rest).number} "
             f"(dram.refresh {refresh}), not {together}"
         ),
     )

@@ -279,8 +279,8 @@ class MemoryConfig(Section):
     )
 
     @property
-    def refresh_turns(self) -> int:
-        """Refreshes until every bank of a channel has had one; 1 without refreshes."""
+    def refresh_turns(self) -> refreshing.Turns:
+        """Refreshes until every bank of a channel has had one."""
         shape = (self.bank_groups, self.banks_per_group, self.REFRESH_PARTS, self.REFRESH_BANKS)
         return refreshing.turns_of(self.refresh, *shape)
 
@@ -288,11 +288,9 @@ class MemoryConfig(Section):
         """`refresh_together`, or how many it stands for if it is not given."""
         if self.refresh_together is not None:
             return self.refresh_together
-        times = self.timing.times(self.tCK_ps)
-        if self.refresh != "per_bank" or not self.IN_LOCK_STEP or "tRFCpb" not in times:
-            return 1
+        times, turns = self.timing.times(self.tCK_ps), self.refresh_turns
         clocks = {"n" + name[1:]: to_cycles(time, self.tCK_ps) for name, time in times.items()}
-        return refreshing.fewest(clocks, self.refresh_turns) or 1
+        return (refreshing.fewest(clocks, turns) or 1) if self.IN_LOCK_STEP and turns.lasts in clocks else 1
 
 
 class PimMemory(MemoryConfig):

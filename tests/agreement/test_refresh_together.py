@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import InputError, load_config
@@ -18,8 +18,10 @@ from pimsim.dram.engine import Engine
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.controller import Controller, Issued
 from pimsim.logs.checker import check
+from tests.examples import examples
 from tests.logs import log_of
 
+TURNS = refreshing.turns_of("per_bank", 4, 4, 1, 1)
 # ns: what data sheets of 8 to 16 Gb give for an interval, for all banks and for one bank
 PARTS = {
     "the shipped one": (6825, 455, None),
@@ -59,7 +61,7 @@ def twin(device: Device, n: int) -> Controller:
 
 def allowed(name: str) -> list[int]:
     cycles = part(name).cycles
-    return [n for n in (1, 2, 4, 8, 16) if refreshing.leaves_time(cycles, 16, n)]
+    return [n for n in (1, 2, 4, 8, 16) if refreshing.leaves_time(cycles, TURNS, n)]
 
 
 CASES = [(name, n) for name in PARTS for n in (allowed(name)[0], 4, 16)]
@@ -155,6 +157,7 @@ def test_put_off_refreshes_are_due_with_the_last_of_them() -> None:
     assert f"REFPB was due at clock {due} and goes first" in [x.rule for x in found]
 
 
+@settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_whatever_the_formula_lets_pass_comes_to_an_end(data: st.DataObject) -> None:
     """Rows that open, writes of single banks and products, at the shortest intervals that are not refused."""
@@ -164,9 +167,9 @@ def test_whatever_the_formula_lets_pass_comes_to_an_end(data: st.DataObject) -> 
     cycles = {**device.cycles, **{name: data.draw(st.integers(1, 60), label=name) for name in names}}
     cycles["nRCDWR"], cycles["nRC"] = cycles["nRCDRD"], cycles["nRAS"] + cycles["nRP"]
     cycles["nRRDS"] = min(cycles["nRRDS"], cycles["nRRDL"])
-    least = refreshing.blocked(cycles, 16, together) // together + 1
+    least = refreshing.blocked(cycles, TURNS, together) // together + 1
     device = replace(device, cycles={**cycles, "nREFI": 16 * least}, together=together, columns=8)
-    assert refreshing.leaves_time(device.cycles, 16, together)
+    assert refreshing.leaves_time(device.cycles, TURNS, together)
     index = device.standard.index
     work = requests.program(
         [

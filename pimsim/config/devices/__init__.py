@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from pimsim.config.refreshing import turns_of
+from pimsim.config.refreshing import Turns, turns_of
 from pimsim.config.schema import AnyConfig, MemoryConfig
 from pimsim.registry import Deferred, Registry
 from pimsim.units import to_cycles
@@ -46,8 +46,8 @@ def refresh_parts(standard: str) -> int:
     return _memory(standard).REFRESH_PARTS
 
 
-def refresh_turns(standard: str, scheme: str, bank_groups: int, banks_per_group: int) -> int:
-    """Refreshes until every bank of a channel has had one; 1 without refreshes."""
+def refresh_turns(standard: str, scheme: str, bank_groups: int, banks_per_group: int) -> Turns:
+    """Refreshes until every bank of a channel has had one."""
     memory = _memory(standard)
     return turns_of(scheme, bank_groups, banks_per_group, memory.REFRESH_PARTS, memory.REFRESH_BANKS)
 
