@@ -228,7 +228,8 @@ MISTAKES = [
     ("gx6-table.yaml", "preceding: MACAB", "preceding: MACB",
      "gx6-table.yaml:8:22: constraints.0.preceding.0: unknown command 'MACB'; did you mean 'MACAB'?"),
     ("gx6-table.yaml", "nMACWR", "nMACRW",
-     "gx6-table.yaml:8:55: constraints.0.latency: row MACAB -> WR (channel): unknown timing name 'nMACRW'; did you mean 'nMACWR'?"),
+     "gx6-table.yaml:8:55: constraints.0.latency: row MACAB -> WR (channel): unknown timing name 'nMACRW'; did you "
+     "mean 'nMACWR'?"),
     ("gx6-table.yaml", ', source: "assumed: GX6 sheet, note 7"', "",
      "gx6-table.yaml:8:5: constraints.0.source: required key is missing"),
 ]  # fmt: skip
