@@ -43,6 +43,7 @@ DECIDES: Mapping[str, str] = {
     "dram.timing.tRC_ns": "least time between rows of one bank",
     "dram.timing.tCCDS_ns": "pace of columns",
     "dram.timing.tCCDL_ns": "pace of the MAC units",
+    "dram.refresh_together": "refresh per bank (not in the shipped configuration)",
     "dram.timing.tRRD": "pace at which V is appended",
     "dram.timing.tFAW_ns": "pace at which V is appended",
     "dram.timing.tFAWAB_ns": "pace of all-bank activations (not in the shipped configuration)",

@@ -82,7 +82,13 @@ def devices(draw: st.DrawFn, refresh: st.SearchStrategy[str] | None = None, chan
     device = replace(device, standard=draw(tables, label="standard"))
     interval = room_for_progress(device) + draw(st.integers(0, 400), label="slack")
     cycles["nREFI"] = interval * device.banks if device.refresh == "per_bank" else interval
-    return replace(device, cycles=cycles)
+    return replace(device, cycles=cycles, together=draw(together(device), label="refreshes together"))
+
+
+def together(device: Device) -> st.SearchStrategy[int]:
+    """How many refreshes may go together."""
+    turns = max(1, len(device.turns))
+    return st.sampled_from([n for n in range(1, turns + 1) if turns % n == 0])
 
 
 def room_for_progress(device: Device) -> int:

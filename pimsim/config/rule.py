@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -10,11 +10,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rule:
-    """`holds(values of keys...)`, or `message` is reported at the first of `keys`."""
+    """`holds(values of keys..., of others...)`, or `message` is reported at the first of `keys`.
+
+    others: keys that not every standard has; None where they are not there.
+    """
 
     keys: tuple[str, ...]
     holds: Callable[..., bool]
     message: str | Callable[..., str]
+    others: tuple[str, ...] = ()
+
+    def given(self, values: Mapping[str, Any]) -> list[Any] | None:
+        """What it looks at, of `values` by key; None if one of its keys is not there."""
+        if not all(key in values for key in self.keys):
+            return None
+        return [*(values[key] for key in self.keys), *(values.get(key) for key in self.others)]
 
     def complaint(self, values: Sequence[Any]) -> str:
         """What is said when `values` of the keys break the rule."""

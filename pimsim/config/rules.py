@@ -7,11 +7,22 @@ while one of its keys is itself wrong, so one mistake is reported once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
-from pimsim.config.devices import CONFIGS, is_of_a_grade, masks_writes, refresh_parts, serves_host_alone, shares_rows
+from pimsim.config import refreshing
+from pimsim.config.devices import (
+    CONFIGS,
+    clocks_of,
+    in_lock_step,
+    is_of_a_grade,
+    masks_writes,
+    refresh_parts,
+    refresh_turns,
+    shares_rows,
+)
 from pimsim.config.rule import REOPEN, Rule, at_least, reopening, show
 from pimsim.config.schema import REFRESH_GAP_NS
 from pimsim.config.tree import WORKLOAD_SOURCES
@@ -184,32 +195,128 @@ def _all_bank_refresh_leaves_time(tREFI: Any, refresh: str, tRFC: Any, *reopen: 
 def _per_bank_refresh_leaves_time(
     tREFI: Any, refresh: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
 ) -> bool:
-    groups //= refresh_parts(standard)
-    interval, (_, blocked) = tREFI / (groups * banks), _longest_block(standard, tRFC, tRFCpb, tRREFD)
-    time = min(interval - blocked, tREFI - _per_bank_duration(tRFC, tRFCpb))
-    return refresh != "per_bank" or bool(time > reopening(*reopen))
+    """For a host alone, which goes on in the other banks."""
+    if refresh != "per_bank" or in_lock_step(standard):
+        return True
+    interval, gap = tREFI / (groups // refresh_parts(standard) * banks), _refresh_gap(tRREFD)
+    return bool(min(interval - gap, tREFI - _per_bank_duration(tRFC, tRFCpb)) > reopening(*reopen))
 
 
 def _per_bank_refresh_complaint(
     tREFI: Any, _: str, tRFC: Any, tRFCpb: Any, tRREFD: Any, standard: str, groups: Any, banks: Any, *reopen: Any
 ) -> str:
-    name, blocked = _longest_block(standard, tRFC, tRFCpb, tRREFD)
     return (
-        f"{show(tREFI)} ns over {groups // refresh_parts(standard)} x {banks} banks less {name} ({show(blocked)} ns) "
-        "leaves no time to open a row and use it before the next bank's refresh"
+        f"{show(tREFI)} ns over {groups // refresh_parts(standard)} x {banks} banks less tRREFD "
+        f"({show(_refresh_gap(tRREFD))} ns) leaves no time to open a row and use it before the next bank's refresh"
     )
 
 
-def _longest_block(standard: str, tRFC: Any, tRFCpb: Any, tRREFD: Any) -> tuple[str, Any]:
-    """What keeps a row from being opened after a per-bank refresh for longest, and for how long."""
-    others = ("tRREFD", REFRESH_GAP_NS if tRREFD is None else tRREFD)
-    if serves_host_alone(standard):  # which goes on in the other banks; a program needs all
-        return others
-    return max(("tRFCpb", _per_bank_duration(tRFC, tRFCpb)), others, key=lambda block: block[1])
+def _refresh_gap(tRREFD: Any) -> Any:
+    return REFRESH_GAP_NS if tRREFD is None else tRREFD
 
 
 def _per_bank_duration(tRFC: Any, tRFCpb: Any) -> Any:
     return tRFC / 2 if tRFCpb is None else tRFCpb
+
+
+# What decides how long the banks of a memory that multiplies in lock step go without products (`refreshing`).
+_SHAPE = tuple(
+    f"dram.{key}" for key in ("standard", "refresh", "refresh_together", "bank_groups", "banks_per_group", "tCK_ps")
+)
+_TIMES = ("tREFI", "tRFC", "tRP", "tRCDRD", "tRCDWR")
+_GAPS = ("tRFCpb", "tRFCsb", "tRREFD", "tpbR2pbR", "tpbR2act", "tREFSBRD", "tRRDS", "tRRDL", "tRRD", "tFAW", "tPPD")
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """Refreshes of bank after bank, by the values of keys.
+
+    given: `refresh_together`; together: that, or what stands for it.
+    """
+
+    clocks: Mapping[str, int]
+    turns: refreshing.Turns
+    given: int | None
+
+    @property
+    def fewest(self) -> int | None:
+        return refreshing.fewest(self.clocks, self.turns)
+
+    @property
+    def together(self) -> int:
+        return self.given or self.fewest or self.turns.number
+
+    @property
+    def between(self) -> int:
+        """Clocks from one time that refreshes are due to the next."""
+        return self.together * (self.clocks["nREFI"] // self.turns.number)
+
+    @property
+    def most_supply(self) -> int:
+        """The longest nFAWAB after which a row is opened and used before the next refreshes."""
+        return self.between - refreshing.opening(self.clocks) - 1
+
+
+@dataclass(frozen=True)
+class _LockStep:
+    """A rule of memories that multiply in lock step and refresh bank after bank.
+
+    names: the times that it reads, by their JEDEC names, the first of them the one at fault; gaps: those that
+    not every standard has.
+    """
+
+    names: tuple[str, ...]
+    wrong: Callable[[_Turns], bool]
+    said: Callable[[_Turns, Any], str]
+    gaps: tuple[str, ...] = _GAPS
+
+    def rule(self) -> Rule:
+        times, gaps = ([f"dram.timing.{name}_ns" for name in names] for names in (self.names, self.gaps))
+        keys = (times[0], *_SHAPE, *times[1:])
+        return Rule(keys, self._holds, lambda *values: self.said(self._turns(*values), values[0]), tuple(gaps))
+
+    def _holds(self, *values: Any) -> bool:
+        if values[0] is None or not in_lock_step(values[1]):
+            return True
+        found = self._turns(*values)
+        if found.turns.lasts not in found.clocks or found.turns.number % found.together:
+            return True
+        return not self.wrong(found)
+
+    def _turns(self, *values: Any) -> _Turns:
+        standard, refresh, together, groups, banks, tCK_ps = values[1:7]
+        times = dict(zip((*self.names, *self.gaps), (values[0], *values[7:]), strict=True))
+        clocks = clocks_of(standard, times, tCK_ps)
+        return _Turns(clocks, refresh_turns(standard, refresh, groups, banks), together)
+
+
+def _no_time(found: _Turns) -> bool:
+    return not refreshing.leaves_time(found.clocks, found.turns, found.together)
+
+
+def _no_time_said(found: _Turns, tREFI: Any) -> str:
+    clocks, n = found.clocks, found.together
+    lasts = found.turns.lasts
+    last = f"t{lasts[1:]}" if clocks[lasts] >= refreshing.reopening(clocks, found.turns, n) else "reopening the others"
+    others = f" + {refreshing.spent(clocks, found.turns, n)} clocks from the first to the last" if n > 1 else ""
+    hint = f"; dram.refresh_together: {found.fewest} does" if found.fewest else ""
+    return (
+        f"{show(tREFI)} ns over {found.turns.number} refreshes, {n} together: tRP{others} + {last} + tRCD = "
+        f"{refreshing.blocked(clocks, found.turns, n)} of {found.between} clocks leave no time to read a column of "
+        f"all banks before the next refresh{hint}"
+    )
+
+
+def _together() -> Iterator[Rule]:
+    shape = ("dram.bank_groups", "dram.banks_per_group")
+    yield Rule(
+        ("dram.refresh_together", "dram.standard", "dram.refresh", *shape),
+        lambda together, *rest: together is None or refresh_turns(*rest).number % together == 0,
+        lambda together, standard, refresh, *rest: (
+            f"must divide the refreshes of a tREFI, {refresh_turns(standard, refresh, *rest).number} "
+            f"(dram.refresh {refresh}), not {together}"
+        ),
+    )
 
 
 def _refresh() -> Iterator[Rule]:
@@ -238,30 +345,38 @@ def _refresh() -> Iterator[Rule]:
         _per_bank_refresh_leaves_time,
         _per_bank_refresh_complaint,
     )
+    yield from _together()
+    yield _LockStep(_TIMES, _no_time, _no_time_said).rule()
 
 
 def _supply_leaves_time(tFAWAB: Any, refresh: str, *rest: Any) -> bool:
-    return tFAWAB is None or refresh == "none" or bool(tFAWAB <= _between_refreshes(refresh, *rest))
+    return tFAWAB is None or refresh in ("none", "per_bank") or bool(tFAWAB <= _between_refreshes(refresh, *rest))
 
 
-def _between_refreshes(refresh: str, tREFI: Any, tRFC: Any, tRFCpb: Any, groups: int, banks: int, *reopen: Any) -> Any:
+def _between_refreshes(_: str, tREFI: Any, tRFC: Any, *reopen: Any) -> Any:
     """Time from the end of a refresh in which a row can still be opened and used before the next one, ns."""
-    per_bank = refresh == "per_bank"
-    interval, refreshing = (tREFI / (groups * banks), _per_bank_duration(tRFC, tRFCpb)) if per_bank else (tREFI, tRFC)
-    return interval - refreshing - reopening(*reopen)
+    return tREFI - tRFC - reopening(*reopen)
 
 
 def _supply() -> Iterator[Rule]:
     """An activation that is due after the next refresh would wait for one refresh after the other."""
-    timing = tuple(f"dram.timing.{name}_ns" for name in ("tREFI", "tRFC", "tRFCpb"))
+    timing = tuple(f"dram.timing.{name}_ns" for name in ("tREFI", "tRFC"))
     yield Rule(
-        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, "dram.bank_groups", "dram.banks_per_group", *REOPEN),
+        ("dram.timing.tFAWAB_ns", "dram.refresh", *timing, *REOPEN),
         _supply_leaves_time,
         lambda tFAWAB, *rest: (
             f"must be at most {show(_between_refreshes(*rest))} ns, not {show(tFAWAB)}: "
             "else no row is opened between two refreshes"
         ),
     )
+    yield _LockStep(
+        ("tFAWAB", *_TIMES),
+        lambda found: found.clocks["nFAWAB"] > found.most_supply,
+        lambda found, tFAWAB: (
+            f"must be at most {found.most_supply} clocks, not {show(tFAWAB)} ns: "
+            "else no row is opened between two refreshes"
+        ),
+    ).rule()
 
 
 def _current(above: str, below: str, formula: str) -> Rule:
@@ -332,10 +447,9 @@ RULES: tuple[Rule, ...] = (
 def broken(values: Values, own: Sequence[Rule] = ()) -> Iterator[tuple[str, str]]:
     """(key, message) of every rule that `values`, by dotted key, break; own: rules of their standard."""
     for rule in (*RULES, *own):
-        if all(key in values for key in rule.keys):
-            given = [values[key] for key in rule.keys]
-            if not rule.holds(*given):
-                yield rule.keys[0], rule.complaint(given)
+        given = rule.given(values)
+        if given is not None and not rule.holds(*given):
+            yield rule.keys[0], rule.complaint(given)
 
 
 def workload_source(given: Collection[str], wrong: AbstractSet[str], needed: bool) -> Iterator[tuple[str, str]]:

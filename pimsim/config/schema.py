@@ -17,8 +17,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic_core import PydanticCustomError
 
 from pimsim import schedules
+from pimsim.config import refreshing
 from pimsim.formats import CACHED, COMPUTED, FORMATS, NATIVE_PAIR, PAIRS, Pair
 from pimsim.text import not_text
+from pimsim.units import to_cycles
 
 SCHEMA_VERSION = "pimsim.config/1"
 REASON = "x-default-reason"
@@ -235,6 +237,8 @@ class MemoryConfig(Section):
     OF_A_GRADE: its times are the clocks of one speed grade, each rounded up by itself: tRAS + tRP may be above
     the tRC of the same table, and then binds in its place.
     REFRESH_PARTS: parts of a channel that refresh by themselves.
+    REFRESH_BANKS: banks that one per-bank refresh takes.
+    IN_LOCK_STEP: commands take a column of all banks, which have to be open together.
     MASKS_WRITES: it has writes of some elements of a column (`devices.device.Hardware.masks`).
     KNOWN_AS: what other simulators call it.
     """
@@ -242,6 +246,8 @@ class MemoryConfig(Section):
     WHOLE_BITS: ClassVar[bool] = True
     OF_A_GRADE: ClassVar[bool] = False
     REFRESH_PARTS: ClassVar[int] = 1
+    REFRESH_BANKS: ClassVar[int] = 1
+    IN_LOCK_STEP: ClassVar[bool] = False
     MASKS_WRITES: ClassVar[bool] = False
     KNOWN_AS: ClassVar[tuple[str, ...]] = ()
 
@@ -254,6 +260,12 @@ class MemoryConfig(Section):
     column_bytes: int = Field(ge=2, le=1024, description="Bytes per column, one read, write or MAC; whole BF16.")
     tCK_ps: int = Field(ge=100, le=10_000, description="Period of the command clock, ps.")
     refresh: Literal["all_bank", "per_bank", "same_bank", "none"] = Field(description="Refresh scheme.")
+    refresh_together: Annotated[int, Field(ge=1, le=256)] | None = default(
+        None,
+        "Refreshes in turn that are put off until the last of them is due, and then issued together.",
+        "1, or where that leaves a memory that multiplies no time to do so, the fewest that do",
+        later=True,
+    )
     write_mask: Literal["none", "standard"] = default(
         "none",
         "A write of some elements of a column: as a whole column, or with the clocks that the standard has for a mask.",
@@ -266,9 +278,25 @@ class MemoryConfig(Section):
         None, "Supply voltage and currents of one channel's device.", "none: nothing prices this device's commands"
     )
 
+    @property
+    def refresh_turns(self) -> refreshing.Turns:
+        """Refreshes until every bank of a channel has had one."""
+        shape = (self.bank_groups, self.banks_per_group, self.REFRESH_PARTS, self.REFRESH_BANKS)
+        return refreshing.turns_of(self.refresh, *shape)
+
+    def refreshes_together(self) -> int:
+        """`refresh_together`, or how many it stands for if it is not given."""
+        if self.refresh_together is not None:
+            return self.refresh_together
+        times, turns = self.timing.times(self.tCK_ps), self.refresh_turns
+        clocks = {"n" + name[1:]: to_cycles(time, self.tCK_ps) for name, time in times.items()}
+        return (refreshing.fewest(clocks, turns) or 1) if self.IN_LOCK_STEP and turns.lasts in clocks else 1
+
 
 class PimMemory(MemoryConfig):
     """A memory that multiplies: its commands have a price."""
+
+    IN_LOCK_STEP = True
 
     power: PimPowerConfig = Field(description="Supply voltage and currents of one channel's device.")
 

@@ -261,6 +261,10 @@ def _wrong_class(hardware: Hardware, kind: type[AnyConfig]) -> Iterator[str]:
     standard: Any = dram.model_fields["standard"].annotation if dram is not None else None
     if get_args(standard) != (name,):
         yield f"{kind.__name__}: `dram.standard` must be Literal[{name!r}]"
+    scheme = dram.model_fields.get("refresh") if dram is not None else None
+    for refresh in get_args(scheme.annotation) if scheme is not None else ():
+        if refresh != "none" and hardware.table.roles.refresh(refresh) is None:
+            yield f"{kind.__name__}: `dram.refresh` may be {refresh}, and roles name no command for that"
     others = {x.__name__: x for key, other in CONFIGS.items() if key != name for x in sections(other)}
     for section in sections(kind):
         if others.get(section.__name__, section) is not section:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.devices.registry import HARDWARE, resolve
+from pimsim.devices.tried import check_layouts
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.mapping.fit import check_fits
@@ -147,5 +148,7 @@ def place_in(config: Config, uses: Sequence[Use], device: Device | None = None) 
     """Where graphs lie in the device of a config, whether or not it has as many rows."""
     layouts = HARDWARE[config.dram.standard].layouts
     assert layouts is not None  # a `Config` is of hardware that multiplies
-    grid = supply_grid(config, device or resolve(config.dram, config.pim), Units(config.asic))
-    return place(config, uses, grid, layouts(config))
+    grid, made = supply_grid(config, device or resolve(config.dram, config.pim), Units(config.asic)), layouts(config)
+    if HARDWARE.origin(config.dram.standard) is not None:  # those that are shipped have tests
+        check_layouts(made, grid)
+    return place(config, uses, grid, made)

@@ -9,7 +9,7 @@ from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import AnyConfig, Config, MacUnits, MemoryConfig
 from pimsim.devices.device import ONE_UNIT, Hardware
 from pimsim.dram.spec import Standard
-from pimsim.dram.timing import Device, resolve_as
+from pimsim.dram.timing import Device, MoreCycles, resolve_as
 from pimsim.errors import InputError
 from pimsim.registry import Deferred, Registry
 
@@ -54,7 +54,21 @@ def resolve(dram: MemoryConfig, pim: MacUnits | None = None) -> Device:
     hardware = HARDWARE[dram.standard]
     if HARDWARE.origin(dram.standard) is not None:
         _check_class(dram)
-    return resolve_as(_table(hardware, dram, pim), dram, pim, hardware.cycles)
+    return resolve_as(_table(hardware, dram, pim), dram, pim, _complete(hardware))
+
+
+def _complete(hardware: Hardware) -> MoreCycles | None:
+    """What the MAC units of a device add to its cycles; InputError if that is not all that it says it computes."""
+    more = hardware.cycles
+
+    def checked(dram: MemoryConfig, pim: Any, cycles: Mapping[str, int]) -> Mapping[str, int]:
+        found: Mapping[str, int] = more(dram, pim, cycles) if more is not None else {}
+        if missing := [name for name in hardware.computed if name not in found]:
+            what = f"{dram.standard} says that it computes {', '.join(missing)}, and does not"
+            raise InputError(what, key="dram.standard")
+        return found
+
+    return None if more is None else checked
 
 
 def _table(hardware: Hardware, dram: MemoryConfig, pim: MacUnits | None) -> Standard:

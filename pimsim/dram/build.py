@@ -53,6 +53,7 @@ def build_table(device: Device, causes: tuple[str, ...], sizes: Mapping[str, int
         functions=standard.function_rows[0] or NO_FUNCTIONS,
         refresh=k.NO_REFRESH if refresh is None else k.ALL_BANK if len(turns) == 1 else k.IN_TURN,
         interval=device.refresh_interval,
+        together=device.together,
         logs_request=standard.logs_request,
         **{role: _role(device, getattr(roles, role)) for role in ROLES},
         open_rest=_role(device, roles.open_rest or roles.open_bank),
@@ -174,10 +175,10 @@ def _cause(device: Device, previous: str | None, name: str) -> str:
 
 
 def initial_states(device: Device, sizes: Mapping[str, int]) -> Ints:
-    """All banks closed, nothing pending, the first refresh due after one interval."""
+    """All banks closed, nothing pending, the first refreshes due after as many intervals."""
     record = State.new(sizes)
     state = named(State, record)
-    state.reg[R_DUE], state.reg[R_LEVEL] = device.refresh_interval, -1
+    state.reg[R_DUE], state.reg[R_LEVEL] = device.together * device.refresh_interval, -1
     state.rows[:] = -1
     state.clocks[:] = state.recent[:] = k.NEVER
     return np.tile(record, (device.channels, 1))

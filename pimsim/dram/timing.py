@@ -33,7 +33,8 @@ class Device:
 
     banks are numbered bank_group * banks_per_group + bank inside a channel; `rows`
     and `columns` count per bank and per row; `cycles` maps JEDEC names with n
-    instead of t to clocks.
+    instead of t to clocks.  together: refreshes in turn that are put off until the last of
+    them is due; a divisor of the turns.
     """
 
     standard: Standard
@@ -46,6 +47,7 @@ class Device:
     refresh: str
     tCK_ps: int
     cycles: Mapping[str, int]
+    together: int = 1
 
     @property
     def banks(self) -> int:
@@ -217,6 +219,7 @@ def resolve_as(
         refresh=dram.refresh,
         tCK_ps=dram.tCK_ps,
         cycles=cycles,
+        together=dram.refreshes_together(),
     )
 
 

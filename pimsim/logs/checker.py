@@ -349,7 +349,8 @@ def _check_refresh(report: _Report, view: _View, device: Device) -> None:
     if wanted is None:
         return
     refreshes = view.positions(_commands(device.standard, lambda c: c.name == wanted))
-    due = device.refresh_interval * np.arange(1, refreshes.size + 2)
+    groups = 1 + np.arange(refreshes.size + 1) // device.together  # each is due with the last one of its group
+    due = device.refresh_interval * device.together * groups
     turns = _turns(view, device.standard.index(wanted))
     _check_overdue(report, view, wanted, turns, refreshes, due)
     _check_punctual(report, view, device, refreshes, due[:-1], len(turns))

@@ -224,8 +224,8 @@ class _Reader:
         kind = class_of(values)
         flat = dict(flat_values(values, kind))
         for rule in (*RULES, *kind.RULES):
-            if all(key in flat for key in rule.keys) and not any(_concerns(key, varied) for key in rule.keys):
-                given = [flat[key] for key in rule.keys]
+            given = rule.given(flat)
+            if given is not None and not any(_concerns(key, varied) for key in (*rule.keys, *rule.others)):
                 try:
                     holds = rule.holds(*given)
                 except (TypeError, ArithmeticError):  # a value of the wrong kind or size, reported for itself

@@ -21,7 +21,7 @@ from pimsim.logs import checker
 from pimsim.logs.log import CommandLog
 from tests.examples import examples
 from tests.levels import levelled_devices
-from tests.strategies import REFRESH_MODES, ROWS, cycles_of, device_of, programs, room_for_progress
+from tests.strategies import REFRESH_MODES, ROWS, cycles_of, device_of, programs, room_for_progress, together
 
 Ints = NDArray[np.int64]
 
@@ -37,7 +37,7 @@ def memories(draw: st.DrawFn, standard: str) -> Device:
     device = replace(device, standard={"gddr6": gddr6.STANDARD, "gddr6-pim": gddr6_pim.STANDARD}[standard])
     interval = room_for_progress(device) + draw(st.integers(0, 300), label="slack")
     cycles["nREFI"] = interval * device.banks if device.refresh == "per_bank" else interval
-    return replace(device, cycles=cycles)
+    return replace(device, cycles=cycles, together=draw(together(device)))
 
 
 @st.composite

@@ -49,6 +49,7 @@ SPECIAL: Mapping[str, Change] = {
     "dram.rows": Change(64),  # refused: the model does not fit
     "dram.refresh": Change("per_bank"),
     "dram.write_mask": Change("standard", {"mapping.value_append": "all_bank"}),  # else activations set the pace
+    "dram.refresh_together": Change(4, {"dram.refresh": "per_bank"}),
     "dram.standard": Change("ddr5"),  # refused: unknown
     # rules between keys: room for twice the value
     "dram.timing.tRAS_ns": Change(56, {"dram.timing.tRC_ns": 68}),

@@ -8,10 +8,13 @@ sections that its command reads, and rules of its own.  The loader picks the cla
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from pimsim.config.schema import HOST_TRAFFIC, AnyConfig, DeviceConfig, MemoryConfig
+from pimsim.config.refreshing import Turns, turns_of
+from pimsim.config.schema import AnyConfig, MemoryConfig
 from pimsim.registry import Deferred, Registry
+from pimsim.units import to_cycles
 
 _SHIPPED: Mapping[str, type[AnyConfig]] = Deferred(
     {
@@ -44,6 +47,25 @@ def refresh_parts(standard: str) -> int:
     return _memory(standard).REFRESH_PARTS
 
 
+def refresh_turns(standard: str, scheme: str, bank_groups: int, banks_per_group: int) -> Turns:
+    """Refreshes until every bank of a channel has had one."""
+    memory = _memory(standard)
+    return turns_of(scheme, bank_groups, banks_per_group, memory.REFRESH_PARTS, memory.REFRESH_BANKS)
+
+
+def in_lock_step(standard: str) -> bool:
+    """Whether commands of a memory of this standard take a column of all banks, see `MemoryConfig`."""
+    return _memory(standard).IN_LOCK_STEP
+
+
+def clocks_of(standard: str, times: Mapping[str, Any], tCK_ps: int) -> dict[str, int]:
+    """Times in ns by their JEDEC names (None: not given), as clocks; with the standard's defaults."""
+    timing: Any = _memory(standard).model_fields["timing"].annotation
+    given, clock = {name: time for name, time in times.items() if time is not None}, Decimal(tCK_ps) / 1000
+    full = given | {name: own(given, clock) for name, own in timing.DEFAULTS.items() if times.get(name, 0) is None}
+    return {"n" + name[1:]: to_cycles(time, tCK_ps) for name, time in full.items()}
+
+
 def masks_writes(standard: str) -> bool:
     """Whether a memory of this standard has writes of some elements of a column, see `MemoryConfig`."""
     return _memory(standard).MASKS_WRITES
@@ -61,12 +83,6 @@ def shares_rows(standard: str) -> bool:
     """Whether the MAC units of a memory of this standard may take several inputs in an open row, see `MacCount`."""
     pim: Any = CONFIGS[standard].model_fields.get("pim")
     return pim is not None and bool(pim.annotation.SHARES_ROWS)
-
-
-def serves_host_alone(standard: str) -> bool:
-    """Whether host traffic is all that a memory of this standard carries."""
-    kind = CONFIGS[standard]
-    return issubclass(kind, DeviceConfig) and kind.COMMAND == HOST_TRAFFIC
 
 
 def standard_of(values: Mapping[str, Any]) -> str | None:

@@ -27,6 +27,7 @@ class Lpddr5xMemory(MemoryConfig):
     """Plain LPDDR5X."""
 
     KNOWN_AS = ("LPDDR5", "LPDDR5X")
+    REFRESH_BANKS = 2
 
     standard: Literal["lpddr5x"] = Field(description="Table of commands and timing constraints.")
     bank_groups: int = Field(ge=2, le=16, multiple_of=2, description="Bank groups per channel; pairs of them.")

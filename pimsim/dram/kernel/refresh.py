@@ -1,4 +1,4 @@
-"""Refresh: due every interval, issued as soon after as the table allows."""
+"""Refresh: due every interval, or several together after as many; issued as soon after as the table allows."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def step_refresh(d, s, w, log, cmd, bank, t):
     if d.closes[cmd]:
         return False
     w.reg[W_REFRESHES] += 1
-    s.reg[R_DUE] += d.interval
     s.reg[R_TURN] = (s.reg[R_TURN] + 1) % d.turns
+    if s.reg[R_TURN] % d.together == 0:  # the others that were put off with it have gone before
+        s.reg[R_DUE] += d.together * d.interval
     return True
 
 

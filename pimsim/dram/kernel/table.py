@@ -23,6 +23,7 @@ class Table(Record):
     functions = ()  # the first row beyond the array, of a function: a program's base does not move it
     refresh = ()  # NO_REFRESH, ALL_BANK or IN_TURN
     interval = ()  # clocks between two refreshes
+    together = ()  # refreshes that are put off until the last of them is due
     logs_request = ()  # whether the log shows a request's address for what it needs first
     # what each role is played by, or -1
     open_bank = ()

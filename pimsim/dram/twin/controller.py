@@ -56,7 +56,7 @@ class Controller:
         self.causes: dict[str, int] = {}
         self._roles = device.standard.roles
         self._floor = 0  # no request arrives before
-        self._ref_due = device.refresh_interval
+        self._ref_due = device.together * device.refresh_interval
         self._ref_turn = 0
 
     def run(self, program: Program, t0: int, account: int = 0) -> int:
@@ -281,8 +281,9 @@ class Controller:
         self.issue(step, clk)
         if self.device.standard.command(step.command).effect is Effect.CLOSE:
             return False
-        self._ref_due += self.device.refresh_interval
         self._ref_turn = (self._ref_turn + 1) % len(self.device.turns)
+        if self._ref_turn % self.device.together == 0:
+            self._ref_due += self.device.together * self.device.refresh_interval
         return True
 
 
