@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from pimsim.devices.pim_gpt import HARDWARE
 from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Standard
+from tests.device_timings.test_gddr6_pim_gaps import CLOCKS, SCOPES, expected
 from tests.device_timings.test_gddr6_pim_timings import CYCLES
 from tests.sharing.programs import clocks, config_of, device_with, shared
 from tests.situations import Situation, check_gate, situations
@@ -71,6 +74,16 @@ def test_a_buffer_behind_is_filled_at_any_time_and_swapped_when_both_are_through
     assert {found[f"{fill}->SWGB same_bank"] for fill in FILLS} == {1}
     assert {found[f"SWGB->{fill} same_bank"] for fill in (*FILLS, *FILLS_BEHIND)} == {1}
     assert found["REFAB->SWGB same_bank"] == CYCLES["nRFC"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_all_other_commands_keep_their_distances(scope: str) -> None:
+    by_hand, found = expected(scope), gaps(device_with(TWO, CLOCKS))
+    twins = {"WRGBN": "WRGB", "MACABN": "MACAB"}
+    names = [c.name for c in TWO.commands if c.name not in (*FILLS_BEHIND, "SWGB")]
+    for first, second in product(names, names):
+        pair = f"{twins.get(first, first)}->{twins.get(second, second)}"
+        assert found[f"{first}->{second} {scope}"] == by_hand.get(pair, 1), (first, second)
 
 
 @pytest.mark.parametrize("cycles", [CYCLES, {**CYCLES, "nCWL": 30, "nBL": 5}])
