@@ -53,8 +53,8 @@ class Memory:
 MEMORIES = (
     Memory("pim-gpt", 8, 8, extended=True),
     Memory("aim", 2, 32, extended=True),
-    # lpddr5x-pim
-    Memory("hbm2-pim", 16, 4),
+    Memory("lpddr5x-pim", 4, 16),
+    Memory("hbm2-pim", 16, 8),
 )
 
 
@@ -132,24 +132,28 @@ def table(rows: list[Row], refused: list[tuple[str, str, str]]) -> str:
 
 
 def picture(rows: list[Row], file: Path) -> None:
-    """Latency, energy and what is used of the capacity: a group of bars for each format."""
+    """Latency, energy and memory in use: a line for each memory and GPU over the formats."""
     names = list(dict.fromkeys(row.memory for row in sorted(rows, key=lambda row: row.memory.startswith("gpu"))))
     shown = (("latency_ms", "ms a token"), ("energy_mJ", "mJ a token"), ("used_GB", "GB in use"))
     with style.drawing():
         figure = style.new_figure(7.5)
         axes = figure.subplots(3, 1, sharex=True)
         for ax, (what, unit) in zip(axes, shown, strict=True):
-            width = 0.84 / len(names)
             for n, name in enumerate(names):
                 own = {row.format: getattr(row, what) for row in rows if row.memory == name}
-                at = [FORMATS.index(kind) + (n - (len(names) - 1) / 2) * width for kind in own]
-                ax.bar(at, list(own.values()), width * 0.9, color=style.SERIES[n], label=name)
-            ax.set_yscale("log")
-            style.log_ticks(ax.yaxis)
+                dashed = "--" if name.startswith("gpu") else "-"
+                at = [FORMATS.index(kind) for kind in own]
+                ax.plot(at, list(own.values()), "o", linestyle=dashed, color=style.SERIES[n], label=name, markersize=4)
             ax.set_ylabel(unit)
+            ax.grid(axis="y")
+            if what == "used_GB":
+                ax.set_ylim(0)
+            else:
+                ax.set_yscale("log")
+                style.log_ticks(ax.yaxis)
         axes[-1].set_xticks(range(len(FORMATS)), [kind.partition(",")[0] for kind in FORMATS])
         axes[0].set_title("Llama-3-8B, a token, by number format")
-        axes[0].legend(ncols=len(names), loc="upper left", bbox_to_anchor=(0, -0.04), columnspacing=1, handlelength=1)
+        axes[0].legend(ncols=len(names), loc="upper left", bbox_to_anchor=(-0.1, -0.02), columnspacing=1, fontsize=7.5)
         figure.align_ylabels(axes)
         style.write_png(axes[0], file)
 

@@ -252,7 +252,7 @@ class MemoryConfig(Section):
     KNOWN_AS: ClassVar[tuple[str, ...]] = ()
 
     standard: str = Field(description="Table of commands and timing constraints.")
-    channels: int = Field(ge=1, le=64, description="Channels.")
+    channels: int = Field(ge=1, le=128, description="Channels.")
     bank_groups: int = Field(ge=1, le=16, description="Bank groups per channel.")
     banks_per_group: int = Field(ge=1, le=16, description="Banks per bank group.")
     rows: int = Field(ge=1, le=1 << 20, description="Rows per bank.")

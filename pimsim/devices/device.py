@@ -5,7 +5,7 @@ Everybody else asks the device and names no command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pimsim.config.schema import Config
@@ -13,6 +13,7 @@ from pimsim.dram.formats import Variant, with_variants
 from pimsim.dram.masks import with_masks
 from pimsim.dram.spec import Standard
 from pimsim.dram.timing import MoreCycles
+from pimsim.formats import PAIRS
 from pimsim.mapping.layouts import Layouts
 
 ONE_UNIT = (1, 1, 1, 1)
@@ -42,6 +43,16 @@ class Hardware:
     _made: dict[Hashable, Standard] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )  # a copy with another table has its own
+
+    @property
+    def command_names(self) -> Iterator[str]:
+        """Every name of a command that logs may have, in whatever formats and with whatever units."""
+        yield from self.table.log_names
+        formats = self.formats(tuple(PAIRS)) if self.formats else ()
+        yield from (variant.name for variant in formats)
+        if self.units:
+            shapes = ((2, 1, 1, 1), (1, 2, 2, 2))
+            yield from (name for shape in shapes for name in self.units(self.table, *shape).log_names)
 
     @property
     def masked_table(self) -> Standard:

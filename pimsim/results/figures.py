@@ -13,7 +13,7 @@ from functools import cache
 from pimsim.asic import units
 from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
-from pimsim.devices.registry import STANDARDS
+from pimsim.devices.registry import HARDWARE
 from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.registry import derived
@@ -79,12 +79,15 @@ _WHOLE = tuple(part for part in scheduled.PARTS if part not in parts.SPECULATIVE
 @cache
 def breakdowns() -> Mapping[str, tuple[str, ...]]:
     """The parts that each breakdown of `system` may have; one that does not occur in a run is 0 there."""
-    devices = [STANDARDS[name] for name, kind in CONFIGS.items() if issubclass(kind, Config)]
+    devices = [HARDWARE[name] for name, kind in CONFIGS.items() if issubclass(kind, Config)]
     return {
-        "latency_breakdown_ns": (*DEVICE_CAUSES, *sorted({*units.KINDS, *units.KINDS_OF_WAYS})),
+        "latency_breakdown_ns": (
+            *DEVICE_CAUSES,
+            *sorted({*units.KINDS, *units.KINDS_OF_WAYS, *units.KINDS_OF_FORMATS}),
+        ),
         "energy_breakdown_pJ": COMPONENTS,
         "asic_energy_pJ": ASIC_PARTS,
-        "commands": tuple(dict.fromkeys(command.name for device in devices for command in device.commands)),
+        "commands": tuple(dict.fromkeys(name for device in devices for name in device.command_names)),
         "parts": tuple(f"{part}.{figure}" for part in parts.SPECULATIVE for figure in parts.FIGURES),
     }
 

@@ -109,7 +109,7 @@ def test_every_problem_comes_at_once_in_the_order_of_the_file(sweep_file: SweepF
     text = (
         "axes:\n"
         "  dram.chanels: [1, 2]\n"
-        "  dram.channels: [1, 2, 2, 100]\n"
+        "  dram.channels: [1, 2, 2, 200]\n"
         "  schedule: []\n"
         "  asic.adders: {log_rang: [1, 5]}\n"
         "  asic.clock_GHz: {uniform: [0.5, 1]}\n"
@@ -123,7 +123,7 @@ def test_every_problem_comes_at_once_in_the_order_of_the_file(sweep_file: SweepF
     assert problems(text, sweep_file) == [
         ":7:3: dram.chanels: unknown key; did you mean 'dram.channels'?",
         ":8:25: dram.channels: duplicate value 2",
-        ":8:28: dram.channels: must be at most 64, not 100; is the unit right?",
+        ":8:28: dram.channels: must be at most 128, not 200; is the unit right?",
         ":9:3: schedule: is an axis without values",
         ":10:17: asic.adders.log_rang: unknown kind of axis; did you mean 'log_range'?",
         ":11:20: asic.clock_GHz.uniform: unknown kind of axis; "
@@ -152,7 +152,7 @@ def test_every_problem_comes_at_once_in_the_order_of_the_file(sweep_file: SweepF
         ("axes: {asic.adders: {range: [1, 1e6]}}\n", ":6:22: asic.adders.range: has 1000000 values; at most"),
         ("axes: {random: {samples: 3, axes: {schedule: [paper]}}}\n", ":6:8: axes.random.seed: is needed: a whole"),
         ("axes: {random: {samples: 3, seed: 1}}\n", ":6:8: axes.random.axes: must be a mapping"),
-        ("axes: {random: {samples: 3, seed: 1, axes: {dram.channels: {uniform: [1, 65]}}}}\n", "must be at most 64"),
+        ("axes: {random: {samples: 3, seed: 1, axes: {dram.channels: {uniform: [1, 129]}}}}\n", "must be at most 128"),
         (
             "axes: {sobol: {samples: 3, seed: 1, axes: {asic.adders: {uniform: [1, 9]}}}}\n",
             "must be a power of 2, not 3",

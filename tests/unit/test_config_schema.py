@@ -41,7 +41,7 @@ def every_section() -> Iterator[type[BaseModel]]:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("dram.channels=65", "must be at most 64, not 65; is the unit right?"),
+        ("dram.channels=129", "must be at most 128, not 129; is the unit right?"),
         ("dram.channels=0", "must be at least 1, not 0"),
         ("dram.tCK_ps=99", "must be at least 100, not 99"),
         ("dram.tCK_ps=10001", "must be at most 10000, not 10001; is the unit right?"),
@@ -159,7 +159,7 @@ def test_the_json_schema_is_valid_and_accepts_the_shipped_configuration(shipped:
 @pytest.mark.parametrize(
     "values",
     [
-        {"dram": {"channels": 65}},
+        {"dram": {"channels": 129}},
         {"dram": {"chanels": 6}},
         {"dram": {"timing": {"tRP_ns": 0}}},
         {"dram": {"timing": {"tRP_ns": "12"}}},

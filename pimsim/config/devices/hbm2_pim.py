@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,7 @@ class Hbm2PimUnits(PimConfig):
 
     SHARES_ROWS: ClassVar[bool] = False  # a product takes one input
 
-    formats: dict[str, int] = default(
+    formats: dict[str, Annotated[int, Field(ge=1, le=512)]] = default(
         {PAIR: 16},
         "The pair of formats that a unit multiplies, with its lanes; there is no other.",
         "fp16xfp16: 16 (paper)",

@@ -61,7 +61,7 @@ class Registers(MacShape):
 
 
 class Lpddr5xPimUnits(PimConfig, Registers):  # pydantic takes the fields of the last base first
-    """Blocks that multiply, one per bank."""
+    """Blocks of LPDDR5X-PIM, which multiply: one per bank."""
 
     SHARES_ROWS: ClassVar[bool] = False  # it has one input at a time
 

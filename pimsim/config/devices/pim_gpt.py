@@ -57,7 +57,7 @@ class MacPipeline(Section):
 
 # pydantic takes the fields of the last base first
 class PimConfig(MacUnits, MacPower, MacCount, MacFormats, MacPipeline, MacShape):
-    """Multiply-accumulate units in the memory."""
+    """Multiply-accumulate units of PIM-GPT's memory: one per bank, unless told otherwise."""
 
     SHARES_ROWS = True
 
