@@ -263,7 +263,7 @@ class MemoryConfig(Section):
     refresh_together: Annotated[int, Field(ge=1, le=256)] | None = default(
         None,
         "Refreshes in turn that are put off until the last of them is due, and then issued together.",
-        "1, or where that leaves a memory that multiplies no time to do so, the fewest that do",
+        "1 (assumed), or where that leaves a memory that multiplies no time to do so, the fewest that do",
         later=True,
     )
     write_mask: Literal["none", "standard"] = default(

@@ -29,8 +29,7 @@ class Hardware:
     computed  the names that `cycles` gives
     masks     writes of some elements of a column, by the writes of whole ones whose times they have (none: it has none)
     formats   the commands for pairs of formats beside those of 16 bits, by the names of the pairs (None: it has none)
-    units     the table with what other MAC units than one a bank add to it: banks that take turns for one, units of a
-              bank, sums that they keep, buffers of a channel (None: all are one)
+    units     the table with what other MAC units than one a bank add to it, by `MacCount.shape` (None: it has none)
     """
 
     table: Standard

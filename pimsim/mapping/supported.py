@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS
 from pimsim.errors import InputError, Problem
-from pimsim.formats import FORMATS, NATIVE
+from pimsim.formats import FORMATS
 from pimsim.registry import Registry
 from pimsim.workload.attributes import KEEPS_STATE, STORED_OPS
-from pimsim.workload.formats import pair
+from pimsim.workload.formats import BITS, pair
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import OPS, Operator
 
@@ -59,7 +59,7 @@ def _complaints(operator: Operator) -> Iterator[str]:
 
 def _wrong_formats(operator: Operator, pairs: Collection[str], scales: str) -> Iterator[str]:
     """A pair of formats that the MAC units do not multiply, with those that they do."""
-    if operator.op in STORED_OPS and not operator.stored and operator.bits != FORMATS[NATIVE].bits:
+    if operator.op in STORED_OPS and not operator.stored and operator.bits not in BITS:
         yield f"weights of {operator.bits} bits ({operator.name}): no format here has them; {', '.join(FORMATS)}"
     elif operator.op in ("linear", "attention") and pair(operator).name not in pairs:
         what = "weights" if operator.op == "linear" else "K and V"

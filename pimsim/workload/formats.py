@@ -46,13 +46,13 @@ def _in_formats(config: Config, operator: Operator) -> Operator:
     if operator.op == "attention":
         own = native.stored if native.stored.name in CACHED else native.given
         return replace(operator, **_named(work.kv_format or operator.stored or own.name, given))
-    if operator.bits not in _BITS and not work.weight_format:
+    if operator.bits not in BITS and not work.weight_format:
         return operator  # no format has them: said where the hardware is asked
-    stored = FORMATS[work.weight_format or operator.stored or native.stored.name]
+    stored = FORMATS[work.weight_format or _stored(operator) or native.stored.name]
     return replace(operator, **_named(stored.name, given), bits=stored.bits, **_groups(config, operator, stored.name))
 
 
-_BITS = {made.bits for made in FORMATS.values()}
+BITS = {made.bits for made in FORMATS.values()}  # that some format has
 
 
 def _named(stored: str, given: str) -> dict[str, Any]:
@@ -74,7 +74,12 @@ def _groups(config: Config, operator: Operator, stored: str) -> dict[str, Any]:
 
 def pair(operator: Operator) -> Pair:
     """What an operator multiplies."""
-    return pair_of(operator.stored or NATIVE, operator.given or NATIVE)
+    return pair_of(_stored(operator) or NATIVE, operator.given or NATIVE)
+
+
+def _stored(operator: Operator) -> str:
+    """The format of what an operator has stored: the one that it names, else the integer of as many bits."""
+    return operator.stored or (_OF_BITS.get(operator.bits, "") if operator.op == "linear" else "")
 
 
 def weight_bits(operator: Operator) -> Fraction:

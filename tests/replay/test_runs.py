@@ -218,14 +218,14 @@ def test_what_the_hardware_cannot_run_is_named_with_its_place() -> None:
     wrong = with_operators([state, *operators], source="mine.jsonl")
     assert refused(wrong) == [
         "mine.jsonl:7:1: mixer: a state that is updated once a sequence (mixer): every token updates it",
-        "mine.jsonl:22:1: q: weights of 8 bits (q): the MAC units multiply BF16 of 16 bits only",
-        "mine.jsonl:32:1: ffn_up: weights of 4 bits (ffn_up): the MAC units multiply BF16 of 16 bits only",
+        "mine.jsonl:22:1: q: weights of int8 times bf16 (q): the MAC units multiply bf16xbf16",
+        "mine.jsonl:32:1: ffn_up: weights of int4 times bf16 (ffn_up): the MAC units multiply bf16xbf16",
     ]
 
 
 def test_a_built_in_graph_is_refused_at_the_configuration_s_key() -> None:
     assert refused(changed("q", bits=8)) == [
-        "workload: weights of 8 bits (q): the MAC units multiply BF16 of 16 bits only"
+        "workload: weights of int8 times bf16 (q): the MAC units multiply bf16xbf16"
     ]
 
 

@@ -89,7 +89,7 @@ def loaded(write: Write, *changes: tuple[str, str]) -> Trace:
             "out",
             "do not change with T",
         ),
-        (('"kv":"bf16"', '"kv":"fp32"'), 1, "data_types.kv", "with 16 bits"),
+        (('"kv":"bf16"', '"kv":"fp32"'), 1, "data_types.kv", "no memory here multiplies it as K and V"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_with_its_place(

@@ -143,7 +143,7 @@ def test_a_state_with_a_reduced_range() -> None:
 
 
 def test_every_kind_is_priced() -> None:
-    kinds = "residual sum argmax gelu softmax exponentials layernorm rmsnorm silu tanh relu mul scale rope"
+    kinds = "residual sum argmax quantise gelu softmax exponentials layernorm rmsnorm silu tanh relu mul scale rope"
     assert set(KINDS) == set(kinds.split())
     assert set(KINDS_OF_WAYS) == {"topk", "weighted"}
     assert set(KINDS_OF_STATES) == {"ssm_update", "conv"}

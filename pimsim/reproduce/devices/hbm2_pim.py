@@ -67,9 +67,9 @@ def gemv_u280(keys: Keys) -> float:
 
 
 def gemv_gpu(keys: Keys) -> float:
-    """The same with four stacks, beside a GPU whose kernel reads at a share of a stream's pace."""
+    """The same with four stacks, against a stream of reads: how a GPU's kernel reads is not published."""
     size = case(keys, "size", SIZE)
-    return _speedup(keys, GPU, size, size) / float(case(keys, "pace", 1))
+    return _speedup(keys, GPU, size, size)
 
 
 def lstm_u280(keys: Keys) -> float:
@@ -122,9 +122,6 @@ REGISTERS = Input(
     "registers for sums", ("pim.registers",), 8, 16, "assumed", "of a unit; GRF_B, and one set for each bank"
 )
 QUEUE = Input("host's queue", ("case.depth",), 4, 64, "assumed", "reads that wait in a channel; no host was described")
-PACE = Input(
-    "pace of the GPU's kernel", ("case.pace",), 0.3, 1, "assumed", "of a stream's; its kernel was not described"
-)
 STAYS = Input("what stays with the host", ("case.stays",), 0, 0.3, "assumed", "of an LSTM's time; it was not published")
 READS = Input(
     "energy of a MAC", ("case.factor",), 3, 16, "assumed", "of all banks, in reads; GDDR6-AiM's, and one for each bank"
@@ -163,9 +160,9 @@ STUDIES = (
     Study(
         "hbm2-pim.gemv_gpu",
         gemv_gpu,
-        (SIZES, FENCE, MODE, PACE),
-        "At most 4 x can come of the memory: beyond it, what decides is how far the GPU's kernel stays behind a stream "
-        "of reads. The figure is over the stream; a kernel at 35 % of its pace gives the published one.",
+        (SIZES, FENCE, MODE),
+        "At most 4 x can come of the memory. The figure is over a stream of reads; the published one is over a GPU's "
+        "kernel, which would have to read at 35 % of that pace, and how it reads is not described.",
     ),
     Study(
         "hbm2-pim.energy_bit",
