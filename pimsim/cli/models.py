@@ -88,6 +88,8 @@ def devices(as_json: bool, table_schema: bool) -> None:
     for row in rows:
         about = ", ".join(row["configurations"]) + (f"; from {row['from']}" if row["from"] else "")
         say(f"{row['standard']:<16}{row['multiplies'] or '-':<12}{row['command']:<18}{about}".rstrip())
+    for name, pairs in ((name, pairs) for row in rows for name, pairs in row["pairs"].items()):
+        say(textwrap.fill(f"{name} multiplies {', '.join(pairs)}", 80, subsequent_indent="  "))
     say(
         textwrap.fill(
             "multiplies: the formats of weights and vectors, in units in the banks; runs: the command for it "
@@ -116,21 +118,26 @@ def _devices() -> Iterator[dict[str, Any]]:
             "standard": name,
             "multiplies": f"{pair.stored.name} x {pair.given.name}" if multiplies else None,
             "command": kind.COMMAND if issubclass(kind, DeviceConfig) else "pimsim run",
-            "configurations": named.get(name, []),
+            "configurations": list(named.get(name, {})),
+            "pairs": {config: pairs for config, pairs in named.get(name, {}).items() if pairs},
             "from": origin.name if origin else "",
         }
 
 
-def _configurations() -> dict[str, list[str]]:
-    """The names of configurations by their standard; one that cannot be loaded has none."""
+def _configurations() -> dict[str, dict[str, list[str]]]:
+    """The names of configurations by their standard, with the pairs of formats that each lists; one that cannot be
+    loaded has none.
+    """
     from pimsim import api
     from pimsim.config.shipped import CONFIGURATIONS
     from pimsim.errors import InputError
 
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for name, file in CONFIGURATIONS.items():
         try:
-            found.setdefault(api.load(file).config.dram.standard, []).append(name)
+            config = api.load(file).config
         except InputError:
             continue
+        units = getattr(config, "pim", None)
+        found.setdefault(config.dram.standard, {})[name] = list(units.formats) if units else []
     return found
