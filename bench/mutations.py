@@ -43,6 +43,10 @@ TABLES = {
         PIM_GPT.masked_table,
         ("tests/device_timings/test_masked_writes.py",),
     ),
+    "gddr6-pim-formats": (
+        PIM_GPT.table_for(pairs=("bf16xbf16", "int4xint8", "int8xbf16")),
+        ("tests/formats/test_formats_commands.py",),
+    ),
     "gddr6-pim-several": (PIM_GPT.table_for(units=(1, 2, 4, 1)), ("tests/sharing/test_sharing_table.py",)),
     "gddr6-pim-turns": (PIM_GPT.table_for(units=(2, 1, 1, 1)), ("tests/sharing/test_sharing_table.py",)),
     "gddr6-pim-buffers": (PIM_GPT.table_for(units=(1, 2, 4, 2)), ("tests/sharing/test_sharing_buffers.py",)),

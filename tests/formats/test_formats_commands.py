@@ -8,13 +8,16 @@ from math import ceil
 
 import pytest
 
+from pimsim import load_config
 from pimsim.devices.pim_gpt import HARDWARE
 from pimsim.devices.registry import device_of
+from pimsim.dram.gaps import gaps
 from pimsim.dram.spec import Does
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import Channel, ProtocolError
 from pimsim.formats import PAIRS
 from tests.configs import config_of
+from tests.conftest import SHIPPED
 from tests.device_timings.test_gddr6_pim_gaps import CLOCKS, SCOPES, expected
 from tests.situations import Situation, check_gate, situations
 from tests.strategies import device_of as device_with
@@ -59,16 +62,12 @@ def _by_hand(first: str, second: str, scope: str) -> int:
             clocks["nMAC"], clocks["nDRAIN"] = OWN[pair]
         else:
             clocks["nBLRES"] = WIDE
-    from pimsim.dram.gaps import gaps
-
     found = gaps(replace(device_with(clocks), standard=HARDWARE.table))
     return found[f"{plain.get(first, first)}->{plain.get(second, second)} {scope}"]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_pair_keeps_the_distances_of_a_multiplication_with_its_own_clocks(scope: str) -> None:
-    from pimsim.dram.gaps import gaps
-
     assert expected(scope)  # the distances of BF16, which are written by hand there
     found = gaps(device())
     new = {"MACAB_int4xint8", "MACAB_int8xbf16", "RDMAC32"}
@@ -105,3 +104,42 @@ def test_a_column_takes_its_beats_and_its_last_one_the_pipeline(pair: str, lanes
     with pytest.raises(ProtocolError, match=f"allows clock {1000 + pace + drain}"):
         channel.issue(read, 1000 + pace + drain - 1)
     channel.issue(read, 1000 + pace + drain)
+
+
+# ---- GDDR6-AiM ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pair", "lanes"), [("int8xint8", 32), ("int8xint8", 4), ("int4xbf16", 16), ("int2xint8", 32)])
+def test_on_aim_a_column_takes_its_beats_and_its_last_one_the_drain(pair: str, lanes: int) -> None:
+    """At 1 GHz and 2 clocks a ns: two clocks a beat, tCCDL at least, and the drain of 11 clocks behind the last."""
+    aim = load_config(SHIPPED.parent / "aim.yaml", {"pim.formats": {pair: lanes}, "baselines": []})
+    beats = ceil(256 // PAIRS[pair].stored.bits / lanes)
+    pace, drain = max(2, 2 * beats), 11 + 2 * (beats - 1)
+    name, read = f"MAC16_{pair}", "RDMAC32" if PAIRS[pair].exact else "RDMAC16"
+
+    def opened() -> Channel:
+        channel = Channel(device_of(aim))
+        channel.issue("ACT16", 0, row=0)
+        channel.issue(name, 1000, row=0, column=0)
+        return channel
+
+    for following in (name, "MAC16"):
+        with pytest.raises(ProtocolError, match=f"allows clock {1000 + pace}"):
+            opened().issue(following, 1000 + pace - 1, row=0, column=1)
+        opened().issue(following, 1000 + pace, row=0, column=1)
+    channel = opened()
+    channel.issue("TMOD", 1001)
+    late = max(1000 + drain, 1001 + device_of(aim).cycles["nMODCH"])
+    with pytest.raises(ProtocolError, match=f"allows clock {late}"):
+        channel.issue(read, late - 1, column=0)
+    channel.issue(read, late, column=0)
+
+
+def test_on_aim_whole_integers_take_the_pins_twice_as_long() -> None:
+    aim = device_of(load_config(SHIPPED.parent / "aim.yaml", {"pim.formats": {"int8xint8": 32}, "baselines": []}))
+    narrow, wide = (aim.standard.command(name) for name in ("RDMAC16", "RDMAC32"))
+    assert aim.pin_bytes(wide) == 2 * aim.pin_bytes(narrow)
+    assert aim.completion(wide) - aim.completion(narrow) == aim.cycles["nBL"]
+    found = gaps(aim)
+    for after in ("RDMAC16", "RDMAC32", "RDAF16"):
+        assert found[f"RDMAC32->{after} same_bank"] == max(2 * aim.cycles["nBL"], aim.cycles["nCCDL"])
