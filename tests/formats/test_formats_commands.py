@@ -24,7 +24,7 @@ from tests.strategies import device_of as device_with
 
 NAMES = ("int4xint8", "int8xbf16")
 TABLE = HARDWARE.table_for(pairs=("bf16xbf16", *NAMES))
-OWN = {"int4xint8": (5, 11), "int8xbf16": (3, 7)}  # clocks between columns, and to the sum
+OWN = {"int4xint8": (5, 11), "int8xbf16": (7, 13)}  # clocks between columns, and to the sum
 WIDE = 9  # clocks of whole integers on the pins
 MORE = {
     f"{time}_{name}": clocks for name, of in OWN.items() for time, clocks in zip(("nMAC", "nDRAIN"), of, strict=True)
