@@ -42,8 +42,8 @@ Of models that the paper does not run (derived: the same methods):
   rope       x cos + x' sin: two multiplies and an add per element.  sin and cos of the
              token's position come from a table: a row of it arrives with the token, its
              making is not counted
-  quantise   the largest |x|; its reciprocal; times it, and an add that rounds to a step of the format.  A number
-             takes a word of the SRAM before and after (assumed)
+  quantise   the largest |x|, times 1/largest number of the format: the scale; its reciprocal; times it, and an add
+             that rounds to a step of the format.  A number takes a word of the SRAM before and after (assumed)
   topk       for each choice a maximum over all; the chosen are added up and scaled by 1/sum
   weighted   a multiply per element of each vector, and their sum
   scaled     the same of partial sums, each with a scale of its own that is read beside it
@@ -336,7 +336,7 @@ def _quantise(c: AsicConfig, n: int, vectors: int) -> list[Pass]:
     total, steps = n * vectors, c.newton_steps
     return [
         _sweep(total, 1, 0, 0, results=0, reduces=True),  # maximum
-        Pass((1 + steps) * vectors, 2 * steps * vectors, 0, 0, 1 + 3 * steps),  # reciprocals
+        Pass((1 + steps) * vectors, (1 + 2 * steps) * vectors, 0, 0, 2 + 3 * steps),  # the scale, and its reciprocal
         _sweep(total, 1, 1, 2),  # scale and round
     ]
 

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, cast
 
+from pimsim.mapping.packing import Packing
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.wires import Cuts
 from pimsim.values.fast.model import Fast
@@ -47,13 +48,22 @@ class _Grid:
 
 
 @dataclass(frozen=True)
+class _Packed:
+    """packing: of numbers of other formats in the columns of a memory (None: BF16)."""
+
+    packing: Packing | None
+
+
+@dataclass(frozen=True)
 class _Matrix:
+    grid: _Packed
     sums: Cuts
     takes_addend: bool
 
 
 @dataclass(frozen=True)
 class _Keys:
+    grid: _Packed
     sums: Cuts
 
 
@@ -93,8 +103,11 @@ class Rounding:
             _Config(asic, _Pim(config.pim.lanes), _Values(config.values.accumulate)),
             _Grid(plan.grid.width),
             _Memory(
-                {name: _Matrix(layout.sums, layout.takes_addend) for name, layout in memory.matrices.items()},
-                {name: _Keys(layout.sums) for name, layout in memory.keys.items()},
+                {
+                    name: _Matrix(_Packed(layout.grid.packing), layout.sums, layout.takes_addend)
+                    for name, layout in memory.matrices.items()
+                },
+                {name: _Keys(_Packed(layout.grid.packing), layout.sums) for name, layout in memory.keys.items()},
                 {name: _Weighed(tuple(map(of.sums, range(1, tokens + 1)))) for name, of in memory.values.items()},
             ),
             dict(plan.functions),

@@ -12,7 +12,6 @@ from pimsim.config.schema import AnyConfig, Config
 from pimsim.devices.registry import device_of
 from pimsim.dram.spec import Does
 from pimsim.errors import InputError, Problem
-from pimsim.formats import NATIVE
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.routing import Routing
 from pimsim.values.weights.model import Weights
@@ -98,8 +97,7 @@ def speaking(
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
     _check_commands(config)
     _check_schedule(config, given.trace if isinstance(given, api.Loaded) else requested_trace(config))
-    graph = keep("graph", weights.shape, partial(build, weights.shape, lm_head=True))
-    _check_formats(config, graph)
+    graph = keep("graph", (weights.shape, _formats(config)), partial(_graph, config, weights))
     _check(given, config, graph, weights)
     odd: list[Problem] = []
     placed = with_model(config, weights.shape)
@@ -122,6 +120,17 @@ def _check_commands(config: Config) -> None:
         raise InputError(f"{what}: no tokens are computed on it", key="dram.standard")
 
 
+def _graph(config: Config, weights: Weights) -> Workload:
+    """The model in the formats that it is carried out in."""
+    return in_formats(config, build(weights.shape, lm_head=True))
+
+
+def _formats(config: Config) -> tuple[object, ...]:
+    """What `in_formats` reads of a configuration."""
+    work = config.workload
+    return work.weight_format, work.weight_group, work.kv_format, work.activation_format, config.pim.native
+
+
 def _check_schedule(config: Config, trace: Trace | None) -> None:
     """InputError if the trace has a schedule that is more than plain decoding: nobody computes its values."""
     if trace is None or requested_schedule(config, trace) is None:
@@ -133,18 +142,6 @@ def _check_schedule(config: Config, trace: Trace | None) -> None:
         "take a configuration that names a model",
         key="workload.trace",
     )
-
-
-def _check_formats(config: Config, graph: Workload) -> None:
-    """InputError if the memory does not multiply BF16: nobody computes values in other formats."""
-    if in_formats(config, graph) is graph:
-        return
-    said = [name for name in _FORMATS if getattr(config.workload, name) is not None]
-    what = f"tokens are computed in {NATIVE} alone, and this configuration multiplies {', '.join(config.pim.pairs)}"
-    raise InputError(what, key=f"workload.{said[0]}" if said else "pim.formats")
-
-
-_FORMATS = ("weight_format", "kv_format", "activation_format")
 
 
 def _check(given: AnyConfig | api.Loaded, config: Config, graph: Workload, weights: Weights) -> None:

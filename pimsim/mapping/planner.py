@@ -357,17 +357,24 @@ class Planner:
             self._asic("argmax", "argmax", operator.outputs, vectors, streams=True, operands=said)
 
     def _add_up(self, operator: Operator, layout: Matrix, vectors: int, has_bias: bool) -> None:
-        """Partial sums and the bias of so many products, and what scales their results."""
+        """Partial sums and the bias of so many products; a bias is added to what has been scaled."""
         outputs, packing, summed = operator.outputs // operator.blocks, layout.grid.packing, _summed(layout, has_bias)
+        bias = has_bias and not layout.takes_addend
         if packing is not None and packing.drained:
             self._asic("scaled", "scaled", outputs, vectors, True, f"{operator.name}.scaled", layout.partial_sums)
-            summed = _summed(layout, has_bias) - (layout.partial_sums - 1)
-        if summed:
+            summed = int(bias)
+        if not scaled(layout):
+            self._sum(operator, outputs * summed, vectors, f"{operator.name}.sum")
+            return
+        self._sum(operator, outputs * (summed - bias), vectors, f"{operator.name}.sum")
+        self._asic("scale", "scale", outputs, vectors, streams=True, key=f"{operator.name}.scale")
+        self._sum(operator, outputs * bias, vectors, f"{operator.name}.bias")
+
+    def _sum(self, operator: Operator, n: int, vectors: int, key: str) -> None:
+        """Add up what a product has left to add, if it has."""
+        if n:
             said = self.naming and self.naming.product_sum(operator)
-            key = f"{operator.name}.sum"
-            self._asic("sum", "sum", outputs * summed, vectors, streams=True, key=key, operands=said)
-        if scaled(layout):
-            self._asic("scale", "scale", outputs, vectors, streams=True, key=f"{operator.name}.scale")
+            self._asic("sum", "sum", n, vectors, streams=True, key=key, operands=said)
 
     def _quantise(self, operator: Operator) -> None:
         """Bring what an operator takes into the format that it is multiplied in: once for all that take the same."""

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from pimsim.asic.units import TREE
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.formats import Format
+from pimsim.values.formats import rounded
 from pimsim.values.numbers import F32, bf16
 
 Ids = NDArray[np.int64]
@@ -91,6 +93,10 @@ class Arithmetic:
     def whole(self, x: F32) -> F32:
         """The nearest integer, ties to even.  A BF16 number of 128 or more is one already."""
         return self._added(np.rint(x))
+
+    def rounded(self, x: F32, made: Format) -> F32:
+        """The nearest number of a format, whose largest one is the largest: rounding is a sum's own, as in `whole`."""
+        return self._added(rounded(made, x))
 
     def power(self, p: F32, n: F32) -> F32:
         """2^n p of a positive p and an integer n: n is added to the exponent of p, an integer.

@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from pimsim.asic.units import KINDS, KINDS_OF_WAYS
+from pimsim.asic.units import KINDS, KINDS_OF_FORMATS, KINDS_OF_WAYS
 from pimsim.config.schema import AsicConfig
 from pimsim.errors import InputError
+from pimsim.formats import FORMATS, Format
 from pimsim.values.arithmetic import Arithmetic, Counts, Ids, constant
 from pimsim.values.elementary import Elementary
-from pimsim.values.numbers import F32
+from pimsim.values.formats import largest, rounded
+from pimsim.values.numbers import F32, bf16
 
+INT8 = FORMATS["int8"]
 _quietly = np.errstate(all="ignore")  # infinities and NaN are numbers here
 
 
@@ -42,7 +45,7 @@ class Asic:
 
     def of(self, kind: str) -> Callable[..., Any]:
         """The method that computes a kind of `pimsim.asic.units`; InputError for a registered one, which has none."""
-        if kind in KINDS.shipped or kind in KINDS_OF_WAYS:
+        if kind in KINDS.shipped or kind in KINDS_OF_WAYS or kind in KINDS_OF_FORMATS:
             method: Callable[..., Any] = getattr(self, kind)
             return method
         origin = KINDS.origin(kind)
@@ -133,10 +136,10 @@ class Asic:
         return self._do.write(self._do.multiply(a, b))
 
     @_quietly
-    def scale(self, x: F32, factor: float) -> F32:
-        """x times a number, which is rounded to BF16 first."""
+    def scale(self, x: F32, factor: float | F32) -> F32:
+        """x times a number, which is rounded to BF16 first; or times numbers that broadcast to it, one of a vector."""
         self._do.read(x, like=x)
-        return self._do.write(self._do.multiply(x, constant(factor)))
+        return self._do.write(self._do.multiply(x, bf16(factor)))
 
     @_quietly
     def rope(self, x1: F32, x2: F32, cos: F32, sin: F32) -> tuple[F32, F32]:
@@ -161,6 +164,41 @@ class Asic:
     def sum(self, a: F32, b: F32) -> F32:
         """a + b: partial sums of two chunks, a result and its bias, two embeddings."""
         return self.residual(a, b)
+
+    # ---- number formats ------------------------------------------------------------------
+
+    @_quietly
+    def quantise(self, x: F32, made: Format = INT8) -> tuple[F32, F32]:
+        """Numbers of a format (..., n), and of each vector the scale (...) with which they are worth x.
+
+        scale = the largest |x| times 1/largest number; x times 1/scale, rounded to a number of the format, at which
+        the adder that rounds stops.  Of zeros the scale is 0.
+        """
+        do = self._do
+        do.read(x, like=x)
+        scale = do.multiply(do.largest(np.abs(x)), constant(1 / largest(made)))
+        each = np.where(scale == 0, np.float32(0), self._each.reciprocal(scale))
+        do.read(x, like=x)
+        return do.write(do.rounded(do.multiply(x, each), made)), scale[..., 0]
+
+    @_quietly
+    def shares(self, x: F32, made: Format) -> tuple[F32, F32]:
+        """The exponentials of (..., n), times the largest number of a format and rounded to one, and the reciprocals
+        (...) of their sums before that: the largest exponential is 1.
+        """
+        exps, reciprocals = self.exponentials(x)
+        self._do.read(exps, like=x)
+        return self._do.write(rounded(made, self._do.multiply(exps, constant(largest(made))))), reciprocals
+
+    @_quietly
+    def scaled(self, parts: F32, scales: F32) -> F32:
+        """(((p0 s0) + (p1 s1)) + (p2 s2)) ... of parts and scales (ways, ..., n), which may broadcast: (..., n)."""
+        do = self._do
+        do.read(*parts, *parts, like=parts[0])
+        total = do.multiply(parts[0], scales[0])
+        for i in range(1, len(parts)):
+            total = do.add(total, do.multiply(parts[i], scales[i]))
+        return do.write(total)
 
     # ---- choices -------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from pimsim.values.numbers import F32
 from pimsim.values.reference import Reference
 from pimsim.values.weights import load_weights
 from pimsim.values.weights.model import Weights
+from pimsim.workload.formats import in_formats
 from pimsim.workload.graph import Workload
 from pimsim.workload.models import build
 from tests.values.models import write_model
@@ -93,8 +94,8 @@ class Case:
 
     @cached_property
     def workload(self) -> Workload:
-        """The graph of the model, with its LM head."""
-        return build(self.weights.shape, lm_head=True)
+        """The graph of the model, with its LM head, in the formats of the configuration."""
+        return in_formats(self.config, build(self.weights.shape, lm_head=True))
 
     @cached_property
     def config(self) -> Config:

@@ -182,3 +182,16 @@ class ScalarAsic:
         for x, w in zip(xs[1:], weights[1:], strict=True):
             total = [one + number * w for one, number in zip(total, x, strict=True)]
         return total
+
+    def quantise(self, x: Vector) -> tuple[Vector, B]:
+        """Of INT8."""
+        sizes = [from_word(to_word(number) % 0x8000) for number in x]
+        scale = sizes[self.largest(sizes)] * B(1 / 127)
+        each = B(0) if scale == 0 else self.reciprocal(scale)
+        return [self.code(number * each) for number in x], scale
+
+    @staticmethod
+    def code(x: B) -> B:
+        if is_nan(x):
+            return B(0)
+        return B(float(round(min(127.0, max(-128.0, float(x))))))

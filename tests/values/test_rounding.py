@@ -80,11 +80,16 @@ def measured(overrides: Mapping[str, Any]) -> tuple[Any, bytes]:
     return _measured(json.dumps({**BASE, **source, **SITUATION, **overrides}))
 
 
+# Number formats, where a product in any of them fits into the buffer.
+FORMATS = (
+    "pim.formats", "pim.scales", "workload.weight_format", "workload.weight_group", "workload.kv_format",
+    "workload.activation_format",
+)  # fmt: skip
 # They decide what runs of a schedule, for which no tokens are computed.
 OF_SCHEDULES = ("workload.acceptance", "workload.acceptance_seed")
 
 
-@pytest.mark.parametrize("key", sorted(set(KEYS) - {*REFUSED, *DECIDE, CUT, *OF_SCHEDULES}))
+@pytest.mark.parametrize("key", sorted(set(KEYS) - {*REFUSED, *DECIDE, CUT, *OF_SCHEDULES, *FORMATS}))
 def test_a_key_of_the_configuration_that_is_not_in_the_key_changes_no_logit(key: str) -> None:
     change = LOGGED.get(key) or change_of(key)
     assert measured(change.given) == measured({**change.given, key: change.to})
@@ -95,6 +100,15 @@ def test_a_key_of_the_configuration_that_changes_a_logit_is_in_the_key(key: str)
     (before, logits), (after, others) = measured({}), measured({key: DECIDE[key]})
     assert logits != others
     assert before != after
+
+
+@pytest.mark.parametrize("key", FORMATS)
+def test_a_number_format_changes_a_logit_and_is_in_the_key(key: str) -> None:
+    change = change_of(key)
+    before = {"pim.global_buffer_bytes": 2048, **change.given}
+    (one, logits), (other, others) = measured(before), measured({**before, key: change.to})
+    assert logits != others
+    assert one != other
 
 
 def test_layouts_that_cut_vectors_elsewhere_have_other_keys() -> None:

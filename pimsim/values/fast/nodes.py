@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +21,12 @@ from pimsim.mapping.placed import Placed
 from pimsim.values.asic import Asic
 from pimsim.values.fast.attention import Attention, Cache, Softmax
 from pimsim.values.fast.beats import Beats, Ints
+from pimsim.values.fast.formatted import FormatAttention, FormatCache, FormatProduct
 from pimsim.values.fast.products import Product, Sums
 from pimsim.values.layers import in_layer
 from pimsim.values.lookup import function_table
 from pimsim.values.numbers import F32, bf16, numbers, words
+from pimsim.values.static import scales_of
 from pimsim.values.weights.model import Weights
 from pimsim.workload.dataflow import Dataflow, Slice
 from pimsim.workload.ops import NORMS, Operator
@@ -60,8 +63,9 @@ class Nodes:
         self._sums, self._softmax = Sums(Beats.of(plan.config, plan.grid.width)), Softmax(plan.config.asic)
         self._known = {operator.name: operator for operator in plan.workload.operators}
         self._taken = Dataflow(plan.workload).slices
-        self._tied: dict[str, Product] = {}
-        self.caches: list[Cache] = []  # of all attentions
+        self._tied: dict[str, Product | FormatProduct] = {}
+        self._rounds = plan.config.values.accumulate == "bf16"
+        self.caches: list[Cache | FormatCache] = []  # of all attentions
 
     def of(self, operator: Operator, copy: int) -> Node:
         """The node of an operator in a copy of its block; InputError if its values cannot be computed."""
@@ -70,7 +74,7 @@ class Nodes:
             case "linear":
                 return self._linear(operator, name, layer)
             case "attention":
-                return self._attention(operator)
+                return self._attention(operator, layer)
             case "embedding":
                 return self._embedding(operator)
             case "rope":
@@ -156,8 +160,12 @@ class Nodes:
 
         return node
 
-    def _product(self, operator: Operator, name: str, layer: int, expert: int) -> Product:
+    def _product(self, operator: Operator, name: str, layer: int, expert: int) -> Product | FormatProduct:
         weights, layout = self._weights, self._plan.memory.matrices[operator.name]
+        if layout.grid.packing is not None:
+            matrix = weights.matrix(name, layer, expert, folded=True)
+            bias = weights.bias(name, layer, expert, folded=True) if operator.bias else None
+            return FormatProduct(operator, layout, matrix, bias, self._rounds, self._asic)
         function = self._plan.functions.get(operator.name)
         return Product(
             self._sums,
@@ -188,12 +196,17 @@ class Nodes:
 
     # -- attention -------------------------------------------------------------------------
 
-    def _attention(self, operator: Operator) -> Node:
+    def _attention(self, operator: Operator, layer: int) -> Node:
         memory, taken = self._plan.memory, self._taken[operator.name]
         keys, values = memory.keys[operator.name], memory.values[operator.name]
         cap = self._weights.constants.attention_softcap
-        attention = Attention(operator, keys, values, self._sums, self._asic, self._softmax, cap)
-        cache = attention.cache()
+        attention: Attention | FormatAttention
+        if keys.grid.packing is None:
+            attention = Attention(operator, keys, values, self._sums, self._asic, self._softmax, cap)
+        else:
+            scales = scales_of(self._weights, layer, keys.grid.packing.pair.stored)
+            attention = FormatAttention(operator, keys, values, scales, self._rounds, self._asic, cap)
+        cache: Any = attention.cache()
         self.caches.append(cache)
 
         def node(tokens: Passing) -> F32:
