@@ -148,7 +148,7 @@ class KeyPlaces(ABC):
         """As `mapping.layouts.Keys`."""
         pieces = np.concatenate([self._pieces(chunk, 0, 1) for chunk in range(len(self.chunks))])
         taken = in_one(self._home(token, 0)[0], pieces, self.grid.channels)
-        return Wires(taken, (none(self.grid.lanes),) * self.grid.channels)
+        return Wires(taken, (none(self.grid.lanes),) * self.grid.channels, packing=self.grid.packing)
 
     def _pieces(self, chunk: int, member: int, sharing: int) -> Ints:
         """Columns of a chunk, of the `member`-th of `sharing` heads that share one of its: places (head, element)."""

@@ -20,7 +20,7 @@ from pimsim.mapping.heads import Heads, heads_of, parts_of, query_heads
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
 from pimsim.mapping.memory import scales_name, table_name, tied_matrix, vector_name
-from pimsim.mapping.naming import Naming
+from pimsim.mapping.naming import Naming, scaled_row
 from pimsim.mapping.placed import Placed
 from pimsim.mapping.reuse import Size, product, sizes_of
 from pimsim.mapping.states import state_name, update_of
@@ -331,7 +331,7 @@ class Planner:
             vectors *= operator.active
         if operator.vectors():
             self._fetch_vectors(operator, self._bases)
-        said = self.naming and self.naming.arithmetic(operator, partial(self._all_chosen, operator, self.routers))
+        said = self.naming and self.naming.arithmetic(operator, partial(self._experts_of, operator, self.routers))
         self._asic(operator.name, kind, n, vectors, streams, ways=ways, operands=said)
 
     def _linear(self, operator: Operator) -> None:
@@ -348,7 +348,7 @@ class Planner:
             has_bias = self._multiply_blocks(operator, work, vectors)
         else:
             has_bias = self._fetch_vectors(operator, self._bases)
-            self._multiply_groups(operator, work, vectors, _summed(layout, has_bias))
+            self._multiply_groups(operator, work, vectors, _completed(layout, has_bias))
         self._gather({operator.name}, begin)
         self._add_up(operator, layout, vectors * operator.active * operator.blocks, has_bias)
         self._spill(operator)
@@ -358,23 +358,19 @@ class Planner:
 
     def _add_up(self, operator: Operator, layout: Matrix, vectors: int, has_bias: bool) -> None:
         """Partial sums and the bias of so many products; a bias is added to what has been scaled."""
-        outputs, packing, summed = operator.outputs // operator.blocks, layout.grid.packing, _summed(layout, has_bias)
-        bias = has_bias and not layout.takes_addend
-        if packing is not None and packing.drained:
-            self._asic("scaled", "scaled", outputs, vectors, True, f"{operator.name}.scaled", layout.partial_sums)
-            summed = int(bias)
-        if not scaled(layout):
-            self._sum(operator, outputs * summed, vectors, f"{operator.name}.sum")
+        name, outputs, last = operator.name, operator.outputs // operator.blocks, _finished(layout, has_bias)
+        if not last:
+            if summed := _summed(layout, has_bias):
+                said = self.naming and self.naming.product_sum(operator)
+                self._asic("sum", "sum", outputs * summed, vectors, streams=True, key=f"{name}.sum", operands=said)
             return
-        self._sum(operator, outputs * (summed - bias), vectors, f"{operator.name}.sum")
-        self._asic("scale", "scale", outputs, vectors, streams=True, key=f"{operator.name}.scale")
-        self._sum(operator, outputs * bias, vectors, f"{operator.name}.bias")
-
-    def _sum(self, operator: Operator, n: int, vectors: int, key: str) -> None:
-        """Add up what a product has left to add, if it has."""
-        if n:
-            said = self.naming and self.naming.product_sum(operator)
-            self._asic("sum", "sum", n, vectors, streams=True, key=key, operands=said)
+        for step, what in enumerate(last):
+            said = self.naming and self.naming.finished(
+                operator, last, step, partial(self._experts_of, operator, self.routers)
+            )
+            n = outputs * (layout.partial_sums - 1 if what == "sum" else 1)
+            kind, ways = ("sum" if what == "bias" else what), layout.partial_sums if what == "scaled" else 1
+            self._asic(kind, kind, n, vectors, True, f"{name}.{what}", ways, operands=said)
 
     def _quantise(self, operator: Operator) -> None:
         """Bring what an operator takes into the format that it is multiplied in: once for all that take the same."""
@@ -383,14 +379,20 @@ class Planner:
             experts = {o.name for o in self.plan.workload.operators if o.experts > 1 and o.op != "topk"}
             copies = operator.active if experts.intersection(operator.deps) else 1
             key = f"{operator.name}.quantise"
-            self._asic("quantise", "quantise", operator.inputs, self._vectors(operator) * copies, key=key)
+            said = self.naming and self.naming.quantised(operator)
+            self._asic(
+                "quantise", "quantise", operator.inputs, self._vectors(operator) * copies, key=key, operands=said
+            )
             self.quantised[taken] = self.last
         self.last = self.quantised[taken]
+        if self.naming:
+            self.naming.takes_quantised(operator, self.last[0])
 
     def _quantise_attended(self, operator: Operator, tokens: int) -> None:
         """The same of queries, and of the K and V that are appended."""
         if elements := quantised(operator, self.plan.memory.keys[operator.name]):
-            self._asic("quantise", "quantise", elements, self.batch * tokens, key=f"{operator.name}.quantise")
+            key, said = f"{operator.name}.quantise", self.naming and self.naming.quantised_attended(operator)
+            self._asic("quantise", "quantise", elements, self.batch * tokens, key=key, operands=said)
 
     def _multiply_groups(self, operator: Operator, one: Work, vectors: int, summed: int) -> None:
         """Vectors that share an open row go together; else one goes after another."""
@@ -426,7 +428,7 @@ class Planner:
                     return tuple(copies[expert] for expert in experts)
 
                 has_bias = self._fetch_vectors(operator, bases, vector * operator.active + way)
-                summed = _summed(self.plan.memory.matrices[operator.name], has_bias)
+                summed = _completed(self.plan.memory.matrices[operator.name], has_bias)
                 said = self.naming and self.naming.product(operator, vector, way, summed)
                 self._pim(operator.name, work, bases(operator.name), operands=said)
         return has_bias
@@ -434,7 +436,7 @@ class Planner:
     def _multiply_blocks(self, operator: Operator, work: Work, vectors: int) -> bool:
         """Each part of a vector goes through the matrix of its own place on the diagonal; there are no biases."""
         self._fetch_scales(operator, self._bases)
-        summed, places = _summed(self.plan.memory.matrices[operator.name], False), self._bases(operator.name)
+        summed, places = _completed(self.plan.memory.matrices[operator.name], False), self._bases(operator.name)
         for vector in range(vectors):
             for way in range(operator.blocks):
                 said = self.naming and self.naming.product(operator, vector, way, summed)
@@ -447,18 +449,20 @@ class Planner:
         experts, active = operator.experts, operator.active
         return [self._choose(operator, vector, experts, active, block, self.routers) for block in blocks]
 
+    def _experts_of(self, operator: Operator, routers: int, block: int) -> list[tuple[int, ...]]:
+        """The experts of every vector in one block, behind a router that has so many before it, itself among them."""
+        experts, active = operator.experts, operator.active
+        if operator.op == "topk":
+            experts, active = operator.inputs, operator.outputs
+        vectors = range(self._vectors(operator))
+        return [self._choose(operator, vector, experts, active, block, routers) for vector in vectors]
+
     def _choose(
         self, operator: Operator, vector: int, experts: int, active: int, block: int, routers: int
     ) -> tuple[int, ...]:
         token, row = divmod(vector, self.batch * operator.rows)
         context = self.contexts[token] if operator.per == "token" else self.contexts[-1]
         return self.plan.routing.choose(experts, active, context, row // operator.rows, block, routers)
-
-    def _all_chosen(self, operator: Operator, routers: int, block: int) -> list[tuple[int, ...]]:
-        """The experts of every vector in one block behind a router that has so many before it, itself among them."""
-        experts, active = operator.inputs, operator.outputs
-        vectors = range(self._vectors(operator))
-        return [self._choose(operator, vector, experts, active, block, routers) for vector in vectors]
 
     def _attention(self, operator: Operator) -> None:
         """Each token of the step, with its own context: K and V appended, then attended to."""
@@ -471,7 +475,9 @@ class Planner:
             self._attend(operator, token)
         self._gather(self._values_since(begin), begin)
         if scaled(self.plan.memory.values[operator.name]):
-            self._asic("scale", "scale", operator.outputs, self.batch * tokens, key=f"{operator.name}.scale")
+            said = self.naming and self.naming.attended(operator, [self._seen(operator, t)[0] for t in range(tokens)])
+            key = f"{operator.name}.scale"
+            self._asic("scale", "scale", operator.outputs, self.batch * tokens, key=key, operands=said)
 
     def _values_since(self, begin: int) -> set[str]:
         """Keys of all p V since a place."""
@@ -738,6 +744,9 @@ class Planner:
                     self._pim(operator.name, work, bases, operands=said)
                     number += 1
         self._gather({operator.name}, begin)
+        if scaled_row(self.plan, operator):
+            said, key = naming and naming.row_scale(operator), f"{operator.name}.scale"
+            self._asic("scale", "scale", d, self._vectors(operator), streams=True, key=key, operands=said)
         if len(operator.tables) > 1:
             vectors = self._vectors(operator) * (len(operator.tables) - 1)
             said = naming and naming.row_sum(operator)
@@ -758,18 +767,19 @@ class Planner:
         work = plan.cached(f"{operator.name}.{token}", row, partial(matrix.read, row))
         return work, self._bases(tied), partial(matrix.read_wires, row)
 
-    def _fetch_scales(self, operator: Operator, bases: Callable[[str], tuple[int, ...]]) -> None:
+    def _fetch_scales(self, operator: Operator, bases: Callable[[str], tuple[int, ...]], number: int = 0) -> None:
         """Read the scales of an operator's groups of weights, if the ASIC applies them."""
         layout = self.plan.memory.scales.get(operator.name)
         if layout is not None:
             name = scales_name(operator)
-            self._pim("scales", self.plan.cached(name, 0, layout.read), bases(name), key=name)
+            said = self.naming and self.naming.scales_of(operator, number)
+            self._pim("scales", self.plan.cached(name, 0, layout.read), bases(name), key=name, operands=said)
 
     def _fetch_vectors(self, operator: Operator, bases: Callable[[str], tuple[int, ...]], number: int = 0) -> bool:
         """Read an operator's scales, and its biases or gains, if they are simulated; number: of the experts that are
         run.
         """
-        self._fetch_scales(operator, bases)
+        self._fetch_scales(operator, bases, number)
         layout = self.plan.memory.vectors.get(operator.name)
         if layout is None:
             return False
@@ -836,6 +846,21 @@ def scaled(layout: Matrix | Values) -> bool:
     """Whether the ASIC multiplies results with a scale, see `Packing.scales_results`."""
     packing = layout.grid.packing
     return packing is not None and packing.scales_results
+
+
+def _finished(layout: Matrix, has_bias: bool) -> tuple[str, ...]:
+    """What the ASIC does, one after another, to products whose sums have scales; nothing else does it then."""
+    packing = layout.grid.packing
+    if packing is None or not (packing.drained or packing.scales_results):
+        return ()
+    first = "scaled" if packing.drained else "sum" if layout.partial_sums > 1 else ""
+    bias = "bias" if has_bias and not layout.takes_addend else ""
+    return tuple(filter(None, (first, "scale" if packing.scales_results else "", bias)))
+
+
+def _completed(layout: Matrix, has_bias: bool) -> int:
+    """Whether the ASIC does something to sums before they are results."""
+    return _summed(layout, has_bias) or len(_finished(layout, has_bias))
 
 
 def _summed(layout: Matrix, has_bias: bool) -> int:

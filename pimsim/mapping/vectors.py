@@ -68,7 +68,8 @@ class VectorLayout:
         channels = range(self.grid.channels)
         moved = tuple(pieces[(channel - begin) % self.grid.channels :: self.grid.channels] for channel in channels)
         idle = (none(self.grid.width),) * self.grid.channels
-        return Wires(idle, moved) if reads else Wires(moved, idle)
+        taken, given = (idle, moved) if reads else (moved, idle)
+        return Wires(taken, given, packing=self.grid.packing)
 
     def _move(self, name: str, first: int, elements: int | None) -> Work:
         command = self.grid.command(name)

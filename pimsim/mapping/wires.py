@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pimsim.mapping.grid import ceil_div, pieces_of, share
+from pimsim.mapping.packing import Packing
 from pimsim.mapping.work import Ints
 
 ZERO = -1  # a lane that takes a zero, or gives nothing that means anything
@@ -67,12 +68,17 @@ class Wires(NamedTuple):
     given  by channel (n, lanes): places among the results, or `ZERO`
     own    place of the first result among the operands
     lane   of a column, into which a command that writes one element in every bank writes it
+    packing  of what is moved and multiplied, in other formats than BF16; then also
+    columns  by channel (n, 2): of each column that is multiplied where its first number stands (`Packing.place`), and
+             which number of the buffer that is multiplied with; -1, -2, ...: columns of the scales of a sum
     """
 
     taken: tuple[Ints, ...]
     given: tuple[Ints, ...]
     own: int = 0
     lane: int = 0
+    columns: tuple[Ints, ...] = ()
+    packing: Packing | None = None
 
 
 def of_heads(wires: Wires, heads: Sequence[int], count: int, taken: int, given: int) -> Wires:
@@ -103,7 +109,19 @@ def of_heads(wires: Wires, heads: Sequence[int], count: int, taken: int, given: 
         tuple(each(places, result) for places in wires.given),
         own,
         wires.lane,
+        wires.columns,
+        wires.packing,
     )
+
+
+def multiplied(columns: int, width: int, first: int = 0, before: int = 0, side: int = 0) -> Ints:
+    """`Wires.columns` of a sum whose first number stands at a place, which is number `first` of the buffer.
+
+    side: columns of its scales, which stand before it.
+    """
+    scales = np.stack([-1 - np.arange(side, dtype=np.int64), np.zeros(side, np.int64)], axis=1)
+    at = np.arange(columns, dtype=np.int64) * width
+    return np.concatenate([scales, np.stack([first + at, before + at], axis=1)])
 
 
 def none(lanes: int) -> Ints:

@@ -82,6 +82,8 @@ def encode(made: Format, x: Any) -> Codes:
 def decode(made: Format, codes: Any) -> F32:
     """The numbers of codes."""
     given = np.asarray(codes)
+    if made.name == NATIVE:
+        return numbers(given.astype(np.uint16))
     if made.kind == "int":
         half = 1 << made.bits - 1
         return (((given.astype(np.int32) + half) & (2 * half - 1)) - half).astype(np.float32)
@@ -183,6 +185,21 @@ def _scale(made: Format, most: F32, shared: Shared) -> F32:
         "exponent of a power of two",
         key="workload.weight_group",
     )
+
+
+def scale_codes(scales: F32, bits: int) -> Codes:
+    """Scales as they stand in the memory: words of BF16, or exponents."""
+    if bits == BF16_SCALE:
+        return words(scales)
+    return (np.frexp(scales)[1] - 1 - _EXPONENTS[0]).astype(np.uint16)
+
+
+def scales_at(codes: Codes, bits: int) -> F32:
+    """The scales that stand in the memory."""
+    if bits == BF16_SCALE:
+        return numbers(codes)
+    power: F32 = np.ldexp(np.float32(1), codes.astype(np.int32) + _EXPONENTS[0]).astype(np.float32)
+    return power
 
 
 def _at_least(x: F32) -> F32:

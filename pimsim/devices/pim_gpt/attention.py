@@ -13,7 +13,7 @@ from pimsim.dram.program import close, loop, open_row, run, scatter
 from pimsim.mapping.grid import Grid, Place, at_most, ceil_div, interleaved_banks, share
 from pimsim.mapping.keys import KeyPlaces
 from pimsim.mapping.layouts import Split
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_buffer, in_columns, none, one_lane
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_buffer, in_columns, multiplied, none, one_lane
 from pimsim.mapping.work import NOTHING, Ints, Moved, N, Requests, Work, assemble
 
 
@@ -61,12 +61,14 @@ class KeyLayout(KeyPlaces):
 
     def score_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Keys`: the queries of a chunk, then a sum of each piece of every slot."""
-        groups = ceil_div(context, self.grid.banks)
-        taken, given = [], []
+        groups, width = ceil_div(context, self.grid.banks), self.grid.width
+        taken, given, columns = [], [], []
         for channel in range(self.grid.channels):
             slots = share(groups, self.grid.channels, channel)
-            sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
+            sent, back, products = [none(self.grid.given_width)], [none(self.grid.banks)], [none(2)]
             for chunk, member in self.fills if slots else ():
+                pieces, of_each = self.chunks[chunk]
+                products += [multiplied(of_each, width, 0, piece * of_each * width) for piece in range(pieces)] * slots
                 sent.append(in_buffer(self._pieces(chunk, member, self.sharing), self.grid.given_width))
                 for slot in range(slots):
                     tokens = self._scored(chunk, slot, channel, context)
@@ -76,7 +78,8 @@ class KeyLayout(KeyPlaces):
                         back.append(np.where(tokens == ZERO, ZERO, first + tokens)[np.newaxis])
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
-        return Wires(tuple(taken), tuple(given))
+            columns.append(np.concatenate(products))
+        return Wires(tuple(taken), tuple(given), columns=tuple(columns), packing=self.grid.packing)
 
     def score_moves(self, context: N) -> Moved[N]:
         """As `mapping.layouts.Keys`."""
@@ -247,9 +250,9 @@ class ValueLayout:
 
     def weigh_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Values`: a buffer of a head's probabilities, then the sums of its units."""
-        taken, given = [], []
+        taken, given, columns = [], [], []
         for channel, parts in enumerate(self._heads):
-            sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
+            sent, back, products = [none(self.grid.given_width)], [none(self.grid.banks)], [none(2)]
             for chunk in range(self.partial_sums(context)):
                 first = chunk * self.grid.buffer_elements
                 tokens = min(context - first, self.grid.buffer_elements)
@@ -262,9 +265,11 @@ class ValueLayout:
                         sent.append(in_buffer(weighed, self.grid.given_width))
                         place = (chunk * self.heads + head) * self.head_dim + element
                         back.append(np.where(element < self.head_dim, place, ZERO))
+                        products += [multiplied(len(weighed), self.grid.width)] * units
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
-        return Wires(tuple(taken), tuple(given))
+            columns.append(np.concatenate(products))
+        return Wires(tuple(taken), tuple(given), columns=tuple(columns), packing=self.grid.packing)
 
     def append_wires(self, token: int) -> Wires:
         """As `mapping.layouts.Values`: one element a column, in the order of `written`."""
@@ -275,7 +280,7 @@ class ValueLayout:
             element = unit % self.units_per_head * self.grid.banks + order
             place = unit // self.units_per_head * self.head_dim + element
             taken.append(one_lane(np.where(element < self.head_dim, place, ZERO).reshape(-1), lane, self.grid.width))
-        return Wires(tuple(taken), (none(self.grid.banks),) * self.grid.channels)
+        return Wires(tuple(taken), (none(self.grid.banks),) * self.grid.channels, packing=self.grid.packing)
 
     @cached_property
     def _head_parts(self) -> int:

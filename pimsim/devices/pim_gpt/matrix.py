@@ -16,7 +16,7 @@ from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import close, loop, open_row, run
 from pimsim.mapping.grid import Grid, N, Place, ceil_div, share
 from pimsim.mapping.stored import Stored
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, none
+from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, multiplied, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -106,7 +106,20 @@ class MatrixLayout:
         x = self.stored.filled()
         nothing = none(self.grid.given_width)
         taken = [x if self.slots(channel) else nothing for channel in range(self.grid.channels)]
-        return Wires(tuple(taken), tuple(map(self._given, range(self.grid.channels))))
+        given, packing = tuple(map(self._given, range(self.grid.channels))), self.grid.packing
+        columns = () if packing is None else tuple(map(self._multiplied, range(self.grid.channels)))
+        return Wires(tuple(taken), given, columns=columns, packing=packing)
+
+    def _multiplied(self, channel: int) -> Ints:
+        """`Wires.columns` of a channel: the sums of each part, slot by slot."""
+        found = [none(2)]
+        for chunk in self.stored.chunks:
+            for part in chunk.sums:
+                firsts = [part.place + n * part.places for n in range(part.many)]
+                columns, side = part.columns - part.side, part.side
+                each = [multiplied(columns, self.grid.width, at, at - chunk.place, side) for at in firsts]
+                found += each * self.slots(channel)
+        return np.concatenate(found)
 
     def _given(self, channel: int) -> Ints:
         """Places (partial sum, output) of the sums of a channel, part by part and slot by slot."""
@@ -124,6 +137,7 @@ class MatrixLayout:
         return Wires(
             (none(self.grid.width),) * self.grid.channels,
             in_one(channel, self.stored.read(), self.grid.channels),
+            packing=self.grid.packing,
         )
 
     def read(self, output: int) -> Work:

@@ -12,7 +12,7 @@ from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import Request, close, loop, open_row, run
 from pimsim.mapping.dealt import DealtValues
 from pimsim.mapping.grid import interleaved_banks, share
-from pimsim.mapping.wires import ZERO, Wires, in_buffer, none, one_lane
+from pimsim.mapping.wires import ZERO, Wires, in_buffer, multiplied, none, one_lane
 from pimsim.mapping.work import NOTHING, Requests, Work, assemble
 
 
@@ -97,9 +97,9 @@ class TokenValueLayout(DealtValues):
 
     def weigh_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Values`: a buffer of a head's probabilities, then the sums of its units."""
-        columns, taken, given = self.grid.columns_of(context), [], []
+        columns, taken, given, all_products = self.grid.columns_of(context), [], [], []
         for channel in range(self.grid.channels):
-            sent, back = [none(self.grid.given_width)], [none(self.grid.banks)]
+            sent, back, products = [none(self.grid.given_width)], [none(self.grid.banks)], [none(2)]
             for cut in range(len(self.cuts)):
                 for head in self.query_heads:
                     way = self.way(channel, head // self.sharing)
@@ -110,9 +110,11 @@ class TokenValueLayout(DealtValues):
                             in_buffer(np.where(tokens == ZERO, ZERO, head * context + tokens), self.grid.given_width)
                         )
                         back.append(self.results(way, cut, head))
+                        products += [multiplied(pieces[cut], self.grid.width)] * self.units
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
-        return Wires(tuple(taken), tuple(given))
+            all_products.append(np.concatenate(products))
+        return Wires(tuple(taken), tuple(given), columns=tuple(all_products), packing=self.grid.packing)
 
     def _homes(self, token: int) -> list[range]:
         """The heads of a token that each channel has: they follow each other."""
@@ -140,4 +142,4 @@ class TokenValueLayout(DealtValues):
         for heads in self._homes(token):
             places = np.concatenate([nothing, *(self.elements(head * self.head_dim, order) for head in heads)])
             taken.append(one_lane(places.reshape(-1), lane, grid.width))
-        return Wires(tuple(taken), (none(grid.banks),) * grid.channels)
+        return Wires(tuple(taken), (none(grid.banks),) * grid.channels, packing=grid.packing)

@@ -18,21 +18,15 @@ import numpy as np
 
 from pimsim.errors import InputError
 from pimsim.mapping.layouts import Keys, Matrix, Values
-from pimsim.mapping.packing import Packing
 from pimsim.mapping.wires import Cuts
 from pimsim.values.asic import Asic
 from pimsim.values.fast.adding import Adding, Ints
-from pimsim.values.formats import Quantised, Shared, largest, quantised, rounded
+from pimsim.values.formats import Quantised, rounded
 from pimsim.values.numbers import F32, bf16
+from pimsim.values.scaling import given, in_format, shares_of
 from pimsim.workload.ops import Operator
 
 FIRST_ROOM = 64  # tokens that K and V have room for at first
-
-
-def in_format(operator: Operator, packing: Packing, matrix: F32) -> Quantised:
-    """The weights of an operator as the memory holds them."""
-    shared = Shared(packing.group, operator.scale_bits, operator.zero_bits) if packing.group else Shared()
-    return quantised(packing.pair.stored, matrix, shared)
 
 
 def check_cuts(cuts: Cuts) -> None:
@@ -67,16 +61,20 @@ class FormatProduct:
         packing, asic = self._packing, self._asic
         numbers, scale = given(asic, packing, x)
         parts = self._laid(numbers)
-        if self._scales is not None:
-            found = asic.scaled(parts, self._scales)
-        else:
-            found = parts[0]
-            for part in parts[1:]:
-                found = asic.sum(found, part)
+        if not (packing.scales_results or packing.drained):
+            return self._added(parts, self._bias)
+        found = self._added(parts) if self._scales is None else asic.scaled(parts, self._scales)
         if packing.scales_results:
             own = np.float32(1) if packing.group else self._weights.scales[0, 0]
             found = asic.scale(found, (scale * own)[:, np.newaxis])
         return found if self._bias is None else asic.sum(found, self._bias)
+
+    def _added(self, parts: F32, bias: F32 | None = None) -> F32:
+        """Partial sums, the bias added to the first."""
+        found: F32 = parts[0] if bias is None else self._asic.sum(parts[0], np.broadcast_to(bias, parts[0].shape))
+        for part in parts[1:]:
+            found = self._asic.sum(found, part)
+        return found
 
     def rows(self, outputs: Ints) -> F32:
         """Rows of the matrix, each weight rounded to BF16: (outputs, inputs)."""
@@ -95,13 +93,6 @@ def _of_sums(scales: F32, elements: Sequence[int], group: int) -> F32:
     """The scale of each sum of a group, or of a part of one: (sums, outputs)."""
     first = np.cumsum([0, *elements[:-1]])
     return np.ascontiguousarray(scales[:, first // group].T)
-
-
-def given(asic: Asic, packing: Packing, x: F32) -> tuple[F32, F32]:
-    """What is multiplied, of vectors (vectors, n): numbers of its format, and a scale for each (1: it needs none)."""
-    if packing.quantises:
-        return asic.quantise(x, packing.pair.given)
-    return rounded(packing.pair.given, x), np.ones(len(x), np.float32)
 
 
 class FormatCache:
@@ -197,11 +188,3 @@ class FormatAttention:
         for part in parts[1:]:
             total = self._asic.sum(total, part)
         return total
-
-
-def shares_of(asic: Asic, packing: Packing, scores: F32) -> tuple[F32, F32]:
-    """Probabilities (heads, tokens) as they are multiplied, and what results (heads,) are multiplied with after."""
-    if not packing.quantises:
-        return rounded(packing.pair.given, asic.softmax(scores)), np.ones(len(scores), np.float32)
-    numbers, reciprocals = asic.shares(scores, packing.pair.given)
-    return numbers, bf16(reciprocals * np.float32(1 / largest(packing.pair.given)))

@@ -13,6 +13,15 @@
     sum                       partial sums, then what is added to them  (vectors, partial sums, n)
     argmax                    x                                         (n,)
 
+Of number formats (`values.formats`); a vector of numbers has its scale behind it:
+
+    quantise                  x, or queries, keys and values            (n,), or (n of queries, of keys, of values)
+    scaled                    partial sums, then words of their scales  (vectors, partial sums, n)
+    scale                     sums, then the vectors that were given    (vectors, partial sums, n)
+      of an attention         results, then a number for each head      ()
+      of an embedding         rows of numbers                           (n, row, row ...)
+    softmax, tanh             scores, then the scale of their queries   (n,)
+
 Everything is BF16 in float32.  Experts are in the order of their numbers, whatever their weights.
 """
 
@@ -26,6 +35,7 @@ from numpy.typing import NDArray
 
 from pimsim.values.asic import Asic
 from pimsim.values.layers import in_layer
+from pimsim.values.machine.scaling import Scaling
 from pimsim.values.numbers import F32, bf16
 from pimsim.values.weights.model import Weights
 from pimsim.workload.graph import Workload
@@ -39,8 +49,8 @@ class Functions:
     chosen: the experts of the latest topk, in ascending order, (vectors, chosen).
     """
 
-    def __init__(self, asic: Asic, workload: Workload, weights: Weights) -> None:
-        self.asic, self._workload = asic, workload
+    def __init__(self, asic: Asic, workload: Workload, weights: Weights, scaling: Scaling | None = None) -> None:
+        self.asic, self._workload, self._scaling = asic, workload, scaling
         self._constants, self._rotations = weights.constants, weights.rotations
         self._of = {operator.name: operator for operator in workload.operators}
         self.chosen: Ints = np.zeros((0, 0), np.int64)
@@ -55,11 +65,28 @@ class Functions:
         found: F32 = self.asic.of(kind)(*(operand.reshape(-1, shape[0]) for operand in operands))
         return found
 
-    def _scale(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+    def _scale(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32, *scales: F32) -> F32:
+        if self._scaling is not None and self._of[of].op in ("linear", "attention", "embedding"):
+            return self._scaling.scale(self.asic, self.chosen, self._of[of], copy, shape, x, *scales)
         return self.asic.scale(x.reshape(-1, shape[0]), self._constants.embed_scale)
 
-    def _tanh(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32) -> F32:
+    def _quantise(self, kind: str, of: str, copy: int, shape: tuple[int, ...], *vectors: F32) -> F32:
+        assert self._scaling is not None
+        return self._scaling.quantise(self.asic, self._of[of], copy, shape, *vectors)
+
+    def _scaled(self, kind: str, of: str, copy: int, shape: tuple[int, ...], parts: F32, scales: F32) -> F32:
+        assert self._scaling is not None
+        return self._scaling.scaled(self.asic, self._of[of], shape, parts, scales)
+
+    def _softmax(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32, *scales: F32) -> F32:
+        if self._scaling is not None and self._scaling.packed(of):
+            return self._scaling.softmax(self.asic, self._of[of], copy, shape, x, *scales)
+        return self.asic.softmax(x.reshape(-1, shape[0]))
+
+    def _tanh(self, kind: str, of: str, copy: int, shape: tuple[int, ...], x: F32, *scales: F32) -> F32:
         of_scores = self._of[of].op == "attention"
+        if of_scores and self._scaling is not None and self._scaling.packed(of):
+            x = self._scaling.scores(self.asic, self._of[of], copy, shape, x, *scales)
         cap = self._constants.attention_softcap if of_scores else self._constants.logit_softcap
         return self.asic.tanh(x.reshape(-1, shape[0]), cap)
 

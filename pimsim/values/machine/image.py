@@ -101,7 +101,7 @@ def _fill(image: Image, plan: Plan, weights: Weights, operator: Operator) -> Non
         vectors, bases = memory.vectors[operator.name], memory.regions[vector_name(operator)].bases
         at = image.at(vectors.locate(np.arange(vectors.elements, dtype=np.int64)))
         for copy, base in enumerate(bases):
-            image.put(at, base, _vectors(plan, weights, operator, copy))
+            image.put(at, base, vectors_of(plan, weights, operator, copy))
 
 
 def _places(image: Image, layout: Matrix, inputs: int, outputs: int) -> Iterator[tuple[slice, Ints]]:
@@ -123,7 +123,7 @@ def _matrix(plan: Plan, weights: Weights, operator: Operator, copy: int) -> F32:
     return weights.matrix(*in_layer(plan.workload, operator.name, block), expert, folded=True)
 
 
-def _vectors(plan: Plan, weights: Weights, operator: Operator, copy: int) -> F32:
+def vectors_of(plan: Plan, weights: Weights, operator: Operator, copy: int) -> F32:
     """A bias, or a gain and the bias behind it."""
     block, expert = divmod(copy, operator.experts)
     name, layer = in_layer(plan.workload, operator.name, block)
