@@ -406,6 +406,8 @@ class Naming:
         assert scratch is not None
         if operator.op == "attention":
             whole = self._scores(operator, token, seen)
+            if not operator.softcap:
+                whole = whole._replace(value=self._products(operator, token))
         else:
             size = self.flow.copies(operator.name) * self.flow.width(operator.name)
             whole = self._all(operator.name, self.vectors * size)

@@ -68,7 +68,9 @@ class KeyLayout(KeyPlaces):
             sent, back, products = [none(self.grid.given_width)], [none(self.grid.banks)], [none(2)]
             for chunk, member in self.fills if slots else ():
                 pieces, of_each = self.chunks[chunk]
-                products += [multiplied(of_each, width, 0, piece * of_each * width) for piece in range(pieces)] * slots
+                if self.grid.packing:
+                    each = [multiplied(of_each, width, 0, piece * of_each * width) for piece in range(pieces)]
+                    products += each * slots
                 sent.append(in_buffer(self._pieces(chunk, member, self.sharing), self.grid.given_width))
                 for slot in range(slots):
                     tokens = self._scored(chunk, slot, channel, context)
@@ -265,7 +267,7 @@ class ValueLayout:
                         sent.append(in_buffer(weighed, self.grid.given_width))
                         place = (chunk * self.heads + head) * self.head_dim + element
                         back.append(np.where(element < self.head_dim, place, ZERO))
-                        products += [multiplied(len(weighed), self.grid.width)] * units
+                        products += [multiplied(len(weighed), self.grid.width)] * units if self.grid.packing else []
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
             columns.append(np.concatenate(products))

@@ -97,7 +97,8 @@ class TokenValueLayout(DealtValues):
 
     def weigh_wires(self, context: int) -> Wires:
         """As `mapping.layouts.Values`: a buffer of a head's probabilities, then the sums of its units."""
-        columns, taken, given, all_products = self.grid.columns_of(context), [], [], []
+        grid, taken, given, all_products = self.grid, [], [], []
+        columns = grid.columns_of(context)
         for channel in range(self.grid.channels):
             sent, back, products = [none(self.grid.given_width)], [none(self.grid.banks)], [none(2)]
             for cut in range(len(self.cuts)):
@@ -110,7 +111,7 @@ class TokenValueLayout(DealtValues):
                             in_buffer(np.where(tokens == ZERO, ZERO, head * context + tokens), self.grid.given_width)
                         )
                         back.append(self.results(way, cut, head))
-                        products += [multiplied(pieces[cut], self.grid.width)] * self.units
+                        products += [multiplied(pieces[cut], self.grid.width)] * self.units if grid.packing else []
             taken.append(np.concatenate(sent))
             given.append(np.concatenate(back))
             all_products.append(np.concatenate(products))

@@ -149,7 +149,7 @@ def _put_matrix(cells: Cells, plan: Plan, layout: Matrix, base: int, weights: Qu
     stored, made = Stored(layout.grid, inputs), packing.pair.stored if packing else FORMATS[NATIVE]
     for output in range(outputs):
         for lin, channel, bank, columns, side, groups in _sums(cells, layout, stored, output):
-            for column in range(side, columns):
+            for column in range(columns):
                 row, at = divmod(base + lin + column, cells.columns)
                 cells.at(channel, row, at)[bank] = 0
             if side:
@@ -179,8 +179,9 @@ def _sums(cells: Cells, layout: Matrix, stored: Stored, output: int) -> Iterator
             lin = place.row * cells.columns + place.column - part.side
             groups = slice(0, 0)
             if packing is not None and packing.group:
-                lin -= (packing.place(first) - part.place - number * part.places) // packing.width
-                groups = slice(first // packing.group, (first + count - 1) // packing.group + 1)
+                start = part.place + number * part.places
+                lin -= (packing.place(first) - start) // packing.width
+                groups = slice(start // packing.step, (start + part.places - 1) // packing.step + 1)
             yield lin, place.channel, place.bank, part.columns, part.side, groups
             first += count
 

@@ -249,7 +249,7 @@ class PlainMachine:
     def _close(self, unit: Unit, packing: Packing) -> None:
         """The sum of a group goes into the accumulator, times its scale."""
         at = (unit.group - unit.first) * packing.side_bits
-        if unit.group >= 0 and at < unit.scales.shape[1] // packing.side_bits * packing.side_bits and unit.part.any():
+        if unit.group >= 0 and at < unit.scales.shape[1] // packing.side_bits * packing.side_bits:
             bits = unit.scales[:, at : at + packing.side_bits]
             codes = ((bits.astype(np.int64) & 1) @ (1 << np.arange(packing.side_bits))).astype(np.uint16)
             unknown = (bits == UNKNOWN).any(axis=1)
@@ -332,7 +332,9 @@ class PlainMachine:
     def _entry(channel: Channel) -> Entry | None:
         """The instruction that a channel is at."""
         while channel.queue and not any(channel.queue[0].left):
-            channel.queue.popleft()
+            done = channel.queue.popleft()
+            if next(done.columns, None) is not None:
+                raise EarlyError(f"{done.task.name!r} has columns that were not multiplied")
         return channel.queue[0] if channel.queue else None
 
     def _next_entry(self, channel: Channel, each: list[int], which: int) -> Entry:
