@@ -15,7 +15,7 @@ from pimsim.errors import Problem
 from pimsim.generation.speaking import Speaking, speaking
 from pimsim.values.accuracy import Measures, finite, measure
 from pimsim.values.fast.model import Fast
-from pimsim.values.machine.build import machine_of
+from pimsim.values.machine.build import machine_of, no_commands
 from pimsim.values.machine.tasks import StepTasks, Task
 from pimsim.values.numbers import F32
 from pimsim.values.reference import Decoder, Reference
@@ -90,7 +90,7 @@ def generate(
     InputError for what the hardware cannot run, before anything is written.
     """
     decoded = decode(given, weights, prompt, tokens, ends, tell)
-    level = level or default_level(weights, tokens)
+    level = level or default_level(weights, tokens, decoded.spoken)
     how: dict[str, Any] = {"log": log, "progress": progress, "announce": announce}
     if level == "commands":
         return decoded.generation(level, *carry_out(decoded, how))
@@ -142,10 +142,12 @@ def decode(
     return Decoded(spoken, list(prompt), output_ids, reference_ids, measures, every)
 
 
-def default_level(weights: Weights, tokens: int) -> Level:
-    """How tokens are computed unless somebody says."""
+def default_level(weights: Weights, tokens: int, spoken: Speaking | None = None) -> Level:
+    """How tokens are computed unless somebody says; spoken: in formats not all commands can be carried out."""
     parameters, most = COMMANDS_UP_TO
-    return "commands" if weights.parameters <= parameters and tokens <= most else "fast"
+    if weights.parameters > parameters or tokens > most:
+        return "fast"
+    return "fast" if spoken and no_commands(spoken.whole, spoken.config, weights) else "commands"
 
 
 def _greedy(

@@ -38,7 +38,8 @@ def machine_of(
     steps = steps_of(plan, steps_in(config))
     rounds = config.values.accumulate == "bf16"
     if in_formats(plan):
-        check_formats(plan, config, weights)
+        if why := no_commands(plan, config, weights):
+            raise InputError(f"{why}; take level fast", key="pim.formats")
         scaling = Scaling(plan, weights)
         functions = Functions(Asic(config.asic), plan.workload, weights, scaling)
         cells = filled_bits(plan, weights, scaling)
@@ -59,7 +60,9 @@ def in_formats(plan: Plan) -> bool:
 
 
 def no_commands(plan: Plan, config: Config, weights: Weights) -> str:
-    """Why the commands of a plan in formats are not carried out one by one; "" if they are."""
+    """Why the commands of a plan in formats are not carried out one by one; "" if they are, or all is BF16."""
+    if not in_formats(plan):
+        return ""
     if weights.parameters > LARGEST_IN_FORMATS:
         most = f"{weights.parameters:,} parameters are more than the {LARGEST_IN_FORMATS:,}"
         return f"{most} whose commands are carried out one by one in other formats than BF16"
@@ -76,12 +79,6 @@ def _has_columns(plan: Plan) -> bool:
     """Whether layouts say which numbers their commands multiply."""
     packed = [matrix for matrix in plan.memory.matrices.values() if matrix.grid.packing is not None]
     return all(matrix.wires().columns for matrix in packed[:1])
-
-
-def check_formats(plan: Plan, config: Config, weights: Weights) -> None:
-    """InputError if the commands of a plan in formats are not carried out one by one."""
-    if why := no_commands(plan, config, weights):
-        raise InputError(f"{why}; take level fast", key="pim.formats")
 
 
 def steps_in(config: Config) -> list[tuple[int, int, bool]]:
