@@ -295,7 +295,8 @@ class Naming:
         name = self._products(operator, token) if is_scaled else f"{operator.name}.{token}.scores"
         takes = Part(name, sequence * size, size, self.batch * size)
         scales = self._scales(operator, token, (sequence,)) if is_scaled else ()
-        return Operands(operator.name, (takes, *scales), self._softmax_made(operator, token, sequence, seen), (seen,))
+        makes, shape = self._softmax_made(operator, token, sequence, seen), (seen, 1) if is_scaled else (seen,)
+        return Operands(operator.name, (takes, *scales), makes, shape)
 
     def exponentials(self, operator: Operator, token: int, sequence: int, seen: int) -> Operands:
         """The same without its scale: the exponentials, and behind them a number for each head."""

@@ -98,6 +98,11 @@ def _grown(words: Words, axis: int, size: int) -> Words:
     return np.concatenate([words, np.zeros(more, np.uint16)], axis=axis)
 
 
+def cap_of(operator: Operator, cap: float) -> float:
+    """The soft cap of an attention's scores in a model that has one; 0: none."""
+    return cap if operator.softcap else 0.0
+
+
 class Attention:
     """What one attention of a graph does to queries, keys and values; `cap`: of the scores, 0: none."""
 
@@ -108,7 +113,7 @@ class Attention:
         self._sums, self._beats = sums, sums.beats
         self._of_keys, self._of_values = keys.sums, values.sums
         self._ways = self._of_values(1).ways
-        self._cap = cap if operator.softcap else 0.0
+        self._cap = cap_of(operator, cap)
 
     def cache(self) -> Cache:
         """An empty one."""

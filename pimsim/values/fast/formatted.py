@@ -21,6 +21,7 @@ from pimsim.mapping.layouts import Keys, Matrix, Values
 from pimsim.mapping.wires import Cuts
 from pimsim.values.asic import Asic
 from pimsim.values.fast.adding import Adding, Ints
+from pimsim.values.fast.attention import cap_of
 from pimsim.values.formats import Quantised, rounded
 from pimsim.values.numbers import F32, bf16
 from pimsim.values.scaling import given, in_format, shares_of
@@ -133,7 +134,7 @@ class FormatAttention:
         check_cuts(values.sums(1))
         self._operator, self._packing, self._asic = operator, packing, asic
         self._adding, self._of_keys, self._of_values = Adding(packing, rounds), keys.sums, values.sums
-        self._cap = cap if operator.softcap else 0.0
+        self._cap = cap_of(operator, cap)
         self._scales = scales
         self._sharing = operator.heads // operator.kv_heads
 

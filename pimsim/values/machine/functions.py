@@ -20,7 +20,8 @@ Of number formats (`values.formats`); a vector of numbers has its scale behind i
     scale                     sums, then the vectors that were given    (vectors, partial sums, n)
       of an attention         results, then a number for each head      ()
       of an embedding         rows of numbers                           (n, row, row ...)
-    softmax, tanh             scores, then the scale of their queries   (n,)
+    softmax                   scores, the scale of their queries        (n, 1); of scores that were scaled before (n,)
+    tanh                      the same                                  (n,)
 
 Everything is BF16 in float32.  Experts are in the order of their numbers, whatever their weights.
 """

@@ -148,6 +148,7 @@ class Scaling:
     def softmax(self, asic: Asic, operator: Operator, copy: int, shape: tuple[int, ...], x: F32, *scales: F32) -> F32:
         """Probabilities as they are multiplied, and behind them what results are multiplied with after."""
         packing, scores = self._packing(operator), x.reshape(-1, shape[0])
-        scores = scores if operator.softcap else self.scores(asic, operator, copy, shape, x, *scales)
+        if shape[1:]:
+            scores = self.scores(asic, operator, copy, shape, x, *scales)
         shares, after = shares_of(asic, packing, scores)
         return np.concatenate([shares.reshape(-1), after]) if packing.quantises else shares
