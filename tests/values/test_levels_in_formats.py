@@ -210,17 +210,14 @@ def test_sums_of_another_width_are_an_error() -> None:
 
 def test_a_model_that_is_too_large_for_plain_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "LARGEST_IN_FORMATS", 1000)
-    with pytest.raises(InputError, match="more than the 1,000 whose commands .* take level fast"):
+    with pytest.raises(InputError, match="more than the 1,000 whose commands .* the level fast needs no commands"):
         machine(wanted("int8"))
 
 
 @pytest.mark.parametrize("change", [{"mapping__attention": "per_head"}, {"mapping__verify": "row_reuse"}])
 def test_ways_of_mapping_that_have_no_values_in_formats(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="in BF16 alone; take level fast"):
+    with pytest.raises(InputError, match="in BF16 alone; the level fast needs no commands"):
         machine(wanted("int8", schedule="overlap", **change))
-
-
-AIM = {"pim__formats": {"int8xint8": 32}, "pim__lanes": 16}
 
 
 def test_commands_of_a_memory_that_do_not_say_what_they_multiply() -> None:
@@ -232,3 +229,12 @@ def test_sums_that_go_on_in_the_banks_have_no_values_in_formats() -> None:
     tried = case("llama", "aim", IDS, pim__formats={"int4xbf16": 16, "bf16xbf16": 16}, workload__kv_format="bf16")
     with pytest.raises(InputError, match="let the ASIC add"):
         tried.fast()
+
+
+@pytest.mark.parametrize("scales", ["unit", "asic"])
+def test_the_level_fast_computes_what_the_asic_adds_up(scales: str) -> None:
+    """The same sums on both devices: of whole groups, which both cut alike."""
+    changes = {"pim__formats": {"int4xbf16": 16, **BF16}, "workload__kv_format": "bf16", "pim__scales": scales,
+               "workload__weight_group": 64}  # fmt: skip
+    aim = case("llama", "aim", IDS, pim__sums="asic", pim__activation="asic", **changes)
+    assert same(aim.fast(), case("llama", "pim-gpt", IDS, **changes).fast())

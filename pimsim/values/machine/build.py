@@ -39,7 +39,7 @@ def machine_of(
     rounds = config.values.accumulate == "bf16"
     if in_formats(plan):
         if why := no_commands(plan, config, weights):
-            raise InputError(f"{why}; take level fast", key="pim.formats")
+            raise InputError(f"{why}; the level fast needs no commands", key="pim.formats")
         scaling = Scaling(plan, weights)
         functions = Functions(Asic(config.asic), plan.workload, weights, scaling)
         cells = filled_bits(plan, weights, scaling)

@@ -131,7 +131,8 @@ class PlainMachine:
         """Carry out commands, in order of clk, then channel; CommandError."""
         for each in np.stack([clk, channel, command, bank, row, column], axis=1, dtype=np.int64).tolist():
             try:
-                self._carry_out(each)
+                with np.errstate(all="ignore"):  # infinities and NaN are numbers here
+                    self._carry_out(each)
             except EarlyError as error:
                 raise CommandError(f"{self._told(each)}: {error}") from None
             self.carried += 1
