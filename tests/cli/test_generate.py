@@ -200,3 +200,14 @@ def test_a_text_that_is_none_is_refused(pimsim: Pimsim, tmp_path: Path) -> None:
     wrong.write_text("a")
     (line,) = refused(pimsim, "accuracy", "pim-gpt", "--weights", SPEAKER, "--text", wrong)
     assert "longer text" in line
+
+
+def test_a_prompt_whose_last_tokens_go_at_once_is_refused_where_commands_are_carried_out(
+    pimsim: Pimsim, model: Path
+) -> None:
+    asked = ("generate", "pim-gpt", "--weights", model, "--prompt-ids", "3,17,99,5", "--tokens", 2, "--json")
+    wrong = pimsim(*asked, "--set", "workload.prefill_chunk=2")
+    assert wrong.exit_code == 2
+    assert "--set:1:1: workload.prefill_chunk: the last 2 tokens of the prompt go at once" in wrong.stderr
+    whole, parts = (generated(pimsim, *asked[1:-1], *more) for more in ((), ("--set", "workload.prefill_chunk=3")))
+    assert parts["output_ids"] == whole["output_ids"]

@@ -35,6 +35,7 @@ def machine_of(
 
     InputError if the plan's device has commands that have no values, or its operators functions that have none.
     """
+    _check_chunks(config)
     steps = steps_of(plan, steps_in(config))
     rounds = config.values.accumulate == "bf16"
     if in_formats(plan):
@@ -79,6 +80,15 @@ def _has_columns(plan: Plan) -> bool:
     """Whether layouts say which numbers their commands multiply."""
     packed = [matrix for matrix in plan.memory.matrices.values() if matrix.grid.packing is not None]
     return all(matrix.wires().columns for matrix in packed[:1])
+
+
+def _check_chunks(config: Config) -> None:
+    """InputError for a prompt that ends in a chunk of several tokens: its LM head runs for the last of them alone."""
+    work = config.workload
+    ends = [tokens for phase, context, tokens in work.steps() if phase == "prefill" and context == work.start]
+    if ends and ends[0] > 1:
+        what = f"the last {ends[0]} tokens of the prompt go at once, and commands are carried out where the last one "
+        raise InputError(what + "goes alone: another size of chunks, or the level fast", key="workload.prefill_chunk")
 
 
 def steps_in(config: Config) -> list[tuple[int, int, bool]]:
