@@ -12,9 +12,11 @@ from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
 from pimsim.config.validate import all_keys, keys, section_at
 from pimsim.errors import did_you_mean
+from pimsim.formats import wrong_pair
 from pimsim.registry import derived
 from pimsim.sweep.expressions import NUMBER, TEXT, TRUTH
 
+_OF_PAIRS = "pim.formats."  # keys that are names of pairs: the lanes of each
 _NAMED = ("workload.model",)  # texts of a table that is not the schema's
 _KINDS = {bool: TRUTH, int: NUMBER, Decimal: NUMBER, str: TEXT}
 
@@ -33,6 +35,8 @@ def _kinds() -> tuple[type[Config], ...]:
 
 def unknown(key: str, others: Collection[str] = ()) -> str | None:
     """What is said of a key that does not exist; None if it does. others: what else may stand there."""
+    if key.startswith(_OF_PAIRS):
+        return wrong_pair(key.removeprefix(_OF_PAIRS))
     if key in known_keys():
         return None
     last = key.rpartition(".")[2]
@@ -66,6 +70,8 @@ def _types(key: str) -> frozenset[Any]:
 
 def _annotations(key: str) -> Iterator[Any]:
     """The annotation of a key in each class that has it."""
+    if key.startswith(_OF_PAIRS):
+        yield int
     *path, last = key.split(".")
     for kind in _kinds():
         if key in all_keys(kind):

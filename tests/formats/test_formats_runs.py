@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pimsim import api, load_config
+from pimsim import api, load_config, sweep
 from pimsim.errors import InputError
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
@@ -130,3 +130,16 @@ def test_unknown_pairs_are_told_with_the_nearest_one() -> None:
         ("pim.formats.int8xint9", "unknown pair 'int8xint9'"),
         ("pim.formats.bf16xmxfp4", "activations of mxfp4: must be bf16, fp16, fp8_e4m3, fp8_e5m2, int8, int4"),
     ]
+
+
+def test_a_sweep_varies_the_lanes_of_a_pair() -> None:
+    eight = {f"workload.{what}_format": "int8" for what in ("weight", "kv", "activation")}
+    axes = {"pim.formats.int8xint8": [8, 16, 32]}
+    found = sweep.run(
+        {"base": str(SHIPPED), "set": {**BASE, **eight, "baselines": []}, "axes": axes,
+         "objectives": ["system.latency_per_token_ns"]}, workers=0,
+    )  # fmt: skip
+    times = [row["system.latency_per_token_ns"] for row in found.rows()]
+    assert times == sorted(times, reverse=True) and len(set(times)) == 3
+    with pytest.raises(InputError, match="unknown pair 'int9xint8'; did you mean 'int8xint8'"):
+        sweep.run({"base": str(SHIPPED), "axes": {"pim.formats.int9xint8": [8]}}, workers=0)
