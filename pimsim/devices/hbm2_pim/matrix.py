@@ -56,7 +56,7 @@ class MatrixLayout(pim_gpt.MatrixLayout):
         for some in product.batches(range(slots)):
             for chunk in self.stored.chunks:
                 (part,) = chunk.sums  # nothing has groups here
-                starts = [self._start(part.before) + slot * part.columns for slot in some]
+                starts = [self.start(part, slot) for slot in some]
                 product.fill(starts[0], chunk.columns, self.grid.broadcast_gap)
                 product.add(starts, part.columns)
             product.read(len(some))

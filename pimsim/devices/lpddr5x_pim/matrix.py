@@ -14,14 +14,15 @@ import numpy as np
 
 from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import Request, close, open_row, run
-from pimsim.mapping.grid import Grid, N, Place, ceil_div, pieces_of, share, size_of
-from pimsim.mapping.stored import Stored
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, none
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, pieces_of, size_of
+from pimsim.mapping.outputs import DealtOutputs
+from pimsim.mapping.stored import Stored, Sums
+from pimsim.mapping.wires import ZERO, Cuts, Wires, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
-class MatrixLayout:
+class MatrixLayout(DealtOutputs):
     """Weights of y = W x: `outputs` rows of `inputs` elements, from linear column `base`.
 
     Output o belongs to group o // banks, in bank o % banks; groups are dealt to channels round robin and take
@@ -40,10 +41,6 @@ class MatrixLayout:
         """How the weights of one output are cut and packed: a part for each filling of the registers."""
         return Stored(self.grid, self.inputs)
 
-    def slots(self, channel: int) -> int:
-        """Outputs that each bank of `channel` holds."""
-        return share(ceil_div(self.outputs, self.grid.banks), self.grid.channels, channel)
-
     @cached_property
     def tiles(self) -> tuple[int, ...]:
         """Outputs of a bank of the fullest channel whose sums are kept together."""
@@ -57,25 +54,20 @@ class MatrixLayout:
         """The linear column of a tile behind so many columns of each of its outputs."""
         return self.base + tile * self.kept * self.stored.columns + size_of(self.tiles, tile) * before
 
+    def start(self, part: Sums, slot: int) -> int:
+        """As `DealtOutputs`."""
+        tile, slot = divmod(slot, self.kept)
+        return self._start(tile, part.before) + slot * part.all_columns
+
     @property
     def partial_sums(self) -> int:
         """A sum ends with the input."""
         return 1
 
     @property
-    def takes_addend(self) -> bool:
-        """The ASIC adds the bias."""
-        return False
-
-    @property
     def sums(self) -> Cuts:
         """As `mapping.layouts.Matrix`."""
         return Cuts((self.inputs,))
-
-    @property
-    def functions(self) -> tuple[str, ...]:
-        """No activation function runs in the banks."""
-        return ()
 
     @property
     def rows(self) -> int:
@@ -84,8 +76,7 @@ class MatrixLayout:
 
     def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
-        group, bank = divmod(output, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
+        channel, bank, slot = self.home(output)
         tile, slot = divmod(slot, self.kept)
         at = self.stored.at(element)
         lin = self._start(tile, at.before) + slot * at.columns + at.column
@@ -135,24 +126,3 @@ class MatrixLayout:
         slots = np.arange(self.slots(channel), dtype=np.int64)[:, np.newaxis]
         outputs = (slots * self.grid.channels + channel) * self.grid.banks + np.arange(self.grid.banks)
         return np.where(outputs < self.outputs, outputs, ZERO)
-
-    def read(self, output: int) -> Work:
-        """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""
-        read = self.grid.command(self.grid.device.standard.roles.read)
-        group, bank = divmod(output, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
-        tile, slot = divmod(slot, self.kept)
-        rows = [
-            run(read, bank, self._start(tile, part.before) + slot * part.all_columns, part.all_columns)
-            for part in self.stored.sums
-        ]
-        requests = [NOTHING] * self.grid.channels
-        requests[channel] = Requests((*rows, close()), (0, 0, 0))
-        words = self.stored.words
-        return assemble(requests, payload=words, results=words)
-
-    def read_wires(self, output: int) -> Wires:
-        """As `mapping.layouts.Matrix`."""
-        channel = output // self.grid.banks % self.grid.channels
-        nothing = none(self.grid.width)
-        return Wires((nothing,) * self.grid.channels, in_one(channel, self.stored.read(), self.grid.channels))

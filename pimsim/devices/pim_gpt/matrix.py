@@ -14,19 +14,16 @@ import numpy as np
 
 from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import close, loop, open_row, run
-from pimsim.mapping.grid import Grid, N, Place, ceil_div, share
-from pimsim.mapping.stored import Stored
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, multiplied, none
+from pimsim.mapping.grid import Grid, N, Place
+from pimsim.mapping.outputs import DealtOutputs
+from pimsim.mapping.stored import Stored, Sums
+from pimsim.mapping.wires import ZERO, Wires, multiplied, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
 @dataclass(frozen=True)
-class MatrixLayout:
-    """Weights of y = W x: `outputs` rows of `inputs` elements, from linear column `base`.
-
-    Output o belongs to group o // banks, in bank o % banks; groups are dealt to channels
-    round robin and take consecutive slots there.
-    """
+class MatrixLayout(DealtOutputs):
+    """Weights of y = W x: `outputs` rows of `inputs` elements, from linear column `base`."""
 
     grid: Grid
     inputs: int
@@ -39,43 +36,13 @@ class MatrixLayout:
         return Stored(self.grid, self.inputs)
 
     @property
-    def groups(self) -> int:
-        """Outputs in sets of one per bank of a channel."""
-        return ceil_div(self.outputs, self.grid.banks)
-
-    def slots(self, channel: int) -> int:
-        """Outputs that each bank of `channel` holds."""
-        return share(self.groups, self.grid.channels, channel)
-
-    @property
-    def partial_sums(self) -> int:
-        """Partial sums of one output: one per chunk, or one per group where the ASIC applies scales."""
-        return self.stored.partial_sums
-
-    @property
-    def takes_addend(self) -> bool:
-        """The ASIC adds the bias."""
-        return False
-
-    @property
-    def sums(self) -> Cuts:
-        """As `mapping.layouts.Matrix`."""
-        return Cuts(self.stored.elements)
-
-    @property
-    def functions(self) -> tuple[str, ...]:
-        """No activation function runs in the banks."""
-        return ()
-
-    @property
     def rows(self) -> int:
         """Rows that the matrix reserves in every bank."""
         return self.grid.rows_of(self.slots(0) * self.stored.columns)
 
     def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
-        group, bank = divmod(output, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
+        channel, bank, slot = self.home(output)
         at = self.stored.at(element)
         lin = self.base + self.slots(0) * at.before + slot * at.columns + at.column
         return self.grid.place(channel, bank, lin, at.lane)
@@ -131,31 +98,9 @@ class MatrixLayout:
             found.append(np.where(outputs < self.outputs, sums + outputs, ZERO).reshape(-1, self.grid.banks))
         return np.concatenate(found)
 
-    def read_wires(self, output: int) -> Wires:
-        """As `mapping.layouts.Matrix`."""
-        channel = output // self.grid.banks % self.grid.channels
-        return Wires(
-            (none(self.grid.width),) * self.grid.channels,
-            in_one(channel, self.stored.read(), self.grid.channels),
-            packing=self.grid.packing,
-        )
-
-    def read(self, output: int) -> Work:
-        """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""
-        read = self.grid.command("RD")
-        group, bank = divmod(output, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
-        rows = [
-            run(read, bank, self._start(part.before) + slot * part.all_columns, part.all_columns)
-            for part in self.stored.sums
-        ]
-        requests = [NOTHING] * self.grid.channels
-        requests[channel] = Requests((*rows, close()), (0, 0, 0))
-        words = self.stored.words
-        return assemble(requests, payload=words, results=words)
-
-    def _start(self, before: int) -> int:
-        return self.base + self.slots(0) * before
+    def start(self, part: Sums, slot: int) -> int:
+        """As `DealtOutputs`."""
+        return self.base + self.slots(0) * part.before + slot * part.all_columns
 
     def _channel(self, slots: int, addend: bool) -> Requests:
         if slots == 0:
@@ -166,7 +111,6 @@ class MatrixLayout:
             requests.append(run(fill, -1, 0, self.grid.filled(chunk.columns), self.grid.broadcast_gap))
             for part in chunk.sums:
                 loops.append(len(requests))
-                start = self._start(part.before)
-                requests.append(loop(mac, start, slots * part.many, part.columns, part.columns, read))
+                requests.append(loop(mac, self.start(part, 0), slots * part.many, part.columns, part.columns, read))
         first = loops[0] if addend or self.stored.drained else loops[min(1, len(loops) - 1)]
         return Requests((*requests, close()), (first, loops[-1], loops[-1]))

@@ -19,9 +19,10 @@ import numpy as np
 from pimsim.devices.pim_gpt.sharing import BEHIND, NEXT_BEHIND, NEXT_INPUT, SWAP, all_units_of
 from pimsim.devices.pim_gpt.units import multiply_with
 from pimsim.dram.program import Request, close, open_row, run
-from pimsim.mapping.grid import Grid, N, Place, ceil_div, pieces_of, share
+from pimsim.mapping.grid import Grid, N, Place, ceil_div, pieces_of
+from pimsim.mapping.outputs import DealtOutputs
 from pimsim.mapping.stored import Chunk, Stored, Sums
-from pimsim.mapping.wires import ZERO, Cuts, Wires, in_one, none
+from pimsim.mapping.wires import ZERO, Wires, none
 from pimsim.mapping.work import NOTHING, Ints, Requests, Work, assemble
 
 
@@ -58,7 +59,7 @@ class _Ahead:
 
 
 @dataclass(frozen=True)
-class SharedMatrixLayout:
+class SharedMatrixLayout(DealtOutputs):
     """Weights of y = W x: `outputs` rows of `inputs` elements, from linear column `base`; as `MatrixLayout`, but
     chunks are of the columns that one of `group` inputs has in the buffer, or of a row.
 
@@ -92,10 +93,6 @@ class SharedMatrixLayout:
         except ValueError:
             return False
 
-    def slots(self, channel: int) -> int:
-        """Outputs that each bank of `channel` holds."""
-        return share(ceil_div(self.outputs, self.grid.banks), self.grid.channels, channel)
-
     def _in_a_row(self, part: Sums) -> int:
         """Outputs that a row has of a sum."""
         return self.grid.device.columns // part.columns
@@ -113,30 +110,10 @@ class SharedMatrixLayout:
         rows = [(part.before, self._rows[i], self._in_a_row(part), part.columns) for i, part in enumerate(sums)]
         return np.array(rows, np.int64)
 
-    def _start(self, part: Sums, slot: int) -> int:
-        """The linear column of an output's part."""
+    def start(self, part: Sums, slot: int) -> int:
+        """As `DealtOutputs`."""
         row, place = divmod(slot, self._in_a_row(part))
         return self.base + (self._rows[part.number] + row) * self.grid.device.columns + place * part.columns
-
-    @property
-    def partial_sums(self) -> int:
-        """Partial sums of one output: one per chunk."""
-        return self.stored.partial_sums
-
-    @property
-    def takes_addend(self) -> bool:
-        """The ASIC adds the bias."""
-        return False
-
-    @property
-    def sums(self) -> Cuts:
-        """As `mapping.layouts.Matrix`."""
-        return Cuts(self.stored.elements)
-
-    @property
-    def functions(self) -> tuple[str, ...]:
-        """No activation function runs in the banks."""
-        return ()
 
     @property
     def rows(self) -> int:
@@ -145,8 +122,7 @@ class SharedMatrixLayout:
 
     def locate(self, output: N, element: N) -> Place[N]:
         """The address of W[output, element]."""
-        group, bank = divmod(output, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
+        channel, bank, slot = self.home(output)
         at = self.stored.at(element)
         part = np.searchsorted(self._table[:, 0], at.before, side="right") - 1
         _, rows, there, columns = (self._table[part, i] for i in range(4))
@@ -182,7 +158,7 @@ class SharedMatrixLayout:
         ahead = _Ahead(self._filled(chunks[0], count))
         for number, chunk in enumerate(chunks):
             (part,) = chunk.sums
-            rows += [open_row(self._start(part, 0)), *ahead.all()]
+            rows += [open_row(self.start(part, 0)), *ahead.all()]
             if number and self.units.buffers > 1:
                 rows.append(run(self.grid.command(SWAP), -1, 0, 1))
             further = chunks[number + 1 : number + 2]
@@ -216,11 +192,11 @@ class SharedMatrixLayout:
         read, batches, there = multiply_with(self.grid)[2], pieces_of(count, self.units.sums), self._in_a_row(part)
         rows = list[Request]()
         for slot in range(slots):
-            lin, ends = self._start(part, slot), slot % there == there - 1 or slot == slots - 1
+            lin, ends = self.start(part, slot), slot % there == there - 1 or slot == slots - 1
             for number, batch in enumerate(batches):
                 rows += self._macs(lin, part.columns, batch)
                 if ends and number == len(batches) - 1:
-                    rows += self._closing(self._start(part, slot + 1) if slot < slots - 1 else None, batch)
+                    rows += self._closing(self.start(part, slot + 1) if slot < slots - 1 else None, batch)
                     if slot < slots - 1 and self.units.buffers > 1:
                         rows += ahead.some(self._meanwhile(batch))
                 else:
@@ -278,21 +254,3 @@ class SharedMatrixLayout:
         numbers = np.arange(count)[:, np.newaxis] * (self.outputs * self.partial_sums)
         places = np.where(outputs < self.outputs, chunks + numbers + outputs, ZERO)
         return places.reshape(-1, self.grid.banks)
-
-    # -- one output -----------------------------------------------------------------------------
-
-    def read_wires(self, output: int) -> Wires:
-        """As `mapping.layouts.Matrix`."""
-        channel = output // self.grid.banks % self.grid.channels
-        nothing = (none(self.grid.width),) * self.grid.channels
-        return Wires(nothing, in_one(channel, self.stored.read(), self.grid.channels))
-
-    def read(self, output: int) -> Work:
-        """Read one output's weights, W[output, :], over the pins (an embedding that is tied to the LM head)."""
-        read = self.grid.command("RD")
-        group, bank = divmod(output, self.grid.banks)
-        slot, channel = divmod(group, self.grid.channels)
-        rows = [run(read, bank, self._start(part, slot), part.columns) for part in self.stored.sums]
-        requests = [NOTHING] * self.grid.channels
-        requests[channel] = Requests((*rows, close()), (0, 0, 0))
-        return assemble(requests, payload=self.stored.words, results=self.stored.words)
