@@ -516,7 +516,7 @@ class MappingConfig(Section):
     )
     chunk_columns: Annotated[int, Field(ge=1, le=1 << 16)] | None = default(
         None,
-        "Columns of the global buffer that are filled at a time, at most.",
+        "Columns of the global buffer that are filled at a time, at most; what a column of weights takes, at least.",
         "all (assumed: fewer partial sums)",
         later=True,
     )
@@ -621,7 +621,7 @@ class WorkloadConfig(Section):
     )
     weight_group: Annotated[int, Field(ge=0, le=1 << 20)] | None = default(
         None,
-        "Weights of an output that share a scale; 0: one scale for a matrix.",
+        "Weights of an output, of fewer than 16 bits, that share a scale; 0: one scale for a matrix.",
         "that of the trace, or of the format (mxfp4: 32), or 0",
         later=True,
     )

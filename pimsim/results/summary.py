@@ -95,7 +95,7 @@ def summarise_system(
         "payload_bytes": tally.total("payload_bytes"),
         "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload, schedule),
         "non_vmm_fraction": metrics.non_vmm_fraction(causes),
-        "mac_utilization": metrics.mac_utilization(tally, config, workload, prices.device),
+        "mac_utilization": metrics.mac_utilization(tally, config, workload, prices.device, schedule),
         "asic_busy_fraction": metrics.ratio(tally.total("asic_busy_cycles"), tally.cycles),
     }
 

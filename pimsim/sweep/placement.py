@@ -172,12 +172,13 @@ def _rows(config: Config) -> int:
 def bound(config: Config, plan: Plan) -> Bound:
     """What a run takes at least, wherever things lie.
 
-    macs_ns   sum of products / (channels x banks x lanes x MAC clock), with the lanes of each product's formats
+    macs_ns   sum of products / (channels x banks that all units take at once x units of a bank x lanes x MAC clock),
+              with the lanes of each product's formats
     pins_ns   each input of a product enters a channel once, each result leaves one once, K and V are written once:
               those bytes / (channels x pins x data rate)
     """
     dram, pim, work = config.dram, config.pim, config.workload
-    units = dram.channels * dram.bank_groups * dram.banks_per_group * Fraction(pim.clock_GHz)
+    units = dram.channels * plan.device.mac_columns * Fraction(pim.units_per_bank) * Fraction(pim.clock_GHz)
     clocks, bits = Fraction(0), Fraction(0)
     for o, position in _run(config, plan.workload):
         times = plan.workload.repeats(o) * work.batch

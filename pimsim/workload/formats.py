@@ -11,6 +11,7 @@ from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.formats import CACHED, FORMATS, NATIVE, NATIVE_PAIR, PAIRS, Pair, pair_of
+from pimsim.workload.attributes import Weight
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
 
@@ -63,13 +64,17 @@ def _named(stored: str, given: str) -> dict[str, Any]:
 def _groups(config: Config, operator: Operator, stored: str) -> dict[str, Any]:
     """How many weights share a scale, and of how many bits it is."""
     made, said = FORMATS[stored], config.workload.weight_group
-    if made.bits == FORMATS[NATIVE].bits:
+    if made.bits == operator.bits == FORMATS[NATIVE].bits:
         return {}
-    group = operator.group or made.block if said is None else said
-    if not group:
+    recorded = operator if stored == _stored(operator) else _UNSAID  # another format has nothing of the trace's
+    group = recorded.group or made.block if said is None else said
+    if made.bits == FORMATS[NATIVE].bits or not group:
         return {"group": 0, "scale_bits": 0, "zero_bits": 0}
     own = made.scale_bits if made.block else SCALE_BITS
-    return {"group": group, "scale_bits": operator.scale_bits or own, "zero_bits": operator.zero_bits}
+    return {"group": group, "scale_bits": recorded.scale_bits or own, "zero_bits": recorded.zero_bits}
+
+
+_UNSAID = Weight()
 
 
 def pair(operator: Operator) -> Pair:
@@ -84,8 +89,9 @@ def _stored(operator: Operator) -> str:
 
 def weight_bits(operator: Operator) -> Fraction:
     """Bits of one weight of a matrix, with its share of the group's scale and zero point."""
-    side = operator.scale_bits + operator.zero_bits
-    return Fraction(operator.bits) + (Fraction(side, operator.group) if operator.group else 0)
+    side, inputs = operator.scale_bits + operator.zero_bits, operator.inputs // operator.blocks
+    groups = -(-inputs // operator.group) if operator.group and operator.bits < FORMATS[NATIVE].bits else 0
+    return operator.bits + Fraction(side * groups, inputs)
 
 
 def cached_bits(operator: Operator) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from pimsim.errors import InputError
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.sim.run import simulate
+from pimsim.workload.formats import in_formats, weight_bits
+from pimsim.workload.graph import Workload
+from pimsim.workload.models import MODELS
+from pimsim.workload.ops import Operator
 from tests.configs import config_of
 from tests.conftest import SHIPPED
 
@@ -143,3 +149,26 @@ def test_a_sweep_varies_the_lanes_of_a_pair() -> None:
     assert times == sorted(times, reverse=True) and len(set(times)) == 3
     with pytest.raises(InputError, match="unknown pair 'int9xint8'; did you mean 'int8xint8'"):
         sweep.run({"base": str(SHIPPED), "axes": {"pim.formats.int9xint8": [8]}}, workers=0)
+
+
+def test_another_format_than_the_trace_s_has_nothing_of_its_groups() -> None:
+    recorded = Operator("q", "qkv", "linear", "block", 256, 64, bits=4, group=128, scale_bits=16, zero_bits=4)
+    graph = Workload(MODELS["gpt2-small"], (recorded,))
+    asked = {"": (4, 128, 16, 4), "bf16": (16, 0, 0, 0), "mxfp4": (4, 32, 8, 0), "int8": (8, 0, 0, 0)}
+    for name, expected in asked.items():
+        given = {"pim.formats": {"int4xbf16": 16}, **({"workload.weight_format": name} if name else {})}
+        (made,) = in_formats(config_of(given), graph).operators
+        assert (made.bits, made.group, made.scale_bits, made.zero_bits) == expected, name
+    assert weight_bits(recorded) == 4 + Fraction(20, 128)
+    assert weight_bits(replace(recorded, inputs=200)) == 4 + Fraction(2 * 20, 200)  # the last group is not whole
+
+
+def test_of_a_schedule_each_product_counts_with_the_lanes_of_its_formats() -> None:
+    """One product each of two stages, of which the second one is not in the main graph."""
+    trace = SHIPPED.parent / "studies" / "traces" / "kangaroo.jsonl"
+    given = {"workload.model": None, "workload.trace": str(trace), "dram.rows": 1 << 18, "baselines": []}
+    result = api.run(load_config(str(SHIPPED.parent / "pim-gpt-int4.yaml"), given))
+    lanes = {"scores": 32, "values": 32}
+    busy = sum(row.macs / lanes.get(row.operator, 64) for row in result.tally.rows)
+    expected = busy / (8 * 16 * result.summary["system"]["latency_ns"])
+    assert result.summary["system"]["mac_utilization"] == pytest.approx(expected, rel=1e-12)

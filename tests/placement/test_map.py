@@ -56,6 +56,17 @@ def test_the_best_is_not_slower_than_the_own_one_and_not_below_the_bound(made: C
         )
 
 
+def test_the_bound_counts_the_units() -> None:
+    """Four units of a bank, and in HBM2-PIM one for two banks of which each command feeds one."""
+    one, four = (config(**{"pim__units_per_bank": n}) for n in (1, 4))
+    ratio = bound(one, api.prepare(one).plan).macs_ns / bound(four, api.prepare(four).plan).macs_ns
+    assert ratio == pytest.approx(4, rel=1e-12)
+    made = load_config("hbm2-pim", {"workload.model": "gpt2-small", "workload.output_tokens": 2, "baselines": []})
+    macs = 2 * 12 * 12 * 768 * 768 + 12 * 2 * 768 * (1 + 2)
+    by_hand = macs / (16 * 8 * 16 * float(made.pim.clock_GHz))
+    assert bound(made, api.prepare(made).plan).macs_ns == pytest.approx(by_hand, rel=1e-12)
+
+
 def test_candidates_are_all_combinations_once() -> None:
     made = config()
     plan = api.prepare(made).plan

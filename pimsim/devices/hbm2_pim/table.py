@@ -51,7 +51,7 @@ def _mac(name: str) -> Command:
     """A column of every second bank, each into the unit that it shares with the bank beside it."""
     return Command(
         name, Scope.ALL_BANKS, Needs.OPEN, shows_column=True, mode=ALL, column=Column.READ, multiplies=True,
-        lasts="nMAC", energy=(("mac_read", "1/2"), ("mac_units", "1/2")), bus="column", one_in=2,
+        lasts="nMAC", energy=(("mac_read", "1/2"), ("mac_units", "1/2")), bus="column", one_in=2, pair="fp16xfp16",
     )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def layouts(config: Config) -> Layouts:
     """The layouts of a configuration."""
     units = config.pim
     assert isinstance(units, Lpddr5xPimUnits)
-    return Layouts(config.mapping.value_append == "all_bank", kept=units.kept_outputs)
+    mapping = config.mapping
+    return Layouts(mapping.value_append == "all_bank", mapping.chunk_heads, kept=units.kept_outputs)
 
 
 HARDWARE = Hardware(
