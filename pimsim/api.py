@@ -197,6 +197,7 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
 def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Schedule | None) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
     from pimsim.energy.reference import reference_warnings
+    from pimsim.workload.formats import format_warnings
     from pimsim.workload.keeping import state_warnings
     from pimsim.workload.positions import position_warnings
 
@@ -207,7 +208,8 @@ def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Sche
         of_trace = trace_warnings(config, trace)
     told = (Problem("", 0, 0, "workload.trace", text) for text in (schedule.warnings if schedule else ()))
     of_graphs = (warn(config, workload, schedule) for warn in (position_warnings, state_warnings))
-    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *reference_warnings(config))
+    formats = format_warnings(config, workload)
+    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *formats, *reference_warnings(config))
 
 
 def language_model(config: AnyConfig) -> Config:

@@ -35,8 +35,11 @@ def map_(config: str, overrides: tuple[str, ...], out: str | None, workers: int 
     """
     as_usual()
     from pimsim import api
+    from pimsim.files import check_output
     from pimsim.sweep.placement import search
 
+    if out is not None:
+        check_output(out)
     loaded = api.load(config, overrides)
     number = (os.cpu_count() or 1) if workers is None else workers
     with located_in(loaded), console(stderr=True).status("searching"):
@@ -54,6 +57,7 @@ def map_(config: str, overrides: tuple[str, ...], out: str | None, workers: int 
 def as_dict(found: Searched) -> dict[str, Any]:
     """The search as JSON has it."""
     return {
+        "schema": "pimsim.map/1",
         "own": _figures(found.own),
         "best": _figures(found.best),
         "front": [_figures(placed) for placed in found.front],
@@ -77,6 +81,7 @@ def _figures(placed: Placed) -> dict[str, Any]:
 def write_best(loaded: Loaded, name: str, found: Searched, out: str) -> None:
     """CONFIG with what was set, and the best placement, as a file that loads from its own folder."""
     from pimsim import api
+    from pimsim.config.loader import BASELINE_SUFFIXES
     from pimsim.config.resolved import dump_yaml
     from pimsim.files import write_bytes
 
@@ -86,6 +91,9 @@ def write_best(loaded: Loaded, name: str, found: Searched, out: str) -> None:
     if config.workload.trace is not None:
         trace = os.path.relpath(config.workload.trace_file, folder)
         changes["workload"] = config.workload.model_copy(update={"trace": trace})
+    if config.energy.table.endswith(BASELINE_SUFFIXES):
+        table = os.path.relpath(config.energy.table_file, folder)
+        changes["energy"] = config.energy.model_copy(update={"table": table})
     files = {machine: config.baseline_file(machine) for machine in config.baselines}
     changes["baselines"] = tuple(
         machine if file == machine else os.path.relpath(file, folder) for machine, file in files.items()
@@ -96,10 +104,12 @@ def write_best(loaded: Loaded, name: str, found: Searched, out: str) -> None:
 
 def _print(found: Searched) -> None:
     own, best = found.own, found.best
-    refused = f", {found.refused} refused" if found.refused else ""
+    refused = f", {sum(found.refused.values())} refused" if found.refused else ""
     say(f"{len(found.tried)} placements simulated{refused}; the fastest takes {_gain(own, best)}")
     for line in _changes(own.mapping, best.mapping):
         say(f"  {line}")
+    for reason, count in found.refused.items():
+        say(f"  {count} x {reason}")
     bound = found.bound
     by = "multiply-accumulates at the units' rate" if bound.macs_ns >= bound.pins_ns else "bytes at the pins' rate"
     share = f"{bound.latency_ns / best.latency_ns:.1%} of it"

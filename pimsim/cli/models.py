@@ -81,7 +81,7 @@ def devices(as_json: bool, table_schema: bool) -> None:
         return
     rows = list(_devices())
     if as_json:
-        emit(json.dumps({"devices": rows}, indent=2))
+        emit(json.dumps({"schema": "pimsim.devices/1", "devices": rows}, indent=2))
         say_what_is_missing()
         return
     say(f"{'dram.standard':<16}{'multiplies':<12}{'runs':<18}configurations")
@@ -92,7 +92,8 @@ def devices(as_json: bool, table_schema: bool) -> None:
         say(textwrap.fill(f"{name} multiplies {', '.join(pairs)}", 80, subsequent_indent="  "))
     say(
         textwrap.fill(
-            "multiplies: the formats of weights and vectors, in units in the banks; runs: the command for it "
+            "multiplies: the formats of weights and vectors, in units in the banks, of configurations without a line "
+            "of their own; runs: the command for it "
             "(`pimsim traffic` for plain reads and writes)",
             80,
         )

@@ -30,6 +30,7 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "string_unicode": "has half a surrogate pair, which no text may have",
     "model_type": "must be a mapping of keys, not {0}",
+    "dict_type": "must be a mapping of keys, not {0}",
     "tuple_type": "must be a list, not {0}",
     "greater_than": "must be more than {gt}, not {0}",
     "greater_than_equal": "must be at least {ge}, not {0}",

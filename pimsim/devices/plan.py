@@ -40,7 +40,7 @@ def compile_plan(
     """
     graphs = _graphs(config, workload, schedule)
     for graph in dict.fromkeys(graphs):
-        check_supported(graph, config.pim.pairs, config.pim.scales)
+        check_supported(graph, config)
     if schedule is not None:
         _check_forks(schedule)
     made = {graph: operands(graph) for graph in dict.fromkeys(graphs)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from pimsim.asic.units import KINDS, KINDS_OF_WAYS
+from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
 from pimsim.formats import FORMATS
 from pimsim.registry import Registry
@@ -26,18 +27,41 @@ ARITHMETIC: Registry[tuple[str, bool]] = Registry(
 _MAPPED = ("linear", "attention", "embedding", *KEEPS_STATE)
 
 
-def check_supported(workload: Workload, pairs: Collection[str], scales: str = "unit") -> None:
-    """InputError with every operator that the hardware has no way to run, at its place in the trace.
-
-    pairs: of formats that its MAC units multiply, by name (`pimsim.formats`); scales: who applies those of groups.
+def check_supported(workload: Workload, config: Config) -> None:
+    """InputError with every operator that the hardware of a configuration has no way to run, at its place in the trace,
+    or at the key that asked for it.
     """
+    pairs, scales = config.pim.pairs, config.pim.scales
     problems = [
         Problem(workload.source, operator.line, 1 if operator.line else 0, _key(workload, operator), what)
         for operator in workload.operators
-        for what in (*_complaints(operator), *_wrong_formats(operator, pairs, scales), *_wrong_ties(workload, operator))
+        for what in (*_complaints(operator), *_wrong_scales(operator, scales), *_wrong_ties(workload, operator))
     ]
+    for (said, key), operators in _wrong_pairs(workload, config).items():
+        of = operators if workload.source else operators[:1]
+        names = "" if workload.source else ", ".join(o.name for o in operators)
+        problems += [
+            Problem(workload.source, o.line, 1 if o.line else 0, o.name if workload.source else key,
+                    f"{said} ({names or o.name}): the MAC units multiply {', '.join(pairs)}")
+            for o in of
+        ]  # fmt: skip
     if problems:
         raise InputError(problems)
+
+
+def _wrong_pairs(workload: Workload, config: Config) -> dict[tuple[str, str], list[Operator]]:
+    """The operators of each pair of formats that the MAC units do not multiply: what it is, and the key that asked."""
+    found: dict[tuple[str, str], list[Operator]] = {}
+    for operator in workload.operators:
+        if operator.op not in ("linear", "attention") or (operator.bits not in BITS and not operator.stored):
+            continue
+        asked = pair(operator)
+        if asked.name not in config.pim.pairs:
+            what, own = ("weights", "weight_format") if operator.op == "linear" else ("K and V", "kv_format")
+            keys = [key for key in (own, "activation_format") if getattr(config.workload, key) is not None]
+            said = f"{what} of {asked.stored.name} times {asked.given.name}"
+            found.setdefault((said, f"workload.{keys[0]}" if keys else "workload"), []).append(operator)
+    return found
 
 
 def _key(workload: Workload, operator: Operator) -> str:
@@ -57,16 +81,10 @@ def _complaints(operator: Operator) -> Iterator[str]:
         yield from _wrong_state(operator)
 
 
-def _wrong_formats(operator: Operator, pairs: Collection[str], scales: str) -> Iterator[str]:
-    """A pair of formats that the MAC units do not multiply, with those that they do."""
+def _wrong_scales(operator: Operator, scales: str) -> Iterator[str]:
+    """Weights of a size that no format has, and zero points that nobody takes off; scales: who applies them."""
     if operator.op in STORED_OPS and not operator.stored and operator.bits not in BITS:
         yield f"weights of {operator.bits} bits ({operator.name}): no format here has them; {', '.join(FORMATS)}"
-    elif operator.op in ("linear", "attention") and pair(operator).name not in pairs:
-        what = "weights" if operator.op == "linear" else "K and V"
-        yield (
-            f"{what} of {pair(operator).stored.name} times {pair(operator).given.name} ({operator.name}): "
-            f"the MAC units multiply {', '.join(pairs)}"
-        )
     elif operator.op == "linear" and operator.zero_bits and operator.group and scales == "asic":
         yield f"zero points of groups ({operator.name}): the MAC units take them off; the ASIC (pim.scales) cannot"
 

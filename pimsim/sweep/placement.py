@@ -6,6 +6,7 @@ placement can go below: the multiply-accumulates at the rate of the units, and a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,7 +46,7 @@ def _chunk_heads(config: Config, plan: Plan) -> Sequence[int | None]:
 def _several_inputs(config: Config, plan: Plan) -> Sequence[str]:
     """Open rows that serve several inputs, where a step has several."""
     work = config.workload
-    several = work.batch > 1 or work.query_tokens > 1 or work.prefill_chunk > 1
+    several = config.pim.SHARES_ROWS and max(work.batch, work.query_tokens, work.prefill_chunk) > 1
     return ("repeat", "row_reuse") if several else ("repeat",)
 
 
@@ -95,12 +96,12 @@ class Bound:
 class Searched:
     """The placements that were simulated: the configuration's own first.
 
-    refused  how many do not fit, or are no placement of this memory
+    refused  those that do not fit, or are no placement of this memory: how many, by the reason
     steps    of the run
     """
 
     tried: tuple[Placed, ...]
-    refused: int
+    refused: Mapping[str, int]
     bound: Bound
     steps: int
 
@@ -157,7 +158,8 @@ def search(config: Config, workers: int = 1) -> Searched:
         if row["status"] == "ok"
     )
     steps = config.workload.steps()
-    return Searched(tried, len(rows) - len(tried), bound(config, plan), sum(1 for _ in steps))
+    refused = Counter(str(row["error"]) for row in rows if row["status"] != "ok")
+    return Searched(tried, dict(refused), bound(config, plan), sum(1 for _ in steps))
 
 
 def _with(config: Config, keys: Mapping[str, Any]) -> Config:

@@ -5,11 +5,13 @@ Each linear and each attention gets the format of what is stored (weights; K and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from pimsim.config.schema import Config
+from pimsim.errors import Problem
 from pimsim.formats import CACHED, FORMATS, NATIVE, NATIVE_PAIR, PAIRS, Pair, pair_of
 from pimsim.workload.attributes import Weight
 from pimsim.workload.graph import Workload
@@ -107,3 +109,15 @@ def main_pair(workload: Workload) -> Pair:
             name = pair(operator).name
             macs[name] = macs.get(name, 0) + operator.matrix * operator.rows * workload.repeats(operator)
     return PAIRS[max(macs, key=lambda name: macs[name])] if macs else PAIRS[NATIVE_PAIR]
+
+
+def format_warnings(config: Config, workload: Workload) -> Iterator[Problem]:
+    """A size of groups that nothing has, and a native pair that is so by its place in the list alone."""
+    work, pairs = config.workload, config.pim.pairs
+    if work.weight_group and not any(o.group for o in workload.operators if o.op == "linear" and o.bits < 16):
+        what = f"{work.weight_group}: no weights here have fewer than 16 bits, so that it changes nothing"
+        yield Problem("", 0, 0, "workload.weight_group", what)
+    native, said = config.pim.native.name, (work.weight_format, work.kv_format, work.activation_format)
+    if native != NATIVE_PAIR and NATIVE_PAIR in pairs and said == (None, None, None):
+        what = f"{native} stands first, so that it is what runs where no format is said; {NATIVE_PAIR} is there as well"
+        yield Problem("", 0, 0, "pim.formats", what)

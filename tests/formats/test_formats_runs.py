@@ -47,6 +47,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "kv": {"pim.formats": {"bf16xbf16": 16, "int8xbf16": 16}, "workload.kv_format": "int8"},
 }
 AIM = SHIPPED.parent / "aim.yaml"
+LINEARS = "qkv, attn_out, ffn_up, ffn_down"
+EIGHT = ("workload.weight_format", "workload.kv_format", "workload.activation_format")
 WAYS: dict[str, dict[str, Any]] = {
     "": {},
     "overlap": {"schedule": "overlap", "mapping.values": "tokens", "workload.batch": 2},
@@ -103,6 +105,21 @@ def test_of_two_pairs_the_first_is_the_memorys_own() -> None:
     assert config_sha256(first) != config_sha256(second)
 
 
+def test_what_changes_nothing_or_goes_by_its_place_alone_is_warned_of() -> None:
+    def warned(**changes: Any) -> list[str]:
+        return [
+            p.key for p in api.warnings(config_of({**BASE, **{k.replace("__", "."): v for k, v in changes.items()}}))
+        ]
+
+    assert warned() == []
+    assert warned(workload__weight_group=64) == ["workload.weight_group"]
+    assert warned(**KINDS["int4 groups"]) == []
+    listed = {"int8xint8": 32, "bf16xbf16": 16}
+    assert warned(pim__formats=listed) == ["pim.formats"]
+    assert warned(pim__formats=listed, **dict.fromkeys(EIGHT, "int8")) == []
+    assert warned(pim__formats=dict(reversed(listed.items()))) == []
+
+
 def test_the_summary_says_formats_and_what_is_empty() -> None:
     result = api.run(config_of(keys("int4 odd groups")))
     found = result.summary["formats"]
@@ -118,9 +135,15 @@ def test_the_summary_says_formats_and_what_is_empty() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"workload.weight_format": "int8"}, "weights of int8 times bf16 (qkv): the MAC units multiply bf16xbf16"),
+        (
+            {"workload.weight_format": "int8"},
+            f"weights of int8 times bf16 ({LINEARS}): the MAC units multiply bf16xbf16",
+        ),
         ({"workload.kv_format": "int8"}, "K and V of int8 times bf16 (attention): the MAC units multiply bf16xbf16"),
-        ({"workload.weight_format": "fp16"}, "weights of fp16 times bf16 (qkv): the MAC units multiply bf16xbf16"),
+        (
+            {"workload.weight_format": "fp16"},
+            f"weights of fp16 times bf16 ({LINEARS}): the MAC units multiply bf16xbf16",
+        ),
     ],
 )
 def test_a_pair_that_is_not_multiplied_is_refused_with_those_that_are(changes: dict[str, Any], message: str) -> None:

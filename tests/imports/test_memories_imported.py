@@ -294,10 +294,18 @@ def test_tables_name_keys_that_there_are() -> None:
 # -- what is wrong -------------------------------------------------------------------------------------
 
 
+def test_a_memory_that_is_nearly_one_and_a_clock_of_nothing_are_told(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, INI.replace("GDDR6", "gddr6"))
+    assert "no memory here is called 'gddr6'; did you mean 'GDDR6'?" in found
+    stopped = re.sub(r"(?m)^tCK *=.*$", "tCK = 0", INI)
+    assert any("timing.tCK: must be above 0, not 0" in each for each in refused(tmp_path, stopped))
+
+
 def test_an_unknown_memory_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    (found,) = refused(tmp_path, INI.replace("GDDR6", "DDR9"))
+    (found,) = refused(tmp_path, INI.replace("GDDR6", "WIDEIO"))
     assert found == (
-        "m.ini:3:1: dram_structure.protocol: no memory here is called 'DDR9'; supported: GDDR6, LPDDR5, LPDDR5X, HBM3; "
+        "m.ini:3:1: dram_structure.protocol: no memory here is called 'WIDEIO'; supported: "
+        "GDDR6, LPDDR5, LPDDR5X, HBM3; "
         "with --standard it is read as another memory"
     )
     (found,) = refused(tmp_path, memspec("GDDR6", memoryType="WIDEIO"))
@@ -347,7 +355,7 @@ def test_what_breaks_a_rule_as_shipped_says_so(tmp_path: Path) -> None:
         ),
         ("rows = 1\n", "m.ini:1:1: comes before any [section]: 'rows = 1'"),
         ("[dram_structure]\nrows\n", "m.ini:2:1: must be `key = value` or `[section]`: 'rows'"),
-        ("", "has no dram_structure and no timing and no system"),
+        ("", "is empty"),
     ],
 )
 def test_text_that_is_no_such_file_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:

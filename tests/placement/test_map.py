@@ -100,7 +100,8 @@ def test_a_memory_without_room_for_a_placement_leaves_it_out() -> None:
     rows = [placed.rows for placed in search(made, workers=0).tried]
     small = made.model_copy(update={"dram": made.dram.model_copy(update={"rows": rows[0]})})
     found = search(small, workers=0)
-    assert found.refused == sum(n > rows[0] for n in rows)
+    assert sum(found.refused.values()) == sum(n > rows[0] for n in rows)
+    assert all("rows" in reason for reason in found.refused)
     assert found.tried[0].rows == rows[0]
 
 

@@ -67,7 +67,9 @@ def _standard_of(file: MemoryFile) -> str:
     supported = f"supported: {', '.join(names)}; with --standard it is read as another memory"
     if given is None:
         raise InputError(file.problem(key, f"required key is missing; {supported}"))
-    raise InputError(given.problem(f"no memory here is called {str(given.value)[:40]!r}; {supported}"))
+    name = str(given.value)[:40]
+    hint = did_you_mean(name.upper(), names)
+    raise InputError(given.problem(f"no memory here is called {name!r}{hint}; {supported}"))
 
 
 def _shipped(standard: str) -> tuple[str, Tree]:

@@ -70,6 +70,8 @@ def read(path: str) -> MemoryFile:
     """What a file says; InputError with everything that is wrong with how it is written."""
     with expecting(MEMORY, path):
         text = read_text(path)
+        if not text.strip("\ufeff \t\r\n"):
+            raise InputError(Problem(path, 1, 1, "", "is empty"))
         found = _memspec(text, path) if text.lstrip("\ufeff \t\r\n").startswith("{") else _ini(text, path)
         there = {key.partition(".")[0] for key in found.keys}
         missing = [section for section in SECTIONS[found.form] if section not in there]

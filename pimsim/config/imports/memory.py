@@ -118,7 +118,9 @@ class Reader:
 
     def count(self, key: str) -> tuple[tuple[Given, ...], int]:
         """A number of things, 1 where it is not given."""
-        given = self.whole(key)
+        given, there = self.whole(key), self.file.get(key)
+        if given is None and there is not None and there.value == 0:
+            self.problems.append(there.problem("must be at least 1, not 0"))
         return ((), 1) if given is None else ((given,), _int(given))
 
     # -- clock and data rate -------------------------------------------------------------
@@ -133,8 +135,11 @@ class Reader:
         elif self.memspec and (given := self.number("memtimingspec.clkMhz")):
             ps = 1_000_000 / Decimal(str(given.value))
         else:
-            if self.file.get(key) is None:
+            there = self.file.get(key) or self.file.get("memtimingspec.clkMhz")
+            if there is None:
                 self.problems.append(self.file.problem(key, "required key is missing"))
+            elif there.value == 0:
+                self.problems.append(there.problem("must be above 0, not 0"))
             return {}
         whole = max(1, round(ps))
         rounded = whole != ps
