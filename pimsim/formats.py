@@ -46,6 +46,7 @@ FORMATS: Mapping[str, Format] = {
     )
 }
 NATIVE = "bf16"  # what the MAC units of the paper multiply, and every ASIC computes with
+NATIVE_BITS = FORMATS[NATIVE].bits
 CACHED = ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "int8")  # of K and V: whole bytes, which are written one by one
 COMPUTED = ("bf16", "fp16", "fp8_e4m3", "fp8_e5m2", "int8", "int4")  # of activations
 SUM_BITS, INTEGER_SUM_BITS = 16, 32  # of a sum that is read from a MAC unit: rounded, or an exact integer

@@ -19,8 +19,8 @@ from pimsim.baselines.cost import Demand, DeviceTime, Steps, Vector, device_time
 from pimsim.baselines.devices import BaselineDevice
 from pimsim.baselines.eager import eager_bandwidth
 from pimsim.baselines.groups import cut_sizes
-from pimsim.baselines.stored import NATIVE_BITS, product_of
-from pimsim.formats import FORMATS, NATIVE
+from pimsim.baselines.stored import product_of
+from pimsim.formats import FORMATS, NATIVE, NATIVE_BITS
 from pimsim.workload.ops import Operator
 
 _MOST_CONTEXTS = 65  # that an attention is asked for; between them its time is a straight line

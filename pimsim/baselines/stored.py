@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
-from pimsim.formats import FORMATS, NATIVE
+from pimsim.formats import FORMATS, NATIVE, NATIVE_BITS
+from pimsim.workload import formats
 from pimsim.workload.ops import Operator
 
-NATIVE_BITS = 16  # of numbers that a machine may hold in a format of its own
 _OWN = Fraction(0)  # bits: those of the machine's own format
 _FLOAT = "fp8"  # what machines call both formats of 8 bits; they multiply both alike
 _FRACTION_BITS = 4  # of an integer that such a number holds exactly: a sign and three of fraction
@@ -41,15 +41,8 @@ class Stored:
 
 
 def weight_bits(operator: Operator) -> Fraction:
-    """Bits of one weight with its share of the scale and zero point of its group; 0: the machine's own format.
-
-    Groups lie along the sum of a product, and along the row of a table; the last one may be shorter.
-    """
-    if operator.bits >= NATIVE_BITS:
-        return _OWN
-    along = operator.outputs if operator.op == "embedding" else operator.inputs // operator.blocks
-    groups = math.ceil(Fraction(along, operator.group)) if operator.group else 0
-    return operator.bits + Fraction(groups * (operator.scale_bits + operator.zero_bits), along)
+    """Bits of one weight as `workload.formats.weight_bits`; 0: the machine's own format."""
+    return _OWN if operator.bits >= NATIVE_BITS else formats.weight_bits(operator)
 
 
 def parameters(operator: Operator) -> Stored:
@@ -71,7 +64,7 @@ def _split(operator: Operator, matrices: int, vectors: int) -> Stored:
 
 def kept_bits(operator: Operator) -> int:
     """Bits of an element of K and V; 0: the machine's own format."""
-    bits = FORMATS[operator.stored].bits if operator.op == "attention" and operator.stored else NATIVE_BITS
+    bits = formats.cached_bits(operator) if operator.op == "attention" else NATIVE_BITS
     return bits if bits < NATIVE_BITS else 0
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pimsim.config.schema import Config
-from pimsim.formats import FORMATS, NATIVE, NATIVE_PAIR, pair_of
+from pimsim.formats import NATIVE, NATIVE_BITS, NATIVE_PAIR, pair_of
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.packing import Packing
 from pimsim.workload.formats import pair
 from pimsim.workload.ops import Operator
 
-BITS = FORMATS[NATIVE].bits
 GridOf = Callable[[Operator], Grid]
 
 
@@ -32,5 +31,5 @@ def packing(config: Config, grid: Grid, operator: Operator) -> Packing | None:
     if multiplied.name == NATIVE_PAIR:
         return None
     side = operator.scale_bits + operator.zero_bits if operator.op == "linear" else 0
-    group = operator.group if side and multiplied.stored.bits < BITS else 0
+    group = operator.group if side and multiplied.stored.bits < NATIVE_BITS else 0
     return Packing(bits, multiplied, config.pim.pairs[multiplied.name], group, side, config.pim.scales == "unit")

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pimsim.formats import FORMATS, INTEGER_SUM_BITS, NATIVE, SUM_BITS, Pair
+from pimsim.formats import INTEGER_SUM_BITS, NATIVE_BITS, SUM_BITS, Pair
 from pimsim.mapping.counting import Ints, N, at_most, ceil_div
 
 
@@ -70,12 +70,12 @@ class Packing:
     @property
     def quantises(self) -> bool:
         """Whether what is multiplied has fewer bits than what the ASIC computes with."""
-        return self.pair.given.bits < FORMATS[NATIVE].bits
+        return self.pair.given.bits < NATIVE_BITS
 
     @property
     def scales_results(self) -> bool:
         """Whether a whole sum is multiplied with a scale: of the vector, or of a matrix that has one for all."""
-        return self.quantises or (self.pair.stored.bits < FORMATS[NATIVE].bits and not self.group)
+        return self.quantises or (self.pair.stored.bits < NATIVE_BITS and not self.group)
 
     @property
     def drained(self) -> bool:

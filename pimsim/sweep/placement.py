@@ -97,13 +97,11 @@ class Searched:
     """The placements that were simulated: the configuration's own first.
 
     refused  those that do not fit, or are no placement of this memory: how many, by the reason
-    steps    of the run
     """
 
     tried: tuple[Placed, ...]
     refused: Mapping[str, int]
     bound: Bound
-    steps: int
 
     @property
     def own(self) -> Placed:
@@ -157,9 +155,8 @@ def search(config: Config, workers: int = 1) -> Searched:
         for keys, placed, row in zip(wanted, made, rows, strict=True)
         if row["status"] == "ok"
     )
-    steps = config.workload.steps()
     refused = Counter(str(row["error"]) for row in rows if row["status"] != "ok")
-    return Searched(tried, dict(refused), bound(config, plan), sum(1 for _ in steps))
+    return Searched(tried, dict(refused), bound(config, plan))
 
 
 def _with(config: Config, keys: Mapping[str, Any]) -> Config:

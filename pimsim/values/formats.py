@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.errors import InputError
-from pimsim.formats import FORMATS, NATIVE, Format
+from pimsim.formats import NATIVE, NATIVE_BITS, Format
 from pimsim.values.numbers import F32, bf16, numbers, words
 
 Codes = NDArray[np.uint16]
@@ -144,7 +144,7 @@ def quantised(made: Format, matrix: F32, shared: Shared) -> Quantised:
     Each scale is made for the largest magnitude of its weights (with a zero point: for their range), and rounded
     up itself before weights are divided by it.  InputError for scales of a width that none here has.
     """
-    if made.bits == FORMATS[NATIVE].bits:
+    if made.bits == NATIVE_BITS:
         one = np.ones((1, 1), np.float32)
         return Quantised(rounded(made, matrix), one, np.zeros_like(one), 0)
     outputs, inputs = matrix.shape

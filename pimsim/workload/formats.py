@@ -12,7 +12,7 @@ from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.errors import Problem
-from pimsim.formats import CACHED, FORMATS, NATIVE, NATIVE_PAIR, PAIRS, Pair, pair_of
+from pimsim.formats import CACHED, FORMATS, NATIVE, NATIVE_BITS, NATIVE_PAIR, PAIRS, Pair, pair_of
 from pimsim.workload.attributes import Weight
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import Operator
@@ -26,7 +26,7 @@ _OF_BITS = {made.bits: made.name for made in FORMATS.values() if made.kind == "i
 def recorded(data_type: str) -> str:
     """The format of a trace's data type; "" for one of 16 bits, in the place of which the memory's own is taken."""
     name = _RECORDED_AS.get(data_type, data_type)
-    return name if name in FORMATS and FORMATS[name].bits != FORMATS[NATIVE].bits else ""
+    return name if name in FORMATS and FORMATS[name].bits != NATIVE_BITS else ""
 
 
 def recorded_weights(data_type: str, bits: int) -> str:
@@ -66,11 +66,11 @@ def _named(stored: str, given: str) -> dict[str, Any]:
 def _groups(config: Config, operator: Operator, stored: str) -> dict[str, Any]:
     """How many weights share a scale, and of how many bits it is."""
     made, said = FORMATS[stored], config.workload.weight_group
-    if made.bits == operator.bits == FORMATS[NATIVE].bits:
+    if made.bits == operator.bits == NATIVE_BITS:
         return {}
     recorded = operator if stored == _stored(operator) else _UNSAID  # another format has nothing of the trace's
     group = recorded.group or made.block if said is None else said
-    if made.bits == FORMATS[NATIVE].bits or not group:
+    if made.bits == NATIVE_BITS or not group:
         return {"group": 0, "scale_bits": 0, "zero_bits": 0}
     own = made.scale_bits if made.block else SCALE_BITS
     return {"group": group, "scale_bits": recorded.scale_bits or own, "zero_bits": recorded.zero_bits}
@@ -90,10 +90,13 @@ def _stored(operator: Operator) -> str:
 
 
 def weight_bits(operator: Operator) -> Fraction:
-    """Bits of one weight of a matrix, with its share of the group's scale and zero point."""
-    side, inputs = operator.scale_bits + operator.zero_bits, operator.inputs // operator.blocks
-    groups = -(-inputs // operator.group) if operator.group and operator.bits < FORMATS[NATIVE].bits else 0
-    return operator.bits + Fraction(side * groups, inputs)
+    """Bits of one weight of a matrix, or of a table, with its share of the scale and zero point of its group.
+
+    Groups lie along the sum of a product, and along the row of a table; the last one may be shorter.
+    """
+    along = operator.outputs if operator.op == "embedding" else operator.inputs // operator.blocks
+    groups = -(-along // operator.group) if operator.group and operator.bits < NATIVE_BITS else 0
+    return operator.bits + Fraction(groups * (operator.scale_bits + operator.zero_bits), along)
 
 
 def cached_bits(operator: Operator) -> int:
@@ -114,7 +117,7 @@ def main_pair(workload: Workload) -> Pair:
 def format_warnings(config: Config, workload: Workload) -> Iterator[Problem]:
     """A size of groups that nothing has, and a native pair that is so by its place in the list alone."""
     work, pairs = config.workload, config.pim.pairs
-    if work.weight_group and not any(o.group for o in workload.operators if o.op == "linear" and o.bits < 16):
+    if work.weight_group and not any(o.group for o in workload.operators if o.op == "linear" and o.bits < NATIVE_BITS):
         what = f"{work.weight_group}: no weights here have fewer than 16 bits, so that it changes nothing"
         yield Problem("", 0, 0, "workload.weight_group", what)
     native, said = config.pim.native.name, (work.weight_format, work.kv_format, work.activation_format)
