@@ -23,11 +23,11 @@ from pimsim.mapping.wires import ZERO, Wires
 from pimsim.values.machine.compiled import commands as k
 from pimsim.values.machine.functions import Functions
 from pimsim.values.machine.image import Image
+from pimsim.values.machine.stepping import FOREVER, CommandError, Stepping
 from pimsim.values.machine.tasks import EarlyError, StepTasks, Task, operand
 from pimsim.values.numbers import F32, Words
 
 Ints = NDArray[np.int64]
-FOREVER = 1 << 62
 
 _DOES = {
     Does.FILL: k.FILL,
@@ -51,11 +51,7 @@ _EFFECTS = {Effect.NONE: k.ANY, Effect.OPEN: k.OPEN, Effect.CLOSE: k.CLOSED}
 _SCOPES: dict[str, int] = {Scope.CHANNEL: k.NO_BANK, Scope.BANK: k.ONE_BANK, Scope.ALL_BANKS: k.ALL_BANKS}
 
 
-class CommandError(InputError):
-    """A command that no machine could carry out, or that no instruction asks for."""
-
-
-class Machine:
+class Machine(Stepping):
     """Carries out a run; an observer of a simulation, or of a log.
 
     image   the memory, filled; functions: the ASIC
@@ -68,8 +64,6 @@ class Machine:
     `carried` counts commands.  CommandError at the first that cannot be carried out.
     """
 
-    window = (0, FOREVER)
-
     def __init__(
         self,
         plan: Plan,
@@ -81,14 +75,15 @@ class Machine:
         rounds: bool = False,
         made: Callable[[StepTasks, Task, F32], object] | None = None,
     ) -> None:
-        device = self.device = plan.device
-        self.image, self.functions, self.steps = image, functions, steps
+        super().__init__(plan.device, steps, ended)
+        device = self.device
+        self.image, self.functions = image, functions
         self.lanes, self.carried = plan.grid.lanes, 0
         channels, octets = device.channels, image.octets
         columns, unit = plan.grid.buffer_columns, image.words.shape[1]
         self.meaning = _meaning(device)
         self.how = _sizes(plan, image, rounds)
-        self.tables, self.ended, self.made = tables, ended, made
+        self.tables, self.made = tables, made
         self.rows = np.full((channels, device.banks), -1, np.int64)
         self.state = np.zeros((channels, k.STATE_WIDTH), np.int64)
         self.buffers = np.zeros((channels, plan.config.pim.buffers * columns, unit), np.float32)
@@ -102,8 +97,6 @@ class Machine:
         self.report = np.zeros(k.REPORT_WIDTH, np.int64)
         self.room = np.zeros((max(image.lanes, 1), k.SIDE), np.float32)
         self._carry_out = bound(k.carry_out)
-        self._step: StepTasks | None = None
-        self._tasks: list[Task] = []  # of the step, in the order of its instructions
         self._known: dict[tuple[object, ...], tuple[list[tuple[int, int, int, int]], Wires, int]] = {}
         self._wired = self._pooled = 0
         self._working: list[Task] = []  # by slot
@@ -154,25 +147,12 @@ class Machine:
             except EarlyError as error:
                 raise CommandError(f"{self._told(at)}: {error}") from None
 
-    def execute(self, executed: object) -> None:
-        """Which instruction commands belong to, they say themselves."""
-
-    def finish(self) -> None:
-        """The log has ended: CommandError unless the run has, too."""
-        try:
-            for channel in range(self.device.channels):
-                while not self._rests(channel):
-                    left = self._working[int(self.queues[channel, self._place(channel), k.E_SLOT])]
-                    raise EarlyError(f"the log ends before {left.name!r} is done in channel {channel}")
-            while (step := self._step or next(self.steps, None)) is not None:
-                self._step = step
-                for task in step.tasks:
-                    if task.operands.wires is not None:
-                        raise EarlyError(f"the log ends before {task.name!r} of the step at context {step.context}")
-                    self._tasks.append(task)
-                self._end_step(FOREVER)
-        except EarlyError as error:
-            raise CommandError(str(error)) from None
+    def _check_channels(self) -> None:
+        """As `Stepping`."""
+        for channel in range(self.device.channels):
+            while not self._rests(channel):
+                left = self._working[int(self.queues[channel, self._place(channel), k.E_SLOT])]
+                raise EarlyError(f"the log ends before {left.name!r} is done in channel {channel}")
 
     # -- instructions ---------------------------------------------------------------------
 
@@ -281,26 +261,14 @@ class Machine:
         found: F32 = self.pool[base : base + task.operands.makes.size].copy()
         return found
 
-    def _end_step(self, clk: int) -> None:
-        """Finish what is left to compute of a step, and forget it."""
-        step = self._step
-        if step is None:
-            return
-        for task in self._tasks:
-            if task.operands.wires is None:
-                self._value(task, clk)
-            elif self.slots[task.slot, k.L_LEFT]:
-                raise EarlyError(f"the step at context {step.context} ends before {task.name!r} is done")
-        wholes = {name: makers[0].operands.makes.whole for name, makers in step.made.items() if makers}
-        values = {
-            name: operand(whole, step.made[name], lambda maker: self._value(maker, clk))
-            for name, whole in wholes.items()
-        }
-        self.ended(step, values)
-        self._tasks.clear()
+    def _is_left(self, task: Task) -> bool:
+        """As `Stepping`."""
+        return bool(self.slots[task.slot, k.L_LEFT])
+
+    def _forget(self) -> None:
+        """As `Stepping`."""
         self._working.clear()
         self._places.clear()
-        self._step = None
         self._pooled = 0
         self.state[:, k.S_ENTRY] = self.state[:, k.S_LAST] = 0
         if self._wired > 1 << 20:
@@ -321,13 +289,6 @@ class Machine:
 
     def _place(self, channel: int) -> int:
         return int(self.state[channel, k.S_ENTRY])
-
-    def _told(self, command: Sequence[int]) -> str:
-        clk, channel, number, bank, row, column = command
-        name = self.device.standard.commands[number].name
-        parts = [("bank", bank), ("row", row), ("column", column)]
-        where = " ".join(f"{what} {value}" for what, value in parts if value >= 0)
-        return f"clock {clk}, channel {channel}: {name}{' ' + where if where else ''}"
 
     def _problem(self, stop: int, command: Sequence[int]) -> str:
         bank, found = int(self.report[k.R_BANK]), int(self.report[k.R_FOUND])

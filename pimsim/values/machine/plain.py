@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,11 @@ from pimsim.mapping.wires import KEEP, ZERO, Wires
 from pimsim.values.formats import rounded, scales_at, sum_read
 from pimsim.values.machine.bits import UNKNOWN, Bits, Cells, native
 from pimsim.values.machine.functions import Functions
-from pimsim.values.machine.machine import CommandError
+from pimsim.values.machine.stepping import CommandError, Stepping
 from pimsim.values.machine.tasks import EarlyError, StepTasks, Task, operand
 from pimsim.values.numbers import F32, bf16
 
 Ints = NDArray[np.int64]
-FOREVER = 1 << 62
 
 
 @dataclass
@@ -91,10 +89,8 @@ class Work:
     left: int
 
 
-class PlainMachine:
+class PlainMachine(Stepping):
     """As `machine.machine.Machine`; lanes: multipliers of a unit for BF16."""
-
-    window = (0, FOREVER)
 
     def __init__(
         self,
@@ -107,8 +103,9 @@ class PlainMachine:
         rounds: bool = False,
         made: Callable[[StepTasks, Task, F32], object] | None = None,
     ) -> None:
-        self.plan, self.device, self.cells, self.functions, self.steps = plan, plan.device, cells, functions, steps
-        self.ended, self.made, self.rounds, self.carried = ended, made, rounds, 0
+        super().__init__(plan.device, steps, ended)
+        self.plan, self.cells, self.functions = plan, cells, functions
+        self.made, self.rounds, self.carried = made, rounds, 0
         self.native = native(plan.grid, lanes)
         most = plan.grid.buffer_columns * plan.grid.device.column_bytes * 8  # numbers of the smallest format
         self.channels = [
@@ -120,8 +117,6 @@ class PlainMachine:
             Does.FILL: self._fill, Does.MULTIPLY: self._multiply, Does.GIVE: self._give, Does.GIVE_WHOLE: self._give,
             Does.READ: self._read, Does.WRITE: self._write,
         }  # fmt: skip
-        self._step: StepTasks | None = None
-        self._tasks: list[Task] = []
         self._works: dict[int, Work] = {}
         self._known: dict[tuple[object, ...], Wires] = {}
 
@@ -137,24 +132,11 @@ class PlainMachine:
                 raise CommandError(f"{self._told(each)}: {error}") from None
             self.carried += 1
 
-    def execute(self, executed: object) -> None:
-        """Which instruction commands belong to, they say themselves."""
-
-    def finish(self) -> None:
-        """The log has ended: CommandError unless the run has, too."""
-        try:
-            for number, channel in enumerate(self.channels):
-                if (entry := self._entry(channel)) is not None:
-                    raise EarlyError(f"the log ends before {entry.task.name!r} is done in channel {number}")
-            while (step := self._step or next(self.steps, None)) is not None:
-                self._step = step
-                for task in step.tasks:
-                    if task.operands.wires is not None:
-                        raise EarlyError(f"the log ends before {task.name!r} of the step at context {step.context}")
-                    self._tasks.append(task)
-                self._end_step(FOREVER)
-        except EarlyError as error:
-            raise CommandError(str(error)) from None
+    def _check_channels(self) -> None:
+        """As `Stepping`."""
+        for number, channel in enumerate(self.channels):
+            if (entry := self._entry(channel)) is not None:
+                raise EarlyError(f"the log ends before {entry.task.name!r} is done in channel {number}")
 
     def _carry_out(self, each: list[int]) -> None:
         _, at, number, _, row, _ = each
@@ -410,29 +392,10 @@ class PlainMachine:
             raise EarlyError(f"{task.name!r} has chosen other experts than those whose weights are read")
         return found
 
-    def _end_step(self, clk: int) -> None:
-        """Finish what is left to compute of a step, and forget it."""
-        step = self._step
-        if step is None:
-            return
-        for task in self._tasks:
-            if task.operands.wires is None:
-                self._value(task, clk)
-            elif self._works[id(task)].left:
-                raise EarlyError(f"the step at context {step.context} ends before {task.name!r} is done")
-        values = {
-            name: operand(makers[0].operands.makes.whole, makers, lambda maker: self._value(maker, clk))
-            for name, makers in step.made.items()
-            if makers
-        }
-        self.ended(step, values)
-        self._tasks.clear()
-        self._works.clear()
-        self._step = None
+    def _is_left(self, task: Task) -> bool:
+        """As `Stepping`."""
+        return bool(self._works[id(task)].left)
 
-    def _told(self, each: list[int]) -> str:
-        clk, channel, number, *where = each
-        commands = self.device.standard.commands
-        name = commands[number].name if 0 <= number < len(commands) else f"command {number}"
-        parts = zip(("bank", "row", "column"), islice(where, 3), strict=True)
-        return " ".join([f"clock {clk}, channel {channel}: {name}", *(f"{what} {n}" for what, n in parts if n >= 0)])
+    def _forget(self) -> None:
+        """As `Stepping`."""
+        self._works.clear()
