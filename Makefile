@@ -4,6 +4,7 @@
 #                     pyproject.toml allows (1.3 GB in .venv-trace)
 # make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings; and measured
 #                     kernel times, in one of 82 MB that Pythons below 3.14 take
+# make test-browser   the pages in Chromium, which has to be there: every click and key, dark, on a phone, on paper
 # make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
 # make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
 # make wheel          build the wheel into dist, with the compiled code for this platform
@@ -29,7 +30,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # Tests run side by side, one for each core: no test multiplies its matrices on all of them.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run test test-trace test-versions test-values test-long wheel docs clean notebooks
+.PHONY: run test test-browser test-trace test-versions test-values test-long wheel docs clean notebooks
 
 run: .venv/installed
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -60,6 +61,10 @@ test-values: .venv/installed
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 14))' || { \
 		$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range aiconfigurator-core kernels)" && \
 		PIMSIM_KERNELS=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/baselines/test_kernels.py; }
+
+# `make test` skips these where there is no Chromium; here they fail without it.
+test-browser: .venv/installed
+	PIMSIM_BROWSER=1 $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL) tests/browser tests/report
 
 # The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.
 test-versions: .venv/installed .venv-oldest/installed wheel

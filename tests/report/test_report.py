@@ -19,6 +19,7 @@ from pimsim.results.headline import headline
 from pimsim.results.result import Result
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pim-gpt.yaml"
+SCRIPTS = 4  # figures, charts, plotly, and what the page can do
 EVIL = "</script><script>alert(1)</script>"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -73,6 +74,11 @@ class Page(HTMLParser):
     def data(self) -> Any:
         return json.loads(self.scripts[0])
 
+    @property
+    def charts(self) -> Any:
+        """What is drawn, by name; a page without charts carries no plotly."""
+        return json.loads(self.scripts[1]) if len(self.scripts) == SCRIPTS else {}
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
@@ -107,7 +113,7 @@ def test_nothing_comes_from_elsewhere(page: Page, result: Result) -> None:
 def test_text_of_the_user_stays_text(page: Page, result: Result) -> None:
     assert EVIL in page.text
     assert EVIL not in run_html(result)
-    assert len(page.scripts) == 2
+    assert len(page.scripts) == SCRIPTS
 
 
 def test_operators_are_those_of_the_table(page: Page, result: Result) -> None:
