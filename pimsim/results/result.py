@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +17,12 @@ from pimsim.energy.model import EnergyBreakdown, Prices, price
 from pimsim.errors import Problem, did_you_mean
 from pimsim.mapping.plan import Plan
 from pimsim.results import tables
+from pimsim.results.brief import brief, title
 from pimsim.results.comparison import compare
 from pimsim.results.headline import headline
+from pimsim.results.layout import ascii_only
 from pimsim.results.metrics import nanoseconds
+from pimsim.results.named import figure_records
 from pimsim.results.parts import summarise_parts, summarise_schedule
 from pimsim.results.placement import chosen
 from pimsim.results.store import LAST, staged, write_files
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 REPORT, VALUES = "report.html", "values.csv"
-_TABLES = ("operators", "tokens")
+_TABLES = ("operators", "tokens", "summary")
 
 
 class PlotSet(Protocol):
@@ -171,17 +175,23 @@ class Result:
         }
 
     def records(self, table: str) -> list[dict[str, Any]]:
-        """The rows of `operators.csv` or `tokens.csv`; ValueError for another name."""
+        """The rows of `operators.csv` or `tokens.csv`, or one per figure of the summary; ValueError for other names."""
         if table == "operators":
             return tables.operator_records(self.tally, self.energy, parts=self.schedule is not None)
         if table == "tokens":
             return list(tables.token_records(self.tally, self.schedule))
-        hint = did_you_mean(table, _TABLES) or f"; there are {' and '.join(map(repr, _TABLES))}"
+        if table == "summary":
+            return figure_records(self.summary)
+        hint = did_you_mean(table, _TABLES) or f"; there are {', '.join(map(repr, _TABLES))}"
         raise ValueError(f"no table {table!r}{hint}")
 
     def to_frame(self, table: str = "operators") -> pandas.DataFrame:
         """A table as a pandas data frame.
 
+        operators  a row per operator kind and phase, as `operators.csv` has them
+        tokens     a row per decode step, as `tokens.csv` has them
+        summary    a row per figure of the summary: `figure`, its dotted name, as objectives and the columns of a
+                   sweep have it; `value`, NaN where it is null; `unit`: ns, pJ, tokens/s ..., "1" of a share or a ratio
         ValueError for an unknown table; ImportError, saying what to install, without pandas.
         """
         records = tables.token_columns(self.tally, self.schedule) if table == "tokens" else self.records(table)
@@ -222,6 +232,13 @@ class Result:
             if self.plots:
                 (plots or self.plot).save(scratch)
         return target
+
+    def __str__(self) -> str:
+        """What `print` shows: at most 15 lines of 80 columns, in ASCII where standard output has nothing else."""
+        return brief(self.config.name, self.summary, ascii_only(getattr(sys.stdout, "encoding", None)))
+
+    def __repr__(self) -> str:
+        return f"<Result {title(self.config.name, self.summary)}>"
 
     def _repr_html_(self) -> str:
         """A small table for notebooks; plain HTML, nothing from the network."""
