@@ -11,11 +11,11 @@ from typing import Any
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
-from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree, with_table
+from pimsim.config.loader import baseline_files, put, read_text, read_tree, with_table
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
 from pimsim.config.shipped import find
-from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, locate, merge, plain
+from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, entry_of, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.files import open_input
