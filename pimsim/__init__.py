@@ -15,17 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and mypy see
-    from pimsim import catalogue as _catalogue
-    from pimsim import sweep as _sweep
     from pimsim.api import load_config, run
     from pimsim.asic.function import Function
     from pimsim.asic.units import Pass
     from pimsim.catalogue import configurations, machines, models
+    from pimsim.catalogue import devices as _devices
     from pimsim.config.schema import Config
     from pimsim.devices.device import Hardware
     from pimsim.errors import InputError
     from pimsim.extension import register
     from pimsim.results.result import Result
+    from pimsim.sweep import run as _sweep
     from pimsim.sweep.result import SweepResult
     from pimsim.workload.shapes import ModelShape
 
@@ -33,10 +33,11 @@ if TYPE_CHECKING:  # what editors and mypy see
         def __getattr__(self, name: str) -> Any: ...
 
     class _Devices(_Package):
-        __call__ = staticmethod(_catalogue.devices)
+        __call__ = staticmethod(_devices)
 
     class _Sweep(_Package):
-        __call__ = run = staticmethod(_sweep.run)
+        __call__ = staticmethod(_sweep)
+        run = staticmethod(_sweep)
 
     devices: _Devices
     sweep: _Sweep
