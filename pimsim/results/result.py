@@ -190,8 +190,7 @@ class Result:
 
         operators  a row per operator kind and phase, as `operators.csv` has them
         tokens     a row per decode step, as `tokens.csv` has them
-        summary    a row per figure of the summary: `figure`, its dotted name, as objectives and the columns of a
-                   sweep have it; `value`, NaN where it is null; `unit`: ns, pJ, tokens/s ..., "1" of a share or a ratio
+        summary    a row per figure: `figure`, its dotted name, as sweeps have it; `value`, NaN where null; `unit`
         ValueError for an unknown table; ImportError, saying what to install, without pandas.
         """
         records = tables.token_columns(self.tally, self.schedule) if table == "tokens" else self.records(table)

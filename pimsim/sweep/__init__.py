@@ -53,9 +53,10 @@ def run(
 ) -> SweepResult:
     """Simulate every point of a sweep file, or of a dict of the same form; `pimsim.sweep(...)` is the same.
 
-    source     a file, or {"base": ..., "set": ..., "axes": ..., "constraints": ..., "objectives": ...}; the base of a
-               dict is the name of a shipped configuration, a file, relative to the working folder, or a configuration
-               that was loaded
+    The base of a dict is the name of a shipped configuration, a file, relative to the working folder, or a
+    configuration that was loaded.
+
+    source     a file, or a dict: {"base": ..., "set": ..., "axes": ..., "constraints": ..., "objectives": ...}
     out        the folder of the results and of what a resume needs; None: one that is removed with the SweepResult
     workers    processes on this machine (default: one per core); 0: in this process
     scheduler  address of a Dask scheduler that simulates instead
