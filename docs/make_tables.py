@@ -7,8 +7,11 @@ Each table stands between two comments that name it. tests/unit/test_docs.py fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from blocks import filled, table
+from config_keys import keys
 
 from pimsim.api import language_model, load
 from pimsim.baselines import devices
@@ -114,12 +117,6 @@ def decides(key: str) -> str:
     if not fitting:
         raise KeyError(f"docs/make_tables.py says not what {key} decides")
     return DECIDES[max(fitting, key=len)]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def inputs() -> str:
@@ -288,6 +285,7 @@ def _figure(constant: devices.Constant, unit: str = "") -> str:
 
 TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "assumptions.md": {"inputs": inputs},
+    "reference/config.md": {"keys": keys},
     "energy.md": {"pairs": pairs},
     "baselines.md": {"machines": machines},
     "how-it-works.md": {
@@ -304,9 +302,7 @@ def updated(file: str) -> str:
     """The text of a page with its tables made anew."""
     text = (DOCS / file).read_text(encoding="utf-8")
     for name, make in TABLES_OF[file].items():
-        begin, end = f"<!-- {name}: made by docs/make_tables.py -->\n", f"\n<!-- {name}: end -->"
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+        text = filled(text, "make_tables", name, make())
     return text
 
 

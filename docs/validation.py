@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from blocks import table
 from hypothesis import settings
-from make_tables import table
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 SHARE = 20  # the build tries 1 case where `make test` tries this many
