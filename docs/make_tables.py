@@ -291,6 +291,8 @@ TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "how-it-works.md": {
         "timings": timings,
         "causes": causes,
+    },
+    "prices.md": {
         "energies": energies,
         "references": references,
         "energy tables": energy_tables,
