@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -128,3 +129,8 @@ def _run(test: Any) -> int:
     test.hypothesis.inner_test = counted
     test()
     return tried
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(TESTS.parent))  # of a build they are there already
+    print(report())
