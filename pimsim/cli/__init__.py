@@ -14,6 +14,7 @@ from pimsim.cli.process import leave, prepare
 
 _COMMANDS = Commands(
     {
+        "init": "pimsim.cli.init:init",
         "run": "pimsim.cli.run:run",
         "generate": "pimsim.cli.generate:generate",
         "accuracy": "pimsim.cli.generate:accuracy",
@@ -23,6 +24,7 @@ _COMMANDS = Commands(
         "replay": "pimsim.cli.replay:replay",
         "traffic": "pimsim.cli.traffic:traffic",
         "config": "pimsim.cli.config:config",
+        "list": "pimsim.cli.list:list_",
         "models": "pimsim.cli.models:models",
         "devices": "pimsim.cli.models:devices",
         "trace": "pimsim.cli.trace:trace",
