@@ -116,12 +116,13 @@ docs: .venv/installed
 .venv-oldest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
 	$(VERSIONS) floors > .venv-oldest/floors.txt
-	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt hatchling
+	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt hatchling plotly
 	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt --no-build-isolation \
 		'.[analysis,chakra,dse,notebooks,pytest,values,wave]'
 	touch $@
 
 clean:
 	rm -rf .venv .venv-trace .venv-oldest results build dist
+	rm -f pimsim/report/assets/plotly.txt
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find pimsim tests -name __pycache__ -type d -prune -exec rm -rf {} +
