@@ -5,6 +5,8 @@
 # make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings; and measured
 #                     kernel times, in one of 82 MB that Pythons below 3.14 take
 # make test-browser   the pages in Chromium, which has to be there: every click and key, dark, on a phone, on paper
+# make test-pythons   the built wheel on every Python that it is for and that is here, from install to picture, timed, with
+#                     a few tests (.venv-pythons); PYTHONS="python3.13 ..." for others
 # make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
 # make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
 # make wheel          build the wheel into dist, with the compiled code for this platform
@@ -30,7 +32,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # Tests run side by side, one for each core: no test multiplies its matrices on all of them.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run test test-browser test-trace test-versions test-values test-long wheel docs clean notebooks
+.PHONY: run test test-browser test-trace test-versions test-values test-pythons test-long wheel docs clean notebooks
 
 run: .venv/base
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
@@ -73,6 +75,9 @@ test-versions: .venv/installed .venv-oldest/installed wheel
 	$(OLDEST)/python $(PIP) --force-reinstall --no-deps dist/pimsim-*.whl
 	$(OLDEST)/python .ci/try_wheel.py
 	$(OLDEST)/pytest -q --basetemp=.venv-oldest/pytest $(PARALLEL) $(OLDEST_TESTS)
+
+test-pythons: wheel
+	$(BIN)/python .ci/try_pythons.py dist/pimsim-*.whl .venv-pythons $(PYTHONS)
 
 test-versions: export NUMBA_CACHE_DIR := $(CURDIR)/.venv-oldest/numba
 
@@ -122,7 +127,7 @@ docs: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-trace .venv-oldest results build dist
+	rm -rf .venv .venv-trace .venv-oldest .venv-pythons results build dist
 	rm -f pimsim/report/assets/plotly.txt
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find pimsim tests -name __pycache__ -type d -prune -exec rm -rf {} +

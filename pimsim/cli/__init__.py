@@ -6,6 +6,8 @@ when it runs, so `pimsim --help` answers at once.
 
 from __future__ import annotations
 
+import os
+
 import click
 
 import pimsim
@@ -53,6 +55,10 @@ def cli() -> None:
 def main() -> None:
     """The entry point of the `pimsim` command."""
     prepare()
+    if "_PIMSIM_COMPLETE" in os.environ:
+        from pimsim.cli.completion import register
+
+        register()
     try:
         cli.main(prog_name="pimsim")
     except SystemExit as ended:

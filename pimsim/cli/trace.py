@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pimsim.cli.options import configurations, traces
 from pimsim.cli.problems import Commands, Exit, ReportingGroup, option_problem, print_warnings
 from pimsim.cli.say import emit, say
 
@@ -38,9 +39,12 @@ def trace() -> None:
 
 
 @trace.command()
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, shell_complete=traces)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of one line of a trace, and check nothing.")
-@click.option("--config", "config", metavar="CONFIG", help="Also check that the weights fit into CONFIG's memory.")
+@click.option(
+    "--config", metavar="CONFIG", help="Also check that the weights fit into CONFIG's memory.",
+    shell_complete=configurations,
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: bool) -> int:
     """Check everything about trace FILES that can be checked without running them.
@@ -105,7 +109,7 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
 
 
 @trace.command()
-@click.argument("file")
+@click.argument("file", shell_complete=traces)
 @click.option(
     "--bind", "bindings", metavar="T=1024,B=1,Q=1", default="", help="Values of the symbols; T is 1024, others are 1."
 )
