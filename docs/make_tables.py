@@ -15,6 +15,7 @@ from config_keys import keys
 
 from pimsim.api import language_model, load
 from pimsim.baselines import devices
+from pimsim.cli.completion import KEYS
 from pimsim.config.resolved import resolved_dict
 from pimsim.devices.pim_gpt.table import CAUSES, CONSTRAINTS
 from pimsim.devices.registry import resolve
@@ -23,6 +24,8 @@ from pimsim.energy.model import action_costs
 from pimsim.energy.pairs import column_factor, pair_factor
 from pimsim.energy.table import TABLES, load_table
 from pimsim.formats import PAIRS
+from pimsim.sweep.expressions import TRUTH
+from pimsim.sweep.keys import choices, kind_of, known_keys
 
 DOCS = Path(__file__).resolve().parent
 CONFIG = DOCS.parent / "configs" / "pim-gpt.yaml"
@@ -308,9 +311,21 @@ def updated(file: str) -> str:
     return text
 
 
+def completed_keys() -> str:
+    """A line for each key that has a value, with what it may be if there is a list of that: what a shell completes."""
+    known = known_keys()
+    leaves = (key for key in known if not any(other.startswith(f"{key}.") for other in known))
+    return "".join(f"{' '.join((key, *(choices(key) or truths(key))))}\n" for key in leaves)
+
+
+def truths(key: str) -> tuple[str, ...]:
+    return ("true", "false") if kind_of(key) == TRUTH else ()
+
+
 def main() -> None:
     for file in TABLES_OF:
         (DOCS / file).write_text(updated(file), encoding="utf-8")
+    KEYS.write_text(completed_keys(), encoding="utf-8")
 
 
 if __name__ == "__main__":

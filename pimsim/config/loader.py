@@ -13,7 +13,7 @@ from pimsim import files, kinds
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
-from pimsim.config.shipped import SUFFIXES, find
+from pimsim.config.shipped import SUFFIXES, TRACES, find, hint, located
 from pimsim.config.tree import Entry, Position, Tree, entry_of, leaves, locate, merge, plain
 from pimsim.config.validate import flatten, given_values, keys, subsection, validate
 from pimsim.config.written import Written
@@ -382,12 +382,15 @@ def _energy(tree: Tree) -> Entry | None:
 
 
 def trace_file(tree: Tree) -> str:
-    """The trace of a configuration, from where this process stands: it is relative to the file that names it."""
+    """The trace of a configuration, from where this process stands: it is relative to the file that names it.
+
+    A name that is no file there may be that of a shipped one.
+    """
     workload = tree.entries.get("workload")
     entry = workload.value.get("trace") if workload and isinstance(workload.value, Mapping) else None
     if entry is None or not isinstance(entry.value, str) or not entry.value or not_text(entry.value):
         return ""
-    return _beside(entry.place.file, entry.value)
+    return os.path.normpath(located(entry.value, os.path.dirname(entry.place.file), TRACES))
 
 
 BASELINE_SUFFIXES = (".yaml", ".yml")  # of baselines that are files; all others are names of shipped ones
@@ -437,7 +440,9 @@ def _not_a_trace(problem: Problem, workload: Mapping[str, Entry], trace: str) ->
         return problem
     key = problem.key or "workload.trace"
     place = workload.get(key.removeprefix("workload."), workload["trace"]).place
-    message = f"{problem.message}: {trace}" if problem.file else problem.message
+    message = (
+        f"{problem.message}: {trace}{hint(str(workload['trace'].value), TRACES)}" if problem.file else problem.message
+    )
     return Problem(place.file, place.line, place.column, key, message)
 
 

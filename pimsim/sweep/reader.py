@@ -15,7 +15,7 @@ from pimsim.config.loader import baseline_files, put, read_text, read_tree, with
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
 from pimsim.config.schema import Common
-from pimsim.config.shipped import find
+from pimsim.config.shipped import SWEEPS, find
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, entry_of, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
@@ -39,7 +39,7 @@ _DICT, _NAME = "<sweep>", "sweep"  # the file and the name of a sweep that is a 
 
 
 def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
-    """The sweep in a file, or in a dict of the same form; InputError with every problem.
+    """The sweep in a file, the shipped one of that name, or a dict of the same form; InputError with every problem.
 
     The base of a dict is relative to the working folder, or a configuration that was loaded.
     """
@@ -56,7 +56,7 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
         entry = entry_of(source, Position(_DICT, 1, 1))
         assert isinstance(entry.value, Mapping)
         return _Reader(Tree(entry.place, dict(entry.value)), "", "").sweep()
-    path = os.fspath(source)
+    path = find(os.fspath(source), shelf=SWEEPS)
     with expecting(SWEEP, path):
         text = read_text(path)
         return _Reader(parse_with_problems(text, path), path, text).sweep()
