@@ -15,16 +15,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and mypy see
-    from pimsim.api import load_config, run
+    from pimsim.api import load_config, load_result, run
     from pimsim.asic.function import Function
     from pimsim.asic.units import Pass
     from pimsim.catalogue import configurations, machines, models
     from pimsim.catalogue import devices as _devices
+    from pimsim.comparison import Comparison
     from pimsim.config.schema import Config
     from pimsim.devices.device import Hardware
     from pimsim.errors import InputError
     from pimsim.extension import register
     from pimsim.results.result import Result
+    from pimsim.results.saved import SavedResult
+    from pimsim.sidebyside import compare
     from pimsim.sweep import run as _sweep
     from pimsim.sweep.result import SweepResult
     from pimsim.workload.shapes import ModelShape
@@ -44,11 +47,13 @@ if TYPE_CHECKING:  # what editors and mypy see
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Function", "Hardware", "InputError", "ModelShape", "Pass", "Result", "SweepResult", "__version__",
-    "configurations", "devices", "load_config", "machines", "models", "register", "run", "sweep",
+    "Comparison", "Config", "Function", "Hardware", "InputError", "ModelShape", "Pass", "Result", "SavedResult",
+    "SweepResult", "__version__", "compare", "configurations", "devices", "load_config", "load_result", "machines",
+    "models", "register", "run", "sweep",
 ]  # fmt: skip
 
 _HOMES = {
+    "Comparison": "pimsim.comparison",
     "Config": "pimsim.config.schema",
     "Function": "pimsim.asic.function",
     "Hardware": "pimsim.devices.device",
@@ -56,9 +61,12 @@ _HOMES = {
     "ModelShape": "pimsim.workload.shapes",
     "Pass": "pimsim.asic.units",
     "Result": "pimsim.results.result",
+    "SavedResult": "pimsim.results.saved",
     "SweepResult": "pimsim.sweep.result",
+    "compare": "pimsim.sidebyside",
     "configurations": "pimsim.catalogue",
     "load_config": "pimsim.api",
+    "load_result": "pimsim.api",
     "machines": "pimsim.catalogue",
     "models": "pimsim.catalogue",
     "register": "pimsim.extension",

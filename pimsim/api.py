@@ -26,10 +26,13 @@ from pimsim.registry import Registry
 
 if TYPE_CHECKING:
     from pimsim.baselines.devices import BaselineDevice
+    from pimsim.comparison import Comparison
     from pimsim.energy.model import Prices
     from pimsim.logs.log_size import Forecast
     from pimsim.mapping.plan import Plan
+    from pimsim.results.base import AnyResult
     from pimsim.results.result import Result
+    from pimsim.results.saved import SavedResult
     from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
@@ -480,6 +483,24 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
     return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
 
 
+def _comparing(results: Sequence[AnyResult]) -> Comparison:
+    from pimsim.comparison import Comparison  # not for those who compare nothing
+
+    return Comparison.of(results)
+
+
+def load_result(directory: str | os.PathLike[str]) -> SavedResult:
+    """The result in the folder that `pimsim run --out` or `Result.save` wrote: its figures, tables and plots.
+
+    InputError with everything that is wrong with its files.  `SavedResult.config` is the configuration where it
+    loads again: the traces, machines and tables that it names have to lie beside it.
+    """
+    from pimsim.plots import Plots
+    from pimsim.results import saved
+
+    return saved.load_result(directory, load_config, Plots, _comparing)
+
+
 def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping[str, Origin] | None = None) -> Result:
     from pimsim.plots import Plots
     from pimsim.results.result import Result
@@ -497,4 +518,5 @@ def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping
         prepared.odd,
         prepared.plan,
         prepared.prices,
+        comparing=_comparing,
     )

@@ -20,6 +20,7 @@ _COMMANDS = Commands(
         "run": "pimsim.cli.run:run",
         "generate": "pimsim.cli.generate:generate",
         "accuracy": "pimsim.cli.generate:accuracy",
+        "compare": "pimsim.cli.compare:compare",
         "sweep": "pimsim.cli.sweep:sweep",
         "map": "pimsim.cli.map:map_",
         "check": "pimsim.cli.check:check",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pimsim.plots.drawers import Drawers
     from pimsim.plots.rates import Rates
+    from pimsim.results.base import AnyResult
     from pimsim.results.lines import Line
     from pimsim.results.result import Result
 
@@ -23,6 +24,7 @@ NAMES = (
     "latency_breakdown", "energy_breakdown", "latency_vs_context", "speedup", "energy_ratio", "roofline", "parts",
 )  # fmt: skip
 _COMPARISONS = ("speedup", "energy_ratio")
+_GONE = "a result that was read back has no simulation"
 # To draw, the longest first.
 _LONGEST = (
     "latency_breakdown",
@@ -39,25 +41,26 @@ _LONGEST = (
 class Figures:
     """What the plots of a result show: all that a process has to know that draws them.
 
-    summary  the summary of the run; tokens: context and latency_ns of each decode step; rates: of the roofline
+    summary  the summary of the run; tokens: context and latency_ns of each decode step; rates: of the roofline, None
+             where nothing was simulated that they could be of
     lines    of a schedule, over the context
     """
 
     summary: Mapping[str, Any]
     tokens: Mapping[str, Any]
-    rates: Rates
+    rates: Rates | None
     lines: Sequence[Line] = ()
 
     @classmethod
-    def of(cls, result: Result) -> Figures:
+    def of(cls, result: AnyResult) -> Figures:
         """Those of a result."""
         from pimsim.plots.rates import rates
-        from pimsim.results.lines import lines_of
-        from pimsim.results.tables import token_columns
+        from pimsim.results.result import Result
 
-        columns = token_columns(result.tally)
+        columns = result.token_columns()
         tokens = {name: columns[name] for name in ("context", "latency_ns")}
-        return cls(result.summary, tokens, rates(result), lines_of(result.schedule))
+        found = rates(result) if isinstance(result, Result) else None
+        return cls(result.summary, tokens, found, result.lines())
 
 
 class Plots:
@@ -68,7 +71,7 @@ class Plots:
 
     files: ClassVar[tuple[str, ...]] = tuple(f"{name}.png" for name in NAMES)
 
-    def __init__(self, result: Result | Figures) -> None:
+    def __init__(self, result: AnyResult | Figures) -> None:
         self._result = result
 
     @cached_property
@@ -110,7 +113,10 @@ class Plots:
         """Arithmetic rate against operations per byte: the device, the baselines, and each operator."""
         from pimsim.plots import roofline
 
-        return roofline.roofline(self._figures.summary, self._figures.rates, ax)
+        rates = self._figures.rates
+        if rates is None:
+            raise ValueError(f"{_GONE}; run its configuration again for a roofline")
+        return roofline.roofline(self._figures.summary, rates, ax)
 
     def parts(self, ax: Axes | None = None) -> Axes:
         """What drafting, verification and rejected work take; ValueError where decoding has one part alone."""
@@ -124,9 +130,12 @@ class Plots:
         The step is simulated again, command by command, which `save` leaves out.
         """
         from pimsim.plots import utilisation
+        from pimsim.results.result import Result
 
         if isinstance(self._result, Figures):
             raise TypeError("needs the result, not its figures alone")
+        if not isinstance(self._result, Result):
+            raise ValueError(f"{_GONE}; run its configuration again for its utilisation")
         return utilisation.of_step(self._result, context, ax)
 
     def available(self) -> tuple[str, ...]:
@@ -137,6 +146,7 @@ class Plots:
         without: list[str] = [] if summary["baselines"] else [*_COMPARISONS]
         without += [] if summary["system"]["latency_per_step_ns"] is not None else ["latency_vs_context"]
         without += [] if shares(summary, "latency_ns") else ["parts"]
+        without += [] if self._figures.rates else ["roofline"]
         return tuple(name for name in NAMES if name not in without)
 
     def save(self, directory: Path) -> None:
@@ -149,7 +159,7 @@ class Plots:
 class _Drawn(Plots):
     """Plots that drawers have been asked for; `here`: this process draws as well."""
 
-    def __init__(self, result: Result | Figures, drawers: Drawers, here: bool) -> None:
+    def __init__(self, result: AnyResult | Figures, drawers: Drawers, here: bool) -> None:
         super().__init__(result)
         self._drawers, self._here = drawers, here
         available = self.available()

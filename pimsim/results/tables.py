@@ -21,6 +21,8 @@ from pimsim.workload.schedule import Schedule
 
 Record = dict[str, Any]
 
+TEXTS = ("phase", "part", "operator", "template")  # columns of names; the others are numbers
+STEP = ("step", "context", "start_cycle", "cycles", "start_ns", "latency_ns")  # columns of every decode step
 _TOGETHER = 4096  # records that are held at once
 
 _COUNTS = (
