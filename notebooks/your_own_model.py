@@ -60,8 +60,8 @@ for op in trace.templates[0].ops:
 # %% [markdown]
 # ## Run it
 #
-# A trace takes the place of a model's name. Grouped-query attention, RMSNorm, RoPE and the gated feed-forward network
-# are mapped by the same rules as GPT's operators (docs/replay.md).
+# A trace takes the place of a model's name: a file, or the name of a shipped one. Grouped-query attention, RMSNorm,
+# RoPE and the gated feed-forward network are mapped by the same rules as GPT's operators (docs/replay.md).
 
 # %%
 config = pim_gpt.with_({"workload.trace": str(file), "workload.output_tokens": 16})

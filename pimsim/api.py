@@ -192,8 +192,9 @@ def _with_homes(config: AnyConfig, provenance: Mapping[str, Origin]) -> dict[str
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
-    """The configuration in a YAML file: a `Config`, or a `DeviceConfig` if its DRAM standard runs no language model.
+    """The configuration in a YAML file, or the shipped one of that name (`pimsim.configurations()`).
 
+    It is a `Config`, or a `DeviceConfig` if its DRAM standard runs no language model; `with_` makes changed copies.
     overrides  {"dram.channels": 4}, or strings as after --set: ["dram.channels=4"]
     InputError has every problem in it, each with file, line, column and key.
     """

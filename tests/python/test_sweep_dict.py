@@ -68,6 +68,12 @@ def test_a_sweep_that_was_finished_is_gone_on_with(tmp_path: Path) -> None:
     assert files(pimsim.sweep(sweep, out=tmp_path, workers=0, resume=True).directory) == first
 
 
+def test_a_shell_shows_how_many_points_there_are() -> None:
+    sweep = {"base": "pim-gpt", **FROM_A_BASE, "axes": {**AXES, "dram.rows": [16384, 1]}}
+    found = repr(pimsim.sweep(sweep, workers=0))
+    assert found == "<SweepResult sweep: 3 ok, 3 infeasible, 2 dropped by constraints>"
+
+
 def test_axes_may_be_ranges_and_arrays() -> None:
     counts = {
         tuple(row["dram.channels"] for row in pimsim.sweep(sweep, workers=0).rows())
