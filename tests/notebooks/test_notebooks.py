@@ -67,6 +67,9 @@ def test_the_rendered_notebook_is_small_and_has_its_pictures_and_no_error(script
     outputs = [output for cell in cells(notebook, "code") for output in cell["outputs"]]
     assert len(pictures(notebook)) == PICTURES[script.stem]
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    for cell in cells(notebook, "code"):  # what is printed is in one piece, or it would be in others next time
+        kinds = [output.get("name") for output in cell["outputs"]]
+        assert not [kind for kind, following in zip(kinds, kinds[1:], strict=False) if kind and kind == following]
     assert len(text) < 300_000
     assert not re.search(r"/(home|root|tmp|Users|work)/", text)
 
