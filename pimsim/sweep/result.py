@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pimsim.errors import InputError
+from pimsim.results.base import data_frame
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_read, read_manifest, replace_file, write_manifest
 from pimsim.sweep.objectives import Objective
 from pimsim.sweep.pareto import as_objective, best, costs_of, front
@@ -66,11 +67,7 @@ class SweepResult:
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas data frame; ImportError, saying what to install, without pandas."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
-        return pandas.DataFrame.from_records(list(self.rows()))
+        return data_frame(list(self.rows()))
 
     def pareto(self) -> list[dict[str, Any]]:
         """The rows that no other row beats in every objective, by the first objective."""

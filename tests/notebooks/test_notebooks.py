@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 RENDER: dict[str, Any] = runpy.run_path(str(FOLDER / "render.py"))
 NOTEBOOKS: list[Path] = RENDER["scripts"]()
 PICTURES = {
-    "design_space": 4, "does_it_still_speak": 4, "first_run": 2, "how_far_to_trust_it": 2, "time_and_energy": 3,
-    "what_helps": 5, "your_own_model": 2,
+    "comparing": 3, "design_space": 4, "does_it_still_speak": 4, "first_run": 2, "how_far_to_trust_it": 2,
+    "time_and_energy": 3, "what_helps": 5, "your_own_model": 2,
 }  # fmt: skip
 
 
