@@ -226,7 +226,7 @@ def devices() -> Catalogue[Device]:
 
 
 def configurations() -> Catalogue[Configuration]:
-    """The configurations that need no path: `pimsim.load_config("aim")`; one that cannot be loaded is left out."""
+    """The configurations that need no path: `pimsim.load_config("pim-gpt")`; one that cannot be loaded is left out."""
     from pimsim.config.shipped import CONFIGURATIONS
 
     return Catalogue(

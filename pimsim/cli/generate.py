@@ -48,9 +48,10 @@ def generate(
     as_json: bool,
     commands: str | None,
 ) -> None:
-    """Decode tokens of a model on CONFIG's hardware, beside its float32 reference.
+    """Compute tokens of a model on CONFIG's hardware.
 
-    The weights replace CONFIG's model; LM head, biases and norms are simulated.
+    A float32 reference computes them as well. The weights replace CONFIG's model; LM head, biases and norms are
+    simulated.
     """
     from pimsim import api
 
@@ -94,7 +95,10 @@ def accuracy(
     tokens: int | None,
     as_json: bool,
 ) -> None:
-    """Perplexity over a text on CONFIG's hardware, beside the float32 reference."""
+    """Measure perplexity over a text on CONFIG's hardware.
+
+    A float32 reference reads the text as well.
+    """
     from pimsim import api
     from pimsim.generation.texts import ids_of
 

@@ -51,7 +51,10 @@ def say_what_is_missing() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 @click.option("--table-schema", is_flag=True, help="Print the JSON Schema of a table file, for editors.")
 def devices(as_json: bool, table_schema: bool) -> None:
-    """List the memories, shipped and registered: what they multiply, and their configurations."""
+    """List the memories and what they multiply.
+
+    Each has its configurations beside it. Registered memories are in the list as well.
+    """
     import json
 
     from pimsim import catalogue

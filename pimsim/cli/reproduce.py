@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="DIR", type=Folder(), help="Write tables, JSON and plots to DIR.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes; default: the cores, at most 8.")
 def reproduce(what: str, as_json: bool, out: str | None, workers: int | None) -> None:
-    """Figures beside the simulated ones, and what the unknown inputs make of them.
+    """Compare published figures with the simulated ones.
 
-    pim-gpt: the paper's. decode: ways of decoding on PIM-GPT and on GPUs, beside a prototype's rough figures.
+    Each figure has an interval, which says how far the unknown inputs could move it.
+
+    pim-gpt: the paper's figures. decode: ways of decoding on PIM-GPT and on GPUs, beside a prototype's rough figures.
     devices: what was published of other memories that multiply.
     """
     import os

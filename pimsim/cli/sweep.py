@@ -27,13 +27,15 @@ _SHOWN = 10  # rows of the front, and messages of failed points
 
 @click.command()
 @click.argument("sweep", shell_complete=completed("sweeps"))
-@click.option("--out", metavar="DIR", help="Folder of the results (default: results/NAME, NAME as of the sweep).")
+@click.option("--out", metavar="DIR", help="Folder of the results (default: results/ and the sweep's name).")
 @click.option("--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: none).")
 @click.option("--scheduler", metavar="ADDRESS", help="Simulate on the Dask cluster of this scheduler.")
 @click.option("--resume", is_flag=True, help="Go on with the sweep that is in DIR.")
 @click.option("--shard", metavar="I/N", help="Simulate the I-th of N parts only.")
-@click.option("--merge", "shards", metavar="DIR", multiple=True, help="Make the whole from shards, one option each.")
-@click.option("--format", "kind", type=click.Choice(["parquet", "csv"]), help="Of the results (default: parquet).")
+@click.option("--merge", "shards", metavar="DIR", multiple=True, help="Put shards together; one option for each.")
+@click.option(
+    "--format", "kind", type=click.Choice(["parquet", "csv"]), help="Format of the results (default: parquet)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def sweep(
     sweep: str,
@@ -46,9 +48,9 @@ def sweep(
     kind: str | None,
     as_json: bool,
 ) -> int:
-    """Simulate every point of SWEEP, a file as docs/sweeps.md explains it.
+    """Simulate every point of SWEEP and write one table.
 
-    Exit status 1: points failed, or none was feasible.
+    docs/sweeps.md explains the file. The exit status is 1 if points failed, or none was feasible.
     """
     import json
 

@@ -22,8 +22,8 @@ _BAR = 12  # columns of the longest bar
 _NARROW = 60  # columns below which the ratios over machines are two tables
 _BARS = 8  # bars per breakdown; the rest are one, "other"
 _CAVEAT = (
-    "Latency is simulated command by command; energy prices those commands with JEDEC currents. "
-    "Both rest on the inputs above that the paper does not give, and a baseline is a model of its machine."
+    "Latency is simulated command by command. Energy is these commands, priced with JEDEC currents. Both depend on "
+    "inputs that the paper does not give (see above). A baseline is a model of its machine."
 )
 
 
@@ -152,7 +152,7 @@ def _table_note(result: Result) -> str:
     if table.digest:
         own = f"{len(table.own)} {'row' if len(table.own) == 1 else 'rows'} of its own"
         return f"Energy table {table.name}: {own}" + (f", the others of {table.extends}." if table.extends else ".")
-    return f"Energy table {table.name}: which terms the paper priced is not published."
+    return f"Energy table {table.name} is one reading: what the paper priced is not published."
 
 
 def _simulation(summary: Mapping[str, Any]) -> str:
