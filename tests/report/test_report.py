@@ -15,7 +15,7 @@ import pytest
 
 import pimsim
 from pimsim import api
-from pimsim.report import run_html, sweep_html
+from pimsim.report import run_html, script, sweep_html
 from pimsim.results.headline import headline
 from pimsim.results.result import Result
 
@@ -247,3 +247,12 @@ def test_a_browser_draws_the_points_that_have_both_figures(tmp_path: Path) -> No
     done = browse(tmp_path, f"file://{file}", "--dump-dom")
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count("<circle") == 2
+
+
+def test_the_script_is_the_one_that_the_build_has_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of a clone that is not installed, the one of the plotly that is."""
+    built = tmp_path / "plotly.txt"
+    monkeypatch.setattr(script, "BUILT", built)
+    assert script.library.__wrapped__() == script.packed(script.installed())
+    built.write_text("built")
+    assert script.library.__wrapped__() == "built"
