@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
+from pimsim.results.drawn.comparison import ratios
 from pimsim.results.headline import number
 
 if TYPE_CHECKING:
@@ -28,19 +29,19 @@ def energy_ratio(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
 
 
 def _compare(summary: Mapping[str, Any], key: str, label: str, title: str, ax: Axes | None) -> Axes:
-    baselines = summary["baselines"]
+    baselines = ratios(summary, key)
     if not baselines:
         raise ValueError("the configuration names no baselines to compare with")
     with style.drawing():
         ax = style.axes_or_new(ax, max(style.HEIGHT_IN, 1.2 + _ROW_IN * len(baselines)))
-        series = ([b[key] for b in baselines.values()], [b["roofline"][key] for b in baselines.values()])
+        series = ([b.eager for b in baselines], [b.roofline for b in baselines])
         for (name, colour, shift), values in zip(_SERIES, series, strict=True):
             _bars(ax, name, colour, shift, values)
         ax.axvline(1, color=style.BLACK, linewidth=0.8)
         ax.set_xscale("log")
         known = [1.0, *(value for values in series for value in values if value is not None)]
         ax.set_xlim(0.6 * min(known), 4 * max(known))
-        ax.set_yticks(range(len(baselines)), [style.short(name) for name in baselines])
+        ax.set_yticks(range(len(baselines)), [style.short(b.machine) for b in baselines])
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
         _number_ticks(ax)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
-from pimsim.results import scheduled
+from pimsim.results.drawn.parts import parts as parts_of
 from pimsim.results.headline import energy_scale, number, time_scale
 from pimsim.results.scheduled import OF_DECODING
 
@@ -20,16 +20,17 @@ _ROOM = 0.06  # share of a bar from which on it has room for its number
 
 def parts(summary: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """A bar of the decode phase's time and one of its energy, stacked of its parts, each with its share."""
-    if not scheduled.shares(summary, "latency_ns"):
+    shown = parts_of(summary)
+    if shown is None:
         raise ValueError("all of what is decoded is one part: there is no drafting and no verification")
     with style.drawing():
         ax = style.axes_or_new(ax)
         names = []
         for position, (what, figure, scale) in enumerate(_BARS):
-            total = sum(summary["system"]["parts"][name][figure] for name in OF_DECODING)
+            total = shown.totals[figure]
             factor, unit = scale(total, least=1)
             names.append(f"{what}\n{number(total / factor)} {unit}")
-            _stack(ax, position, scheduled.shares(summary, figure))
+            _stack(ax, position, shown.shares[figure])
         ax.set_yticks(range(len(names)), names)
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()

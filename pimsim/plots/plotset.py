@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from matplotlib.axes import Axes
 
     from pimsim.plots.drawers import Drawers
-    from pimsim.plots.rates import Rates
-    from pimsim.results.lines import Line
+    from pimsim.results.drawn.context import Steps
+    from pimsim.results.drawn.rates import Rates
     from pimsim.results.result import Result
 
 NAMES = (
@@ -39,25 +39,20 @@ _LONGEST = (
 class Figures:
     """What the plots of a result show: all that a process has to know that draws them.
 
-    summary  the summary of the run; tokens: context and latency_ns of each decode step; rates: of the roofline
-    lines    of a schedule, over the context
+    summary  the summary of the run; rates: of the roofline; steps: over the context, if something is decoded
     """
 
     summary: Mapping[str, Any]
-    tokens: Mapping[str, Any]
     rates: Rates
-    lines: Sequence[Line] = ()
+    steps: Steps | None
 
     @classmethod
     def of(cls, result: Result) -> Figures:
         """Those of a result."""
-        from pimsim.plots.rates import rates
-        from pimsim.results.lines import lines_of
-        from pimsim.results.tables import token_columns
+        from pimsim.results.drawn.context import steps
+        from pimsim.results.drawn.rates import rates
 
-        columns = token_columns(result.tally)
-        tokens = {name: columns[name] for name in ("context", "latency_ns")}
-        return cls(result.summary, tokens, rates(result), lines_of(result.schedule))
+        return cls(result.summary, rates(result), steps(result))
 
 
 class Plots:
@@ -92,7 +87,7 @@ class Plots:
         from pimsim.plots import context
 
         figures = self._figures
-        return context.latency_vs_context(figures.summary, figures.tokens, ax, figures.lines)
+        return context.latency_vs_context(figures.summary, figures.steps, ax)
 
     def speedup(self, ax: Axes | None = None) -> Axes:
         """Speedup over each baseline; ValueError without baselines."""
@@ -179,7 +174,7 @@ def _drawers() -> Drawers:
 
 def _load() -> None:
     """All that drawing needs, and nothing of the simulation."""
-    from pimsim.plots import breakdown, comparison, context, parts, rates, roofline, style  # noqa: F401
+    from pimsim.plots import breakdown, comparison, context, parts, roofline, style  # noqa: F401
 
     style.png(style.new_figure().add_subplot())
 

@@ -7,7 +7,7 @@ from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from pimsim.plots import style
-from pimsim.plots.rates import Rates
+from pimsim.results.drawn.rates import Rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from pimsim.plots import NAMES, Plots, style
-from pimsim.plots.rates import operator_points, rates
 from pimsim.results import scheduled
+from pimsim.results.drawn.rates import operator_points, rates
 from pimsim.results.headline import number
 from pimsim.results.result import Result
 from tests import schedule_kinds
