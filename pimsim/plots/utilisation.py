@@ -1,20 +1,25 @@
-"""How busy buses, banks and MAC units are over time."""
+"""How busy buses, banks and MAC units are over time: a band each, from 0 to 100 %."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pimsim.plots import style
+from pimsim.plots.overlay import Plot, Records, Run, show
 from pimsim.results.headline import time_scale
-from pimsim.timeline.shares import TRACKS, Busy, busy, busy_in_step
+from pimsim.timeline.shares import TRACKS, Busy, busy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pimsim.results.result import Result
     from pimsim.timeline.activity import Activity
 
 _COLOURS = dict(zip(TRACKS, (style.BLUE, style.ORANGE, style.BLACK, style.SKY, style.VERMILION), strict=True))
+_BAND = 0.82  # of the room of a track
+_NAMES = {"banks open": "banks with\nan open row"}  # on two lines
 
 
 def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilisation over time") -> Axes:
@@ -22,26 +27,69 @@ def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilis
 
     activity  from `timeline.recorder.Recorder`, or of a command log: `activity_of(log, device)`
     """
-    return _draw(busy(activity, title), ax)
+    return show(PLOTS["utilisation"], Run("log", "", busy(activity, title)), ax)
 
 
-def of_step(result: Result, context: int | None = None, ax: Axes | None = None) -> Axes:
-    """Utilisation during the decode of one token, or of a step of a schedule, which is simulated again, from rest."""
-    return _draw(busy_in_step(result, context), ax)
+def _draw(ax: Axes, runs: Sequence[Run]) -> None:
+    factor, unit = _unit(runs)
+    tracks = _tracks(runs)
+    for row, track in enumerate(tracks):
+        base = len(tracks) - 1 - row
+        for share, dashes in ((0, "-"), (1, ":")):
+            ax.axhline(base + share * _BAND, color=style.GREY, linewidth=0.5, linestyle=dashes)
+        for at, run in enumerate(runs):
+            if track in run.data.shares:
+                colour = style.series(at) if len(runs) > 1 else _COLOURS[track]
+                _band(ax, run.data, track, base, factor, colour)
+        means = [f"{100 * _mean(run.data, track):.0f} %" for run in runs]
+        ax.annotate("\n".join(means), (1, base + _BAND / 2), (3, 0), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", va="center", fontsize=style.small())  # fmt: skip
+    ax.annotate("mean", (1, len(tracks) - (1 - _BAND)), (3, 2), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="bottom", fontsize=style.small())  # fmt: skip
+    ends = [float(edge) / factor for run in runs for edge in (run.data.edges_ns[0], run.data.edges_ns[-1])]
+    ax.set_xlim(min(ends), max(ends))
+    ax.set_ylim(-0.04, len(tracks) - (1 - _BAND) + 0.04)
+    names = [_NAMES.get(track, TRACKS[track]) for track in tracks]
+    ax.set_yticks([len(tracks) - 1 - row + _BAND / 2 for row in range(len(tracks))], names)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    style.label_x(ax, f"time ({unit})")
+    ax.set_ylabel("busy (%)")
+    ax.grid(axis="x")
+    style.title(ax, runs[0].data.title if len(runs) == 1 else "Utilisation while a step runs")
+    style.key_below(ax, style.key_of_runs([run.label for run in runs]) if len(runs) > 1 else [])
 
 
-def _draw(shown: Busy, ax: Axes | None) -> Axes:
-    factor, unit = time_scale(float(shown.edges_ns[-1]))
-    edges = shown.edges_ns / factor
-    with style.drawing():
-        ax = style.axes_or_new(ax)
-        for track, shares in shown.shares.items():
-            ax.stairs(100 * shares, edges, color=_COLOURS[track], linewidth=1.1, label=TRACKS[track])
-        ax.set_ylim(0, 102)
-        ax.set_xlim(edges[0], edges[-1])
-        ax.set_xlabel(f"time ({unit})")
-        ax.set_ylabel("busy (%)")
-        ax.grid(axis="y")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=5, columnspacing=1.0, handlelength=1.2)
-        ax.set_title(shown.title)
-    return ax
+def _unit(runs: Sequence[Run]) -> tuple[float, str]:
+    return time_scale(max(float(run.data.edges_ns[-1]) for run in runs))
+
+
+def _tracks(runs: Sequence[Run]) -> list[str]:
+    return [track for track in TRACKS if any(track in run.data.shares for run in runs)]
+
+
+def _band(ax: Axes, shown: Busy, track: str, base: float, factor: float, colour: str) -> None:
+    """One track of one run."""
+    heights, edges = base + _BAND * shown.shares[track], shown.edges_ns / factor
+    ax.stairs(heights, edges, baseline=base, fill=True, color=colour, alpha=0.3, linewidth=0)
+    ax.stairs(heights, edges, baseline=base, color=colour, linewidth=0.8 * style.look().line)
+
+
+def _mean(shown: Busy, track: str) -> float:
+    if track not in shown.shares:
+        return 0.0
+    return float(np.average(shown.shares[track], weights=np.diff(shown.edges_ns)))
+
+
+def _table(run: Run) -> Records:
+    factor, unit = _unit([run])
+    edges = (run.data.edges_ns / factor).tolist()
+    unit = style.ascii_unit(unit)
+    shares = {f"{track.replace(' ', '_')}_percent": (100 * each).tolist() for track, each in run.data.shares.items()}
+    return [
+        {f"from_{unit}": begin, f"to_{unit}": end, **{name: each[at] for name, each in shares.items()}}
+        for at, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+    ]
+
+
+PLOTS = {"utilisation": Plot("utilisation", _draw, _table)}

@@ -17,6 +17,7 @@ from pimsim.errors import Problem, did_you_mean
 from pimsim.mapping.plan import Plan
 from pimsim.results import tables
 from pimsim.results.comparison import compare
+from pimsim.results.csv_text import csv_parts
 from pimsim.results.headline import headline
 from pimsim.results.metrics import nanoseconds
 from pimsim.results.parts import summarise_parts, summarise_schedule
@@ -210,11 +211,11 @@ class Result:
         texts: dict[str, str | Iterable[str]] = {
             LAST: to_json(self.summary),
             "config.resolved.yaml": dump_yaml(self.config, self.provenance),
-            "operators.csv": tables.csv_parts(self.records("operators")),
-            "tokens.csv": tables.csv_parts(tables.token_records(self.tally, self.schedule)),
+            "operators.csv": csv_parts(self.records("operators")),
+            "tokens.csv": csv_parts(tables.token_records(self.tally, self.schedule)),
         }
         if self.values:
-            texts[VALUES] = tables.csv_parts(self.values.records())
+            texts[VALUES] = csv_parts(self.values.records())
         if self.report:
             texts[REPORT] = self.report(self)
         with staged(target, (REPORT, VALUES, *texts, *(self.plots.files if self.plots else ()))) as scratch:

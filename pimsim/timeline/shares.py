@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from pimsim.timeline.activity import Activity, Floats
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from pimsim.dram.timing import Device
     from pimsim.results.result import Result
+    from pimsim.timeline.activity import Activity
     from pimsim.workload.schedule import Schedule
+
+Floats = NDArray[np.float64]
 
 POINTS = 120  # parts of the time; buckets are joined until there are no more
 # Of `activity.TRACKS`, with the name that people read.
