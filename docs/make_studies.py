@@ -10,10 +10,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from pimsim.plots.looks import Order
+from pimsim.plots.pictures import save
 from pimsim.reproduce.decoding.found import Found, reproduce
 from pimsim.reproduce.decoding.jobs import trace_of
 from pimsim.reproduce.decoding.pages import commands, sentences, sheets
-from pimsim.reproduce.decoding.pictures import save
+from pimsim.reproduce.decoding.pictures import pictures
 from pimsim.reproduce.decoding.table import ROWS
 from pimsim.workload.trace.writer import dump_trace
 
@@ -57,7 +59,7 @@ def main() -> None:
         return
     found = reproduce()
     IMAGES.mkdir(parents=True, exist_ok=True)
-    save(found, IMAGES)
+    save(pictures(found), IMAGES, Order())
     PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), parts(found)), encoding="utf-8")
 
 

@@ -140,7 +140,7 @@ class Plots:
         """The plots that this result has data for."""
         return tuple(name for name in NAMES if self._figures.drawn[name] is not None)
 
-    def save(self, directory: Path, formats: str | Iterable[str] | None = None, style: str | None = None) -> None:
+    def save(self, directory: str | Path, formats: str | Iterable[str] | None = None, style: str | None = None) -> None:
         """Write every available plot as NAME.png, or as the formats and in the style that are named, with NAME.csv.
 
         formats  "pdf,svg", or several of `looks.FORMATS`; style: one of `looks.LOOKS`; InputError for others
@@ -161,10 +161,10 @@ class _Drawn(Plots):
         available = self.available()
         drawers.ask(self._figures, wanted.files(name for name in _LONGEST if name in available))
 
-    def save(self, directory: Path, formats: str | Iterable[str] | None = None, style: str | None = None) -> None:
+    def save(self, directory: str | Path, formats: str | Iterable[str] | None = None, style: str | None = None) -> None:
         """As that of all plots; the order was given before they were drawn."""
         for name, content in self._drawers.pictures(self._wanted.files(self.available()), self._here).items():
-            (directory / name).write_bytes(content)
+            (Path(directory) / name).write_bytes(content)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.ticker import LogFormatterSciNotation
 
@@ -418,3 +419,28 @@ def ascii_unit(unit: str) -> str:
 def labelled(ax: Axes) -> list[Any]:
     """What of the axes belongs into a legend."""
     return list(ax.get_legend_handles_labels()[0])
+
+
+def ticks_x(ax: Axes, values: Sequence[float], texts: Sequence[str]) -> None:
+    """Ticks of an x axis whose limits are set, each with its text unless that would be on another one."""
+    from matplotlib.ticker import NullLocator
+
+    width = 0.85 * size_pt(ax)[0]
+    to_axes = ax.transData + ax.transAxes.inverted()
+    places = [float(to_axes.transform((value, ax.get_ylim()[0]))[0]) for value in values]
+    ends, shown = -1e9, []
+    for place, text in sorted(zip(places, texts, strict=True)):
+        half = text_width(text, look().tick) / 2 + 2
+        fits = place * width - half >= ends
+        ends = place * width + half if fits else ends
+        shown.append(text if fits else "")
+    ax.set_xticks(sorted(values), shown)
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def mark(marker: str, colour: str, label: str, *, hollow: bool = False, line: bool = False) -> Line2D:
+    """An entry of a legend: a mark, on a line where it has one."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], marker=marker, color=colour, label=label, linestyle="-" if line else "none", markersize=4.5,
+                  markerfacecolor="#FFFFFF" if hollow else colour)  # fmt: skip

@@ -47,17 +47,17 @@ _TABLES = ("operators", "tokens")
 class PlotSet(Protocol):
     """The plots of one result; `pimsim.plots.Plots` is one."""
 
-    def latency_breakdown(self, ax: Axes | None = None) -> Axes: ...
-    def energy_breakdown(self, ax: Axes | None = None) -> Axes: ...
-    def latency_vs_context(self, ax: Axes | None = None) -> Axes: ...
-    def speedup(self, ax: Axes | None = None) -> Axes: ...
-    def energy_ratio(self, ax: Axes | None = None) -> Axes: ...
-    def roofline(self, ax: Axes | None = None) -> Axes: ...
-    def parts(self, ax: Axes | None = None) -> Axes: ...
-    def utilisation(self, ax: Axes | None = None, context: int | None = None) -> Axes: ...
+    def latency_breakdown(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def energy_breakdown(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def latency_vs_context(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def speedup(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def energy_ratio(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def roofline(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def parts(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
+    def utilisation(self, ax: Axes | None = None, context: int | None = None, label: str | None = None) -> Axes: ...
 
-    def save(self, directory: Path) -> None:
-        """Write every plot that has something to show as PNG."""
+    def save(self, directory: str | Path, formats: str | Iterable[str] | None = None, style: str | None = None) -> None:
+        """Write every plot that has something to show: as PNG, or in the formats and the style that are named."""
 
 
 class PlotFactory(Protocol):
@@ -199,13 +199,20 @@ class Result:
             raise RuntimeError("this result was made without plots; pimsim.run makes one with them")
         return self.plots(self)
 
-    def save(self, directory: str | Path, plots: PlotSet | None = None) -> Path:
+    def save(
+        self,
+        directory: str | Path,
+        plots: PlotSet | None = None,
+        figures: str | Iterable[str] | None = None,
+        style: str | None = None,
+    ) -> Path:
         """Write `summary.json`, `config.resolved.yaml`, two CSV tables, the plots and `report.html`; of
         watched values `values.csv`.
 
         All or nothing: the files appear once every one of them is written.  InputError
         if the folder cannot be written.
         plots: those that are written, if somebody draws them already
+        figures, style: formats ("pdf,svg") and style ("single-column") of the plots, with a CSV of what each shows
         """
         target = Path(directory)
         texts: dict[str, str | Iterable[str]] = {
@@ -221,7 +228,7 @@ class Result:
         with staged(target, (REPORT, VALUES, *texts, *(self.plots.files if self.plots else ()))) as scratch:
             write_files(scratch, texts)
             if self.plots:
-                (plots or self.plot).save(scratch)
+                (plots or self.plot).save(scratch, figures, style)
         return target
 
     def _repr_html_(self) -> str:
