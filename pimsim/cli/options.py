@@ -47,8 +47,8 @@ set_option: Decorator = click.option(
 def figures_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--figures and --style."""
     figures = click.option(
-        "--figures", metavar="FORMATS", help="Write the plots of DIR as pdf, svg, png (several: pdf,svg), each with a "
-        "CSV of what it shows (default: png alone).",
+        "--figures", metavar="FORMATS", help="Write plots into DIR as pdf, svg, png (several: pdf,svg), each with a CSV "
+        "of what it shows.",
     )  # fmt: skip
     style = click.option(
         "--style", metavar="NAME", help="Draw them for print: single-column (3.5 in) or double-column (7.16 in)."

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.artist import Artist, allow_rasterization
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from pimsim.plots import style
@@ -23,6 +24,7 @@ _CROSSING = 40.0  # points of way that a text takes rather than a line across an
 _TURNING = 4.0  # for each radian that it is off its direction
 _COVERING = 6.0  # and rather than one more dot of a line under it
 _APART_PT = 1.0
+_BEFORE_TEXTS = 2.9  # in the order of drawing: texts are at 3
 _PALE = 0.45  # discs, so that texts on them can be read
 _DOT_PT = 4.0  # between the dots that a line is taken for
 
@@ -57,13 +59,14 @@ class Callouts(Artist):
         super().__init__()
         self.set_figure(style.figure_of(ax))
         self.axes = ax
-        self.set_zorder(6)
+        self.set_zorder(_BEFORE_TEXTS)
         self.set_in_layout(False)
         self._polylines = list(lines)
         self._items = [_Item(ax, each) for each in callouts]
+        ax.add_artist(self)
 
     def get_children(self) -> list[Artist]:
-        """Lines, discs and texts."""
+        """Lines and discs; the texts are the axes'."""
         return [child for kind in zip(*(item.children for item in self._items), strict=True) for child in kind]
 
     @property
@@ -73,7 +76,7 @@ class Callouts(Artist):
 
     @allow_rasterization  # type: ignore[untyped-decorator]
     def draw(self, renderer: Any) -> None:
-        """Put the texts in their places, then draw them."""
+        """Put everything into its place; the axes draw the texts, afterwards."""
         if not self.get_visible():
             return
         self._place(renderer, renderer.points_to_pixels(1.0))
@@ -86,7 +89,8 @@ class Callouts(Artist):
         rim = np.array(self.axes.get_window_extent(renderer).extents)
         radii = [item.said.radius_pt * pt for item in self._items]
         taken = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(marks, radii, strict=True) if r]
-        taken += [text.get_window_extent(renderer).extents for text in self.axes.texts if text.get_visible()]
+        others = set(self.axes.texts).difference(self.texts)
+        taken += [text.get_window_extent(renderer).extents for text in others if text.get_visible()]
         dots, ways = self._dots(pt), list[tuple[Any, Any]]()
         for item, mark, radius in zip(self._items, marks, radii, strict=True):
             places = _around(mark, *item.size(renderer, pt), radius, pt)
@@ -121,7 +125,10 @@ class _Item:
         self._leader = Line2D([], [], color=style.GREY, linewidth=0.6, solid_capstyle="butt")
         self._ring = Line2D([], [], marker="o", color=said.colour, alpha=_PALE, markersize=2 * said.ring_pt,
                             markeredgewidth=0)  # fmt: skip
-        self.children = (self._leader, self._ring, self.text)
+        self.text.set_transform(IdentityTransform())
+        self.text.set_in_layout(False)
+        ax.add_artist(self.text)
+        self.children = (self._leader, self._ring)
         for child in self.children:
             child.set_figure(style.figure_of(ax))
         self._width = 0.0  # of the text, pixels

@@ -78,7 +78,7 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
         callouts.append(Callout(text, point.intensity, point.rate, _DOT_PT, _radius(point), colour, 180.0))
         handles.append(_entry(f"{text}  {label}: {percent(point.share)}, {_of_roof(run, point)}", colour))
     callouts += [Callout("", each.point.intensity, each.point.rate, 3.0, leads=False) for each in decodes]
-    ax.add_artist(Callouts(ax, [*callouts, *_of_roofs(ax, roofs)], [_line(ax, roof) for roof in roofs]))
+    Callouts(ax, [*callouts, *_of_roofs(ax, roofs)], [_line(ax, roof) for roof in roofs])
     style.log_ticks(ax.xaxis)
     style.log_ticks(ax.yaxis)
     style.label_x(ax, "arithmetic intensity (operations/byte)")

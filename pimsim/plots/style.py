@@ -444,3 +444,10 @@ def mark(marker: str, colour: str, label: str, *, hollow: bool = False, line: bo
 
     return Line2D([], [], marker=marker, color=colour, label=label, linestyle="-" if line else "none", markersize=4.5,
                   markerfacecolor="#FFFFFF" if hollow else colour)  # fmt: skip
+
+
+def ticks_y(ax: Axes, texts: Sequence[str]) -> None:
+    """Ticks of rows 0, 1, 2 ..., with as many of their texts as have room."""
+    pitch = 0.9 * size_pt(ax)[1] / max(1, len(texts))
+    every = max(1, -int(-1.2 * look().tick // pitch))
+    ax.set_yticks(range(len(texts)), [text if at % every == 0 else "" for at, text in enumerate(texts)])
