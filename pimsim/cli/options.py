@@ -46,10 +46,8 @@ set_option: Decorator = click.option(
 
 def figures_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--figures and --style."""
-    figures = click.option(
-        "--figures", metavar="FORMATS", help="Write plots into DIR as pdf, svg, png (several: pdf,svg), each with a CSV "
-        "of what it shows.",
-    )  # fmt: skip
+    what = "Write plots into DIR as pdf, svg, png (several: pdf,svg), each with a CSV of what it shows."
+    figures = click.option("--figures", metavar="FORMATS", help=what)
     style = click.option(
         "--style", metavar="NAME", help="Draw them for print: single-column (3.5 in) or double-column (7.16 in)."
     )
