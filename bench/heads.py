@@ -2,7 +2,7 @@
 
 Rows: three of the paper's models, as the figures of `pimsim reproduce` take them.  Exposed is the share of the latency
 in which the ASIC's arithmetic is waited for; slower is the time with the ASIC at 100 MHz over that at 1 GHz, each in
-its own way (paper: at most 1.20).  --write puts the table into docs/how-it-works.md.
+its own way (paper: at most 1.20).  --write puts the table into docs/mapping.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pimsim
 from pimsim import load_config
 
 ROOT = Path(__file__).parent.parent
-PAGE, CONFIG = ROOT / "docs" / "how-it-works.md", ROOT / "configs" / "pim-gpt.yaml"
+PAGE, CONFIG = ROOT / "docs" / "mapping.md", ROOT / "configs" / "pim-gpt.yaml"
 BEGIN, END = "<!-- made by bench/heads.py -->", "<!-- until here -->"
 HEAD = ("model", "schedule", "`mapping.attention`", "exposed, 1 GHz", "exposed, 100 MHz", "slower at 100 MHz")
 MODELS, SCHEDULES, WAYS = ("gpt3-xl", "gpt2-xl", "gpt2-small"), ("paper", "overlap"), ("whole", "per_head")
@@ -34,7 +34,7 @@ def row(model: str, schedule: str, way: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the table into docs/how-it-works.md")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/mapping.md")
     write = parser.parse_args().write
     rows = [row(model, schedule, way) for model in MODELS for schedule in SCHEDULES for way in WAYS]
     made = table(HEAD, rows, markdown=write)

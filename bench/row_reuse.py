@@ -1,6 +1,6 @@
 """What Q inputs of an open row take, and what a step takes that verifies Q tokens: python bench/row_reuse.py [--write].
 
-Prints the tables of `docs/how-it-works.md`; `--write` puts them there.  The first has the shares of a prototype beside
+Prints the tables of `docs/mapping.md`; `--write` puts them there.  The first has the shares of a prototype beside
 them, which opens each row when it is due.
 """
 
@@ -114,7 +114,7 @@ def main(*arguments: str) -> None:
         "row-reuse": table(("Q", *COLUMNS), shares()),
         "verification": table(("units", *(f"{tokens} tokens" for tokens in TOKENS), "a T4 from"), steps()),
     }
-    page = ROOT / "docs" / "how-it-works.md"
+    page = ROOT / "docs" / "mapping.md"
     text = page.read_text(encoding="utf-8")
     for name, made in tables.items():
         print(made, end="\n\n")

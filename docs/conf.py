@@ -20,8 +20,6 @@ html_title = f"pimsim {release}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-# Links to files outside the docs (configurations, sources) are for readers of the repository.
-suppress_warnings = ["myst.xref_missing"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
@@ -31,12 +29,13 @@ exclude_patterns = ["*.part.md", "_generated/*.part.md"]
 
 
 def _generate(app: Sphinx) -> None:
-    """Write the pages that come from the code and from what it does."""
+    """Make what comes from runs, and check the pages that show it."""
     import generate
 
-    generate.write(DOCS / "_generated", app.outdir)
+    generate.check()
+    generate.write(DOCS / "_generated")
 
 
 def setup(app: Sphinx) -> None:
-    """Make the generated pages before anything is read."""
+    """Run it before anything is read."""
     app.connect("builder-inited", _generate)

@@ -2,7 +2,7 @@
 docs/make_studies.py (a minute).
 
 Runs `pimsim reproduce decode` and puts figures, answers and the table of mechanisms between the markers of
-`docs/decoding.md`; `--traces` writes the traces alone.
+`docs/decoding.md`, and a few of the mechanisms into the README; `--traces` writes the traces alone.
 """
 
 from __future__ import annotations
@@ -10,20 +10,31 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from blocks import filled
+
 from pimsim.plots.looks import Order
 from pimsim.plots.pictures import save
 from pimsim.reproduce.decoding.found import Found, reproduce
-from pimsim.reproduce.decoding.jobs import trace_of
+from pimsim.reproduce.decoding.jobs import H100, PIM, trace_of
 from pimsim.reproduce.decoding.pages import commands, sentences, sheets
 from pimsim.reproduce.decoding.pictures import pictures
 from pimsim.reproduce.decoding.table import ROWS
+from pimsim.reproduce.sheets import Sheet, number
 from pimsim.workload.trace.writer import dump_trace
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "decoding.md"
+PAGE, README = ROOT / "docs" / "decoding.md", ROOT / "README.md"
 IMAGES = ROOT / "docs" / "images" / "decoding"
 TRACES = ROOT / "configs" / "studies" / "traces"
-BEGIN, END = "<!-- {}: made by docs/make_studies.py -->", "<!-- {}: end -->"
+
+
+# What the README shows, in words.
+SHOWN = {
+    "eagle": "EAGLE-2: a tree of drafts is checked in one step",
+    "speculative": "a small model drafts, the model checks",
+    "layer-skip": "half of the layers are left out",
+    "superposed": "one pass makes three texts",
+}
 
 
 def traces() -> dict[str, str]:
@@ -41,12 +52,18 @@ def parts(found: Found) -> dict[str, str]:
     return {"mechanisms": commands(found), "answers": "\n\n".join(answers), "figures": figures.markdown()}
 
 
+def surprise(found: Found) -> str:
+    """What stands in the README: how the mechanisms that a GPU gains most from do, beside some that leave work out."""
+    gains = {gain.row.mechanism: gain.gains for gain in found.gains}
+    head, sides = ("tokens kept a second, in place of 1 with plain decoding", "PIM-GPT", "H100"), (PIM, H100)
+    rows = tuple((SHOWN[name], *(f"{number(gains[name][side])}x" for side in sides)) for name in SHOWN)
+    return Sheet("", head, rows).markdown().partition("\n\n")[2]
+
+
 def updated(text: str, made: dict[str, str]) -> str:
     """The page with other parts between its markers."""
     for name, part in made.items():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n\n{part}\n\n{end}{rest.split(end)[1]}"
+        text = filled(text, "make_studies", name, part)
     return text
 
 
@@ -60,7 +77,8 @@ def main() -> None:
     found = reproduce()
     IMAGES.mkdir(parents=True, exist_ok=True)
     save(pictures(found), IMAGES, Order())
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), parts(found)), encoding="utf-8")
+    for page, made in ((PAGE, parts(found)), (README, {"decoding": surprise(found)})):
+        page.write_text(updated(page.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

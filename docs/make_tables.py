@@ -7,11 +7,15 @@ Each table stands between two comments that name it. tests/unit/test_docs.py fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from blocks import filled, table
+from config_keys import keys
 
 from pimsim.api import language_model, load
 from pimsim.baselines import devices
+from pimsim.cli.completion import KEYS
 from pimsim.config.resolved import resolved_dict
 from pimsim.devices.pim_gpt.table import CAUSES, CONSTRAINTS
 from pimsim.devices.registry import resolve
@@ -20,6 +24,8 @@ from pimsim.energy.model import action_costs
 from pimsim.energy.pairs import column_factor, pair_factor
 from pimsim.energy.table import TABLES, load_table
 from pimsim.formats import PAIRS
+from pimsim.sweep.expressions import TRUTH
+from pimsim.sweep.keys import choices, kind_of, known_keys
 
 DOCS = Path(__file__).resolve().parent
 CONFIG = DOCS.parent / "configs" / "pim-gpt.yaml"
@@ -67,7 +73,7 @@ DECIDES: Mapping[str, str] = {
     "dram.power.IDD4R_mA": "energy: mac_read, the largest component",
     "dram.power.IDD4W_mA": "energy: column_write",
     "dram.power.IDD5B_mA": "energy: refresh",
-    "dram.power.reference": "energy: what the currents make of one activation, column or refresh",
+    "dram.power.reference": "energy: price of an activation, a column or a refresh",
     "dram.power.budget_W": "a warning",
     "pim.lanes": "clocks per column; latency of the multiplications",
     "pim.clock_GHz": "clocks per column; latency of the multiplications",
@@ -79,7 +85,7 @@ DECIDES: Mapping[str, str] = {
     "pim.formats": "which formats are multiplied; numbers of a column and of the buffer, clocks per column",
     "pim.scales": "who applies scales of groups: columns of scales, or partial sums and ASIC arithmetic",
     "pim.mac_power_mW": "energy: mac_units",
-    "pim.mac_power_reference": "energy: what the power makes of one multiply-accumulate",
+    "pim.mac_power_reference": "energy: price of a multiply-accumulate",
     "pim.routing_factor": "energy: mac_units in table v2",
     "values.accumulate": "tokens, and no time",
     "baseline_kernels": "what the machines are also compared by",
@@ -93,7 +99,7 @@ DECIDES: Mapping[str, str] = {
     "asic.range_reduction": "pace of softmax and GELU; whether their values are of use",
     "asic.streaming": "whether GELU, residual and partial sums are exposed",
     "asic.power_mW": "energy: asic",
-    "asic.power_reference": "energy: what the power makes of one operation, and of the idle ASIC",
+    "asic.power_reference": "energy: price of an operation of the ASIC, and of the idle ASIC",
     "energy.table": "energy: mac_read, mac_units",
     "mapping.reserve_tokens": "rows that K and V take; strides of V",
     "mapping.value_append": "latency and activations of appending V",
@@ -114,12 +120,6 @@ def decides(key: str) -> str:
     if not fitting:
         raise KeyError(f"docs/make_tables.py says not what {key} decides")
     return DECIDES[max(fitting, key=len)]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def inputs() -> str:
@@ -288,11 +288,14 @@ def _figure(constant: devices.Constant, unit: str = "") -> str:
 
 TABLES_OF: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "assumptions.md": {"inputs": inputs},
+    "reference/config.md": {"keys": keys},
     "energy.md": {"pairs": pairs},
     "baselines.md": {"machines": machines},
     "how-it-works.md": {
         "timings": timings,
         "causes": causes,
+    },
+    "prices.md": {
         "energies": energies,
         "references": references,
         "energy tables": energy_tables,
@@ -304,15 +307,25 @@ def updated(file: str) -> str:
     """The text of a page with its tables made anew."""
     text = (DOCS / file).read_text(encoding="utf-8")
     for name, make in TABLES_OF[file].items():
-        begin, end = f"<!-- {name}: made by docs/make_tables.py -->\n", f"\n<!-- {name}: end -->"
-        before, rest = text.split(begin)
-        text = f"{before}{begin}\n{make()}\n{end}{rest.split(end)[1]}"
+        text = filled(text, "make_tables", name, make())
     return text
+
+
+def completed_keys() -> str:
+    """A line for each key that has a value, with what it may be if there is a list of that: what a shell completes."""
+    known = known_keys()
+    leaves = (key for key in known if not any(other.startswith(f"{key}.") for other in known))
+    return "".join(f"{' '.join((key, *(choices(key) or truths(key))))}\n" for key in leaves)
+
+
+def truths(key: str) -> tuple[str, ...]:
+    return ("true", "false") if kind_of(key) == TRUTH else ()
 
 
 def main() -> None:
     for file in TABLES_OF:
         (DOCS / file).write_text(updated(file), encoding="utf-8")
+    KEYS.write_text(completed_keys(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from blocks import table
 from hypothesis import settings
-from make_tables import table
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 SHARE = 20  # the build tries 1 case where `make test` tries this many
@@ -128,3 +129,8 @@ def _run(test: Any) -> int:
     test.hypothesis.inner_test = counted
     test()
     return tried
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(TESTS.parent))  # of a build they are there already
+    print(report())

@@ -12,20 +12,14 @@
 # # Exploring designs
 #
 # How many channels, and how wide a MAC unit? A sweep simulates every combination, and its rows are plain records.
-# From the command line the same is `pimsim sweep FILE.yaml --out DIR`, which a crash or Ctrl-C cannot lose
-# (docs/sweeps.md).
+# `pimsim.sweep` takes the content of a sweep file as a dict; from the command line the same is
+# `pimsim sweep FILE.yaml --out DIR`, which a crash or Ctrl-C cannot lose (docs/sweeps.md).
 
 # %%
-from pathlib import Path
-
+# %config InlineBackend.figure_format = "retina"
 import pimsim
 
-ROOT = next(
-    folder
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(globals().get("__file__", ".")).resolve().parents)
-    if (folder / "configs" / "pim-gpt.yaml").exists()
-)
-CONFIG = ROOT / "configs" / "pim-gpt.yaml"
+base = pimsim.load_config("pim-gpt").with_({"workload.model": "gpt2-small", "baselines": []})
 
 # %% [markdown]
 # ## A grid
@@ -34,13 +28,12 @@ CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 # Constraints drop what makes no sense before anything is simulated.
 
 # %%
-import pimsim.sweep
 from pimsim.plots import sweep as plots
 
 SWEEP = {
     "name": "channels and lanes",
-    "base": str(CONFIG),
-    "set": {"workload.model": "gpt2-small", "workload.output_tokens": 8, "baselines": []},
+    "base": base,  # or the name of a shipped configuration, or a path
+    "set": {"workload.output_tokens": 8},
     "axes": {
         "dram.channels": [2, 4, 8, 16, 32],
         "zip": {"pim.lanes": [16, 32, 64], "dram.column_bytes": [32, 64, 128]},
@@ -48,7 +41,7 @@ SWEEP = {
     "constraints": ["dram.channels * pim.lanes <= 1024"],
     "objectives": ["system.latency_per_token_ns", "proxy.area_mm2"],
 }
-result = pimsim.sweep.run(SWEEP, workers=0)
+result = pimsim.sweep(SWEEP, workers=0)
 rows = list(result.rows())
 print(f"{len(rows)} points, {result.dropped} dropped by the constraint")
 best = min(rows, key=lambda row: row["system.latency_per_token_ns"])
@@ -95,8 +88,8 @@ plots.scaling(rows, "dram.channels", "system.latency_per_token_ns", group="pim.l
 # %%
 TORNADO = {
     "name": "one at a time",
-    "base": str(CONFIG),
-    "set": {"workload.model": "gpt2-small", "workload.output_tokens": 4, "baselines": []},
+    "base": base,
+    "set": {"workload.output_tokens": 4},
     "axes": {
         "one_at_a_time": {
             "dram.timing.tRCDRD_ns": [10, 18],
@@ -108,5 +101,5 @@ TORNADO = {
     },
     "objectives": ["system.latency_per_token_ns"],
 }
-effects = pimsim.sweep.run(TORNADO, workers=0).sensitivity()
+effects = pimsim.sweep(TORNADO, workers=0).sensitivity()
 plots.tornado(effects)

@@ -19,19 +19,15 @@
 # *Pride and Prejudice*; chapter 29 is the text. It needs `pip install 'pimsim[values]'`.
 
 # %%
+# %config InlineBackend.figure_format = "retina"
 from pathlib import Path
 
 import pimsim
-import pimsim.sweep
 
-ROOT = next(
-    folder
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(globals().get("__file__", ".")).resolve().parents)
-    if (folder / "configs" / "pim-gpt.yaml").exists()
-)
-CONFIG = ROOT / "configs" / "pim-gpt.yaml"
-MODELS = ROOT / "tests" / "golden" / "models"
+MODELS = Path(pimsim.__file__).parents[1] / "tests" / "golden" / "models"
+assert MODELS.exists(), "the models of this notebook are in a clone of the repository, not in the package"
 NAMES = ("char-gpt", "char-llama")
+HARDWARE = pimsim.load_config("pim-gpt").with_(baselines=[])
 PERPLEXITY, REFERENCE = "accuracy.perplexity", "accuracy.reference_perplexity"
 
 # %% [markdown]
@@ -47,10 +43,10 @@ def sweep(name, axes, objectives=()):
     """The rows of a sweep over `axes`, of the model `name`, at a context of 128 tokens."""
     work = {"workload.context": 128, "workload.output_tokens": 1, "baselines": []}
     text = MODELS / "text" / "chapter-29.txt"
-    return pimsim.sweep.run(
+    return pimsim.sweep(
         {
             "name": name,
-            "base": str(CONFIG),
+            "base": "pim-gpt",
             "set": work,
             "axes": axes,
             "accuracy": {"weights": str(MODELS / name), "text": str(text), "tokens": 512},
@@ -136,7 +132,7 @@ tokenizers = {name: load_tokenizer(None, weights[name]) for name in NAMES}
 def says(name, changes, weights):
     """How the hardware of a configuration goes on, with weights of the model `name`."""
     tokenizer = tokenizers[name]
-    config = pimsim.load_config(CONFIG, {"baselines": [], **changes})
+    config = HARDWARE.with_(changes)
     fed, said = tokenizer.encode(PROMPT), []
     with np.errstate(all="ignore"):
         fast = Fast(speaking(config, weights, len(fed), CHARACTERS).whole, weights)
@@ -304,14 +300,13 @@ class Rounded(Kept):
 
 
 KINDS = {"BF16": ml_dtypes.bfloat16, "FP8 E4M3": ml_dtypes.float8_e4m3fn, "FP8 E5M2": ml_dtypes.float8_e5m2}
-config = pimsim.load_config(CONFIG, {"baselines": []})
 formats = {}
 for name in NAMES:
     ids = ids_of(MODELS / "text" / "chapter-29.txt", weights[name], None, 512)
     original = Reference(weights[name])
     for kind, dtype in KINDS.items():
         tried = dataclasses.replace(weights[name], tensors=Rounded(weights[name].tensors, dtype))
-        formats[name, kind] = accuracy(config, tried, ids, reference=original).measures
+        formats[name, kind] = accuracy(HARDWARE, tried, ids, reference=original).measures
         print(f"{name} {kind:9s}{says(name, {}, tried)!r}")
 
 with style.drawing():

@@ -17,37 +17,38 @@
 #     MPLBACKEND=Agg .venv/bin/python notebooks/first_run.py
 
 # %%
-from pathlib import Path
-
+# %config InlineBackend.figure_format = "retina"
 import pimsim
-
-ROOT = next(
-    folder
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(globals().get("__file__", ".")).resolve().parents)
-    if (folder / "configs" / "pim-gpt.yaml").exists()
-)
-CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 
 # %% [markdown]
 # ## Load and run
 #
-# A configuration is a YAML file. Overrides have the same form as after `--set`. A wrong key or value raises
-# `pimsim.InputError`, which names the line.
+# A configuration is a YAML file, or the name of a shipped one. `with_` makes a changed copy, with the keys of `--set`.
+# A wrong key or value raises `pimsim.InputError`, which names it, and says what was meant.
 
 # %%
-SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 32}
-config = pimsim.load_config(CONFIG, SMALL)
+config = pimsim.load_config("pim-gpt").with_({"workload.model": "gpt2-small", "workload.output_tokens": 32})
 result = pimsim.run(config)
 result
 
 # %%
-system = result.summary["system"]
-print(f"latency   {system['latency_per_token_ns'] / 1e3:.1f} us per token")
-print(f"energy    {system['energy_per_token_pJ'] / 1e9:.3f} mJ per token")
-print(f"row hits  {100 * system['row_hit_rate']:.2f} %")
-for name, baseline in result.summary["baselines"].items():
-    eager, roofline = baseline["speedup"], baseline["roofline"]["speedup"]
-    print(f"{name}: {eager:.0f} times slower in eager mode, {roofline:.1f} times at its roofline")
+print(result)
+
+# %%
+try:
+    config.with_({"dram.chanels": 4, "workload.model": "gpt2-extra-large"})
+except pimsim.InputError as error:
+    print(error)
+
+# %% [markdown]
+# ## Every figure
+#
+# `summary` is a dict, the content of `summary.json`. As a table, each figure has its dotted name and its unit; sweeps
+# use the same names.
+
+# %%
+figures = result.to_frame("summary").set_index("figure")
+figures.loc[["system.latency_per_token_ns", "system.energy_per_token_pJ", "baselines.gpu-t4.roofline.speedup"]]
 
 # %% [markdown]
 # ## Where the time goes
@@ -55,6 +56,7 @@ for name, baseline in result.summary["baselines"].items():
 # Every clock of the latency is charged to one cause, so the bars sum to the latency.
 
 # %%
+system = result.summary["system"]
 total_ns = sum(system["latency_breakdown_ns"].values())
 assert abs(total_ns - system["latency_ns"]) < 1e-6 * total_ns
 result.plot.latency_breakdown()
@@ -80,7 +82,7 @@ for token in tokens[::8]:
 # starts when the instructions it waits for are done. The commands that multiply are the same; only their times move.
 
 # %%
-overlapped = pimsim.run(pimsim.load_config(CONFIG, {**SMALL, "schedule": "overlap"}))
+overlapped = pimsim.run(config.with_(schedule="overlap"))
 for schedule, run in (("paper", result), ("overlap", overlapped)):
     figures = run.summary["system"]
     print(

@@ -15,16 +15,10 @@
 # and ends with what cannot be checked.
 
 # %%
-from pathlib import Path
-
+# %config InlineBackend.figure_format = "retina"
 import pimsim
 
-ROOT = next(
-    folder
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(globals().get("__file__", ".")).resolve().parents)
-    if (folder / "configs" / "pim-gpt.yaml").exists()
-)
-CONFIG = ROOT / "configs" / "pim-gpt.yaml"
+pim_gpt = pimsim.load_config("pim-gpt")
 
 # %% [markdown]
 # ## Every command obeys every timing rule
@@ -33,15 +27,15 @@ CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 # simulated. Then one command is moved one clock ahead, and the checker must find it.
 
 # %%
-import csv
 import tempfile
+from pathlib import Path
 
 from pimsim.devices.registry import device_of
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 
-SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()}
-config = pimsim.load_config(CONFIG, SMALL)
+small = {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()}
+config = pim_gpt.with_(small)
 device = device_of(config)
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "log.csv"
@@ -59,7 +53,7 @@ assert check(log, device)
 # The fast engine issues runs of equal commands at once and skips periods of loops. `stepped` issues each command.
 
 # %%
-stepped = pimsim.run(pimsim.load_config(CONFIG, {**SMALL, "engine.mode": "stepped", "engine.fold": False}))
+stepped = pimsim.run(config.with_(engine={"mode": "stepped", "fold": False}))
 assert stepped.summary["system"] == fast.summary["system"]
 print(f"fast and stepped: the same {fast.summary['system']['cycles']:,} clocks, the same counts, the same energy")
 
@@ -67,18 +61,26 @@ print(f"fast and stepped: the same {fast.summary['system']['cycles']:,} clocks, 
 # ## Another simulator agrees
 #
 # On the tables of GDDR6-AiM the same engine repeats the open AiM simulator: 34 programs and 42 matrix-vector products
-# to the cycle. Their cycles are in `tests/golden/aim`.
+# to the cycle. These are some of the products, with the cycles that it took; the tests have all of them
+# (`tests/golden/aim`).
 
 # %%
 from pimsim.devices.aim.replay import Machine
 
-machine = Machine(device_of(pimsim.load_config(ROOT / "configs" / "aim-reference.yaml")))
-golden = list(csv.DictReader((ROOT / "tests" / "golden" / "aim" / "gemv.csv").open()))
-equal = sum(
-    machine.gemv(int(row["M"]), int(row["K"]), int(row["channels"])).cycles == int(row["cycles"]) for row in golden
-)
-print(f"{equal} of {len(golden)} matrix-vector products take the same cycles")
-assert equal == len(golden)
+THEIRS = {  # rows, columns, channels: cycles
+    (768, 768, 8): 1620,
+    (768, 768, 32): 604,
+    (3072, 768, 8): 6192,
+    (3072, 768, 32): 1620,
+    (768, 3072, 8): 5532,
+    (768, 3072, 32): 2100,
+    (1024, 1024, 8): 2416,
+    (1024, 1024, 16): 1272,
+}
+machine = Machine(device_of(pimsim.load_config("aim-reference")))
+for sizes, cycles in THEIRS.items():
+    assert machine.gemv(*sizes).cycles == cycles
+print(f"{len(THEIRS)} of {len(THEIRS)} matrix-vector products take the same cycles")
 
 # %% [markdown]
 # ## How well the inputs are known
@@ -93,7 +95,8 @@ from pimsim import api
 from pimsim.labels import LABELS
 from pimsim.plots import style
 
-labels = Counter(origin.label for origin in api.load(CONFIG).provenance.values() if origin.label)
+origins = api.origins(pim_gpt)
+labels = Counter(origin.label for origin in origins.values() if origin.label)
 order = [label for label in (*LABELS, "default") if labels[label]]
 with style.drawing():
     ax = style.axes_or_new(None)

@@ -15,16 +15,10 @@
 # by cause, by operator, by model size and by context.
 
 # %%
-from pathlib import Path
-
+# %config InlineBackend.figure_format = "retina"
 import pimsim
 
-ROOT = next(
-    folder
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(globals().get("__file__", ".")).resolve().parents)
-    if (folder / "configs" / "pim-gpt.yaml").exists()
-)
-CONFIG = ROOT / "configs" / "pim-gpt.yaml"
+config = pimsim.load_config("pim-gpt")
 
 # %% [markdown]
 # ## One token, by cause
@@ -33,7 +27,7 @@ CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 # takes results out, refreshes, and waits for the ASIC.
 
 # %%
-small = pimsim.run(pimsim.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 64}))
+small = pimsim.run(config.with_({"workload.model": "gpt2-small", "workload.output_tokens": 64}))
 small.plot.latency_breakdown()
 
 # %%
@@ -65,9 +59,7 @@ from pimsim.plots import style
 MODELS = ("gpt2-small", "gpt2-medium", "gpt2-xl", "gpt3-xl")
 shares = {}
 for model in MODELS:
-    run = pimsim.run(
-        pimsim.load_config(CONFIG, {"workload.model": model, "workload.output_tokens": 4, "baselines": ()})
-    )
+    run = pimsim.run(config.with_({"workload.model": model, "workload.output_tokens": 4, "baselines": ()}))
     parts = run.summary["system"]["latency_breakdown_ns"]
     whole = sum(parts.values())
     groups = {
@@ -102,7 +94,7 @@ for model in ("gpt2-small", "gpt3-xl"):
     times = {}
     for schedule in ("paper", "overlap"):
         keys = {"workload.model": model, "workload.output_tokens": 512, "schedule": schedule, "baselines": ()}
-        times[schedule] = pimsim.run(pimsim.load_config(CONFIG, keys)).summary["system"]["latency_per_token_ns"]
+        times[schedule] = pimsim.run(config.with_(keys)).summary["system"]["latency_per_token_ns"]
     print(
         f"{model:11s} {times['paper'] / 1e3:8.1f} us per token, with overlap {times['overlap'] / 1e3:8.1f}, "
         f"{100 * (1 - times['overlap'] / times['paper']):.1f} % less"

@@ -18,6 +18,7 @@
 #     MPLBACKEND=Agg .venv/bin/python notebooks/what_helps.py
 
 # %%
+# %config InlineBackend.figure_format = "retina"
 import matplotlib.pyplot as plt
 
 from pimsim.reproduce.decoding.found import reproduce

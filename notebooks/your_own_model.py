@@ -15,16 +15,10 @@
 # context, and a schedule. It is made once, from a model's `config.json`, without its weights and without a network.
 
 # %%
-from pathlib import Path
-
+# %config InlineBackend.figure_format = "retina"
 import pimsim
 
-ROOT = next(
-    folder
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(globals().get("__file__", ".")).resolve().parents)
-    if (folder / "configs" / "pim-gpt.yaml").exists()
-)
-CONFIG = ROOT / "configs" / "pim-gpt.yaml"
+pim_gpt = pimsim.load_config("pim-gpt")
 
 # %% [markdown]
 # ## Export
@@ -38,13 +32,16 @@ CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 
 # %%
 import tempfile
+from pathlib import Path
 
 from pimsim.workload.trace.generate import generated
 from pimsim.workload.trace.reader import load_trace
 from pimsim.workload.trace.writer import dump_trace
 
+folder = tempfile.TemporaryDirectory()
+file = Path(folder.name) / "qwen2.5-0.5b.jsonl"
 text = dump_trace(generated("qwen2.5-0.5b"))
-assert text.encode() == (ROOT / "traces" / "qwen2.5-0.5b.jsonl").read_bytes()
+file.write_text(text, encoding="utf-8")
 print(*(line[:110] + ("..." if len(line) > 110 else "") for line in text.splitlines()[:6]), sep="\n")
 
 # %% [markdown]
@@ -53,7 +50,7 @@ print(*(line[:110] + ("..." if len(line) > 110 else "") for line in text.splitli
 # `pimsim trace show` prints the operators by role; here the same from Python.
 
 # %%
-trace = load_trace(ROOT / "traces" / "qwen2.5-0.5b.jsonl")
+trace = load_trace(file)
 model = trace.header.model
 print(f"{model.name}: {model.layers} layers, d_model {model.d_model}, {model.heads} heads, {model.kv_heads} of K and V")
 for op in trace.templates[0].ops:
@@ -63,12 +60,12 @@ for op in trace.templates[0].ops:
 # %% [markdown]
 # ## Run it
 #
-# A trace takes the place of a model's name. Grouped-query attention, RMSNorm, RoPE and the gated feed-forward network
-# are mapped by the same rules as GPT's operators (docs/replay.md).
+# A trace takes the place of a model's name: a file, or the name of a shipped one. Grouped-query attention, RMSNorm,
+# RoPE and the gated feed-forward network are mapped by the same rules as GPT's operators (docs/replay.md).
 
 # %%
-keys = {"workload.trace": str(ROOT / "traces" / "qwen2.5-0.5b.jsonl"), "workload.output_tokens": 16}
-result = pimsim.run(pimsim.load_config(CONFIG, keys))
+config = pim_gpt.with_({"workload.trace": str(file), "workload.output_tokens": 16})
+result = pimsim.run(config)
 system = result.summary["system"]
 print(f"{system['latency_per_token_ns'] / 1e3:.0f} us per token, {100 * system['row_hit_rate']:.1f} % row hits")
 result.plot.latency_breakdown()
@@ -83,9 +80,7 @@ result.plot.latency_breakdown()
 result.plot.roofline()
 
 # %%
-keys["baselines"] = ["gpu-t4", "gpu-t4-fused"]
-keys["workload.lm_head"] = True
-whole = pimsim.run(pimsim.load_config(CONFIG, keys))
+whole = pimsim.run(config.with_({"baselines": ["gpu-t4", "gpu-t4-fused"], "workload.lm_head": True}))
 for name, baseline in whole.summary["baselines"].items():
     print(
         f"{name:13s} {baseline['latency_ns'] / 16 / 1e6:6.1f} ms per token eager, "
@@ -98,17 +93,12 @@ for name, baseline in whole.summary["baselines"].items():
 # Mistral-7B needs 14 GB; the shipped device has 4. Nothing is simulated, and the message says by how much it misses.
 
 # %%
+mistral = pim_gpt.with_({"workload.model": "mistral-7b", "workload.output_tokens": 4})
 try:
-    pimsim.run(pimsim.load_config(CONFIG, {"workload.model": "mistral-7b", "workload.output_tokens": 1}))
+    pimsim.run(mistral)
 except pimsim.InputError as error:
     print(error.problems[0].message)
 
 # %%
-bigger = {"workload.model": "mistral-7b", "workload.output_tokens": 4, "dram.rows": 65536, "dram.channels": 16}
-large = pimsim.run(pimsim.load_config(CONFIG, {**bigger, "baselines": ()})).summary["system"]
+large = pimsim.run(mistral.with_({"dram.rows": 65536, "dram.channels": 16, "baselines": ()})).summary["system"]
 print(f"mistral-7b on 16 channels: {large['latency_per_token_ns'] / 1e6:.2f} ms per token")
-
-with tempfile.TemporaryDirectory() as folder:  # a trace of your own is a file like any other
-    mine = Path(folder) / "mine.jsonl"
-    mine.write_text(dump_trace(generated("llama-3.2-1b")))
-    print(f"{mine.name}: {mine.stat().st_size:,} bytes, {len(load_trace(mine).templates[0].ops)} operators")

@@ -26,10 +26,13 @@ from pimsim.registry import Registry
 
 if TYPE_CHECKING:
     from pimsim.baselines.devices import BaselineDevice
+    from pimsim.comparison import Comparison
     from pimsim.energy.model import Prices
     from pimsim.logs.log_size import Forecast
     from pimsim.mapping.plan import Plan
+    from pimsim.results.base import AnyResult
     from pimsim.results.result import Result
+    from pimsim.results.saved import SavedResult
     from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
@@ -127,6 +130,16 @@ class Loaded(loader.Loaded):
 
 def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Loaded:
     """The configuration in a file, with where each value came from; InputError has every problem in it."""
+    return _told(partial(loader.load, path, overrides))
+
+
+def change(config: AnyConfig, changes: Overrides, more: Mapping[str, Any] | None = None) -> Loaded:
+    """A configuration with changes on top, and more of them by keys at the top; as `load`."""
+    return _told(partial(loader.change, config, changes, more or {}))
+
+
+def _told(read: Callable[..., loader.Loaded]) -> Loaded:
+    """What `loader` reads with all that it is to be told."""
     traces: list[Trace] = []
 
     def said(trace_file: str, given: Mapping[str, Any]) -> tuple[Mapping[str, int | None], int]:
@@ -136,8 +149,8 @@ def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Lo
         traces.append(load_trace(trace_file))
         return scheduled(traces[-1], given)
 
-    loaded = loader.load(path, overrides, known_names(), said, read_table, read_energy)
-    known = {**vars(loaded), "provenance": _with_homes(loaded)}
+    loaded = read(known_names(), said, read_table, read_energy)
+    known = {**vars(loaded), "provenance": _with_homes(loaded.config, loaded.provenance)}
     return Loaded(**known, trace=traces[-1] if traces else None)
 
 
@@ -155,9 +168,14 @@ def read_energy(path: str) -> object:
     return load_file(path)
 
 
-def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
+def origins(config: AnyConfig) -> dict[str, Origin]:
+    """Where each value of a configuration came from, those included that were set in Python since it was loaded."""
+    return _with_homes(config, loader.provenance(config, loader.written(config).tree))
+
+
+def _with_homes(config: AnyConfig, provenance: Mapping[str, Origin]) -> dict[str, Origin]:
     """The origin of each value, with who registered what it names."""
-    config, origins = loaded.config, dict(loaded.provenance)
+    found = dict(provenance)
     named: list[tuple[str, Registry[Any], Any]] = [("dram.standard", CONFIGS, config.dram.standard)]
     if isinstance(config, Config):
         named.append(("workload.model", _models(), config.workload.model))
@@ -168,14 +186,15 @@ def _with_homes(loaded: loader.Loaded) -> dict[str, Origin]:
             named += [("baselines", _machines_by_name(), machine_of(name)[0]) for name in config.baselines]
     for key, registry, name in named:
         if registered := registry.origin(name):
-            homes = dict.fromkeys(home for home in (origins[key].home, registered.name) if home)
-            origins[key] = replace(origins[key], home=", ".join(homes))
-    return origins
+            homes = dict.fromkeys(home for home in (found[key].home, registered.name) if home)
+            found[key] = replace(found[key], home=", ".join(homes))
+    return found
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
-    """The configuration in a YAML file: a `Config`, or a `DeviceConfig` if its DRAM standard runs no language model.
+    """The configuration in a YAML file, or the shipped one of that name (`pimsim.configurations()`).
 
+    It is a `Config`, or a `DeviceConfig` if its DRAM standard runs no language model; `with_` makes changed copies.
     overrides  {"dram.channels": 4}, or strings as after --set: ["dram.channels=4"]
     InputError has every problem in it, each with file, line, column and key.
     """
@@ -421,7 +440,7 @@ def run(
 ) -> Result:
     """Simulate a configuration, or what was prepared of it, and price what happened.
 
-    provenance  where each value came from, for `config.resolved.yaml`
+    provenance  where each value came from, for `config.resolved.yaml` (default: as it was loaded)
     log         write every DRAM command to this file (.csv, .csv.gz or .parquet)
     timeline    write what happened when to this file (.json or .json.gz for Perfetto, .vcd for waveforms)
     window_ns   (start, end): limits the log and the timeline to this time
@@ -441,7 +460,8 @@ def run(
         path = None if log is None else Path(log)
         watched = [*observers, *watching]
         tally = simulate(plan, progress, path, window_ns, watched, announce, spending(prices)).validate()
-    return _result(prepared, tally, time.perf_counter() - started, provenance)
+    known = origins(prepared.config) if provenance is None else provenance
+    return _result(prepared, tally, time.perf_counter() - started, known)
 
 
 def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Workload | None = None) -> Result:
@@ -464,6 +484,24 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
     return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
 
 
+def _comparing(results: Sequence[AnyResult]) -> Comparison:
+    from pimsim.comparison import Comparison  # not for those who compare nothing
+
+    return Comparison.of(results)
+
+
+def load_result(directory: str | os.PathLike[str]) -> SavedResult:
+    """The result in the folder that `pimsim run --out` or `Result.save` wrote: its figures, tables and plots.
+
+    InputError with everything that is wrong with its files.  `SavedResult.config` is the configuration where it
+    loads again: the traces, machines and tables that it names have to lie beside it.
+    """
+    from pimsim.plots import Plots
+    from pimsim.results import saved
+
+    return saved.load_result(directory, load_config, Plots, _comparing)
+
+
 def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping[str, Origin] | None = None) -> Result:
     from pimsim.plots import Plots
     from pimsim.results.result import Result
@@ -481,4 +519,5 @@ def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping
         prepared.odd,
         prepared.plan,
         prepared.prices,
+        comparing=_comparing,
     )

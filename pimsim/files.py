@@ -13,8 +13,8 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, Any, BinaryIO, cast
 
 from pimsim import held
@@ -276,6 +276,40 @@ def write_bytes(path: Named, data: bytes, what: str = CANNOT_WRITE) -> None:
     """Write a file as a whole; InputError if that cannot be."""
     with whole_file(path, what) as file:
         file.write(data)
+
+
+def write_new(folder: Named, content: Mapping[str, bytes]) -> None:
+    """Write files into a folder, which is made if it is not there: all of them, or none, and none in another's place.
+
+    content: by name. InputError has a problem for each name that is taken.
+    """
+    where = os.fspath(folder)
+    targets = {os.path.join(where, name): data for name, data in content.items()}
+    if taken := [target for target in targets if os.path.lexists(target)]:
+        raise InputError(Problem(target, 1, 1, "", "is there already, and nothing is overwritten") for target in taken)
+    take_back = ExitStack()
+    try:
+        for missing in _missing_folders(where):
+            os.mkdir(missing)
+            take_back.callback(os.rmdir, missing)
+        for target, data in targets.items():
+            take_back.callback(os.unlink, target)
+            write_bytes(target, data)
+    except BaseException as error:
+        with suppress(OSError):  # of the file that could not be written
+            take_back.close()
+        if isinstance(error, OSError):
+            raise _refused(error.filename or where, CANNOT_WRITE, reason(error)) from error
+        raise
+
+
+def _missing_folders(folder: str) -> list[str]:
+    """A folder and those that it is in, as far as they are not there, the outermost first."""
+    missing = []
+    while folder and not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing[::-1]
 
 
 def _is_special(target: str) -> bool:

@@ -6,6 +6,8 @@ when it runs, so `pimsim --help` answers at once.
 
 from __future__ import annotations
 
+import os
+
 import click
 
 import pimsim
@@ -14,15 +16,18 @@ from pimsim.cli.process import leave, prepare
 
 _COMMANDS = Commands(
     {
+        "init": "pimsim.cli.init:init",
         "run": "pimsim.cli.run:run",
         "generate": "pimsim.cli.generate:generate",
         "accuracy": "pimsim.cli.generate:accuracy",
+        "compare": "pimsim.cli.compare:compare",
         "sweep": "pimsim.cli.sweep:sweep",
         "map": "pimsim.cli.map:map_",
         "check": "pimsim.cli.check:check",
         "replay": "pimsim.cli.replay:replay",
         "traffic": "pimsim.cli.traffic:traffic",
         "config": "pimsim.cli.config:config",
+        "list": "pimsim.cli.list:list_",
         "models": "pimsim.cli.models:models",
         "devices": "pimsim.cli.models:devices",
         "trace": "pimsim.cli.trace:trace",
@@ -51,6 +56,10 @@ def cli() -> None:
 def main() -> None:
     """The entry point of the `pimsim` command."""
     prepare()
+    if "_PIMSIM_COMPLETE" in os.environ:
+        from pimsim.cli.completion import register
+
+        register()
     try:
         cli.main(prog_name="pimsim")
     except SystemExit as ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pimsim.cli.options import set_option
+from pimsim.cli.options import configurations, set_option
 from pimsim.cli.problems import Exit
 from pimsim.cli.say import say
 
@@ -13,7 +13,10 @@ _SHOWN = 100
 
 @click.command()
 @click.argument("commands")
-@click.option("--config", required=True, metavar="CONFIG", help="Configuration of the device that issued the commands.")
+@click.option(
+    "--config", required=True, metavar="CONFIG", help="Configuration of the device that issued the commands.",
+    shell_complete=configurations,
+)  # fmt: skip
 @set_option
 def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
     """Check the protocol of a command log, independently of the engine that wrote it.

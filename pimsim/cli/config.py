@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from pimsim.cli.options import config_argument, located_in, options_located, set_option
+from pimsim.cli.options import config_argument, configurations, located_in, options_located, set_option
 from pimsim.cli.problems import ReportingGroup
 from pimsim.cli.say import emit, listed, say
 
@@ -44,7 +44,7 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
 
 
 @config.command()
-@click.argument("config", required=False)
+@click.argument("config", required=False, shell_complete=configurations)
 @set_option
 def schema(config: str | None, overrides: tuple[str, ...]) -> None:
     """Print the JSON Schema of configurations, for editors; CONFIG, if given, is loaded first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pimsim.cli.options import traces
 from pimsim.cli.say import listed, say
 
 
@@ -32,13 +33,14 @@ def import_trace(file: str, out: str, name: str, steps: int) -> None:
 
 
 @click.command("chakra")
-@click.argument("file")
+@click.argument("file", shell_complete=traces)
 @click.option("--out", required=True, metavar="FILE", help="The Chakra ET, such as model.0.et.")
 def to_chakra(file: str, out: str) -> None:
-    """Write the trace FILE as an MLCommons Chakra ET."""
+    """Write the trace FILE, or the shipped one of that name, as an MLCommons Chakra ET."""
+    from pimsim.config.shipped import TRACES, find
     from pimsim.workload.interchange import export_chakra
     from pimsim.workload.trace.reader import load_trace
 
-    lost = export_chakra(load_trace(file), out)
+    lost = export_chakra(load_trace(find(file, shelf=TRACES)), out)
     say(f"wrote {out}")
     listed("not expressed in Chakra ET:", lost)

@@ -15,6 +15,8 @@ from pimsim.cli.say import console, may_be_a_terminal, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from click.shell_completion import CompletionItem
+
     from pimsim.config.loader import Loaded
     from pimsim.errors import Problem
     from pimsim.logs.log_size import Forecast
@@ -38,10 +40,26 @@ class Folder(click.Path):
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-config_argument: Decorator = click.argument("config")
+
+def completed(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What a shell completes to: a function of `cli.completion`, which is imported when a shell asks."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from pimsim.cli import completion
+
+        found: list[CompletionItem] = getattr(completion, kind)(ctx, param, incomplete)
+        return found
+
+    return complete
+
+
+configurations = completed("configurations")
+traces = completed("traces")
+config_argument: Decorator = click.argument("config", shell_complete=configurations)
 set_option: Decorator = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. --set dram.channels=4."
-)
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. --set dram.channels=4.",
+    shell_complete=completed("settings"),
+)  # fmt: skip
 
 
 def figures_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pimsim.cli.options import located_in, patience, set_option
+from pimsim.cli.options import configurations, located_in, patience, set_option
 from pimsim.cli.problems import option_problem
 from pimsim.cli.say import emit, say
 from pimsim.errors import InputError, Problem
@@ -27,7 +27,10 @@ WIDTH = 80
 
 @click.command()
 @click.argument("program")
-@click.option("--config", required=True, metavar="CONFIG", help="A configuration whose DRAM is aim or aim-reference.")
+@click.option(
+    "--config", required=True, metavar="CONFIG", help="A configuration whose DRAM is aim or aim-reference.",
+    shell_complete=configurations,
+)  # fmt: skip
 @set_option
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
 @click.option("--json", "as_json", is_flag=True, help='Print {"cycles": n, "commands": n} and nothing else.')

@@ -27,7 +27,8 @@ from pimsim.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from pimsim.api import Loaded
-    from pimsim.results.result import PlotSet, Result
+    from pimsim.results.base import PlotSet
+    from pimsim.results.result import Result
 
 MOST_TOKENS = 32  # that are said with --values unless somebody asks for more: every command is carried out
 

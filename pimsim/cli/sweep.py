@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.options import figures_options, options_located, wrong_figures
+from pimsim.cli.options import completed, figures_options, options_located, wrong_figures
 from pimsim.cli.problems import Exit, option_problem
 from pimsim.cli.process import as_usual, interruptible
 from pimsim.cli.say import console, emit, say
@@ -26,7 +26,7 @@ _SHOWN = 10  # rows of the front, and messages of failed points
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=completed("sweeps"))
 @click.option("--out", metavar="DIR", help="Folder of the results (default: results/NAME, NAME as of the sweep).")
 @click.option("--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: none).")
 @click.option("--scheduler", metavar="ADDRESS", help="Simulate on the Dask cluster of this scheduler.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pimsim.cli.options import configurations, traces
 from pimsim.cli.problems import Commands, Exit, ReportingGroup, option_problem, print_warnings
 from pimsim.cli.say import emit, say
 
@@ -38,12 +39,18 @@ def trace() -> None:
 
 
 @trace.command()
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, shell_complete=traces)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of one line of a trace, and check nothing.")
-@click.option("--config", "config", metavar="CONFIG", help="Also check that the weights fit into CONFIG's memory.")
+@click.option(
+    "--config", metavar="CONFIG", help="Also check that the weights fit into CONFIG's memory.",
+    shell_complete=configurations,
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: bool) -> int:
-    """Check everything about trace FILES that can be checked without running them."""
+    """Check everything about trace FILES that can be checked without running them.
+
+    FILES may be names of shipped traces; see `pimsim models`.
+    """
     import json
 
     from pimsim.workload.trace.schema import json_schema
@@ -70,13 +77,14 @@ def _findings(file: str, memory: MemorySize | None) -> tuple[Sequence[Problem], 
     """What is wrong with a file, and what is not known."""
     from collections import deque
 
+    from pimsim.config.shipped import TRACES, find
     from pimsim.errors import InputError
     from pimsim.kinds import TRACE, misplaced
     from pimsim.workload.trace.reader import Findings, checked_records
 
     findings = Findings(file)
     try:
-        deque(checked_records(file, findings, memory), maxlen=0)
+        deque(checked_records(find(file, shelf=TRACES), findings, memory), maxlen=0)
         problems, warnings = findings.problems, findings.warnings
     except InputError as error:
         problems, warnings = error.problems, ()
@@ -101,19 +109,24 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
 
 
 @trace.command()
-@click.argument("file")
+@click.argument("file", shell_complete=traces)
 @click.option(
     "--bind", "bindings", metavar="T=1024,B=1,Q=1", default="", help="Values of the symbols; T is 1024, others are 1."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def show(file: str, bindings: str, as_json: bool) -> None:
-    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step; what runs when."""
-    import json
+    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step; what runs when.
 
+    FILE may be the name of a shipped trace; see `pimsim models`.
+    """
+    import json
+    from dataclasses import replace
+
+    from pimsim.config.shipped import TRACES, find
     from pimsim.workload.trace import table
 
     with options_named():
-        found = table.overview(file, _binding(bindings))
+        found = replace(table.overview(find(file, shelf=TRACES), _binding(bindings)), file=file)
     print_warnings(found.warnings)
     if as_json:
         emit(json.dumps(table.as_dict(found), indent=2))

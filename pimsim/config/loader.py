@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,9 +13,10 @@ from pimsim import files, kinds
 from pimsim.config.nodes import parse_value, parse_with_problems
 from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
-from pimsim.config.shipped import SUFFIXES, find
-from pimsim.config.tree import Entry, Position, Tree, leaves, locate, merge, plain
-from pimsim.config.validate import flatten, keys, subsection, validate
+from pimsim.config.shipped import SUFFIXES, TRACES, find, hint, located
+from pimsim.config.tree import Entry, Position, Tree, entry_of, leaves, locate, merge, plain
+from pimsim.config.validate import flatten, given_values, keys, subsection, validate
+from pimsim.config.written import Written
 from pimsim.errors import InputError, Problem
 from pimsim.text import not_text
 
@@ -120,10 +120,49 @@ def _load(
     energy: ReadEnergy | None,
 ) -> Loaded:
     try:
-        tree = _stack(_read_chain(main, ()), over)
-        tree = with_table(tree, table) if table else tree
+        given = _stack(_read_chain(main, ()), over)
     except InputError as error:
         raise InputError(_in_order([*error.problems, *over.problems], main)) from None
+    return _loaded(given, names, scheduled, table, energy)
+
+
+def change(
+    config: AnyConfig,
+    changes: Overrides,
+    more: Mapping[str, Any],
+    names: Names | None = None,
+    scheduled: Scheduled | None = None,
+    table: ReadTable | None = None,
+    energy: ReadEnergy | None = None,
+) -> Loaded:
+    """A configuration with changes on top, as if they had been overrides when it was loaded; as `load`.
+
+    more  changes by keys at the top, on top of the others
+    """
+    over = override_tree(changes)
+    also = override_tree(more, start=len(changes))
+    over = Tree(over.place, merge(over.entries, also.entries, inherited=False), over.problems + also.problems)
+    return _loaded(_stack(written(config).given, over), names, scheduled, table, energy)
+
+
+def written(config: AnyConfig) -> Written:
+    """How a configuration was written, with the values that were set in Python since."""
+    return config.written.with_values(given_values(config))
+
+
+def _loaded(
+    given: Tree,
+    names: Names | None,
+    scheduled: Scheduled | None,
+    table: ReadTable | None,
+    energy: ReadEnergy | None,
+) -> Loaded:
+    """The configuration that a tree describes."""
+    main = given.place.file
+    try:
+        tree = with_table(given, table) if table else given
+    except InputError as error:
+        raise InputError(_in_order(error.problems, main)) from None
     problems, config = tree.problems, None
     trace = trace_file(tree)
     if trace and scheduled:
@@ -142,6 +181,7 @@ def _load(
     if isinstance(config, Config):
         config.found_at(baseline_files(tree))
         config.energy.found_at(energy_file(tree))
+    config.written_as(Written(given, tree, given_values(config)))
     return Loaded(config, provenance(config, tree), tree)
 
 
@@ -224,11 +264,11 @@ def read_text(path: str) -> str:
 # -- overrides ------------------------------------------------------------------------
 
 
-def override_tree(overrides: Overrides) -> Tree:
-    """Overrides as a tree whose lines are the numbers of the overrides; a later one wins."""
+def override_tree(overrides: Overrides, start: int = 0) -> Tree:
+    """Overrides as a tree whose lines are the numbers of the overrides, after `start` others; a later one wins."""
     if isinstance(overrides, Mapping):
         tree = Tree(Position("overrides", 1, 1))
-        for number, (key, value) in enumerate(overrides.items(), 1):
+        for number, (key, value) in enumerate(overrides.items(), start + 1):
             put(tree, key, entry_of(value, Position("overrides", number, 1)))
         return tree
     tree = Tree(Position("--set", 1, 1))
@@ -271,15 +311,6 @@ def _moved(entry: Entry, place: Position) -> Entry:
     if isinstance(value, tuple):
         return Entry(place, tuple(_moved(inner, place) for inner in value))
     return Entry(place, value)
-
-
-def entry_of(value: Any, place: Position) -> Entry:
-    """A Python value; floats as the decimal that they print as."""
-    if isinstance(value, Mapping):
-        return Entry(place, {str(key): entry_of(inner, place) for key, inner in value.items()})
-    if isinstance(value, list | tuple):
-        return Entry(place, tuple(entry_of(inner, place) for inner in value))
-    return Entry(place, Decimal(str(value)) if isinstance(value, float) else value)
 
 
 # -- a table of its own -----------------------------------------------------------------
@@ -351,12 +382,15 @@ def _energy(tree: Tree) -> Entry | None:
 
 
 def trace_file(tree: Tree) -> str:
-    """The trace of a configuration, from where this process stands: it is relative to the file that names it."""
+    """The trace of a configuration, from where this process stands: it is relative to the file that names it.
+
+    A name that is no file there may be that of a shipped one.
+    """
     workload = tree.entries.get("workload")
     entry = workload.value.get("trace") if workload and isinstance(workload.value, Mapping) else None
     if entry is None or not isinstance(entry.value, str) or not entry.value or not_text(entry.value):
         return ""
-    return _beside(entry.place.file, entry.value)
+    return os.path.normpath(located(entry.value, os.path.dirname(entry.place.file), TRACES))
 
 
 BASELINE_SUFFIXES = (".yaml", ".yml")  # of baselines that are files; all others are names of shipped ones
@@ -406,7 +440,9 @@ def _not_a_trace(problem: Problem, workload: Mapping[str, Entry], trace: str) ->
         return problem
     key = problem.key or "workload.trace"
     place = workload.get(key.removeprefix("workload."), workload["trace"]).place
-    message = f"{problem.message}: {trace}" if problem.file else problem.message
+    message = (
+        f"{problem.message}: {trace}{hint(str(workload['trace'].value), TRACES)}" if problem.file else problem.message
+    )
     return Problem(place.file, place.line, place.column, key, message)
 
 

@@ -8,16 +8,19 @@ standard has in common is here; what is one standard's own is in `pimsim.config.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from pimsim import schedules
 from pimsim.config import refreshing
+from pimsim.config.written import Written
+from pimsim.errors import InputError, did_you_mean
 from pimsim.formats import CACHED, COMPUTED, FORMATS, NATIVE_PAIR, PAIRS, Pair
 from pimsim.text import not_text
 from pimsim.units import to_cycles
@@ -88,6 +91,9 @@ def default(value: Any, description: str, reason: str, *, later: bool = False, *
     return Field(**{kind: value}, description=text, json_schema_extra=extra, **bounds)
 
 
+_WITH = "config.with_({%s: value}) makes a changed copy, and checks it"  # for whoever tries another way
+
+
 class Section(BaseModel):
     """What every part of a configuration has in common."""
 
@@ -97,6 +103,28 @@ class Section(BaseModel):
     @classmethod
     def _exact_numbers(cls, data: Any) -> Any:
         return exact_numbers(cls, data) if isinstance(data, Mapping) else data
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """pydantic's copy, whose new values nothing checks before they run.
+
+        InputError for what is no key of this section, which pydantic would take, and for a mapping in the place
+        of a section.  `Common.with_` makes a copy that is checked.
+        """
+        for name, value in (update or {}).items():
+            if name not in type(self).model_fields:
+                hint = did_you_mean(name, type(self).model_fields)
+                raise InputError(f"model_copy changes whole fields, and this is none{hint}; {_WITH % repr(name)}", name)
+            if isinstance(value, Mapping) and isinstance(getattr(self, name), BaseModel):
+                key = repr(f"{name}.{next(iter(value), 'KEY')}")
+                raise InputError(f"model_copy puts nothing else in the place of a section; {_WITH % key}", name)
+        return super().model_copy(update=update, deep=deep)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            super().__setattr__(name, value)
+        except ValidationError as error:
+            error.add_note(_WITH % repr(f"SECTION.{name}"))
+            raise
 
 
 @cache  # a sweep asks for each point
@@ -694,9 +722,34 @@ class Common(Section):
 
     RULES: ClassVar[tuple[Any, ...]] = ()
 
+    _written: Written = PrivateAttr(default_factory=Written)
+
     schema_: Literal["pimsim.config/1"] = Field(alias="schema", description="Version of this format.")
     name: Text = Field(description="Name of the configuration.")
     dram: MemoryConfig = Field(description="The memory.")
+
+    def with_(self, changes: Mapping[str, Any] | Sequence[str] = (), /, **more: Any) -> AnyConfig:
+        """A copy with other values, checked as if they had been given when the configuration was loaded.
+
+            config.with_({"dram.channels": 4, "workload.model": "gpt2-xl"}, schedule="overlap")
+
+        changes  by dotted key, or strings as after --set: ["dram.channels=4"]
+        more     keys at the top; a mapping changes the keys that it has: dram={"channels": 4}
+        InputError has every problem, with the key.
+        """
+        # What there is by name, and what a trace says, is known above this room.
+        api = import_module("pimsim.api")
+        changed: AnyConfig = api.change(self, changes, more).config
+        return changed
+
+    @property
+    def written(self) -> Written:
+        """How the configuration was written, and where."""
+        return self._written
+
+    def written_as(self, written: Written) -> None:
+        """Say how it was written."""
+        self._written = written
 
 
 class Config(Common):

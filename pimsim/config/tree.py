@@ -122,3 +122,14 @@ def leaves(entries: Mapping[str, Entry], path: str = "") -> Iterator[tuple[str, 
             yield from leaves(entry.value, inner)
         else:
             yield inner, entry
+
+
+def entry_of(value: Any, place: Position) -> Entry:
+    """A Python value; floats as the decimal that they print as, arrays and numbers of numpy as Python's."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return Entry(place, {str(key): entry_of(inner, place) for key, inner in value.items()})
+    if isinstance(value, list | tuple | range):
+        return Entry(place, tuple(entry_of(inner, place) for inner in value))
+    return Entry(place, Decimal(str(value)) if isinstance(value, float) else value)

@@ -13,7 +13,6 @@ from pimsim.config import rules
 from pimsim.config.devices import CONFIGS, standard_of
 from pimsim.config.rule import show
 from pimsim.config.schema import AnyConfig, Config, exact_numbers
-from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.registry import not_loaded
 
@@ -45,9 +44,12 @@ def validate(values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
     names: the names that exist, by key ("workload.model", "baselines").  InputError has
     every problem, by key and without a place.
     """
+    return _validated(class_of(values), values, names)
+
+
+def _validated(kind: type[AnyConfig], values: Mapping[str, Any], names: rules.Names) -> AnyConfig:
     found: list[tuple[str, str]] = []
     config: AnyConfig | None = None
-    kind = class_of(values)
     try:
         config = kind.model_validate(dict(values))
         flat = flatten(config)
@@ -95,19 +97,14 @@ def standard_name(kind: type[AnyConfig]) -> str:
 
 
 def check_rules(config: AnyConfig, names: rules.Names) -> None:
-    """InputError if a configuration made in Python breaks a rule between keys, or names what is not."""
-    flat = flatten(config)
-    found = [*rules.broken(flat, config.RULES), *rules.unknown_names(flat, names), *rules.repeated(flat)]
-    found += rules.wrong_pairs(flat)
-    if isinstance(config, Config):
-        sources = [key for key in WORKLOAD_SOURCES if _source(config, key) is not None]
-        found += rules.workload_source(sources, set(), config.NEEDS_WORK)
-    if found:
-        raise InputError(Problem("", 0, 0, key, message) for key, message in found)
+    """InputError if a configuration made in Python is not as `validate` would have it: pydantic checks no copy."""
+    _validated(type(config), _values(config), names)
 
 
-def _source(config: Config, key: str) -> Any:
-    return getattr(config.workload, "model_config_" if key == "model_config" else key)
+def _values(section: BaseModel) -> dict[str, Any]:
+    """What a section has by the keys of a file, sections in it as mappings."""
+    found = {key: getattr(section, name) for key, name in keys(type(section)).items() if hasattr(section, name)}
+    return {key: _values(value) if isinstance(value, BaseModel) else value for key, value in found.items()}
 
 
 def _given(values: Mapping[str, Any]) -> list[str]:
@@ -233,6 +230,18 @@ def flatten(section: BaseModel, path: str = "") -> dict[str, Any]:
         else:
             flat[f"{path}{key}"] = value
     return flat
+
+
+def given_values(section: BaseModel, path: str = "") -> dict[str, Any]:
+    """As `flatten`, without what was left to a default."""
+    given: dict[str, Any] = {}
+    for key, name in keys(type(section)).items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            given.update(given_values(value, f"{path}{key}."))
+        elif name in section.model_fields_set:
+            given[f"{path}{key}"] = value
+    return given
 
 
 def flat_values(values: Mapping[str, Any], section: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
+GONE = "a result that was read back has no simulation"
 Records = list[dict[str, Any]]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from pimsim.plots.drawers import Drawers
+    from pimsim.results.base import AnyResult
     from pimsim.results.result import Result
 
 NAMES = (
@@ -47,9 +48,10 @@ class Figures:
     drawn: Mapping[str, Any]
 
     @classmethod
-    def of(cls, result: Result) -> Figures:
-        """Those of a result."""
+    def of(cls, result: AnyResult) -> Figures:
+        """Those of a result; one that was read back has no rates for a roofline."""
         from pimsim.results.drawn import breakdown, comparison, context, parts, rates
+        from pimsim.results.result import Result
 
         summary = result.summary
         drawn = {
@@ -58,10 +60,10 @@ class Figures:
             "latency_vs_context": context.steps(result),
             "speedup": comparison.ratios(summary, "speedup") or None,
             "energy_ratio": comparison.ratios(summary, "energy_ratio") or None,
-            "roofline": rates.rates(result),
+            "roofline": rates.rates(result) if isinstance(result, Result) else None,
             "parts": parts.parts(summary),
         }
-        return cls(result.config.name, summary["workload"]["model"], drawn)
+        return cls(result.name, summary["workload"]["model"], drawn)
 
 
 class Plots:
@@ -75,7 +77,7 @@ class Plots:
 
     files: ClassVar[tuple[str, ...]] = owned(NAMES)
 
-    def __init__(self, result: Result | Figures, shown: bool = True) -> None:
+    def __init__(self, result: AnyResult | Figures, shown: bool = True) -> None:
         self._result, self._shown = result, shown
 
     @cached_property
@@ -117,8 +119,12 @@ class Plots:
         """
         if isinstance(self._result, Figures):
             raise TypeError("needs the result, not its figures alone")
+        from pimsim.plots.overlay import GONE
+        from pimsim.results.result import Result
         from pimsim.timeline.shares import busy_in_step
 
+        if not isinstance(self._result, Result):
+            raise ValueError(f"{GONE}; run its configuration again for its utilisation")
         return self._show("utilisation", busy_in_step(self._result, context), ax, label)
 
     def _draw(self, name: str, ax: Axes | None, label: str | None) -> Axes:
@@ -155,7 +161,7 @@ class Plots:
 class _Drawn(Plots):
     """Plots that drawers have been asked for, as they were ordered; `here`: this process draws as well."""
 
-    def __init__(self, result: Result | Figures, drawers: Drawers, wanted: Order, here: bool) -> None:
+    def __init__(self, result: AnyResult | Figures, drawers: Drawers, wanted: Order, here: bool) -> None:
         super().__init__(result)
         self._drawers, self._wanted, self._here = drawers, wanted, here
         available = self.available()

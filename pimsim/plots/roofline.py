@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pimsim.plots import style
 from pimsim.plots.callouts import Callout, Callouts
-from pimsim.plots.overlay import Plot, Records, Run
+from pimsim.plots.overlay import GONE, Plot, Records, Run
 from pimsim.results.drawn.rates import Point
 from pimsim.results.headline import number, percent
 
@@ -218,4 +218,5 @@ def _height(runs: Sequence[Run]) -> float:
     return max(style.look().height_in, _ENTRY_IN * entries + _RIM_IN) if style.look().wide else style.look().height_in
 
 
-PLOTS = {"roofline": Plot("roofline", _draw, _table, height=_height)}
+_NOTHING = f"{GONE}; run its configuration again for a roofline"
+PLOTS = {"roofline": Plot("roofline", _draw, _table, _NOTHING, _height)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from pimsim.report.charts import Chart, as_data
+from pimsim.report.script import library
 from pimsim.results.headline import number, percent, size
 
 if TYPE_CHECKING:
@@ -27,17 +30,31 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "size": size, "percent": percent, "cell": cell, "words": words, "spoken": spoken}
+    made.filters["charts_json"] = charts_json
+    made.globals |= {"asset": asset, "library": library, "charts": ()}
     return made
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with its values."""
+    """A template with its values; `charts` are those of the page, which it draws with plotly."""
     return environment().get_template(template).render(**values)
 
 
-def script_json(value: Any) -> str:
+def asset(name: str) -> Any:
+    """A style sheet or a script of `assets`, as it stands."""
+    from markupsafe import Markup
+
+    return Markup(resources.files("pimsim.report").joinpath("assets", name).read_text(encoding="utf-8").rstrip())
+
+
+def charts_json(charts: Iterable[Chart]) -> str:
+    """Charts as JSON for the page's script."""
+    return script_json(as_data(charts), indent=None)
+
+
+def script_json(value: Any, indent: int | None = 1) -> str:
     """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
-    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from itertools import cycle
 from typing import Any
 
+import numpy as np
+
 from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
-from pimsim.report import chart
+from pimsim.report.charts import Chart, plain
 from pimsim.report.page import bars, render, script_json
 from pimsim.report.values import section, tips
 from pimsim.results import scheduled
-from pimsim.results.headline import energy_scale, headline, time_scale
+from pimsim.results.headline import energy_scale, headline, number, time_scale
 from pimsim.results.lines import lines_of
 from pimsim.results.result import Result
 from pimsim.results.tables import token_columns
@@ -78,8 +80,7 @@ def run_html(result: Result) -> str:
             *_baselines(summary),
             *(_baselines(summary | {"baselines": result.beside}, also=True) if result.baselines else ()),
         ],
-        tokens=_tokens(result),
-        box=chart,
+        charts=list(_tokens(result)),
         operators=_operators(result),
         values=result.values and section(result.values),
         inputs=_inputs(result),
@@ -140,21 +141,37 @@ def _of_prompt(figures: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**figures, **(whole or figures.get("prefill", {}))}
 
 
-def _tokens(result: Result) -> chart.Chart | None:
+def _tokens(result: Result) -> Iterator[Chart]:
+    """The time of each step over its context; of a schedule a line for each of its parts."""
     columns = token_columns(result.tally)
     contexts, times = columns["context"], columns["latency_ns"]
     if len(times) < 2:
-        return None
+        return
     factor, unit = time_scale(times.max())
-    labels = ("context (tokens)", f"decode step ({unit})")
-    lines = lines_of(result.schedule)
-    if len(lines) < 2:
-        return chart.line(contexts.tolist(), (times / factor).tolist(), *labels)
-    series = [
-        (name, colour, contexts[at].tolist(), (times[at] / factor).tolist())
+    named = lines_of(result.schedule)
+    lines = [("", np.arange(len(times)))] if len(named) < 2 else named
+    traces = [
+        _line(name, colour, contexts[at].tolist(), (times[at] / factor).tolist(), unit)
         for (name, at), colour in zip(lines, cycle(_SERIES), strict=False)
     ]
-    return chart.lines(series, *labels)
+    layout = {
+        "xaxis": {"title": {"text": "context (tokens)"}},
+        "yaxis": {"title": {"text": f"decode step ({unit})"}, "rangemode": "tozero"},
+    }
+    title = f"Time per {'step' if result.schedule else 'token'}"
+    yield Chart("tokens", title, f"the time of each decode step, in {unit}, over its context", traces, layout)
+
+
+def _line(name: str, colour: str, xs: list[float], ys: list[float], unit: str) -> dict[str, Any]:
+    said = [f"{x:,} tokens: {number(y)} {unit}" for x, y in zip(xs, ys, strict=True)]
+    style = {
+        "type": "scatter",
+        "mode": "lines",
+        "line": {"color": colour},
+        "hoverinfo": "text",
+        "showlegend": bool(name),
+    }
+    return {**style, "name": plain(name), "x": xs, "y": ys, "hovertext": said}
 
 
 def _operators(result: Result) -> dict[str, Any]:

@@ -119,8 +119,9 @@ def _published(found: Reproduction) -> Sheet:
         "Published figures",
         ("figure", "paper", "simulated", "interval", "dev.", "decided by"),
         tuple(rows),
-        f"{_verdicts(found)} Interval: what the ranges of the inputs that the paper does not give make of the figure. "
-        f"?: recalled or derived, not the paper's words. Inputs that decide: {known}.",
+        f"{_verdicts(found)} Interval: every input that the paper does not give has a range; the ends of the interval "
+        "are the figure with all inputs at the ends that lower it, and at those that raise it. ?: recalled or derived, "
+        f"not read in the paper. Decided by: the input that moves the figure most. These inputs are {known}.",
         (0, 5),
     )
 
@@ -131,8 +132,8 @@ def _verdicts(found: Reproduction) -> str:
     evidence = sum(count.values()) - count["circular"]
     return (
         f"Of {evidence} figures {count['reproduced']} are reproduced to {NEAR:.0%}, {count['compatible']} more lie "
-        f"within their interval, and {count['outside']} outside (!). c: circular, something was inferred from that "
-        f"figure ({_inferred()}), which is then no evidence; these {count['circular']} are not counted."
+        f"within their interval, and {count['outside']} lie outside it (!). {count['circular']} more are circular (c): "
+        f"some input was chosen because it meets that figure ({_inferred()}), so they are no evidence and not counted."
     )
 
 
@@ -155,7 +156,12 @@ def _models(found: Reproduction) -> Sheet:
         for model, run in found.models.items()
     ]
     head = ("model", "ms/token", "mJ (v1)", "mJ (v2)", "row hits", "data moved", "ASIC only", "op/param")
-    return Sheet("Simulated system", head, tuple(rows), "1,024 tokens decoded, batch 1; energy per token by table.")
+    note = (
+        "1,024 tokens decoded, batch 1. mJ: energy per token, with either energy table. Data moved: over the pins, as "
+        "a share of what a memory without PIM moves. ASIC only: share of the time in which nothing but the ASIC works. "
+        "op/param: operations for each parameter of the model."
+    )
+    return Sheet("Simulated system", head, tuple(rows), note)
 
 
 _BOUNDS = ("roofline", "eager")  # the bound of a machine first, what a program reaches on it beside it
@@ -167,10 +173,10 @@ def _speedups(found: Reproduction) -> Sheet:
     t4, xeon = ([run.speedup(name, "roofline") for run in found.models.values()] for name in (T4, XEON))
     paper = (paper_of(published()[f"speedup_{name}.{end}"]) for name in ("t4", "xeon") for end in _ENDS)
     note = (
-        "Roofline: the bound of the machine, which no software on it beats: "
-        f"{span(min(t4), max(t4), 'x')} over the T4 (fp16), {span(min(xeon), max(xeon), 'x')} over the Xeon (fp32). "
-        "Eager: a PyTorch program on it, bound by launches or memory; the paper's {}-{} and {}-{} are "
-        "compared with it.".format(*paper)
+        "Roofline: against the limit of the other machine, which no software on it can beat. PIM-GPT is "
+        f"{span(min(t4), max(t4), 'x')} times as fast as the T4's limit (fp16), and {span(min(xeon), max(xeon), 'x')} "
+        "times as fast as the Xeon's (fp32). Eager: against a PyTorch program on that machine, which waits for "
+        "launches or for memory. The paper's {}-{} (T4) and {}-{} (Xeon) are compared with this one.".format(*paper)
     )
     return Sheet("Speedup", ("model", "T4 roofline", "Xeon roofline", "T4 eager", "Xeon eager"), tuple(rows), note)
 
@@ -180,7 +186,8 @@ def _energies(found: Reproduction) -> Sheet:
     rows = [(m, *(number(run.energy_ratio(*pick)) for pick in picks)) for m, run in found.models.items()]
     short = {T4: "T4", XEON: "Xeon", "eager": "eager", "roofline": "roof"}
     head = ("model", *(f"{short[n]} {short[m]} {t}" for n, t, m in picks))
-    return Sheet("Energy ratio", head, tuple(rows), "The baseline's energy over the simulated one, by energy table.")
+    note = "The other machine's energy over the simulated one, with either energy table."
+    return Sheet("Energy ratio", head, tuple(rows), note)
 
 
 _FORMS = ("roofline", "compiled", "eager")
@@ -196,10 +203,11 @@ def _newer(found: Reproduction) -> Sheet:
         rows.append((model, *map(number, (*times, *energies))))
     head = ("model", *(f"{short[name]} {form}" for name in NEWER for form in _FORMS))
     note = (
-        "Time of an NVIDIA A100 80 GB and an H100 80 GB over the simulated one, bf16, one sequence: below 1 the GPU is "
-        "faster. Compiled: one launch a step. Both are bounds that small kernels do not reach: measured ones take "
-        "up to twice the compiled time on an A100 and four times on an H100 (docs/baselines.md). Energy: theirs "
-        "compiled over the simulated one, table v2. The paper compares with neither."
+        "The GPU's time over the simulated one: below 1 the GPU is faster. NVIDIA A100 80 GB and H100 80 GB, bf16, one "
+        "sequence. Compiled: the whole step is one launch. Roofline and compiled are limits that small kernels do not "
+        "reach: measured ones take up to twice the compiled time on an A100, and up to four times on an H100 "
+        "(docs/baselines.md). Energy: the compiled GPU's over the simulated one, table v2. The paper compares with "
+        "neither GPU."
     )
     return Sheet("Newer GPUs", (*head, *(f"{short[name]} energy" for name in NEWER)), tuple(rows), note)
 
@@ -224,7 +232,10 @@ def _contexts(found: Reproduction) -> Sheet:
         for p in found.curves
         if p.curve == "context" and p.token_ns is not None
     ]
-    note = "One decode step, however long a text the model was trained for; its last line is the longest that fits."
+    note = (
+        "One decode step at each context, also beyond the length that the model was trained for. The last line of a "
+        "model is the longest context that fits."
+    )
     return Sheet("Context", ("model", "context", "ms/token"), tuple(rows), note)
 
 
@@ -245,8 +256,8 @@ def _variants(found: Reproduction) -> Sheet:
     head = ("model", *(name for name in next(iter(found.variants.values())) if name != "paper"))
     roofs = ", ".join(number(found.models[m].speedup(T4, "roofline")) for m in GPT2 if m in found.models)
     note = (
-        "Time per token over that of the paper's schedule without LM head. Beyond the paper, like the speedups over "
-        f"the T4's roofline: {roofs} for GPT-2."
+        "Two things that the paper does not do: time per token over that of its schedule without LM head. It has no "
+        f"speedups over a T4's roofline either; for GPT-2 they are {roofs}."
     )
     return Sheet("Beyond the paper", head, tuple(rows), note)
 
@@ -260,7 +271,9 @@ def _prices(found: Reproduction) -> Sheet:
         "usual activation pJ",
         *("negative" if r.activation_usual_pJ is None else number(r.activation_usual_pJ) for r in runs),
     )
-    note = "mJ per token of GPT3-XL, the same commands. Last row: the usual IDD formula of one activation."
+    note = (
+        "mJ per token of GPT3-XL: the same commands, priced in four ways. Last row: an activation by the usual formula."
+    )
     return Sheet("Energy priced in other ways", ("component", *(r.name for r in runs)), (*rows, usual), note)
 
 
@@ -278,9 +291,9 @@ def _candidates(found: Reproduction) -> Sheet:
     ]
     factors = ", ".join(f"{value:.2f}" for value in found.paper_factors.values())
     note = (
-        f"The paper's energy grew by {factors} (T4 and Xeon, both ends). If one component alone grew: its share with "
-        "table v1, the factor that it needs for GPT3-XL, the growth that this gives over the eight models, and whether "
-        "that is as even as the paper's."
+        f"Between the versions the paper's energy grew by {factors} (T4 and Xeon, both ends). Could one component be "
+        "the only reason? Its share with table v1; how much it must grow for GPT3-XL; how much the whole then grows, "
+        "over the eight models; and whether that is as even as the paper's."
     )
     head = ("component", "share", "must grow", "whole grows", "as even")
     return Sheet("From v1 to v2 of the paper", head, tuple(rows), note)

@@ -18,6 +18,7 @@ from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.registry import derived
 from pimsim.results import parts, scheduled
+from pimsim.results.named import MODELS
 from pimsim.sim.tally import DEVICE_CAUSES
 
 SYSTEM = (
@@ -67,9 +68,6 @@ BASELINE = (
     "required_bytes",
     "capacity_bytes",
 )
-COMPILED = ("speedup", "energy_ratio", "latency_ns", "energy_pJ")  # of a baseline with one launch a step
-ROOFLINE = (*COMPILED, "required_bytes")  # of a baseline's bound
-MODELS = {"compiled": COMPILED, "roofline": ROOFLINE}  # of a baseline beside its own figures
 
 # Parts that every run has, but only the summary of a schedule says what they took.
 _WHOLE = tuple(part for part in scheduled.PARTS if part not in parts.SPECULATIVE)

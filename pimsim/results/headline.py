@@ -30,9 +30,19 @@ def energy_scale(largest_pJ: float, least: float = 0.1) -> tuple[float, str]:
     return scale(largest_pJ, _ENERGY, least)
 
 
+def power_scale(largest_mW: float, least: float = 0.1) -> tuple[float, str]:
+    """mW per unit, and the unit."""
+    return scale(largest_mW, _POWER, least)
+
+
+def size_scale(largest_bytes: float, least: float = 1) -> tuple[float, str]:
+    """Bytes per unit, and the unit."""
+    return scale(largest_bytes, _BYTES, least)
+
+
 def size(count: float) -> str:
     """Bytes with a decimal prefix: 187 GB."""
-    factor, unit = scale(count, _BYTES, least=1)
+    factor, unit = size_scale(count)
     return f"{number(count / factor)} {unit}"
 
 

@@ -37,6 +37,11 @@ class Plain:
         self.write, self.width, self.encoding = write, width, encoding
 
 
+def ascii_only(encoding: str | None) -> bool:
+    """Whether a screen has ASCII alone: it need not have more, unless its encoding is a Unicode one."""
+    return not (encoding or "ascii").lower().startswith("utf")
+
+
 def print_lines(screen: Any, lines: Iterable[Line]) -> None:
     """Print lines on a `Screen`."""
     if isinstance(screen, Plain):

@@ -24,7 +24,11 @@ def lines_of(schedule: Schedule | None) -> list[Line]:
         return []
     groups, which = groups_of(schedule)
     decode = schedule.of_phase("decode")
-    of_step, context = which[schedule.stage][decode], schedule.context[decode]
+    return lines_of_groups(groups, which[schedule.stage][decode], schedule.context[decode])
+
+
+def lines_of_groups(groups: list[Group], of_step: NDArray[Any], context: NDArray[Any]) -> list[Line]:
+    """The lines of decode steps, by the number of each one's group and its context, both (steps,)."""
     families: dict[tuple[str, str], list[int]] = {}
     for number in dict.fromkeys(of_step.tolist()):
         families.setdefault((groups[number].template, groups[number].part), []).append(number)

@@ -7,22 +7,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
+
+from numpy.typing import NDArray
 
 from pimsim.config.loader import Origin
+from pimsim.config.readback import Given, read_back
 from pimsim.config.resolved import config_sha256, dump_yaml
 from pimsim.config.schema import Config
 from pimsim.energy.model import EnergyBreakdown, Prices, price
-from pimsim.errors import Problem, did_you_mean
+from pimsim.errors import Problem
 from pimsim.mapping.plan import Plan
 from pimsim.results import tables
+from pimsim.results.base import AnyResult, Comparing, PlotFactory, PlotSet
 from pimsim.results.comparison import compare
 from pimsim.results.csv_text import csv_parts
-from pimsim.results.headline import headline
+from pimsim.results.lines import Line, lines_of
 from pimsim.results.metrics import nanoseconds
 from pimsim.results.parts import summarise_parts, summarise_schedule
 from pimsim.results.placement import chosen
-from pimsim.results.store import LAST, staged, write_files
+from pimsim.results.store import LAST, OPERATORS, RESOLVED, TOKENS, staged, write_files
 from pimsim.results.summary import (
     SCHEMA,
     summarise_simulation,
@@ -36,47 +40,18 @@ from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
 from pimsim.workload.schedule import Schedule
 
-if TYPE_CHECKING:
-    import pandas
-    from matplotlib.axes import Axes
-
 REPORT, VALUES = "report.html", "values.csv"
-_TABLES = ("operators", "tokens")
 
 
-class PlotSet(Protocol):
-    """The plots of one result; `pimsim.plots.Plots` is one."""
-
-    def latency_breakdown(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def energy_breakdown(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def latency_vs_context(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def speedup(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def energy_ratio(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def roofline(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def parts(self, ax: Axes | None = None, label: str | None = None) -> Axes: ...
-    def utilisation(self, ax: Axes | None = None, context: int | None = None, label: str | None = None) -> Axes: ...
-
-    def save(self, directory: str | Path, formats: str | Iterable[str] | None = None, style: str | None = None) -> None:
-        """Write every plot that has something to show: as PNG, or in the formats and the style that are named."""
-
-
-class PlotFactory(Protocol):
-    """Makes the plots of a result, and knows the file names that it may write."""
-
-    files: tuple[str, ...]
-
-    def __call__(self, result: Result) -> PlotSet: ...
-
-
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(AnyResult):
     """A finished run.
 
     version     of pimsim; wall_s: seconds that the simulation took
     baselines   by name, as `pimsim.baselines` evaluates them
     provenance  origin of each config value by dotted key, if the config was loaded
     plots       injected, so that results do not depend on matplotlib or on `plots`
-    report      makes report.html; injected for the same reason
+    report      makes report.html; injected for the same reason, as is what compares (`comparing`)
     odd         what was odd about the input, before it was simulated
     plan        what ran; priced_at: what its actions cost, if that is known
     values      of a run that was watched while it computed tokens
@@ -95,6 +70,21 @@ class Result:
     plan: Plan | None = None
     priced_at: Prices | None = None
     values: Values | None = None
+    comparing: Comparing | None = None
+
+    @property
+    def name(self) -> str:
+        """That of the configuration."""
+        return self.config.name
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Given]:
+        """Every value of the resolved configuration, as who reads `config.resolved.yaml` finds it."""
+        return read_back(self._resolved, RESOLVED)
+
+    @cached_property
+    def _resolved(self) -> str:
+        return dump_yaml(self.config, self.provenance)
 
     @property
     def schedule(self) -> Schedule | None:
@@ -171,33 +161,18 @@ class Result:
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }
 
-    def records(self, table: str) -> list[dict[str, Any]]:
-        """The rows of `operators.csv` or `tokens.csv`; ValueError for another name."""
+    def _records(self, table: str) -> list[dict[str, Any]]:
         if table == "operators":
             return tables.operator_records(self.tally, self.energy, parts=self.schedule is not None)
-        if table == "tokens":
-            return list(tables.token_records(self.tally, self.schedule))
-        hint = did_you_mean(table, _TABLES) or f"; there are {' and '.join(map(repr, _TABLES))}"
-        raise ValueError(f"no table {table!r}{hint}")
+        return list(tables.token_records(self.tally, self.schedule))
 
-    def to_frame(self, table: str = "operators") -> pandas.DataFrame:
-        """A table as a pandas data frame.
+    def token_columns(self) -> dict[str, NDArray[Any]]:
+        """(steps,): a value per decode step in each column of `tokens.csv`."""
+        return tables.token_columns(self.tally, self.schedule)
 
-        ValueError for an unknown table; ImportError, saying what to install, without pandas.
-        """
-        records = tables.token_columns(self.tally, self.schedule) if table == "tokens" else self.records(table)
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
-        return pandas.DataFrame(records)
-
-    @property
-    def plot(self) -> PlotSet:
-        """The plots of this result: `result.plot.latency_breakdown()` and others."""
-        if self.plots is None:
-            raise RuntimeError("this result was made without plots; pimsim.run makes one with them")
-        return self.plots(self)
+    def lines(self) -> list[Line]:
+        """Of a schedule, which decode steps make a line over the context."""
+        return lines_of(self.schedule)
 
     def save(
         self,
@@ -217,9 +192,9 @@ class Result:
         target = Path(directory)
         texts: dict[str, str | Iterable[str]] = {
             LAST: to_json(self.summary),
-            "config.resolved.yaml": dump_yaml(self.config, self.provenance),
-            "operators.csv": csv_parts(self.records("operators")),
-            "tokens.csv": csv_parts(tables.token_records(self.tally, self.schedule)),
+            RESOLVED: self._resolved,
+            OPERATORS: csv_parts(self.records("operators")),
+            TOKENS: csv_parts(tables.token_records(self.tally, self.schedule)),
         }
         if self.values:
             texts[VALUES] = csv_parts(self.values.records())
@@ -230,14 +205,3 @@ class Result:
             if self.plots:
                 (plots or self.plot).save(scratch, figures, style)
         return target
-
-    def _repr_html_(self) -> str:
-        """A small table for notebooks; plain HTML, nothing from the network."""
-        from html import escape
-
-        title = f"{escape(self.config.name)}: {escape(self.summary['workload']['model'])}"
-        cell = "<tr><td>{}</td><td style='text-align:right'>{}</td><td style='text-align:left'>{}</td></tr>"
-        rows = "".join(cell.format(*map(escape, figure)) for figure in headline(self.summary))
-        warnings = "".join(f"<li>{escape(text)}</li>" for text in self.summary["warnings"])
-        listed = f"<p>Before you quote a figure:</p><ul>{warnings}</ul>" if warnings else ""
-        return f"<table><caption>{title}</caption>{rows}</table>{listed}"

@@ -13,6 +13,7 @@ from pimsim.errors import InputError
 from pimsim.files import reason
 
 LAST = "summary.json"  # its presence says that the rest is there
+RESOLVED, OPERATORS, TOKENS = "config.resolved.yaml", "operators.csv", "tokens.csv"
 
 
 def write_files(directory: Path, texts: Mapping[str, str | Iterable[str]]) -> None:

@@ -16,6 +16,9 @@ from pimsim.results.parts import rejected_cycles
 from pimsim.sim.tally import OperatorTally, Tally
 from pimsim.workload.schedule import Schedule
 
+TEXTS = ("phase", "part", "operator", "template")  # columns of names; the others are numbers
+STEP = ("step", "context", "start_cycle", "cycles", "start_ns", "latency_ns")  # columns of every decode step
+
 _COUNTS = (
     "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes", "payload_bytes", "macs",
 )  # fmt: skip

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from pimsim.labels import LABELS
 from pimsim.results import scheduled
-from pimsim.results.headline import headline, number, percent
-from pimsim.results.layout import Line, Screen, Span, beside, columns, cropped, print_lines, table, wrapped
+from pimsim.results.brief import WIDTH, headline_lines, ranked, title
+from pimsim.results.headline import number, percent
+from pimsim.results.layout import Line, Screen, Span, ascii_only, beside, columns, cropped, print_lines, table, wrapped
 from pimsim.results.placement import chosen_line
 
 if TYPE_CHECKING:
     from pimsim.config.loader import Origin
     from pimsim.results.result import Result
 
-WIDTH = 80
 _BAR = 12  # columns of the longest bar
-_UNIT = 24  # columns of a unit that leave room for a figure beside it
 _NARROW = 60  # columns below which the ratios over machines are two tables
 _BARS = 8  # bars per breakdown; the rest are one, "other"
 _CAVEAT = (
@@ -32,23 +30,22 @@ _CAVEAT = (
 def print_summary(result: Result, screen: Screen) -> None:
     """Print the figures of `result`, in `WIDTH` columns or fewer; in ASCII where the screen has no UTF-8."""
     width = min(WIDTH, screen.width)
-    ascii_only = not screen.encoding.lower().startswith("utf")
-    lines = _lines(result, result.summary, width, ascii_only)
+    lines = _lines(result, result.summary, width, ascii_only(screen.encoding))
     print_lines(screen, (cropped(line, width) for line in lines))
 
 
-def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
-    title = _title(result.config.name, summary)
-    yield from wrapped(title.encode("ascii", "replace").decode() if ascii_only else title, width, "bold")
+def _lines(result: Result, summary: Mapping[str, Any], width: int, plain: bool) -> Iterator[Line]:
+    ran = title(result.config.name, summary)
+    yield from wrapped(ran.encode("ascii", "replace").decode() if plain else ran, width, "bold")
     if line := chosen_line(result.plan, result.config):
         yield from wrapped(line, width)
-    yield from _headline(summary, width, ascii_only)
+    yield from headline_lines(summary, width, plain)
     for what, figure in (("Decode time", "latency_ns"), ("Decode energy", "energy_pJ")):
         if parts := scheduled.shares(summary, figure):
             said = ", ".join(f"{name} {percent(share)}" for name, share in parts.items())
             yield from wrapped(f"{what}: {said}", width)
     yield []
-    yield from _breakdowns(summary["system"], "#" if ascii_only else "█", width)
+    yield from _breakdowns(summary["system"], "#" if plain else "█", width)
     yield []
     yield from ([(line, "")] for line in _commands(summary["system"]["commands"], width))
     if summary["baselines"]:
@@ -67,38 +64,6 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, ascii_only: b
     yield from wrapped(_simulation(summary), width, "dim")
 
 
-def _title(name: str, summary: Mapping[str, Any]) -> str:
-    workload = summary["workload"]
-    tokens = scheduled.prompt(summary) if "schedule" in summary else workload["prompt_tokens"]
-    prompt = f" after a prompt of {tokens:,}" if tokens else ""
-    before = f" from a context of {workload['context']:,}" if workload["context"] else ""
-    batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
-    steps = workload["output_tokens"]
-    scope = "with LM head" if workload["lm_head"] else "without LM head"
-    ran = f"{workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded"
-    if "schedule" in summary:
-        ran = scheduled.title(summary)
-    return f"{name}: {ran}{before}{prompt}{batch}, {scope}"
-
-
-def _headline(summary: Mapping[str, Any], width: int, ascii_only: bool) -> Iterator[Line]:
-    """The headline in two columns, or in one where the screen is narrow; long units have lines of their own."""
-    figures = headline(summary)
-    if ascii_only:
-        figures = [(what, value, unit.replace("µ", "u")) for what, value, unit in figures]
-    if width < WIDTH:
-        for what, value, unit in figures:
-            yield from wrapped(f"{what:<15} {value:>9} {unit}", width)
-        return
-    wide = [figure for figure in figures if len(figure[2]) > _UNIT]
-    yield from ([(f"{what}  {value} {unit}", "")] for what, value, unit in wide)
-    figures = [figure for figure in figures if figure not in wide]
-    half = (len(figures) + 1) // 2
-    pairs = zip_longest(figures[:half], figures[half:], fillvalue=("", "", ""))
-    rows = [[*left, f"  {right[0]}", *right[1:]] for left, right in pairs]
-    yield from columns([[(text, "") for text in row] for row in rows], ["left", "right", "left"] * 2, gap=1)
-
-
 def _breakdowns(system: Mapping[str, Any], block: str, width: int) -> list[Line]:
     latency = _bars("Latency by cause", system["latency_breakdown_ns"], block, "blue")
     energy = _bars("Energy by component", system["energy_breakdown_pJ"], block, "yellow")
@@ -106,7 +71,7 @@ def _breakdowns(system: Mapping[str, Any], block: str, width: int) -> list[Line]
 
 
 def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> list[Line]:
-    rows = _ranked(parts)
+    rows = ranked(parts, _BARS)
     largest = max((value for _, value in rows), default=0.0) or 1.0
     total = sum(parts.values()) or 1.0
     cells: list[list[Span]] = []
@@ -114,14 +79,6 @@ def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> li
         bar = block * round(_BAR * value / largest)
         cells.append([(name.replace("_", " "), ""), (f"{bar:<{_BAR}}", colour), (percent(value / total), "")])
     return [[(title, "bold")], *columns(cells, ["left", "left", "right"], gap=1)]
-
-
-def _ranked(parts: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The largest parts that are not zero, and the sum of the others."""
-    ranked = sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
-    if len(ranked) <= _BARS:
-        return ranked
-    return [*ranked[: _BARS - 1], ("other", sum(value for _, value in ranked[_BARS - 1 :]))]
 
 
 def _commands(commands: Mapping[str, int], width: int) -> list[str]:

@@ -11,6 +11,7 @@ from os.path import normpath
 from typing import Any
 
 import pimsim
+from pimsim.config.shipped import TRACES, written
 from pimsim.config.tree import plain
 from pimsim.held import Held, holding
 from pimsim.sweep.accuracy import Accuracy
@@ -80,7 +81,8 @@ class Sweep:
     def base_sha256(self) -> str:
         """Hash of the base configuration, `set` included, and of the files that any point names."""
         measured = [self.accuracy.sha256] if self.accuracy else []
-        return _sha256([plain(self.base.tree.entries), dict(sorted(self._digests.items())), *measured])
+        named = {written(path, TRACES): digest for path, digest in self._digests.items()}
+        return _sha256([plain(self.base.tree.entries), dict(sorted(named.items())), *measured])
 
     @cached_property
     def sha256(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from pimsim.config.resolved import config_sha256
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.validate import validate
 from pimsim.errors import InputError
-from pimsim.results.figures import MODELS
+from pimsim.results.named import single_values
 from pimsim.sweep.proxy import PROXIES
 from pimsim.sweep.space import PointRequest
 from pimsim.workload.graph import Workload
@@ -60,7 +60,8 @@ def _evaluate(config: AnyConfig, keep: Keep, checked: bool, graph: Workload | No
         return _bad(config_sha256(config), FAILED, describe(error))
     row: Row = {"point_id": point_id(summary["config_sha256"], summary["trace_sha256"]), "status": OK, "error": None}
     row |= {f"proxy.{name}": proxy(api.language_model(config)) for name, proxy in PROXIES.items()}
-    return row | dict(_figures(summary)) | {"warnings": "; ".join(summary["warnings"]) or None}
+    row |= {key: summary[key] for key in ("config_sha256", "trace_sha256")}
+    return row | dict(single_values(summary)) | {"warnings": "; ".join(summary["warnings"]) or None}
 
 
 def evaluate_request(request: PointRequest, keep: Keep = anew) -> Row:
@@ -143,26 +144,3 @@ def _decimal(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
     raise TypeError(f"no value of a configuration: {value!r}")
-
-
-def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The summary's single values by dotted key; of a baseline its own figures, not how they came about."""
-    yield "config_sha256", summary["config_sha256"]
-    yield "trace_sha256", summary["trace_sha256"]
-    for section in ("workload", "system"):
-        yield from _leaves(section, summary[section])
-    for name, figures in summary["baselines"].items():
-        for key, value in figures.items():
-            if not isinstance(value, Mapping):
-                yield f"baselines.{name}.{key}", value
-        for model, keys in MODELS.items():
-            for key in keys:
-                yield f"baselines.{name}.{model}.{key}", figures[model][key]
-
-
-def _leaves(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(f"{path}.{key}", value)
-        else:
-            yield f"{path}.{key}", value

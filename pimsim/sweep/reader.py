@@ -11,11 +11,12 @@ from typing import Any
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
-from pimsim.config.loader import baseline_files, entry_of, put, read_text, read_tree, with_table
+from pimsim.config.loader import baseline_files, put, read_text, read_tree, with_table, written
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
-from pimsim.config.shipped import find
-from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, locate, merge, plain
+from pimsim.config.schema import Common
+from pimsim.config.shipped import SWEEPS, find
+from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, entry_of, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
 from pimsim.files import open_input
@@ -34,13 +35,13 @@ from pimsim.text import not_a_file_name
 
 _SECTIONS = ("schema", "name", "base", "set", "axes", "constraints", "accuracy", "objectives", "search")
 _SEARCH = ("trials", "seed", "batch", "sampler", "axes")
-_DICT = "sweep"  # stands for the file of a sweep that is a dict
+_DICT, _NAME = "<sweep>", "sweep"  # the file and the name of a sweep that is a dict
 
 
 def load_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
-    """The sweep in a file, or in a dict of the same form; InputError with every problem.
+    """The sweep in a file, the shipped one of that name, or a dict of the same form; InputError with every problem.
 
-    The base of a dict is relative to the working folder.
+    The base of a dict is relative to the working folder, or a configuration that was loaded.
     """
     with keeping() as kept:
         sweep = _read(source)
@@ -55,7 +56,7 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
         entry = entry_of(source, Position(_DICT, 1, 1))
         assert isinstance(entry.value, Mapping)
         return _Reader(Tree(entry.place, dict(entry.value)), "", "").sweep()
-    path = os.fspath(source)
+    path = find(os.fspath(source), shelf=SWEEPS)
     with expecting(SWEEP, path):
         text = read_text(path)
         return _Reader(parse_with_problems(text, path), path, text).sweep()
@@ -126,7 +127,7 @@ class _Reader:
         if name is not None and not isinstance(name.value, str):
             self.complain(name.place, "name", "must be text")
             return ""
-        found = str(name.value) if name is not None else Path(self.path or _DICT).stem
+        found = str(name.value) if name is not None else Path(self.path or _NAME).stem
         wrong = not_a_file_name(found)  # of the folder of the results
         if wrong:
             self.complain(self.place("name"), "name", wrong if name is not None else f"is needed: the file's {wrong}")
@@ -137,8 +138,10 @@ class _Reader:
     def base(self) -> Tree:
         """The base configuration as it is written; empty after a complaint."""
         entry = self.tree.entries.get("base")
+        if entry is not None and isinstance(entry.value, Common):
+            return written(entry.value).given
         if entry is None or not isinstance(entry.value, str) or not entry.value:
-            self.complain(self.place("base"), "base", "is needed: the file of a configuration")
+            self.complain(self.place("base"), "base", "is needed: a configuration, by its name or its file")
             return Tree(self.place("base"))
         path = os.path.join(os.path.dirname(self.path), entry.value)
         try:

@@ -41,6 +41,11 @@ class SweepResult:
     statuses: Mapping[str, int]
     temporary: object = field(default=None, repr=False, compare=False)  # removes `directory` with this object
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items() if count)
+        dropped = f", {self.dropped:,} dropped by constraints" if self.dropped else ""
+        return f"<SweepResult {self.manifest['name']}: {counts or 'no points'}{dropped}>"
+
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What the sweep file asks to make small or large."""

@@ -15,13 +15,12 @@ from pimsim.config.loader import (
     baseline_files,
     complete,
     energy_file,
-    entry_of,
     put,
     table_file,
     trace_file,
     with_table,
 )
-from pimsim.config.tree import Position, Tree, merge, plain
+from pimsim.config.tree import Position, Tree, entry_of, merge, plain
 from pimsim.energy.table import files_of
 from pimsim.errors import Problem
 from pimsim.held import held

@@ -1,6 +1,6 @@
 """Does a command log compute what it should?  A reader of the log alone, for PIM-GPT's device.
 
-It knows what the manual says of the commands (docs/how-it-works.md): WRGB writes one column of
+It knows what the manual says of the commands (docs/mapping.md): WRGB writes one column of
 the global buffer, MACAB multiplies a column of every bank with the buffer's and adds to the
 accumulators, RDMAC reads and clears them, WR writes a column of one bank.  And it knows where
 everything lies: the memory map, and `locate` of each layout.  It does not know how the planner

@@ -13,7 +13,9 @@ import pytest
 
 import pimsim as package
 from pimsim import api
-from pimsim.config.shipped import CONFIGURATIONS
+from pimsim.cli.init import EXAMPLES
+from pimsim.config.shipped import CONFIGURATIONS, SWEEPS, TRACES
+from pimsim.sweep import load_sweep
 from tests.cli.conftest import Pimsim
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +31,8 @@ def test_every_file_of_the_folder_has_its_name() -> None:
 def test_the_wheel_has_the_folder() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     include = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert include == {"configs": "pimsim/configs"}  # the first place that `CONFIGURATIONS` looks in
+    folders = ("configs", "traces", "notebooks", "examples")
+    assert include == {folder: f"pimsim/{folder}" for folder in folders}  # the first place that `folder_of` looks in
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -56,7 +59,13 @@ def test_every_command_takes_names(pimsim: Pimsim, tmp_path: Path) -> None:
         ("config", "schema", "aim"),
         ("config", "gaps", "gddr6"),
         ("trace", "validate", trace, "--config", "pim-gpt"),
+        ("trace", "validate", "qwen2.5-0.5b", "speculative"),
+        ("trace", "show", "llama-3-8b"),
+        ("trace", "chakra", "gpt2-small", "--out", "gpt2.et"),
+        ("trace", "early-exit", "--target", "llama-3.2-1b", "--out", "early.jsonl"),
+        ("run", "pim-gpt", "--set", "workload.trace=medusa"),
         ("sweep", "sweep.yaml", "--workers", "0"),
+        ("sweep", "channels", "--workers", "0", "--shard", "1/10"),
     )
     for command in commands:
         done = pimsim(*command)
@@ -110,3 +119,88 @@ def test_a_sweep_says_where_its_unknown_base_stands(pimsim: Pimsim, tmp_path: Pa
     assert pimsim("sweep", "sweep.yaml").stderr == (
         "sweep.yaml:1:1: base: pim-gptt: cannot be read: No such file or directory; did you mean 'pim-gpt'?\n"
     )
+
+
+# -- sweeps and traces ----------------------------------------------------------------------
+
+
+def test_sweeps_and_traces_are_those_of_the_folders() -> None:
+    for shelf, files in (
+        (SWEEPS, [*ROOT.glob("configs/sweeps/*"), *ROOT.glob("configs/studies/*.yaml")]),
+        (TRACES, [*ROOT.glob("traces/*"), *ROOT.glob("configs/studies/traces/*")]),
+    ):
+        assert sorted(map(Path, shelf.values())) == sorted(files)  # so no two have the same name
+        assert list(shelf) == sorted(shelf) and len(shelf) == len(files)
+
+
+def test_a_trace_of_that_name_that_is_there_wins(pimsim: Pimsim, tmp_path: Path) -> None:
+    Path("gpt2-small").write_text((ROOT / "traces" / "qwen2.5-0.5b.jsonl").read_text())
+    Path("mine.yaml").write_text("extends: pim-gpt\nworkload: {trace: gpt2-small}\n")
+    assert "qwen2.5-0.5b (qwen2)" in pimsim("trace", "show", "gpt2-small").stdout
+    assert _model(pimsim, "mine.yaml") == "qwen2.5-0.5b"
+    Path("gpt2-small").unlink()
+    assert _model(pimsim, "mine.yaml") == "gpt2-small"
+
+
+def _model(pimsim: Pimsim, config: str) -> object:
+    return json.loads(pimsim("run", config, "--json").stdout)["workload"]["model"]
+
+
+def test_a_run_of_a_named_trace_writes_its_name(pimsim: Pimsim, tmp_path: Path) -> None:
+    """So that what is written is the same on every machine, and runs again anywhere."""
+    pimsim("run", "pim-gpt", "--set", "workload.trace=gpt2-small", "--set", "baselines=[]", "--out", "by-name")
+    shown = Path("by-name", "config.resolved.yaml").read_text()
+    assert "trace: gpt2-small " in shown and str(ROOT) not in shown
+    assert _model(pimsim, "by-name/config.resolved.yaml") == "gpt2-small"
+
+
+def test_a_sweep_over_named_traces_is_the_same_wherever_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"base": "pim-gpt", "set": {"baselines": []}, "axes": {"workload.trace": ["gpt2-small", "gpt3-small"]}}
+    here = load_sweep(given).sha256
+    elsewhere = {name: str(tmp_path / f"{name}.jsonl") for name in ("gpt2-small", "gpt3-small")}
+    for name, file in elsewhere.items():
+        Path(file).write_bytes(Path(TRACES[name]).read_bytes())
+    monkeypatch.setitem(vars(TRACES), "_files", elsewhere)
+    assert load_sweep(given).sha256 == here
+    Path(elsewhere["gpt2-small"]).write_bytes(Path(elsewhere["gpt3-small"]).read_bytes())
+    assert load_sweep(given).sha256 != here
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("sweep", "chanels"), "No such file or directory; did you mean 'channels'?"),
+        (("sweep", "pim-gpt"), "pim-gpt is a shipped configuration: `pimsim run pim-gpt`"),
+        (("run", "channels"), "channels is a shipped sweep: `pimsim sweep channels`"),
+        (("run", "medusa"), "medusa is a shipped trace: `pimsim run CONFIG --set workload.trace=medusa`"),
+        (("trace", "show", "medussa"), "did you mean 'medusa'?"),
+        (("trace", "validate", "zzz"), f"shipped traces: {', '.join(TRACES)}"),
+        (("run", "pim-gpt", "--set", "workload.trace=medussa"), "medussa; did you mean 'medusa'?"),
+        (("trace", "medusa", "--target", "llama-3-8", "--out", "t.jsonl"), "did you mean 'llama-3-8b'?"),
+    ],
+)
+def test_a_wrong_name_is_told_the_right_one(pimsim: Pimsim, command: tuple[str, ...], said: str) -> None:
+    refused = pimsim(*command)
+    assert refused.exit_code == 2 and refused.stderr.endswith(f"{said}\n"), refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert not list(Path().iterdir())
+
+
+# -- the list -------------------------------------------------------------------------------
+
+
+def test_the_list_has_every_name_within_80_columns(pimsim: Pimsim) -> None:
+    shown = pimsim("list")
+    assert shown.exit_code == 0 and max(map(len, shown.stdout.splitlines())) <= 80
+    found = json.loads(pimsim("list", "--json").stdout)
+    assert found.pop("schema") == "pimsim.list/1"
+    assert {kind: [*names] for kind, names in found.items()} == {
+        "configurations": [*CONFIGURATIONS], "sweeps": [*SWEEPS], "traces": [*TRACES], "examples": [*EXAMPLES]
+    }  # fmt: skip
+    words = shown.stdout.replace(",", "").split()
+    for kind in ("configurations", "sweeps", "examples"):
+        for name, about in found[kind].items():
+            assert name in words and about and " ".join(about.split()) in " ".join(shown.stdout.split())
+    assert set(found["traces"]) <= set(words)

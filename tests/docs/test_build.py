@@ -34,6 +34,19 @@ def test_every_page_is_in_the_site(site: Path) -> None:
     assert missing == []
 
 
+def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
+    texts = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    names = {page: set(re.findall(r'\sid="([^"]+)"', text)) for page, text in texts.items()}
+    broken = []
+    for page, text in texts.items():
+        for link in re.findall(r'<a\s[^>]*href="([^"]+)"', text):
+            file, _, anchor = unescape(link).partition("#")
+            found = (page.parent / file).resolve() if file else page
+            if "://" not in link and (not found.exists() or (anchor and anchor not in names.get(found, {anchor}))):
+                broken.append(f"{page.relative_to(site)}: {link}")
+    assert len(texts) > 30 and broken == []
+
+
 def test_the_golden_identities_hold_in_the_build(site: Path) -> None:
     text = words(site / "validation.html")
     rows = re.findall(
@@ -48,7 +61,12 @@ def test_the_build_tried_random_cases(site: Path) -> None:
     assert int(found[1].replace(",", "")) > 100
 
 
+def test_options_of_commands_are_shown_as_such(site: Path) -> None:
+    page = (site / "reference" / "cli.html").read_text(encoding="utf-8")
+    assert ".. option" not in page and 'id="cmdoption-pimsim-run-out"' in page
+
+
 def test_every_configuration_key_is_in_the_reference(site: Path) -> None:
-    text = words(site / "_generated" / "config.html")
+    text = words(site / "reference" / "config.html")
     for key in ("tRCDRD_ns", "global_buffer_bytes", "output_tokens", "taylor_terms", "data_rate_Gbps"):
         assert key in text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import runpy
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +30,25 @@ def test_all_notebooks_are_there() -> None:
 def test_a_notebook_runs_from_top_to_bottom(
     notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Wherever it lies and from any folder: what is needed is in the package; nothing is left behind."""
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    monkeypatch.chdir(tmp_path)  # from any folder, and nothing is left in the clone
-    runpy.run_path(str(notebook), run_name="__main__")
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    for folder in (elsewhere, here):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    runpy.run_path(str(shutil.copy(notebook, elsewhere)), run_name="__main__")
     assert capsys.readouterr().out
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
 
 
 def cells(notebook: Any, kind: str) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
-def pictures(notebook: Any) -> int:
+def pictures(notebook: Any) -> list[dict[str, Any]]:
+    """The outputs that are pictures."""
     outputs = [output for cell in cells(notebook, "code") for output in cell["outputs"]]
-    return sum("image/png" in output.get("data", {}) for output in outputs)
+    return [output for output in outputs if "image/png" in output.get("data", {})]
 
 
 @pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
@@ -58,15 +65,28 @@ def test_the_rendered_notebook_is_small_and_has_its_pictures_and_no_error(script
     text = script.with_suffix(".ipynb").read_text(encoding="utf-8")
     notebook = json.loads(text)
     outputs = [output for cell in cells(notebook, "code") for output in cell["outputs"]]
-    assert pictures(notebook) == PICTURES[script.stem]
+    assert len(pictures(notebook)) == PICTURES[script.stem]
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
     assert len(text) < 300_000
     assert not re.search(r"/(home|root|tmp|Users|work)/", text)
 
 
-def test_jupyter_shows_every_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_picture_has_two_dots_for_each_of_a_screen(script: Path) -> None:
+    """As rendered, and in whatever Jupyter runs it again."""
+    notebook = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    for output in pictures(notebook):
+        picture = base64.b64decode("".join(output["data"]["image/png"]))
+        width, height = struct.unpack(">II", picture[16:24])
+        assert output["metadata"]["image/png"] == {"width": width // 2, "height": height // 2}
+        assert width > 900
+    assert '%config InlineBackend.figure_format = "retina"' in "".join(cells(notebook, "code")[0]["source"])
+
+
+def test_jupyter_shows_every_picture_and_renders_the_same_each_time(tmp_path: Path) -> None:
     for package in ("jupytext", "nbclient", "ipykernel"):
         pytest.importorskip(package)
-    script = shutil.copy(FOLDER / "first_run.py", tmp_path)
-    rendered = RENDER["render"](Path(script))
-    assert pictures(json.loads(rendered.read_text(encoding="utf-8"))) == PICTURES["first_run"]
+    script = Path(shutil.copy(FOLDER / "first_run.py", tmp_path))
+    one, other = (RENDER["render"](script).read_text(encoding="utf-8") for _ in range(2))
+    assert one == other
+    assert len(pictures(json.loads(one))) == PICTURES["first_run"]

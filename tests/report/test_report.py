@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pimsim.results.headline import headline
 from pimsim.results.result import Result
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pim-gpt.yaml"
+SCRIPTS = 4  # figures, charts, plotly, and what the page can do
 EVIL = "</script><script>alert(1)</script>"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -73,6 +75,11 @@ class Page(HTMLParser):
     def data(self) -> Any:
         return json.loads(self.scripts[0])
 
+    @property
+    def charts(self) -> Any:
+        """What is drawn, by name; a page without charts carries no plotly."""
+        return json.loads(self.scripts[1]) if len(self.scripts) == SCRIPTS else {}
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
@@ -107,7 +114,7 @@ def test_nothing_comes_from_elsewhere(page: Page, result: Result) -> None:
 def test_text_of_the_user_stays_text(page: Page, result: Result) -> None:
     assert EVIL in page.text
     assert EVIL not in run_html(result)
-    assert len(page.scripts) == 2
+    assert len(page.scripts) == SCRIPTS
 
 
 def test_operators_are_those_of_the_table(page: Page, result: Result) -> None:
@@ -149,7 +156,7 @@ def test_same_result_same_bytes_in_every_engine(result: Result) -> None:
 
 def test_a_result_without_provenance_or_baselines_has_a_report() -> None:
     config = pimsim.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()})
-    page = Page(run_html(pimsim.run(config)))
+    page = Page(run_html(replace(pimsim.run(config), provenance=None)))
     assert "Compared with" not in page.text
     assert set(page.tables) == {"operators"}
 

@@ -146,5 +146,6 @@ def test_a_browser_shows_the_values_without_an_error(tmp_path: Path, result: Res
 
 
 def test_a_run_without_values_has_no_such_section() -> None:
-    text = run_html(api.run(api.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1})))
+    config = api.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1})
+    text = run_html(api.run(config, provenance={}))
     assert "tip" not in Page(text).text and 'id="values"' not in text and ".tip" not in text

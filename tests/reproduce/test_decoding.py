@@ -128,6 +128,7 @@ def test_the_page_says_what_runs_say(found: Found) -> None:
     """If this fails: .venv/bin/python docs/make_studies.py"""
     page = (ROOT / "docs" / "decoding.md").read_text(encoding="utf-8")
     made = MAKE["parts"](found)
+    assert MAKE["surprise"](found) in (ROOT / "README.md").read_text(encoding="utf-8")
     assert made["mechanisms"] in page and made["answers"] in page
     shown = {cells[0]: cells[2] for line in page.splitlines() if len(cells := line.split(" | ")) == 6}
     rows = [line.split(" | ") for line in made["figures"].splitlines() if line.startswith("| ")]

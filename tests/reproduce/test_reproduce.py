@@ -183,7 +183,7 @@ def test_the_roofline_is_the_first_comparison_and_the_eager_one_is_beside_it(fou
     speedups = next(sheet for sheet in sheets(found) if sheet.title == "Speedup")
     assert speedups.head == ("model", "T4 roofline", "Xeon roofline", "T4 eager", "Xeon eager")
     low, high = sorted(run.speedup("gpu-t4", "roofline") for run in found.models.values())
-    assert f"{number(low)}-{number(high)} over the T4" in speedups.note and "41.0-137" in speedups.note
+    assert f"{number(low)}-{number(high)} times as fast as the T4" in speedups.note and "41.0-137" in speedups.note
     shown = markdown(found, ("Speedup", "Published figures"))
     assert shown.index("### Speedup") < shown.index("### Published figures")
 

@@ -15,7 +15,7 @@ import pytest
 
 import pimsim.sweep
 from pimsim.errors import InputError
-from pimsim.results import figures
+from pimsim.results import figures, named
 from pimsim.sim.tally import COMMON_CAUSES
 from pimsim.sweep.folder import JOURNAL
 from tests import schedule_kinds
@@ -111,7 +111,7 @@ def test_the_table_of_figures_is_what_summaries_have(tmp_path: Path) -> None:
         for name, baseline in summary["baselines"].items():
             single = {key: value for key, value in baseline.items() if not isinstance(value, dict)}
             found |= numbers_of(single, f"baselines.{name}")
-            for model, keys in figures.MODELS.items():
+            for model, keys in named.MODELS.items():
                 found |= numbers_of({key: baseline[model][key] for key in keys}, f"baselines.{name}.{model}")
     known = set(figures.known(["gpu-t4", "cpu-xeon-6154"]))
     assert found <= known

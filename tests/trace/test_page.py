@@ -1,4 +1,4 @@
-"""The page about traces has every key of the format, and its commands do what it says."""
+"""The pages about traces have every key of the format, and their commands do what they say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pimsim.workload.trace.schema import RECORDS
 from tests.conftest import Write
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+PAGE = "\n".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("traces", "trace-format"))
 
 
 def _fields(kind: Kind, path: str = "") -> Iterator[tuple[str, Field]]:

@@ -109,7 +109,7 @@ KINDS: dict[str, tuple[Collection[str], Callable[[str, Path], str]]] = {
         ["system.latency_ns", "system.energy_pJ"],
         lambda name, _: problems(lambda: api_pareto(ROWS, [name])),
     ),
-    "table": (["operators", "tokens"], lambda name, _: problems(lambda: small_result().to_frame(name))),
+    "table": (["operators", "tokens", "summary"], lambda name, _: problems(lambda: small_result().to_frame(name))),
     "command": (list(cli.commands), lambda name, _: command_line(name)),
     "engine": (["fast", "stepped"], lambda name, _: command_line("run", str(SHIPPED), "--engine", name)),
     "format": (["parquet", "csv"], lambda name, _: command_line("sweep", "x", "--format", name)),

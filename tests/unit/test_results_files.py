@@ -132,7 +132,7 @@ def test_a_folder_in_place_of_a_file_is_the_user_s_mistake(tmp_path: Path) -> No
 
 
 def test_an_unknown_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="no table 'layers'; there are 'operators' and 'tokens'"):
+    with pytest.raises(ValueError, match="no table 'layers'; there are 'operators', 'tokens', 'summary'"):
         small_result().to_frame("layers")
 
 

@@ -326,7 +326,7 @@ def _elsewhere(log: _Log) -> Iterator[Kind]:
         ("row", ROW, image.rows),
         ("column", COLUMN, device.columns),
     ):
-        yield Kind(f"a {word} that there is not", everything, partial(_outside, field, count, word, log))
+        yield Kind(f"a {word} that does not exist", everything, partial(_outside, field, count, word, log))
     for (_, name), at in log.rows_for("OPEN").items():
         yield Kind(f"all of an opened row in another row ({name})", at, partial(_opening, log, ROW, image.rows, "row"))
         one = [each for each in at if log.meaning(each).scope == "bank"]

@@ -41,8 +41,8 @@ def _figures(found: Found) -> Sheet:
             )
         )
     note = (
-        "?: rough figure of a prototype, no publication's. Interval: the widest that one input at a time gives, of "
-        f"{', '.join(INPUTS)}, at the ends of their ranges. GPUs are at their roofline. "
+        "?: a rough figure from a prototype, not from a publication. Interval: the lowest and the highest figure when "
+        f"one input at a time is at an end of its range ({', '.join(INPUTS)}). GPUs are at their roofline. "
         f"Left out: {'; '.join(LEFT_OUT)}."
     )
     head = ("figure", "rough", "simulated", "interval", "dev.", "decided by")
@@ -62,8 +62,8 @@ def _gains(found: Found) -> Sheet:
     )
     head = ("mechanism", f"{NAMES[PIM]} (x)", f"{NAMES[H100]} (x)", "energy (x)", "beside")
     note = (
-        "Times as fast for each kept token, and PIM-GPT's energy for one over that with the mechanism. The H100 is at "
-        "its roofline; a T4's and an A100's gains are in the JSON."
+        "How many times as fast a kept token becomes, and how many times less energy it takes on PIM-GPT. The H100 is "
+        "at its roofline. The gains of a T4 and an A100 are in the JSON."
     )
     return Sheet("Mechanisms", head, rows, note, (0, 4))
 

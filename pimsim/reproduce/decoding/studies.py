@@ -76,9 +76,9 @@ def _query() -> Study:
     def sentence(found: Values, points: Points) -> str:
         ours, theirs = (points["Q16"].step_ns(m) / points["Q1"].step_ns(m) for m in (PIM, H100))
         return (
-            f"A step of 16 tokens takes PIM-GPT {ours:.1f} times as long as a step of one, and an H100 {theirs:.2f} "
-            f"times: a T4 at its roofline is as fast as PIM-GPT from {found['break_even_q.t4']:.0f} tokens on, so what "
-            "is verified and rejected costs PIM-GPT its lead."
+            f"To check 16 tokens in one step takes PIM-GPT {ours:.1f} times as long as one token, and an H100 "
+            f"{theirs:.2f} times. PIM-GPT pays for every token that is checked and then rejected. From a step of "
+            f"{found['break_even_q.t4']:.0f} tokens on, a T4 at its roofline has caught up with it."
         )
 
     return Study("query", "Tokens verified at once", jobs, measures, sentence)
@@ -114,9 +114,10 @@ def _drafts() -> Study:
 
     def sentence(found: Values, points: Points) -> str:
         return (
-            f"Drafts of {DRAFT}, kept as often as published, make PIM-GPT {found['speculation.published.pim']:.2f} "
-            f"times as fast and an H100 {found['speculation.published.h100']:.2f} times; even if all of them were kept "
-            f"PIM-GPT would be {found['speculation.all.pim']:.2f} times as fast."
+            f"With drafts of {DRAFT}, kept as often as published, PIM-GPT is "
+            f"{found['speculation.published.pim']:.2f} times as fast as without them, and an H100 "
+            f"{found['speculation.published.h100']:.2f} times. Even if every draft were kept, PIM-GPT would be "
+            f"{found['speculation.all.pim']:.2f} times as fast."
         )
 
     return Study("speculation", "Drafts of a small model", jobs, measures, sentence)
@@ -138,11 +139,11 @@ def _batch() -> Study:
     )  # fmt: skip
 
     def sentence(found: Values, points: Points) -> str:
-        numbers = [f"{found[f'break_even_batch.{model}']:.0f} for {model}" for model in BATCHED]
+        first, second, third = (f"{found[f'break_even_batch.{model}']:.0f} with {model}" for model in BATCHED)
         return (
-            f"PIM-GPT is ahead of a T4's roofline up to {numbers[0]} sequences, {numbers[1]} and {numbers[2]}: "
-            "experts keep it competitive, for more sequences read more of them."
-        ).replace("for gpt3-xl sequences", "sequences for gpt3-xl")
+            f"PIM-GPT is ahead of a T4's roofline up to this many sequences at once: {first}, {second} and {third}. A "
+            "model of experts keeps it ahead for longer, since more sequences make the T4 read more of the experts."
+        )
 
     return Study("batch", "Sequences at once, dense and with experts", jobs, measures, sentence)
 
@@ -180,8 +181,8 @@ def _prefix() -> Study:
     def sentence(found: Values, points: Points) -> str:
         return (
             f"A prefix of {PREFIX} tokens takes PIM-GPT {found['prefix.pim_ms']:.0f} ms and a T4 "
-            f"{found['prefix.t4_ms']:.0f} ms, so PIM-GPT is ahead after {found['prefix.overtakes']:.0f} output tokens, "
-            f"and after {found['prefix.overtakes_64']:.0f} if 64 tokens of it are kept."
+            f"{found['prefix.t4_ms']:.0f} ms. PIM-GPT has caught up after {found['prefix.overtakes']:.0f} output "
+            f"tokens, or after {found['prefix.overtakes_64']:.0f} if only 64 tokens of the prefix are kept."
         )
 
     return Study("prefix", "A prefix of vision tokens", jobs, measures, sentence)
@@ -216,8 +217,8 @@ def _retrieval() -> Study:
         theirs = points["all 32768"].step_ns(H100) / points["streaming 32768"].step_ns(H100)
         shown = ", ".join(f"{found[f'duo_attention.{context}']:.1f}" for context in CONTEXTS)
         return (
-            f"With a quarter of the heads attending to all tokens PIM-GPT is {shown} times as fast at 512, 4,096, "
-            f"8,192 and 32,768 tokens; an H100 gains {theirs:.1f} times at the last."
+            f"If only a quarter of the heads attend to all tokens, PIM-GPT is {shown} times as fast at contexts of "
+            f"512, 4,096, 8,192 and 32,768 tokens. At the last an H100 is {theirs:.1f} times as fast."
         )
 
     return Study("retrieval", "Retrieval heads and streaming heads", jobs, measures, sentence)
@@ -244,8 +245,8 @@ def _layers() -> Study:
     def sentence(found: Values, points: Points) -> str:
         theirs = points["skip 12"].step_ns(H100) / points["skip 0"].step_ns(H100)
         return (
-            f"Half of the layers take PIM-GPT {found['layers.half']:.0%} of the time and an H100 {theirs:.0%}, a "
-            f"quarter {found['layers.quarter']:.0%}: work that is left out helps both alike."
+            f"With half of the layers PIM-GPT takes {found['layers.half']:.0%} of the time, and an H100 {theirs:.0%}. "
+            f"With a quarter PIM-GPT takes {found['layers.quarter']:.0%}. Work that is left out helps both alike."
         )
 
     return Study("layers", "Layers that are left out", jobs, measures, sentence)
@@ -273,7 +274,8 @@ def _hypotheses() -> Study:
     def sentence(found: Values, points: Points) -> str:
         return (
             f"Three beams take PIM-GPT {found['hypotheses.pim']:.1f} times as long as three superposed drafts, and an "
-            f"H100 {found['hypotheses.h100']:.2f} times: what one pass carries for several costs PIM nothing more."
+            f"H100 {found['hypotheses.h100']:.2f} times. A pass that serves several texts costs PIM-GPT no more than a "
+            "pass for one."
         )
 
     return Study("hypotheses", "Beams and superposed drafts", jobs, measures, sentence)
@@ -314,9 +316,9 @@ def _states() -> Study:
             for machine in (PIM, H100)
         ]
         return (
-            f"A state costs the same at every context: {STATE} is faster than {ATTENTION} from "
-            f"{found['states.pim']:,.0f} tokens on with PIM-GPT and from {found['states.h100']:,.0f} on with an H100, "
-            f"and at 8,192 tokens {gains[0]:.1f} and {gains[1]:.1f} times as fast."
+            f"A state costs the same at every context, K and V do not. On PIM-GPT {STATE} is faster than {ATTENTION} "
+            f"from {found['states.pim']:,.0f} tokens on, on an H100 from {found['states.h100']:,.0f} on. At 8,192 "
+            f"tokens it is {gains[0]:.1f} times as fast on PIM-GPT, and {gains[1]:.1f} times on the H100."
         )
 
     return Study("states", "A state in the place of K and V", jobs, measures, sentence)

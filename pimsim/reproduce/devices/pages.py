@@ -49,9 +49,10 @@ def _note(found: Found) -> str:
     marks, missing = sum(count.values()), count[VERDICTS[-1]]
     return (
         f"Of {marks} marks {marks - missing} are simulated: {count['reproduced']} are reproduced to {NEAR:.0%}, "
-        f"{count['compatible']} more lie within their interval, {count['outside']} outside (!), {count['circular']} "
-        "were used to choose an input (c). ?: known from notes, or derived. Interval: what the ranges of the inputs "
-        "that the source leaves open make of the figure."
+        f"{count['compatible']} more lie within their interval, {count['outside']} lie outside it (!), and "
+        f"{count['circular']} are circular (c), since an input was chosen to meet them. ?: known from somebody's "
+        "notes, or derived. Interval: from the figure with all that its source leaves open at the ends that lower it, "
+        "to the figure at those that raise it."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pimsim.config.shipped import TRACES, located
 from pimsim.errors import InputError, did_you_mean
 from pimsim.registry import not_loaded
 from pimsim.workload.decoding.data import models
@@ -38,15 +39,16 @@ class Source:
 def source_of(name: str, key: str) -> Source:
     """The model of a name, or of a trace file; InputError, with `key`, if there is none.
 
-    A name of a file has a suffix or a folder, or is there.
+    A name of a file has a suffix or a folder, or is there; one that is shipped has a name that is enough.
     """
     workload = models().get(name) or (build(MODELS[name], lm_head=True) if name in MODELS else None)
     if workload is not None:
         recorded = {"launches": RECORDED_WITH} if workload.overhead_aten is not None else {}
         return _of_trace(trace_of(workload, producer=recorded))
-    if Path(name).suffix in (".jsonl", ".gz") or Path(name).is_file():
-        return _of_trace(load_trace(name))
-    raise InputError(f"no model or trace {name!r}{did_you_mean(name, (*MODELS, *models()))}{not_loaded()}", key=key)
+    if Path(name).suffix in (".jsonl", ".gz") or Path(name).is_file() or name in TRACES:
+        return _of_trace(load_trace(located(name, shelf=TRACES)))
+    known = (*MODELS, *models(), *TRACES)
+    raise InputError(f"no model or trace {name!r}{did_you_mean(name, known)}{not_loaded()}", key=key)
 
 
 def _of_trace(trace: Trace) -> Source:

@@ -1,0 +1,275 @@
+"""Figures of a comparison: what the difference of two runs is made of, step by step; of more, what each is made of.
+
+Each row has a line of its own, so that no label meets another.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pimsim.comparison import units
+from pimsim.comparison.room import Type, axis
+from pimsim.comparison.rows import labels, operator_name, ranked
+from pimsim.comparison.scope import SHORT
+from pimsim.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Summary = Mapping[str, Any]
+LESS, MORE, WHOLE = style.GREEN, style.VERMILION, style.GREY
+_STEPS, _SERIES, _OPERATORS = 10, 6, 8  # rows of a waterfall, colours of a stack, operators
+_ROW_IN, _RIM_IN = 0.21, 0.75  # inches that a row, and all that is no row, takes
+_WIDTH_IN = 7.2
+_LETTER = 0.6  # of its height, that a letter is wide at most, on average
+_SMALL = 8  # points
+_NAME = 40  # characters of the name of a run
+_BELOW_PT = 34  # what ticks and label of an axis take
+
+
+class ComparisonPlots:
+    """Each method draws on `ax`, or on a new figure without one, and returns the Axes.
+
+    summary  of a `Comparison`
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+
+    def latency(self, ax: Axes | None = None) -> Axes:
+        """Latency by cause: of two runs how one becomes the other, of more what each is made of."""
+        return self._parts("causes", "Latency", ax)
+
+    def energy(self, ax: Axes | None = None) -> Axes:
+        """Energy by component, as `latency`."""
+        return self._parts("components", "Energy", ax)
+
+    def operators(self, ax: Axes | None = None) -> Axes:
+        """The operators whose latency differs most: of two runs the difference, of more each run's own."""
+        with style.drawing():
+            rows = self._operators()
+            ax = style.axes_or_new(ax, _height(self._rows("operators")))
+            (_differences if self._two else _side_by_side)(ax, self._summary, rows)
+        return ax
+
+    def written(self, kind: str) -> bytes:
+        """All of them in one figure, as png, pdf or svg: the same bytes every time."""
+        with style.drawing():
+            names = ("latency", "energy", "operators")
+            heights = [_height(self._rows(name)) for name in names]
+            figure = _figure(sum(heights))
+            for name, ax in zip(names, _stacked(figure, heights), strict=True):
+                getattr(self, name)(ax)
+            return _content(figure, kind)
+
+    @property
+    def _two(self) -> bool:
+        return len(self._summary["runs"]) == 2
+
+    def _rows(self, name: str) -> int:
+        """Rows of a figure."""
+        if name == "operators":
+            runs = len(self._summary["runs"])
+            return len(self._operators()) * (1 if self._two else runs) + (0 if self._two else -(-runs // 2))
+        key = "causes" if name == "latency" else "components"
+        if not self._two:
+            return len(self._summary["runs"]) + 4
+        return min(len(_moving(self._summary[key]["rows"], 1 - self._summary["base"])), _STEPS) + 2
+
+    def _operators(self) -> list[Summary]:
+        shown, _ = ranked(self._summary["operators"], _OPERATORS + 1, lambda row: row["latency"]["differences"])
+        return shown[:_OPERATORS]
+
+    def _parts(self, key: str, what: str, ax: Axes | None) -> Axes:
+        draw: Callable[..., None] = _waterfall if self._two else _stacks
+        with style.drawing():
+            ax = style.axes_or_new(ax, _height(self._rows(what.lower())))
+            draw(ax, self._summary, key, what)
+        return ax
+
+
+def _height(rows: int) -> float:
+    return _RIM_IN + _ROW_IN * rows
+
+
+def _figure(height_in: float) -> Figure:
+    figure = style.new_figure(height_in)
+    figure.set_figwidth(_WIDTH_IN)
+    return figure
+
+
+def _stacked(figure: Figure, heights: Sequence[float]) -> list[Axes]:
+    axes: Any = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": list(heights)})
+    return list(axes)
+
+
+def _names(summary: Summary) -> list[str]:
+    """The runs as rows: with their letters, where titles and other texts have these alone."""
+    said = zip(labels(summary), summary["runs"], strict=True)
+    return [style.short(label if label == run["name"] else f"{label}: {run['name']}", _NAME) for label, run in said]
+
+
+def _title(summary: Summary, what: str) -> str:
+    """What is drawn, and over what it is taken."""
+    names, per = labels(summary), SHORT[summary["scope"]["per"]].replace("/", " per ")
+    other = 1 - summary["base"]
+    return f"{what}{per}" + (f": {names[summary['base']]} to {names[other]}" if len(names) == 2 else "")
+
+
+def _waterfall(ax: Axes, summary: Summary, key: str, what: str) -> None:
+    """From the base down to the other run: each part moves the sum by its difference."""
+    base, other, parts = summary["base"], 1 - summary["base"], summary[key]
+    names, total = _names(summary), parts["total"]
+    unit = units.of_table(parts["unit"], [*total["values"], *total["differences"]])
+    shown, rest = ranked(_moving(parts["rows"], other), _STEPS, lambda row: row["differences"])
+    steps = [(_readable(row[key[:-1]]), row["differences"][other]) for row in shown]
+    steps += [(f"{len(rest)} others", sum(row["differences"][other] for row in rest))] if rest else []
+    at, ends = total["values"][base], [total["values"][base]]
+    lefts, widths, colours = [0.0], [at], [WHOLE]
+    for _, difference in steps:
+        lefts.append(min(at, at + difference))
+        widths.append(abs(difference))
+        colours.append(MORE if difference > 0 else LESS)
+        ends.append(max(at, at + difference))
+        at += difference
+    lefts.append(0.0)
+    widths.append(total["values"][other])
+    ends.append(total["values"][other])
+    colours.append(WHOLE)
+    texts = [unit.value(total["values"][base]), *(unit.difference(step) for _, step in steps)]
+    texts.append(f"{unit.value(total['values'][other])}  ({unit.difference(total['differences'][other])})")
+    rows = [names[base], *(name for name, _ in steps), names[other]]
+    _bars(ax, rows, [left / unit.factor for left in lefts], [width / unit.factor for width in widths], colours)
+    _labels(ax, [end / unit.factor for end in ends], texts)
+    ax.set_xlabel(f"{what.lower()} ({unit.name}{SHORT[summary['scope']['per']]})")
+    ax.set_title(_title(summary, f"{what} by {key[:-1]}"))
+
+
+def _moving(rows: Sequence[Summary], other: int) -> list[Summary]:
+    """Parts that are not the same in both runs."""
+    return [row for row in rows if row["differences"][other]]
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _bars(
+    ax: Axes, names: Sequence[str], lefts: Sequence[float], widths: Sequence[float], colours: Sequence[str]
+) -> None:
+    """Horizontal bars, the first on top."""
+    ax.barh(range(len(names)), widths, left=lefts, color=colours, height=0.7)
+    ax.set_yticks(range(len(names)), list(names))
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="x")
+
+
+def _labels(ax: Axes, ends: Sequence[float], texts: Sequence[str]) -> None:
+    """A text beyond each bar, and an axis from 0 that has room for them."""
+    style.label_bars(ax, list(ends), list(texts))
+    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _type(ax)))
+
+
+def _type(ax: Axes) -> Type:
+    """Points of a letter, and about how many of them the axes will have beside the names of their rows."""
+    width: float = style.figure_of(ax).get_figwidth() * ax.get_position().width
+    return Type(_LETTER * _SMALL, 0.75 * 72 * width)
+
+
+def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
+    """To the left what is less than in the base, to the right what is more."""
+    other = 1 - summary["base"]
+    values = [row["latency"]["differences"][other] for row in rows]
+    unit = units.of_table("ns", values)
+    bars = [value / unit.factor for value in values]
+    phases = len({row["phase"] for row in summary["operators"]}) > 1
+    names = [style.short(operator_name(row, phases)) for row in rows]
+    _bars(ax, names, [0.0] * len(bars), bars, [MORE if value > 0 else LESS for value in values])
+    ax.axvline(0, color=style.BLACK, linewidth=0.8)
+    texts = [unit.difference(value) + _only(summary, row) for value, row in zip(values, rows, strict=True)]
+    for at, (bar, text) in enumerate(zip(bars, texts, strict=True)):
+        side, shift = ("left", 4) if bar >= 0 else ("right", -4)
+        ax.annotate(text, (bar, at), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=_SMALL)
+    ax.set_xlim(*axis(list(zip(bars, texts, strict=True)), _type(ax)))
+    ax.set_xlabel(f"latency, difference ({unit.name}{SHORT[summary['scope']['per']]})")
+    ax.set_title(_title(summary, "Operators that differ most"))
+
+
+def _only(summary: Summary, row: Summary) -> str:
+    """Which runs have an operator, if not all do."""
+    there = [name for name, present in zip(labels(summary), row["present"], strict=True) if present]
+    return "" if all(row["present"]) else f"  (only {', '.join(there)})"
+
+
+def _stacks(ax: Axes, summary: Summary, key: str, what: str) -> None:
+    """A bar per run, cut into its parts; the total at its end."""
+    parts = summary[key]
+    total = parts["total"]["values"]
+    unit = units.of_table(parts["unit"], total)
+    shown, rest = _largest(parts["rows"])
+    series = [(_readable(row[key[:-1]]), row["values"]) for row in shown]
+    if rest:
+        series.append(("others", [sum(values) for values in zip(*(row["values"] for row in rest), strict=True)]))
+    lefts = [0.0] * len(total)
+    for (name, values), colour in zip(series, (*style.SERIES[:_SERIES], style.GREY), strict=False):
+        widths = [value / unit.factor for value in values]
+        ax.barh(range(len(widths)), widths, left=lefts, color=colour, height=0.7, label=name)
+        lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
+    _bars(ax, _names(summary), [0.0] * len(total), [0.0] * len(total), [WHOLE] * len(total))
+    _labels(ax, [value / unit.factor for value in total], [unit.value(value) for value in total])
+    ax.set_xlabel(f"{what.lower()} ({unit.name}{SHORT[summary['scope']['per']]})")
+    ax.set_title(_title(summary, f"{what} by {key[:-1]}"))
+    _key(ax, 3)
+
+
+def _key(ax: Axes, columns: int) -> None:
+    """A legend beneath the label of the x axis."""
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=_BELOW_PT / _SMALL, ncols=columns)
+
+
+def _largest(rows: Sequence[Summary]) -> tuple[list[Summary], list[Summary]]:
+    order = sorted(rows, key=lambda row: -max(row["values"]))
+    return (order, []) if len(order) <= _SERIES + 1 else (order[:_SERIES], order[_SERIES:])
+
+
+def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
+    """A bar per run for each operator."""
+    count = len(summary["runs"])
+    unit = units.of_table("ns", [value for row in rows for value in row["latency"]["values"]])
+    phases = len({row["phase"] for row in summary["operators"]}) > 1
+    ends: list[float] = []
+    texts: list[str] = []
+    for at, name in enumerate(_names(summary)):
+        values = [row["latency"]["values"][at] for row in rows]
+        places = [place + 0.84 * ((at + 0.5) / count - 0.5) for place in range(len(rows))]
+        ax.barh(places, [value / unit.factor for value in values], height=0.8 / count, color=_series(at), label=name)
+        for place, value, row in zip(places, values, rows, strict=True):
+            text = unit.value(value) if row["present"][at] else "-"
+            ends.append(value / unit.factor)
+            texts.append(text)
+            ax.annotate(text, (ends[-1], place), (4, 0), textcoords="offset points", va="center", fontsize=_SMALL)
+    ax.set_yticks(range(len(rows)), [style.short(operator_name(row, phases)) for row in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _type(ax)))
+    ax.grid(axis="x")
+    ax.set_xlabel(f"latency ({unit.name}{SHORT[summary['scope']['per']]})")
+    ax.set_title(_title(summary, "Operators that differ most"))
+    _key(ax, 2)
+
+
+def _series(at: int) -> str:
+    return style.SERIES[at % len(style.SERIES)]
+
+
+def _content(figure: Figure, kind: str) -> bytes:
+    """A figure as a file, without a date or a version in it."""
+    file = io.BytesIO()
+    metadata: Any = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+                     "svg": {"Date": None, "Creator": None}}[kind]  # fmt: skip
+    figure.savefig(file, format=kind, metadata=metadata)
+    return file.getvalue()

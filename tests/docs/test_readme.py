@@ -1,0 +1,34 @@
+"""The README fits three screens, and names what is tested and how."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WIDTH, LINES = 100, 130
+
+
+def shown(text: str) -> list[str]:
+    """The lines of a page as they are read: no targets of links, no comments, no rules of tables; long ones wrapped."""
+    text = re.sub(r"\]\([^)]*\)", "", re.sub(r"<!--.*?-->\n|\|( -+:? \|)+\n", "", text)).replace("[", "")
+    text = re.sub(r"\n{3,}", "\n\n", text)
+    return [part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
+
+
+def test_it_fits_three_screens() -> None:
+    assert shown("a [b](c.md)\n<!-- d -->\n\n" + "e " * 100) == ["a b", "", ("e " * 50).strip(), ("e " * 50).strip()]
+    assert len(shown(README)) <= LINES
+
+
+def test_it_names_the_checks_that_ci_runs() -> None:
+    checks = re.findall(r"^make [\w-]+", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(checks) >= 4
+    assert [check for check in checks if f"`{check}`" not in README] == []
+
+
+def test_its_table_of_questions_leads_to_the_pages() -> None:
+    rows = [line for line in README.partition("## Where to read on")[2].splitlines() if line.startswith("| ")]
+    assert len(rows) > 10 and all(re.search(r"\]\([\w/.-]+\) \|$", row) for row in rows[2:])
