@@ -12,10 +12,12 @@ from pathlib import Path
 
 from blocks import filled
 
+from pimsim.plots.looks import Order
+from pimsim.plots.pictures import save
 from pimsim.reproduce.decoding.found import Found, reproduce
 from pimsim.reproduce.decoding.jobs import H100, PIM, trace_of
 from pimsim.reproduce.decoding.pages import commands, sentences, sheets
-from pimsim.reproduce.decoding.pictures import save
+from pimsim.reproduce.decoding.pictures import pictures
 from pimsim.reproduce.decoding.table import ROWS
 from pimsim.reproduce.sheets import Sheet, number
 from pimsim.workload.trace.writer import dump_trace
@@ -74,7 +76,7 @@ def main() -> None:
         return
     found = reproduce()
     IMAGES.mkdir(parents=True, exist_ok=True)
-    save(found, IMAGES)
+    save(pictures(found), IMAGES, Order())
     for page, made in ((PAGE, parts(found)), (README, {"decoding": surprise(found)})):
         page.write_text(updated(page.read_text(encoding="utf-8"), made), encoding="utf-8")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from pimsim.config.loader import Loaded
+    from pimsim.errors import Problem
     from pimsim.logs.log_size import Forecast
 
 
@@ -59,6 +60,37 @@ set_option: Decorator = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. --set dram.channels=4.",
     shell_complete=completed("settings"),
 )  # fmt: skip
+
+
+def figures_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--figures and --style."""
+    what = "Write plots into DIR as pdf, svg, png (several: pdf,svg), each with a CSV of what it shows."
+    figures = click.option("--figures", metavar="FORMATS", help=what)
+    style = click.option(
+        "--style", metavar="NAME", help="Draw them for print: single-column (3.5 in) or double-column (7.16 in)."
+    )
+    return figures(style(command))
+
+
+def wrong_figures(figures: str | None, style: str | None, out: str | None, whose: str = "a run") -> list[Problem]:
+    """What is wrong with --figures and --style: what is unknown, and that there is no folder for it."""
+    from pimsim.cli.problems import option_problem
+    from pimsim.errors import InputError
+
+    given = {"--figures": figures, "--style": style}
+    problems = [
+        option_problem(name, f"is for {whose} with --out, which is not given")
+        for name, value in given.items()
+        if value is not None and out is None
+    ]
+    if figures is not None or style is not None:
+        from pimsim.plots.looks import order
+
+        try:
+            order(figures, style)
+        except InputError as error:
+            problems += [option_problem(problem.key, problem.message) for problem in error.problems]
+    return problems
 
 
 @contextmanager

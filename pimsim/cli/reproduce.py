@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.options import Folder
+from pimsim.cli.options import Folder, figures_options, wrong_figures
 from pimsim.cli.process import as_usual
 from pimsim.cli.say import console, emit, listed, say
+from pimsim.errors import InputError
 
 if TYPE_CHECKING:
+    from pimsim.plots.looks import Order
     from pimsim.reproduce.sheets import Sheet
 
 
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 @click.argument("what", type=click.Choice(["pim-gpt", "decode", "devices"]), metavar="pim-gpt|decode|devices")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else on standard output.")
 @click.option("--out", metavar="DIR", type=Folder(), help="Write tables, JSON and plots to DIR.")
+@figures_options
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Processes; default: the cores, at most 8.")
-def reproduce(what: str, as_json: bool, out: str | None, workers: int | None) -> None:
+def reproduce(
+    what: str, as_json: bool, out: str | None, figures: str | None, style: str | None, workers: int | None
+) -> None:
     """Compare published figures with the simulated ones.
 
     Each figure has an interval, which says how far the unknown inputs could move it.
@@ -31,12 +36,20 @@ def reproduce(what: str, as_json: bool, out: str | None, workers: int | None) ->
     """
     import os
 
+    if wrong := wrong_figures(figures, style, out, "a reproduction"):
+        raise InputError(wrong)
     as_usual()  # Dask has threads and processes
     number = workers or min(os.cpu_count() or 1, 8)
-    {"pim-gpt": _pim_gpt, "decode": _decode, "devices": _devices}[what](number, as_json, out)
+    {"pim-gpt": _pim_gpt, "decode": _decode, "devices": _devices}[what](number, as_json, out, figures, style)
 
 
-def _pim_gpt(workers: int, as_json: bool, out: str | None) -> None:
+def _order(figures: str | None, style: str | None) -> Order:
+    from pimsim.plots.looks import order
+
+    return order(figures, style)
+
+
+def _pim_gpt(workers: int, as_json: bool, out: str | None, *how: str | None) -> None:
     from pimsim.reproduce.reproduction import reproduce as run
     from pimsim.reproduce.sheets import sheets
 
@@ -46,11 +59,11 @@ def _pim_gpt(workers: int, as_json: bool, out: str | None) -> None:
             from pimsim.reproduce.folder import save
 
             status.update("drawing")
-            save(found, out)
+            save(found, out, _order(*how))
     _told(found.record(), sheets(found), as_json, out)
 
 
-def _decode(workers: int, as_json: bool, out: str | None) -> None:
+def _decode(workers: int, as_json: bool, out: str | None, *how: str | None) -> None:
     from pimsim.reproduce.decoding.found import reproduce as run
     from pimsim.reproduce.decoding.pages import save, sentences, sheets
 
@@ -58,20 +71,20 @@ def _decode(workers: int, as_json: bool, out: str | None) -> None:
         found = run(workers, status.update)
         if out is not None:
             status.update("drawing")
-            save(found, out)
+            save(found, out, _order(*how))
     _told(found.record(), sheets(found), as_json, out)
     if not as_json:
         listed("in one sentence each:", [sentence for _, sentence in sentences(found)], err=False)
 
 
-def _devices(workers: int, as_json: bool, out: str | None) -> None:
+def _devices(workers: int, as_json: bool, out: str | None, *how: str | None) -> None:
     from pimsim.reproduce.devices.found import reproduce as run
     from pimsim.reproduce.devices.pages import save, sentences, sheets
 
     with console(stderr=True).status("starting") as status:
         found = run(workers, status.update)
         if out is not None:
-            save(found, out)
+            save(found, out, _order(*how))
     _told(found.record(), sheets(found), as_json, out)
     if not as_json:
         listed("what decides:", sentences(found), err=False)

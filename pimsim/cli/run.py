@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.options import Folder, announce, config_argument, located_in, patience, progress_bar, set_option
+from pimsim.cli.options import (
+    Folder,
+    announce,
+    config_argument,
+    figures_options,
+    located_in,
+    patience,
+    progress_bar,
+    set_option,
+    wrong_figures,
+)
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.process import is_ours
 from pimsim.cli.prompts import prompt_options, the_prompt, the_start, the_weights, tokenizer_option
@@ -27,6 +37,7 @@ MOST_TOKENS = 32  # that are said with --values unless somebody asks for more: e
 @config_argument
 @set_option
 @click.option("--out", metavar="DIR", type=Folder(), help="Write summary, tables and plots to DIR.")
+@figures_options
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else on standard output.")
 @click.option("--engine", type=click.Choice(["fast", "stepped"]), help="Override engine.mode; no result differs.")
 @click.option("--no-fold", is_flag=True, help="Simulate every channel; no result differs.")
@@ -46,6 +57,8 @@ def run(
     config: str,
     overrides: tuple[str, ...],
     out: str | None,
+    figures: str | None,
+    style: str | None,
     as_json: bool,
     engine: str | None,
     no_fold: bool,
@@ -59,9 +72,10 @@ def run(
 ) -> None:
     """Simulate CONFIG and print what came out."""
     asked = {"--tokenizer": tokenizer, "--prompt": prompt, "--prompt-ids": prompt_ids}
-    window_ns = _check_options(commands, timeline, window, {} if weights is not None else asked)
+    wrong = wrong_figures(figures, style, out)
+    window_ns = _check_options(commands, timeline, window, {} if weights is not None else asked, wrong)
     with ExitStack() as stack:
-        draw = stack.enter_context(_drawing()) if out is not None else None
+        draw = stack.enter_context(_drawing(figures, style)) if out is not None else None
         from pimsim import api  # now that those who draw do not wait for it
 
         loaded = api.load(config, [*overrides, *_engine_overrides(engine, no_fold)])
@@ -80,7 +94,7 @@ def run(
             progress = stack.enter_context(progress_bar())
             result = api.run(prepared, loaded.provenance, progress=progress, **how)
         if out is not None:
-            result.save(out, draw and draw(result))
+            result.save(out, draw and draw(result), figures, style)
     print_warnings([warning for warning in result.warnings if warning not in told], loaded.locate)
     if as_json:
         from pimsim.results.summary import to_json
@@ -131,13 +145,14 @@ def _tokens(loaded: Loaded, prompt: int, tell: Callable[[Sequence[Problem]], Non
     return MOST_TOKENS
 
 
-def _drawing() -> AbstractContextManager[Callable[[Result], PlotSet] | None]:
+def _drawing(figures: str | None, style: str | None) -> AbstractContextManager[Callable[[Result], PlotSet] | None]:
     """Who draws beside the simulation; None in a process that is not this command's."""
     if not is_ours():
         return nullcontext()
     from pimsim.plots import beside
+    from pimsim.plots.looks import order
 
-    return beside()
+    return beside(order(figures, style))
 
 
 def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:
@@ -145,10 +160,17 @@ def _engine_overrides(engine: str | None, no_fold: bool) -> list[str]:
 
 
 def _check_options(
-    commands: str | None, timeline: str | None, window: str | None, unasked: Mapping[str, str | None]
+    commands: str | None,
+    timeline: str | None,
+    window: str | None,
+    unasked: Mapping[str, str | None],
+    wrong: Sequence[Problem],
 ) -> tuple[float, float] | None:
-    """The window, if there is one; InputError with every option that is wrong.  unasked: those that have no use."""
-    problems: list[Problem] = []
+    """The window, if there is one; InputError with every option that is wrong.
+
+    unasked: those that have no use; wrong: what is known to be wrong already
+    """
+    problems = list(wrong)
     for option, file in (("--commands", commands), ("--timeline", timeline)):
         if file == "":
             problems.append(option_problem(option, "needs the name of a file, but it is empty"))

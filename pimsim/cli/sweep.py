@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pimsim.cli.options import completed, options_located
+from pimsim.cli.options import completed, figures_options, options_located, wrong_figures
 from pimsim.cli.problems import Exit, option_problem
 from pimsim.cli.process import as_usual, interruptible
 from pimsim.cli.say import console, emit, say
@@ -36,6 +36,7 @@ _SHOWN = 10  # rows of the front, and messages of failed points
 @click.option(
     "--format", "kind", type=click.Choice(["parquet", "csv"]), help="Format of the results (default: parquet)."
 )
+@figures_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def sweep(
     sweep: str,
@@ -46,6 +47,8 @@ def sweep(
     shard: str | None,
     shards: tuple[str, ...],
     kind: str | None,
+    figures: str | None,
+    style: str | None,
     as_json: bool,
 ) -> int:
     """Simulate every point of SWEEP and write one table.
@@ -55,6 +58,8 @@ def sweep(
     import json
 
     part = parse_shard(shard)
+    if wrong := wrong_figures(figures, style, out or sweep):
+        raise InputError(wrong)
     as_usual()  # Dask has threads and processes
     from pimsim import sweep as api
     from pimsim.sweep.progress import progress_bar
@@ -74,11 +79,22 @@ def sweep(
                     )  # fmt: skip
             except Stopped as stopped:
                 return _say_how_to_go_on(stopped, sweep, out, shard, scheduler)
+        if figures is not None or style is not None:
+            _draw(result, figures, style)
     if as_json:
         emit(json.dumps(result.summary(), indent=2))
     else:
         _print(result, console())
     return _say_what_is_missing(result)
+
+
+def _draw(result: SweepResult, figures: str | None, style: str | None) -> None:
+    """Write the pictures of a sweep, or say that there is none."""
+    from pimsim.plots.looks import order
+    from pimsim.sweep.pictures import save
+
+    if not save(result, order(figures, style)):
+        say(f"{result.directory}: no picture: it needs two objectives, one or two keys, or one_at_a_time", err=True)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

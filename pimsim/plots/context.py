@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import cycle
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pimsim.plots import style
+from pimsim.plots.overlay import Plot, Records, Run
+from pimsim.results.drawn.context import StepLine
 from pimsim.results.headline import number, time_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pimsim.results.lines import Line
-
-_MOST = 20_000  # steps drawn
 _FEW = 48  # steps up to which each one gets a marker
+_DASHES = ("-", "--", "-.", ":")  # of the lines of a run, where there are several runs
 
 
-def latency_vs_context(
-    summary: Mapping[str, Any], tokens: Mapping[str, Any], ax: Axes | None = None, lines: Sequence[Line] = ()
-) -> Axes:
-    """Latency of each decode step against its context, and the mean of all steps.
+def _draw(ax: Axes, runs: Sequence[Run]) -> None:
+    """Latency of each decode step against its context, and the mean of all steps of plain decoding."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    tokens: `results.tables.token_columns`; of very many steps some are left out, evenly.
-    lines: of a schedule (`results.lines`), whose steps are no one line
-    ValueError where nothing is decoded.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    mean = summary["system"]["latency_per_step_ns"]
-    if mean is None:
-        raise ValueError("nothing is decoded: there is no step to show")
-    steps = len(tokens["context"])
-    factor, unit = time_scale(max(tokens["latency_ns"].tolist()))
-    several = len(lines) > 1
-    with style.drawing():
-        ax = style.axes_or_new(ax)
-        looks = zip(lines if several else [("each step", np.arange(steps))], cycle(style.SERIES), strict=False)
-        top = max(_draw(ax, tokens, factor, line, colour) for line, colour in looks)
-        if not several:
-            mean_label = f"mean, {number(mean / factor)} {unit}"
-            ax.axhline(mean / factor, color=style.ORANGE, linewidth=1.2, linestyle="--", label=mean_label)
-        ax.set_ylim(0, 1.15 * top)
-        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        ax.set_xlabel("context (tokens)")
-        ax.set_ylabel(f"latency ({unit}/step)")
-        ax.legend(loc="best" if several else "lower right")
-        ax.grid(axis="both")
-        ax.set_title(f"Latency of a step: {style.short(summary['workload']['model'])}")
-    return ax
+    factor, unit = _unit(runs)
+    for at, run in enumerate(runs):
+        for number_of_line, line in enumerate(run.data.lines):
+            if len(runs) == 1:
+                _line(ax, line, factor, line.name or "each step", style.series(number_of_line), "-")
+            else:
+                name = ": ".join(filter(None, (style.short(run.label), line.name)))
+                _line(ax, line, factor, name, style.series(at), _DASHES[number_of_line % len(_DASHES)])
+        if len(run.data.lines) == 1:
+            mean = run.data.mean_ns / factor
+            whose, colour = ("", style.ORANGE) if len(runs) == 1 else (f"{style.short(run.label)}: ", style.series(at))
+            text = f"{whose}mean, {number(mean)} {unit}"
+            ax.axhline(mean, color=colour, linewidth=0.8 * style.look().line, linestyle="--", label=text)
+    ax.set_ylim(0, 1.15 * _top(runs) / factor)
+    low, high = _span(runs)
+    ax.set_xlim(low - max(0.04 * (high - low), 0.5), high + max(0.04 * (high - low), 0.5))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    style.label_x(ax, "context (tokens)")
+    ax.set_ylabel(f"latency ({unit}/step)")
+    ax.grid(axis="both")
+    style.title(ax, "Latency of a step" + (f": {style.short(runs[0].model)}" if len(runs) == 1 else ""))
+    style.key_below(ax, style.labelled(ax))
 
 
-def _draw(ax: Axes, tokens: Mapping[str, Any], factor: float, line: Line, colour: str) -> float:
-    """Draw a line over the context; its highest value."""
-    name, places = line
-    shown = places[:: -(-len(places) // _MOST)]
-    values: list[float] = [latency / factor for latency in tokens["latency_ns"][shown].tolist()]
-    marker = "o" if len(places) <= _FEW else ""
-    contexts = tokens["context"][shown].tolist()
-    ax.plot(contexts, values, color=colour, linewidth=1.4, marker=marker, markersize=3.5, label=name)
-    return max(values)
+def _unit(runs: Sequence[Run]) -> tuple[float, str]:
+    return time_scale(_top(runs))
+
+
+def _top(runs: Sequence[Run]) -> float:
+    return max(float(line.latencies_ns.max()) for run in runs for line in run.data.lines)
+
+
+def _span(runs: Sequence[Run]) -> tuple[float, float]:
+    contexts = [line.contexts for run in runs for line in run.data.lines]
+    return min(float(each.min()) for each in contexts), max(float(each.max()) for each in contexts)
+
+
+def _line(ax: Axes, line: StepLine, factor: float, name: str, colour: str, dashes: str) -> None:
+    values: list[float] = (line.latencies_ns / factor).tolist()
+    ax.plot(line.contexts.tolist(), values, color=colour, linestyle=dashes, label=name,
+            linewidth=1.4 * style.look().line, marker="o" if len(values) <= _FEW else "", markersize=3.5)  # fmt: skip
+
+
+def _table(run: Run) -> Records:
+    factor, unit = _unit([run])
+    column = f"latency_{style.ascii_unit(unit)}_per_step"
+    records = [
+        {"line": line.name or "each step", "context_tokens": context, column: latency / factor}
+        for line in run.data.lines
+        for context, latency in zip(line.contexts.tolist(), line.latencies_ns.tolist(), strict=True)
+    ]
+    mean = {"line": "mean", "context_tokens": None, column: run.data.mean_ns / factor}
+    return [*records, mean] if len(run.data.lines) == 1 else records
+
+
+_NAME, _NOTHING = "latency_vs_context", "nothing is decoded: there is no step to show"
+PLOTS = {_NAME: Plot(_NAME, _draw, _table, _NOTHING)}

@@ -14,6 +14,8 @@ import numpy as np
 
 from pimsim.errors import did_you_mean
 from pimsim.plots import style
+from pimsim.plots.callouts import Callout, Callouts
+from pimsim.plots.pictures import rows_high
 from pimsim.results.headline import energy_scale, number, time_scale
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 _UNITS = ("ns", "ps", "pJ", "mW", "mA", "V", "GHz", "Gbps", "GBps", "KiB", "bytes", "Gb", "mm2")
 _TEXTS = {"GBps": "GB/s", "Gbps": "Gb/s", "mm2": "mm²"}
-_MOST_NUMBERS = 150  # cells of a heat map up to which each has its number
 
 
 def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Sequence[str] = (), label: str = "") -> Axes:
@@ -31,47 +32,71 @@ def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Seque
     """
     kept = _with(rows, x, y)
     (fx, x_text), (fy, y_text) = (_scaled(column, [float(row[column]) for row in kept]) for column in (x, y))
-    points = [(float(row[x]) / fx, float(row[y]) / fy, row) for row in kept]
-    signs = (-1 if x in maximise else 1, -1 if y in maximise else 1)
-    front = _front(points, signs)
+    points = [(float(row[x]) / fx, float(row[y]) / fy) for row in kept]
+    front = [(px / fx, py / fy, row) for px, py, row in front_of(rows, x, y, maximise)]
     with style.drawing():
         ax = style.axes_or_new(ax)
         ax.plot([p[0] for p in points], [p[1] for p in points], "o", color=style.SKY, markersize=4, label="points")
         xs, ys = [p[0] for p in front], [p[1] for p in front]
-        where = "steps-post" if signs[0] == 1 else "steps-pre"
+        where = "steps-pre" if x in maximise else "steps-post"
         ax.plot(xs, ys, "o-", drawstyle=where, color=style.VERMILION, markersize=5, label="Pareto front")
-        for px, py, row in front if label else ():
-            ax.annotate(str(row[label]), (px, py), (5, 4), textcoords="offset points", fontsize=7.5)
-        ax.set_xlabel(x_text)
+        names = [Callout(_tick(row[label]), px, py, 2.5, towards=30.0) for px, py, row in front if label]
+        Callouts(ax, names, [list(zip(xs, ys, strict=True))])
+        style.label_x(ax, x_text)
         ax.set_ylabel(y_text)
         ax.grid(axis="both")
-        ax.legend(title=f"labels: {_name(label)}" if label else None)
-        ax.set_title(f"Pareto front: {len(front)} of {len(points)} points")
+        style.key_below(ax, style.labelled(ax), f"labels: {_name(label)}" if label else "")
+        style.title(ax, f"Pareto front: {len(front)} of {len(points)} points")
     return ax
+
+
+def front_of(rows: Any, x: str, y: str, maximise: Sequence[str] = ()) -> list[tuple[float, float, dict[str, Any]]]:
+    """(x, y, row) of those that no other beats in both, from the best x on."""
+    signs = (-1 if x in maximise else 1, -1 if y in maximise else 1)
+    return _front([(float(row[x]), float(row[y]), row) for row in _with(rows, x, y)], signs)
+
+
+def table_of_front(rows: Any, x: str, y: str, maximise: Sequence[str], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """What `pareto` draws, with the keys of each point."""
+    front = [row for _, _, row in front_of(rows, x, y, maximise)]
+    return [
+        {key: row.get(key) for key in keys} | {x: row[x], y: row[y], "on_front": row in front}
+        for row in _with(rows, x, y)
+    ]
 
 
 def heatmap(rows: Any, x: str, y: str, value: str, ax: Axes | None = None) -> Axes:
     """The value over two axes; points that share both are averaged, and cells without a point stay empty."""
-    found: dict[tuple[Any, Any], list[float]] = {}
-    for row in _with(rows, x, y, value):
-        found.setdefault((row[x], row[y]), []).append(float(row[value]))
+    found = _cells(rows, x, y, value)
     columns, lines = (sorted({key[i] for key in found}, key=_order) for i in (0, 1))
-    factor, text = _scaled(value, [v for values in found.values() for v in values])
+    factor, text = _scaled(value, list(found.values()))
     cells = np.full((len(lines), len(columns)), np.nan)
-    for (column, line), values in found.items():
-        cells[lines.index(line), columns.index(column)] = np.mean(values) / factor
+    for (column, line), mean in found.items():
+        cells[lines.index(line), columns.index(column)] = mean / factor
     with style.drawing():
         ax = style.axes_or_new(ax)
         image = ax.imshow(cells, origin="lower", aspect="auto", cmap="cividis")
         style.figure_of(ax).colorbar(image, ax=ax, label=text)
-        if cells.size <= _MOST_NUMBERS:
-            _write_cells(ax, cells)
-        ax.set_xticks(range(len(columns)), [_tick(c) for c in columns])
-        ax.set_yticks(range(len(lines)), [_tick(c) for c in lines])
-        ax.set_xlabel(_text(x))
+        _write_cells(ax, cells)
+        style.ticks_x(ax, range(len(columns)), [_tick(c) for c in columns])
+        style.ticks_y(ax, [_tick(c) for c in lines])
+        style.label_x(ax, _text(x))
         ax.set_ylabel(_text(y))
-        ax.set_title(_name(value).capitalize())
+        style.title(ax, _name(value).capitalize())
     return ax
+
+
+def _cells(rows: Any, x: str, y: str, value: str) -> dict[tuple[Any, Any], float]:
+    """The mean of the value of the points that share x and y."""
+    found: dict[tuple[Any, Any], list[float]] = {}
+    for row in _with(rows, x, y, value):
+        found.setdefault((row[x], row[y]), []).append(float(row[value]))
+    return {place: float(np.mean(values)) for place, values in found.items()}
+
+
+def table_of_cells(rows: Any, x: str, y: str, value: str) -> list[dict[str, Any]]:
+    """What `heatmap` draws."""
+    return [{x: px, y: py, value: mean} for (px, py), mean in _cells(rows, x, y, value).items()]
 
 
 def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int = 15) -> Axes:
@@ -89,20 +114,21 @@ def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int
     bars = [bar | {side: float(bar[side]) / factor for side in ("low", "base", "high")} for bar in bars]
     base = bars[0]["base"]
     with style.drawing():
-        ax = style.axes_or_new(ax)
+        ax = style.axes_or_new(ax, rows_high(len(bars)))
         for side, colour, end in (("low", style.BLUE, "lowest"), ("high", style.VERMILION, "highest")):
             widths = [bar[side] - base for bar in bars]
             ax.barh(range(len(bars)), widths, left=base, height=0.65, color=colour, label=end)
+        ax.set_xlim(_room_for_ends(ax, bars))
+        for side in ("low", "high") if style.rows_fit(ax, len(bars)) else ():
             _write_ends(ax, bars, side)
         ax.axvline(base, color=style.BLACK, linewidth=0.8)
-        ax.set_yticks(range(len(bars)), [bar["key"] for bar in bars])
+        ax.set_yticks(range(len(bars)), [style.short(bar["key"]) for bar in bars])
         ax.tick_params(axis="y", length=0)
-        ax.invert_yaxis()
-        ax.margins(x=0.2)
-        ax.set_xlabel(text)
+        ax.set_ylim(len(bars) - 0.5, -0.5)
+        style.label_x(ax, text)
         ax.grid(axis="x")
-        ax.legend(loc="lower right")
-        ax.set_title(f"What moves {_name(name)} most, from {number(base)}")
+        style.key_below(ax, style.labelled(ax))
+        style.title(ax, f"What moves {_name(name)} most, from {number(base)}")
     return ax
 
 
@@ -128,11 +154,11 @@ def scaling(rows: Any, x: str, y: str, ax: Axes | None = None, *, better: str = 
         ax.set_xscale("log", base=2)
         ax.set_yscale("log", base=2)
         _plain_ticks(ax, sorted({p[0] for ps in lines.values() for p in ps}))
-        ax.set_xlabel(_text(x))
+        style.label_x(ax, _text(x))
         ax.set_ylabel(f"speedup (over {_name(x)} = {_tick(ends[0])})")
         ax.grid(axis="both")
-        ax.legend(title=_text(group) if group else None)
-        ax.set_title(f"Scaling of {_name(y)}")
+        style.key_below(ax, style.labelled(ax), _text(group) if group else "")
+        style.title(ax, f"Scaling of {_name(y)}")
     return ax
 
 
@@ -205,27 +231,45 @@ def _tick(value: Any) -> str:
 
 
 def _write_cells(ax: Axes, cells: Any) -> None:
+    """The number of each cell, where the cells have room for them."""
+    texts = {at: number(float(value)) for at, value in np.ndenumerate(cells) if not np.isnan(value)}
+    width, height = style.size_pt(ax)
+    room = 0.75 * width / cells.shape[1]  # names and a bar of colours take some
+    if max(map(style.text_width, texts.values()), default=0) > room or height / cells.shape[0] < 1.3 * style.small():
+        return
     middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
-    for (line, column), value in np.ndenumerate(cells):
-        if not np.isnan(value):
-            colour = style.BLACK if value > middle else "#FFFFFF"
-            ax.text(column, line, number(float(value)), ha="center", va="center", color=colour, fontsize=7.5)
+    for (line, column), text in texts.items():
+        colour = style.BLACK if cells[line, column] > middle else "#FFFFFF"
+        ax.text(column, line, text, ha="center", va="center", color=colour, fontsize=style.small())
+
+
+def _end(bar: Mapping[str, Any], side: str) -> str:
+    """The input's value at an end of a bar that has a length."""
+    return _tick(bar[f"{side}_at"]) if bar[side] != bar["base"] and _is(bar.get(f"{side}_at")) else ""
+
+
+def _room_for_ends(ax: Axes, bars: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Limits that hold the bars and the texts beyond their ends."""
+    room = 0.7 * style.size_pt(ax)[0]
+    low, high = min(bar["low"] for bar in bars), max(bar["high"] for bar in bars)
+    texts = {side: max(style.text_width(_end(bar, side)) for bar in bars) + 8 for side in ("low", "high")}
+    each_pt = (high - low or abs(high) or 1.0) / max(room - sum(texts.values()), 0.3 * room)
+    return low - texts["low"] * each_pt, high + texts["high"] * each_pt
 
 
 def _write_ends(ax: Axes, bars: Sequence[Mapping[str, Any]], side: str) -> None:
     """The input's value beyond the end of each bar that has a length."""
+    place, align = ((4, 0), "left") if side == "high" else ((-4, 0), "right")
     for at, bar in enumerate(bars):
-        if bar[side] != bar["base"] and _is(bar.get(f"{side}_at")):
-            place, align = ((4, 0), "left") if side == "high" else ((-4, 0), "right")
-            text = _tick(bar[f"{side}_at"])
-            ax.annotate(text, (bar[side], at), place, textcoords="offset points", va="center", ha=align, fontsize=7.5)
+        if text := _end(bar, side):
+            ax.annotate(text, (bar[side], at), place, textcoords="offset points", va="center", ha=align,
+                        fontsize=style.small())  # fmt: skip
 
 
 def _plain_ticks(ax: Axes, values: Sequence[float]) -> None:
     """The values themselves at the x axis, plain numbers at the y axis."""
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    ax.set_xticks(values, [_tick(value) for value in values])
-    ax.xaxis.set_minor_locator(NullLocator())
+    style.ticks_x(ax, values, [_tick(value) for value in values])
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,45 +1,25 @@
-"""How busy buses, banks and MAC units are over time."""
+"""How busy buses, banks and MAC units are over time: a band each, from 0 to 100 %."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pimsim.plots import style
+from pimsim.plots.overlay import Plot, Records, Run, show
 from pimsim.results.headline import time_scale
+from pimsim.timeline.shares import TRACKS, Busy, busy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pimsim.dram.timing import Device
-    from pimsim.results.result import Result
-    from pimsim.timeline.activity import Activity, Floats
-    from pimsim.workload.schedule import Schedule
+    from pimsim.timeline.activity import Activity
 
-_POINTS = 120  # of a line; buckets are joined until there are no more
-_SERIES = (
-    ("MAC units", "MAC units", style.BLUE),
-    ("banks open", "banks with an open row", style.ORANGE),
-    ("command bus", "command bus", style.BLACK),
-    ("data bus", "data bus", style.SKY),
-    ("refresh", "refresh", style.VERMILION),
-)
-
-
-def busy_shares(activity: Activity, track: str) -> tuple[Floats, Floats]:
-    """(clocks at which each point begins and the last one ends, busy share from 0 to 1), over all channels."""
-    device, edges = activity.device, activity.edges
-    busy = sum((activity.clocks(c, track) for c in range(device.channels)), np.zeros(len(edges) - 1, np.int64))
-    begins = np.arange(0, len(busy), max(1, -(-len(busy) // _POINTS)))
-    joined = np.append(edges[begins], edges[-1]).astype(np.float64)
-    capacity = device.channels * (device.banks if track == "banks open" else 1) * _in_parallel(device, track)
-    return joined, np.add.reduceat(busy, begins) / (capacity * np.diff(joined))
-
-
-def _in_parallel(device: Device, track: str) -> int:
-    """Refreshes that a channel can be in at once: one in each turn."""
-    return max(1, len(device.turns)) if track == "refresh" else 1
+_COLOURS = dict(zip(TRACKS, (style.BLUE, style.ORANGE, style.BLACK, style.SKY, style.VERMILION), strict=True))
+_BAND = 0.82  # of the room of a track
+_NAMES = {"banks open": "banks with\nan open row"}  # on two lines
 
 
 def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilisation over time") -> Axes:
@@ -47,55 +27,69 @@ def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilis
 
     activity  from `timeline.recorder.Recorder`, or of a command log: `activity_of(log, device)`
     """
-    tCK_ns = activity.device.tCK_ps / 1000
-    factor, unit = time_scale(float(activity.edges[-1]) * tCK_ns)
-    with style.drawing():
-        ax = style.axes_or_new(ax)
-        for track, label, colour in _SERIES:
-            edges, shares = busy_shares(activity, track)
-            if shares.any():
-                ax.stairs(100 * shares, edges * tCK_ns / factor, color=colour, linewidth=1.1, label=label)
-        ax.set_ylim(0, 102)
-        ax.set_xlim(float(edges[0]) * tCK_ns / factor, float(edges[-1]) * tCK_ns / factor)
-        ax.set_xlabel(f"time ({unit})")
-        ax.set_ylabel("busy (%)")
-        ax.grid(axis="y")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=5, columnspacing=1.0, handlelength=1.2)
-        ax.set_title(title)
-    return ax
+    return show(PLOTS["utilisation"], Run("log", "", busy(activity, title)), ax)
 
 
-def of_step(result: Result, context: int | None = None, ax: Axes | None = None) -> Axes:
-    """Utilisation during the decode of one token, or of a step of a schedule, which is simulated again, from rest.
+def _draw(ax: Axes, runs: Sequence[Run]) -> None:
+    factor, unit = _unit(runs)
+    tracks = _tracks(runs)
+    for row, track in enumerate(tracks):
+        base = len(tracks) - 1 - row
+        for share, dashes in ((0, "-"), (1, ":")):
+            ax.axhline(base + share * _BAND, color=style.GREY, linewidth=0.5, linestyle=dashes)
+        for at, run in enumerate(runs):
+            if track in run.data.shares:
+                colour = style.series(at) if len(runs) > 1 else _COLOURS[track]
+                _band(ax, run.data, track, base, factor, colour)
+        means = [f"{100 * _mean(run.data, track):.0f} %" for run in runs]
+        ax.annotate("\n".join(means), (1, base + _BAND / 2), (3, 0), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", va="center", fontsize=style.small())  # fmt: skip
+    ax.annotate("mean", (1, len(tracks) - (1 - _BAND)), (3, 2), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="bottom", fontsize=style.small())  # fmt: skip
+    ends = [float(edge) / factor for run in runs for edge in (run.data.edges_ns[0], run.data.edges_ns[-1])]
+    ax.set_xlim(min(ends), max(ends))
+    ax.set_ylim(-0.04, len(tracks) - (1 - _BAND) + 0.04)
+    names = [_NAMES.get(track, TRACKS[track]) for track in tracks]
+    ax.set_yticks([len(tracks) - 1 - row + _BAND / 2 for row in range(len(tracks))], names)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    style.label_x(ax, f"time ({unit})")
+    ax.set_ylabel("busy (%)")
+    ax.grid(axis="x")
+    style.title(ax, runs[0].data.title if len(runs) == 1 else "Utilisation while a step runs")
+    style.key_below(ax, style.key_of_runs([run.label for run in runs]) if len(runs) > 1 else [])
 
-    context  of the token (default: the last one), of a schedule that of a step; ValueError if the run has none such
-    """
-    from pimsim.sim.run import simulate_step
-    from pimsim.timeline.recorder import Recorder
 
-    recorder = Recorder(result.prices.device)
-    if result.schedule:
-        number = _step(result.schedule, context)
-        stage = result.schedule.stages[result.schedule.stage[number]]
-        what, context = f"{stage.name} runs", int(result.schedule.context[number])
-        simulate_step(result.plan or result.config, context, [recorder], number)
-    else:
-        last = result.config.workload.last_context
-        what, context = "a token is decoded", last if context is None else context
-        if not 1 <= context <= last:
-            raise ValueError(f"the context must be from 1 to {last}, not {context}")
-        simulate_step(result.plan or result.config, context, [recorder])
-    recorder.close()
-    model = result.summary["workload"]["model"]
-    return utilisation(recorder.activity, ax, f"Utilisation while {what}: {model}, context {context:,}")
+def _unit(runs: Sequence[Run]) -> tuple[float, str]:
+    return time_scale(max(float(run.data.edges_ns[-1]) for run in runs))
 
 
-def _step(schedule: Schedule, context: int | None) -> int:
-    """The number of the last step at a context, or of all: of the run's main stage, if there is one."""
-    of_main = schedule.stage == schedule.stages.index(schedule.main)
-    there = np.ones(len(schedule), bool) if context is None else schedule.context == context
-    if not there.any():
-        known = f"{int(schedule.context.min()):,} to {int(schedule.context.max()):,}"
-        raise ValueError(f"no step of the schedule has context {context}; they go from {known}")
-    chosen = there & of_main if (there & of_main).any() else there
-    return int(np.flatnonzero(chosen)[-1])
+def _tracks(runs: Sequence[Run]) -> list[str]:
+    return [track for track in TRACKS if any(track in run.data.shares for run in runs)]
+
+
+def _band(ax: Axes, shown: Busy, track: str, base: float, factor: float, colour: str) -> None:
+    """One track of one run."""
+    heights, edges = base + _BAND * shown.shares[track], shown.edges_ns / factor
+    ax.stairs(heights, edges, baseline=base, fill=True, color=colour, alpha=0.3, linewidth=0)
+    ax.stairs(heights, edges, baseline=base, color=colour, linewidth=0.8 * style.look().line)
+
+
+def _mean(shown: Busy, track: str) -> float:
+    if track not in shown.shares:
+        return 0.0
+    return float(np.average(shown.shares[track], weights=np.diff(shown.edges_ns)))
+
+
+def _table(run: Run) -> Records:
+    factor, unit = _unit([run])
+    edges = (run.data.edges_ns / factor).tolist()
+    unit = style.ascii_unit(unit)
+    shares = {f"{track.replace(' ', '_')}_percent": (100 * each).tolist() for track, each in run.data.shares.items()}
+    return [
+        {f"from_{unit}": begin, f"to_{unit}": end, **{name: each[at] for name, each in shares.items()}}
+        for at, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+    ]
+
+
+PLOTS = {"utilisation": Plot("utilisation", _draw, _table)}

@@ -20,6 +20,7 @@ from pimsim.errors import Problem
 from pimsim.mapping.plan import Plan
 from pimsim.results import tables
 from pimsim.results.base import AnyResult, Comparing, PlotFactory, PlotSet
+from pimsim.results.csv_text import csv_parts
 from pimsim.results.lines import Line, lines_of
 from pimsim.results.metrics import nanoseconds
 from pimsim.results.parts import summarise_parts, summarise_schedule
@@ -173,27 +174,34 @@ class Result(AnyResult):
         """Of a schedule, which decode steps make a line over the context."""
         return lines_of(self.schedule)
 
-    def save(self, directory: str | Path, plots: PlotSet | None = None) -> Path:
+    def save(
+        self,
+        directory: str | Path,
+        plots: PlotSet | None = None,
+        figures: str | Iterable[str] | None = None,
+        style: str | None = None,
+    ) -> Path:
         """Write `summary.json`, `config.resolved.yaml`, two CSV tables, the plots and `report.html`; of
         watched values `values.csv`.
 
         All or nothing: the files appear once every one of them is written.  InputError
         if the folder cannot be written.
         plots: those that are written, if somebody draws them already
+        figures, style: formats ("pdf,svg") and style ("single-column") of the plots, with a CSV of what each shows
         """
         target = Path(directory)
         texts: dict[str, str | Iterable[str]] = {
             LAST: to_json(self.summary),
             RESOLVED: self._resolved,
-            OPERATORS: tables.csv_parts(self.records("operators")),
-            TOKENS: tables.csv_parts(tables.token_records(self.tally, self.schedule)),
+            OPERATORS: csv_parts(self.records("operators")),
+            TOKENS: csv_parts(tables.token_records(self.tally, self.schedule)),
         }
         if self.values:
-            texts[VALUES] = tables.csv_parts(self.values.records())
+            texts[VALUES] = csv_parts(self.values.records())
         if self.report:
             texts[REPORT] = self.report(self)
         with staged(target, (REPORT, VALUES, *texts, *(self.plots.files if self.plots else ()))) as scratch:
             write_files(scratch, texts)
             if self.plots:
-                (plots or self.plot).save(scratch)
+                (plots or self.plot).save(scratch, figures, style)
         return target

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,17 +10,14 @@ from numpy.typing import NDArray
 
 from pimsim.energy.model import EnergyBreakdown
 from pimsim.results import metrics
+from pimsim.results.csv_text import TOGETHER, Record
 from pimsim.results.metrics import nanoseconds
 from pimsim.results.parts import rejected_cycles
 from pimsim.sim.tally import OperatorTally, Tally
-from pimsim.text import csv_cell
 from pimsim.workload.schedule import Schedule
-
-Record = dict[str, Any]
 
 TEXTS = ("phase", "part", "operator", "template")  # columns of names; the others are numbers
 STEP = ("step", "context", "start_cycle", "cycles", "start_ns", "latency_ns")  # columns of every decode step
-_TOGETHER = 4096  # records that are held at once
 
 _COUNTS = (
     "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes", "payload_bytes", "macs",
@@ -87,27 +81,7 @@ def token_records(tally: Tally, schedule: Schedule | None = None) -> Iterator[Re
     """A record per decode step, with the columns of `token_columns`."""
     columns = token_columns(tally, schedule)
     steps = len(columns["step"])
-    for first in range(0, steps, _TOGETHER):
-        part = [column[first : first + _TOGETHER].tolist() for column in columns.values()]
+    for first in range(0, steps, TOGETHER):
+        part = [column[first : first + TOGETHER].tolist() for column in columns.values()]
         for values in zip(*part, strict=True):
             yield dict(zip(columns, values, strict=True))
-
-
-def to_csv(records: Iterable[Record]) -> str:
-    """`csv_parts` as one text."""
-    return "".join(csv_parts(records))
-
-
-def csv_parts(records: Iterable[Record]) -> Iterator[str]:
-    """Records with the same keys as CSV text, in parts, `\\n` at the end of each line; no cell is a formula."""
-    rows = iter(records)
-    text = io.StringIO()
-    writer = None
-    while some := list(islice(rows, _TOGETHER)):
-        if writer is None:
-            writer = csv.DictWriter(text, fieldnames=list(some[0]), lineterminator="\n")
-            writer.writeheader()
-        writer.writerows({key: csv_cell(value) for key, value in record.items()} for record in some)
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()

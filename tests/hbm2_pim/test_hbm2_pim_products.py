@@ -23,7 +23,7 @@ from pimsim.generation.speaking import speaking
 from pimsim.logs.checker import check
 from pimsim.logs.log import read_log
 from pimsim.mapping.grid import make_grid
-from pimsim.plots.rates import device_roof
+from pimsim.results.drawn.rates import device_roof
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally
 from pimsim.workload.formats import in_formats

@@ -12,7 +12,7 @@ import pytest
 
 from pimsim import InputError, api, load_config, run
 from pimsim.baselines.cost import prefill_demands
-from pimsim.results.tables import to_csv
+from pimsim.results.csv_text import to_csv
 from pimsim.sweep.reader import load_sweep
 from pimsim.workload.models import MODELS, build
 from pimsim.workload.shapes import llama

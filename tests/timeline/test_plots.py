@@ -10,9 +10,10 @@ import pytest
 from pimsim import api
 from pimsim.devices.registry import device_of
 from pimsim.logs.log import read_log
-from pimsim.plots import rates
-from pimsim.plots.utilisation import busy_shares, utilisation
+from pimsim.plots.utilisation import utilisation
+from pimsim.results.drawn import rates
 from pimsim.timeline.recorder import activity_of
+from pimsim.timeline.shares import busy_shares
 from tests.configs import config_of
 from tests.timeline.runs import SMALL
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pimsim.plots import NAMES, Plots, style
-from pimsim.plots.breakdown import ranked
+from pimsim.results.drawn.breakdown import ranked
 from pimsim.results.result import Result
 from tests.result_samples import small_result
 

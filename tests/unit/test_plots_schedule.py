@@ -9,8 +9,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from pimsim.plots import NAMES, Plots, style
-from pimsim.plots.rates import operator_points, rates
+from pimsim.plots.callouts import Callouts
 from pimsim.results import scheduled
+from pimsim.results.drawn.rates import operator_points, rates
 from pimsim.results.headline import number
 from pimsim.results.result import Result
 from tests import schedule_kinds
@@ -83,9 +84,14 @@ def test_without_a_decode_step_there_is_no_line(results: dict[str, Result]) -> N
 def test_the_roofline_tells_parts_apart(results: dict[str, Result]) -> None:
     ax = results["chain"].plot.roofline()
     colours = {str(line.get_label()): line.get_color() for line in ax.lines}
-    markers = {str(line.get_label()): line.get_marker() for line in ax.lines}
-    assert colours["PIM: qkv (drafting)"] != colours["PIM: qkv (verification)"]
-    assert markers["PIM: qkv (drafting)"] == markers["PIM: qkv (verification)"] != markers["PIM: out (drafting)"]
+    assert colours["qkv (drafting)"] == colours["out (drafting)"] != colours["qkv (verification)"]
+    (callouts,) = [artist for artist in ax.artists if isinstance(artist, Callouts)]
+    legend = ax.get_legend()
+    assert legend is not None
+    entries = [text.get_text().partition(":")[0] for text in legend.get_texts()]
+    numbers = {entry.partition("  ")[2]: entry.partition("  ")[0] for entry in entries if "  " in entry}
+    assert numbers["qkv (drafting)"] == numbers["qkv (verification)"] != numbers["out (drafting)"]
+    assert set(numbers.values()) <= {text.get_text() for text in callouts.texts}
 
 
 def test_a_roofline_without_decoding_has_the_prefill_s_operators(results: dict[str, Result]) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 import pimsim
 from pimsim.cli import say
-from pimsim.results.tables import to_csv
+from pimsim.results.csv_text import to_csv
 from pimsim.sweep.table import csv_text
 from pimsim.text import csv_cell, not_a_file_name, not_text, on_screen, one_line
 

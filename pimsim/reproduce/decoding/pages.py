@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from pimsim.plots.looks import Order
 from pimsim.reproduce.decoding.found import INPUTS, Found
 from pimsim.reproduce.decoding.jobs import H100, PIM
-from pimsim.reproduce.decoding.pictures import MECHANISMS, PICTURES
-from pimsim.reproduce.decoding.pictures import save as save_pictures
+from pimsim.reproduce.decoding.pictures import pictures
 from pimsim.reproduce.decoding.studies import LEFT_OUT, NAMES
+from pimsim.reproduce.folder import write
 from pimsim.reproduce.sheets import Sheet, number, span, value
-from pimsim.results.store import staged, write_files
 from pimsim.workload.decoding.data import mechanisms
-
-NAME = "reproduction"
 
 
 def sheets(found: Found) -> Iterator[Sheet]:
@@ -97,12 +94,6 @@ def markdown(found: Found) -> str:
     return "\n\n".join((*(sheet.markdown() for sheet in sheets(found)), f"### Answers\n\n{answers}")) + "\n"
 
 
-def save(found: Found, directory: str | Path) -> Path:
+def save(found: Found, directory: str | Path, order: Order | None = None) -> Path:
     """Write reproduction.json, reproduction.md and the pictures; InputError if the folder cannot be written."""
-    target = Path(directory)
-    owned = [f"{NAME}.json", f"{NAME}.md", *(f"{name}.png" for name in (*PICTURES, MECHANISMS))]
-    with staged(target, owned) as scratch:
-        text = json.dumps(found.record(), indent=2, allow_nan=False) + "\n"
-        write_files(scratch, {f"{NAME}.json": text, f"{NAME}.md": markdown(found)})
-        save_pictures(found, scratch)
-    return target
+    return write(directory, found.record(), markdown(found), pictures(found), order)

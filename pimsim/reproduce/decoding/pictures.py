@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pimsim.plots import style
+from pimsim.plots.pictures import Picture, rows_high
 from pimsim.reproduce.decoding.found import Answer, Found
 from pimsim.reproduce.decoding.jobs import A100, H100, PIM, T4
 from pimsim.reproduce.decoding.studies import (
@@ -25,6 +26,7 @@ from pimsim.reproduce.decoding.studies import (
     STATE_CONTEXTS,
     Points,
 )
+from pimsim.results.csv_text import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +35,7 @@ COLOURS = {PIM: style.VERMILION, T4: style.SKY, A100: style.BLUE, H100: style.GR
 LINES = ("-", "--", ":")
 WIDTH = {H100: 4.0, A100: 3.0, T4: 2.0, PIM: 1.2}  # of lines that may lie on each other, the widest behind
 MECHANISMS = "mechanisms"
-TALL_IN = 4.6
+_COMPARED = (PIM, H100)
 
 
 def _lines(
@@ -50,16 +52,14 @@ def _lines(
 
 def _ticks(ax: Axes, xs: Sequence[int], label: str, base: int = 2) -> None:
     ax.set_xscale("log", base=base)
-    ax.set_xticks(list(xs), [f"{x:,}" for x in xs])
-    ax.minorticks_off()
-    ax.set_xlabel(label)
+    style.ticks_x(ax, list(xs), [f"{x:,}" for x in xs])
+    style.label_x(ax, label)
 
 
 def _times(ax: Axes, label: str) -> None:
     ax.set_yscale("log")
     style.log_ticks(ax.yaxis)
     ax.set_ylabel(label)
-    ax.legend(fontsize=7)
     ax.grid()
 
 
@@ -81,9 +81,8 @@ def speculation(points: Points, ax: Axes) -> None:
     ax.axhline(1, color=style.GREY, linewidth=0.8)
     ax.set_xticks(list(DRAFTS))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("drafts in a cycle")
+    style.label_x(ax, "drafts in a cycle")
     ax.set_ylabel("speed over plain decoding (x)")
-    ax.legend(fontsize=7)
     ax.grid()
 
 
@@ -94,9 +93,8 @@ def batch(points: Points, ax: Axes) -> None:
         ax.plot(ns, [run.step_ns(PIM) / run.step_ns(T4) for run in runs], "o-", color=colour, label=model, markersize=3)
     ax.axhline(1, color=style.GREY, linewidth=0.8)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("sequences")
+    style.label_x(ax, "sequences")
     ax.set_ylabel("step of PIM-GPT over that of a T4")
-    ax.legend()
     ax.grid()
 
 
@@ -107,10 +105,9 @@ def prefix(points: Points, ax: Axes) -> None:
             totals = [points[f"{name} {n}"].costs[machine].all_ns / 1e6 for n in DECODED]
             ax.plot(DECODED, totals, f"o{line}", color=COLOURS[machine], markersize=3,
                     label=f"{NAMES[machine]}, {KEPT[name]} tokens of the prefix")  # fmt: skip
-    ax.set_xlabel("output tokens")
+    style.label_x(ax, "output tokens")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("prefix and output (ms)")
-    ax.legend(fontsize=7)
     ax.grid()
 
 
@@ -125,7 +122,6 @@ def retrieval(points: Points, ax: Axes) -> None:
     _ticks(ax, CONTEXTS, "context (tokens)")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("speed with 25 % retrieval heads (x)")
-    ax.legend()
     ax.grid()
 
 
@@ -137,11 +133,10 @@ def layers(points: Points, ax: Axes) -> None:
         return (100 * points[f"skip {n}"].step_ns(machine) / points["skip 0"].step_ns(machine) for n in SKIPPED)
 
     _lines(ax, ran, shares, (H100, PIM))
-    ax.set_xlabel("layers that run, of 24")
+    style.label_x(ax, "layers that run, of 24")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("time of a step (%)")
-    ax.legend()
     ax.grid()
 
 
@@ -154,10 +149,9 @@ def hypotheses(points: Points, ax: Axes) -> None:
             label = f"{NAMES[machine]}, {name}"
             colour, width = COLOURS[machine], WIDTH[machine]
             ax.plot(HYPOTHESES, steps, f"o{line}", color=colour, label=label, markersize=3, linewidth=width)
-    ax.set_xlabel("hypotheses")
+    style.label_x(ax, "hypotheses")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("time of a step (1 with one)")
-    ax.legend()
     ax.grid()
 
 
@@ -171,23 +165,34 @@ def states(points: Points, ax: Axes) -> None:
     _ticks(ax, STATE_CONTEXTS, "context (tokens)")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("step (µs)")
-    ax.legend()
     ax.grid()
 
 
-def mechanisms(found: Found, ax: Axes) -> None:
+def _mechanisms(found: Found) -> list[Record]:
     """How many times as fast each machine is with a mechanism."""
+    return [
+        {"mechanism": gain.row.mechanism, **{f"{NAMES[m]}_x": gain.gains[m] for m in _COMPARED}} for gain in found.gains
+    ]
+
+
+def _draw_mechanisms(found: Found, ax: Axes) -> None:
+    """The same as dots, with a line from 1, where a mechanism changes nothing."""
     names = [gain.row.mechanism for gain in found.gains]
-    for k, machine in enumerate((PIM, H100)):
-        at = [i + (k - 0.5) * 0.38 for i in range(len(names))]
-        ax.barh(at, [gain.gains[machine] for gain in found.gains], 0.36, color=COLOURS[machine], label=NAMES[machine])
+    for k, machine in enumerate(_COMPARED):
+        colour = COLOURS[machine]
+        for row, gain in enumerate(found.gains):
+            place, value = row + (k - 0.5) * 0.3, gain.gains[machine]
+            ax.plot([1, value], [place, place], color=colour, linewidth=1.2, alpha=0.5)
+            ax.plot([value], [place], "o", color=colour, markersize=4)
     ax.axvline(1, color=style.BLACK, linewidth=0.8)
     ax.set_xscale("log")
     style.log_ticks(ax.xaxis)
     ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
-    ax.set_xlabel("times as fast as without, for each kept token")
-    ax.legend()
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    style.label_x(ax, "times as fast as without, for each kept token")
+    style.key_below(ax, [style.mark("o", COLOURS[machine], NAMES[machine], line=True) for machine in _COMPARED])
+    style.title(ax, "What helps memory that computes, and what helps a GPU")
     ax.grid(axis="x")
 
 
@@ -203,30 +208,15 @@ PICTURES: Mapping[str, Callable[[Points, Axes], None]] = {
 }
 
 
-def draw(answer: Answer, ax: Axes | None = None) -> Axes:
+def draw(answer: Answer, ax: Axes) -> None:
     """The picture of a study."""
-    with style.drawing():
-        ax = style.axes_or_new(ax)
-        PICTURES[answer.study.name](answer.points, ax)
-        ax.set_title(answer.study.title)
-    return ax
+    PICTURES[answer.study.name](answer.points, ax)
+    style.key_below(ax, style.labelled(ax))
+    style.title(ax, answer.study.title)
 
 
-def draw_mechanisms(found: Found, ax: Axes | None = None) -> Axes:
-    """The picture of all mechanisms."""
-    with style.drawing():
-        ax = style.axes_or_new(ax, TALL_IN)
-        mechanisms(found, ax)
-        ax.set_title("What helps memory that computes, and what helps a GPU")
-    return ax
-
-
-def save(found: Found, folder: Path) -> list[str]:
-    """Draw every picture into `folder`; the names of the files."""
-    for answer in found.answers:
-        with style.drawing():
-            style.write_png(draw(answer, style.new_figure().add_subplot()), folder / f"{answer.study.name}.png")
-    with style.drawing():
-        ax = style.new_figure(TALL_IN).add_subplot()
-        style.write_png(draw_mechanisms(found, ax), folder / f"{MECHANISMS}.png")
-    return [f"{name}.png" for name in (*PICTURES, MECHANISMS)]
+def pictures(found: Found) -> dict[str, Picture]:
+    """A picture of each study, and one of all mechanisms, by the name of their files."""
+    studies = {answer.study.name: Picture(partial(draw, answer)) for answer in found.answers}
+    high = partial(rows_high, len(found.gains), each_in=0.22)
+    return studies | {MECHANISMS: Picture(partial(_draw_mechanisms, found), partial(_mechanisms, found), high)}

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pimsim.plots import style
+from pimsim.plots.looks import Order
 from pimsim.reproduce.devices.found import VERDICTS, Figure, Found
-from pimsim.reproduce.pictures import draw_intervals
+from pimsim.reproduce.folder import write
+from pimsim.reproduce.pictures import intervals
 from pimsim.reproduce.reproduction import NEAR
 from pimsim.reproduce.sheets import Sheet, span, value
-from pimsim.results.store import staged, write_files
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-NAME, PICTURE = "reproduction", "marks"
-TALL_IN = 5.2
+PICTURE = "marks"
 TICKS = (1 / 4, 1 / 2, 1, 2, 4)
 
 
@@ -89,22 +83,8 @@ def markdown(found: Found) -> str:
     return "\n\n".join((*(sheet.markdown() for sheet in sheets(found)), sources(found))) + "\n"
 
 
-def draw(found: Found, ax: Axes) -> None:
-    """Every mark that is simulated: its figure and its interval over what was published."""
-    draw_intervals([figure.simulated for figure in found.figures if figure.simulated], ax, TICKS)
-    ax.minorticks_off()
-    ax.set_xlabel("simulated / published; bar: what the inputs allow; red: outside; grey: circular")
-    ax.set_title("Published marks of memories that multiply")
-
-
-def save(found: Found, directory: str | Path) -> Path:
+def save(found: Found, directory: str | Path, order: Order | None = None) -> Path:
     """Write reproduction.json, reproduction.md and marks.png; InputError if the folder cannot be written."""
-    target = Path(directory)
-    with staged(target, [f"{NAME}.json", f"{NAME}.md", f"{PICTURE}.png"]) as scratch:
-        text = json.dumps(found.record(), indent=2, allow_nan=False) + "\n"
-        write_files(scratch, {f"{NAME}.json": text, f"{NAME}.md": markdown(found)})
-        with style.drawing():
-            ax = style.new_figure(TALL_IN).add_subplot()
-            draw(found, ax)
-            style.write_png(ax, scratch / f"{PICTURE}.png")
-    return target
+    simulated = [figure.simulated for figure in found.figures if figure.simulated]
+    marks = intervals(simulated, "Published marks of memories that multiply", "simulated / published", TICKS)
+    return write(directory, found.record(), markdown(found), {PICTURE: marks}, order)

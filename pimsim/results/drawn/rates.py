@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s; part: of a schedule."""
+    """intensity: operations per byte that the arithmetic reads; rate: 1e9 operations/s; part: of a schedule.
+
+    share  of the time of its phase, 0 to 1
+    """
 
     name: str
     intensity: float
     rate: float
     part: str = ""
+    share: float = 0.0
 
 
 def device_roof(device: Device, lanes: float, clock_GHz: float, pair: str = "") -> tuple[float, float]:
@@ -37,11 +41,13 @@ def operator_points(result: Result, device: Device) -> list[Point]:
     Where nothing is decoded, those of the prefill.
     """
     points = []
-    for row in result.tally.phase_rows("decode" if result.tally.decode_cycles else "prefill"):
+    decoded = result.tally.decode_cycles
+    for row in result.tally.phase_rows("decode" if decoded else "prefill"):
         read = device.columns_multiplied(row.commands) * device.column_bytes
         if row.macs and read and row.cycles:
             rate = 2000 * row.macs / (row.cycles * device.tCK_ps)
-            points.append(Point(row.operator, 2 * row.macs / read, rate, row.part))
+            share = row.cycles / (decoded or result.tally.prefill_cycles)
+            points.append(Point(row.operator, 2 * row.macs / read, rate, row.part, share))
     return points
 
 
