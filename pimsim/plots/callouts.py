@@ -52,7 +52,7 @@ class Callouts(Artist):
     """The texts of several points of axes, put in their places when they are drawn, the first ones first.
 
     What finds no place is not drawn.
-    lines  each (n, 2) in data: texts rather stay off them
+    lines  each (n, 2) in data, a point alone as well: texts rather stay off them
     """
 
     def __init__(self, ax: Axes, callouts: Sequence[Callout], lines: Sequence[Any] = ()) -> None:
@@ -109,6 +109,7 @@ class Callouts(Artist):
         found = [np.empty((0, 2))]
         for line in self._polylines:
             ends = self.axes.transData.transform(np.asarray(line, float))
+            found.append(ends)
             for begin, end in zip(ends[:-1], ends[1:], strict=True):
                 many = max(2, int(np.linalg.norm(end - begin) / (_DOT_PT * pt)))
                 found.append(np.linspace(begin, end, min(many, 2000)))

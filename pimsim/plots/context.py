@@ -40,7 +40,7 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     style.label_x(ax, "context (tokens)")
-    ax.set_ylabel(f"latency ({unit}/step)")
+    style.label_y(ax, f"latency ({unit}/step)")
     ax.grid(axis="both")
     style.title(ax, "Latency of a step" + (f": {style.short(runs[0].model)}" if len(runs) == 1 else ""))
     style.key_below(ax, style.labelled(ax))

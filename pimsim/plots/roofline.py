@@ -82,7 +82,7 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     style.log_ticks(ax.xaxis)
     style.log_ticks(ax.yaxis)
     style.label_x(ax, "arithmetic intensity (operations/byte)")
-    ax.set_ylabel("arithmetic rate (10⁹ operations/s)")
+    style.label_y(ax, "arithmetic rate (10⁹ operations/s)")
     ax.grid(axis="both")
     style.key_beside(ax, handles, "share of the time, and of the roof")
     style.title(ax, "Roofline" + (f": {style.short(runs[0].model)}" if len(runs) == 1 else ""))

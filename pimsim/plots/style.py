@@ -394,6 +394,11 @@ def label_x(ax: Axes, text: str) -> None:
     ax.set_xlabel(text, wrap=True)
 
 
+def label_y(ax: Axes, text: str) -> None:
+    """The label of the y axis, in the same way."""
+    ax.set_ylabel(text, wrap=True)
+
+
 def series(at: int) -> str:
     """The colour of one of several runs or lines."""
     return SERIES[at % len(SERIES)]
@@ -422,19 +427,19 @@ def labelled(ax: Axes) -> list[Any]:
 
 
 def ticks_x(ax: Axes, values: Sequence[float], texts: Sequence[str]) -> None:
-    """Ticks of an x axis whose limits are set, each with its text unless that would be on another one."""
+    """Ticks of an x axis whose limits are set, without those whose text would be on another one."""
     from matplotlib.ticker import NullLocator
 
     width = 0.85 * size_pt(ax)[0]
     to_axes = ax.transData + ax.transAxes.inverted()
     places = [float(to_axes.transform((value, ax.get_ylim()[0]))[0]) for value in values]
-    ends, shown = -1e9, []
-    for place, text in sorted(zip(places, texts, strict=True)):
+    ends, shown = -1e9, dict[float, str]()
+    for place, value, text in sorted(zip(places, values, texts, strict=True)):
         half = text_width(text, look().tick) / 2 + 2
-        fits = place * width - half >= ends
-        ends = place * width + half if fits else ends
-        shown.append(text if fits else "")
-    ax.set_xticks(sorted(values), shown)
+        if place * width - half >= ends:
+            ends = place * width + half
+            shown[value] = text
+    ax.set_xticks(list(shown), list(shown.values()))
     ax.xaxis.set_minor_locator(NullLocator())
 
 
@@ -447,7 +452,7 @@ def mark(marker: str, colour: str, label: str, *, hollow: bool = False, line: bo
 
 
 def ticks_y(ax: Axes, texts: Sequence[str]) -> None:
-    """Ticks of rows 0, 1, 2 ..., with as many of their texts as have room."""
+    """Ticks of rows 0, 1, 2 ..., as many as have room for their texts."""
     pitch = 0.9 * size_pt(ax)[1] / max(1, len(texts))
     every = max(1, -int(-1.2 * look().tick // pitch))
-    ax.set_yticks(range(len(texts)), [text if at % every == 0 else "" for at, text in enumerate(texts)])
+    ax.set_yticks(range(0, len(texts), every), texts[::every])

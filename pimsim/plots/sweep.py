@@ -41,9 +41,9 @@ def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Seque
         where = "steps-pre" if x in maximise else "steps-post"
         ax.plot(xs, ys, "o-", drawstyle=where, color=style.VERMILION, markersize=5, label="Pareto front")
         names = [Callout(_tick(row[label]), px, py, 2.5, towards=30.0) for px, py, row in front if label]
-        Callouts(ax, names, [list(zip(xs, ys, strict=True))])
+        Callouts(ax, names, [list(zip(xs, ys, strict=True)), *([point] for point in points)] if names else ())
         style.label_x(ax, x_text)
-        ax.set_ylabel(y_text)
+        style.label_y(ax, y_text)
         ax.grid(axis="both")
         style.key_below(ax, style.labelled(ax), f"labels: {_name(label)}" if label else "")
         style.title(ax, f"Pareto front: {len(front)} of {len(points)} points")
@@ -81,7 +81,7 @@ def heatmap(rows: Any, x: str, y: str, value: str, ax: Axes | None = None) -> Ax
         style.ticks_x(ax, range(len(columns)), [_tick(c) for c in columns])
         style.ticks_y(ax, [_tick(c) for c in lines])
         style.label_x(ax, _text(x))
-        ax.set_ylabel(_text(y))
+        style.label_y(ax, _text(y))
         style.title(ax, _name(value).capitalize())
     return ax
 
@@ -155,7 +155,7 @@ def scaling(rows: Any, x: str, y: str, ax: Axes | None = None, *, better: str = 
         ax.set_yscale("log", base=2)
         _plain_ticks(ax, sorted({p[0] for ps in lines.values() for p in ps}))
         style.label_x(ax, _text(x))
-        ax.set_ylabel(f"speedup (over {_name(x)} = {_tick(ends[0])})")
+        style.label_y(ax, f"speedup (over {_name(x)} = {_tick(ends[0])})")
         ax.grid(axis="both")
         style.key_below(ax, style.labelled(ax), _text(group) if group else "")
         style.title(ax, f"Scaling of {_name(y)}")

@@ -54,7 +54,7 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     style.label_x(ax, f"time ({unit})")
-    ax.set_ylabel("busy (%)")
+    style.label_y(ax, "busy (%)")
     ax.grid(axis="x")
     style.title(ax, runs[0].data.title if len(runs) == 1 else "Utilisation while a step runs")
     style.key_below(ax, style.key_of_runs([run.label for run in runs]) if len(runs) > 1 else [])

@@ -59,7 +59,7 @@ def _ticks(ax: Axes, xs: Sequence[int], label: str, base: int = 2) -> None:
 def _times(ax: Axes, label: str) -> None:
     ax.set_yscale("log")
     style.log_ticks(ax.yaxis)
-    ax.set_ylabel(label)
+    style.label_y(ax, label)
     ax.grid()
 
 
@@ -82,7 +82,7 @@ def speculation(points: Points, ax: Axes) -> None:
     ax.set_xticks(list(DRAFTS))
     ax.set_ylim(bottom=0)
     style.label_x(ax, "drafts in a cycle")
-    ax.set_ylabel("speed over plain decoding (x)")
+    style.label_y(ax, "speed over plain decoding (x)")
     ax.grid()
 
 
@@ -94,7 +94,7 @@ def batch(points: Points, ax: Axes) -> None:
     ax.axhline(1, color=style.GREY, linewidth=0.8)
     ax.set_ylim(bottom=0)
     style.label_x(ax, "sequences")
-    ax.set_ylabel("step of PIM-GPT over that of a T4")
+    style.label_y(ax, "step of PIM-GPT over that of a T4")
     ax.grid()
 
 
@@ -107,7 +107,7 @@ def prefix(points: Points, ax: Axes) -> None:
                     label=f"{NAMES[machine]}, {KEPT[name]} tokens of the prefix")  # fmt: skip
     style.label_x(ax, "output tokens")
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("prefix and output (ms)")
+    style.label_y(ax, "prefix and output (ms)")
     ax.grid()
 
 
@@ -121,7 +121,7 @@ def retrieval(points: Points, ax: Axes) -> None:
     _lines(ax, CONTEXTS, speeds, (H100, PIM))
     _ticks(ax, CONTEXTS, "context (tokens)")
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("speed with 25 % retrieval heads (x)")
+    style.label_y(ax, "speed with 25 % retrieval heads (x)")
     ax.grid()
 
 
@@ -136,7 +136,7 @@ def layers(points: Points, ax: Axes) -> None:
     style.label_x(ax, "layers that run, of 24")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("time of a step (%)")
+    style.label_y(ax, "time of a step (%)")
     ax.grid()
 
 
@@ -151,7 +151,7 @@ def hypotheses(points: Points, ax: Axes) -> None:
             ax.plot(HYPOTHESES, steps, f"o{line}", color=colour, label=label, markersize=3, linewidth=width)
     style.label_x(ax, "hypotheses")
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("time of a step (1 with one)")
+    style.label_y(ax, "time of a step (1 with one)")
     ax.grid()
 
 
@@ -164,7 +164,7 @@ def states(points: Points, ax: Axes) -> None:
             ax.plot(STATE_CONTEXTS, steps, f"o{line}", color=COLOURS[machine], label=label, markersize=3)
     _ticks(ax, STATE_CONTEXTS, "context (tokens)")
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("step (µs)")
+    style.label_y(ax, "step (µs)")
     ax.grid()
 
 
