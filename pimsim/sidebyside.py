@@ -42,6 +42,7 @@ def compare(
     names      of the runs, by default those of their configurations
     base       the place of the run that the others are compared with
     overrides  of every configuration that is loaded, as of `load_config`
+
     InputError has everything that is wrong with all of them, before anything is simulated.
     """
     ready = asked(runs, overrides)
