@@ -5,12 +5,11 @@ Each row has a line of its own, so that no label meets another.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pimsim.comparison import units
-from pimsim.comparison.room import Type, axis
+from pimsim.comparison.room import axis
 from pimsim.comparison.rows import labels, operator_name, ranked
 from pimsim.comparison.scope import SHORT
 from pimsim.plots import style
@@ -24,8 +23,7 @@ LESS, MORE, WHOLE = style.GREEN, style.VERMILION, style.GREY
 _STEPS, _SERIES, _OPERATORS = 10, 6, 8  # rows of a waterfall, colours of a stack, operators
 _ROW_IN, _RIM_IN = 0.21, 0.75  # inches that a row, and all that is no row, takes
 _WIDTH_IN = 7.2
-_LETTER = 0.6  # of its height, that a letter is wide at most, on average
-_SMALL = 8  # points
+_SMALL, _GAP_PT = 8, 8  # points of the texts at bars, and around them
 _NAME = 40  # characters of the name of a run
 _BELOW_PT = 34  # what ticks and label of an axis take
 
@@ -63,7 +61,7 @@ class ComparisonPlots:
             figure = _figure(sum(heights))
             for name, ax in zip(names, _stacked(figure, heights), strict=True):
                 getattr(self, name)(ax)
-            return _content(figure, kind)
+            return style.content(figure.axes[0], kind)
 
     @property
     def _two(self) -> bool:
@@ -171,13 +169,13 @@ def _bars(
 def _labels(ax: Axes, ends: Sequence[float], texts: Sequence[str]) -> None:
     """A text beyond each bar, and an axis from 0 that has room for them."""
     style.label_bars(ax, list(ends), list(texts))
-    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _type(ax)))
+    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _share(ax)))
 
 
-def _type(ax: Axes) -> Type:
-    """Points of a letter, and about how many of them the axes will have beside the names of their rows."""
-    width: float = style.figure_of(ax).get_figwidth() * ax.get_position().width
-    return Type(_LETTER * _SMALL, 0.75 * 72 * width)
+def _share(ax: Axes) -> Callable[[str], float]:
+    """Of the axes beside the names of their rows, about, that a text takes."""
+    room: float = 0.75 * 72 * style.figure_of(ax).get_figwidth() * ax.get_position().width
+    return lambda text: (style.text_width(text, _SMALL) + _GAP_PT) / room
 
 
 def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
@@ -194,7 +192,7 @@ def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     for at, (bar, text) in enumerate(zip(bars, texts, strict=True)):
         side, shift = ("left", 4) if bar >= 0 else ("right", -4)
         ax.annotate(text, (bar, at), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=_SMALL)
-    ax.set_xlim(*axis(list(zip(bars, texts, strict=True)), _type(ax)))
+    ax.set_xlim(*axis(list(zip(bars, texts, strict=True)), _share(ax)))
     ax.set_xlabel(f"latency, difference ({unit.name}{SHORT[summary['scope']['per']]})")
     ax.set_title(_title(summary, "Operators that differ most"))
 
@@ -255,7 +253,7 @@ def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     ax.set_yticks(range(len(rows)), [style.short(operator_name(row, phases)) for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _type(ax)))
+    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _share(ax)))
     ax.grid(axis="x")
     ax.set_xlabel(f"latency ({unit.name}{SHORT[summary['scope']['per']]})")
     ax.set_title(_title(summary, "Operators that differ most"))
@@ -264,12 +262,3 @@ def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
 
 def _series(at: int) -> str:
     return style.SERIES[at % len(style.SERIES)]
-
-
-def _content(figure: Figure, kind: str) -> bytes:
-    """A figure as a file, without a date or a version in it."""
-    file = io.BytesIO()
-    metadata: Any = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-                     "svg": {"Date": None, "Creator": None}}[kind]  # fmt: skip
-    figure.savefig(file, format=kind, metadata=metadata)
-    return file.getvalue()

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from pimsim.comparison import units
-from pimsim.comparison.room import Type, axis
+from pimsim.comparison.room import axis
 from pimsim.comparison.rows import labels, operator_name, ranked
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import plain
@@ -23,7 +23,7 @@ _SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # 
 _MORE, _LESS, _WHOLE = "#D55E00", "#009E73", "#999999"
 _STEPS, _OPERATORS, _STACKED = 14, 14, 6
 _ROW, _RIM = 27, 95  # pixels
-_TYPE = Type(7.0, 245)  # pixels, in a narrow window
+_LETTER, _GAP, _PLOT = 7.0, 8.0, 245.0  # pixels of a letter, around a text, and of a plot in a narrow window
 
 
 class Views:
@@ -114,7 +114,7 @@ class Views:
         traces = draw(table[:-1], parts, totals, unit)
         rows = [[of.removeprefix(" of "), name, *values] for name, values in (*parts.items(), ("total", totals))]
         ends = [(left + width, text) for trace in traces for left, width, text in _marks(trace)]
-        x = {"title": {"text": f"{what.lower()} ({unit.name}{self._per})"}, "range": list(axis(ends, _TYPE))}
+        x = {"title": {"text": f"{what.lower()} ({unit.name}{self._per})"}, "range": list(axis(ends, _share))}
         return {"title": f"{what} by {table[:-1]}{of}", "traces": traces, "rows": rows, "layout": self._layout(x)}
 
     def _layout(self, x: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Views:
         traces = (self._diverging if self._two else self._grouped)(shown, unit)
         marks = [(width, text) for trace in traces for _, width, text in _marks(trace)]
         x = {"title": {"text": f"{what}{', difference' if self._two else ''} ({unit.name}{self._per})"},
-             "range": list(axis(marks, _TYPE)), "zeroline": True}  # fmt: skip
+             "range": list(axis(marks, _share)), "zeroline": True}  # fmt: skip
         rows = [[of.removeprefix(": "), self._said(row), *values] for row, values in found]
         title = f"Operators that differ most{of}"
         return {"title": title, "traces": traces, "rows": rows, "layout": self._layout(x)}
@@ -251,3 +251,8 @@ def _marks(trace: Mapping[str, Any]) -> list[tuple[float, float, str]]:
     """Where each bar begins, how long it is, and the text behind it."""
     lefts, texts = (trace.get(key) or [empty] * len(trace["x"]) for key, empty in (("base", 0.0), ("text", "")))
     return list(zip(lefts, trace["x"], texts, strict=True))
+
+
+def _share(text: str) -> float:
+    """Of a plot, that a text takes."""
+    return (_LETTER * len(text) + _GAP) / _PLOT
