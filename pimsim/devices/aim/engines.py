@@ -17,7 +17,9 @@ from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.isa import CFR_AF_FUNCTION, OPERATIONS, AimInstruction
 from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram.engine import Engine
+from pimsim.dram.kernel.state import R_OPEN, R_SINCE, State
 from pimsim.dram.program import Program
+from pimsim.dram.records import named
 from pimsim.dram.timing import Device
 
 if TYPE_CHECKING:
@@ -77,6 +79,10 @@ class TwinChannels:
                 counts[issued.command] += len(members)
         return self.device.counted(list(counts.values()))
 
+    def open_cycles(self, now: int) -> int:
+        """Clocks before `now` with a bank open, summed over the channels."""
+        return sum(len(members) * controller.channel.open_cycles(now) for members, controller in self._groups)
+
     def controller(self, channel: int) -> Controller:
         """The controller of a channel."""
         return next(controller for members, controller in self._groups if channel in members)
@@ -135,6 +141,13 @@ class KernelChannels:
     def counts(self) -> dict[str, int]:
         """How many of each command all channels issued, in table order, none left out."""
         return self.device.counted(self._totals[: len(self.device.standard.commands)].tolist())
+
+    def open_cycles(self, now: int) -> int:
+        """Clocks before `now` with a bank open, summed over the channels."""
+        registers = named(State, self._engine.states).reg
+        still_open = registers[registers[:, R_OPEN] > 0]
+        before = int(self._totals[len(self.device.standard.commands)])
+        return before + int((now - still_open[:, R_SINCE]).sum())
 
     def log(self) -> CommandLog:
         """Every command so far, in order of clk, then channel."""
