@@ -6,8 +6,7 @@ operators overlap a little, and host accesses have no closed form.
 
 from __future__ import annotations
 
-from pimsim.reproduce.cent.models import Place, Shape, ceil_div
-from pimsim.reproduce.cent.regions import ROW
+from pimsim.reproduce.cent.models import ROW, Place, Shape, ceil_div
 
 _COLUMN = 16  # values
 _COLUMNS = 64  # of a row

@@ -10,6 +10,7 @@ from pimsim.errors import did_you_mean
 HEAD = 128  # values of a head, of every model
 CHANNELS = 32  # of a device
 BANKS = 16  # of a channel
+ROW = 1024  # values of a row of a bank, and of the global buffer
 LANES = 144  # of PCIe, that the devices share
 
 
@@ -124,22 +125,29 @@ class Split:
         return LANES // self.devices
 
 
+def unknown(model: str) -> str:
+    """Why a name is none of a model; nothing if it is one."""
+    known = f"known: {', '.join(MODELS)}"
+    return "" if model in MODELS else f"no model is called {model!r}{did_you_mean(model, MODELS)}; {known}"
+
+
 def problems_of(split: Split) -> Iterator[tuple[str, str]]:
-    """What is wrong with a split: the column of the row that says it, and why."""
-    if split.model not in MODELS:
-        yield "model", f"no model is called {split.model!r}{did_you_mean(split.model, MODELS)}; {_known()}"
-        return
+    """What is wrong with a split of a known model: the column of the row that says it, and why."""
     if not 1 <= split.devices <= LANES:
         yield "devices", f"must be 1 to {LANES}, not {split.devices}: each has one of {LANES} PCIe lanes at least"
         return
     yield from _pipeline_problems(split) if split.in_pipeline else _parallel_problems(split)
-    fewest = split.shape.fewest
-    if 1 <= split.channels < fewest:
+    if 1 <= split.channels < CHANNELS:
+        yield from _narrow_problems(split)
+
+
+def _narrow_problems(split: Split) -> Iterator[tuple[str, str]]:
+    fewest, gate = split.shape.fewest, ceil_div(split.shape.ffn, 4 * ROW)
+    if split.channels < fewest:
         yield "channels_per_block", f"a block of {split.model} takes {fewest} channels or more, not {split.channels}"
-
-
-def _known() -> str:
-    return f"known: {', '.join(MODELS)}"
+    elif split.channels < gate:
+        what = f"on {split.channels} channels the gate of {split.model} takes two rows of a bank, which CENT never has"
+        yield "channels_per_block", f"{what}; it takes {gate} or more"
 
 
 def _pipeline_problems(split: Split) -> Iterator[tuple[str, str]]:

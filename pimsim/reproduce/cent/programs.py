@@ -15,8 +15,8 @@ from pimsim.devices.aim.compiled import layout
 from pimsim.devices.aim.instructions import Instructions, Ints
 from pimsim.devices.aim.isa import mask_of
 from pimsim.reproduce.cent.lines import host, on_rows, one, product, times, whole
-from pimsim.reproduce.cent.models import HEAD, Place, Shape, ceil_div
-from pimsim.reproduce.cent.regions import LAID_OUT, ROW, first_rows
+from pimsim.reproduce.cent.models import HEAD, ROW, Place, Shape, ceil_div
+from pimsim.reproduce.cent.regions import LAID_OUT, first_rows
 
 COLUMNS = 64  # of a row, and of the global buffer
 COLUMN = 16  # values
@@ -53,12 +53,14 @@ def instructions(operators: Operators) -> Instructions:
 
     The reference counts such an element-wise product's columns on, in the one row that is open.
     """
-    return Instructions([_in_rows(joined(operators))])
+    return Instructions(map(_in_rows, operators.values()))
 
 
 def _in_rows(lines: Ints) -> Ints:
-    """Lines without commands that are longer than a row have none; the others are cut."""
+    """Lines that open a row, cut where they are longer than one."""
     parts = np.where(lines[:, layout.C_ROW] >= 0, -(-lines[:, layout.C_SIZE] // COLUMNS), 1)
+    if parts.max() == 1:
+        return lines
     cut = np.repeat(lines, parts, axis=0)
     part = np.arange(len(cut)) - np.repeat(np.cumsum(parts) - parts, parts)
     long = np.repeat(parts > 1, parts)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from pimsim.reproduce.cent.models import Place, Shape, ceil_div
+from pimsim.reproduce.cent.models import ROW, Place, Shape, ceil_div
 
-ROW = 1024  # values of a row, and of the global buffer
 LAID_OUT = 4096  # tokens that K, V and the scores have room for
 ROWS = 16384  # of a bank
 
