@@ -129,6 +129,12 @@ def test_a_gate_of_two_rows_is_refused() -> None:
     assert not list(problems_of(Split("Llama2-70B", 20, 80, 1, 8)))
 
 
+def test_more_blocks_in_lock_step_than_a_device_has_is_a_warning(file: Path) -> None:
+    (warning,) = warnings_of(read(file, "Llama2-7B,8,32,1,8,1", "Llama2-7B,16,32,1,8,1", "Llama2-7B,8,1,8,32,1"))
+    assert (warning.line, warning.key) == (3, "channels_per_block")
+    assert "runs 4 blocks in lock step" in warning.message and "has 2:" in warning.message
+
+
 def test_contexts_beyond_the_layout_are_taken_with_a_warning(file: Path) -> None:
     rows = read(file, "Llama2-70B,32,80,1,10,4096", "Llama2-70B,32,80,1,10,6400", "Llama2-70B,32,80,1,10,30976")
     (warning,) = warnings_of(rows)

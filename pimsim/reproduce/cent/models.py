@@ -115,6 +115,11 @@ class Split:
         return ceil_div(self.shape.blocks, self.devices) if self.in_pipeline else 1
 
     @property
+    def idles(self) -> bool:
+        """Whether a program runs more blocks on a device than it has."""
+        return self.place.blocks > self.blocks_per_device
+
+    @property
     def devices_used(self) -> int:
         """Devices that hold a block, in pipeline mode."""
         return ceil_div(self.shape.blocks, self.blocks_per_device)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pimsim.reproduce.cent.found import EQUAL, Found, Row
 from pimsim.reproduce.cent.models import Split
-from pimsim.reproduce.sheets import Sheet
+from pimsim.reproduce.sheets import Sheet, number
 from pimsim.results.store import staged, write_files
 
 NAME, ROWS = "reproduction", "rows.csv"
@@ -42,13 +42,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         split.model,
         *map(str, sizes),
         f"{values['pim_cycles']:,}",
-        f"{values['token_ms']:.4g}",
-        f"{values['tokens_per_s']:.4g}",
-        f"{values['token_energy_mJ']:.4g}",
-        f"{values['token_energy_as_published_mJ']:.4g}",
+        *(number(values[name]) for name in _SHORT),
     )
 
 
+_SHORT = ("token_ms", "tokens_per_s", "token_energy_mJ", "token_energy_as_published_mJ")
 _COMPARED = ("pim_cycles", "embedding_ms", "tokens_per_s", "token_energy_as_published_mJ")
 
 

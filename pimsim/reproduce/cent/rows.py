@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pimsim.errors import InputError, Problem, did_you_mean
@@ -53,12 +53,26 @@ def read_rows(path: str) -> list[Asked]:
 
 def warnings_of(rows: Iterable[Asked]) -> list[Problem]:
     """What a careful reader should know of what he asks; each where it is met first."""
-    beyond = [row for row in rows if row.context > LAID_OUT]
-    if not beyond:
-        return []
-    longest = max(row.context for row in beyond)
-    what = f"K, V and scores have room for {LAID_OUT:,} tokens; with more, here up to {longest:,}, they overlap others"
-    return [Problem(*beyond[0].place, CONTEXT, f"{what}, as in the published table: cycles count, values are lost")]
+    rows = list(rows)
+    return [*_beyond([row for row in rows if row.context > LAID_OUT]), *_idle([row for row in rows if row.split.idles])]
+
+
+def _beyond(rows: Sequence[Asked]) -> Iterator[Problem]:
+    """Of rows whose context is longer than what it is laid out for."""
+    if rows:
+        longest = max(row.context for row in rows)
+        what = (
+            f"K, V and scores have room for {LAID_OUT:,} tokens; with more, here up to {longest:,}, they overlap others"
+        )
+        yield Problem(*rows[0].place, CONTEXT, f"{what}, as in the published table: cycles count, values are lost")
+
+
+def _idle(rows: Sequence[Asked]) -> Iterator[Problem]:
+    """Of rows in which a device runs more blocks than it holds."""
+    for row in rows[:1]:
+        runs, has = row.split.place.blocks, row.split.blocks_per_device
+        what = f"a program with {row.split.channels} channels for a block runs {runs} blocks in lock step, as CENT's do"
+        yield Problem(*row.place, SIZES[-1], f"{what}, where a device has {has}: time and energy are those of {runs}")
 
 
 @dataclass(frozen=True)
