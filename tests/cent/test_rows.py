@@ -33,7 +33,7 @@ def test_columns_may_come_in_any_order_with_others_blanks_and_quotes(file: Path)
     head = "note, context_tokens,channels_per_block ,tensor_parallel,pipeline_stages,devices,model,more"
     rows = read(file, '"a, ""b""", 4096 ,8,1,32,8,"Llama2-7B",', "", "x,128,32,4,5,20,Llama2-13B,y\r", head=head)
     assert rows == [Asked(Split("Llama2-7B", 8, 32, 1, 8), 4096), Asked(Split("Llama2-13B", 20, 5, 4, 32), 128)]
-    assert [row.place[1:] for row in rows] == [(2, 13), (4, 3)]
+    assert [row.where["context_tokens"][1:] for row in rows] == [(2, 13), (4, 3)]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(file: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_gate_of_two_rows_is_refused() -> None:
 
 def test_more_blocks_in_lock_step_than_a_device_has_is_a_warning(file: Path) -> None:
     (warning,) = warnings_of(read(file, "Llama2-7B,8,32,1,8,1", "Llama2-7B,16,32,1,8,1", "Llama2-7B,8,1,8,32,1"))
-    assert (warning.line, warning.key) == (3, "channels_per_block")
+    assert (warning.line, warning.column, warning.key) == (3, 19, "channels_per_block")
     assert "runs 4 blocks in lock step" in warning.message and "has 2:" in warning.message
 
 

@@ -25,12 +25,16 @@ _CELL = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)')
 class Asked:
     """A row: a split and the tokens of a context, the new one included.
 
-    place: file, line and column of the context, if it was read from a file.
+    where: file, line and column of each cell by its column's name, if it was read from a file.
     """
 
     split: Split
     context: int
-    place: tuple[str, int, int] = field(default=("", 0, 0), compare=False)
+    where: Mapping[str, tuple[str, int, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    def problem(self, name: str, message: str) -> Problem:
+        """A problem of a cell, where it stands."""
+        return Problem(*self.where.get(name, ("", 0, 0)), name, message)
 
     def record(self) -> dict[str, str | int]:
         """The columns of the row."""
@@ -61,10 +65,8 @@ def _beyond(rows: Sequence[Asked]) -> Iterator[Problem]:
     """Of rows whose context is longer than what it is laid out for."""
     if rows:
         longest = max(row.context for row in rows)
-        what = (
-            f"K, V and scores have room for {LAID_OUT:,} tokens; with more, here up to {longest:,}, they overlap others"
-        )
-        yield Problem(*rows[0].place, CONTEXT, f"{what}, as in the published table: cycles count, values are lost")
+        what = f"K, V and scores have room for {LAID_OUT:,} tokens; with more, here up to {longest:,}, they overlap"
+        yield rows[0].problem(CONTEXT, f"{what} others, as in the published table: cycles count, values are lost")
 
 
 def _idle(rows: Sequence[Asked]) -> Iterator[Problem]:
@@ -72,7 +74,7 @@ def _idle(rows: Sequence[Asked]) -> Iterator[Problem]:
     for row in rows[:1]:
         runs, has = row.split.place.blocks, row.split.blocks_per_device
         what = f"a program with {row.split.channels} channels for a block runs {runs} blocks in lock step, as CENT's do"
-        yield Problem(*row.place, SIZES[-1], f"{what}, where a device has {has}: time and energy are those of {runs}")
+        yield row.problem(SIZES[-1], f"{what}, where a device has {has}: time and energy are those of {runs}")
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,11 @@ class _Reader:
                 self._wrong(head[0], name, f"this column is missing{hint}")
         return {name: names.index(name) for name in COLUMNS if name in names}
 
-    def _row(self, cells: list[_Cell], where: Mapping[str, int], width: int) -> Asked | None:
+    def _row(self, cells: list[_Cell], columns: Mapping[str, int], width: int) -> Asked | None:
         if len(cells) != width:
             self._wrong(cells[0], "", f"has {len(cells)} cells, where the first line has {width}")
             return None
-        found = {name: cells[place] for name, place in where.items()}
+        found = {name: cells[place] for name, place in columns.items()}
         before = len(self.problems)
         if why := unknown(found[MODEL].text):
             self._wrong(found[MODEL], MODEL, why)
@@ -131,9 +133,8 @@ class _Reader:
                 self._wrong(found[name], name, message)
         if len(self.problems) == before:
             self._check_context(split, numbers[CONTEXT], found[CONTEXT])
-        cell = found[CONTEXT]
-        place = (self._path, cell.line, cell.column)
-        return Asked(split, numbers[CONTEXT], place) if len(self.problems) == before else None
+        where = {name: (self._path, cell.line, cell.column) for name, cell in found.items()}
+        return Asked(split, numbers[CONTEXT], where) if len(self.problems) == before else None
 
     def _number(self, name: str, cell: _Cell) -> int:
         if _NUMBER.fullmatch(cell.text):
