@@ -13,7 +13,7 @@ import numpy as np
 
 from pimsim.devices.aim.compiled import layout
 from pimsim.devices.aim.instructions import Instructions, Ints
-from pimsim.devices.aim.isa import mask_of
+from pimsim.devices.aim.isa import line_of, mask_of
 from pimsim.reproduce.cent.lines import host, on_rows, one, product, times, whole
 from pimsim.reproduce.cent.models import HEAD, ROW, Place, Shape, ceil_div
 from pimsim.reproduce.cent.regions import LAID_OUT, first_rows
@@ -22,6 +22,7 @@ COLUMNS = 64  # of a row, and of the global buffer
 COLUMN = 16  # values
 REGISTERS = 32  # results that a bank is assumed to keep (source: CENT; AiM has one)
 REGISTERS_ACTIVATED = 16  # the same where an activation function follows
+END = one("EOC")
 _HEADS_OF_A_ROW = 8  # of K: a row holds 8 heads of 8 columns
 _DIMS_OF_A_BANK = 8  # of V: dimensions 16 d + bank of a head
 
@@ -48,6 +49,11 @@ def joined(operators: Operators) -> Ints:
     return np.concatenate(list(operators.values()))
 
 
+def text(operators: Operators) -> Iterator[str]:
+    """The lines of a program, as CENT writes them."""
+    return map(line_of, Instructions([joined(operators)]))
+
+
 def instructions(operators: Operators) -> Instructions:
     """A program as a replay takes it: what is longer than a row goes over its columns again and again.
 
@@ -66,9 +72,6 @@ def _in_rows(lines: Ints) -> Ints:
     long = np.repeat(parts > 1, parts)
     cut[long, layout.C_SIZE] = np.minimum(COLUMNS, cut[long, layout.C_SIZE] - COLUMNS * part[long])
     return cut
-
-
-END = one("EOC")
 
 
 class Block:
