@@ -17,6 +17,7 @@ PLAIN, FUNCTION, CONFIGURES, BARRIER, END = range(5)
 # at its number modulo PLACES.
 Q_ASKED, Q_CLOCKS = 0, 1
 QUEUE_ENTRIES = 33  # commands that a channel's queue holds (source: AiM reference simulator)
+MANY_WRITES, FEW_WRITES = 25.6, 6.4  # queued: when they have their turn, and lose it (source: as QUEUE_ENTRIES)
 PLACES = 64  # a power of 2, more than QUEUE_ENTRIES
 QUEUE_WIDTH = Q_CLOCKS + PLACES
 
