@@ -19,8 +19,9 @@ from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem, did_you_mean
 
 MASK_BITS = 32
+MOST_PRODUCT = 1 << 16  # columns of an element-wise product where rows are no limit to it
 BUFFER_COLUMNS = 64  # columns of the global buffer, 32 bytes each (source: AiM, 2 KiB)
-SIZES = ("size", "buffer_size", "length")  # the fields that say how much an instruction takes
+SIZES = ("size", "buffer_size", "product_size", "length")  # the fields that say how much an instruction takes
 MAX_REGISTER = 1 << 31
 MAX_PROBLEMS = 100
 MAX_DIGITS = 20  # of a number: no limit has as many, and Python refuses to read thousands
@@ -60,7 +61,7 @@ AIM_OPERATIONS = {
     "MAC_SBK": Operation("MAC", ("size", "mask", "bank", "row")),
     "MAC_ABK": Operation("MAC16", ("size", "mask", "row")),
     "AF": Operation("AF16", ("mask",)),
-    "EWMUL": Operation("EWMUL16", ("size", "mask", "row")),
+    "EWMUL": Operation("EWMUL16", ("product_size", "mask", "row")),
     "EWADD": Operation("", ("length", "register", "register")),
     "SYNC": Operation("", (), blocking=True),
     "EOC": Operation("", (), blocking=True),
@@ -354,6 +355,8 @@ LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
     "bank": lambda device: (0, device.banks - 1),
     "row": lambda device: (0, device.rows - 1),
     "size": lambda device: (1, device.columns),
+    # the reference takes products that are longer than a row, and stays in it (CENT's programs have some)
+    "product_size": lambda device: (1, MOST_PRODUCT if device.standard.queued_accesses else device.columns),
     "buffer_size": lambda device: (1, BUFFER_COLUMNS),
 }
 

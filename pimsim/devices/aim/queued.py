@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pimsim.devices.aim.compiled.layout import FEW_WRITES, MANY_WRITES, QUEUE_ENTRIES
+from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import NoEndError, lower
 from pimsim.devices.aim.isa import HOST_OPERATIONS, AimInstruction
 from pimsim.dram.program import Request
@@ -155,7 +156,7 @@ class QueuedChannel:
         in_row = move._replace(column=move.column % device.columns) if move.column >= 0 else move
         self.controller.issue(in_row, clk, Move(wanted.command, wanted.bank, wanted.row, wanted.column))
         command = device.standard.command(move.command)
-        if move.command != wanted.command or not device.completion(command):
+        if move.command != wanted.command:
             return
         end = clk + device.completion(command)
         if wanted.blocks or command.does is Does.READ:
@@ -164,12 +165,13 @@ class QueuedChannel:
             self.written = max(self.written, end)
 
 
-class QueuedChannels:
-    """The host before all channels of a device."""
+class QueuedChannels(TwinChannels):
+    """All channels of a device with the host before them."""
 
     def __init__(self, device: Device) -> None:
-        self.device = device
+        super().__init__(device)
         self.channels = [QueuedChannel(Controller(device)) for _ in range(device.channels)]
+        self._groups = [(frozenset({number}), channel.controller) for number, channel in enumerate(self.channels)]
 
     def execute(self, program: Iterable[AimInstruction]) -> int:
         """As `frontend.execute`."""

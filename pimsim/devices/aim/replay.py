@@ -79,7 +79,11 @@ def commands_of(program: Iterable[AimInstruction], device: Device, engine: Engin
 
 def _channels(device: Device, engine: EngineName, logged: bool) -> TwinChannels | KernelChannels:
     if engine == "twin":
-        return TwinChannels(device)
+        if not device.standard.queued_accesses:
+            return TwinChannels(device)
+        from pimsim.devices.aim.queued import QueuedChannels  # not for those who run the compiled engine
+
+        return QueuedChannels(device)
     return KernelChannels(device, stepped=engine == "stepped", logged=logged)
 
 

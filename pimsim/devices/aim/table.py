@@ -298,6 +298,7 @@ REFERENCE = replace(
     constraints=CONSTRAINTS,
     roles=replace(_ROLES, open_rest="ACT16"),
     logs_request=True,
+    queued_accesses=True,
 )
 
 
