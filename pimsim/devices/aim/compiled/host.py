@@ -62,8 +62,8 @@ _MOST_VAIN = 15  # joins that are left out after one in vain, at most
 
 @entry
 def run_host(
-    d, states, owners, queues, accesses, program, operations, function_register, functions, host, options, totals, log, work,
-    owned, chosen,
+    d, states, owners, queues, accesses, program, operations, function_register, functions, host, options, totals, log,
+    work, owned, chosen,
 ):  # fmt: skip
     """Carry out the instructions of a block from host[H_NEXT] on, up to the end of the program; return the log rows.
 
@@ -77,16 +77,16 @@ def run_host(
     was changed is of any use then.
     """
     return _run_host(
-        table_of(constant(d)), view(states), view(owners), view(queues), view(accesses), constant(program), constant(operations),
-        function_register, functions, view(host), constant(options), view(totals), view(log), view(work), view(owned),
-        view(chosen),
+        table_of(constant(d)), view(states), view(owners), view(queues), view(accesses), constant(program),
+        constant(operations), function_register, functions, view(host), constant(options), view(totals), view(log),
+        view(work), view(owned), view(chosen),
     )  # fmt: skip
 
 
 @jit
 def _run_host(
-    d, states, owners, queues, accesses, program, operations, function_register, functions, host, options, totals, log, work,
-    owned, chosen,
+    d, states, owners, queues, accesses, program, operations, function_register, functions, host, options, totals, log,
+    work, owned, chosen,
 ):  # fmt: skip
     w = work_of(work)
     # no clock is charged to a cause: all are before the cursor
