@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -21,6 +22,11 @@ SHAPE = {"bank_groups": 4, "banks_per_group": 4, "rows": 16384, "columns": 64, "
 def reference_device(channels: int = 32, **cycles: int) -> Device:
     """The reference simulator's device."""
     return Device(standard=aim.REFERENCE, channels=channels, refresh="none", cycles=PRESET | cycles, **SHAPE)
+
+
+def in_order(device: Device) -> Device:
+    """The same where all that a host asks for goes in order, its accesses as well."""
+    return replace(device, standard=replace(device.standard, queued_accesses=False))
 
 
 def correct_device(channels: int = 32, refresh: str = "all_bank", **cycles: int) -> Device:

@@ -165,6 +165,11 @@ class QueuedChannel:
             self.written = max(self.written, end)
 
 
+def readable_channels(device: Device) -> TwinChannels:
+    """The channels of a device, with the host that it has before them."""
+    return QueuedChannels(device) if device.standard.queued_accesses else TwinChannels(device)
+
+
 class QueuedChannels(TwinChannels):
     """All channels of a device with the host before them."""
 

@@ -79,11 +79,9 @@ def commands_of(program: Iterable[AimInstruction], device: Device, engine: Engin
 
 def _channels(device: Device, engine: EngineName, logged: bool) -> TwinChannels | KernelChannels:
     if engine == "twin":
-        if not device.standard.queued_accesses:
-            return TwinChannels(device)
-        from pimsim.devices.aim.queued import QueuedChannels  # not for those who run the compiled engine
+        from pimsim.devices.aim.queued import readable_channels  # not for those who run the compiled engine
 
-        return QueuedChannels(device)
+        return readable_channels(device)
     return KernelChannels(device, stepped=engine == "stepped", logged=logged)
 
 

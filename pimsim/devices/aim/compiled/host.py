@@ -40,6 +40,7 @@ from pimsim.devices.aim.compiled.queued import (
     A_WRITTEN,
     accesses_of,
     barrier,
+    follow,
     leave,
     offer,
     request_beside,
@@ -105,6 +106,7 @@ def _run_host(
         kind, waits = operation[O_KIND], operation[O_HOLD] > 0
         if kind == END:
             host[H_CLK], host[H_ENDED] = _drained(d, states, accesses, owners, owned, host, totals, log, w), 1
+            _follow_to(d, states, accesses, owners, owned, host, totals, log, w)
         elif kind == BARRIER:
             host[H_CLK], waits = _drained(d, states, accesses, owners, owned, host, totals, log, w) + 1, True
         elif kind == ACCESS:
@@ -149,6 +151,16 @@ def _drained(d, states, accesses, owners, owned, host, totals, log, w):
             last = max(last, barrier(d, state_of(states[own]), w, log, a, host[H_CLK]))
             count_commands(d, w, owned[own], totals)
     return last
+
+
+@jit
+def _follow_to(d, states, accesses, owners, owned, host, totals, log, w):
+    """Accesses that have begun go on up to the end, while the host waits for the slowest channel."""
+    for own in range(len(owners)):
+        if owners[own] == own:
+            w.reg[W_CHANNEL] = own
+            follow(d, state_of(states[own]), w, log, accesses_of(accesses[own]), host[H_CLK] + 1)
+            count_commands(d, w, owned[own], totals)
 
 
 @jit

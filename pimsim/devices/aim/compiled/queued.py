@@ -64,7 +64,7 @@ def calm(a, clk):
 def offer(d, s, w, log, a, t, cmd, bank, row, reads):
     """Offer an access from clock t on; the clock at which it is taken, or lost."""
     at = max(t, a.reg[A_CLEAR])
-    _follow(d, s, w, log, a, at)
+    follow(d, s, w, log, a, at)
     if reads:
         while a.reg[A_WRITES] == 0 and a.reg[A_READS] == QUEUE_ENTRIES:
             _step(d, s, w, log, a, FAR_AWAY)
@@ -89,7 +89,7 @@ def _put(entry, cmd, bank, row, reads):
 @jit
 def taken_from(d, s, w, log, a, t):
     """The first clock from t on at which requests are taken: no access is queued then."""
-    _follow(d, s, w, log, a, t)
+    follow(d, s, w, log, a, t)
     at = t
     while a.reg[A_READS] + a.reg[A_WRITES] > 0:
         _step(d, s, w, log, a, FAR_AWAY)
@@ -145,7 +145,7 @@ def request_beside(d, s, w, log, a, cmd, bank, row, column, floor):
 
 
 @jit
-def _follow(d, s, w, log, a, until):
+def follow(d, s, w, log, a, until):
     """Follow a channel up to a clock."""
     if a.reg[A_READS] + a.reg[A_WRITES] + a.reg[A_BEGUN] > 0:
         while _step(d, s, w, log, a, until):
