@@ -25,8 +25,6 @@ ANSWERS = (
     "pim_cycles", "pim_ms", "cxl_ms", "pnm_ms", "block_ms", "embedding_ms", "token_ms", "tokens_per_s",
     "token_energy_mJ", "token_energy_as_published_mJ",
 )  # fmt: skip
-# What accesses of the host that go in order make of a program's cycles, at most, as a share of them.
-IN_ORDER = 0.02
 LINES = ["Llama2-13B,20,1,20,32,128", "Llama2-7B,8,1,8,32,384", "Llama2-13B,20,1,20,32,1"]
 
 
@@ -133,12 +131,12 @@ def test_without_rows_the_published_ones_stand_beside_the_simulated(short: int) 
         assert row["published"].keys() == row["deviation"].keys() == set(ANSWERS) - {"token_energy_mJ"}
         for key, value in row["published"].items():
             assert row["deviation"][key] == row[key] / value - 1
-        assert abs(row["deviation"]["tokens_per_s"]) < IN_ORDER
-        assert abs(row["deviation"]["token_energy_as_published_mJ"]) < 1e-3
+        assert row["deviation"]["pim_cycles"] == 0
+        assert max(map(abs, row["deviation"].values())) < 1e-9
     given = answer["given_cycles"]
     assert set(given) == set(ANSWERS[1:8])
     assert all((of["equal"], of["rows"]) == (short, short) for of in given.values())
-    assert answer["deviations"]["cxl_ms"]["equal"] == answer["deviations"]["pnm_ms"]["equal"] == short
+    assert all((of["equal"], of["rows"]) == (short, short) for of in answer["deviations"].values())
 
 
 def test_a_terminal_has_a_line_for_each_split_and_each_figure(short: int) -> None:
@@ -152,13 +150,12 @@ CHECKED = [row for row in table("blocks") if row["context_tokens"] in ("", "128"
 
 
 @pytest.mark.parametrize("row", CHECKED, ids=name_of)
-def test_a_program_has_the_recorded_commands_and_about_its_cycles(row: dict[str, str]) -> None:
-    """Level 3, with accesses of the host in order: of the commands only changes of mode differ, by less than 100."""
+def test_a_program_has_the_recorded_commands_and_cycles(row: dict[str, str]) -> None:
+    """Level 3."""
     context = int(row["context_tokens"] or 0)
     split = split_of(row)
     did = run(Job(split.model, split.channels, split.tensor, row["program"], context))
     recorded = commands_of(row)
-    differing = {key: did.commands[key] - count for key, count in recorded.items() if did.commands[key] != count}
-    assert set(differing) <= {"TMOD"} and differing.get("TMOD", 0) < 100
-    assert abs(did.cycles / int(row["cycles"]) - 1) < IN_ORDER
-    assert abs(did.open_cycles / int(row["active_cycles"]) - 1) < IN_ORDER
+    assert {key: did.commands[key] for key in recorded} == recorded
+    assert did.cycles == int(row["cycles"])
+    assert did.open_cycles == int(row["active_cycles"])

@@ -49,8 +49,8 @@ def test_the_replay_of_a_product_takes_the_recorded_cycles_and_commands(row: dic
     assert {key: found.counts[key] for key in commands_of(row)} == commands_of(row)
 
 
-@pytest.mark.parametrize("row", [row for row in OPERATORS if row["operator"] == "kv_write"], ids=name_of)
-def test_the_replay_of_a_new_token_takes_the_recorded_cycles(row: dict[str, str]) -> None:
+@pytest.mark.parametrize("row", [row for row in OPERATORS if not row["closed_form_cycles"]], ids=name_of)
+def test_the_replay_of_what_the_host_writes_takes_the_recorded_cycles(row: dict[str, str]) -> None:
     assert cycles(operator_of(row)) == int(row["cycles"])
 
 
@@ -79,12 +79,10 @@ def test_a_program_of_weights_alone_is_the_sum_of_its_products(row: dict[str, st
 
 
 @pytest.mark.parametrize("row", table("versions"), ids=name_of)
-def test_a_block_is_longer_by_the_table_of_january_about_as_recorded(row: dict[str, str]) -> None:
-    """Not exactly: what separates them is met by accesses of the host, which go in order here."""
+def test_a_block_takes_the_recorded_cycles_by_both_tables(row: dict[str, str]) -> None:
     operators = block(MODELS[row["model"]], place_of(row), int(row["context_tokens"]))
-    recorded = int(row["cycles_jan2025_table"]) - int(row["cycles_jul2025_table"])
-    assert row["cycles_jan2025_table"] == row["published_cycles"]
-    assert 0.7 < (cycles(operators) - cycles(operators, TABLES[0])) / recorded < 1.6
+    assert cycles(operators) == int(row["cycles_jan2025_table"]) == int(row["published_cycles"])
+    assert cycles(operators, TABLES[0]) == int(row["cycles_jul2025_table"])
 
 
 def test_the_table_of_january_differs_from_that_of_july_as_it_is_said() -> None:

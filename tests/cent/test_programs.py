@@ -12,10 +12,11 @@ import pytest
 from pimsim.devices.aim.compiled import layout
 from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.isa import parse
+from pimsim.errors import InputError
 from pimsim.reproduce.cent import programs, regions
 from pimsim.reproduce.cent.models import MODELS
-from pimsim.reproduce.cent.programs import block, instructions, joined, rounds_of
-from tests.aim.devices import reference_device
+from pimsim.reproduce.cent.programs import block, joined, rounds_of
+from tests.aim.devices import correct_device, reference_device
 from tests.cent.golden import (
     alone,
     counted,
@@ -96,19 +97,11 @@ def test_no_program_names_a_row_beyond_the_one_that_is_said(row: dict[str, str],
     assert reached > named or reached - highest <= 2 * regions.sizes(shape, place)["w2"]
 
 
-def test_what_is_longer_than_a_row_is_cut_for_the_replay_and_for_it_alone() -> None:
-    operators = program("7b_c8_rope_L4096")
-    whole, cut = Instructions([joined(operators)]), instructions(operators)
-    assert [i.size for i in whole if i.name == "EWMUL"] == [256, 256]
-    assert [i.size for i in cut if i.name == "EWMUL"] == [64] * 8
-    assert [i for i in whole if i.name != "EWMUL"] == [i for i in cut if i.name != "EWMUL"]
-
-
-def test_a_length_that_is_no_multiple_of_a_row_keeps_its_rest() -> None:
-    operators = program("block_d2048_gqa_c10_L200")
-    whole, cut = Instructions([joined(operators)]), instructions(operators)
-    total = [sum(i.size for i in found if i.name == "EWMUL") for found in (whole, cut)]
-    assert total[0] == total[1] and max(i.size for i in cut if i.row >= 0) <= 64
+def test_an_element_wise_product_may_be_longer_than_a_row_where_the_reference_is_repeated_and_there_alone() -> None:
+    lines = text("7b_c8_rope_L4096")
+    assert [i.size for i in parse("\n".join(lines), reference_device()) if i.name == "EWMUL"] == [256, 256]
+    with pytest.raises(InputError, match="EWMUL: product_size must be 1 to 64, not 256"):
+        parse("\n".join(lines), correct_device())
 
 
 @pytest.mark.parametrize("name", ["block_d1024_c8_L100", "weights_d1024_tp2"])

@@ -55,23 +55,8 @@ def text(operators: Operators) -> Iterator[str]:
 
 
 def instructions(operators: Operators) -> Instructions:
-    """A program as a replay takes it: what is longer than a row goes over its columns again and again.
-
-    The reference counts such an element-wise product's columns on, in the one row that is open.
-    """
-    return Instructions(map(_in_rows, operators.values()))
-
-
-def _in_rows(lines: Ints) -> Ints:
-    """Lines that open a row, cut where they are longer than one."""
-    parts = np.where(lines[:, layout.C_ROW] >= 0, -(-lines[:, layout.C_SIZE] // COLUMNS), 1)
-    if parts.max() == 1:
-        return lines
-    cut = np.repeat(lines, parts, axis=0)
-    part = np.arange(len(cut)) - np.repeat(np.cumsum(parts) - parts, parts)
-    long = np.repeat(parts > 1, parts)
-    cut[long, layout.C_SIZE] = np.minimum(COLUMNS, cut[long, layout.C_SIZE] - COLUMNS * part[long])
-    return cut
+    """A program as a replay takes it."""
+    return Instructions(operators.values())
 
 
 class Block:
