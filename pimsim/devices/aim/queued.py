@@ -21,7 +21,7 @@ At EOC what has begun is lost.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pimsim.devices.aim.compiled.layout import FEW_WRITES, MANY_WRITES, QUEUE_ENTRIES
@@ -197,6 +197,7 @@ class QueuedChannels(TwinChannels):
 
     def _hand_on(self, instruction: AimInstruction, request: Request | None) -> int:
         """Offer the requests of an instruction; how many of its ends the host waits for."""
+        driven: Sequence[int]
         if instruction.name in _BARRIERS:
             driven, wanted = range(self.device.channels), [Wanted("", blocks=True)]
         elif request is None:
