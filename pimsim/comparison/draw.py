@@ -78,7 +78,9 @@ class ComparisonPlots:
         return min(len(_moving(self._summary[key]["rows"], 1 - self._summary["base"])), _STEPS) + 2
 
     def _operators(self) -> list[Summary]:
-        shown, _ = ranked(self._summary["operators"], _OPERATORS + 1, lambda row: row["latency"]["differences"])
+        rows = self._summary["operators"]
+        differing = [row for row in rows if any(row["latency"]["differences"])] or rows
+        shown, _ = ranked(differing, _OPERATORS + 1, lambda row: row["latency"]["differences"])
         return shown[:_OPERATORS]
 
     def _parts(self, key: str, what: str, ax: Axes | None) -> Axes:

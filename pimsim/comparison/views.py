@@ -200,7 +200,8 @@ class Views:
         def differences(each: tuple[Summary, Sequence[float]]) -> list[float]:
             return [value - each[1][self._base] for value in each[1]]
 
-        shown = sorted(found, key=lambda each: -max(map(abs, differences(each))))[:_OPERATORS]
+        differing = [each for each in found if any(differences(each))] or found
+        shown = sorted(differing, key=lambda each: -max(map(abs, differences(each))))[:_OPERATORS]
         unit = units.of_table(unit_of, [value for _, values in shown for value in values])
         traces = (self._diverging if self._two else self._grouped)(shown, unit)
         marks = [(width, text) for trace in traces for _, width, text in _marks(trace)]

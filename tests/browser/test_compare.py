@@ -246,6 +246,7 @@ def test_paper_has_every_input_and_no_controls(page: Path, running: Browser, two
         shown.emulate_media(media="print")
         assert not shown.is_visible("[data-csv=inputs]") and not shown.is_visible("#unfold")
         assert len(rows(shown, "inputs")) == sum(each["role"] == "decides" for each in two.summary["inputs"])
+        assert shown.is_visible("[data-choose='operator:decode qkv']")
         assert shown.pdf(format="A4").startswith(b"%PDF")
 
 
