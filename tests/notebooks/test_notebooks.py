@@ -93,3 +93,24 @@ def test_jupyter_shows_every_picture_and_renders_the_same_each_time(tmp_path: Pa
     one, other = (RENDER["render"](script).read_text(encoding="utf-8") for _ in range(2))
     assert one == other
     assert len(pictures(json.loads(one))) == PICTURES["first_run"]
+
+
+def test_a_notebook_crops_no_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saves what takes part in the layout of a figure; a legend below the axes does not, and was cut off."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    from pimsim.plots import style
+
+    monkeypatch.setattr(style, "_in_notebook", lambda: True)
+    monkeypatch.setattr(matplotlib, "is_interactive", lambda: False)
+    pyplot.switch_backend("Agg")
+    with style.drawing():
+        ax = style.axes_or_new(None)
+        (line,) = ax.plot([1, 2], [1, 2], label="a line")
+        style.key_below(ax, [line])
+    figure, legend = style.figure_of(ax), ax.get_legend()
+    figure.canvas.draw()
+    shown, key = figure.get_tightbbox(), legend.get_window_extent()
+    pyplot.close(figure)
+    assert shown.y0 * figure.dpi <= key.y0 and key.y1 <= shown.y1 * figure.dpi
