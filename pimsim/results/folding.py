@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from pimsim.sim.tally import OperatorTally
+from pimsim.sim.course import Course
+from pimsim.sim.tally import COUNTS, OperatorTally, Tally, total_of
 
 _OF_LAYER = re.compile(r"(.+)\.(\d+)")
 
@@ -40,3 +42,19 @@ def kind(operator: str) -> str:
     """The name of an operator without its layer."""
     found = _OF_LAYER.fullmatch(operator)
     return found[1] if found else operator
+
+
+def folded(tally: Tally) -> Tally:
+    """The same run with a row for each of its `folds`: every sum is exact."""
+    found, course = folds(tally.rows), tally.course
+    rows = [_together(fold, [tally.rows[i] for i in fold.rows]) for fold in found]
+    if course is not None:
+        clocks = [total_of(course.clocks[i] for i in fold.rows) for fold in found]
+        course = Course(course.widths, clocks)
+    return replace(tally, rows=rows, course=course)
+
+
+def _together(fold: Fold, rows: Sequence[OperatorTally]) -> OperatorTally:
+    counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS}
+    causes, commands = total_of(row.causes for row in rows), total_of(row.commands for row in rows)
+    return replace(rows[0], operator=fold.operator, causes=causes, commands=commands, **counts)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pimsim.config.schema import Config
     from pimsim.results.values import Values
 
-ENGINE = "engine."  # keys that change no result
 _VALUES = "--values"
 _EXTENDS = re.compile(r"^extends: *(\S+)", re.MULTILINE)  # of shipped files, which quote nothing
 _FILES = ("dram.standard", "energy.table")  # a name, or a file that is told by its suffix
@@ -27,10 +26,14 @@ def base_file(provenance: Mapping[str, Origin]) -> str:
     return provenance["dram.standard"].file if "dram.standard" in provenance else ""
 
 
+def counts(key: str) -> bool:
+    """Whether a key decides any result."""
+    return key != "schema" and not key.startswith("engine.")
+
+
 def is_changed(key: str, origin: Origin, base: str) -> bool:
     """Whether a value was replaced, or is from elsewhere than the base and the defaults."""
-    counts = key != "schema" and not key.startswith(ENGINE)
-    return counts and (origin.before is not None or origin.file not in (DEFAULT, base))
+    return counts(key) and (origin.before is not None or origin.file not in (DEFAULT, base))
 
 
 def command(config: Config, provenance: Mapping[str, Origin], values: Values | None = None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pimsim.sim.course import Course
 
 Ints = NDArray[np.int64]
+K = TypeVar("K")
 
 PHASES = ("prefill", "decode")
 
@@ -30,9 +31,9 @@ COMMON_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "writ
 DEVICE_CAUSES = (*COMMON_CAUSES, "mode_switch", "copy")
 
 _FEW = 3  # contradictions of a kind that are told
-_COUNTS = (
+COUNTS = (
     "count", "cycles", "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes",
-    "payload_bytes",
+    "payload_bytes", "macs",
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ class OperatorTally:
         found = [] if self.phase in PHASES else [f"{where}: phase is not one of {PHASES}"]
         if sum(self.causes.values()) != self.cycles:
             found.append(f"{where}: causes sum to {sum(self.causes.values())} clocks, not {self.cycles}")
-        counts = {name: getattr(self, name) for name in (*_COUNTS, "macs")}
+        counts = {name: getattr(self, name) for name in COUNTS}
         for name, value in {**counts, **self.causes, **self.commands}.items():
             if value < 0:
                 found.append(f"{where}: {name} is {value}")
@@ -261,9 +262,9 @@ class Tally:
                 yield f"{phase} steps {edges[at] + 1} to {edges[at + 1]} do not take the clocks of their operators"
 
 
-def total_of(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def total_of(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
     """The sum of mappings of counts, keys in order of first appearance."""
-    total: dict[str, int] = {}
+    total: dict[K, int] = {}
     for part in parts:
         for name, value in part.items():
             total[name] = total.get(name, 0) + value
