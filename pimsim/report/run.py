@@ -12,7 +12,8 @@ from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report.page import render, script_json
-from pimsim.report.run_charts import BLUE, ORANGE, SKY, VERMILION, Linked, linked_charts
+from pimsim.report.run_charts import linked_charts
+from pimsim.report.run_marks import BLUE, ORANGE, SKY, VERMILION, Linked
 from pimsim.report.run_operators import Operators
 from pimsim.report.values import section
 from pimsim.results import scheduled

@@ -16,6 +16,7 @@ from pimsim.sim.tally import OperatorTally
 
 # Columns of `operators.csv` that the page has; what comes between them is made of them.
 _FIGURES = ("count", "cycles", "latency_ns", "energy_pJ", "macs", "pin_bytes", "payload_bytes")
+_LONGEST = 26  # letters beside a bar
 _SHARED = {"latency_ns": "latency", "energy_pJ": "energy"}  # whose share of the run is beside them
 _TEXTS: Mapping[str, Callable[[Any], str]] = {
     "latency_ns": time_text, "energy_pJ": energy_text, "macs": count_text, "pin_bytes": size, "payload_bytes": size,
@@ -26,8 +27,8 @@ _TEXTS: Mapping[str, Callable[[Any], str]] = {
 class Operator:
     """One kind of operator in a phase and part: all its layers.
 
-    key    in the page's address; label: as people read it, with its phase where there are several
-    said   with its phase anyway
+    key    in the page's address; said: as people read it
+    label  beside a bar: without its phase where there is one alone, and not longer than that fits
     energy pJ by component
     """
 
@@ -55,17 +56,15 @@ class Operators:
         self.of_run = result
         self.folds = folds(result.tally.rows)
         self.result = replace(result, tally=folded(result.tally), priced_at=result.prices)
-        several = len({(fold.phase, fold.part) for fold in self.folds}) > 1
-        self.all = [self._operator(number, fold, several) for number, fold in enumerate(self.folds)]
+        self.all = [self._operator(number, *names) for number, names in enumerate(_names(self.folds))]
 
-    def _operator(self, number: int, fold: Fold, several: bool) -> Operator:
-        tally, where = self.result.tally, fold.part or fold.phase
+    def _operator(self, number: int, said: str, label: str) -> Operator:
+        tally, fold = self.result.tally, self.folds[number]
         row, price = tally.rows[number], self.result.energy.rows[number]
-        said = f"{fold.operator} ({where})"
         latency = {cause: nanoseconds(clocks, tally.tCK_ps) for cause, clocks in row.causes.items()}
         return Operator(
             " ".join(filter(None, (fold.phase, fold.part, fold.operator))),
-            said if several else fold.operator,
+            label,
             said,
             row,
             nanoseconds(row.cycles, tally.tCK_ps),
@@ -88,6 +87,14 @@ class Operators:
                 for i in (fold.rows if layers else ())
             ]
         return {"columns": _columns(parts), "texts": 3 if parts else 2, "rows": rows}
+
+
+def _names(folds: Sequence[Fold]) -> list[tuple[str, str]]:
+    """What each is called, in full and beside a bar: names that are cut are so only where they stay different."""
+    said = [f"{fold.operator} ({fold.part or fold.phase})" for fold in folds]
+    labels = said if len({(fold.phase, fold.part) for fold in folds}) > 1 else [fold.operator for fold in folds]
+    cut = [text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-(_LONGEST // 2) :]}" for text in labels]
+    return list(zip(said, cut if len(set(cut)) == len(set(labels)) else labels, strict=True))
 
 
 def _columns(parts: bool) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from pimsim.sim.tally import OperatorTally
 @dataclass
 class Counter:
     """What one kind of operator did in one phase; `totals` is the channel engine's, `numbers` the sum of those of
-    a `Series`, in Python's integers, which have no largest one; `course`: its clocks in each stretch of the phase.
+    a `Series`, in Python's integers, which have no largest one; `course`: its clocks in each leg of the phase.
     """
 
     totals: Ints
@@ -34,7 +34,7 @@ class Counter:
         self.numbers = [have + copies * more for have, more in zip(self.numbers, numbers, strict=True)]
 
     def pass_by(self, clocks: Mapping[int, int]) -> None:
-        """Clocks, wherever they are charged, that were spent in stretches of the phase."""
+        """Clocks, whatever they are charged to, by leg of the phase."""
         for at, taken in clocks.items():
             self.course[at] = self.course.get(at, 0) + taken
 
@@ -103,7 +103,7 @@ class Counters:
             self._counter(phase, part, instructions[i].operator).charge(cause, exposed[i][E_CLOCKS])
 
     def pass_by(self, phase: str, part: str, stretch: Stretch, passed: Mapping[int, Ints]) -> None:
-        """Add to the course: what each instruction (n,) had taken at the end of a stretch of the phase."""
+        """Add to the course: what each instruction (n,) had taken at the end of a leg of the phase."""
         each = np.diff(np.array([np.zeros_like(next(iter(passed.values()))), *passed.values()]), axis=0)
         for instruction, taken in zip(stretch.instructions, each.T.tolist(), strict=True):
             self._counter(phase, part, instruction.operator).pass_by(dict(zip(passed, taken, strict=True)))

@@ -80,8 +80,8 @@ class _Laid:
     times: Ints
     done: int = 0
     ahead: int = 0  # steps that are carried out before it and not told yet
-    passing: int = 0  # stretch of the course in which its latest steps are
-    passed: dict[int, Ints] = field(default_factory=dict)  # clocks by instruction up to the end of those before
+    leg: int = 0  # of the course, in which its latest steps are
+    passed: dict[int, Ints] = field(default_factory=dict)  # by leg, clocks of each instruction up to its end
 
     @property
     def left(self) -> int:
@@ -204,7 +204,7 @@ class System:
         stretch = Stretch(np.array([step.context], np.int64), laid.plan.copies(copied, step.kind.tokens), {})
         if stretch.instructions:
             made = self._laid(laid.plan, laid.kind, stretch)
-            made.ahead, made.passing = ahead, laid.passing
+            made.ahead, made.leg = ahead, laid.leg
             self._run(made, 1)
             self._count(made)
 
@@ -220,18 +220,18 @@ class System:
         return reached
 
     def _follow(self, laid: _Laid) -> None:
-        """Steps are about to come; if they are of another stretch than those before, that one is over for them."""
+        """Steps are about to come; if they are of another leg than those before, that one is over for them."""
         if self.follower:
-            at = self.follower.stretch(laid.kind.phase, self.tokens.steps_of(laid.kind.phase))
-            if at != laid.passing:
+            leg = self.follower.leg(laid.kind.phase, self.tokens.steps_of(laid.kind.phase))
+            if leg != laid.leg:
                 self._pass_by(laid)
-                laid.passing = at
+                laid.leg = leg
 
     def _pass_by(self, laid: _Laid) -> None:
         """Keep what the instructions have taken so far, if any were carried out."""
         if laid.done:
             charged = laid.counts.totals[:, -len(self.engine.causes) :].sum(1)
-            laid.passed[laid.passing] = charged + laid.counts.exposed[:, E_CLOCKS]
+            laid.passed[laid.leg] = charged + laid.counts.exposed[:, E_CLOCKS]
 
     def _count(self, laid: _Laid) -> None:
         """Count what was carried out."""

@@ -252,7 +252,7 @@ class Tally:
     def _course_problems(self, course: Course) -> Iterator[str]:
         for row, clocks in zip(self.rows, course.clocks, strict=True):
             if sum(clocks.values()) != row.cycles or min(clocks.values(), default=0) < 0:
-                yield f"{row.phase} {row.operator}: stretches sum to {sum(clocks.values())} clocks, not {row.cycles}"
+                yield f"{row.phase} {row.operator}: legs sum to {sum(clocks.values())} clocks, not {row.cycles}"
         for phase in course.widths:
             cycles = self.tokens.column("cycles")[self.tokens.of_phase(phase)]
             edges = course.edges(phase, len(cycles))

@@ -1,4 +1,4 @@
-"""The course of a run: what each operator takes in each stretch of steps, exactly, whatever a run is."""
+"""The course of a run: what each operator takes in each leg, exactly, whatever a run is."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def clocks(tally: Tally) -> dict[tuple[str, str], int]:
     return {(row.phase, row.operator): row.cycles for row in tally.rows}
 
 
-def stretches(tally: Tally, phase: str = "decode") -> dict[str, list[int]]:
-    """Of each operator of a phase the clocks in each stretch."""
+def legs(tally: Tally, phase: str = "decode") -> dict[str, list[int]]:
+    """Of each operator of a phase the clocks in each leg."""
     assert tally.course is not None
     count = len(tally.course.edges(phase, tally.tokens.steps_of(phase))) - 1
     rows = [(i, row) for i, row in enumerate(tally.rows) if row.phase == phase]
@@ -35,8 +35,8 @@ def stretches(tally: Tally, phase: str = "decode") -> dict[str, list[int]]:
 
 
 def test_a_step_takes_what_a_run_with_it_takes_longer() -> None:
-    """With few steps each is a stretch; a run of one more step differs in this step alone."""
-    by_step = stretches(simulate(config(), course=True))
+    """With few steps each is a leg; a run of one more step differs in this step alone."""
+    by_step = legs(simulate(config(), course=True))
     runs = [clocks(simulate(config(steps))) for steps in range(1, STEPS + 1)]
     for name, each in by_step.items():
         totals = [run["decode", name] for run in runs]
@@ -44,21 +44,21 @@ def test_a_step_takes_what_a_run_with_it_takes_longer() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])
-def test_stretches_of_any_width_are_the_same_steps(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_legs_of_any_width_are_the_same_steps(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     keys = {"workload__prompt_tokens": 7, "workload__prefill_chunk": 2}
     by_step = simulate(config(23, **keys), course=True)
     monkeypatch.setattr(course, "MOST", most)
     wide = simulate(config(23, **keys), course=True)
     for phase, steps in (("prefill", 4), ("decode", 23)):
         width = -(-steps // most) if steps > most else 1
-        for name, each in stretches(wide, phase).items():
-            own = stretches(by_step, phase)[name]
+        for name, each in legs(wide, phase).items():
+            own = legs(by_step, phase)[name]
             assert each == [sum(own[at : at + width]) for at in range(0, steps, width)]
 
 
 @pytest.mark.parametrize("kind", schedule_kinds.KINDS)
 def test_steps_of_a_schedule_are_followed_where_kinds_alternate(tmp_path: Path, kind: str) -> None:
-    """The tally checks the sums of each stretch; here, that stretches of several steps are sums of single ones."""
+    """The tally checks the sums of each leg; here, that legs of several steps are sums of single ones."""
     tally = schedule_kinds.run(tmp_path, kind).tally
     assert tally.course is not None and tally.validate() is tally
     with pytest.MonkeyPatch.context() as patch:

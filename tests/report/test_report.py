@@ -16,6 +16,8 @@ import pytest
 import pimsim
 from pimsim import api
 from pimsim.report import run_html, script, sweep_html
+from pimsim.report.run_operators import _names
+from pimsim.results.folding import Fold
 from pimsim.results.headline import energy_text, headline, percent, time_text
 from pimsim.results.rerun import command
 from pimsim.results.result import Result
@@ -170,9 +172,19 @@ def test_what_charts_show_of_an_operator_is_its_row(page: Page, result: Result) 
     assert sum(causes.values()) == pytest.approx(row["latency_ns"])
     assert causes["mac"] == row["mac_cycles"]  # of 1 ns
     assert sum(dict(alone["components"]["rows"]).values()) == pytest.approx(row["energy_pJ"])
-    steps = alone["tokens"]["rows"]  # three steps are three stretches
+    steps = alone["tokens"]["rows"]  # three steps are three legs
     assert [line[:3] for line in steps] == [["scores (decode)", context, context] for context in (1, 2, 3)]
     assert sum(line[3] for line in steps) == pytest.approx(row["latency_ns"])
+
+
+def test_long_names_are_cut_beside_bars_where_they_stay_different() -> None:
+    long = "self_attention_query_projection"
+    folds = [Fold("decode", "", name, (i,)) for i, name in enumerate((long, "b", "c" * 26))]
+    assert _names(folds) == [
+        (f"{long} (decode)", "self_attentio…ry_projection"), ("b (decode)", "b"), ("c" * 26 + " (decode)", "c" * 26),
+    ]  # fmt: skip
+    alike = [Fold("decode", "", f"a_name_that_begins_like_{i}_others_and_ends_like_them", (i,)) for i in range(2)]
+    assert [label for _, label in _names(alike)] == [fold.operator for fold in alike]
 
 
 def test_steps_are_covered_by_their_operators(page: Page) -> None:

@@ -87,9 +87,9 @@ def test_a_course_has_the_clocks_of_rows_and_of_steps() -> None:
 @pytest.mark.parametrize(
     ("row", "clocks", "message"),
     [
-        (1, {0: 600, 1: 299}, "decode qkv: stretches sum to 899 clocks, not 900"),
+        (1, {0: 600, 1: 299}, "decode qkv: legs sum to 899 clocks, not 900"),
         (1, {0: 601, 1: 299}, "decode steps 1 to 2 do not take the clocks of their operators"),
-        (0, {0: 101, 1: -1}, "prefill qkv: stretches sum to 100 clocks, not 100"),
+        (0, {0: 101, 1: -1}, "prefill qkv: legs sum to 100 clocks, not 100"),
         (2, {0: 30, 2: 30}, "decode steps 3 to 3 do not take the clocks of their operators"),
     ],
 )
