@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pimsim.config.loader import BASELINE_SUFFIXES, DEFAULT, Origin, read_text
 from pimsim.config.resolved import yaml_values
-from pimsim.config.shipped import CONFIGURATIONS, SUFFIXES, find
+from pimsim.config.shipped import CONFIGURATIONS, SUFFIXES, TRACES, find, written
 
 if TYPE_CHECKING:
     from pimsim.config.schema import Config
@@ -50,8 +50,10 @@ def command(config: Config, provenance: Mapping[str, Origin], values: Values | N
     texts = yaml_values(config)
     changed = [key for key, origin in provenance.items() if is_changed(key, origin, base) and origin.file not in apart]
     words = ["pimsim", "run", _named(start)]
+    trace = written(config.workload.trace_file, TRACES)
     for key in changed:
-        words += ["--set", f"{key}={_from_here(key, texts[key], provenance[key])}"]
+        shipped = key == "workload.trace" and trace != config.workload.trace_file
+        words += ["--set", f"{key}={trace if shipped else _from_here(key, texts[key], provenance[key])}"]
     words += _asked(config, values)
     return shlex.join([*words, "--out", f"results/{_folder(config.name)}"])
 

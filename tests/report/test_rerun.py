@@ -98,5 +98,15 @@ def test_a_trace_is_named_from_where_the_command_is_typed(
     assert "output_tokens" not in line  # the trace says it
 
 
+def test_a_shipped_trace_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "mine.yaml").write_text("extends: pim-gpt\nworkload: {trace: gpt2-small}\n")
+    monkeypatch.chdir(tmp_path)
+    loaded = api.load("sub/mine.yaml")
+    line = command_of(loaded)
+    assert line == "pimsim run pim-gpt --set workload.trace=gpt2-small --out results/pim-gpt"
+    assert config_sha256(again(line).config) == config_sha256(loaded.config)
+
+
 def test_it_is_not_known_where_values_of_python_came_from() -> None:
     assert command(api.load_config("pim-gpt"), {}) == ""

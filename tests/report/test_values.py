@@ -16,6 +16,7 @@ from pimsim.generation import watched
 from pimsim.report import run_html
 from pimsim.report.page import spark, spoken
 from pimsim.report.values import tips
+from pimsim.results.rerun import command
 from pimsim.results.result import Result
 from pimsim.results.values import Speech, Values
 from pimsim.values.moments import Moments, Where
@@ -151,6 +152,14 @@ def test_a_browser_shows_the_values_without_an_error(tmp_path: Path, result: Res
     head, *rows = page.tables["values"]
     errors = [float(row[head.index("relative error")]) for row in rows]
     assert errors == sorted(errors, reverse=True)
+
+
+def test_the_command_asks_the_weights_again(result: Result, page: Page) -> None:
+    assert result.provenance is not None and result.values is not None
+    line = command(result.config, result.provenance, result.values)
+    assert line.startswith("pimsim run pim-gpt --set 'baselines=[]' --values ")
+    assert line.endswith(" --prompt-ids 3,17,99 --set workload.output_tokens=3 --out results/pim-gpt")
+    assert line in page.text and "model_config" not in line  # which the weights say
 
 
 def test_a_run_without_values_has_no_such_section() -> None:
