@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pimsim.labels import LABELS
 from pimsim.results import scheduled
 from pimsim.results.brief import WIDTH, headline_lines, ranked, title
-from pimsim.results.headline import number, percent
+from pimsim.results.headline import count_text, number, percent
 from pimsim.results.layout import Line, Screen, Span, ascii_only, beside, columns, cropped, print_lines, table, wrapped
 from pimsim.results.placement import chosen_line
 
@@ -83,17 +83,9 @@ def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> li
 
 def _commands(commands: Mapping[str, int], width: int) -> list[str]:
     """Counts by name, broken between commands only."""
-    counts = "  ".join(f"{name}\N{NO-BREAK SPACE}{_count(count)}" for name, count in commands.items())
+    counts = "  ".join(f"{name}\N{NO-BREAK SPACE}{count_text(count)}" for name, count in commands.items())
     lines = wrap(counts, width, initial_indent="Commands  ", subsequent_indent=" " * 10, break_on_hyphens=False)
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
-
-
-def _count(count: int) -> str:
-    """1,234 in full, 5.03G from a million on."""
-    for factor, letter in ((10**9, "G"), (10**6, "M")):
-        if count >= factor:
-            return f"{number(count / factor)}{letter}"
-    return f"{count:,}"
 
 
 _SPEED = {"roofline speedup": ("roofline", "speedup"), "eager speedup": ("", "speedup")}
@@ -158,5 +150,5 @@ def _table_note(result: Result) -> str:
 def _simulation(summary: Mapping[str, Any]) -> str:
     simulation = summary["simulation"]
     folded = ", folded" if simulation["folded"] else ""
-    rate = _count(round(simulation["commands_per_s"]))
+    rate = count_text(round(simulation["commands_per_s"]))
     return f"Simulated in {number(simulation['wall_s'])} s, {rate} commands/s ({simulation['engine']}{folded})"
