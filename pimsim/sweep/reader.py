@@ -95,7 +95,7 @@ class _Reader:
         if len(space) > MOST_POINTS:
             self.complain(self.place("axes"), "axes", f"has {len(space)} points; at most {MOST_POINTS} are allowed")
         first = {key: value for key, value, _ in reversed(axes.checks)}
-        whole = Base(base, self.path)
+        whole = Base(base, self.path, self.base_name(), self.fixed_values())
         if base.entries:
             self.check_values(whole, axes, first)
         accuracy = self.accuracy(axes)
@@ -156,6 +156,16 @@ class _Reader:
             return Tree(self.place("base"))
         self.problems += tree.problems
         return tree
+
+    def base_name(self) -> str:
+        """How `pimsim run` is told the base from where this process stands: its path, or a shipped name."""
+        given, folder = str(self.tree.entries["base"].value), os.path.dirname(self.path)
+        return os.path.relpath(found) if (found := find(given, folder)) == os.path.join(folder, given) else given
+
+    def fixed_values(self) -> Mapping[str, Any]:
+        """What `set` says."""
+        entry = self.tree.entries.get("set")
+        return plain(entry.value) if entry is not None and isinstance(entry.value, Mapping) else {}
 
     def know_table(self, tree: Tree) -> None:
         """Read the table that a tree names, if any, so that its times are keys; InputError where it is wrong."""

@@ -142,10 +142,13 @@ class Base:
     """What the points of a sweep have in common.
 
     tree  the base configuration with `set` on top; file: the sweep file, to which files in an axis are relative
+    name  of the base, as `pimsim run` is given it where this process stands; fixed: what `set` says, plain
     """
 
     tree: Tree
     file: str = ""
+    name: str = ""
+    fixed: Values = field(default_factory=dict)
 
     def request(self, point: Values) -> PointRequest:
         """The configuration of a point, as a file that extends the base would have it."""
