@@ -8,7 +8,7 @@ from typing import Any
 
 from pimsim.config.loader import BASELINE_SUFFIXES
 from pimsim.config.resolved import on_one_line
-from pimsim.config.shipped import SUFFIXES
+from pimsim.config.shipped import SUFFIXES, TRACES, located, written
 from pimsim.config.tree import WORKLOAD_SOURCES
 from pimsim.sweep.definition import Sweep
 from pimsim.sweep.rows import cell
@@ -38,7 +38,12 @@ def fixed(sweep: Sweep) -> dict[str, Any]:
 
 
 def words(sweep: Sweep) -> tuple[str, ...]:
-    """The command without its overrides: a run, or of a sweep with weights what measures how well they speak."""
+    """The command without its overrides: a run, or of a sweep with weights what measures how well they speak.
+
+    None of a base that has no name, because it was made in Python.
+    """
+    if not isinstance(sweep.base.name, str):
+        return ()
     if sweep.accuracy:
         return ("pimsim", "accuracy", sweep.base.name, *sweep.accuracy.options)
     return ("pimsim", "run", sweep.base.name)
@@ -73,5 +78,7 @@ def _from_here(folder: str, key: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_from_here(folder, key, inner) for inner in value]
     if isinstance(value, str) and value and value.endswith(_FILES.get(key, ())):
-        return os.path.relpath(os.path.join(folder, value))
+        found = located(value, folder, TRACES) if key == "workload.trace" else os.path.join(folder, value)
+        name = written(found, TRACES)
+        return os.path.relpath(found) if name == found else name
     return value

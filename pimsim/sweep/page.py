@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pimsim.config.loader import as_text
+from pimsim.config.shipped import SWEEPS, written
 from pimsim.config.tree import leaves
 from pimsim.config.validate import class_of, flat_values
 from pimsim.sweep.commands import fixed, text_of, texts, words
 from pimsim.sweep.definition import Sweep
 from pimsim.sweep.folder import Journal, replace_file
 from pimsim.sweep.reports import made
+
+if TYPE_CHECKING:
+    from pimsim.report import Command
 
 REPORT = "report.html"
 SHOWN = 100_000  # points of a page
@@ -31,7 +35,7 @@ def write_page(
 
     front  the numbers of those that no other beats; effects: the rows of sensitivity.csv; facts: lines of the head
     """
-    from pimsim.report import About, Command, sweep_html  # jinja2, numpy: not for those who load a sweep
+    from pimsim.report import About, sweep_html  # jinja2, numpy: not for those who load a sweep
 
     numbers = shown(list(journal.indexes()), front)
     about = About(
@@ -41,13 +45,8 @@ def write_page(
         front=frozenset(front),
         reports=made(directory, numbers),
         inputs=list(inputs(sweep)),
-        command=Command(
-            words(sweep),
-            {key: text_of(sweep, key, value) for key, value in fixed(sweep).items()},
-            texts(sweep),
-            "" if sweep.accuracy else f"results/{sweep.name}-",
-        ),
-        file=Path(sweep.file).name,
+        command=_command(sweep),
+        file=Path(written(sweep.file, SWEEPS)).name,
     )
     rows = (journal.row(number) for number in numbers)
     objectives = [("-" if goal.maximise else "") + goal.name for goal in sweep.objectives]
@@ -55,6 +54,14 @@ def write_page(
     if len(numbers) < journal.finished:
         meta["shown"] = f"{len(numbers):,} of {journal.finished:,}, the front among them; all are in the results file"
     replace_file(directory / REPORT, sweep_html(rows, objectives, meta, about).encode())
+
+
+def _command(sweep: Sweep) -> Command | None:
+    from pimsim.report import Command
+
+    given = {key: text_of(sweep, key, value) for key, value in fixed(sweep).items()}
+    out = "" if sweep.accuracy else f"results/{sweep.name}-"
+    return Command(found, given, texts(sweep), out) if (found := words(sweep)) else None
 
 
 def shown(numbers: Sequence[int], front: Collection[int]) -> Sequence[int]:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
 from pimsim.config.loader import baseline_files, put, read_text, read_tree, with_table, written
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
-from pimsim.config.schema import Common
-from pimsim.config.shipped import SWEEPS, find
+from pimsim.config.schema import AnyConfig, Common
+from pimsim.config.shipped import CONFIGURATIONS, SWEEPS, find
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, entry_of, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
@@ -157,10 +157,17 @@ class _Reader:
         self.problems += tree.problems
         return tree
 
-    def base_name(self) -> str:
-        """How `pimsim run` is told the base from where this process stands: its path, or a shipped name."""
-        given, folder = str(self.tree.entries["base"].value), os.path.dirname(self.path)
-        return os.path.relpath(found) if (found := find(given, folder)) == os.path.join(folder, given) else given
+    def base_name(self) -> str | AnyConfig:
+        """How `pimsim run` is told the base from where this process stands: a shipped name, or its path.
+
+        A configuration that was loaded is itself.
+        """
+        given = self.tree.entries["base"].value
+        if isinstance(given, Common):
+            return cast("AnyConfig", given)
+        found = find(str(given), os.path.dirname(self.path))
+        shipped = CONFIGURATIONS.get(Path(found).stem)
+        return Path(found).stem if shipped and os.path.realpath(found) == shipped else os.path.relpath(found)
 
     def fixed_values(self) -> Mapping[str, Any]:
         """What `set` says."""

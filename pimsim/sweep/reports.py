@@ -23,6 +23,7 @@ from pimsim.sweep.pool import Pool
 from pimsim.sweep.rows import cell
 
 if TYPE_CHECKING:
+    from pimsim.config.schema import AnyConfig
     from pimsim.workload.shapes import ModelShape
 
 POINTS = "points"
@@ -38,7 +39,7 @@ Which = str | tuple[int, ...]
 class _Wanted:
     """A report to make: the command's words, where it goes, and what its row says it is."""
 
-    base: str
+    base: str | AnyConfig
     overrides: tuple[str, ...]
     folder: Path
     row: Mapping[str, Any]
@@ -150,7 +151,8 @@ def _make(wanted: _Wanted) -> str:
 def _run(wanted: _Wanted) -> Any:
     from pimsim import api
 
-    loaded = api.load(wanted.base, list(wanted.overrides))
+    base, given = wanted.base, list(wanted.overrides)
+    loaded = api.load(base, given) if isinstance(base, str) else api.change(base, given)
     if wanted.shape is None:
         return api.run(api.prepare(loaded), loaded.provenance)
     from pimsim.workload.models import build

@@ -109,7 +109,10 @@ def _interval(parts: NDArray[np.float64], sobol_indices: Any) -> NDArray[np.floa
     import numpy as np
 
     drawn = np.random.default_rng(_SEED).integers(parts.shape[2], size=(_RESAMPLES, parts.shape[2]))
-    return np.percentile([_indices(parts[:, :, at], sobol_indices) for at in drawn], (2.5, 97.5), axis=0)
+    ends: NDArray[np.float64] = np.percentile(
+        [_indices(parts[:, :, at], sobol_indices) for at in drawn], (2.5, 97.5), axis=0
+    )
+    return ends
 
 
 DESIGNS = {"one_at_a_time": tornado, "sobol": sobol}

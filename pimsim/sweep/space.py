@@ -20,6 +20,7 @@ from pimsim.config.loader import (
     trace_file,
     with_table,
 )
+from pimsim.config.schema import AnyConfig
 from pimsim.config.tree import Position, Tree, entry_of, merge, plain
 from pimsim.energy.table import files_of
 from pimsim.errors import Problem
@@ -142,12 +143,13 @@ class Base:
     """What the points of a sweep have in common.
 
     tree  the base configuration with `set` on top; file: the sweep file, to which files in an axis are relative
-    name  of the base, as `pimsim run` is given it where this process stands; fixed: what `set` says, plain
+    name  of the base, as `pimsim run` is given it where this process stands, or a configuration that was loaded
+    fixed what `set` says, plain
     """
 
     tree: Tree
     file: str = ""
-    name: str = ""
+    name: str | AnyConfig = ""
     fixed: Values = field(default_factory=dict)
 
     def request(self, point: Values) -> PointRequest:

@@ -37,6 +37,7 @@ SWEEP = {
     "constraints": ["dram.channels * dram.banks_per_group <= 100"],
     "objectives": GOALS,
 }
+TRACES = "document.querySelector('#chart-scatter .plot').data"
 READY = "document.documentElement.dataset.page === 'yes'"
 
 
@@ -107,8 +108,9 @@ def drag(page: Page, *places: tuple[float, float]) -> None:
 def test_every_mark_is_filled_has_a_name_and_reacts_to_the_mouse(page: Page) -> None:
     page.locator("#chart-scatter .plot").scroll_into_view_if_needed()
     found = page.evaluate(
-        f"[...document.querySelectorAll('{POINT}')].map((n) => {{ const b = n.getBoundingClientRect(), s = getComputedStyle(n);"
-        " return [n.dataset.point, b.x + b.width / 2, b.y + b.height / 2, s.fill, s.fillOpacity, n.getAttribute('aria-label')]; })"
+        f"[...document.querySelectorAll('{POINT}')].map((n) => {{"
+        " const b = n.getBoundingClientRect(), s = getComputedStyle(n), at = [b.x + b.width / 2, b.y + b.height / 2];"
+        " return [n.dataset.point, ...at, s.fill, s.fillOpacity, n.getAttribute('aria-label')]; })"
     )
     assert [int(number) for number, *_ in found] == sorted(
         range(28), key=lambda i: [int(n) for n, *_ in found].index(i)
@@ -325,9 +327,7 @@ def test_nothing_is_kept_and_it_says_so(page: Page) -> None:
 
 def steps_of(page: Page) -> list[tuple[float, float]]:
     settle(page)
-    x, y = page.evaluate(
-        "(() => { const t = document.querySelector('#chart-scatter .plot').data.find((t) => t.name === 'front'); return [t.x, t.y]; })()"
-    )
+    x, y = page.evaluate(f"(() => {{ const t = {TRACES}.find((t) => t.name === 'front'); return [t.x, t.y]; }})()")
     return list(zip(x, y, strict=True))[1:-1]
 
 
@@ -580,7 +580,8 @@ def test_a_click_on_a_density_keeps_its_points(tmp_path: Path, running: Browser)
     with page_of(running, file) as page:
         page.locator("#chart-scatter .plot").scroll_into_view_if_needed()
         at = page.evaluate(
-            "(() => { const g = document.querySelector('#chart-scatter .plot'), l = g._fullLayout, b = g.getBoundingClientRect();"
+            "(() => { const g = document.querySelector('#chart-scatter .plot'), l = g._fullLayout;"
+            " const b = g.getBoundingClientRect();"
             " return [b.x + l.xaxis._offset + l.xaxis.d2p(1), b.y + l.yaxis._offset + l.yaxis.d2p(1)]; })()"
         )
         page.mouse.click(*at)

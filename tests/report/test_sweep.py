@@ -186,9 +186,16 @@ def test_a_command_of_odd_texts_is_data_not_markup() -> None:
 
 def test_a_large_page_is_small_and_keeps_every_digit_of_inputs_and_objectives() -> None:
     rows = [
-        {"index": i, "point_id": f"{i:064x}", "status": "ok", "k": i * 0.37, OBJECTIVES[0]: 1e5 / (i + 1), "system.cycles": i * 7.77}
+        {
+            "index": i,
+            "point_id": f"{i:064x}",
+            "status": "ok",
+            "k": i * 0.37,
+            OBJECTIVES[0]: 1e5 / (i + 1),
+            "system.cycles": i * 7.77,
+        }
         for i in range(LARGE + 1)
-    ]  # fmt: skip
+    ]
     html = sweep_html(rows, OBJECTIVES[:1], {})
     columns = columns_of(html)
     assert columns["k"] == [entry["k"] for entry in rows]

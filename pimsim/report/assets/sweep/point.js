@@ -116,7 +116,7 @@ class Point {
     return [...words, ...sets, ...(out ? ["--out", `${out}${this.sweep.named.index.raw(i)}`] : [])];
   }
   command(i) {
-    if (!this.sweep.command) return [this.element("p", "Not known: the page was made of rows alone.", { className: "soft" })];
+    if (!this.sweep.command) return [this.element("p", "Not known: the base was made in Python, not in a file.", { className: "soft" })];
     const quoted = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`, words = this.words(i).map(quoted), text = words.join(" ");
     const code = this.element("pre", "", { className: "command", id: "command", tabIndex: 0 }), button = this.element("button", "Copy", { type: "button", className: "plain", id: "copy" });
     code.setAttribute("aria-label", "command");
