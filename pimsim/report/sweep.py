@@ -34,7 +34,7 @@ class Command:
     """How one point is run by itself: `words`, an override for each of `fixed`, then one for each key that varies.
 
     texts  what an override says for a text of a key's column
-    out    the folder, which the number of the point follows; "" if the command writes none
+    out    the folder, which the number of the point follows
     """
 
     words: tuple[str, ...]

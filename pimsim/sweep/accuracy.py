@@ -47,15 +47,11 @@ _WITH_A_MODEL = ("workload.lm_head", "workload.biases")
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A model's weights, the tokens of a text, and what both are identified by.
-
-    options: of `pimsim accuracy`, which measures the same
-    """
+    """A model's weights, the tokens of a text, and what both are identified by."""
 
     weights: Weights = field(repr=False)
     ids: tuple[int, ...] = field(repr=False)
     sha256: str
-    options: tuple[str, ...] = ()
 
 
 class Measured:
@@ -158,8 +154,7 @@ def _read(paths: Mapping[str, str], tokens: int) -> Accuracy:
     weights.check()
     ids = ids_of(paths["text"], weights, paths.get("tokenizer"), tokens)
     content = json.dumps([sorted(weights.sha256().items()), ids])
-    options = [f"--{name}={os.path.relpath(path)}" for name, path in paths.items()]
-    return Accuracy(weights, tuple(ids), hashlib.sha256(content.encode()).hexdigest(), (*options, f"--tokens={tokens}"))
+    return Accuracy(weights, tuple(ids), hashlib.sha256(content.encode()).hexdigest())
 
 
 def _placed(problem: Problem, entry: Entry, given: Mapping[str, Any], paths: Mapping[str, str]) -> Problem:

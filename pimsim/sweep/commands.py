@@ -38,15 +38,9 @@ def fixed(sweep: Sweep) -> dict[str, Any]:
 
 
 def words(sweep: Sweep) -> tuple[str, ...]:
-    """The command without its overrides: a run, or of a sweep with weights what measures how well they speak.
-
-    None of a base that has no name, because it was made in Python.
-    """
-    if not isinstance(sweep.base.name, str):
-        return ()
-    if sweep.accuracy:
-        return ("pimsim", "accuracy", sweep.base.name, *sweep.accuracy.options)
-    return ("pimsim", "run", sweep.base.name)
+    """The command without its overrides; none where weights replace the model, or the base was made in Python."""
+    known = isinstance(sweep.base.name, str) and not sweep.accuracy
+    return ("pimsim", "run", str(sweep.base.name)) if known else ()
 
 
 def texts(sweep: Sweep) -> dict[str, dict[str, str]]:

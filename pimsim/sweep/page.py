@@ -60,8 +60,7 @@ def _command(sweep: Sweep) -> Command | None:
     from pimsim.report import Command
 
     given = {key: text_of(sweep, key, value) for key, value in fixed(sweep).items()}
-    out = "" if sweep.accuracy else f"results/{sweep.name}-"
-    return Command(found, given, texts(sweep), out) if (found := words(sweep)) else None
+    return Command(found, given, texts(sweep), f"results/{sweep.name}-") if (found := words(sweep)) else None
 
 
 def shown(numbers: Sequence[int], front: Collection[int]) -> Sequence[int]:

@@ -159,7 +159,7 @@ def _run(wanted: _Wanted) -> Any:
     from pimsim.workload.source import with_model
 
     config = with_model(api.language_model(loaded.config), wanted.shape)
-    return api.run(api.prepare(config, graph=build(wanted.shape, lm_head=True)), loaded.provenance)
+    return api.run(api.prepare(config, checked=True, graph=build(wanted.shape, lm_head=True)), loaded.provenance)
 
 
 def _lost(wanted: _Wanted) -> str:

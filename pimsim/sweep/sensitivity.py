@@ -101,7 +101,8 @@ def _indices(parts: NDArray[np.float64], sobol_indices: Any) -> NDArray[np.float
         return np.zeros((2, len(parts) - 2))
     given = {"f_A": parts[0], "f_B": parts[1], "f_AB": parts[2:]}
     found = sobol_indices(func=given, n=parts.shape[2])
-    return np.nan_to_num(np.array([np.atleast_1d(found.first_order), np.atleast_1d(found.total_order)]))
+    indices: NDArray[np.float64] = np.array([np.atleast_1d(found.first_order), np.atleast_1d(found.total_order)])
+    return np.nan_to_num(indices)
 
 
 def _interval(parts: NDArray[np.float64], sobol_indices: Any) -> NDArray[np.float64]:

@@ -39,9 +39,9 @@ class Point {
     else if (sweep.reported.has(i)) line.append(this.element("a", "Its own report", { href: `points/${number}/report.html`, className: "report" }));
     else {
       line.className = "soft";
-      line.append("Its own report was not made: the command below writes it");
-      if (sweep.file) line.append(", or ", this.element("code", `pimsim sweep ${sweep.file} --resume --reports ${number}`), " with the sweep's own --out");
-      line.append(".");
+      line.append("Its own report was not made.");
+      if (sweep.command) line.append(" The command below writes it.");
+      if (sweep.file) line.append(" So does ", this.element("code", `pimsim sweep ${sweep.file} --resume --reports ${number}`), ", with the sweep's own --out, into its folder.");
     }
     return line;
   }
@@ -116,7 +116,7 @@ class Point {
     return [...words, ...sets, ...(out ? ["--out", `${out}${this.sweep.named.index.raw(i)}`] : [])];
   }
   command(i) {
-    if (!this.sweep.command) return [this.element("p", "Not known: the base was made in Python, not in a file.", { className: "soft" })];
+    if (!this.sweep.command) return [this.element("p", "There is none: the base was made in Python, or weights are in the place of its model.", { className: "soft" })];
     const quoted = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`, words = this.words(i).map(quoted), text = words.join(" ");
     const code = this.element("pre", "", { className: "command", id: "command", tabIndex: 0 }), button = this.element("button", "Copy", { type: "button", className: "plain", id: "copy" });
     code.setAttribute("aria-label", "command");
