@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from PIL import Image  # noqa: E402
 
+import pimsim  # noqa: E402
 from pimsim import api  # noqa: E402
 from pimsim.report import run_html  # noqa: E402
 from tests.browser.browsing import PHONE, WIDE, browser, opened  # noqa: E402
@@ -40,9 +41,18 @@ def run_page() -> tuple[str, str]:
     return run_html(api.run(loaded.config, loaded.provenance)), ""
 
 
+def sweep_page(name: str, fragment: str, reports: str | tuple[int, ...] = "none") -> tuple[str, str]:
+    """The page of a shipped sweep."""
+    with TemporaryDirectory() as folder:
+        pimsim.sweep(name, folder, reports=reports)
+        return (Path(folder) / "report.html").read_text(encoding="utf-8"), fragment
+
+
 # What makes each page: its text, and the fragment of its address ("#show=...").
 PAGES: Mapping[str, Callable[[], tuple[str, str]]] = {
     "run": run_page,
+    "sweep": lambda: sweep_page("channels", "#show=27", (27,)),
+    "sweep-tornado": lambda: sweep_page("tornado", ""),
 }
 
 

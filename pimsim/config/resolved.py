@@ -121,6 +121,15 @@ def _lines(values: Mapping[str, Any], provenance: Mapping[str, Origin], path: st
             yield f"{indent}{key}: {_scalar(written or value)}", _comment(origin)
 
 
+def on_one_line(value: Any) -> str:
+    """A plain value as YAML that loads to an equal one, on one line, as after `--set KEY=`."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_scalar(key)}: {on_one_line(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(on_one_line, value))}]"
+    return _scalar(_decimal_text(value) if isinstance(value, Decimal) else value)
+
+
 def _scalar(value: Any) -> str:
     if isinstance(value, _Text) or (isinstance(value, str) and _BARE.fullmatch(value) and value.lower() not in _WORDS):
         return str(value)

@@ -15,7 +15,7 @@ import pytest
 
 import pimsim
 from pimsim import api
-from pimsim.report import run_html, script, sweep_html
+from pimsim.report import run_html, script
 from pimsim.report.run_operators import _names
 from pimsim.results.folding import Fold
 from pimsim.results.headline import energy_text, headline, percent, time_text
@@ -280,19 +280,6 @@ ROWS = [row(1, 9.5, 1.0), row(2, 5.0, 2.0), row(3, None, None, f"no {EVIL}")]
 OBJECTIVES = ["system.latency_per_token_ns", "system.energy_pJ"]
 
 
-def test_a_sweep_has_all_points_and_those_that_failed() -> None:
-    page = Page(sweep_html(ROWS, OBJECTIVES, {"title": EVIL, "base": "x.yaml"}))
-    assert [row[0] for row in page.tables["points"][1:]] == ["1", "2", "3"]
-    assert page.tables["failed"][1] == ["3", "infeasible", f"no {EVIL}"]
-    assert [point["dram.channels"] for point in page.data["points"]] == [1, 2]
-    assert page.references == []
-
-
-@pytest.mark.parametrize("rows", [[], ROWS[2:], ROWS[:1]])
-def test_a_sweep_of_few_points_has_a_report(rows: list[dict[str, Any]]) -> None:
-    assert len(Page(sweep_html(rows, OBJECTIVES, {})).tables["points"]) == len(rows) + 1
-
-
 # -- in a browser --------------------------------------------------------------------------------
 
 
@@ -333,26 +320,6 @@ def test_a_browser_prints_it(tmp_path: Path, result: Result) -> None:
     pdf = (tmp_path / "out.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 20_000
-
-
-def test_a_browser_draws_the_points_of_a_sweep(tmp_path: Path) -> None:
-    file = tmp_path / "sweep.html"
-    file.write_text(sweep_html(ROWS, OBJECTIVES, {"title": "two"}), encoding="utf-8")
-    done = browse(tmp_path, f"file://{file}", "--dump-dom")
-    assert "CONSOLE" not in done.stderr
-    assert done.stdout.count("<circle") == 2
-
-
-def test_a_browser_draws_the_points_that_have_both_figures(tmp_path: Path) -> None:
-    """A figure is null where a design has none: a perplexity of logits that are no numbers."""
-    rows = [{**row(i, 9.5 - i, 1.0), "accuracy.perplexity": value} for i, value in enumerate((None, 3.5, 3.25))]
-    file = tmp_path / "sweep.html"
-    page = sweep_html(rows, ["accuracy.perplexity", OBJECTIVES[0]], {"title": "three"})
-    assert "<option selected>accuracy.perplexity</option>" in page
-    file.write_text(page, encoding="utf-8")
-    done = browse(tmp_path, f"file://{file}", "--dump-dom")
-    assert "CONSOLE" not in done.stderr
-    assert done.stdout.count("<circle") == 2
 
 
 def test_the_script_is_the_one_that_the_build_has_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
