@@ -12,7 +12,8 @@ from pimsim.plots import Plots, style, sweep
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "pim-gpt.yaml"
 IMAGES = ROOT / "docs" / "images"
-MEDUSA = {"workload.model": None, "workload.trace": str(ROOT / "configs/studies/traces/medusa.jsonl"), "baselines": []}
+DRAFTS = ROOT / "configs" / "studies" / "traces" / "speculative.jsonl"
+DRAFTED = {"workload.model": None, "workload.trace": str(DRAFTS), "baselines": []}
 SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 8}
 LATENCY, ENERGY = "system.latency_per_token_ns", "system.energy_per_token_pJ"
 
@@ -59,7 +60,7 @@ def main() -> None:
     """Write every picture into docs/images."""
     result = pimsim.run(pimsim.load_config(CONFIG, SMALL))
     aim = pimsim.run(pimsim.load_config(ROOT / "configs" / "aim.yaml", SMALL))
-    drafts = pimsim.run(pimsim.load_config(CONFIG, MEDUSA))
+    drafts = pimsim.run(pimsim.load_config(CONFIG, DRAFTED))
     rows, changes = grid(), bars()
     pictures: dict[str, Callable[[], Any]] = {
         **{name: getattr(result.plot, name) for name in Plots(result).available() if name != "latency_breakdown"},
