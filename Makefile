@@ -90,7 +90,7 @@ OLDEST_TESTS := tests/unit/test_plots.py tests/unit/test_plots_sweep.py tests/un
 test-long: .venv/installed
 	PIMSIM_CASES=$(CASES) $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL)
 
-wheel: .venv/installed
+wheel: .venv/build
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
@@ -105,6 +105,10 @@ docs: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --editable .
 	$(BIN)/python -m compileall -q pimsim  # also for those who forbid Python to do it (PYTHONDONTWRITEBYTECODE)
+	touch $@
+
+.venv/build: .venv/base
+	$(BIN)/python $(PIP) --editable '.[build]'
 	touch $@
 
 .venv/installed: .venv/base

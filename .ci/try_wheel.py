@@ -1,8 +1,8 @@
 """The installed wheel, away from the clone: python .ci/try_wheel.py [base], with the Python that it is installed for.
 
 A run with plots and report, one with a command log that is checked, sweeps, traces, an example and what it says to do
-next: what needs the data that a wheel has to bring.  Without `base` also what needs an extra: every library that
-writes a file, and what a small model says.
+next: what needs the data that a wheel has to bring.  With `base`, what needs an extra says which; else it runs: every
+library that writes a file, and what a small model says.
 Configurations, sweeps and traces are given by their names, as they are shipped in the wheel.  Nothing is compiled: the
 wheel brings that, too.
 """
@@ -31,6 +31,7 @@ BASE = (
     ("run", "pim-gpt", *MODEL, "--commands", "log.csv.gz", "--timeline", "t.json"),
     ("check", "log.csv.gz", "--config", "pim-gpt"),
     ("run", "aim", *MODEL),
+    ("compare", "out", "aim", *MODEL, "--out", "compared.html"),
     ("devices",),
     ("models",),
     ("list",),
@@ -49,6 +50,18 @@ BASE = (
     ("run", "pim-gpt", "--set", "workload.trace=medusa"),
     ("init", "start"),
 )
+# Each needs an extra: without it, it must say which.
+WANTING = (
+    ("run", "pim-gpt", *MODEL, "--commands", "log.parquet"),
+    ("run", "pim-gpt", *MODEL, "--timeline", "t.vcd"),
+    ("run", "pim-gpt", "--values", str(WEIGHTS), "--prompt", "The "),
+    ("generate", "pim-gpt", *SAID),
+    ("accuracy", "pim-gpt", "--weights", str(WEIGHTS), "--text", "sweep.yaml"),
+    ("sweep", "search"),
+    ("sweep", "sobol"),
+    ("trace", "chakra", "gpt2-small", "--out", "gpt2.et"),
+    ("calibrate", "cpu"),
+)
 EXTRAS = (
     ("run", "pim-gpt", *MODEL, "--commands", "log.parquet", "--timeline", "t.vcd", "--window", "0:2000"),
     ("check", "log.parquet", "--config", "pim-gpt"),
@@ -56,6 +69,11 @@ EXTRAS = (
     *(("generate", device, *SAID, "--level", level) for device in ("pim-gpt", "aim") for level in ("commands", "fast")),
 )
 WRITTEN = ("out/report.html", "out/latency_breakdown.png", "swept/sweep.json", "placed.yaml", "start/README.md")
+
+
+def wants_an_extra(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a command has said, as a problem of the input, what to install."""
+    return done.returncode == 2 and "install" in done.stderr and "pimsim[" in done.stderr
 
 
 def main(which: str = "") -> int:
@@ -70,10 +88,11 @@ def main(which: str = "") -> int:
         if not Path(found).is_relative_to(sysconfig.get_path("purelib")):
             print(f"pimsim is not the installed one: {found}", file=sys.stderr)
             return 1
-        for command in BASE if which == "base" else BASE + EXTRAS:
-            done = subprocess.run([sys.executable, "-m", "pimsim", *command], cwd=folder, env=environment, check=False)
-            if done.returncode:
-                print(f"pimsim {' '.join(command)}: exit {done.returncode}", file=sys.stderr)
+        for command in BASE + (WANTING if which == "base" else EXTRAS):
+            pimsim = [sys.executable, "-m", "pimsim", *command]
+            done = subprocess.run(pimsim, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+            if not (wants_an_extra(done) if command in WANTING else done.returncode == 0):
+                print(f"pimsim {' '.join(command)}: exit {done.returncode}\n{done.stderr}", file=sys.stderr)
                 return 1
         if Path(compiled).exists():
             print(f"compiled, though the wheel brings the code: {os.listdir(compiled)}", file=sys.stderr)

@@ -26,9 +26,9 @@ def render(script: Path) -> Path:
         f"%config InlineBackend.print_figure_kwargs = {{'dpi': {2 * DPI}}}"
     )
     notebook.cells.insert(0, first)
-    NotebookClient(
-        notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(FOLDER)}}
-    ).execute()
+    where = {"metadata": {"path": str(FOLDER)}}
+    # What a cell prints is one output: in how many pieces it comes depends on the moment.
+    NotebookClient(notebook, kernel_name="python3", timeout=300, coalesce_streams=True, resources=where).execute()
     del notebook.cells[0]
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"

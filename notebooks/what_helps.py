@@ -21,8 +21,9 @@
 # %config InlineBackend.figure_format = "retina"
 import matplotlib.pyplot as plt
 
+from pimsim.plots import style
 from pimsim.reproduce.decoding.found import reproduce
-from pimsim.reproduce.decoding.pictures import draw, draw_mechanisms
+from pimsim.reproduce.decoding.pictures import MECHANISMS, draw, pictures
 
 found = reproduce(workers=1, intervals=False)
 answers = {answer.study.name: answer for answer in found.answers}
@@ -30,10 +31,11 @@ answers = {answer.study.name: answer for answer in found.answers}
 
 def show(*names: str) -> None:
     """The answers of some studies, and their pictures side by side."""
-    _, axes = plt.subplots(1, len(names), figsize=(9, 3), layout="constrained")
-    for name, ax in zip(names, axes, strict=True):
-        print(answers[name].sentence)
-        draw(answers[name], ax)
+    with style.drawing():
+        _, axes = plt.subplots(1, len(names), figsize=(9, 3.8), layout="constrained")
+        for name, ax in zip(names, axes, strict=True):
+            print(answers[name].sentence)
+            draw(answers[name], ax)
 
 
 # %% [markdown]
@@ -80,7 +82,9 @@ show("hypotheses", "states")
 # %%
 for gain in found.gains:
     print(f"{gain.row.mechanism:<18}{gain.gains['pim-gpt']:>7.2f}{gain.gains['gpu-h100']:>8.2f}")
-_ = draw_mechanisms(found)
+picture = pictures(found)[MECHANISMS]
+with style.drawing():
+    picture.draw(style.axes_or_new(None, picture.height_in()))
 
 # %% [markdown]
 # What amortises weights helps the GPU, what removes work helps memory that computes.

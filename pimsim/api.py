@@ -459,7 +459,7 @@ def run(
     with _observers(prepared, timeline, window_ns) as observers:
         path = None if log is None else Path(log)
         watched = [*observers, *watching]
-        tally = simulate(plan, progress, path, window_ns, watched, announce, spending(prices)).validate()
+        tally = simulate(plan, progress, path, window_ns, watched, announce, spending(prices), course=True).validate()
     known = origins(prepared.config) if provenance is None else provenance
     return _result(prepared, tally, time.perf_counter() - started, known)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from pimsim.errors import did_you_mean
 from pimsim.registry import Registry
+from pimsim.results.base import data_frame
 from pimsim.results.layout import columns
 
 if TYPE_CHECKING:
@@ -121,11 +122,7 @@ class Catalogue(Sequence[Row], Generic[Row]):
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas data frame; ImportError, saying what to install, without pandas."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
-        return pandas.DataFrame(self._rows)
+        return data_frame(self._rows)
 
     def _columns(self) -> list[str]:
         """Those in which any row has something to say; what has names of its own is too wide to show."""
@@ -229,7 +226,7 @@ def devices() -> Catalogue[Device]:
 
 
 def configurations() -> Catalogue[Configuration]:
-    """The configurations that need no path: `pimsim.load_config("aim")`; one that cannot be loaded is left out."""
+    """The configurations that need no path: `pimsim.load_config("pim-gpt")`; one that cannot be loaded is left out."""
     from pimsim.config.shipped import CONFIGURATIONS
 
     return Catalogue(

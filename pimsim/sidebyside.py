@@ -36,13 +36,13 @@ def compare(
     base: int = 0,
     overrides: Overrides | None = None,
 ) -> Comparison:
-    """Two or more runs side by side, differences of their inputs first.
+    """Two or more runs side by side, differences of their inputs first.  Configurations are run.
 
-    runs       results, folders that `pimsim run --out` wrote, configurations, their files, or names of shipped ones;
-               configurations are run
+    runs       results, folders that `pimsim run --out` wrote, configurations, their files, or names of shipped ones
     names      of the runs, by default those of their configurations
     base       the place of the run that the others are compared with
     overrides  of every configuration that is loaded, as of `load_config`
+
     InputError has everything that is wrong with all of them, before anything is simulated.
     """
     ready = asked(runs, overrides)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from pimsim import registry
 from tests.examples import TIMES
 
 # The same examples on every run and machine, unless bench/agreement.py asks for new ones; no
@@ -47,6 +48,17 @@ def _shares(item: pytest.Item) -> bool:
     """True if a fixture of the test is made once for its whole file."""
     known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     return any(each.scope == "module" for definitions in known.values() for each in definitions)
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """What a test registers, such as the table that a configuration names, is forgotten after it."""
+    before = [(each, dict(each._added)) for each in registry._REGISTRIES]
+    yield
+    if any(each._added != added for each, added in before):
+        for each, added in before:
+            each._added = added
+        registry._forget()
 
 
 @pytest.fixture

@@ -25,18 +25,31 @@ _WIDE = 1.3  # times the time per token: tokens that took longer were disturbed
 @click.argument("kind", type=click.Choice(["cpu", "gpu"]))
 @click.option("--models", default="gpt2-small,gpt2-medium", help="GPT sizes to decode, separated by commas.")
 @click.option("--tokens", type=click.IntRange(1, 4096), default=32, help="Tokens timed in a run.")
-@click.option("--prompt", type=click.IntRange(1, 4096), default=32, help="Tokens before them.")
-@click.option("--repeats", type=click.IntRange(1, 100), default=5, help="Runs; the least disturbed counts.")
+@click.option("--prompt", type=click.IntRange(1, 4096), default=32, help="Tokens of the prompt before them.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 100), default=5, help="Number of runs; the least disturbed one counts."
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of torch; default: torch's own choice.")
 @click.option(
-    "--data-type", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", help="Of weights and activations."
+    "--data-type",
+    type=click.Choice(["fp32", "fp16", "bf16"]),
+    default="fp32",
+    help="Number format of weights and activations.",
 )
-@click.option("--idle-power", type=click.FloatRange(0, 1e5, min_open=True), metavar="W", help="Where none is measured.")
-@click.option("--full-power", type=click.FloatRange(0, 1e5, min_open=True), metavar="W", help="Where none is measured.")
 @click.option(
-    "--like", metavar="NAME", help="Machine whose constants stand for what is not measured: rates, link, power."
+    "--idle-power",
+    type=click.FloatRange(0, 1e5, min_open=True),
+    metavar="W",
+    help="Idle power, if it cannot be measured.",
 )
-@click.option("--name", help="Of the baseline; default: cpu-measured or gpu-measured.")
+@click.option(
+    "--full-power",
+    type=click.FloatRange(0, 1e5, min_open=True),
+    metavar="W",
+    help="Full power, if it cannot be measured.",
+)
+@click.option("--like", metavar="NAME", help="Machine that gives what is not measured: rates, link, power.")
+@click.option("--name", help="Name of the baseline (default: cpu-measured or gpu-measured).")
 @click.option("--out", metavar="FILE", help="The baseline file; default: NAME.yaml.")
 def calibrate(
     kind: str,
@@ -52,9 +65,10 @@ def calibrate(
     name: str | None,
     out: str | None,
 ) -> None:
-    """Measure this machine's eager decode and write it as a baseline file.
+    """Measure this machine and write it as a baseline file.
 
-    Needs torch and transformers (extra `trace`). Name the file under `baselines:` to compare with it.
+    It decodes GPT sizes in eager PyTorch, and measures copies, products and power. Needs torch and transformers (extra
+    `trace`). Name the file under `baselines:` to compare with it.
     """
     from datetime import UTC, datetime
 

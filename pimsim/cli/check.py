@@ -19,7 +19,9 @@ _SHOWN = 100
 )  # fmt: skip
 @set_option
 def check(commands: str, config: str, overrides: tuple[str, ...]) -> int:
-    """Check the protocol of a command log, independently of the engine that wrote it.
+    """Check that a command log keeps the rules of its memory.
+
+    The checker shares no code with the engine that wrote the log.
 
     The log must be complete: one limited by --window starts in a state that the checker
     cannot know.  Exit status 1 if a command breaks a rule.

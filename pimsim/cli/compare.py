@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from pimsim.cli.options import options_located, progress_bar, set_option
+from pimsim.cli.options import configurations, options_located, progress_bar, set_option
 from pimsim.cli.problems import option_problem, print_warnings
 from pimsim.cli.say import emit, say, screen
 from pimsim.errors import InputError, Problem
@@ -15,7 +15,7 @@ _RUNS = "DIR_OR_CONFIG"
 
 
 @click.command()
-@click.argument("runs", nargs=-1, metavar=f"{_RUNS}...")
+@click.argument("runs", nargs=-1, metavar=f"{_RUNS}...", shell_complete=configurations)
 @set_option
 @click.option("--base", type=int, default=1, metavar="N", help="Compare with run N, not with the first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")

@@ -15,14 +15,14 @@ WIDTH = 80
 
 @click.group(cls=ReportingGroup)
 def config() -> None:
-    """Look at a configuration, or make one of another simulator's file."""
+    """Show, check or import configurations."""
 
 
 @config.command()
 @config_argument
 @set_option
 def show(config: str, overrides: tuple[str, ...]) -> None:
-    """Print CONFIG resolved: every key, its value, and where the value comes from."""
+    """Print every key of CONFIG, its value and its source."""
     from pimsim import api
     from pimsim.config.resolved import dump_yaml
 
@@ -34,7 +34,7 @@ def show(config: str, overrides: tuple[str, ...]) -> None:
 @config_argument
 @set_option
 def validate(config: str, overrides: tuple[str, ...]) -> None:
-    """Check everything about CONFIG that a run would refuse, without running it."""
+    """Check CONFIG as a run would, without running it."""
     from pimsim import api
 
     loaded = api.load(config, overrides)
@@ -47,7 +47,10 @@ def validate(config: str, overrides: tuple[str, ...]) -> None:
 @click.argument("config", required=False, shell_complete=configurations)
 @set_option
 def schema(config: str | None, overrides: tuple[str, ...]) -> None:
-    """Print the JSON Schema of configurations, for editors; CONFIG, if given, is loaded first."""
+    """Print the JSON Schema of configurations, for editors.
+
+    CONFIG, if given, is loaded first.
+    """
     import json
 
     from pimsim import api
@@ -63,10 +66,10 @@ def schema(config: str | None, overrides: tuple[str, ...]) -> None:
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def gaps(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print the smallest legal distance in clocks of every pair of commands of CONFIG's memory.
+    """Print the smallest legal distance of every pair of commands.
 
-    A pair is in the same bank, in two banks of one bank group, or in two bank groups; some
-    memories have more levels, such as pseudo-channels.
+    Distances are in clocks of CONFIG's memory. A pair is in the same bank, in two banks of one bank group, or in two
+    bank groups; some memories have more levels, such as pseudo-channels.
     """
     import json
 
@@ -111,7 +114,7 @@ def _gap_table(found: Mapping[str, int], scopes: Sequence[str]) -> Iterator[str]
 @click.option("--out", metavar="FILE.yaml", help="Write the configuration to this file, not to standard output.")
 @click.option("--standard", default="", metavar="NAME", help="The memory that it is read as, if FILE names no other.")
 def import_memory(file: str, out: str | None, standard: str) -> None:
-    """Make a configuration of a memory that another simulator's FILE describes.
+    """Make a configuration from another simulator's FILE.
 
     FILE is a memspec of DRAMSys or DRAMPower (JSON), or a configuration of DRAMSim3 (INI).  Every value says which
     key it is from; every key of FILE is there, or is named with the reason why not.

@@ -103,7 +103,10 @@ def _write(
 @_tree
 @_acceptance
 def speculative(**given: Any) -> None:
-    """Speculative decoding: a small model drafts, the model checks (Leviathan et al. 2023)."""
+    """A small model drafts, the model checks.
+
+    Speculative decoding, Leviathan et al. 2023.
+    """
     _write("speculative", **given)
 
 
@@ -112,7 +115,10 @@ def speculative(**given: Any) -> None:
 @_tree
 @_acceptance
 def recycling(**given: Any) -> None:
-    """Token Recycling: a tree that is looked up, checked in one step (Luo et al. 2024)."""
+    """Token Recycling: a tree of tokens is looked up.
+
+    Luo et al. 2024.
+    """
     _write("recycling", **given)
 
 
@@ -122,7 +128,10 @@ def recycling(**given: Any) -> None:
 @_tree
 @_acceptance
 def medusa(**given: Any) -> None:
-    """Medusa: heads beside the LM head guess later tokens (Cai et al. 2024)."""
+    """Medusa: more heads guess later tokens.
+
+    Cai et al. 2024.
+    """
     _write("medusa", **given)
 
 
@@ -132,7 +141,10 @@ def medusa(**given: Any) -> None:
 @_tree
 @_acceptance
 def hydra(**given: Any) -> None:
-    """Hydra: heads that read what the heads before them chose (Ankner et al. 2024)."""
+    """Hydra: heads read what earlier heads chose.
+
+    Ankner et al. 2024.
+    """
     _write("hydra", **given)
 
 
@@ -141,7 +153,10 @@ def hydra(**given: Any) -> None:
 @_tree
 @_acceptance
 def eagle(**given: Any) -> None:
-    """EAGLE-2: one layer drafts a tree from hidden states (Li et al. 2024)."""
+    """EAGLE-2: one layer drafts a tree.
+
+    Li et al. 2024.
+    """
     _write("eagle", **given)
 
 
@@ -151,7 +166,10 @@ def eagle(**given: Any) -> None:
 @_drafts
 @_acceptance
 def kangaroo(**given: Any) -> None:
-    """Kangaroo: the first layers and an adapter draft, the others check (Liu et al. 2024)."""
+    """Kangaroo: the first layers draft, the others check.
+
+    Liu et al. 2024.
+    """
     _write("kangaroo", **given)
 
 
@@ -161,7 +179,10 @@ def kangaroo(**given: Any) -> None:
 @_drafts
 @_acceptance
 def swift(**given: Any) -> None:
-    """SWIFT: the model without some of its layers drafts (Xia et al. 2024)."""
+    """SWIFT: the model drafts without some layers.
+
+    Xia et al. 2024.
+    """
     _write("swift", **given)
 
 
@@ -169,7 +190,10 @@ def swift(**given: Any) -> None:
 @_common()
 @_skip
 def layer_skip(**given: Any) -> None:
-    """Unified layer skipping: the same layers are left out for every token (Liu et al. 2024)."""
+    """The same layers are left out for every token.
+
+    Unified layer skipping, Liu et al. 2024.
+    """
     _write("layer-skip", **given)
 
 
@@ -182,7 +206,10 @@ def layer_skip(**given: Any) -> None:
     "[default: 1/4:1,1/2:1,3/4:1]",
 )
 def early_exit(**given: Any) -> None:
-    """MuE: a token leaves the model early (Tang et al. 2023)."""
+    """MuE: a token leaves the model early.
+
+    Tang et al. 2023.
+    """
     _write("early-exit", **given)
 
 
@@ -193,7 +220,10 @@ def early_exit(**given: Any) -> None:
     "--reorder", metavar="SHARE", help="Of the hypotheses, how many go on from another's tokens. [default: 0.25]"
 )
 def beams(**given: Any) -> None:
-    """Beam search: hypotheses that share a prompt (Vijayakumar et al. 2016)."""
+    """Beam search: hypotheses share a prompt.
+
+    Vijayakumar et al. 2016.
+    """
     _write("beams", **given)
 
 
@@ -201,7 +231,10 @@ def beams(**given: Any) -> None:
 @_common()
 @_hypotheses
 def superposed(**given: Any) -> None:
-    """Superposed Decoding: several drafts in one pass (Shen et al. 2024)."""
+    """Superposed Decoding: several drafts in one pass.
+
+    Shen et al. 2024.
+    """
     _write("superposed", **given)
 
 
@@ -213,7 +246,10 @@ def superposed(**given: Any) -> None:
 @click.option("--sinks", type=click.IntRange(0), help="First tokens that they see. [default: 64]")
 @click.option("--recent", type=_POSITIVE, help="Newest tokens that they see. [default: 256]")
 def duo_attention(**given: Any) -> None:
-    """DuoAttention: heads that see all, and heads that stream (Xiao et al. 2024)."""
+    """DuoAttention: some heads see all, others stream.
+
+    Xiao et al. 2024.
+    """
     _write("duo-attention", **given)
 
 
@@ -226,7 +262,10 @@ def duo_attention(**given: Any) -> None:
     help="Dropped before the model, or when the prompt is done.",
 )  # fmt: skip
 def drop_prefix(**given: Any) -> None:
-    """MustDrop, TokenCarve: most tokens of an image are dropped (Liu et al. 2024, Tan et al. 2025)."""
+    """Most tokens of an image are dropped.
+
+    MustDrop, Liu et al. 2024; TokenCarve, Tan et al. 2025.
+    """
     _write("drop-prefix", **given)
 
 
@@ -234,7 +273,10 @@ def drop_prefix(**given: Any) -> None:
 @_common()
 @click.option("--block", type=_POSITIVE, help="Tokens of a block. [default: 4]")
 def block_transformer(**given: Any) -> None:
-    """Block Transformer: half of the layers over blocks, half inside of them (Ho et al. 2024)."""
+    """Block Transformer: half of the layers run over blocks.
+
+    Ho et al. 2024.
+    """
     _write("block-transformer", **given)
 
 
@@ -242,14 +284,20 @@ def block_transformer(**given: Any) -> None:
 @_common("var-d16", prompt=0, tokens=False)
 @click.option("--scales", metavar="N,N,...", help="Sides of the maps. [default: 1,2,3,4,5,6,8,10,13,16]")
 def next_scale(**given: Any) -> None:
-    """VAR: an image in ever larger maps of tokens (Tian et al. 2024)."""
+    """VAR: an image in ever larger maps of tokens.
+
+    Tian et al. 2024.
+    """
     _write("next-scale", **given)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def mechanisms(as_json: bool) -> None:
-    """List the ready-made schedules, acceptances and trees with their sources."""
+    """List ready-made schedules, acceptances and trees.
+
+    Each comes with its source.
+    """
     from pimsim.workload.decoding import data
 
     if as_json:

@@ -48,9 +48,10 @@ def generate(
     as_json: bool,
     commands: str | None,
 ) -> None:
-    """Decode tokens of a model on CONFIG's hardware, beside its float32 reference.
+    """Compute tokens of a model on CONFIG's hardware.
 
-    The weights replace CONFIG's model; LM head, biases and norms are simulated.
+    A float32 reference computes them as well. The weights replace CONFIG's model; LM head, biases and norms are
+    simulated.
     """
     from pimsim import api
 
@@ -94,18 +95,21 @@ def accuracy(
     tokens: int | None,
     as_json: bool,
 ) -> None:
-    """Perplexity over a text on CONFIG's hardware, beside the float32 reference."""
+    """Measure perplexity over a text on CONFIG's hardware.
+
+    A float32 reference reads the text as well.
+    """
     from pimsim import api
-    from pimsim.generation.texts import ids_of
 
     loaded = api.load(config, list(overrides))
     with located_in(loaded), patience():
         if problems := least("--tokens", tokens, 2):
             raise InputError(list(problems))
-        found = the_weights(weights)
-        ids = ids_of(text, found, tokenizer, tokens)
+        found = the_weights(weights)  # says it where the extra is missing, which what follows imports
         from pimsim.generation import accuracy as measure
+        from pimsim.generation.texts import ids_of
 
+        ids = ids_of(text, found, tokenizer, tokens)
         made = measure(loaded, found, ids, lambda odd: print_warnings(odd, loaded.locate))
     if as_json:
         emit(json.dumps(made.as_dict(), allow_nan=False, indent=2))

@@ -18,7 +18,10 @@ from pimsim.cli.say import listed, say
     "--steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps; a profile has one."
 )
 def import_trace(file: str, out: str, name: str, steps: int) -> None:
-    """Turn FILE into a trace: a PyTorch execution trace, Kineto JSON or MLCommons Chakra ET."""
+    """Turn a profile or a Chakra graph into a trace.
+
+    FILE is a PyTorch execution trace, Kineto JSON or MLCommons Chakra ET.
+    """
     from pimsim.workload.interchange import import_file
     from pimsim.workload.trace.writer import write_trace
 

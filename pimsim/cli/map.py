@@ -29,7 +29,7 @@ _SHOWN = 12  # placements of the front
 @click.option("--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: none).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def map_(config: str, overrides: tuple[str, ...], out: str | None, workers: int | None, as_json: bool) -> None:
-    """Search for the placement of weights, K and V that takes the least time.
+    """Search for the fastest placement of weights, K and V.
 
     Every combination of the keys of `mapping` is simulated; CONFIG's own is one of them.
     """

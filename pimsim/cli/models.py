@@ -51,7 +51,10 @@ def say_what_is_missing() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 @click.option("--table-schema", is_flag=True, help="Print the JSON Schema of a table file, for editors.")
 def devices(as_json: bool, table_schema: bool) -> None:
-    """List the memories, shipped and registered: what they multiply, and their configurations."""
+    """List the memories and what they multiply.
+
+    Each has its configurations beside it. Registered memories are in the list as well.
+    """
     import json
 
     from pimsim import catalogue
@@ -66,10 +69,12 @@ def devices(as_json: bool, table_schema: bool) -> None:
         emit(json.dumps({"schema": "pimsim.devices/1", "devices": [*map(_record, found)]}, indent=2))
         say_what_is_missing()
         return
-    say(f"{'dram.standard':<16}{'multiplies':<12}{'runs':<18}configurations")
+    width = max(16, *(len(device.name) + 2 for device in found))
+    say(f"{'dram.standard':<{width}}{'multiplies':<12}{'runs':<18}configurations")
     for device in found:
         about = ", ".join(device.configurations) + (f"; from {device.origin}" if device.origin else "")
-        say(f"{device.name:<16}{device.multiplies or '-':<12}{device.command:<18}{about}".rstrip())
+        line = f"{device.name:<{width}}{device.multiplies or '-':<12}{device.command:<18}{about}"
+        say(textwrap.fill(line, 80, subsequent_indent=" " * (width + 30), break_on_hyphens=False))
     for name, pairs in ((name, pairs) for device in found for name, pairs in device.pairs.items()):
         say(textwrap.fill(f"{name} multiplies {', '.join(pairs)}", 80, subsequent_indent="  "))
     say(

@@ -28,8 +28,8 @@ WIDTH = 80
 @click.command()
 @click.argument("program")
 @click.option(
-    "--config", required=True, metavar="CONFIG", help="A configuration whose DRAM is aim or aim-reference.",
-    shell_complete=configurations,
+    "--config", required=True, metavar="CONFIG", shell_complete=configurations,
+    help="A configuration whose DRAM is aim, aim-reference or a table that extends one of them.",
 )  # fmt: skip
 @set_option
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
@@ -45,7 +45,7 @@ def replay(
 ) -> None:
     """Run the AiM instructions in PROGRAM."""
     from pimsim import api
-    from pimsim.devices.aim.replay import costs
+    from pimsim.devices.aim.replay import costs, runs_programs
     from pimsim.devices.aim.replay import replay as run
     from pimsim.devices.aim.table import REFERENCE, STANDARD
     from pimsim.devices.registry import device_of
@@ -53,7 +53,7 @@ def replay(
     loaded = api.load(config, list(overrides))
     with located_in(loaded), patience():
         device = device_of(loaded.config)
-        if device.standard.name not in (STANDARD.name, REFERENCE.name):
+        if not runs_programs(device):
             what = f"{device.standard.name!r} runs no AiM programs; use {STANDARD.name!r} or {REFERENCE.name!r}"
             raise InputError(what, key="dram.standard")
         instructions = _instructions(program, device, commands)

@@ -22,19 +22,28 @@ if TYPE_CHECKING:
 
 _WIDTH, _NARROW, _MANY = 12, 9, 6  # of a heading, and where there are more columns than that
 _LONG = 40  # characters of an option that are shown
+_ENDS = ("_low", "_high")  # of intervals, which sensitivity.csv and the page have
 _SHOWN = 10  # rows of the front, and messages of failed points
 
 
 @click.command()
 @click.argument("sweep", shell_complete=completed("sweeps"))
-@click.option("--out", metavar="DIR", help="Folder of the results (default: results/NAME, NAME as of the sweep).")
+@click.option("--out", metavar="DIR", help="Folder of the results (default: results/ and the sweep's name).")
 @click.option("--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: none).")
 @click.option("--scheduler", metavar="ADDRESS", help="Simulate on the Dask cluster of this scheduler.")
 @click.option("--resume", is_flag=True, help="Go on with the sweep that is in DIR.")
 @click.option("--shard", metavar="I/N", help="Simulate the I-th of N parts only.")
-@click.option("--merge", "shards", metavar="DIR", multiple=True, help="Make the whole from shards, one option each.")
-@click.option("--format", "kind", type=click.Choice(["parquet", "csv"]), help="Of the results (default: parquet).")
+@click.option("--merge", "shards", metavar="DIR", multiple=True, help="Put shards together; one option for each.")
+@click.option(
+    "--format", "kind", type=click.Choice(["parquet", "csv"]), help="Format of the results (default: parquet)."
+)
 @figures_options
+@click.option(
+    "--reports",
+    metavar="WHICH",
+    help="Points whose own reports are written, as DIR/points/INDEX: none, front (16 of it at most; the default), all, "
+    "or numbers as 3,17. --resume adds what is missing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def sweep(
     sweep: str,
@@ -47,11 +56,12 @@ def sweep(
     kind: str | None,
     figures: str | None,
     style: str | None,
+    reports: str | None,
     as_json: bool,
 ) -> int:
-    """Simulate every point of SWEEP, a file as docs/sweeps.md explains it.
+    """Simulate every point of SWEEP and write one table.
 
-    Exit status 1: points failed, or none was feasible.
+    docs/sweeps.md explains the file. The exit status is 1 if points failed, or none was feasible.
     """
     import json
 
@@ -61,19 +71,22 @@ def sweep(
     as_usual()  # Dask has threads and processes
     from pimsim import sweep as api
     from pimsim.sweep.progress import progress_bar
+    from pimsim.sweep.reports import FRONT, NONE, parse_which
     from pimsim.sweep.runner import Stopped, run_sweep
 
+    with options_located():
+        which = parse_which(reports or (FRONT if part == (1, 1) else NONE))
     loaded = api.load_sweep(sweep)
     directory = out or f"results/{loaded.name}"
     with options_located(), interruptible():
         if shards:
-            result = api.merge(loaded, shards, directory, kind)
+            result = api.merge(loaded, shards, directory, kind, which)
         else:
             try:
                 with progress_bar(console(stderr=True)) as progress:
                     result = run_sweep(
                         loaded, directory, workers=workers, scheduler=scheduler, resume=resume, shard=part, kind=kind,
-                        progress=progress,
+                        progress=progress, reports=which,
                     )  # fmt: skip
             except Stopped as stopped:
                 return _say_how_to_go_on(stopped, sweep, out, shard, scheduler)
@@ -124,6 +137,8 @@ def _missing(result: SweepResult, rows: int) -> Iterator[str]:
         yield f"none of {rows} points is feasible"
     if not rows and result.dropped == points:
         yield f"the constraints drop all {points} points"
+    for index, problem in list(result.unreported.items())[:_SHOWN]:
+        yield f"point {index} has no report: {problem}"
     for text, count in list(result.warnings().items())[:_SHOWN]:
         yield f"warning: {count} of {rows} points: {text}"
     for objective, value in result.undecided().items():
@@ -180,7 +195,7 @@ def _print_effects(effects: Sequence[Mapping[str, Any]], screen: Console) -> Non
     for objective in dict.fromkeys(row["objective"] for row in effects):
         rows = [row for row in effects if row["objective"] == objective]
         base = f": {_text(rows[0]['base'])} at the base" if "base" in rows[0] else ": shares of the variance"
-        columns = [name for name in rows[0] if name not in ("objective", "base")]
+        columns = [name for name in rows[0] if name not in ("objective", "base") and not name.endswith(_ENDS)]
         _print_table(f"{objective}{base}", rows, columns, screen)
 
 

@@ -35,7 +35,7 @@ DECODING = (
     ),
 )
 def trace() -> None:
-    """Operator traces of models: make them, check them, look at them."""
+    """Make, check and look at traces of models' operators."""
 
 
 @trace.command()
@@ -47,7 +47,7 @@ def trace() -> None:
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: bool) -> int:
-    """Check everything about trace FILES that can be checked without running them.
+    """Check trace FILES without running them.
 
     FILES may be names of shipped traces; see `pimsim models`.
     """
@@ -115,7 +115,9 @@ def _as_dict(problems: Sequence[Problem], warnings: Sequence[Problem]) -> dict[s
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def show(file: str, bindings: str, as_json: bool) -> None:
-    """Print what is in a trace FILE: per role the operators, weights, FLOPs and bytes of one step; what runs when.
+    """Print what is in a trace FILE.
+
+    It has the operators, weights, FLOPs and bytes of one step, by role, and says what runs when.
 
     FILE may be the name of a shipped trace; see `pimsim models`.
     """

@@ -26,15 +26,19 @@ OF_TRACES = ("trace_format", "mapping", "access_bytes")
 @click.command()
 @config_argument
 @set_option
-@click.option("--pattern", type=click.Choice(["stream", "random"]), default="stream", help="Where accesses go.")
-@click.option("--requests", type=click.IntRange(1, 10**10), default=100_000, help="How many, on all channels.")
-@click.option("--read-fraction", type=click.FloatRange(0, 1), default=1.0, help="Reads among them; the rest write.")
+@click.option(
+    "--pattern", type=click.Choice(["stream", "random"]), default="stream", help="Which addresses are read and written."
+)
+@click.option(
+    "--requests", type=click.IntRange(1, 10**10), default=100_000, help="How many requests, on all channels together."
+)
+@click.option("--read-fraction", type=click.FloatRange(0, 1), default=1.0, help="Share of reads; the others write.")
 @click.option(
     "--stride", type=click.IntRange(1, 10**9), default=1, help="Columns from one access of a stream to the next."
 )
 @click.option("--trace", metavar="FILE", help="Serve the accesses of a trace (.gz too) in place of a pattern.")
 @click.option(
-    "--trace-format", type=click.Choice(FORMATS), help="What its lines look like; default: as the first one says."
+    "--trace-format", type=click.Choice(FORMATS), help="Format of the trace (default: told from its first line)."
 )
 @click.option(
     "--mapping",
@@ -43,12 +47,15 @@ OF_TRACES = ("trace_format", "mapping", "access_bytes")
     help="Fields of a trace's addresses, from the highest bits down: Ro, Ba, Bg, Ra, Co, Ch.",
 )
 @click.option(
-    "--access-bytes", type=click.IntRange(1, 1 << 20), metavar="N", help="Of an access of a trace; default: a column."
+    "--access-bytes",
+    type=click.IntRange(1, 1 << 20),
+    metavar="N",
+    help="Size of an access of a trace (default: a column).",
 )
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), metavar="GB/s", help="Of arrivals; default: all at once."
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="GB/s", help="Rate of arrivals (default: all at once)."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the random choices.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the random choices.")
 @click.option(
     "--depth", type=click.IntRange(1, 4096), default=32, show_default=True, help="Places in the queue of a channel."
 )
@@ -64,15 +71,20 @@ OF_TRACES = ("trace_format", "mapping", "access_bytes")
     type=click.IntRange(0, 4096),
     default=0,
     show_default=True,
-    help="Places for writes alone; 0: they wait with the reads.",
+    help="Places for writes alone; with 0 they wait with the reads.",
 )
-@click.option("--write-high", type=click.IntRange(1), help="Writes waiting that begin to drain; default: 7/8 of them.")
-@click.option("--write-low", type=click.IntRange(0), help="Writes left when reads go on; default: 1/4 of them.")
+@click.option(
+    "--write-high", type=click.IntRange(1), help="Serve writes once so many wait (default: 7/8 of their places)."
+)
+@click.option("--write-low", type=click.IntRange(0), help="Go back to reads once so few are left (default: 1/4).")
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else.")
 @click.pass_context
 def traffic(context: click.Context, /, config: str, overrides: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Serve reads and writes of a host on the memory of CONFIG (FR-FCFS, open rows)."""
+    """Serve reads and writes of a host on the memory of CONFIG.
+
+    The controller takes row hits first, then the oldest request (FR-FCFS), and leaves rows open.
+    """
     from pimsim import api
     from pimsim.devices.registry import device_of
     from pimsim.traffic.run import serve

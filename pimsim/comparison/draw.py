@@ -5,12 +5,12 @@ Each row has a line of its own, so that no label meets another.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pimsim.comparison import units
-from pimsim.comparison.room import Type, axis
+from pimsim.comparison.drawn import Step, layers, only, steps, text
+from pimsim.comparison.room import axis
 from pimsim.comparison.rows import labels, operator_name, ranked
 from pimsim.comparison.scope import SHORT
 from pimsim.plots import style
@@ -24,8 +24,7 @@ LESS, MORE, WHOLE = style.GREEN, style.VERMILION, style.GREY
 _STEPS, _SERIES, _OPERATORS = 10, 6, 8  # rows of a waterfall, colours of a stack, operators
 _ROW_IN, _RIM_IN = 0.21, 0.75  # inches that a row, and all that is no row, takes
 _WIDTH_IN = 7.2
-_LETTER = 0.6  # of its height, that a letter is wide at most, on average
-_SMALL = 8  # points
+_SMALL, _GAP_PT = 8, 8  # points of the texts at bars, and around them
 _NAME = 40  # characters of the name of a run
 _BELOW_PT = 34  # what ticks and label of an axis take
 
@@ -63,7 +62,7 @@ class ComparisonPlots:
             figure = _figure(sum(heights))
             for name, ax in zip(names, _stacked(figure, heights), strict=True):
                 getattr(self, name)(ax)
-            return _content(figure, kind)
+            return style.content(figure.axes[0], kind)
 
     @property
     def _two(self) -> bool:
@@ -74,13 +73,14 @@ class ComparisonPlots:
         if name == "operators":
             runs = len(self._summary["runs"])
             return len(self._operators()) * (1 if self._two else runs) + (0 if self._two else -(-runs // 2))
-        key = "causes" if name == "latency" else "components"
         if not self._two:
             return len(self._summary["runs"]) + 4
-        return min(len(_moving(self._summary[key]["rows"], 1 - self._summary["base"])), _STEPS) + 2
+        return len(_steps(self._summary, "causes" if name == "latency" else "components"))
 
     def _operators(self) -> list[Summary]:
-        shown, _ = ranked(self._summary["operators"], _OPERATORS + 1, lambda row: row["latency"]["differences"])
+        rows = self._summary["operators"]
+        differing = [row for row in rows if any(row["latency"]["differences"])] or rows
+        shown, _ = ranked(differing, _OPERATORS + 1, lambda row: row["latency"]["differences"])
         return shown[:_OPERATORS]
 
     def _parts(self, key: str, what: str, ax: Axes | None) -> Axes:
@@ -119,42 +119,31 @@ def _title(summary: Summary, what: str) -> str:
     return f"{what}{per}" + (f": {names[summary['base']]} to {names[other]}" if len(names) == 2 else "")
 
 
+def _values(rows: Sequence[Summary], key: str) -> dict[str, Sequence[float]]:
+    """Parts by name, with the value of each in every run."""
+    return {row[key[:-1]]: row["values"] for row in rows}
+
+
 def _waterfall(ax: Axes, summary: Summary, key: str, what: str) -> None:
     """From the base down to the other run: each part moves the sum by its difference."""
-    base, other, parts = summary["base"], 1 - summary["base"], summary[key]
-    names, total = _names(summary), parts["total"]
-    unit = units.of_table(parts["unit"], [*total["values"], *total["differences"]])
-    shown, rest = ranked(_moving(parts["rows"], other), _STEPS, lambda row: row["differences"])
-    steps = [(_readable(row[key[:-1]]), row["differences"][other]) for row in shown]
-    steps += [(f"{len(rest)} others", sum(row["differences"][other] for row in rest))] if rest else []
-    at, ends = total["values"][base], [total["values"][base]]
-    lefts, widths, colours = [0.0], [at], [WHOLE]
-    for _, difference in steps:
-        lefts.append(min(at, at + difference))
-        widths.append(abs(difference))
-        colours.append(MORE if difference > 0 else LESS)
-        ends.append(max(at, at + difference))
-        at += difference
-    lefts.append(0.0)
-    widths.append(total["values"][other])
-    ends.append(total["values"][other])
-    colours.append(WHOLE)
-    texts = [unit.value(total["values"][base]), *(unit.difference(step) for _, step in steps)]
-    texts.append(f"{unit.value(total['values'][other])}  ({unit.difference(total['differences'][other])})")
-    rows = [names[base], *(name for name, _ in steps), names[other]]
-    _bars(ax, rows, [left / unit.factor for left in lefts], [width / unit.factor for width in widths], colours)
-    _labels(ax, [end / unit.factor for end in ends], texts)
+    total = summary[key]["total"]
+    unit = units.of_table(summary[key]["unit"], [*total["values"], *total["differences"]])
+    bars = _steps(summary, key)
+    colours = [WHOLE if bar.is_run else MORE if (bar.difference or 0) > 0 else LESS for bar in bars]
+    lefts, widths, ends = ([each / unit.factor for each in column] for column in zip(*map(_extent, bars), strict=True))
+    _bars(ax, [bar.name for bar in bars], lefts, widths, colours)
+    _labels(ax, ends, [text(bar, unit) for bar in bars])
     ax.set_xlabel(f"{what.lower()} ({unit.name}{SHORT[summary['scope']['per']]})")
     ax.set_title(_title(summary, f"{what} by {key[:-1]}"))
 
 
-def _moving(rows: Sequence[Summary], other: int) -> list[Summary]:
-    """Parts that are not the same in both runs."""
-    return [row for row in rows if row["differences"][other]]
+def _steps(summary: Summary, key: str) -> list[Step]:
+    rows, total = summary[key]["rows"], summary[key]["total"]["values"]
+    return steps(_names(summary), total, _values(rows, key), summary["base"], _STEPS)
 
 
-def _readable(name: str) -> str:
-    return name.replace("_", " ")
+def _extent(bar: Step) -> tuple[float, float, float]:
+    return bar.left, bar.width, bar.end
 
 
 def _bars(
@@ -171,13 +160,13 @@ def _bars(
 def _labels(ax: Axes, ends: Sequence[float], texts: Sequence[str]) -> None:
     """A text beyond each bar, and an axis from 0 that has room for them."""
     style.label_bars(ax, list(ends), list(texts))
-    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _type(ax)))
+    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _share(ax)))
 
 
-def _type(ax: Axes) -> Type:
-    """Points of a letter, and about how many of them the axes will have beside the names of their rows."""
-    width: float = style.figure_of(ax).get_figwidth() * ax.get_position().width
-    return Type(_LETTER * _SMALL, 0.75 * 72 * width)
+def _share(ax: Axes) -> Callable[[str], float]:
+    """Of the axes beside the names of their rows, about, that a text takes."""
+    room: float = 0.75 * 72 * style.figure_of(ax).get_figwidth() * ax.get_position().width
+    return lambda text: (style.text_width(text, _SMALL) + _GAP_PT) / room
 
 
 def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
@@ -190,34 +179,26 @@ def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     names = [style.short(operator_name(row, phases)) for row in rows]
     _bars(ax, names, [0.0] * len(bars), bars, [MORE if value > 0 else LESS for value in values])
     ax.axvline(0, color=style.BLACK, linewidth=0.8)
-    texts = [unit.difference(value) + _only(summary, row) for value, row in zip(values, rows, strict=True)]
-    for at, (bar, text) in enumerate(zip(bars, texts, strict=True)):
+    texts = [
+        unit.difference(value) + only(labels(summary), row["present"]) for value, row in zip(values, rows, strict=True)
+    ]
+    for at, (bar, said) in enumerate(zip(bars, texts, strict=True)):
         side, shift = ("left", 4) if bar >= 0 else ("right", -4)
-        ax.annotate(text, (bar, at), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=_SMALL)
-    ax.set_xlim(*axis(list(zip(bars, texts, strict=True)), _type(ax)))
+        ax.annotate(said, (bar, at), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=_SMALL)
+    ax.set_xlim(*axis(list(zip(bars, texts, strict=True)), _share(ax)))
     ax.set_xlabel(f"latency, difference ({unit.name}{SHORT[summary['scope']['per']]})")
     ax.set_title(_title(summary, "Operators that differ most"))
 
 
-def _only(summary: Summary, row: Summary) -> str:
-    """Which runs have an operator, if not all do."""
-    there = [name for name, present in zip(labels(summary), row["present"], strict=True) if present]
-    return "" if all(row["present"]) else f"  (only {', '.join(there)})"
-
-
 def _stacks(ax: Axes, summary: Summary, key: str, what: str) -> None:
     """A bar per run, cut into its parts; the total at its end."""
-    parts = summary[key]
-    total = parts["total"]["values"]
-    unit = units.of_table(parts["unit"], total)
-    shown, rest = _largest(parts["rows"])
-    series = [(_readable(row[key[:-1]]), row["values"]) for row in shown]
-    if rest:
-        series.append(("others", [sum(values) for values in zip(*(row["values"] for row in rest), strict=True)]))
+    total = summary[key]["total"]["values"]
+    unit = units.of_table(summary[key]["unit"], total)
     lefts = [0.0] * len(total)
-    for (name, values), colour in zip(series, (*style.SERIES[:_SERIES], style.GREY), strict=False):
-        widths = [value / unit.factor for value in values]
-        ax.barh(range(len(widths)), widths, left=lefts, color=colour, height=0.7, label=name)
+    found = layers(_values(summary[key]["rows"], key), _SERIES)
+    for layer, colour in zip(found, (*style.SERIES[:_SERIES], style.GREY), strict=False):
+        widths = [value / unit.factor for value in layer.values]
+        ax.barh(range(len(widths)), widths, left=lefts, color=colour, height=0.7, label=layer.name)
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     _bars(ax, _names(summary), [0.0] * len(total), [0.0] * len(total), [WHOLE] * len(total))
     _labels(ax, [value / unit.factor for value in total], [unit.value(value) for value in total])
@@ -229,11 +210,6 @@ def _stacks(ax: Axes, summary: Summary, key: str, what: str) -> None:
 def _key(ax: Axes, columns: int) -> None:
     """A legend beneath the label of the x axis."""
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=_BELOW_PT / _SMALL, ncols=columns)
-
-
-def _largest(rows: Sequence[Summary]) -> tuple[list[Summary], list[Summary]]:
-    order = sorted(rows, key=lambda row: -max(row["values"]))
-    return (order, []) if len(order) <= _SERIES + 1 else (order[:_SERIES], order[_SERIES:])
 
 
 def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
@@ -255,7 +231,7 @@ def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     ax.set_yticks(range(len(rows)), [style.short(operator_name(row, phases)) for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _type(ax)))
+    ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _share(ax)))
     ax.grid(axis="x")
     ax.set_xlabel(f"latency ({unit.name}{SHORT[summary['scope']['per']]})")
     ax.set_title(_title(summary, "Operators that differ most"))
@@ -264,12 +240,3 @@ def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
 
 def _series(at: int) -> str:
     return style.SERIES[at % len(style.SERIES)]
-
-
-def _content(figure: Figure, kind: str) -> bytes:
-    """A figure as a file, without a date or a version in it."""
-    file = io.BytesIO()
-    metadata: Any = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-                     "svg": {"Date": None, "Creator": None}}[kind]  # fmt: skip
-    figure.savefig(file, format=kind, metadata=metadata)
-    return file.getvalue()

@@ -76,7 +76,7 @@ def _counts(by_role: Mapping[str, Sequence[Any]], shown: int, known: int) -> Ite
     if follow := by_role[FOLLOWS]:
         yield f"{_keys(len(follow))} left to a default that differs: {_listed(each['key'] for each in follow)}"
     if names := by_role[NAMES]:
-        yield f"of no weight for the system's figures: {_listed(each['key'] for each in names)}"
+        yield f"without effect on the system's figures: {_listed(each['key'] for each in names)}"
     if known:
         yield f"{_keys(known)} with equal values from another source"
 

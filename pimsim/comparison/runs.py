@@ -14,6 +14,7 @@ from typing import Any
 from pimsim.config.readback import Given
 from pimsim.results import scheduled
 from pimsim.results.base import AnyResult
+from pimsim.results.brief import ran
 from pimsim.text import one_line
 
 DECODE, PREFILL = "decode", "prefill"
@@ -72,14 +73,8 @@ class Run:
 
     @property
     def ran(self) -> str:
-        """What ran, in words: the model, and what was decoded."""
-        if "schedule" in self.summary:
-            return scheduled.title(self.summary)
-        work = self.summary["workload"]
-        count = work["output_tokens"]
-        prompt = f" after a prompt of {work['prompt_tokens']:,}" if work["prompt_tokens"] else ""
-        batch = f", batch {work['batch']}" if work["batch"] > 1 else ""
-        return one_line(f"{work['model']}, {count:,} token{'s' if count != 1 else ''} decoded{prompt}{batch}")
+        """What ran, in words."""
+        return one_line(ran(self.summary))
 
     @cached_property
     def operators(self) -> dict[OperatorKey, Mapping[str, Any]]:

@@ -85,31 +85,40 @@ def _transposed(found: Table) -> Table:
     return turned if found.rows else Table(found.title, [], notes=found.notes)
 
 
-_HEADLINE = ("system.tpot_ns", "system.tokens_per_s", "system.energy_per_token_pJ", "system.average_power_mW")
+# Figure, what heads its column, and whether its ratio is beside it.
+_HEADLINE = {
+    "system.tpot_ns": ("latency", True),
+    "system.tokens_per_s": ("", False),
+    "system.energy_per_token_pJ": ("energy", True),
+    "system.average_power_mW": ("power", False),
+}
 
 
 def _headline(summary: Summary) -> Table:
-    """Four figures of each run, the first and the third with their ratio."""
+    """Four figures of each run, latency and energy of a token with their ratio."""
     found = Table("Results", [])
     cells: list[list[str]] = [[label] for label in rows.labels(summary)]
     for row in summary["results"]:
         if row["figure"] not in _HEADLINE:
             continue
+        what, compared = _HEADLINE[row["figure"]]
         unit = units.of_row(row["figure"], row["unit"], row["values"])
-        found.headings.append(f"{row['what']} ({unit.name})")
-        found.headings.append("ratio")
+        found.headings += [f"{what} ({unit.name})" if what else unit.name, *(["ratio"] if compared else [])]
         for at, own in enumerate(cells):
-            own += [unit.value(row["values"][at]), units.ratio(row["ratios"][at])]
+            own += [unit.value(row["values"][at]), *([units.ratio(row["ratios"][at])] if compared else [])]
     found.rows = cells
     return found
 
 
 def _table(found: Table, width: int) -> Iterator[Line]:
+    widest = max((width_of(row[0]) for row in found.rows), default=0)
+    heading = found.title
+    if width_of(heading) > 2 * widest:  # it would push the columns aside
+        yield [(heading, "bold")]
+        heading = ""
     if found.rows:
-        first = min(_FIRST, max(width_of(row[0]) for row in (*found.rows, [found.title])))
-        yield from table([found.title, *found.headings], found.rows, gap=2, width=width, widest_first=first)
-    else:
-        yield [(found.title, "bold")]
+        first = min(_FIRST, max(widest, width_of(heading)))
+        yield from table([heading, *found.headings], found.rows, gap=2, width=width, widest_first=first)
     for note in found.notes:
         yield from wrapped(note, width, "dim")
 

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from pimsim.comparison import units
-from pimsim.comparison.room import Type, axis
-from pimsim.comparison.rows import labels, operator_name, ranked
+from pimsim.comparison.drawn import Parts, layers, only, readable, steps, text
+from pimsim.comparison.room import axis
+from pimsim.comparison.rows import labels, operator_name
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import plain
 
@@ -22,8 +23,9 @@ _PARTS = ("causes", "components")
 _SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # Okabe and Ito's
 _MORE, _LESS, _WHOLE = "#D55E00", "#009E73", "#999999"
 _STEPS, _OPERATORS, _STACKED = 14, 14, 6
+_BARS = {"type": "bar", "orientation": "h", "hoverinfo": "text", "textposition": "outside", "cliponaxis": False}
 _ROW, _RIM = 27, 95  # pixels
-_TYPE = Type(7.0, 245)  # pixels, in a narrow window
+_LETTER, _GAP, _PLOT = 7.0, 8.0, 245.0  # pixels of a letter, around a text, and of a plot in a narrow window
 
 
 class Views:
@@ -64,7 +66,7 @@ class Views:
 
     def said(self) -> dict[str, str]:
         """What people call a choice."""
-        found = {f"{table[:-1]}:{name}": name.replace("_", " ") for table in _PARTS for name in self._parts(table)}
+        found = {f"{table[:-1]}:{name}": readable(name) for table in _PARTS for name in self._parts(table)}
         return found | {self.operator_key(row): self._said(row) for row in self.summary["operators"]}
 
     def _said(self, row: Summary) -> str:
@@ -107,83 +109,56 @@ class Views:
             name = self._said(row)
             yield self.operator_key(row), self._made_of(table, row[table], row[figure]["values"], f" of {name}")
 
-    def _made_of(self, table: str, parts: Mapping[str, Sequence[float]], totals: Sequence[float], of: str) -> View:
+    def _made_of(self, table: str, parts: Parts, totals: Sequence[float], of: str) -> View:
         what, unit_of = ("Latency", "ns") if table == "causes" else ("Energy", "pJ")
         unit = units.of_table(unit_of, [*totals, *(value for values in parts.values() for value in values)])
         draw: Callable[..., list[dict[str, Any]]] = self._waterfall if self._two else self._stacks
         traces = draw(table[:-1], parts, totals, unit)
         rows = [[of.removeprefix(" of "), name, *values] for name, values in (*parts.items(), ("total", totals))]
         ends = [(left + width, text) for trace in traces for left, width, text in _marks(trace)]
-        x = {"title": {"text": f"{what.lower()} ({unit.name}{self._per})"}, "range": list(axis(ends, _TYPE))}
+        x = {"title": {"text": f"{what.lower()} ({unit.name}{self._per})"}, "range": list(axis(ends, _share))}
         return {"title": f"{what} by {table[:-1]}{of}", "traces": traces, "rows": rows, "layout": self._layout(x)}
 
     def _layout(self, x: Mapping[str, Any]) -> dict[str, Any]:
         return {"xaxis": x, "yaxis": {"autorange": "reversed"}, "barmode": "group"}
 
-    def _waterfall(
-        self, kind: str, parts: Mapping[str, Sequence[float]], totals: Sequence[float], unit: units.Unit
-    ) -> list[dict[str, Any]]:
+    def _waterfall(self, kind: str, parts: Parts, totals: Sequence[float], unit: units.Unit) -> list[dict[str, Any]]:
         """One trace: the base, a step for each part, the other run."""
-        base, other = self._base, 1 - self._base
-        steps = [
-            (name, values[other] - values[base]) for name, values in parts.items() if values[other] != values[base]
+        bars = steps(self._labels, totals, parts, self._base, _STEPS)
+        colours = [_WHOLE if bar.is_run else _MORE if (bar.difference or 0) > 0 else _LESS for bar in bars]
+        texts = [text(bar, unit) for bar in bars]
+        hover = [
+            f"<b>{plain(bar.name)}</b>: {said} {unit.name}" + self._of_each(parts.get(bar.part), unit)
+            for bar, said in zip(bars, texts, strict=True)
         ]
-        shown, rest = ranked(steps, _STEPS, lambda step: step[1:])
-        bars = [(self._labels[base], 0.0, totals[base], _WHOLE, unit.value(totals[base]), "")]
-        at = totals[base]
-        left_out = [(f"{len(rest)} others", sum(step for _, step in rest))] if rest else []
-        for name, step in [*shown, *left_out]:
-            key = "" if (name, step) in left_out else f"{kind}:{name}"
-            colour = _MORE if step > 0 else _LESS
-            bars.append((name.replace("_", " "), min(at, at + step), abs(step), colour, unit.difference(step), key))
-            at += step
-        difference = unit.difference(totals[other] - totals[base])
-        said = f"{unit.value(totals[other])} ({difference})"
-        bars.append((self._labels[other], 0.0, totals[other], _WHOLE, said, ""))
-        return [self._bars(bars, unit, parts)]
+        return [{
+            **_BARS, "name": "", "showlegend": False, "y": [plain(bar.name) for bar in bars],
+            "base": [bar.left / unit.factor for bar in bars], "x": [bar.width / unit.factor for bar in bars],
+            "marker": {"color": colours}, "text": texts, "hovertext": hover,
+            "customdata": [bar.part and f"{kind}:{bar.part}" for bar in bars],
+        }]  # fmt: skip
 
-    def _bars(
-        self, bars: Sequence[tuple[str, float, float, str, str, str]], unit: units.Unit, parts: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        hover = []
-        for name, _, _, _, text, key in bars:
-            values = parts.get(key.partition(":")[2]) if key else None
-            both = "".join(f"<br>{plain(n)}: {unit.value(v)} {unit.name}" for n, v in self._each(values))
-            hover.append(f"<b>{plain(name)}</b>: {text} {unit.name}{both}")
-        names, lefts, widths, colours, texts, keys = zip(*bars, strict=True)
-        return {
-            "type": "bar", "orientation": "h", "name": "", "showlegend": False, "y": [plain(name) for name in names],
-            "base": [left / unit.factor for left in lefts], "x": [width / unit.factor for width in widths],
-            "marker": {"color": list(colours)}, "text": list(texts), "textposition": "outside", "cliponaxis": False,
-            "hoverinfo": "text", "hovertext": hover, "customdata": list(keys),
-        }  # fmt: skip
+    def _of_each(self, values: Sequence[float] | None, unit: units.Unit) -> str:
+        """Lines with the value in each run."""
+        found = zip(self._names, values, strict=True) if values is not None else ()
+        return "".join(f"<br>{plain(name)}: {unit.value(value)} {unit.name}" for name, value in found)
 
-    def _each(self, values: Sequence[float] | None) -> list[tuple[str, float]]:
-        return [] if values is None else list(zip(self._names, values, strict=True))
-
-    def _stacks(
-        self, kind: str, parts: Mapping[str, Sequence[float]], totals: Sequence[float], unit: units.Unit
-    ) -> list[dict[str, Any]]:
+    def _stacks(self, kind: str, parts: Parts, totals: Sequence[float], unit: units.Unit) -> list[dict[str, Any]]:
         """A trace per part, stacked; what is small in every run is one."""
-        order = sorted(parts, key=lambda name: -max(parts[name]))
-        shown, rest = (order, []) if len(order) <= _STACKED else (order[:_STACKED], order[_STACKED:])
-        series = [(name.replace("_", " "), parts[name], f"{kind}:{name}") for name in shown]
-        if rest:
-            series.append(("others", [sum(each) for each in zip(*(parts[name] for name in rest), strict=True)], ""))
         traces = []
         lefts = [0.0] * len(totals)
-        for (name, values, key), colour in zip(series, (*_SERIES, _WHOLE), strict=False):
-            hover = [f"<b>{plain(name)}</b> of {plain(run)}: {unit.value(value)} {unit.name}"
-                     for run, value in zip(self._names, values, strict=True)]  # fmt: skip
-            last = name == series[-1][0]
+        found = layers(parts, _STACKED)
+        for layer, colour in zip(found, (*_SERIES, _WHOLE), strict=False):
+            hover = [f"<b>{plain(layer.name)}</b> of {plain(run)}: {unit.value(value)} {unit.name}"
+                     for run, value in zip(self._names, layer.values, strict=True)]  # fmt: skip
             traces.append({
-                "type": "bar", "orientation": "h", "name": plain(name), "y": [plain(run) for run in self._labels],
-                "x": [value / unit.factor for value in values], "base": [left / unit.factor for left in lefts],
-                "marker": {"color": colour}, "hoverinfo": "text", "hovertext": hover, "customdata": [key] * len(values),
-                "offsetgroup": "runs", "cliponaxis": False, "textposition": "outside",
-                "text": [unit.value(total) for total in totals] if last else [],
+                **_BARS, "name": plain(layer.name), "y": [plain(run) for run in self._labels],
+                "x": [value / unit.factor for value in layer.values], "base": [left / unit.factor for left in lefts],
+                "marker": {"color": colour}, "hovertext": hover, "offsetgroup": "runs",
+                "customdata": [layer.part and f"{kind}:{layer.part}"] * len(totals),
+                "text": [unit.value(total) for total in totals] if layer is found[-1] else [],
             })  # fmt: skip
-            lefts = [left + value for left, value in zip(lefts, values, strict=True)]
+            lefts = [left + value for left, value in zip(lefts, layer.values, strict=True)]
         return traces
 
     # -- operators -------------------------------------------------------------------------
@@ -194,51 +169,46 @@ class Views:
         for table, unit_of, what in (("causes", "ns", "latency"), ("components", "pJ", "energy")):
             for name in self._parts(table):
                 found = [(row, row[table][name]) for row in rows if name in row[table]]
-                yield f"{table[:-1]}:{name}", self._operators(found, unit_of, what, f": {name.replace('_', ' ')}")
+                yield f"{table[:-1]}:{name}", self._operators(found, unit_of, what, f": {readable(name)}")
 
     def _operators(self, found: Sequence[tuple[Summary, Sequence[float]]], unit_of: str, what: str, of: str) -> View:
         def differences(each: tuple[Summary, Sequence[float]]) -> list[float]:
             return [value - each[1][self._base] for value in each[1]]
 
-        shown = sorted(found, key=lambda each: -max(map(abs, differences(each))))[:_OPERATORS]
+        differing = [each for each in found if any(differences(each))] or found
+        shown = sorted(differing, key=lambda each: -max(map(abs, differences(each))))[:_OPERATORS]
         unit = units.of_table(unit_of, [value for _, values in shown for value in values])
         traces = (self._diverging if self._two else self._grouped)(shown, unit)
         marks = [(width, text) for trace in traces for _, width, text in _marks(trace)]
         x = {"title": {"text": f"{what}{', difference' if self._two else ''} ({unit.name}{self._per})"},
-             "range": list(axis(marks, _TYPE)), "zeroline": True}  # fmt: skip
+             "range": list(axis(marks, _share)), "zeroline": True}  # fmt: skip
         rows = [[of.removeprefix(": "), self._said(row), *values] for row, values in found]
         title = f"Operators that differ most{of}"
         return {"title": title, "traces": traces, "rows": rows, "layout": self._layout(x)}
 
     def _diverging(self, shown: Sequence[tuple[Summary, Sequence[float]]], unit: units.Unit) -> list[dict[str, Any]]:
-        other = 1 - self._base
-        steps = [values[other] - values[self._base] for _, values in shown]
+        moves = [values[1 - self._base] - values[self._base] for _, values in shown]
         names = [plain(self._said(row)) for row, _ in shown]
-        texts = [unit.difference(step) + self._only(row) for step, (row, _) in zip(steps, shown, strict=True)]
+        texts = [
+            unit.difference(move) + plain(only(self._labels, row["present"]))
+            for move, (row, _) in zip(moves, shown, strict=True)
+        ]
         hover = [
-            f"<b>{name}</b>: {text} {unit.name}"
-            + "".join(f"<br>{plain(run)}: {unit.value(value)} {unit.name}" for run, value in self._each(values))
-            for name, text, (_, values) in zip(names, texts, shown, strict=True)
+            f"<b>{name}</b>: {said} {unit.name}" + self._of_each(values, unit)
+            for name, said, (_, values) in zip(names, texts, shown, strict=True)
         ]
         return [{
-            "type": "bar", "orientation": "h", "name": "", "showlegend": False, "y": names,
-            "x": [step / unit.factor for step in steps], "text": texts, "textposition": "outside", "cliponaxis": False,
-            "marker": {"color": [_MORE if step > 0 else _LESS for step in steps]}, "hoverinfo": "text",
-            "hovertext": hover, "customdata": [self.operator_key(row) for row, _ in shown],
+            **_BARS, "name": "", "showlegend": False, "y": names, "x": [move / unit.factor for move in moves],
+            "text": texts, "marker": {"color": [_MORE if move > 0 else _LESS for move in moves]}, "hovertext": hover,
+            "customdata": [self.operator_key(row) for row, _ in shown],
         }]  # fmt: skip
-
-    def _only(self, row: Summary) -> str:
-        """Which runs have an operator, if not all do."""
-        there = [plain(name) for name, present in zip(self._labels, row["present"], strict=True) if present]
-        return "" if len(there) == len(self._names) else f" (only {', '.join(there)})"
 
     def _grouped(self, shown: Sequence[tuple[Summary, Sequence[float]]], unit: units.Unit) -> list[dict[str, Any]]:
         names = [plain(self._said(row)) for row, _ in shown]
         return [
             {
-                "type": "bar", "orientation": "h", "name": plain(run), "y": names,
+                **_BARS, "name": plain(run), "y": names,
                 "x": [values[at] / unit.factor for _, values in shown], "marker": {"color": self.colour(at)},
-                "hoverinfo": "text",
                 "hovertext": [f"<b>{name}</b> in {plain(run)}: {unit.value(values[at])} {unit.name}"
                               for name, (_, values) in zip(names, shown, strict=True)],
                 "customdata": [self.operator_key(row) for row, _ in shown],
@@ -251,3 +221,8 @@ def _marks(trace: Mapping[str, Any]) -> list[tuple[float, float, str]]:
     """Where each bar begins, how long it is, and the text behind it."""
     lefts, texts = (trace.get(key) or [empty] * len(trace["x"]) for key, empty in (("base", 0.0), ("text", "")))
     return list(zip(lefts, trace["x"], texts, strict=True))
+
+
+def _share(text: str) -> float:
+    """Of a plot, that a text takes."""
+    return (_LETTER * len(text) + _GAP) / _PLOT

@@ -53,7 +53,7 @@ def _over(runs: Sequence[Run], scope: Scope) -> str:
     if scope.per != RUN:
         return f"parts are compared {scope.words}, and figures of whole runs not at all"
     if same_size(runs):
-        return "they decode as many tokens, so whole runs are compared"
+        return "they decode equally many tokens, so whole runs are compared"
     return "not all of them decode, so figures of whole runs are no measure of each other"
 
 

@@ -6,6 +6,7 @@ machine, a table) is without its folder.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pimsim.config.tree import Entry
 
 # A line's comment: behind the value, in which a # stands in quotes alone.
 _LINE = re.compile(r'(?:[^"#]|"[^"]*")*?\s#\s(?P<comment>.*)')
+_BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")  # YAML's ends of lines
+_EXACT = 1 << 53  # from here on not every whole number is a float
 _COMMENT = re.compile(
     rf"(?:(?P<default>{DEFAULT})|source: (?P<label>[^\s:\[]+))?(?::? ?(?P<reason>.*?))?(?: ?\[(?P<place>[^\[\]]*)\])?"
 )
@@ -45,7 +48,7 @@ class Given:
 
 def read_back(text: str, file: str) -> dict[str, Given]:
     """Every value by dotted key, in the order of the file; InputError with each place where it is no YAML mapping."""
-    lines = text.split("\n")
+    lines = _BREAK.split(text)
     return {key: _given(entry, lines[entry.place.line - 1]) for key, entry in _leaves(parse(text, file).entries)}
 
 
@@ -74,9 +77,15 @@ def _plain(value: Any) -> Any:
         return [_plain(entry.value) for entry in value]
     if isinstance(value, Mapping):
         return {key: _plain(entry.value) for key, entry in value.items()}
-    if isinstance(value, Decimal):
-        return int(value) if value % 1 == 0 else float(value)
-    return value
+    return _number(value) if isinstance(value, Decimal) else value
+
+
+def _number(value: Decimal) -> Any:
+    """A whole number is an int; what is too large for a float stays text."""
+    number = float(value)
+    if not math.isfinite(number):
+        return str(value)
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def nested(given: Mapping[str, Given]) -> dict[str, Any]:

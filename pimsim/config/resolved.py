@@ -25,6 +25,19 @@ def resolved_dict(config: AnyConfig) -> dict[str, Any]:
     return _plain(config, _number)
 
 
+def yaml_values(config: AnyConfig) -> dict[str, str]:
+    """Every value by dotted key, as YAML on one line that means it: what may follow `--set KEY=`."""
+    return dict(_flat(_plain(config, _decimal_text)))
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", _scalar(value)
+
+
 def config_sha256(config: AnyConfig, energy_sha256: str = "") -> str:
     """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
 
@@ -106,6 +119,15 @@ def _lines(values: Mapping[str, Any], provenance: Mapping[str, Origin], path: st
             origin = provenance.get(inner)
             written = origin.written if origin else ""
             yield f"{indent}{key}: {_scalar(written or value)}", _comment(origin)
+
+
+def on_one_line(value: Any) -> str:
+    """A plain value as YAML that loads to an equal one, on one line, as after `--set KEY=`."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_scalar(key)}: {on_one_line(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(on_one_line, value))}]"
+    return _scalar(_decimal_text(value) if isinstance(value, Decimal) else value)
 
 
 def _scalar(value: Any) -> str:

@@ -689,6 +689,11 @@ class WorkloadConfig(Section):
             yield "decode", context, self.query_tokens
 
     @property
+    def steps_by_phase(self) -> dict[str, int]:
+        """How many `steps` there are of each phase."""
+        return {"prefill": -(-(self.start - self.context) // self.prefill_chunk), "decode": len(self.decode_contexts)}
+
+    @property
     def trace_file(self) -> str:
         """The trace from where this process stands; `trace` is as it was written, the same on every machine."""
         return self._trace_file or self.trace or ""

@@ -101,7 +101,7 @@ def _values(decoded: Decoded, watch: Watch, tokenizer: Tokenizer | None) -> Valu
     return Values(
         watch.by_operator,
         os.path.basename(decoded.spoken.weights.file),
-        len(decoded.prompt_ids),
+        decoded.prompt_ids,
         speech(decoded.output_ids),
         speech(decoded.reference_ids),
         measures.agreement,

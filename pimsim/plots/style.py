@@ -128,8 +128,11 @@ def axes_or_new(ax: Axes | None, height_in: float | None = None, shown: bool = T
     if not (shown and _in_notebook()):
         return new_figure(height_in).add_subplot()
     from matplotlib import pyplot
+    from matplotlib.patches import Rectangle
 
     figure = pyplot.figure(figsize=(look().width_in, height_in or look().height_in), layout="constrained")
+    # A notebook crops a figure to what takes part in its layout, which a legend below the axes does not.
+    figure.add_artist(Rectangle((0, 0), 1, 1, transform=figure.transFigure, fill=False, linewidth=0))
     _own.add(figure)
     return figure.add_subplot()
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pimsim.report.run import run_html
-from pimsim.report.sweep import sweep_html
+from pimsim.report.sweep import About, Command, sweep_html
 
-__all__ = ["run_html", "sweep_html"]
+__all__ = ["About", "Command", "run_html", "sweep_html"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimsim.report.charts import Chart, as_data
 from pimsim.report.script import library
-from pimsim.results.headline import number, percent, size
+from pimsim.results.headline import energy_text, number, percent, size, time_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,7 +30,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "size": size, "percent": percent, "cell": cell, "words": words, "spoken": spoken}
-    made.filters["charts_json"] = charts_json
+    made.filters |= {"charts_json": charts_json, "time": time_text, "energy": energy_text}
     made.globals |= {"asset": asset, "library": library, "charts": ()}
     return made
 

@@ -4,61 +4,34 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import cycle
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
-from pimsim.report.charts import Chart, plain
-from pimsim.report.page import bars, render, script_json
-from pimsim.report.values import section, tips
+from pimsim.report.page import render, script_json
+from pimsim.report.run_charts import linked_charts
+from pimsim.report.run_marks import BLUE, ORANGE, SKY, VERMILION, Linked
+from pimsim.report.run_operators import Operators
+from pimsim.report.values import section
 from pimsim.results import scheduled
-from pimsim.results.headline import energy_scale, headline, number, time_scale
-from pimsim.results.lines import lines_of
+from pimsim.results.drawn.breakdown import readable
+from pimsim.results.headline import energy_text, headline, percent, time_text
+from pimsim.results.rerun import base_file, command, counts, is_changed
 from pimsim.results.result import Result
-from pimsim.results.tables import token_columns
 
-# Okabe and Ito's palette, as the plots have it: what is at work in a cause or a component.
-_BLUE, _ORANGE, _SKY, _GREEN, _PURPLE, _VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
-_YELLOW = "#F0E442"
-_SOME = ("mode_switch", "copy")  # causes of some devices
-_COLOURS = {
-    **dict.fromkeys(("mac", "mac_read", "mac_units"), _BLUE),
-    **dict.fromkeys(("activation", "refresh"), _ORANGE),
-    **dict.fromkeys(("input_transfer", "result_transfer", "io"), _SKY),
-    **dict.fromkeys(("write", "read", "column_read", "column_write"), _GREEN),
-    **dict.fromkeys(("standby_active", "standby_precharged"), _PURPLE),
-    **dict.fromkeys(_SOME, _YELLOW),
-}
-_KINDS = (("MAC units", _BLUE), ("rows", _ORANGE), ("pins", _SKY), ("K and V", _GREEN), ("standby", _PURPLE),
-          ("ASIC", _VERMILION))  # fmt: skip
-_PARTS = {"decoding": _BLUE, "drafting": _SKY, "verification": _ORANGE, "rejected": _VERMILION}
-_SERIES = (_BLUE, _VERMILION, _GREEN, _PURPLE, _ORANGE, _SKY)  # lines of one chart, in order
+_PARTS = {"decoding": BLUE, "drafting": SKY, "verification": ORANGE, "rejected": VERMILION}
 _STAGES = ("template", "model", "phase", "part", "batch", "tokens", "blocks", "steps", "tokens_run", "tokens_kept",
            "cycles", "latency_ns")  # fmt: skip
-_COLUMNS = (
-    "phase",
-    "part",
-    "operator",
-    "count",
-    "cycles",
-    "latency_ns",
-    "energy_pJ",
-    "macs",
-    "pin_bytes",
-    "payload_bytes",
-)
 
 
 def run_html(result: Result) -> str:
     """The report of a result; what differs between equal runs (`simulation`) is not in it."""
     summary = {key: value for key, value in result.summary.items() if key != "simulation"}
-    system = summary["system"]
+    operators, inputs, provenance = Operators(result), _inputs(result), result.provenance or {}
+    linked = linked_charts(operators)
     return render(
         "run.html",
         title=f"{result.config.name}: {summary['workload']['model']}",
@@ -70,29 +43,60 @@ def run_html(result: Result) -> str:
         parts=list(_stacked(summary)),
         part_colours=_PARTS,
         stages=_stages(summary),
-        latency=_breakdown(system["latency_breakdown_ns"], time_scale),
-        energy=_breakdown(system["energy_breakdown_pJ"], energy_scale),
-        kinds=(
-            *_KINDS,
-            *((("modes, copies", _YELLOW),) if any(map(system["latency_breakdown_ns"].get, _SOME)) else ()),
-        ),
         baselines=[
             *_baselines(summary),
             *(_baselines(summary | {"baselines": result.beside}, also=True) if result.baselines else ()),
         ],
-        charts=list(_tokens(result)),
-        operators=_operators(result),
+        simulated=_simulated(summary),
+        charts=[each.chart for each in linked],
+        linked=script_json(_linked(operators, linked), indent=None),
+        breakdowns=list(_breakdowns(summary)),
+        operators=operators.table(),
         values=result.values and section(result.values),
-        inputs=_inputs(result),
+        inputs=inputs,
         labels=_labels(result),
         meanings=MEANINGS,
-        changes=[entry for entry in _inputs(result) if entry["changed"]],
+        changes=[entry for entry in inputs if entry["changed"]],
+        command=command(result.config, provenance, result.values),
     )
 
 
-def _breakdown(parts: Mapping[str, float], scale: Any) -> dict[str, Any]:
-    factor, unit = scale(max(parts.values(), default=0.0))
-    return {"bars": bars(parts, _COLOURS, _VERMILION), "factor": factor, "unit": unit, "total": sum(parts.values())}
+def _linked(operators: Operators, linked: Sequence[Linked]) -> dict[str, Any]:
+    """For the page's script: what each operator is called, and what charts show of it."""
+
+    def alone(each: Linked) -> dict[str, Any]:
+        return {key: found._asdict() for key, found in each.alone.items()}
+
+    names = {operator.key: operator.said for operator in operators.all}
+    return {"operators": names, "charts": {each.chart.name: alone(each) for each in linked}}
+
+
+def _breakdowns(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What charts of the whole run show, as tables: with shares of the sum."""
+    system = summary["system"]
+    shown = (
+        ("cause", "latency", "latency_ns", system["latency_breakdown_ns"], time_text),
+        ("component", "energy", "energy_pJ", system["energy_breakdown_pJ"], energy_text),
+    )
+    for kind, head, column, parts, text in shown:
+        total = sum(parts.values()) or 1.0
+        rows = [(readable(name), value, text(value), percent(value / total)) for name, value in _largest(parts)]
+        yield {"kind": kind, "head": head, "column": column, "rows": rows}
+    rows = [(name, count, f"{count:,}", "") for name, count in _largest(system["commands"])]
+    yield {"kind": "command", "head": "count", "column": "count", "rows": rows}
+
+
+def _largest(parts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
+
+
+def _simulated(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The simulated system as a row of the table of baselines: what their ratios are over."""
+    system = summary["system"]
+    prompt = system["latency_per_step_ns"] is None
+    decoded = {"latency_ns": system["latency_ns"] - system["prefill_latency_ns"],
+               "energy_pJ": system["energy_pJ"] - system["prefill_energy_pJ"]}  # fmt: skip
+    return {"latency_ns": system["latency_ns"], "energy_pJ": system["energy_pJ"]} if prompt else decoded
 
 
 def _baselines(summary: Mapping[str, Any], also: bool = False) -> Iterator[dict[str, Any]]:
@@ -141,51 +145,10 @@ def _of_prompt(figures: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**figures, **(whole or figures.get("prefill", {}))}
 
 
-def _tokens(result: Result) -> Iterator[Chart]:
-    """The time of each step over its context; of a schedule a line for each of its parts."""
-    columns = token_columns(result.tally)
-    contexts, times = columns["context"], columns["latency_ns"]
-    if len(times) < 2:
-        return
-    factor, unit = time_scale(times.max())
-    named = lines_of(result.schedule)
-    lines = [("", np.arange(len(times)))] if len(named) < 2 else named
-    traces = [
-        _line(name, colour, contexts[at].tolist(), (times[at] / factor).tolist(), unit)
-        for (name, at), colour in zip(lines, cycle(_SERIES), strict=False)
-    ]
-    layout = {
-        "xaxis": {"title": {"text": "context (tokens)"}},
-        "yaxis": {"title": {"text": f"decode step ({unit})"}, "rangemode": "tozero"},
-    }
-    title = f"Time per {'step' if result.schedule else 'token'}"
-    yield Chart("tokens", title, f"the time of each decode step, in {unit}, over its context", traces, layout)
-
-
-def _line(name: str, colour: str, xs: list[float], ys: list[float], unit: str) -> dict[str, Any]:
-    said = [f"{x:,} tokens: {number(y)} {unit}" for x, y in zip(xs, ys, strict=True)]
-    style = {
-        "type": "scatter",
-        "mode": "lines",
-        "line": {"color": colour},
-        "hoverinfo": "text",
-        "showlegend": bool(name),
-    }
-    return {**style, "name": plain(name), "x": xs, "y": ys, "hovertext": said}
-
-
-def _operators(result: Result) -> dict[str, Any]:
-    records = result.records("operators")
-    columns = [name for name in _COLUMNS if records and name in records[0]]
-    rows = [[record[name] for name in columns] for record in records]
-    name = columns.index("operator") if columns else 0
-    return {"columns": columns, "rows": rows, "tips": tips(result, records), "name": name}
-
-
 def _inputs(result: Result) -> list[dict[str, Any]]:
     """Every value of the configuration: where it is from, how well it is known, and what it was before a change."""
     values, provenance = resolved_dict(result.config), result.provenance or {}
-    base = provenance["dram.standard"].file if "dram.standard" in provenance else ""
+    base = base_file(provenance)
     given = [
         {
             "key": key,
@@ -193,11 +156,11 @@ def _inputs(result: Result) -> list[dict[str, Any]]:
             "label": origin.label or "set by you",
             "reason": origin.reason,
             "place": origin.place,
-            "changed": origin.before is not None or origin.file not in ("default", base),
+            "changed": is_changed(key, origin, base),
             "before": "(default)" if origin.before is None else origin.before,
         }
         for key, origin in provenance.items()
-        if key != "schema" and not key.startswith("engine.")  # which changes no result
+        if counts(key)
     ]
     return [*given, *_energy_rows(result)]
 

@@ -42,6 +42,11 @@ def brief(name: str, summary: Summary, ascii_only: bool = False) -> str:
 
 
 def title(name: str, summary: Summary) -> str:
+    """A run's name, and what ran."""
+    return f"{name}: {ran(summary)}"
+
+
+def ran(summary: Summary) -> str:
     """What ran, in words."""
     workload = summary["workload"]
     tokens = scheduled.prompt(summary) if "schedule" in summary else workload["prompt_tokens"]
@@ -50,10 +55,10 @@ def title(name: str, summary: Summary) -> str:
     batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
     steps = workload["output_tokens"]
     scope = "with LM head" if workload["lm_head"] else "without LM head"
-    ran = f"{workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded"
+    what = f"{workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded"
     if "schedule" in summary:
-        ran = scheduled.title(summary)
-    return f"{name}: {ran}{before}{prompt}{batch}, {scope}"
+        what = scheduled.title(summary)
+    return f"{what}{before}{prompt}{batch}, {scope}"
 
 
 def headline_lines(summary: Summary, width: int, ascii_only: bool) -> Iterator[Line]:

@@ -7,6 +7,7 @@ that is told by sums that a run checks before it writes.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
@@ -16,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pimsim.config.nodes import parse
 from pimsim.config.readback import Given, read_back
+from pimsim.config.tree import locate
 from pimsim.errors import InputError, Problem, did_you_mean, nearest
 from pimsim.files import CANNOT_READ, decoded, read_bytes
+from pimsim.results.metrics import nanoseconds
 from pimsim.results.store import LAST, OPERATORS, RESOLVED, TOKENS
 from pimsim.results.summary import SCHEMA
 from pimsim.results.tables import STEP, TEXTS
@@ -28,6 +32,7 @@ Rows = list[dict[str, Any]]
 
 _LARGEST = 1 << 29  # bytes of a table: ten million steps
 _CLOSE = 1e-9  # relative, of sums of floats
+_TOO_MANY = 1 << 63  # of a count: no array has room for it
 _FLOATS = ("_ns", "_pJ")  # how columns of floats end; the others are counts
 _FORMULA = re.compile("'(?=[=+@-])")  # what `csv_cell` put before a name
 _MOST = 20  # problems of one file
@@ -260,11 +265,21 @@ _SUMMARY: dict[str, Any] = {
 
 
 def _inputs(path: Path) -> dict[str, Given]:
-    given = read_back(decoded(read_bytes(path, 1 << 20), path), os.fspath(path))
-    name = given.get("name")
-    if name is None or not isinstance(name.value, str):
-        raise InputError(Problem(os.fspath(path), 1, 1, "name", "required key is missing: no resolved configuration"))
+    text = decoded(read_bytes(path, 1 << 20), path)
+    given = read_back(text, os.fspath(path))
+    wrong = {key: said for key, check in _NEEDED.items() if (said := check(given[key].value if key in given else None))}
+    if wrong:
+        tree = parse(text, os.fspath(path))
+        places = ((key, locate(tree, key)) for key in wrong)
+        raise InputError(Problem(place.file, place.line, place.column, key, wrong[key]) for key, place in places)
     return given
+
+
+def _clock(value: Any) -> str:
+    return "" if type(value) is int and value > 0 else f"must be a whole number of ps, not {_said(value)}"
+
+
+_NEEDED: Mapping[str, Callable[[Any], str]] = {"name": _text, "dram.tCK_ps": _clock}
 
 
 def _operators(path: Path) -> Rows:
@@ -278,22 +293,23 @@ def _tokens(path: Path) -> Rows:
 def _table(path: Path, needed: Sequence[str], empty: bool = False) -> Rows:
     """The records of a CSV file; of one without rows none."""
     text = decoded(read_bytes(path, _LARGEST), path)
-    lines = csv.reader(text.splitlines(), strict=True)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     problems: list[Problem] = []
 
     def wrong(line: int, column: int, key: str, message: str) -> None:
         problems.append(Problem(os.fspath(path), line, column, key, message))
 
-    header = next(lines, [])
-    for name in needed:
-        if name not in header and not (empty and not text):
-            wrong(1, 1, name, f"no such column{did_you_mean(name, set(header) - set(needed))}")
     rows: Rows = []
-    if not problems:
-        try:
+    header: list[str] = []
+    try:
+        header = next(lines, [])
+        for name in needed:
+            if name not in header and not (empty and not text):
+                wrong(1, 1, name, f"no such column{did_you_mean(name, set(header) - set(needed))}")
+        if not problems:
             rows = [_row(header, cells, lines.line_num, wrong) for cells in lines]
-        except csv.Error as error:
-            wrong(lines.line_num, 1, "", f"not CSV: {error}")
+    except csv.Error as error:
+        wrong(max(lines.line_num, 1), 1, "", f"not CSV: {error}")
     if not rows and not empty and not problems:
         wrong(1, 1, "", "has no rows")
     if problems:
@@ -325,7 +341,7 @@ def _cell(name: str, cell: str) -> Any:
         if not math.isfinite(value):
             raise ValueError
         return value
-    if not re.fullmatch("[0-9]{1,30}", cell):
+    if not re.fullmatch("[0-9]{1,19}", cell) or int(cell) >= _TOO_MANY:
         raise ValueError
     return int(cell)
 
@@ -349,6 +365,8 @@ def _contradictions(found: Folder) -> Iterator[Problem]:
     yield from _unequal(found, TOKENS, "cycles", sum(row["cycles"] for row in found.tokens), decode)
     for line, row in enumerate(operators, 2):
         yield from _unequal(found, OPERATORS, "cycles", row["cycles"], sum(row[name] for name in causes), line)
+    latency_ns = nanoseconds(system["cycles"], found.inputs["dram.tCK_ps"].value)
+    yield from _unequal(found, LAST, "system.latency_ns", system["latency_ns"], latency_ns)
     for name, count in system["commands"].items():
         yield from _unequal(found, LAST, f"system.commands.{name}", count, _total(operators, name))
     for what, parts in (("latency_ns", "latency_breakdown_ns"), ("energy_pJ", "energy_breakdown_pJ")):

@@ -46,6 +46,14 @@ def size(count: float) -> str:
     return f"{number(count / factor)} {unit}"
 
 
+def count_text(count: int) -> str:
+    """1,234 in full, 5.03G from a million on."""
+    for factor, letter in ((10**9, "G"), (10**6, "M")):
+        if count >= factor:
+            return f"{number(count / factor)}{letter}"
+    return f"{count:,}"
+
+
 def number(value: float) -> str:
     """Three significant digits, or every digit before the point: 0.953, 12.4, 1,049."""
     if value == 0:
@@ -63,6 +71,16 @@ def percent(share: float) -> str:
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> tuple[str, str]:
     factor, unit = scale(value, units)
     return number(value / factor), unit
+
+
+def time_text(ns: float) -> str:
+    """A time with the unit that suits it: 12.4 µs."""
+    return " ".join(_scaled(ns, _TIME))
+
+
+def energy_text(pJ: float) -> str:
+    """An energy with the unit that suits it: 7.07 mJ."""
+    return " ".join(_scaled(pJ, _ENERGY))
 
 
 def headline(summary: Mapping[str, Any]) -> list[Figure]:

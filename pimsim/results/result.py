@@ -20,12 +20,12 @@ from pimsim.errors import Problem
 from pimsim.mapping.plan import Plan
 from pimsim.results import tables
 from pimsim.results.base import AnyResult, Comparing, PlotFactory, PlotSet
-from pimsim.results.comparison import compare
 from pimsim.results.csv_text import csv_parts
 from pimsim.results.lines import Line, lines_of
 from pimsim.results.metrics import nanoseconds
 from pimsim.results.parts import summarise_parts, summarise_schedule
 from pimsim.results.placement import chosen
+from pimsim.results.ratios import with_ratios
 from pimsim.results.store import LAST, OPERATORS, RESOLVED, TOKENS, staged, write_files
 from pimsim.results.summary import (
     SCHEMA,
@@ -127,7 +127,7 @@ class Result(AnyResult):
             "workload": summarise_workload(self.config, self.workload, self.schedule),
             "system": system,
             **scheduled,
-            "baselines": compare(self.baselines, *self._phases),
+            "baselines": with_ratios(self.baselines, *self._phases),
         }
 
     @cached_property
@@ -136,7 +136,7 @@ class Result(AnyResult):
         from pimsim.baselines.asked import beside  # not for those who write no report
 
         found = beside(self.config, self.workload, self.schedule, frozenset(self.baselines))
-        return compare(found, *self._phases)
+        return with_ratios(found, *self._phases)
 
     @property
     def _trace_sha256(self) -> str:

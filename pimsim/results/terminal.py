@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pimsim.labels import LABELS
 from pimsim.results import scheduled
 from pimsim.results.brief import WIDTH, headline_lines, ranked, title
-from pimsim.results.headline import number, percent
+from pimsim.results.headline import count_text, number, percent
 from pimsim.results.layout import Line, Screen, Span, ascii_only, beside, columns, cropped, print_lines, table, wrapped
 from pimsim.results.placement import chosen_line
 
@@ -22,8 +22,8 @@ _BAR = 12  # columns of the longest bar
 _NARROW = 60  # columns below which the ratios over machines are two tables
 _BARS = 8  # bars per breakdown; the rest are one, "other"
 _CAVEAT = (
-    "Latency is simulated command by command; energy prices those commands with JEDEC currents. "
-    "Both rest on the inputs above that the paper does not give, and a baseline is a model of its machine."
+    "Latency is simulated command by command. Energy is these commands, priced with JEDEC currents. Both depend on "
+    "inputs that the paper does not give (see above). A baseline is a model of its machine."
 )
 
 
@@ -83,17 +83,9 @@ def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> li
 
 def _commands(commands: Mapping[str, int], width: int) -> list[str]:
     """Counts by name, broken between commands only."""
-    counts = "  ".join(f"{name}\N{NO-BREAK SPACE}{_count(count)}" for name, count in commands.items())
+    counts = "  ".join(f"{name}\N{NO-BREAK SPACE}{count_text(count)}" for name, count in commands.items())
     lines = wrap(counts, width, initial_indent="Commands  ", subsequent_indent=" " * 10, break_on_hyphens=False)
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
-
-
-def _count(count: int) -> str:
-    """1,234 in full, 5.03G from a million on."""
-    for factor, letter in ((10**9, "G"), (10**6, "M")):
-        if count >= factor:
-            return f"{number(count / factor)}{letter}"
-    return f"{count:,}"
 
 
 _SPEED = {"roofline speedup": ("roofline", "speedup"), "eager speedup": ("", "speedup")}
@@ -152,11 +144,11 @@ def _table_note(result: Result) -> str:
     if table.digest:
         own = f"{len(table.own)} {'row' if len(table.own) == 1 else 'rows'} of its own"
         return f"Energy table {table.name}: {own}" + (f", the others of {table.extends}." if table.extends else ".")
-    return f"Energy table {table.name}: which terms the paper priced is not published."
+    return f"Energy table {table.name} is one reading: what the paper priced is not published."
 
 
 def _simulation(summary: Mapping[str, Any]) -> str:
     simulation = summary["simulation"]
     folded = ", folded" if simulation["folded"] else ""
-    rate = _count(round(simulation["commands_per_s"]))
+    rate = count_text(round(simulation["commands_per_s"]))
     return f"Simulated in {number(simulation['wall_s'])} s, {rate} commands/s ({simulation['engine']}{folded})"

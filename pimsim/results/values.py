@@ -27,19 +27,24 @@ class Values:
     """Values beside those of the same model in float32.
 
     moments    of every operator, by phase and layer, in the order in which they were first computed
-    weights    the file; prompt: how many tokens it had
+    weights    the file; prompt_ids: what it was asked
     said, reference  by the hardware, and by the reference on its own
     agreement, mean_kl, max_abs_logit_error  over the positions of the reference's tokens, which both were fed
     """
 
     moments: Mapping[Where, Moments]
     weights: str
-    prompt: int
+    prompt_ids: Sequence[int]
     said: Speech
     reference: Speech
     agreement: float
     mean_kl: float
     max_abs_logit_error: float
+
+    @property
+    def prompt(self) -> int:
+        """How many tokens the prompt had."""
+        return len(self.prompt_ids)
 
     def records(self) -> list[dict[str, Any]]:
         """The rows of `values.csv`: range and error of each operator, by phase and layer."""

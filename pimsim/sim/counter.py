@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from pimsim.dram.engine import Ints
 from pimsim.dram.timing import ELEMENT_BYTES, Device
@@ -16,19 +18,25 @@ from pimsim.sim.tally import OperatorTally
 @dataclass
 class Counter:
     """What one kind of operator did in one phase; `totals` is the channel engine's, `numbers` the sum of those of
-    a `Series`, in Python's integers, which have no largest one.
+    a `Series`, in Python's integers, which have no largest one; `course`: its clocks in each leg of the phase.
     """
 
     totals: Ints
     count: int = 0
     charges: dict[str, int] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=lambda: [0] * NUMBERS)
+    course: dict[int, int] = field(default_factory=dict)
 
     def add(self, steps: int, copies: int, numbers: Sequence[int], totals: Ints) -> None:
         """Count an instruction that was carried out in so many steps and copies; numbers: of one copy of all steps."""
         self.count += steps * copies
         self.totals += totals
         self.numbers = [have + copies * more for have, more in zip(self.numbers, numbers, strict=True)]
+
+    def pass_by(self, clocks: Mapping[int, int]) -> None:
+        """Clocks, whatever they are charged to, by leg of the phase."""
+        for at, taken in clocks.items():
+            self.course[at] = self.course.get(at, 0) + taken
 
     def charge(self, cause: str, clocks: int) -> None:
         """Clocks outside of the channels."""
@@ -93,6 +101,17 @@ class Counters:
         for i in sorted((i for i, each in enumerate(exposed) if each[E_CLOCKS]), key=lambda i: exposed[i][E_SINCE]):
             cause = instructions[i].cause or "result_transfer"
             self._counter(phase, part, instructions[i].operator).charge(cause, exposed[i][E_CLOCKS])
+
+    def pass_by(self, phase: str, part: str, stretch: Stretch, passed: Mapping[int, Ints]) -> None:
+        """Add to the course: what each instruction (n,) had taken at the end of a leg of the phase."""
+        each = np.diff(np.array([np.zeros_like(next(iter(passed.values()))), *passed.values()]), axis=0)
+        for instruction, taken in zip(stretch.instructions, each.T.tolist(), strict=True):
+            self._counter(phase, part, instruction.operator).pass_by(dict(zip(passed, taken, strict=True)))
+
+    @property
+    def courses(self) -> tuple[Mapping[int, int], ...]:
+        """That of each row."""
+        return tuple(counter.course for counter in self._counters.values())
 
     def _counter(self, phase: str, part: str, operator: str) -> Counter:
         key = (phase, part, operator)

@@ -33,21 +33,22 @@ def simulate(
     observers: Sequence[Observer] = (),
     announce: Callable[[Forecast], object] | None = None,
     spending: Spending | None = None,
+    course: bool = False,
 ) -> Tally:
     """Run the workload of a config, or of its plan, and count everything.
 
     progress(done, total) is called after each token; log: write every DRAM command to this
     file, those issued in window_ns = (start, end) if given; observers: who else watches;
     announce: told how large the log will be before it is written; spending: find the window that
-    spends most.
+    spends most; course: find how the clocks of each operator go on.
     Raises InputError if the workload does not fit the device, or the log the disk.
     """
     candidates = _candidates(compiled(config))
     if log is None and not observers:
-        return min((_run(plan, progress, spending) for plan in candidates), key=lambda tally: tally.cycles)
+        return min((_run(plan, progress, spending, course) for plan in candidates), key=lambda tally: tally.cycles)
     if log is None:
         plan = candidates[0] if len(candidates) == 1 else _fastest(candidates)[0]
-        return _watched(plan, progress, observers, spending)
+        return _watched(plan, progress, observers, spending, course)
     log_target(Path(log))
     plan, tally = _fastest(candidates)
     span = window_clocks(window_ns, plan.device.tCK_ps)
@@ -56,7 +57,7 @@ def simulate(
         if announce is not None:
             announce(expected)
         expected.check_disk()
-        return _watched(plan, progress, [writer, *observers], spending)
+        return _watched(plan, progress, [writer, *observers], spending, course)
 
 
 def simulate_noting(plan: Plan) -> tuple[Tally, Ledger]:
@@ -123,18 +124,22 @@ def simulate_step(config: Config | Plan, context: int, observers: Sequence[Obser
     return clocks
 
 
-def _watched(plan: Plan, progress: Progress | None, observers: Sequence[Observer], spending: Spending | None) -> Tally:
-    system, buffer = _watch(plan, observers, spending)
+def _watched(
+    plan: Plan, progress: Progress | None, observers: Sequence[Observer], spending: Spending | None, course: bool
+) -> Tally:
+    system, buffer = _watch(plan, observers, spending, course)
     tally = system.run(progress)
     buffer.flush(FOREVER)
     return tally
 
 
-def _watch(plan: Plan, observers: Sequence[Observer], spending: Spending | None = None) -> tuple[System, LogBuffer]:
+def _watch(
+    plan: Plan, observers: Sequence[Observer], spending: Spending | None = None, course: bool = False
+) -> tuple[System, LogBuffer]:
     engine = _engine(plan)
     buffer = LogBuffer(engine, observers)
     engine.log_to(buffer.add, min(o.window[0] for o in observers), max(o.window[1] for o in observers))
-    return System(plan, engine, observer=buffer.execute, spending=spending), buffer
+    return System(plan, engine, observer=buffer.execute, spending=spending, course=course), buffer
 
 
 def simulate_contexts(config: Config | Plan, contexts: Sequence[int]) -> Tally:
@@ -147,8 +152,8 @@ def simulate_contexts(config: Config | Plan, contexts: Sequence[int]) -> Tally:
     return min(runs, key=lambda tally: tally.cycles)
 
 
-def _run(plan: Plan, progress: Progress | None, spending: Spender | None = None) -> Tally:
-    return System(plan, _engine(plan), spending=spending).run(progress)
+def _run(plan: Plan, progress: Progress | None, spending: Spender | None = None, course: bool = False) -> Tally:
+    return System(plan, _engine(plan), spending=spending, course=course).run(progress)
 
 
 def _engine(plan: Plan) -> Engine:

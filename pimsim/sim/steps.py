@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pimsim.mapping.plan import Plan
+from pimsim.sim.tally import PHASES
 from pimsim.workload.schedule import Copied, Forked, Schedule
 
 Copies = tuple[Copied | Forked, ...]
@@ -43,6 +45,15 @@ def tokens_of(plan: Plan) -> int:
     if plan.schedule is not None:
         return int(plan.schedule.tokens.sum())
     return plan.config.workload.prompt_tokens + plan.config.workload.output_tokens
+
+
+def steps_by_phase(plan: Plan, steps: Sequence[Step] | None = None) -> dict[str, int]:
+    """How many steps of each phase a run has: those of the plan, or `steps` instead of them."""
+    if steps is not None:
+        return dict(Counter(step.kind.phase for step in steps))
+    if plan.schedule is None:
+        return plan.config.workload.steps_by_phase
+    return {phase: int(plan.schedule.of_phase(phase).sum()) for phase in PHASES}
 
 
 def decoded(steps: Iterable[tuple[str, int, int]]) -> list[Step]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
@@ -26,17 +26,19 @@ from typing import Any
 import numpy as np
 import simpy
 
-from pimsim.dram.engine import Engine, Ints
+from pimsim.dram.engine import FOREVER, Engine, Ints
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.stretch import Stretch
 from pimsim.schedules import SCHEDULES
 from pimsim.sim.counter import Counters
+from pimsim.sim.course import Follower
 from pimsim.sim.layout import Layout
 from pimsim.sim.observer import Executed
 from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Block, Timetable
+from pimsim.sim.schedule.compiled.layout import E_CLOCKS
 from pimsim.sim.schedule.executor import Counts, Executor
 from pimsim.sim.spending import Spender
-from pimsim.sim.steps import Copies, Kind, Step, steps_of, tokens_of, without_copies
+from pimsim.sim.steps import Copies, Kind, Step, steps_by_phase, steps_of, tokens_of, without_copies
 from pimsim.sim.tally import Tally, TokenTallies
 
 Progress = Callable[[int, int], None]
@@ -78,6 +80,8 @@ class _Laid:
     times: Ints
     done: int = 0
     ahead: int = 0  # steps that are carried out before it and not told yet
+    leg: int = 0  # of the course, in which its latest steps are
+    passed: dict[int, Ints] = field(default_factory=dict)  # by leg, clocks of each instruction up to its end
 
     @property
     def left(self) -> int:
@@ -91,6 +95,7 @@ class System:
     steps     to carry out, if not the plan's own
     observer  is told of every instruction
     spending  who wants to know what actions spend: the busiest window is found, or all is noted
+    course    whether the tally has it
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class System:
         steps: Sequence[Step] | None = None,
         observer: Callable[[Executed], None] | None = None,
         spending: Spender | None = None,
+        course: bool = False,
     ) -> None:
         self.plan = plan
         self.engine = engine
@@ -114,6 +120,7 @@ class System:
         self.timetable = Timetable(serial=SCHEDULES[plan.config.schedule].serial)
         self.latest = np.zeros(MOMENTS, np.int64)  # of the latest instruction
         self.steps = steps
+        self.follower = Follower(steps_by_phase(plan, steps)) if course else None
 
     @property
     def accounted(self) -> int:
@@ -155,11 +162,16 @@ class System:
                     laid[kind] = self._lay_out(kind, waiting[kind])
                     del waiting[kind][: laid[kind].left]
                 now = laid[kind]
-                some = coming[: min(now.left, without_copies(coming))]
+                most = min(now.left, self._until_next(kind.phase))
+                some = coming[: without_copies(coming[:most])]
                 del coming[: len(some)]
                 yield now, some
                 if not now.left:
                     self._count(laid.pop(kind))
+
+    def _until_next(self, phase: str) -> int:
+        """Most steps of a phase that may be carried out at once."""
+        return self.follower.left(phase, self.tokens.steps_of(phase)) if self.follower else FOREVER
 
     def _lay_out(self, kind: Kind, contexts: Sequence[int]) -> _Laid:
         """As many steps of a kind as are alike."""
@@ -177,6 +189,7 @@ class System:
 
     def _carry_out(self, laid: _Laid, steps: Sequence[Step]) -> None:
         """Carry out steps, with what is copied before the first and after the last of them."""
+        self._follow(laid)
         clocks = [self.accounted]
         self._copy(laid, steps[0], steps[0].before)
         clocks += self._run(laid, len(steps))
@@ -191,7 +204,7 @@ class System:
         stretch = Stretch(np.array([step.context], np.int64), laid.plan.copies(copied, step.kind.tokens), {})
         if stretch.instructions:
             made = self._laid(laid.plan, laid.kind, stretch)
-            made.ahead = ahead
+            made.ahead, made.leg = ahead, laid.leg
             self._run(made, 1)
             self._count(made)
 
@@ -206,9 +219,26 @@ class System:
         reached: list[int] = laid.counts.reached[steps.start : steps.stop].tolist()
         return reached
 
+    def _follow(self, laid: _Laid) -> None:
+        """Steps are about to come; if they are of another leg than those before, that one is over for them."""
+        if self.follower:
+            leg = self.follower.leg(laid.kind.phase, self.tokens.steps_of(laid.kind.phase))
+            if leg != laid.leg:
+                self._pass_by(laid)
+                laid.leg = leg
+
+    def _pass_by(self, laid: _Laid) -> None:
+        """Keep what the instructions have taken so far, if any were carried out."""
+        if laid.done:
+            charged = laid.counts.totals[:, -len(self.engine.causes) :].sum(1)
+            laid.passed[laid.leg] = charged + laid.counts.exposed[:, E_CLOCKS]
+
     def _count(self, laid: _Laid) -> None:
         """Count what was carried out."""
         kind = laid.kind
+        if self.follower:
+            self._pass_by(laid)
+            self.counters.pass_by(kind.phase, kind.part, laid.stretch, laid.passed)
         self.counters.add(kind.phase, kind.part, laid.stretch, laid.plan.workload.blocks, laid.counts)
 
     def alone(self, step: Step) -> int:
@@ -268,4 +298,5 @@ class System:
             tuple(rows),
             self.tokens,
             self.executor.largest_window,
+            self.follower.course(self.counters.courses) if self.follower else None,
         ).validate()

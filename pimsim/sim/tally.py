@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pimsim.sim.course import Course
+
 Ints = NDArray[np.int64]
+K = TypeVar("K")
 
 PHASES = ("prefill", "decode")
 
@@ -28,9 +31,9 @@ COMMON_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "writ
 DEVICE_CAUSES = (*COMMON_CAUSES, "mode_switch", "copy")
 
 _FEW = 3  # contradictions of a kind that are told
-_COUNTS = (
+COUNTS = (
     "count", "cycles", "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes",
-    "payload_bytes",
+    "payload_bytes", "macs",
 )  # fmt: skip
 
 
@@ -80,7 +83,7 @@ class OperatorTally:
         found = [] if self.phase in PHASES else [f"{where}: phase is not one of {PHASES}"]
         if sum(self.causes.values()) != self.cycles:
             found.append(f"{where}: causes sum to {sum(self.causes.values())} clocks, not {self.cycles}")
-        counts = {name: getattr(self, name) for name in (*_COUNTS, "macs")}
+        counts = {name: getattr(self, name) for name in COUNTS}
         for name, value in {**counts, **self.causes, **self.commands}.items():
             if value < 0:
                 found.append(f"{where}: {name} is {value}")
@@ -136,6 +139,10 @@ class TokenTallies(Sequence[TokenTally]):
         """Clocks that all steps of a phase take."""
         return self._clocks[phase]
 
+    def steps_of(self, phase: str) -> int:
+        """Steps of a phase."""
+        return self._counts[phase]
+
     def column(self, name: str) -> Ints:
         """(steps,): one count of every step."""
         return np.array(self._columns[name], np.int64)
@@ -173,7 +180,8 @@ class Tally:
 
     cycles counts prefill and decode, prefill_cycles the prefill alone; commands are
     over all channels; tokens are in time order, back to back.  busiest_window is what the busiest
-    window spent, in the units of what actions spend; 0 if that was not asked for.
+    window spent, in the units of what actions spend; 0 if that was not asked for.  course: the rows'
+    clocks as the run goes on.
     """
 
     cycles: int
@@ -183,6 +191,7 @@ class Tally:
     rows: Sequence[OperatorTally]
     tokens: TokenTallies
     busiest_window: Fraction = Fraction(0)
+    course: Course | None = None
 
     @property
     def decode_cycles(self) -> int:
@@ -205,6 +214,7 @@ class Tally:
         """This tally; TallyError lists every contradiction if there is one."""
         found = [problem for row in self.rows for problem in row.problems()]
         found += self._sum_problems() + self._token_problems() + self._unit_problems()
+        found += self._course_problems(self.course) if self.course else ()
         if found:
             raise TallyError("the simulation's counts contradict each other: " + "; ".join(found))
         return self
@@ -239,10 +249,22 @@ class Tally:
             found.append(f"decode steps take {decode} clocks, not {self.decode_cycles}")
         return found
 
+    def _course_problems(self, course: Course) -> Iterator[str]:
+        for row, clocks in zip(self.rows, course.clocks, strict=True):
+            if sum(clocks.values()) != row.cycles or min(clocks.values(), default=0) < 0:
+                yield f"{row.phase} {row.operator}: legs sum to {sum(clocks.values())} clocks, not {row.cycles}"
+        for phase in course.widths:
+            cycles = self.tokens.column("cycles")[self.tokens.of_phase(phase)]
+            edges = course.edges(phase, len(cycles))
+            taken = np.add.reduceat(cycles, edges[:-1]) if len(cycles) else cycles
+            here = [course.of_row(i, len(taken)) for i, row in enumerate(self.rows) if row.phase == phase]
+            for at in np.flatnonzero(taken != sum(here, np.zeros_like(taken)))[:1].tolist():
+                yield f"{phase} steps {edges[at] + 1} to {edges[at + 1]} do not take the clocks of their operators"
 
-def total_of(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+
+def total_of(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
     """The sum of mappings of counts, keys in order of first appearance."""
-    total: dict[str, int] = {}
+    total: dict[K, int] = {}
     for part in parts:
         for name, value in part.items():
             total[name] = total.get(name, 0) + value

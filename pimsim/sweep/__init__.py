@@ -21,6 +21,7 @@ from pimsim.sweep.merge import merge
 from pimsim.sweep.pareto import pareto
 from pimsim.sweep.point import evaluate_point
 from pimsim.sweep.reader import load_sweep
+from pimsim.sweep.reports import Which
 from pimsim.sweep.result import SweepResult, load_result
 from pimsim.sweep.runner import Stopped, run_sweep
 from pimsim.sweep.sensitivity import sobol, tornado
@@ -50,6 +51,7 @@ def run(
     shard: tuple[int, int] = (1, 1),
     kind: str | None = None,
     progress: Progress | None = None,
+    reports: Which = "none",
 ) -> SweepResult:
     """Simulate every point of a sweep file, or of a dict of the same form; `pimsim.sweep(...)` is the same.
 
@@ -64,12 +66,13 @@ def run(
     shard      (i, n): the i-th of n parts, from 1
     kind       "parquet" or "csv" (default: parquet if pyarrow is there)
     progress   called with (points finished, points in all)
+    reports    "front", "all" or the numbers of points: whose own reports are written, as out/points/NUMBER
     InputError has every problem, those of a dict at `<sweep>:1:1: KEY`, before anything is written, and if the folder
     holds another sweep; Stopped after Ctrl-C.
     """
     return run_sweep(
         load_sweep(source), out, workers=workers, scheduler=scheduler, resume=resume, shard=shard, kind=kind,
-        progress=progress,
+        progress=progress, reports=reports,
     )  # fmt: skip
 
 

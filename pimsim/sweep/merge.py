@@ -12,7 +12,8 @@ from pimsim.errors import InputError
 from pimsim.held import holding
 from pimsim.sweep.definition import Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
-from pimsim.sweep.result import SweepResult, finish
+from pimsim.sweep.reports import NONE, Which, check_which
+from pimsim.sweep.result import SweepResult, finish, with_reports
 from pimsim.sweep.runner import check_same, manifest_of, select
 from pimsim.sweep.table import check_format, default_format
 
@@ -20,13 +21,20 @@ _OPTION = "--merge"
 
 
 def merge(
-    sweep: Sweep, shards: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], kind: str | None = None
+    sweep: Sweep,
+    shards: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    kind: str | None = None,
+    reports: Which = NONE,
 ) -> SweepResult:
     """Write the results of the whole sweep, from the folders of its shards, to the byte those of one run.
+
+    reports: as of `run_sweep`; those that shards have are made anew
 
     InputError if a folder holds another sweep, or if points are missing.
     """
     kind = check_format(kind or default_format())
+    check_which(reports, len(sweep.space))
     directory, folders = Path(out), [Path(shard) for shard in shards]
     manifest = manifest_of(sweep)
     for folder in folders:
@@ -45,7 +53,8 @@ def merge(
             journal = stack.enter_context(Journal(directory / JOURNAL, len(sweep.space)))
             for source in sources:
                 _copy(source, journal)
-            return finish(directory, manifest, journal, dropped, kind, None)
+            result = finish(sweep, directory, manifest, journal, dropped, kind, None)
+            return with_reports(sweep, result, reports)
         except OSError as error:
             raise cannot_write(directory, error) from error
 

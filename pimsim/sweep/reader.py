@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pimsim import api
 from pimsim.baselines.devices import name_of
 from pimsim.config.loader import baseline_files, put, read_text, read_tree, with_table, written
 from pimsim.config.nodes import parse_with_problems
 from pimsim.config.rules import RULES, workload_source
-from pimsim.config.schema import Common
-from pimsim.config.shipped import SWEEPS, find
+from pimsim.config.schema import AnyConfig, Common
+from pimsim.config.shipped import CONFIGURATIONS, SWEEPS, find
 from pimsim.config.tree import WORKLOAD_SOURCES, Entry, Position, Tree, entry_of, locate, merge, plain
 from pimsim.config.validate import class_of, flat_values, value_problems
 from pimsim.errors import InputError, Problem, did_you_mean
@@ -95,7 +95,7 @@ class _Reader:
         if len(space) > MOST_POINTS:
             self.complain(self.place("axes"), "axes", f"has {len(space)} points; at most {MOST_POINTS} are allowed")
         first = {key: value for key, value, _ in reversed(axes.checks)}
-        whole = Base(base, self.path)
+        whole = Base(base, self.path, self.base_name(), self.fixed_values())
         if base.entries:
             self.check_values(whole, axes, first)
         accuracy = self.accuracy(axes)
@@ -156,6 +156,23 @@ class _Reader:
             return Tree(self.place("base"))
         self.problems += tree.problems
         return tree
+
+    def base_name(self) -> str | AnyConfig:
+        """How `pimsim run` is told the base from where this process stands: a shipped name, or its path.
+
+        A configuration that was loaded is itself.
+        """
+        given = self.tree.entries["base"].value
+        if isinstance(given, Common):
+            return cast("AnyConfig", given)
+        found = find(str(given), os.path.dirname(self.path))
+        shipped = CONFIGURATIONS.get(Path(found).stem)
+        return Path(found).stem if shipped and os.path.realpath(found) == shipped else os.path.relpath(found)
+
+    def fixed_values(self) -> Mapping[str, Any]:
+        """What `set` says."""
+        entry = self.tree.entries.get("set")
+        return plain(entry.value) if entry is not None and isinstance(entry.value, Mapping) else {}
 
     def know_table(self, tree: Tree) -> None:
         """Read the table that a tree names, if any, so that its times are keys; InputError where it is wrong."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pimsim.errors import InputError
+from pimsim.results.base import data_frame
+from pimsim.sweep.definition import Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_read, read_manifest, replace_file, write_manifest
 from pimsim.sweep.objectives import Objective
-from pimsim.sweep.pareto import as_objective, best, costs_of, front
+from pimsim.sweep.page import write_page
+from pimsim.sweep.pareto import as_objective, costs_of, front
 from pimsim.sweep.point import OK, STATUSES
+from pimsim.sweep.reports import NONE, Which, make_reports
 from pimsim.sweep.sensitivity import DESIGNS, figure, sensitivity
 from pimsim.sweep.table import FORMATS, csv_text, write_table
 
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
 
 PARETO = "pareto.csv"
 SENSITIVITY = "sensitivity.csv"
-REPORT = "report.html"
-REPORTED = 2000
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class SweepResult:
     directory  its files; manifest: which sweep it is
     dropped    points that constraints dropped
     statuses   rows by status: ok, infeasible, failed
+    unreported points whose reports were asked for and could not be made, with the reason
     """
 
     directory: Path
@@ -40,6 +43,7 @@ class SweepResult:
     dropped: int
     statuses: Mapping[str, int]
     temporary: object = field(default=None, repr=False, compare=False)  # removes `directory` with this object
+    unreported: Mapping[int, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items() if count)
@@ -58,23 +62,27 @@ class SweepResult:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row in order; each is a dict with the columns that it has."""
+        with self._journal() as journal:
+            yield from (journal.row(index) for index in journal.indexes())
+
+    @contextmanager
+    def _journal(self) -> Iterator[Journal]:
         try:
             with Journal(self.directory / JOURNAL, self.manifest["points"], write=False) as journal:
-                yield from (journal.row(index) for index in journal.indexes())
+                yield journal
         except OSError as error:
             raise cannot_read(self.directory / JOURNAL, error) from error
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas data frame; ImportError, saying what to install, without pandas."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install 'pimsim[analysis]'") from error
-        return pandas.DataFrame.from_records(list(self.rows()))
+        return data_frame(list(self.rows()))
 
     def pareto(self) -> list[dict[str, Any]]:
         """The rows that no other row beats in every objective, by the first objective."""
-        return best(list(self.rows()), self.objectives) if self.objectives else []
+        if not self.objectives:
+            return []
+        with self._journal() as journal:
+            return [journal.row(index) for index in _front(journal, self.objectives)]
 
     def warnings(self) -> dict[str, int]:
         """What points warn of, each text with how many points, the most frequent first."""
@@ -122,7 +130,13 @@ def load_result(directory: str | Path) -> SweepResult:
 
 
 def finish(
-    directory: Path, manifest: Mapping[str, Any], journal: Journal, dropped: int, kind: str, temporary: object
+    sweep: Sweep,
+    directory: Path,
+    manifest: Mapping[str, Any],
+    journal: Journal,
+    dropped: int,
+    kind: str,
+    temporary: object,
 ) -> SweepResult:
     """Write the results of a journal that is complete."""
     result = SweepResult(directory, manifest, dropped, _statuses(journal), temporary)
@@ -130,30 +144,37 @@ def finish(
     def rows() -> Iterator[Mapping[str, Any]]:
         return (journal.row(index) for index in journal.indexes())
 
-    objectives = result.objectives
     write_table(directory / f"results.{kind}", rows, kind)
     for other in FORMATS:
         if other != kind:
             (directory / f"results.{other}").unlink(missing_ok=True)
-    if objectives:
-        found = {i: c for i in journal.indexes() if (c := costs_of(journal.row(i), objectives)) is not None}
-        _write_rows(directory / PARETO, [journal.row(index) for index in front(found)])
+    best = _front(journal, result.objectives)
+    if result.objectives:
+        _write_rows(directory / PARETO, [journal.row(index) for index in best])
     if effects := _sensitivity(result, rows()):
         _write_rows(directory / SENSITIVITY, effects)
-    replace_file(directory / REPORT, _report(result, rows()).encode())
+    write_page(sweep, directory, journal, best, effects, {**manifest, "dropped": dropped})
     write_manifest(directory, {**manifest, "dropped": dropped, "statuses": result.statuses})
     return result
 
 
-def _report(result: SweepResult, rows: Iterator[Mapping[str, Any]]) -> str:
-    """The sweep as a page, of at most REPORTED points: a page of more is no help to anybody."""
-    from pimsim.report import sweep_html
+def with_reports(sweep: Sweep, result: SweepResult, which: Which, workers: int | None = None) -> SweepResult:
+    """The same result once the reports of some points are there, and its page knows them; as `make_reports`."""
+    if which == NONE:
+        return result
+    with result._journal() as journal:
+        best = _front(journal, result.objectives)
+        unreported = make_reports(sweep, result.directory, result.manifest["points"], best, which, workers)
+        facts = {**result.manifest, "dropped": result.dropped}
+        write_page(sweep, result.directory, journal, best, result.sensitivity(), facts)
+    return replace(result, unreported=unreported)
 
-    shown, total = list(islice(rows, REPORTED)), sum(result.statuses.values())
-    meta = {"title": result.manifest["name"], "dropped by constraints": result.dropped}
-    if total > len(shown):
-        meta["shown"] = f"the first {len(shown):,} of {total:,}; all are in the results file"
-    return sweep_html(shown, [("-" if o.maximise else "") + o.name for o in result.objectives], meta)
+
+def _front(journal: Journal, objectives: Sequence[Objective]) -> list[int]:
+    """The numbers of the points that no other beats; none of a sweep without objectives."""
+    if not objectives:
+        return []
+    return front({i: c for i in journal.indexes() if (c := costs_of(journal.row(i), objectives)) is not None})
 
 
 def _sensitivity(result: SweepResult, rows: Iterator[Mapping[str, Any]]) -> list[dict[str, Any]]:

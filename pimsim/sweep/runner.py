@@ -19,7 +19,8 @@ from pimsim.sweep.definition import SCHEMA, Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
 from pimsim.sweep.job import WHOLE, Job, Progress
 from pimsim.sweep.point import refused_row
-from pimsim.sweep.result import SweepResult, finish
+from pimsim.sweep.reports import NONE, Which, check_which
+from pimsim.sweep.result import SweepResult, finish, with_reports
 from pimsim.sweep.rows import with_inputs
 from pimsim.sweep.table import check_format, default_format
 
@@ -44,6 +45,7 @@ def run_sweep(
     shard: tuple[int, int] = WHOLE,
     kind: str | None = None,
     progress: Progress | None = None,
+    reports: Which = NONE,
 ) -> SweepResult:
     """Simulate every point of a sweep.
 
@@ -55,15 +57,21 @@ def run_sweep(
     shard      (i, n): the i-th of n parts, from 1
     kind       "parquet" or "csv" (default: parquet if pyarrow is there)
     progress   called with (points finished, points in all)
+    reports    "front", "all" or numbers of points: whose reports are written, as DIR/points/INDEX
     InputError before anything is written if the folder holds another sweep; Stopped after Ctrl-C.
     """
     kind = check_format(kind or default_format())
     _check_shard(sweep, shard)
+    check_which(reports, _capacity(sweep))
     temporary = None if out is not None else tempfile.TemporaryDirectory(prefix="pimsim-sweep-")
     directory = Path(out if out is not None else temporary.name)  # type: ignore[union-attr]
     job = Job(sweep, directory, shard, resume, kind, progress)
     with holding(sweep.files), backend(workers, scheduler, sweep.contents) as pool, owned(directory):
-        return _run_in_folder(job, Measured(pool, sweep.accuracy) if sweep.accuracy else pool, temporary)
+        result = _run_in_folder(job, Measured(pool, sweep.accuracy) if sweep.accuracy else pool, temporary)
+        try:
+            return with_reports(sweep, result, reports, workers)
+        except KeyboardInterrupt:
+            raise Stopped(directory, job.total, job.total) from None
 
 
 def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
@@ -77,7 +85,7 @@ def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
                 dropped = search(job, pool, journal) if job.sweep.search else _grid(job, pool, journal)
             except KeyboardInterrupt:
                 raise Stopped(job.directory, journal.finished, job.total) from None
-            result = finish(job.directory, manifest, journal, dropped, job.kind, temporary)
+            result = finish(job.sweep, job.directory, manifest, journal, dropped, job.kind, temporary)
             journal.restore()
             return result
     except OSError as error:

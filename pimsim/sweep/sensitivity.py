@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pimsim.errors import InputError
 from pimsim.sweep.objectives import Objective
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Rows = Sequence[dict[str, Any]]
+_RESAMPLES, _SEED = 200, 1  # of the points, for intervals
 
 
 def sensitivity(design: str, keys: Sequence[str], rows: Rows, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
@@ -61,6 +66,7 @@ def sobol(rows: Rows, keys: Sequence[str], objectives: Sequence[Objective]) -> l
     rows         in the order of `designs.sobol_shares`: A, B, and A with one column of B per key
     first_order  share of the figure's variance that the key explains alone
     total        the share that goes with the key, together with others included
+    *_low, *_high  between them lie 95 of 100 indices of points drawn again from these (bootstrap)
     An objective that some row has no figure for has no indices. InputError without scipy.
     """
     try:
@@ -75,15 +81,39 @@ def sobol(rows: Rows, keys: Sequence[str], objectives: Sequence[Objective]) -> l
         if None in figures:
             continue
         parts = np.array(figures, dtype=np.float64).reshape(len(keys) + 2, 1, -1)
-        first = total = np.zeros(len(keys))
-        if np.ptp(parts):  # else nothing matters
-            given = {"f_A": parts[0], "f_B": parts[1], "f_AB": parts[2:]}
-            indices = sobol_indices(func=given, n=parts.shape[2])
-            first, total = np.atleast_1d(indices.first_order), np.atleast_1d(indices.total_order)
-        shares = zip(keys, map(float, first), map(float, total), strict=True)
-        bars = [{"objective": objective.name, "key": key, "first_order": a, "total": b} for key, a, b in shares]
-        found += sorted(bars, key=lambda bar: -float(str(bar["total"])))
+        shares = _indices(parts, sobol_indices)  # (2, keys): alone, in total
+        low, high = _interval(parts, sobol_indices)
+        columns = {f"{what}{end}": values for end, pair in (("", shares), ("_low", low), ("_high", high))
+                   for what, values in zip(("first_order", "total"), pair.tolist(), strict=True)}  # fmt: skip
+        bars = [
+            {"objective": objective.name, "key": key, **{name: values[i] for name, values in columns.items()}}
+            for i, key in enumerate(keys)
+        ]
+        found += sorted(bars, key=lambda bar: -bar["total"])
     return found
+
+
+def _indices(parts: NDArray[np.float64], sobol_indices: Any) -> NDArray[np.float64]:
+    """First-order and total indices (2, keys) of figures (keys + 2, 1, n); where nothing differs, nothing matters."""
+    import numpy as np
+
+    if not np.ptp(parts):
+        return np.zeros((2, len(parts) - 2))
+    given = {"f_A": parts[0], "f_B": parts[1], "f_AB": parts[2:]}
+    found = sobol_indices(func=given, n=parts.shape[2])
+    indices: NDArray[np.float64] = np.array([np.atleast_1d(found.first_order), np.atleast_1d(found.total_order)])
+    return np.nan_to_num(indices)
+
+
+def _interval(parts: NDArray[np.float64], sobol_indices: Any) -> NDArray[np.float64]:
+    """Both ends (2, 2, keys) of what 95 of 100 resamplings of the points give; the same ones each time."""
+    import numpy as np
+
+    drawn = np.random.default_rng(_SEED).integers(parts.shape[2], size=(_RESAMPLES, parts.shape[2]))
+    ends: NDArray[np.float64] = np.percentile(
+        [_indices(parts[:, :, at], sobol_indices) for at in drawn], (2.5, 97.5), axis=0
+    )
+    return ends
 
 
 DESIGNS = {"one_at_a_time": tornado, "sobol": sobol}

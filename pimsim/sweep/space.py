@@ -20,6 +20,7 @@ from pimsim.config.loader import (
     trace_file,
     with_table,
 )
+from pimsim.config.schema import AnyConfig
 from pimsim.config.tree import Position, Tree, entry_of, merge, plain
 from pimsim.energy.table import files_of
 from pimsim.errors import Problem
@@ -142,10 +143,14 @@ class Base:
     """What the points of a sweep have in common.
 
     tree  the base configuration with `set` on top; file: the sweep file, to which files in an axis are relative
+    name  of the base, as `pimsim run` is given it where this process stands, or a configuration that was loaded
+    fixed what `set` says, plain
     """
 
     tree: Tree
     file: str = ""
+    name: str | AnyConfig = ""
+    fixed: Values = field(default_factory=dict)
 
     def request(self, point: Values) -> PointRequest:
         """The configuration of a point, as a file that extends the base would have it."""

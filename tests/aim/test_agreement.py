@@ -10,16 +10,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pimsim.devices.aim import table as aim
-from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import AimInstruction, parse
+from pimsim.devices.aim.queued import readable_channels
 from pimsim.devices.aim.replay import EngineName, commands_of, costs, replay, without
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import NONE, Channel, ProtocolError
 from pimsim.dram.twin.controller import Issued
 from pimsim.logs.checker import check
 from pimsim.logs.log import CommandLog
-from tests.aim.devices import any_channels, correct_device, devices, programs, reference_device
+from tests.aim.devices import any_channels, correct_device, devices, in_order, programs, reference_device
 from tests.examples import examples
 from tests.logs import log_of, with_row
 
@@ -28,7 +28,7 @@ FULL = "0x80000000"
 
 def run(text: str, device: Device) -> tuple[int, CommandLog]:
     program = parse("\n".join([*text.strip().splitlines(), "AiM EOC"]), device)
-    channels = TwinChannels(device)
+    channels = readable_channels(device)
     return execute(program, channels), channels.log()
 
 
@@ -41,7 +41,7 @@ def names(log: CommandLog, device: Device) -> list[str]:
 def test_kernel_twin_and_checker_agree_on_any_program_and_timings(data: st.DataObject) -> None:
     device = data.draw(devices())
     program = data.draw(programs(any_channels))
-    twin = TwinChannels(device)
+    twin = readable_channels(device)
     cycles = execute(program, twin)
     log = twin.log()
     assert check(log, device) == []
@@ -58,7 +58,7 @@ def test_kernel_twin_and_checker_agree_on_any_program_and_timings(data: st.DataO
 @given(st.data())
 def test_a_command_a_clock_too_early_is_found(data: st.DataObject) -> None:
     device = data.draw(devices())
-    twin = TwinChannels(device)
+    twin = readable_channels(device)
     execute(data.draw(programs(st.just((0,)))), twin)
     commands = twin.controller(0).commands
     tight = tight_commands(device, commands)
@@ -192,7 +192,7 @@ def test_with_all_differences_undone_the_cycles_are_the_references() -> None:
     for difference in aim.DIFFERENCES:
         device = without(device, difference)
     for text in CASES.values():
-        assert run(text, device)[0] == run(text, reference_device(2))[0]
+        assert run(text, device)[0] == run(text, in_order(reference_device(2)))[0]
 
 
 def test_reference_device_has_no_costs() -> None:

@@ -8,9 +8,9 @@ from functools import cache
 import pytest
 
 from pimsim.devices.aim import gemv
-from pimsim.devices.aim.engines import TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import parse
+from pimsim.devices.aim.queued import readable_channels
 from pimsim.devices.aim.replay import Machine, replay
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
@@ -52,10 +52,10 @@ def test_text_array_kernel_and_twin_agree(device: Device) -> None:
     fast = Machine(device)
     for m, k, channels in shapes(12, 2500, seed=4):
         program = parse(gemv.text(m, k, channels, device), device)
-        twin = TwinChannels(device)
+        twin = readable_channels(device)
         assert (
             gemv.run(m, k, channels, twin)
-            == execute(program, TwinChannels(device))
+            == execute(program, readable_channels(device))
             == replay(program, device).cycles
             == fast.gemv(m, k, channels).cycles
         ), (m, k, channels)

@@ -14,6 +14,7 @@ from pimsim.devices.aim import gemv
 from pimsim.devices.aim.engines import KernelChannels, TwinChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import parse
+from pimsim.devices.aim.queued import readable_channels
 from pimsim.devices.aim.replay import Machine
 from pimsim.dram.timing import Device
 from pimsim.logs.checker import check
@@ -33,7 +34,7 @@ GEMV = [tuple(int(row[key]) for key in ("M", "K", "channels", "cycles", "command
 
 
 def channels_on(engine: str, device: Device) -> TwinChannels | KernelChannels:
-    return TwinChannels(device) if engine == "twin" else KernelChannels(device, engine == "stepped", logged=True)
+    return readable_channels(device) if engine == "twin" else KernelChannels(device, engine == "stepped", logged=True)
 
 
 def replayed(name: str, engine: str) -> tuple[int, CommandLog]:
@@ -103,7 +104,7 @@ def test_gemv_takes_the_same_cycles_and_commands(case: Sequence[int]) -> None:
 )
 def test_gemv_as_text_on_the_twin_is_the_same_again(case: Sequence[int]) -> None:
     m, k, count, cycles, commands = case
-    channels = TwinChannels(DEVICE)
+    channels = readable_channels(DEVICE)
     assert execute(parse(gemv.text(m, k, count, DEVICE), DEVICE), channels) == cycles
     assert sum(channels.counts().values()) == commands
 
@@ -126,7 +127,7 @@ def gaps_in(log: CommandLog) -> list[tuple[tuple[str, str], int]]:
 
 def test_smallest_gaps_are_those_of_the_traces() -> None:
     golden = {(row["preceding"], row["following"]): int(row["min_gap_cycles"]) for row in table("min_gaps.csv")}
-    channels = TwinChannels(DEVICE)
+    channels = readable_channels(DEVICE)
     execute(parse(CLOSE_PAIRS, DEVICE), channels)
     logs = [channels.log(), *(replayed(name, "fast")[1] for name, _, commands in PROGRAMS if commands)]
     closest: dict[tuple[str, str], int] = {}

@@ -12,18 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim.devices.aim import engines
-from pimsim.devices.aim.engines import KernelChannels, TwinChannels
+from pimsim.devices.aim.engines import KernelChannels
 from pimsim.devices.aim.frontend import execute
 from pimsim.devices.aim.isa import OPERATIONS, AimInstruction
+from pimsim.devices.aim.queued import readable_channels
 from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram.kernel.log import LOG_WIDTH
 from pimsim.dram.spec import Needs, Scope
 from pimsim.dram.timing import Device
 from pimsim.dram.twin.channel import CLOSED, NONE, Channel
-from tests.aim.devices import any_channels, correct_device, programs, reference_device
+from tests.aim.devices import any_channels, correct_device, in_order, programs, reference_device
 from tests.examples import examples
 
-DEVICE = reference_device(4)
+DEVICE = in_order(reference_device(4))  # `test_queued` has the reference's own host
 QUEUE = 33
 
 Log = list[tuple[int, int, str]]
@@ -139,7 +140,7 @@ def decode(instruction: AimInstruction, function: int, channels: list[Stepped], 
 
 def compare(program: list[AimInstruction]) -> None:
     end, log = stepped(program, DEVICE)
-    for channels in (TwinChannels(DEVICE), KernelChannels(DEVICE, logged=True)):
+    for channels in (readable_channels(DEVICE), KernelChannels(DEVICE, logged=True)):
         assert execute(program, channels) == end
         found = channels.log()
         names = [DEVICE.command_names[command] for command in found.command]
@@ -163,7 +164,7 @@ def test_one_mask(program: list[AimInstruction]) -> None:
 def test_full_queue_of_one_channel_holds_back_another() -> None:
     """33 commands wait in channel 0; the 34th keeps the host from decoding for channel 1."""
     first = [AimInstruction("MAC_ABK", (0,), 33, -1, 0), AimInstruction("AF", (0,)), AimInstruction("AF", (1,))]
-    channels = TwinChannels(DEVICE)
+    channels = readable_channels(DEVICE)
     execute([*first, AimInstruction("EOC")], channels)
     log = channels.log()
     assert log.clk[log.channel == 1][0] == 1 + 56 + 2  # MAC16 at 57 leaves the queue; AF enters, then the host decodes
@@ -177,7 +178,7 @@ def test_host_waits_for_what_blocks(name: str) -> None:
         AimInstruction(name, (0,) if name == "RD_MAC" else ()),
         AimInstruction("AF", (1,)),
     ]
-    channels = TwinChannels(DEVICE)
+    channels = readable_channels(DEVICE)
     execute([*body, AimInstruction("EOC")], channels)
     log = channels.log()
     start = {"RD_MAC": 33 + 14 + 3, "SYNC": 33 + 4 + 1}[name]
@@ -188,7 +189,12 @@ MIXED = (
     "WR_GB", "WR_BIAS", "WR_BIAS", "RD_MAC", "RD_MAC", "RD_AF", "MAC_ABK", "MAC_ABK", "EWMUL", "AF", "MAC_SBK",
     "COPY_BKGB", "COPY_GBBK", "WR_ABK", "W MEM", "R MEM", "SYNC", "EWADD",
 )  # fmt: skip
-THREE = {"reference": DEVICE, "aim": correct_device(4), "often refreshed": correct_device(4, nREFI=1500)}
+FOUR = {
+    "reference": reference_device(4),
+    "in order": DEVICE,
+    "aim": correct_device(4),
+    "often refreshed": correct_device(4, nREFI=1500),
+}
 
 
 def mixed(seed: int, count: int, full: float) -> list[AimInstruction]:
@@ -216,9 +222,7 @@ def carried_out(
 
 
 @pytest.mark.parametrize("full", [0.3, 0.8, 0.97])
-@pytest.mark.parametrize(
-    "device", [DEVICE, correct_device(4), correct_device(4, nREFI=1500)], ids=["reference", "aim", "often"]
-)
+@pytest.mark.parametrize("device", FOUR.values(), ids=FOUR)
 def test_channels_that_share_a_state_do_what_each_does_alone(device: Device, full: float) -> None:
     for seed in range(examples(12)):
         program = mixed(seed, 400, full)
@@ -226,11 +230,11 @@ def test_channels_that_share_a_state_do_what_each_does_alone(device: Device, ful
         assert carried_out(program, device) == carried_out(program, device, stepped=True) == alone
 
 
-@pytest.mark.parametrize("device", THREE.values(), ids=THREE)
+@pytest.mark.parametrize("device", FOUR.values(), ids=FOUR)
 def test_a_long_program_is_the_same_in_plain_python(device: Device) -> None:
     for seed in range(examples(2)):
         program = mixed(seed, 120, 0.7)
-        twin = TwinChannels(device)
+        twin = readable_channels(device)
         assert (execute(program, twin), twin.counts()) == carried_out(program, device)
 
 
@@ -265,7 +269,7 @@ def test_channels_whose_queues_differ_stay_apart() -> None:
     last = [AimInstruction("MAC_ABK", (3,), 64, -1, 0), AimInstruction("EOC")]
     for clocks in range(80):
         program = [*before, *[AimInstruction("EWADD")] * clocks, *after, *last]
-        assert carried_out(program, DEVICE)[0] == execute(program, TwinChannels(DEVICE)), clocks
+        assert carried_out(program, DEVICE)[0] == execute(program, readable_channels(DEVICE)), clocks
 
 
 def test_channels_past_the_last_bit_of_a_mask() -> None:
@@ -273,7 +277,7 @@ def test_channels_past_the_last_bit_of_a_mask() -> None:
     body = [AimInstruction(name, (channel,), 1, 2, 1) for name in ("W MEM", "R MEM") for channel in (39, 31, 0, 39)]
     masks = [AimInstruction("AF", (0, 31)), AimInstruction("RD_MAC", tuple(range(32))), AimInstruction("SYNC")]
     program = [*body, *masks, *body, AimInstruction("EOC")]
-    twin = TwinChannels(device)
+    twin = readable_channels(device)
     assert (execute(program, twin), twin.counts()) == carried_out(program, device)
 
 
@@ -297,6 +301,6 @@ def test_log_grows_where_an_instruction_needs_more_rows(rows: int) -> None:
 
 
 def test_program_without_an_end_is_no_program() -> None:
-    for channels in (TwinChannels(DEVICE), KernelChannels(DEVICE)):
+    for channels in (readable_channels(DEVICE), KernelChannels(DEVICE)):
         with pytest.raises(ValueError, match="the program has no EOC"):
             execute([AimInstruction("SYNC")], channels)

@@ -10,7 +10,7 @@ import pytest
 from pimsim import baselines
 from pimsim.baselines.devices import BaselineDevice, constants
 from pimsim.baselines.scheduled import evaluate_schedule
-from pimsim.results.comparison import compare
+from pimsim.results.ratios import with_ratios
 from pimsim.workload.models import MODELS, Workload, build
 from pimsim.workload.schedule import Stage
 from tests.baselines.schedules import Work, schedule, tiny
@@ -78,7 +78,7 @@ def test_a_measured_time_does_not_stand_for_a_compiled_step() -> None:
 
 def test_ratios_are_told_of_a_compiled_step_too() -> None:
     found = baselines.evaluate("gpu-t4", whole("gpt2-small"), [10, 11])
-    compared = compare({"gpu-t4": found}, 1e5, 2e6)["gpu-t4"]
+    compared = with_ratios({"gpu-t4": found}, 1e5, 2e6)["gpu-t4"]
     assert list(compared)[-3:] == ["model", "compiled", "roofline"]
     assert list(compared["compiled"])[:4] == ["latency_ns", "energy_pJ", "speedup", "energy_ratio"]
     assert compared["compiled"]["speedup"] == found["compiled"]["latency_ns"] / 1e5
@@ -88,7 +88,7 @@ def test_ratios_are_told_of_a_compiled_step_too() -> None:
 def test_a_machine_without_the_memory_has_no_ratio_in_that_data_type() -> None:
     """13 GB in fp16, 27 GB in fp32: of a T4's 16 GB."""
     found = baselines.evaluate("gpu-t4", build(MODELS["gpt3-6.7b"], lm_head=True), [10])
-    compared = compare({"gpu-t4": found}, 1e5, 2e6)["gpu-t4"]
+    compared = with_ratios({"gpu-t4": found}, 1e5, 2e6)["gpu-t4"]
     assert (compared["speedup"], compared["compiled"]["speedup"], compared["compiled"]["energy_ratio"]) == (None,) * 3
     assert compared["roofline"]["speedup"] > 0
 
@@ -96,7 +96,7 @@ def test_a_machine_without_the_memory_has_no_ratio_in_that_data_type() -> None:
 def test_where_nothing_is_decoded_the_prefill_is_compared() -> None:
     encoder = schedule([Stage("e", "prefill", tiny(mask="block"), 1, 50, whole=True)], [(0, 50, 50)])
     found = evaluate_schedule("gpu-t4", encoder)
-    compared = compare({"gpu-t4": found}, 0.0, 0.0, 1e4, 3e5)["gpu-t4"]
+    compared = with_ratios({"gpu-t4": found}, 0.0, 0.0, 1e4, 3e5)["gpu-t4"]
     assert compared["latency_ns"] == 0 and compared["speedup"] == found["prefill_latency_ns"] / 1e4 > 0
     for model in ("compiled", "roofline"):
         assert compared[model]["speedup"] == found[model]["prefill"]["latency_ns"] / 1e4

@@ -50,6 +50,7 @@ def test_every_shell_is_offered_names(shell: str, tmp_path: Path) -> None:
         (("run", ""), [*CONFIGURATIONS.shipped]),
         (("generate", "hbm"), ["hbm2-pim", "hbm3"]),
         (("config", "show", "gddr"), ["gddr6"]),
+        (("compare", "aim", "pim-gpt-"), ["pim-gpt-int4", "pim-gpt-int8"]),
         (("config", "schema", "gddr"), ["gddr6"]),
         (("check", "log.csv", "--config", "gddr"), ["gddr6"]),
         (("replay", "program.aim", "--config", "aim-"), ["aim-reference"]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,3 +213,15 @@ def test_a_prompt_whose_last_tokens_go_at_once_is_refused_where_commands_are_car
     assert "--set:1:1: workload.prefill_chunk: the last 2 tokens of the prompt go at once" in wrong.stderr
     whole, parts = (generated(pimsim, *asked[1:-1], *more) for more in ((), ("--set", "workload.prefill_chunk=3")))
     assert parts["output_ids"] == whole["output_ids"]
+
+
+@pytest.mark.parametrize(
+    "command", [("generate", "--prompt", "The ", "--tokens", "2"), ("accuracy", "--text", str(TEXT))]
+)
+def test_without_the_extra_it_is_named(command: tuple[str, ...]) -> None:
+    """Not as an error of ours: a plain installation has none of what reads weights."""
+    asked = ["pimsim", command[0], "pim-gpt", "--weights", str(SPEAKER), *command[1:]]
+    code = f"import sys; sys.modules['ml_dtypes'] = None; sys.argv = {asked}; from pimsim.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = "--weights:1:1: weights: needs ml_dtypes: pip install 'pimsim[values]'\n"
+    assert (done.returncode, done.stderr, done.stdout) == (2, said, "")

@@ -54,6 +54,13 @@ def test_loading_a_configuration_needs_neither_the_kernel_nor_plots(shipped: Pat
     assert not loaded & {"numba", "matplotlib", "pandas", "simpy", "torch"}
 
 
+def test_comparing_folders_simulates_draws_and_renders_nothing(shipped: Path, tmp_path: Path) -> None:
+    config = pimsim.load_config(shipped, {"workload.model": "gpt2-small", "workload.output_tokens": 1})
+    folder = pimsim.run(config).save(tmp_path / "a")
+    loaded = imported_by_command("compare", str(folder), str(folder))
+    assert not loaded & {"numba", "matplotlib", "jinja2", "pandas", "simpy", "torch"}
+
+
 def test_help_of_the_command_imports_nothing_heavy() -> None:
     assert imported_by_command("--help") == imported_by_command("run", "--help") == set()
 

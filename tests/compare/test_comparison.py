@@ -216,7 +216,7 @@ def test_sequences_of_a_batch_count_as_tokens() -> None:
 def test_another_model_is_other_work_of_the_same_size() -> None:
     wide = {"name": "wide", "layers": 2, "d_model": 128, "heads": 4}
     comparison = run_of().compare(run_of(workload__model_config=wide))
-    assert "model: tiny, wide): they decode as many tokens" in comparison.summary["warnings"][0]
+    assert "model: tiny, wide): they decode equally many tokens" in comparison.summary["warnings"][0]
     assert comparison.summary["scope"]["per"] == "run"
 
 

@@ -47,7 +47,7 @@ def test_a_result_that_was_read_back_is_the_one_that_was_written(tmp_path: Path)
     saved = pimsim.load_result(result.save(tmp_path / "a"))
     assert saved.name == result.name and saved.inputs == result.inputs
     assert json.dumps(saved.summary) == json.dumps(result.summary)
-    for table in ("operators", "tokens"):
+    for table in ("operators", "tokens", "summary"):
         assert repr(saved.records(table)) == repr(result.records(table))
         assert saved.to_frame(table).equals(result.to_frame(table))
 
@@ -224,6 +224,9 @@ def test_rows_that_contradict_each_other_are_told(saved: Saved) -> None:
     assert any(line.startswith("a/operators.csv:2:1: cycles: is ") for line in found) and len(found) == 3
 
 
-def test_a_result_says_what_it_is(saved: Saved) -> None:
-    result = pimsim.load_result(saved())
-    assert isinstance(result, SavedResult) and repr(result).startswith("<SavedResult pim-gpt of ")
+def test_a_result_says_what_it_is(tmp_path: Path) -> None:
+    result = run_of()
+    loaded = pimsim.load_result(result.save(tmp_path / "a"))
+    assert isinstance(loaded, SavedResult) and repr(loaded).startswith("<SavedResult pim-gpt: tiny")
+    assert repr(result).startswith("<Result pim-gpt: tiny") and str(loaded) == str(result)
+    assert loaded._repr_html_() == result._repr_html_()

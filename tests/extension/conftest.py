@@ -1,11 +1,10 @@
-"""What is registered in the test's own process is forgotten after it."""
+"""Packages that are installed for a test, and forgotten after it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,6 @@ from pimsim import registry
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
     """outside(site): packages in the folder `site` are installed for this process."""
-    before: dict[Any, Any] = {each: dict(each._added) for each in registry._REGISTRIES}
     sites: list[str] = []
     monkeypatch.setattr(registry, "_PLUGINS", registry._Plugins())
 
@@ -24,9 +22,6 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]
         monkeypatch.syspath_prepend(str(site))
 
     yield use
-    for each, added in before.items():
-        each._added = added
-    registry._forget()
     for name, module in list(sys.modules.items()):
         if any(str(getattr(module, "__file__", None)).startswith(site) for site in sites):
             del sys.modules[name]

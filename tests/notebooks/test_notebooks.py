@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 RENDER: dict[str, Any] = runpy.run_path(str(FOLDER / "render.py"))
 NOTEBOOKS: list[Path] = RENDER["scripts"]()
 PICTURES = {
-    "design_space": 4, "does_it_still_speak": 4, "first_run": 2, "how_far_to_trust_it": 2, "time_and_energy": 3,
-    "what_helps": 5, "your_own_model": 2,
+    "comparing": 3, "design_space": 4, "does_it_still_speak": 4, "first_run": 2, "how_far_to_trust_it": 2,
+    "time_and_energy": 3, "what_helps": 5, "your_own_model": 2,
 }  # fmt: skip
 
 
@@ -67,6 +67,9 @@ def test_the_rendered_notebook_is_small_and_has_its_pictures_and_no_error(script
     outputs = [output for cell in cells(notebook, "code") for output in cell["outputs"]]
     assert len(pictures(notebook)) == PICTURES[script.stem]
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    for cell in cells(notebook, "code"):  # what is printed is in one piece, or it would be in others next time
+        kinds = [output.get("name") for output in cell["outputs"]]
+        assert not [kind for kind, following in zip(kinds, kinds[1:], strict=False) if kind and kind == following]
     assert len(text) < 300_000
     assert not re.search(r"/(home|root|tmp|Users|work)/", text)
 
@@ -90,3 +93,24 @@ def test_jupyter_shows_every_picture_and_renders_the_same_each_time(tmp_path: Pa
     one, other = (RENDER["render"](script).read_text(encoding="utf-8") for _ in range(2))
     assert one == other
     assert len(pictures(json.loads(one))) == PICTURES["first_run"]
+
+
+def test_a_notebook_crops_no_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saves what takes part in the layout of a figure; a legend below the axes does not, and was cut off."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    from pimsim.plots import style
+
+    monkeypatch.setattr(style, "_in_notebook", lambda: True)
+    monkeypatch.setattr(matplotlib, "is_interactive", lambda: False)
+    pyplot.switch_backend("Agg")
+    with style.drawing():
+        ax = style.axes_or_new(None)
+        (line,) = ax.plot([1, 2], [1, 2], label="a line")
+        style.key_below(ax, [line])
+    figure, legend = style.figure_of(ax), ax.get_legend()
+    figure.canvas.draw()
+    shown, key = figure.get_tightbbox(), legend.get_window_extent()
+    pyplot.close(figure)
+    assert shown.y0 * figure.dpi <= key.y0 and key.y1 <= shown.y1 * figure.dpi

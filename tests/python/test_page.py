@@ -35,7 +35,7 @@ def test_every_block_runs_and_shows_what_the_page_says() -> None:
         found = ran(code.replace("workers=2", "workers=0"), names)
         comments = "".join(f"{line}\n" for line in re.findall(r"^ *print\(.*\)  # (<.*)$", code, re.MULTILINE))
         assert found.replace(" us/", " µs/") == (shown or comments), code
-    assert len(BLOCKS) > 4 and sum(bool(shown) for _, shown in BLOCKS) == 2
+    assert len(BLOCKS) > 4 and sum(bool(shown) for _, shown in BLOCKS) == 3
     figure = names["figures"].loc["system.latency_per_token_ns"]
     assert f"# value {figure['value']}, unit {figure['unit']}" in PAGE
     assert len(list(names["result"].rows())) == 5

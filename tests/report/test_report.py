@@ -15,12 +15,16 @@ import pytest
 
 import pimsim
 from pimsim import api
-from pimsim.report import run_html, sweep_html
-from pimsim.results.headline import headline
+from pimsim.report import run_html, script
+from pimsim.report.run_operators import _names
+from pimsim.results.folding import Fold
+from pimsim.results.headline import energy_text, headline, percent, time_text
+from pimsim.results.rerun import command
 from pimsim.results.result import Result
+from tests.report.layers import many_layers
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pim-gpt.yaml"
-SCRIPTS = 4  # figures, charts, plotly, and what the page can do
+SCRIPTS = 6  # figures, charts, plotly, what every page can do; what charts show of one operator, and what a run does
 EVIL = "</script><script>alert(1)</script>"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -37,6 +41,7 @@ class Page(HTMLParser):
         self.rows: list[list[str]] = []
         self.references: list[str] = []
         self.scripts: list[str] = []
+        self.named: dict[str, int] = {}  # places of scripts that have a name
         self.words: list[str] = []
         self.feed(text)
         self.close()
@@ -53,6 +58,7 @@ class Page(HTMLParser):
         elif tag in ("td", "th"):
             self.rows[-1].append("")
         elif tag == "script":
+            self.named[str(given.get("id"))] = len(self.scripts)
             self.scripts.append("")
 
     def handle_endtag(self, tag: str) -> None:
@@ -78,7 +84,11 @@ class Page(HTMLParser):
     @property
     def charts(self) -> Any:
         """What is drawn, by name; a page without charts carries no plotly."""
-        return json.loads(self.scripts[1]) if len(self.scripts) == SCRIPTS else {}
+        return self.json("charts") if "charts" in self.named else {}
+
+    def json(self, name: str) -> Any:
+        """What a script element holds that is data."""
+        return json.loads(self.scripts[self.named[name]])
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +134,102 @@ def test_operators_are_those_of_the_table(page: Page, result: Result) -> None:
     assert [row[head.index("cycles")] for row in rows] == [f"{record['cycles']:,}" for record in records]
 
 
+def test_charts_have_the_figures_of_the_summary(page: Page, result: Result) -> None:
+    system, charts = result.summary["system"], page.charts
+    assert list(charts) == [
+        "latency",
+        "energy",
+        "causes",
+        "components",
+        "tokens",
+        "commands",
+        "utilisation",
+        "roofline",
+    ]
+    for name, parts in (("causes", system["latency_breakdown_ns"]), ("components", system["energy_breakdown_pJ"]),
+                        ("commands", system["commands"])):  # fmt: skip
+        assert dict(charts[name]["table"]["rows"]) == {part: value for part, value in parts.items() if value}
+    records = result.records("operators")
+    for name, figure in (("latency", "latency_ns"), ("energy", "energy_pJ")):
+        bars: dict[str, float] = {}
+        for trace in charts[name]["traces"]:
+            for key, value in zip(trace["customdata"], trace["x"], strict=True):
+                bars[key] = bars.get(key, 0) + value
+        unit = sum(bars.values()) / sum(record[figure] for record in records)
+        assert {key: value / unit for key, value in bars.items()} == pytest.approx(
+            {f"decode {record['operator']}": record[figure] for record in records}
+        )
+
+
+def test_what_charts_show_of_an_operator_is_its_row(page: Page, result: Result) -> None:
+    linked = page.json("linked")
+    row = next(row for row in result.records("operators") if row["operator"] == "scores")
+    assert linked["operators"]["decode scores"] == "scores (decode)"
+    alone = {name: each["decode scores"] for name, each in linked["charts"].items() if each}
+    assert dict(alone["commands"]["rows"]) == {name: row[name] for name in ("MACAB", "WRGB", "RDMAC", "ACTAB", "PREAB",
+                                                                            "REFAB") if row[name]}  # fmt: skip
+    causes = dict(alone["causes"]["rows"])
+    assert sum(causes.values()) == pytest.approx(row["latency_ns"])
+    assert causes["mac"] == row["mac_cycles"]  # of 1 ns
+    assert sum(dict(alone["components"]["rows"]).values()) == pytest.approx(row["energy_pJ"])
+    steps = alone["tokens"]["rows"]  # three steps are three legs
+    assert [line[:3] for line in steps] == [["scores (decode)", context, context] for context in (1, 2, 3)]
+    assert sum(line[3] for line in steps) == pytest.approx(row["latency_ns"])
+
+
+def test_long_names_are_cut_beside_bars_where_they_stay_different() -> None:
+    long = "self_attention_query_projection"
+    folds = [Fold("decode", "", name, (i,)) for i, name in enumerate((long, "b", "c" * 26))]
+    assert _names(folds) == [
+        (f"{long} (decode)", "self_attentio…ry_projection"), ("b (decode)", "b"), ("c" * 26 + " (decode)", "c" * 26),
+    ]  # fmt: skip
+    alike = [Fold("decode", "", f"a_name_that_begins_like_{i}_others_and_ends_like_them", (i,)) for i in range(2)]
+    assert [label for _, label in _names(alike)] == [fold.operator for fold in alike]
+
+
+def test_steps_are_covered_by_their_operators(page: Page) -> None:
+    *areas, line = page.charts["tokens"]["traces"]
+    assert line["x"] == [1, 2, 3] and line["name"] == "each step"
+    assert [sum(each) for each in zip(*(area["y"] for area in areas), strict=True)] == pytest.approx(line["y"])
+
+
+def test_the_table_says_the_share_of_each_operator(page: Page, result: Result) -> None:
+    head, *rows = page.tables["operators"]
+    records = result.records("operators")
+    for at, figure in ((head.index("latency"), "latency_ns"), (head.index("energy"), "energy_pJ")):
+        total = sum(record[figure] for record in records)
+        assert [row[at + 1] for row in rows] == [percent(record[figure] / total) for record in records]
+
+
+def test_the_simulated_system_is_the_first_row_of_the_comparison(page: Page, result: Result) -> None:
+    head, own, *others = page.tables["baselines"]
+    assert head == ["machine", "model", "latency", "energy", "speedup", "energy ratio"]
+    system = result.summary["system"]
+    assert own == [EVIL, "simulated", time_text(system["latency_ns"]), energy_text(system["energy_pJ"]), "1", "1"]
+    assert [row[:2] for row in others[:2]] == [["gpu-t4", "roofline"], ["gpu-t4", "eager"]]
+
+
+def test_the_command_is_that_of_the_configuration(page: Page, result: Result) -> None:
+    assert result.provenance is not None
+    assert command(result.config, result.provenance) in page.text
+
+
+def test_a_page_of_many_layers_is_small_and_has_every_row(tmp_path: Path) -> None:
+    """As Gemma 3 with 27B parameters: 62 layers whose kinds go round in six, so that no smaller block repeats."""
+    result = many_layers(tmp_path)
+    text = run_html(result)
+    assert len(text.encode()) < 5_000_000
+    head, *rows = Page(text).tables["operators"]
+    records = result.records("operators")
+    assert len(records) > 700
+    names = [row[0] for row in rows]
+    assert {record["operator"] for record in records} <= set(names)
+    whole = next(row for row in rows if row[0].startswith("q \u00d7 62"))
+    cycles = sum(record["cycles"] for record in records if record["operator"].startswith("q."))
+    assert whole[head.index("cycles")] == f"{cycles:,}"
+    assert len(names) == len(records) + sum("\u00d7" in name for name in names)
+
+
 def test_changes_are_those_against_the_extended_file(page: Page) -> None:
     assert {row[0]: row[1:3] for row in page.tables["changes"][1:]} == {
         "name": ["pim-gpt", EVIL],
@@ -158,7 +264,7 @@ def test_a_result_without_provenance_or_baselines_has_a_report() -> None:
     config = pimsim.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1, "baselines": ()})
     page = Page(run_html(replace(pimsim.run(config), provenance=None)))
     assert "Compared with" not in page.text
-    assert set(page.tables) == {"operators"}
+    assert set(page.tables) == {"operators", "by-cause", "by-component", "by-command"}
 
 
 # -- sweeps --------------------------------------------------------------------------------------
@@ -172,19 +278,6 @@ def row(channels: int, latency: float | None, energy: float | None, error: str |
 
 ROWS = [row(1, 9.5, 1.0), row(2, 5.0, 2.0), row(3, None, None, f"no {EVIL}")]
 OBJECTIVES = ["system.latency_per_token_ns", "system.energy_pJ"]
-
-
-def test_a_sweep_has_all_points_and_those_that_failed() -> None:
-    page = Page(sweep_html(ROWS, OBJECTIVES, {"title": EVIL, "base": "x.yaml"}))
-    assert [row[0] for row in page.tables["points"][1:]] == ["1", "2", "3"]
-    assert page.tables["failed"][1] == ["3", "infeasible", f"no {EVIL}"]
-    assert [point["dram.channels"] for point in page.data["points"]] == [1, 2]
-    assert page.references == []
-
-
-@pytest.mark.parametrize("rows", [[], ROWS[2:], ROWS[:1]])
-def test_a_sweep_of_few_points_has_a_report(rows: list[dict[str, Any]]) -> None:
-    assert len(Page(sweep_html(rows, OBJECTIVES, {})).tables["points"]) == len(rows) + 1
 
 
 # -- in a browser --------------------------------------------------------------------------------
@@ -229,21 +322,11 @@ def test_a_browser_prints_it(tmp_path: Path, result: Result) -> None:
     assert len(pdf) > 20_000
 
 
-def test_a_browser_draws_the_points_of_a_sweep(tmp_path: Path) -> None:
-    file = tmp_path / "sweep.html"
-    file.write_text(sweep_html(ROWS, OBJECTIVES, {"title": "two"}), encoding="utf-8")
-    done = browse(tmp_path, f"file://{file}", "--dump-dom")
-    assert "CONSOLE" not in done.stderr
-    assert done.stdout.count("<circle") == 2
-
-
-def test_a_browser_draws_the_points_that_have_both_figures(tmp_path: Path) -> None:
-    """A figure is null where a design has none: a perplexity of logits that are no numbers."""
-    rows = [{**row(i, 9.5 - i, 1.0), "accuracy.perplexity": value} for i, value in enumerate((None, 3.5, 3.25))]
-    file = tmp_path / "sweep.html"
-    page = sweep_html(rows, ["accuracy.perplexity", OBJECTIVES[0]], {"title": "three"})
-    assert "<option selected>accuracy.perplexity</option>" in page
-    file.write_text(page, encoding="utf-8")
-    done = browse(tmp_path, f"file://{file}", "--dump-dom")
-    assert "CONSOLE" not in done.stderr
-    assert done.stdout.count("<circle") == 2
+def test_the_script_is_the_one_that_the_build_has_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of a clone that is not installed, the one of the plotly that is."""
+    pytest.importorskip("plotly")  # what builds has it
+    built = tmp_path / "plotly.txt"
+    monkeypatch.setattr(script, "BUILT", built)
+    assert script.library.__wrapped__() == script.packed(script.installed())
+    built.write_text("built")
+    assert script.library.__wrapped__() == "built"

@@ -16,6 +16,7 @@ from pimsim.generation import watched
 from pimsim.report import run_html
 from pimsim.report.page import spark, spoken
 from pimsim.report.values import tips
+from pimsim.results.rerun import command
 from pimsim.results.result import Result
 from pimsim.results.values import Speech, Values
 from pimsim.values.moments import Moments, Where
@@ -71,8 +72,16 @@ def test_the_table_folds_the_rows_of_the_file_over_the_layers(result: Result, pa
 def hovered(text: str, table: str) -> dict[tuple[str, str], str]:
     """What hovering shows, by phase and operator, of a table."""
     part = text.partition(f'<table id="{table}"')[2].partition("</table>")[0]
-    cells = re.findall(r'<tr><td>(\w+)</td><td>(?:<span class="tip"[^>]* data-tip="([^"]*)"[^>]*>)?([\w.]+)<', part)
-    return {(phase, operator): unescape(tip) for phase, tip, operator in cells}
+    if table == "values":
+        cells = re.findall(r'<tr><td>(\w+)</td><td>(?:<span class="tip"[^>]* data-tip="([^"]*)"[^>]*>)?([\w.]+)<', part)
+        return {(phase, operator): unescape(tip) for phase, tip, operator in cells}
+    cells = re.findall(r"<td><(?:button|span)([^>]*)>([\w.]+)<.*?</td><td>(\w+)</td>", part)
+    return {(phase, operator): unescape(tip_of(attributes)) for attributes, operator, phase in cells}
+
+
+def tip_of(attributes: str) -> str:
+    found = re.search(r'data-tip="([^"]*)"', attributes)
+    return found[1] if found else ""
 
 
 def test_hovering_over_an_operator_shows_its_range_and_error(result: Result) -> None:
@@ -91,11 +100,11 @@ def test_hovering_over_an_operator_shows_its_range_and_error(result: Result) -> 
 
 
 def test_what_hovering_shows_is_reached_by_the_keyboard_and_heard(result: Result) -> None:
-    spans = re.findall(r"<span class=\"tip\"[^>]*>", run_html(result))
-    assert len(spans) > 40
-    for span in spans:
-        assert 'tabindex="0"' in span
-        assert re.search(r'aria-label="\w+, (prefill|decode): [^"▁█]+"', span)
+    marked = re.findall(r"<(?:span|button)[^>]* data-tip=[^>]*>", run_html(result))
+    assert len(marked) > 40
+    for each in marked:
+        assert 'tabindex="0"' in each or each.startswith("<button")
+        assert re.search(r'aria-label="(?:[\w.]+\. )?\w+, (prefill|decode): [^"▁█]+"', each)
 
 
 def test_what_was_said_stands_beside_the_reference(result: Result, page: Page) -> None:
@@ -145,7 +154,14 @@ def test_a_browser_shows_the_values_without_an_error(tmp_path: Path, result: Res
     assert errors == sorted(errors, reverse=True)
 
 
+def test_the_command_asks_the_weights_again(result: Result, page: Page) -> None:
+    assert result.provenance is not None and result.values is not None
+    line = command(result.config, result.provenance, result.values)
+    assert line.startswith("pimsim run pim-gpt --set 'baselines=[]' --values ")
+    assert line.endswith(" --prompt-ids 3,17,99 --set workload.output_tokens=3 --out results/pim-gpt")
+    assert line in page.text and "model_config" not in line  # which the weights say
+
+
 def test_a_run_without_values_has_no_such_section() -> None:
-    config = api.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1})
-    text = run_html(api.run(config, provenance={}))
-    assert "tip" not in Page(text).text and 'id="values"' not in text and ".tip" not in text
+    text = run_html(api.run(api.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1})))
+    assert "data-tip=" not in text and 'id="values"' not in text

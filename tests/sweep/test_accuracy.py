@@ -99,6 +99,15 @@ def test_a_point_has_the_figures_of_accuracy_alone_and_of_a_run_of_the_model(bas
             assert (row["accuracy.perplexity"] or 100) >= 100 and row["accuracy.agreement"] < 0.5
 
 
+def test_a_point_has_a_report_of_the_model_that_spoke(tmp_path: Path) -> None:
+    result = pimsim.sweep.run(sweep_of({"dram.channels": [4, 8]}), out=str(tmp_path), workers=0, reports=(1,))
+    assert result.unreported == {}
+    row, summary = list(result.rows())[1], json.loads((tmp_path / "points/1/summary.json").read_text())
+    assert summary["workload"]["model"] == "char-llama"
+    assert summary["system"]["latency_per_token_ns"] == row["system.latency_per_token_ns"]
+    assert '"command": null' in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_logits_that_are_no_numbers_have_no_figure_and_no_place_in_the_front() -> None:
     (row,) = rows_of(sweep_of({"asic.range_reduction": ["none"]}))
     assert row["status"] == "ok" and row["accuracy.perplexity"] is None and row["accuracy.agreement"] < 0.5

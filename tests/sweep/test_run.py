@@ -37,9 +37,12 @@ SLOW = {
 }
 
 
+_OTHERS = (JOURNAL, ".lock")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """The files that must not depend on how a sweep came about."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in (JOURNAL, ".lock")}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name not in _OTHERS}
 
 
 def test_rows_have_inputs_status_and_figures_in_the_order_of_the_points() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pimsim"
 LISTS = {"config/devices/__init__.py", "devices/registry.py"}  # a line for each device
-MARKS = "reproduce/devices/"  # what was published of a device: it comes besides, as its docs do
+# What was published of a device: it comes besides, as its docs do.
+MARKS = ("reproduce/devices/", "reproduce/cent/")
 
 
 def naming(*words: str) -> set[str]:

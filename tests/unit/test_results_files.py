@@ -28,12 +28,12 @@ class OnePlot:
     def __init__(self, result: Result) -> None:
         self.result = result
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, *how: object) -> None:
         (directory / "speedup.png").write_bytes(b"png")
 
 
 class NoPlot(OnePlot):
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, *how: object) -> None:
         raise RuntimeError("no ink")
 
 

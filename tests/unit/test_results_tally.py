@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pimsim.sim.course import Course
 from pimsim.sim.tally import OperatorTally, Tally, TallyError, TokenTallies, TokenTally
 from tests.result_samples import small_tally
 
@@ -71,6 +72,31 @@ def test_a_gap_between_steps_is_refused() -> None:
     tokens = [tally.tokens[0], replace(tally.tokens[1], start_cycle=301), tally.tokens[2]]
     with pytest.raises(TallyError, match="decode step 1 does not start"):
         replace(tally, tokens=TokenTallies(tokens)).validate()
+
+
+COURSE = Course({"prefill": 1, "decode": 2}, [{0: 100}, {0: 600, 1: 300}, {0: 30, 1: 30}, {1: 40}])
+
+
+def test_a_course_has_the_clocks_of_rows_and_of_steps() -> None:
+    tally = replace(small_tally(prefill=True), course=COURSE)
+    assert tally.validate() is tally
+    assert COURSE.edges("decode", 3).tolist() == [0, 2, 3]
+    assert COURSE.of_row(3, 2).tolist() == [0, 40]
+
+
+@pytest.mark.parametrize(
+    ("row", "clocks", "message"),
+    [
+        (1, {0: 600, 1: 299}, "decode qkv: legs sum to 899 clocks, not 900"),
+        (1, {0: 601, 1: 299}, "decode steps 1 to 2 do not take the clocks of their operators"),
+        (0, {0: 101, 1: -1}, "prefill qkv: legs sum to 100 clocks, not 100"),
+        (2, {0: 30, 2: 30}, "decode steps 3 to 3 do not take the clocks of their operators"),
+    ],
+)
+def test_a_course_that_contradicts_the_rest_is_refused(row: int, clocks: dict[int, int], message: str) -> None:
+    changed = Course(COURSE.widths, [*COURSE.clocks[:row], clocks, *COURSE.clocks[row + 1 :]])
+    with pytest.raises(TallyError, match=message):
+        replace(small_tally(prefill=True), course=changed).validate()
 
 
 def test_tokens_are_kept_as_they_were_given() -> None:

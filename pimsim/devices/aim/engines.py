@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from pimsim.devices.aim.compiled import layout
 from pimsim.devices.aim.compiled.host import run_host
+from pimsim.devices.aim.compiled.queued import Accesses
 from pimsim.devices.aim.frontend import FIRST_CLOCK, Host, NoEndError, commands_of
 from pimsim.devices.aim.instructions import Instructions
 from pimsim.devices.aim.isa import CFR_AF_FUNCTION, OPERATIONS, AimInstruction
 from pimsim.devices.aim.table import AF_ROW
 from pimsim.dram.engine import Engine
+from pimsim.dram.kernel.state import R_OPEN, R_SINCE, State
 from pimsim.dram.program import Program
+from pimsim.dram.records import named
+from pimsim.dram.spec import Does
 from pimsim.dram.timing import Device
 
 if TYPE_CHECKING:
@@ -76,6 +80,10 @@ class TwinChannels:
             for issued in controller.commands:
                 counts[issued.command] += len(members)
         return self.device.counted(list(counts.values()))
+
+    def open_cycles(self, now: int) -> int:
+        """Clocks before `now` with a bank open, summed over the channels."""
+        return sum(len(members) * controller.channel.open_cycles(now) for members, controller in self._groups)
 
     def controller(self, channel: int) -> Controller:
         """The controller of a channel."""
@@ -136,6 +144,13 @@ class KernelChannels:
         """How many of each command all channels issued, in table order, none left out."""
         return self.device.counted(self._totals[: len(self.device.standard.commands)].tolist())
 
+    def open_cycles(self, now: int) -> int:
+        """Clocks before `now` with a bank open, summed over the channels."""
+        registers = named(State, self._engine.states).reg
+        still_open = registers[registers[:, R_OPEN] > 0]
+        before = int(self._totals[len(self.device.standard.commands)])
+        return before + int((now - still_open[:, R_SINCE]).sum())
+
     def log(self) -> CommandLog:
         """Every command so far, in order of clk, then channel."""
         rows = np.concatenate(self._blocks) if self._blocks else np.empty((0, 6), np.int64)
@@ -150,8 +165,10 @@ class _Call:
         self._operations = _operations(engine.device)
         channels = engine.device.channels
         self._queues = np.zeros((channels, layout.QUEUE_WIDTH), np.int64)
+        self._accesses = np.tile(Accesses.new({}), (channels, 1))
         self._host = np.zeros(layout.HOST_WIDTH, np.int64)
         self._host[[layout.H_CLK, layout.H_FUNCTION]] = FIRST_CLOCK, AF_ROW
+        self._host[layout.H_QUEUED] = engine.device.standard.queued_accesses
         self._room = np.zeros((2, channels), np.int64)
 
     def carry_out(self, block: Ints, totals: Ints) -> None:
@@ -160,13 +177,14 @@ class _Call:
         host[layout.H_NEXT] = 0
         while host[layout.H_NEXT] < len(block) and not host[layout.H_ENDED]:
             engine = self._engine
-            changed = (engine.shared_states, self._queues, host, totals)
+            changed = (engine.shared_states, self._queues, self._accesses, host, totals)
             before = [array.copy() for array in changed] if engine.log is not None else []
             logged = run_host(
                 engine.table,
                 engine.shared_states,
                 engine.owners,
                 self._queues,
+                self._accesses,
                 block,
                 self._operations,
                 CFR_AF_FUNCTION,
@@ -195,7 +213,12 @@ _KINDS = {"AF": layout.FUNCTION, "W CFR": layout.CONFIGURES, "SYNC": layout.BARR
 def _operations(device: Device) -> Ints:
     """(operations, OPERATION_WIDTH): what the compiled host knows of each."""
     commands = commands_of(device)
-    rows = [(_KINDS.get(name, layout.PLAIN), *commands.get(name, (-1, 0))) for name in OPERATIONS]
+    kinds = _KINDS | (dict.fromkeys(("R MEM", "W MEM"), layout.ACCESS) if device.standard.queued_accesses else {})
+    rows = []
+    for name in OPERATIONS:
+        command, hold = commands.get(name, (-1, 0))
+        reads = command >= 0 and device.standard.commands[command].does is Does.READ
+        rows.append((kinds.get(name, layout.PLAIN), command, hold, reads))
     return np.array(rows, np.int64)
 
 

@@ -23,10 +23,12 @@ from pimsim.devices.aim.isa import (
     LONGEST_LINE,
     MASK_BITS,
     OPERATIONS,
+    SIZES,
     AimInstruction,
     Reader,
     channels_of,
     lines_of,
+    mask_driving,
     mask_of,
 )
 from pimsim.dram.timing import Device
@@ -88,7 +90,7 @@ def _row(instruction: AimInstruction) -> tuple[int, ...]:
     elif any(channel >= MASK_BITS for channel in instruction.channels):
         raise ValueError(f"no mask drives channels {instruction.channels}")
     else:
-        mask = sum(1 << (MASK_BITS - 1 - channel) for channel in instruction.channels)
+        mask = mask_driving(instruction.channels)
     return (
         _NUMBERS[instruction.name], mask, channel, instruction.size, instruction.bank, instruction.row,
         instruction.register, instruction.value,
@@ -168,9 +170,9 @@ def _is_text(piece: bytes) -> bool:
 
 
 _COLUMN_OF = {
-    "mask": layout.C_MASK, "channel": layout.C_CHANNEL, "size": layout.C_SIZE, "buffer_size": layout.C_SIZE,
-    "bank": layout.C_BANK, "row": layout.C_ROW, "register": layout.C_REGISTER, "configuration": layout.C_REGISTER,
-    "value": layout.C_VALUE,
+    "mask": layout.C_MASK, "channel": layout.C_CHANNEL, "bank": layout.C_BANK, "row": layout.C_ROW,
+    "register": layout.C_REGISTER, "configuration": layout.C_REGISTER,
+    "value": layout.C_VALUE, **dict.fromkeys(SIZES, layout.C_SIZE),
 }  # fmt: skip
 
 

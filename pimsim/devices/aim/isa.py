@@ -19,7 +19,9 @@ from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem, did_you_mean
 
 MASK_BITS = 32
+MOST_PRODUCT = 1 << 16  # columns of an element-wise product where rows are no limit to it
 BUFFER_COLUMNS = 64  # columns of the global buffer, 32 bytes each (source: AiM, 2 KiB)
+SIZES = ("size", "buffer_size", "product_size", "length")  # the fields that say how much an instruction takes
 MAX_REGISTER = 1 << 31
 MAX_PROBLEMS = 100
 MAX_DIGITS = 20  # of a number: no limit has as many, and Python refuses to read thousands
@@ -59,7 +61,7 @@ AIM_OPERATIONS = {
     "MAC_SBK": Operation("MAC", ("size", "mask", "bank", "row")),
     "MAC_ABK": Operation("MAC16", ("size", "mask", "row")),
     "AF": Operation("AF16", ("mask",)),
-    "EWMUL": Operation("EWMUL16", ("size", "mask", "row")),
+    "EWMUL": Operation("EWMUL16", ("product_size", "mask", "row")),
     "EWADD": Operation("", ("length", "register", "register")),
     "SYNC": Operation("", (), blocking=True),
     "EOC": Operation("", (), blocking=True),
@@ -79,7 +81,10 @@ NOT_TIMED = "WR_AFLUT"
 
 @dataclass(frozen=True)
 class AimInstruction:
-    """One instruction: `size` commands from column 0 on, in each of `channels` (empty: in none)."""
+    """One instruction: `size` commands from column 0 on, in each of `channels` (empty: in none).
+
+    Of one without commands `size` is its length.
+    """
 
     name: str
     channels: tuple[int, ...] = ()
@@ -318,7 +323,7 @@ class _Line:
         return AimInstruction(
             name,
             channels,
-            values.get("size", values.get("buffer_size", 1)),
+            next((values[field] for field in SIZES if field in values), 1),
             values.get("bank", -1),
             values.get("row", -1),
             values.get("configuration", values.get("register", 0)),
@@ -350,6 +355,8 @@ LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
     "bank": lambda device: (0, device.banks - 1),
     "row": lambda device: (0, device.rows - 1),
     "size": lambda device: (1, device.columns),
+    # the reference takes products that are longer than a row, and stays in it (CENT's programs have some)
+    "product_size": lambda device: (1, MOST_PRODUCT if device.standard.queued_accesses else device.columns),
     "buffer_size": lambda device: (1, BUFFER_COLUMNS),
 }
 
@@ -358,6 +365,28 @@ LIMITS: dict[str, Callable[[Device], tuple[int, int]]] = {
 def channels_of(mask: int) -> tuple[int, ...]:
     """The channels that a mask drives, in rising order."""
     return tuple(channel for channel in range(MASK_BITS) if mask >> (MASK_BITS - 1 - channel) & 1)
+
+
+def mask_driving(channels: Iterable[int]) -> int:
+    """The mask that drives these channels."""
+    return sum(1 << (MASK_BITS - 1 - channel) for channel in channels)
+
+
+def line_of(instruction: AimInstruction) -> str:
+    """The line of a program that is this instruction, without its end."""
+    name = instruction.name
+    words = (_word(instruction, field) for field in instruction.operation.fields)
+    return " ".join((name if name in HOST_OPERATIONS else f"AiM {name}", *words))
+
+
+def _word(instruction: AimInstruction, field: str) -> str:
+    if field == "mask":
+        return f"{mask_driving(instruction.channels):#x}"
+    if field == "channel":
+        return str(instruction.channels[0])
+    if field in SIZES:
+        return str(instruction.size)
+    return str(getattr(instruction, "register" if field == "configuration" else field))
 
 
 def mask_of(channels: int) -> int:

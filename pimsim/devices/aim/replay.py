@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pimsim.devices.aim.engines import KernelChannels, TwinChannels
-from pimsim.devices.aim.frontend import execute
+from pimsim.devices.aim.frontend import FIRST_CLOCK, execute
 from pimsim.devices.aim.instructions import Instructions
-from pimsim.devices.aim.isa import AimInstruction
+from pimsim.devices.aim.isa import OPERATIONS, AimInstruction
 from pimsim.devices.aim.table import DIFFERENCES, Difference
 from pimsim.devices.aim.table import STANDARD as CORRECT
 from pimsim.dram.timing import Device
@@ -23,11 +23,15 @@ EngineName = Literal["fast", "stepped", "twin"]
 
 @dataclass(frozen=True)
 class Replay:
-    """What a program took: cycles until the host sees its end, and how many of each command issued."""
+    """What a program took: cycles until the host sees its end, and how many of each command issued.
+
+    open_cycles: those with a bank open, summed over the channels.
+    """
 
     cycles: int
     counts: dict[str, int]
     tCK_ps: int
+    open_cycles: int
 
     @property
     def commands(self) -> int:
@@ -58,7 +62,12 @@ def replay(
             channels = _channels(device, engine, logged=True)
             cycles = execute(program, channels)
             _write(writer, channels.log(), device)
-    return Replay(cycles, channels.counts(), device.tCK_ps)
+    return _result(cycles, channels)
+
+
+def _result(cycles: int, channels: TwinChannels | KernelChannels) -> Replay:
+    open_cycles = channels.open_cycles(FIRST_CLOCK + cycles)  # clocks count from the first decode
+    return Replay(cycles, channels.counts(), channels.device.tCK_ps, open_cycles)
 
 
 def commands_of(program: Iterable[AimInstruction], device: Device, engine: EngineName = "fast") -> CommandLog:
@@ -70,7 +79,9 @@ def commands_of(program: Iterable[AimInstruction], device: Device, engine: Engin
 
 def _channels(device: Device, engine: EngineName, logged: bool) -> TwinChannels | KernelChannels:
     if engine == "twin":
-        return TwinChannels(device)
+        from pimsim.devices.aim.queued import readable_channels  # not for those who run the compiled engine
+
+        return readable_channels(device)
     return KernelChannels(device, stepped=engine == "stepped", logged=logged)
 
 
@@ -99,6 +110,11 @@ def costs(
     return [(x, cycles - replay(program, without(device, x), engine=engine).cycles) for x in DIFFERENCES]
 
 
+def runs_programs(device: Device) -> bool:
+    """Whether the device has the commands of all instructions."""
+    return {operation.command for operation in OPERATIONS.values()} <= {"", *device.command_names}
+
+
 def without(device: Device, difference: Difference) -> Device:
     """The device with one of the ways of being right undone."""
     return replace(
@@ -124,4 +140,4 @@ class Machine:
         self._channels.reset()
         count = self.device.channels if channels is None else channels
         cycles = self._gemv(m, k, count, self._channels)
-        return Replay(cycles, self._channels.counts(), self.device.tCK_ps)
+        return _result(cycles, self._channels)

@@ -298,6 +298,7 @@ REFERENCE = replace(
     constraints=CONSTRAINTS,
     roles=replace(_ROLES, open_rest="ACT16"),
     logs_request=True,
+    queued_accesses=True,
 )
 
 
@@ -305,8 +306,9 @@ REFERENCE = replace(
 class Difference:
     """One way in which `aim` is right where the reference simulator is not.
 
-    Not among them: the reference loses host accesses that have not issued at a SYNC or EOC, and
-    reads behind a write.  This front-end issues all requests in order, in both profiles.
+    Not among them: the reference queues host accesses, lets them overtake each other, and loses reads behind a write
+    and what has not issued at an EOC (`queued`).  Here they issue in order, as everything else does; the other way
+    has no meaning beside refreshes, so it cannot be switched on by itself.
     cycles, refresh, roles, commands: what switching it off changes in a device; rows: what it leaves out.
     """
 

@@ -14,7 +14,7 @@ from pimsim.dram.kernel.work import W_BANK, W_COLUMN, W_FLOOR, W_ROW
 
 
 @jit
-def _prepare(d, s, cmd, bank, row):
+def prepare(d, s, cmd, bank, row):
     """The next command that `cmd` needs to find `row` open, as (command, bank); (-1, -1) if it is."""
     if bank >= 0:
         while s.rows[bank] == row:
@@ -42,7 +42,7 @@ def _prepare(d, s, cmd, bank, row):
 
 
 @jit
-def _on_the_way(d, s, w, log, cmd, target, open_row, bank, row, column, t):
+def on_the_way(d, s, w, log, cmd, target, open_row, bank, row, column, t):
     """Issue what a request needs first; the log may show the request's address for it."""
     if d.logs_request:
         w.reg[W_BANK], w.reg[W_ROW], w.reg[W_COLUMN] = bank, row, column
@@ -59,7 +59,7 @@ def request(d, s, w, log, cmd, bank, row, column, not_before):
     while True:
         first, target = NONE, bank
         if needs:
-            first, target = _prepare(d, s, cmd, bank, row)
+            first, target = prepare(d, s, cmd, bank, row)
         if first < 0 and cmd < 0:
             return
         if first >= 0:
@@ -73,9 +73,9 @@ def request(d, s, w, log, cmd, bank, row, column, not_before):
         if refresh_due(d, s, t):
             refresh(d, s, w, log)
         elif wrong_mode:
-            _on_the_way(d, s, w, log, switch, NONE, NONE, bank, row, column, t)
+            on_the_way(d, s, w, log, switch, NONE, NONE, bank, row, column, t)
         elif first >= 0:
-            _on_the_way(d, s, w, log, first, target, row, bank, row, column, t)
+            on_the_way(d, s, w, log, first, target, row, bank, row, column, t)
         else:
             issue(d, s, w, log, cmd, bank, row, column, t)
             return

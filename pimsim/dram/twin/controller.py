@@ -162,19 +162,37 @@ class Controller:
         """
         while True:
             needed = prerequisite()
-            step = needed or own
-            if step is None:
+            if needed is None and own is None:
                 return self._floor
-            clk = max(self.earliest(step), self._floor, 0 if needed else not_before)
-            switch = self._switching_step(own or step)
-            if switch is not None:
-                clk = max(clk, self.earliest(switch))
+            move, ready = self._next_move(needed, own)
+            clk = max(ready, self._floor, 0 if needed else not_before)
             if self.refresh_due(clk):
                 self.refresh()
                 continue
-            self.issue(switch or step, clk, request)
-            if switch is None and needed is None:
+            self.issue(move, clk, request)
+            if move is own:
                 return clk
+
+    def next_move(self, command: str, bank: int, row: int, column: int) -> tuple[Move, int]:
+        """The next command on the way to a data command, itself if nothing is missing, and when it may issue."""
+        spec = self.device.standard.command(command)
+        column = column if spec.shows_column else NONE
+        if spec.needs is not Needs.OPEN:
+            return self._next_move(None, Move(command, bank, NONE, column))
+        banks = self.device.banks_of(spec, bank) if spec.has_bank else (NONE,)
+        return self._next_move(self._first_opening_step(banks, row), Move(command, banks[0], row, column))
+
+    def _next_move(self, needed: Move | None, own: Move | None) -> tuple[Move, int]:
+        """What issues next of what is needed before a command and the command itself, and when the table allows it.
+
+        The switch of the mode comes first, but no sooner than the command behind it might issue but for the mode.
+        """
+        step = needed or own
+        assert step is not None
+        switch = self._switching_step(own or step)
+        if switch is None:
+            return step, self.earliest(step)
+        return switch, max(self.earliest(step), self.earliest(switch))
 
     def _switching_step(self, step: Move) -> Move | None:
         """The command that brings the channel to the mode that `step` needs; None if it is in it."""

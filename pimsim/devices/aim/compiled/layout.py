@@ -4,19 +4,20 @@
 (C_OPERATION, C_MASK, C_CHANNEL, C_SIZE, C_BANK, C_ROW, C_REGISTER, C_VALUE, COLUMNS) = range(9)
 
 # An operation, as the host knows it: what it is, its command (-1: none), and the clocks
-# after the command for which the host waits (0: it does not).
-(O_KIND, O_COMMAND, O_HOLD, OPERATION_WIDTH) = range(4)
-PLAIN, FUNCTION, CONFIGURES, BARRIER, END = range(5)
+# after the command for which the host waits (0: it does not), and whether it reads the array.
+(O_KIND, O_COMMAND, O_HOLD, O_READS, OPERATION_WIDTH) = range(5)
+PLAIN, FUNCTION, CONFIGURES, BARRIER, END, ACCESS = range(6)
 
 # The host: the clock of the next decode, the end of all data so far, the row that stands for the
 # activation function, whether the program has ended; the next instruction of the block; joins of
-# channels to leave out, and how many there will be after the next one in vain.
-(H_CLK, H_END, H_FUNCTION, H_ENDED, H_NEXT, H_SKIP, H_VAIN, HOST_WIDTH) = range(8)
+# channels to leave out, and how many there will be after the next one in vain; whether accesses are queued.
+(H_CLK, H_END, H_FUNCTION, H_ENDED, H_NEXT, H_SKIP, H_VAIN, H_QUEUED, HOST_WIDTH) = range(9)
 
 # A queue: how many commands it was asked for, then the clocks at which the latest issued, each
 # at its number modulo PLACES.
 Q_ASKED, Q_CLOCKS = 0, 1
 QUEUE_ENTRIES = 33  # commands that a channel's queue holds (source: AiM reference simulator)
+MANY_WRITES, FEW_WRITES = 25.6, 6.4  # queued: when they have their turn, and lose it (source: as QUEUE_ENTRIES)
 PLACES = 64  # a power of 2, more than QUEUE_ENTRIES
 QUEUE_WIDTH = Q_CLOCKS + PLACES
 

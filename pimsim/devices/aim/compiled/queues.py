@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pimsim.devices.aim.compiled.layout import C_CHANNEL, C_MASK, PLACES, Q_ASKED, Q_CLOCKS, QUEUE_ENTRIES
+from pimsim.devices.aim.compiled.queued import accesses_of, calm
 from pimsim.dram.compiler import jit
 from pimsim.dram.kernel.arrays import clear, copy
 from pimsim.dram.kernel.bounds import normalise
@@ -36,7 +37,7 @@ def count_owned(owners, owned):
 
 
 @jit
-def choose(states, queues, owners, owned, chosen, asked):
+def choose(states, queues, accesses, owners, owned, chosen, asked):
     """Mark in `chosen` the owners that an instruction drives: with all that they own, as the others part."""
     clear(chosen)
     for channel in range(len(owners)):
@@ -44,19 +45,19 @@ def choose(states, queues, owners, owned, chosen, asked):
             chosen[owners[channel]] += 1
     for owner in range(len(owners)):
         if 0 < chosen[owner] < owned[owner]:
-            own = _part(states, queues, owners, owned, asked, owner)
+            own = _part(states, queues, accesses, owners, owned, asked, owner)
             chosen[owner], chosen[own] = ZERO, owned[own]
 
 
 @jit
-def owner_of_one(states, queues, owners, owned, asked):
+def owner_of_one(states, queues, accesses, owners, owned, asked):
     """The owner of the only channel that an instruction drives; nothing else has its state then."""
     owner = owners[asked[C_CHANNEL]]
-    return _part(states, queues, owners, owned, asked, owner) if owned[owner] > 1 else owner
+    return _part(states, queues, accesses, owners, owned, asked, owner) if owned[owner] > 1 else owner
 
 
 @jit
-def _part(states, queues, owners, owned, asked, owner):
+def _part(states, queues, accesses, owners, owned, asked, owner):
     """Part the channels of an owner that an instruction drives from the others; return the owner of the former."""
     stays = drives(asked, owner)
     new: Any = NONE
@@ -66,6 +67,7 @@ def _part(states, queues, owners, owned, asked, owner):
                 new = channel
                 copy(states[new], states[owner])
                 copy(queues[new], queues[owner])
+                copy(accesses[new], accesses[owner])
             owners[channel] = new
             owned[new] += 1
             owned[owner] -= 1
@@ -73,7 +75,7 @@ def _part(states, queues, owners, owned, asked, owner):
 
 
 @jit
-def join(d, states, queues, owners, owned, opened, clk):
+def join(d, states, queues, accesses, owners, owned, opened, clk, queued):
     """Let channels that are equal from clock `clk` on share a state; return whether any do that did not.
 
     `opened` collects the clocks with a bank open.  Nothing comes before `clk` any more, so
@@ -83,6 +85,8 @@ def join(d, states, queues, owners, owned, opened, clk):
     for channel in range(len(owners)):
         s = state_of(states[channel])
         if owners[channel] != channel or s.reg[R_CLK] > clk or refresh_due(d, s, clk - 1):
+            continue
+        if queued and not calm(accesses_of(accesses[channel]), clk):
             continue
         if s.reg[R_OPEN] > 0:
             opened[d.commands] += owned[channel] * (clk - s.reg[R_SINCE])

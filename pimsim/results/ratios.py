@@ -1,4 +1,4 @@
-"""A result beside its baselines: speedup and energy ratio."""
+"""A result over its baselines: speedup and energy ratio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODELS = (
 )  # beside the eager one, whose figures are the machine's
 
 
-def compare(
+def with_ratios(
     baselines: Mapping[str, Mapping[str, Any]],
     decode_latency_ns: float,
     decode_energy_pJ: float,
@@ -32,7 +32,7 @@ def compare(
     own = (decode_latency_ns, decode_energy_pJ) if decode_latency_ns else (prefill_latency_ns, prefill_energy_pJ)
     prompt = not decode_latency_ns
 
-    def with_ratios(figures: Mapping[str, Any], fits: bool) -> dict[str, Any]:
+    def compared(figures: Mapping[str, Any], fits: bool) -> dict[str, Any]:
         theirs = _of_prompt(figures) if prompt else figures
         ratios = {
             "latency_ns": figures["latency_ns"],
@@ -44,10 +44,10 @@ def compare(
         return ratios | rest
 
     return {
-        name: with_ratios(baseline, baseline.get("fits", True))
+        name: compared(baseline, baseline.get("fits", True))
         | {"model": baseline["model"]}
         | {
-            part: with_ratios(baseline[part], baseline[part].get("fits", baseline.get("fits", True)))
+            part: compared(baseline[part], baseline[part].get("fits", baseline.get("fits", True)))
             for part in MODELS
             if part in baseline
         }

@@ -1,0 +1,63 @@
+"use strict";
+// One operator in every chart of a run: a click on it, in a chart or in the table, or its address, shows that one alone.
+{
+  const { $, $$, json, chosen, charts, say, tables, ready, merged } = pimsim, linked = json("linked"), names = linked.operators;
+  const table = $("#operators"), showing = $("#showing"), whole = {};
+  const known = (key) => key !== null && Object.hasOwn(names, key);
+  const toggle = (key) => { if (known(key)) chosen.set(chosen.value === key ? null : key); };
+
+  // -- charts: the marks of other operators fade where all are drawn; elsewhere the operator's own marks take their place
+  // (that of all others stands for one that has no bar of its own)
+  const faded = (traces, key) => traces.map((trace) => {
+    if (!trace.customdata) return trace;
+    const mine = trace.customdata.includes(key) ? key : "";
+    return { ...trace, marker: { ...trace.marker, opacity: key === null ? 1 : trace.customdata.map((each) => each === mine ? 1 : 0.25) } };
+  });
+  const follow = (key) => {
+    for (const [name, chart] of Object.entries(charts)) {
+      const { traces, layout, table, title } = whole[name], all = linked.charts[name], own = key === null ? undefined : all[key];
+      chart.spec.title = own ? `${title}: ${names[key]}` : title;
+      chart.spec.table = own ? { columns: own.columns, rows: own.rows } : table;
+      $("h3", chart.figure).textContent = chart.spec.title;
+      chart.update(own ? own.traces : Object.keys(all).length ? traces : faded(traces, key), own ? merged(layout, own.layout) : layout);
+    }
+  };
+  const show = (key) => {
+    const own = known(key);
+    showing.hidden = !own;
+    $("#hint").hidden = own;
+    $("b", showing).textContent = own ? names[key] : "";
+    for (const row of table.tBodies[0].rows) row.classList.toggle("chosen", own && row.dataset.operator === key);
+    for (const button of $$("[data-choose]", table)) button.setAttribute("aria-pressed", String(own && button.dataset.choose === key));
+    follow(own ? key : null);
+    say(own ? `showing ${names[key]} alone` : "showing all operators");
+  };
+
+  // -- the table: a row shows its operator; layers of one kind open and close, and open where a search finds them
+  const rowsUnder = (key) => [...table.tBodies[0].rows].filter((row) => row.dataset.under === key);
+  const open = (button, on) => {
+    button.setAttribute("aria-expanded", String(on));
+    for (const row of rowsUnder(button.closest("tr").dataset.key)) {
+      if (on) delete row.dataset.folded; else row.dataset.folded = "yes";
+      row.hidden = !on || row.classList.contains("out");
+    }
+  };
+  for (const button of $$("button.fold", table)) button.addEventListener("click", () => open(button, button.getAttribute("aria-expanded") === "false"));
+  for (const row of table.tBodies[0].rows) row.addEventListener("click", (event) => { if (!event.target.closest("button.fold")) toggle(row.dataset.operator); });
+  tables.operators.field.addEventListener("input", (event) => {
+    const searching = event.target.value !== "";
+    for (const button of $$("button.fold", table)) open(button, searching && rowsUnder(button.closest("tr").dataset.key).some((row) => !row.classList.contains("out")) && button.closest("tr").classList.contains("out"));
+  });
+
+  // -- inputs: a search opens them
+  tables.inputs?.field.addEventListener("input", (event) => { if (event.target.value) $("#all-inputs").open = true; });
+
+  $("button", showing).addEventListener("click", () => chosen.set(null));
+  ready.then(() => {
+    for (const [name, chart] of Object.entries(charts)) {
+      whole[name] = { traces: chart.spec.traces, layout: chart.spec.layout, table: chart.spec.table, title: chart.spec.title };
+      chart.onMark((mark) => toggle(mark.source.customdata?.[mark.point] ?? null));
+    }
+    chosen.on(show);
+  });
+}
