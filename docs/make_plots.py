@@ -1,4 +1,4 @@
-"""Makes the pictures of `plots.md`: python docs/make_plots.py (from the project's folder, half a minute)."""
+"""Makes the pictures of `plots.md`: python docs/make_plots.py (from the project's folder, a minute)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pimsim
-from pimsim.plots import style, sweep
+from pimsim.plots import Plots, style, sweep
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "pim-gpt.yaml"
+IMAGES = ROOT / "docs" / "images"
+DRAFTS = ROOT / "configs" / "studies" / "traces" / "speculative.jsonl"
+DRAFTED = {"workload.model": None, "workload.trace": str(DRAFTS), "baselines": []}
 SMALL = {"workload.model": "gpt2-small", "workload.output_tokens": 8}
 LATENCY, ENERGY = "system.latency_per_token_ns", "system.energy_per_token_pJ"
 
@@ -45,21 +48,36 @@ def bars() -> list[dict[str, Any]]:
     return found
 
 
+def overlaid(results: list[Any]) -> Any:
+    """Two runs on one axes."""
+    ax = None
+    for result in results:
+        ax = result.plot.latency_breakdown(ax)
+    return ax
+
+
 def main() -> None:
     """Write every picture into docs/images."""
     result = pimsim.run(pimsim.load_config(CONFIG, SMALL))
+    aim = pimsim.run(pimsim.load_config(ROOT / "configs" / "aim.yaml", SMALL))
+    drafts = pimsim.run(pimsim.load_config(CONFIG, DRAFTED))
     rows, changes = grid(), bars()
-    pictures: dict[str, Callable[[Any], Any]] = {
-        "roofline": result.plot.roofline,
+    pictures: dict[str, Callable[[], Any]] = {
+        **{name: getattr(result.plot, name) for name in Plots(result).available() if name != "latency_breakdown"},
+        "causes": result.plot.latency_breakdown,  # latency_breakdown.png is the README's
         "utilisation": result.plot.utilisation,
-        "pareto": lambda ax: sweep.pareto(rows, LATENCY, ENERGY, ax, label="dram.channels"),
-        "heatmap": lambda ax: sweep.heatmap(rows, "dram.channels", "pim.clock_GHz", LATENCY, ax),
-        "scaling": lambda ax: sweep.scaling(rows, "dram.channels", LATENCY, ax, group="pim.clock_GHz"),
-        "tornado": lambda ax: sweep.tornado(changes, ax),
+        "parts": drafts.plot.parts,
+        "overlay": lambda: overlaid([result, aim]),
+        "pareto": lambda: sweep.pareto(rows, LATENCY, ENERGY, label="dram.channels"),
+        "heatmap": lambda: sweep.heatmap(rows, "dram.channels", "pim.clock_GHz", LATENCY),
+        "scaling": lambda: sweep.scaling(rows, "dram.channels", LATENCY, group="pim.clock_GHz"),
+        "tornado": lambda: sweep.tornado(changes),
     }
     for name, draw in pictures.items():
         with style.drawing():
-            style.write_png(draw(style.new_figure().add_subplot()), ROOT / "docs" / "images" / f"{name}.png")
+            style.write_png(draw(), IMAGES / f"{name}.png")
+    with style.drawing("single-column"):
+        style.write_png(result.plot.roofline(), IMAGES / "roofline_single_column.png")
 
 
 if __name__ == "__main__":

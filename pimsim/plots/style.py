@@ -43,6 +43,8 @@ GREY = "#999999"  # not of the palette; for what is not the subject
 
 WIDTH_IN, HEIGHT_IN, DPI = LOOKS[SCREEN].width_in, LOOKS[SCREEN].height_in, LOOKS[SCREEN].dpi
 _KEY_ROWS = 2  # of a legend that a figure has room for; more make it higher
+_NARROW_IN = 5  # a figure that has no room beside its plot
+_LAST_TICK_PT = 6  # of a number at the end of an axis that comes up once a layout has given others their room
 _MARGIN_PT = 3  # between a figure and what is in it
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _look: ContextVar[Look | None] = ContextVar("look", default=None)
@@ -362,7 +364,8 @@ def key_below(ax: Axes, own: Sequence[Artist], heading: str = "") -> None:
                   borderaxespad=_MARGIN_PT / small(), **how).set_in_layout(False)  # fmt: skip
         engine: Any = figure.get_layout_engine()
         if engine:
-            engine.set(rect=(0, height, 1, 1 - height))
+            narrow = figure.get_figwidth() <= _NARROW_IN
+            engine.set(rect=(0, height, 1 - narrow * _LAST_TICK_PT / (72 * figure.get_figwidth()), 1 - height))
         return
     lines = -(-text_width(ax.get_xlabel(), look().label) // (1.1 * size_pt(ax)[0]))
     below = 3.5 + 3.5 + 1.3 * look().tick + 4 + 1.3 * look().label * lines
@@ -384,7 +387,7 @@ def _columns(ax: Axes, handles: Sequence[Artist]) -> int:
 
 def key_beside(ax: Axes, own: Sequence[Artist], heading: str = "") -> None:
     """A legend to the right of the axes where that leaves them room, else below them."""
-    if figure_of(ax).get_figwidth() <= 5:
+    if figure_of(ax).get_figwidth() <= _NARROW_IN:
         return key_below(ax, own, heading)
     handles = list(dict.fromkeys((*own, *_also.get())))
     rows = max(1, int(1.15 * size_pt(ax)[1] / _row_pt()))
