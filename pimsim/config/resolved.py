@@ -25,19 +25,6 @@ def resolved_dict(config: AnyConfig) -> dict[str, Any]:
     return _plain(config, _number)
 
 
-def yaml_values(config: AnyConfig) -> dict[str, str]:
-    """Every value by dotted key, as YAML on one line that means it: what may follow `--set KEY=`."""
-    return dict(_flat(_plain(config, _decimal_text)))
-
-
-def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", _scalar(value)
-
-
 def config_sha256(config: AnyConfig, energy_sha256: str = "") -> str:
     """SHA-256 of what is simulated: canonical JSON without `engine`, which changes no result.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -88,19 +88,3 @@ def spark(values: Sequence[float]) -> str:
 def spoken(text: str) -> str:
     """Text without its bars, for those who hear it."""
     return text.translate(dict.fromkeys(map(ord, BARS)))
-
-
-def bars(parts: Mapping[str, float], colours: Mapping[str, str], other: str) -> list[dict[str, Any]]:
-    """Bars of a breakdown, longest first: name, value, share of the sum, length in per cent of the longest."""
-    total, longest = sum(parts.values()) or 1.0, max(parts.values(), default=0.0) or 1.0
-    ranked = sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
-    return [
-        {
-            "name": words(name),
-            "value": value,
-            "share": value / total,
-            "length": f"{100 * value / longest:.2f}",
-            "colour": colours.get(name, other),
-        }
-        for name, value in ranked
-    ]

@@ -6,11 +6,12 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pimsim.config.loader import BASELINE_SUFFIXES, DEFAULT, Origin, read_text
-from pimsim.config.resolved import yaml_values
+from pimsim.config.resolved import on_one_line
 from pimsim.config.shipped import CONFIGURATIONS, SUFFIXES, TRACES, find, written
+from pimsim.config.validate import flatten
 
 if TYPE_CHECKING:
     from pimsim.config.schema import Config
@@ -47,13 +48,12 @@ def command(config: Config, provenance: Mapping[str, Origin], values: Values | N
         return ""
     start, beneath = _start(provenance)
     apart = {base, *beneath, config.workload.trace_file, _VALUES}  # what these say, they say again
-    texts = yaml_values(config)
+    values_of = _values_of(config)
     changed = [key for key, origin in provenance.items() if is_changed(key, origin, base) and origin.file not in apart]
     words = ["pimsim", "run", _named(start)]
-    trace = written(config.workload.trace_file, TRACES)
     for key in changed:
-        shipped = key == "workload.trace" and trace != config.workload.trace_file
-        words += ["--set", f"{key}={trace if shipped else _from_here(key, texts[key], provenance[key])}"]
+        value = _from_here(key, values_of[key], provenance[key], config.workload.trace_file)
+        words += ["--set", f"{key}={on_one_line(value)}"]
     words += _asked(config, values)
     return shlex.join([*words, "--out", f"results/{_folder(config.name)}"])
 
@@ -89,16 +89,28 @@ def _relative(file: str) -> str:
     return os.path.basename(file) if os.path.isabs(file) else file
 
 
-def _from_here(key: str, text: str, origin: Origin) -> str:
-    """The text of a value; of a file that stands relative to the file that names it, one that is relative to here."""
-    if key in _FILES and (origin.written or text).endswith(SUFFIXES):
-        return _beside(origin.file, origin.written or text)
-    if key == "workload.trace" and text != "null":
-        return _beside(origin.file, text)
+def _values_of(config: Config) -> dict[str, Any]:
+    """Every value by dotted key, as provenance has them."""
+    found: dict[str, Any] = {}
+    for key, value in flatten(config).items():
+        found |= (
+            {f"{key}.{name}": inner for name, inner in value.items()}
+            if isinstance(value, dict) and value
+            else {key: value}
+        )
+    return found
+
+
+def _from_here(key: str, value: Any, origin: Origin, trace: str) -> Any:
+    """A value; of a file that stands relative to the file that names it, one that is relative to here."""
+    if key in _FILES and (origin.written or value).endswith(SUFFIXES):
+        return _beside(origin.file, origin.written or value)
+    if key == "workload.trace" and value is not None:
+        name = written(trace, TRACES)
+        return name if name != trace else _beside(origin.file, value)
     if key == "baselines":
-        names = text.strip("[]").split(", ")
-        return f"[{', '.join(_beside(origin.file, n) if n.endswith(BASELINE_SUFFIXES) else n for n in names)}]"
-    return text
+        return [_beside(origin.file, each) if each.endswith(BASELINE_SUFFIXES) else each for each in value]
+    return value
 
 
 def _beside(file: str, name: str) -> str:

@@ -273,8 +273,10 @@ def test_a_phone_shows_all_of_it(page: Path, layered: tuple[Path, Result], runni
 
 
 def test_paper_has_everything_but_controls(page: Path, running: Browser) -> None:
-    with opened(running, page) as shown:
+    with opened(running, page, "#show=decode%20qkv") as shown:
         shown.emulate_media(media="print")
+        own = shown.evaluate("getComputedStyle(pimsim.$('[data-choose=\"decode qkv\"]')).color")
+        assert own == shown.evaluate("getComputedStyle(document.body).color")
         for control in ("#chart-latency [data-save=svg]", "[data-copy]", "[data-for=operators]", "#hint"):
             assert not shown.is_visible(control)
         for kept in ("#operators", "#chart-latency .plot", "#command", "#baselines", "[data-choose='decode qkv']"):
