@@ -89,7 +89,7 @@ def sweep(
                         progress=progress, reports=which,
                     )  # fmt: skip
             except Stopped as stopped:
-                return _say_how_to_go_on(stopped, sweep, out, shard, scheduler)
+                return _say_how_to_go_on(stopped, sweep, out, shard, scheduler, reports)
         if figures is not None or style is not None:
             _draw(result, figures, style)
     if as_json:
@@ -148,8 +148,10 @@ def _missing(result: SweepResult, rows: int) -> Iterator[str]:
             yield f"warning: {objective} is {_text(value)} at every point: as an objective it decides nothing"
 
 
-def _say_how_to_go_on(stopped: Stopped, sweep: str, out: str | None, shard: str | None, scheduler: str | None) -> int:
-    options = {"--out": out, "--shard": shard, "--scheduler": scheduler}
+def _say_how_to_go_on(
+    stopped: Stopped, sweep: str, out: str | None, shard: str | None, scheduler: str | None, reports: str | None
+) -> int:
+    options = {"--out": out, "--shard": shard, "--scheduler": scheduler, "--reports": reports}
     given = "".join(f" {name} {value}" for name, value in options.items() if value is not None)
     say(f"stopped: {stopped.done} of {stopped.total} points are finished and kept; go on with", err=True)
     say(f"  pimsim sweep {sweep}{given} --resume", err=True)

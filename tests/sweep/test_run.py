@@ -281,7 +281,7 @@ def test_another_sweep_or_one_that_nobody_asked_to_go_on_with_is_refused(
 
 def start(path: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     """`pimsim sweep` as a process of its own."""
-    command = [sys.executable, "-m", "pimsim", "sweep", str(path), "--out", str(out), *options]
+    command = [sys.executable, "-m", "pimsim", "sweep", str(path), "--out", str(out), "--reports", "none", *options]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -341,7 +341,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(
     done = finished(out)
     assert errors.splitlines() == [
         f"stopped: {done} of 30 points are finished and kept; go on with",
-        f"  pimsim sweep {path} --out {out} --resume",
+        f"  pimsim sweep {path} --out {out} --reports none --resume",
     ]
     if number == signal.SIGINT:
         with start(path, out, "--resume") as again:
