@@ -213,7 +213,7 @@ class Standard:
     the first on, and around behind the last that was filled).
     keeps_in_turn: of several accumulators of a bank each product that goes once around the buffer has the next one,
     the first one after a filling; they are given in that order (False: there is one).
-    queued_accesses: a host's accesses have queues of their own (`devices.aim.queued`; False: all goes in order).
+    queued_accesses: a host's accesses have queues of their own, and leave them out of order (False: all goes in order).
     levels: the partitions of a channel's banks that its rows and scopes name, the channel first, a bank last.
     pins: the level whose nodes have data pins of their own, equal shares of the channel's.
     Commands that logs call by the name of another one come last.

@@ -53,7 +53,7 @@ def test_every_shell_is_offered_names(shell: str, tmp_path: Path) -> None:
         (("compare", "aim", "pim-gpt-"), ["pim-gpt-int4", "pim-gpt-int8"]),
         (("config", "schema", "gddr"), ["gddr6"]),
         (("check", "log.csv", "--config", "gddr"), ["gddr6"]),
-        (("replay", "program.aim", "--config", "aim-"), ["aim-reference"]),
+        (("replay", "program.aim", "--config", "aim-"), ["aim-reference", "aim-reference-2025-01"]),
         (("trace", "validate", "t.jsonl", "--config", "lpddr5x-"), ["lpddr5x-pim"]),
         (("sweep", ""), [*SWEEPS]),
         (("trace", "show", ""), [*TRACES]),
@@ -79,7 +79,9 @@ def test_files_and_folders_come_after_names(tmp_path: Path) -> None:
     for name in ("aim-mine.yaml", "aim-mine.jsonl", "aim-mine.txt", "pim-gpt/it.yml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert words("bash", "run", "aim-", folder=tmp_path) == ["aim-reference", "aim-mine.yaml"]
+    assert words("bash", "run", "aim-", folder=tmp_path) == [
+        "aim-reference", "aim-reference-2025-01", "aim-mine.yaml",
+    ]  # fmt: skip
     assert words("bash", "run", "pim-gpt", folder=tmp_path)[-1] == "pim-gpt/"
     assert words("bash", "run", "pim-gpt/", folder=tmp_path) == ["pim-gpt/it.yml"]
     assert words("bash", "trace", "show", "aim-", folder=tmp_path) == ["aim-mine.jsonl"]

@@ -113,6 +113,7 @@ def test_the_trace_of_a_config_json_is_up_to_date(pimsim: Pimsim, monkeypatch: p
 
 
 def test_every_key_of_the_examples_is_one_of_the_schema() -> None:
+    package.load_config(ROOT / "examples" / "own-device" / "gx6.yaml")  # its table has a key of its own
     known = json.dumps(json_schema({}))
     for file in ROOT.glob("examples/*/*.yaml"):
         for key in re.findall(r"^ +(\w+):", file.read_text(encoding="utf-8"), re.MULTILINE):

@@ -101,7 +101,8 @@ def test_each_kind_is_recognised(kind: str, tmp_path: Path) -> None:
     "path", sorted((ROOT / "configs").glob("*.yaml")) + sorted((ROOT / "configs").glob("*/*.yaml"))
 )
 def test_what_is_shipped_is_what_its_folder_says(path: Path) -> None:
-    assert kind_of(path) == ("sweep" if path.parent.name in ("sweeps", "studies") else "configuration")
+    kinds = {"sweeps": "sweep", "studies": "sweep", "tables": "table"}
+    assert kind_of(path) == kinds.get(path.parent.name, "configuration")
 
 
 @pytest.mark.parametrize(
