@@ -95,8 +95,9 @@ class _Reader:
         if len(space) > MOST_POINTS:
             self.complain(self.place("axes"), "axes", f"has {len(space)} points; at most {MOST_POINTS} are allowed")
         first = {key: value for key, value, _ in reversed(axes.checks)}
-        whole = Base(base, self.path, self.base_name(), self.fixed_values())
-        if base.entries:
+        known = bool(base.entries)  # else there is a complaint
+        whole = Base(base, self.path, self.base_name() if known else "", self.fixed_values())
+        if known:
             self.check_values(whole, axes, first)
         accuracy = self.accuracy(axes)
         objectives = self.objectives(base, axes)
