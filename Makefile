@@ -64,7 +64,7 @@ test-values: .venv/installed
 		$(BIN)/python $(PIP) --no-deps "$$($(VERSIONS) range aiconfigurator-core kernels)" && \
 		PIMSIM_KERNELS=1 $(BIN)/pytest -q --basetemp=.venv/pytest tests/baselines/test_kernels.py; }
 
-# `make test` skips these where there is no Chromium; here they fail without it.
+# `make test` skips what needs a browser; here it fails without one.
 test-browser: .venv/installed
 	PIMSIM_BROWSER=1 $(BIN)/pytest -q --basetemp=.venv/pytest $(PARALLEL) tests/browser tests/report
 

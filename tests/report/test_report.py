@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -21,12 +20,12 @@ from pimsim.results.folding import Fold
 from pimsim.results.headline import energy_text, headline, percent, time_text
 from pimsim.results.rerun import command
 from pimsim.results.result import Result
+from tests.browser.browsing import ASKED, BROWSER
 from tests.report.layers import many_layers
 
 CONFIG = Path(__file__).parents[2] / "configs" / "pim-gpt.yaml"
 SCRIPTS = 6  # figures, charts, plotly, what every page can do; what charts show of one operator, and what a run does
 EVIL = "</script><script>alert(1)</script>"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 class Page(HTMLParser):
@@ -284,8 +283,9 @@ OBJECTIVES = ["system.latency_per_token_ns", "system.energy_pJ"]
 
 
 def browse(tmp_path: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine")
+    if not ASKED:
+        pytest.skip("`make test-browser` opens pages in a browser")
+    assert BROWSER, "no Chromium on this machine"
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
                "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
                f"--user-data-dir={tmp_path / 'profile'}", *options, url]  # fmt: skip
