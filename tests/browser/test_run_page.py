@@ -165,21 +165,22 @@ def test_a_point_of_the_roofline_is_an_operator(page: Path, running: Browser) ->
 
 
 def test_each_chart_is_saved_as_a_picture_and_as_numbers(page: Path, running: Browser, result: Result) -> None:
-    with opened(running, page) as shown:
-        tables = {}
-        for name in CHARTS:
-            file, picture = downloaded(shown, f"#chart-{name} [data-save=svg]")
-            assert file == f"{name}.svg"
-            assert ElementTree.fromstring(picture).tag.endswith("svg")
-            assert shown.inner_text(f"#chart-{name} h3") in picture
-            file, text = downloaded(shown, f"#chart-{name} [data-save=csv]")
-            tables[name] = rows_of(text)
-            assert file == f"{name}.csv" and len(tables[name]) > 1
-        parts = {row["cause"]: float(row["latency_ns"]) for row in tables["causes"]}
-        assert parts == {k: v for k, v in result.summary["system"]["latency_breakdown_ns"].items() if v}
-        steps = [float(row["latency_ns"]) for row in tables["tokens"]]
-        assert steps == [row["latency_ns"] for row in result.records("tokens")]
-        shown.evaluate("pimsim.chosen.set('decode qkv')")
+    tables = {}
+    for some in (CHARTS[:4], CHARTS[4:]):  # Chromium stops a page that saves more than ten files at once
+        with opened(running, page) as shown:
+            for name in some:
+                file, picture = downloaded(shown, f"#chart-{name} [data-save=svg]")
+                assert file == f"{name}.svg"
+                assert ElementTree.fromstring(picture).tag.endswith("svg")
+                assert shown.inner_text(f"#chart-{name} h3") in picture
+                file, text = downloaded(shown, f"#chart-{name} [data-save=csv]")
+                tables[name] = rows_of(text)
+                assert file == f"{name}.csv" and len(tables[name]) > 1
+    parts = {row["cause"]: float(row["latency_ns"]) for row in tables["causes"]}
+    assert parts == {k: v for k, v in result.summary["system"]["latency_breakdown_ns"].items() if v}
+    steps = [float(row["latency_ns"]) for row in tables["tokens"]]
+    assert steps == [row["latency_ns"] for row in result.records("tokens")]
+    with opened(running, page, "#show=decode%20qkv") as shown:
         assert "qkv (decode)" in downloaded(shown, "#chart-causes [data-save=svg]")[1]
 
 
