@@ -6,6 +6,7 @@ Each page is shown wide, on a phone, in the dark and as it is printed.  Needs Ch
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+os.environ["PIMSIM_BROWSER"] = "1"  # else `browser` opens none
 
 from PIL import Image  # noqa: E402
 
@@ -48,9 +50,18 @@ def sweep_page(name: str, fragment: str, reports: str | tuple[int, ...] = "none"
         return (Path(folder) / "report.html").read_text(encoding="utf-8"), fragment
 
 
+def compare_page() -> tuple[str, str]:
+    """PIM-GPT beside GDDR6-AiM, on the same model."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "compare.html"
+        pimsim.compare(["pim-gpt", "aim"], overrides={"workload.model": "gpt2-small"}).save(file)
+        return file.read_text(encoding="utf-8"), ""
+
+
 # What makes each page: its text, and the fragment of its address ("#show=...").
 PAGES: Mapping[str, Callable[[], tuple[str, str]]] = {
     "run": run_page,
+    "compare": compare_page,
     "sweep": lambda: sweep_page("channels", "#show=27", (27,)),
     "sweep-tornado": lambda: sweep_page("tornado", ""),
 }
