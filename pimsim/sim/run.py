@@ -125,7 +125,11 @@ def simulate_step(config: Config | Plan, context: int, observers: Sequence[Obser
 
 
 def _watched(
-    plan: Plan, progress: Progress | None, observers: Sequence[Observer], spending: Spending | None, course: bool
+    plan: Plan,
+    progress: Progress | None,
+    observers: Sequence[Observer],
+    spending: Spending | None = None,
+    course: bool = False,
 ) -> Tally:
     system, buffer = _watch(plan, observers, spending, course)
     tally = system.run(progress)

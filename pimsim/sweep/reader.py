@@ -85,7 +85,9 @@ class _Reader:
             if name not in _SECTIONS:
                 self.complain(entries[name].place, name, f"unknown key{did_you_mean(name, _SECTIONS)}")
         name = self.name()
+        before = len(self.problems)
         base = self.base()
+        known = len(self.problems) == before
         self.know_table(base)
         base, fixed = self.with_set(base)
         axes = AxesReader(self.complain, fixed)
@@ -95,9 +97,8 @@ class _Reader:
         if len(space) > MOST_POINTS:
             self.complain(self.place("axes"), "axes", f"has {len(space)} points; at most {MOST_POINTS} are allowed")
         first = {key: value for key, value, _ in reversed(axes.checks)}
-        known = bool(base.entries)  # else there is a complaint
         whole = Base(base, self.path, self.base_name() if known else "", self.fixed_values())
-        if known:
+        if base.entries:
             self.check_values(whole, axes, first)
         accuracy = self.accuracy(axes)
         objectives = self.objectives(base, axes)

@@ -21,11 +21,8 @@ def result(*names: str) -> pimsim.Result:
 def rows(page: str) -> list[tuple[str, str]]:
     """Machine and model of each row of the comparison."""
     table = page.split("<h2>Compared with</h2>")[1].split("</table>")[0]
-    found, machine = [], ""
-    for cells in re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td>", table):
-        machine = re.sub(r"<[^>]*>", "", cells[0]).strip() or machine
-        found.append((machine, cells[1]))
-    return found
+    cells = re.findall(r"<tr><td[^>]*>(.*?)</td><td>(.*?)</td>", table)  # that of the system itself has a class
+    return [(re.sub(r"<[^>]*>", "", machine).strip(), model) for machine, model in cells]
 
 
 def test_they_are_what_a_run_with_them_has() -> None:

@@ -250,7 +250,8 @@ def test_a_report_lists_its_rows_with_what_they_were(folder: Path) -> None:
     loaded = api.load(folder / "c.yaml")
     page = run_html(pimsim.run(loaded.config, loaded.provenance))
     assert re.search(
-        r"<code>energy.table.all_bank_read_factor</code></td><td>3</td><td><b>2</b></td><td>mine.yaml:5", page
+        r"<code class=.key.>energy.table.all_bank_read_factor</code></td><td>3</td><td><b>2</b></td><td>mine.yaml:5",
+        page,
     )
 
 

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 import pimsim.sweep
 from pimsim import load_config
 from pimsim.api import prepare
+from pimsim.results.named import single_values
 from pimsim.sim.inputs import IN_CLOCKS, PRICED, is_priced, simulated
 from pimsim.sim.run import simulate
 from pimsim.sim.tally import Tally, TokenTallies
-from pimsim.sweep import backends, point
+from pimsim.sweep import backends
 from pimsim.sweep.backends import Evaluate
 from pimsim.sweep.kept import Kept
 from pimsim.sweep.point import evaluate_point
@@ -129,7 +130,7 @@ def test_a_point_is_the_same_whatever_came_before_it(system: dict[str, Any], giv
         config = load_config(SHIPPED, {"baselines": [], **system, **more})
         row = evaluate_point(config, kept)
         assert row == evaluate_point(config)
-        figures = dict(point._figures(pimsim.run(config).summary))  # simulated with its prices
+        figures = dict(single_values(pimsim.run(config).summary))  # simulated with its prices
         assert {key: row[key] for key in figures} == figures
 
 

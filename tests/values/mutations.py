@@ -364,7 +364,7 @@ def recorded(plan: Plan) -> Ints:
     """
     recorder = Recorder()
     with patch.object(Tally, "validate", lambda tally: tally):
-        _watched(plan, None, [recorder], None)
+        _watched(plan, None, [recorder])
     return np.concatenate(recorder.parts)
 
 
