@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,8 @@ class Comparison:
             "work": warn.work(runs),
             "inputs": [each.record() for each in differing],
             "known_differently": [each.record() for each in inputs.known_differently(runs)],
-            "scope": {"per": scope.per, "words": scope.words, "phase": scope.phase, "tokens": list(scope.tokens)},
-            "results": figures.results(runs, base, size),
+            "scope": asdict(scope) | {"words": scope.words, "tokens": list(scope.tokens)},
+            "results": figures.results(runs, base, scope),
             "causes": parts.causes(runs, base, scope),
             "components": parts.components(runs, base, scope),
             "operators": operators(runs, base, scope),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pimsim.comparison import units
 from pimsim.comparison.drawn import Step, layers, only, steps, text
 from pimsim.comparison.room import axis
-from pimsim.comparison.rows import labels, operator_name, ranked
-from pimsim.comparison.scope import SHORT
+from pimsim.comparison.rows import in_steps, labels, moves, operator_name, ranked
+from pimsim.comparison.scope import LONG, SHORT
 from pimsim.plots import style
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ComparisonPlots:
 
     @property
     def _two(self) -> bool:
-        return len(self._summary["runs"]) == 2
+        return in_steps(self._summary)
 
     def _rows(self, name: str) -> int:
         """Rows of a figure."""
@@ -79,8 +79,8 @@ class ComparisonPlots:
 
     def _operators(self) -> list[Summary]:
         rows = self._summary["operators"]
-        differing = [row for row in rows if any(row["latency"]["differences"])] or rows
-        shown, _ = ranked(differing, _OPERATORS + 1, lambda row: row["latency"]["differences"])
+        differing = [row for row in rows if any(moves(row["latency"]))] or rows
+        shown, _ = ranked(differing, _OPERATORS + 1, lambda row: moves(row["latency"]))
         return shown[:_OPERATORS]
 
     def _parts(self, key: str, what: str, ax: Axes | None) -> Axes:
@@ -114,7 +114,7 @@ def _names(summary: Summary) -> list[str]:
 
 def _title(summary: Summary, what: str) -> str:
     """What is drawn, and over what it is taken."""
-    names, per = labels(summary), SHORT[summary["scope"]["per"]].replace("/", " per ")
+    names, per = labels(summary), LONG[summary["scope"]["per"]].replace("/", " per ")
     other = 1 - summary["base"]
     return f"{what}{per}" + (f": {names[summary['base']]} to {names[other]}" if len(names) == 2 else "")
 

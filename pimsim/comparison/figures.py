@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pimsim.comparison.runs import Run
+from pimsim.comparison.scope import TOKEN, Scope, same_size
 
 NUMBER = int | float
 LOWER, HIGHER = "lower", "higher"
@@ -67,19 +68,45 @@ def beside(values: Sequence[NUMBER | None], base: int, comparable: bool = True) 
     }
 
 
-def results(runs: Sequence[Run], base: int, same_size: bool) -> list[dict[str, Any]]:
-    """A row per figure that some run has."""
-    return list(_rows(runs, base, same_size))
+def results(runs: Sequence[Run], base: int, scope: Scope) -> list[dict[str, Any]]:
+    """A row per figure that some run has, and one for the sum of the parts where no figure is that."""
+    return list(_rows(runs, base, scope))
 
 
-def _rows(runs: Sequence[Run], base: int, same_size: bool) -> Iterator[dict[str, Any]]:
+def _rows(runs: Sequence[Run], base: int, scope: Scope) -> Iterator[dict[str, Any]]:
+    whole_too, tokens = same_size(runs), [run.system["tpot_ns"] for run in runs]
     for figure in FIGURES:
-        values = [run.system[figure.key] for run in runs]
-        if not any(values) or (figure.key == "latency_per_step_ns" and values == [r.system["tpot_ns"] for r in runs]):
+        values = [_value(run, figure.key) for run in runs]
+        if not any(values) or (figure.key == "latency_per_step_ns" and values == tokens):
             continue
-        comparable = same_size or not figure.whole
+        comparable = whole_too or not figure.whole
         row = {"figure": f"system.{figure.key}", "what": figure.what, "unit": figure.unit, "better": figure.better}
+        if figure.key == "tpot_ns":
+            row["what"] += _of_one(runs)
+            yield from _sum_of_parts(runs, base, scope, tokens)
         yield row | {"comparable": comparable} | beside(values, base, comparable)
+
+
+def _value(run: Run, key: str) -> NUMBER | None:
+    """A figure of `system`; a run that decodes nothing saves no traffic, though its summary says 0."""
+    if key == "data_movement_reduction" and run.system["latency_per_step_ns"] is None:
+        return None
+    value: NUMBER | None = run.system[key]
+    return value
+
+
+def _of_one(runs: Sequence[Run]) -> str:
+    """Where tokens of one sequence are not those of all, which they are."""
+    return " of one sequence" if any(run.summary["workload"]["batch"] > 1 for run in runs) else ""
+
+
+def _sum_of_parts(runs: Sequence[Run], base: int, scope: Scope, tokens: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """What causes and operators sum to, where it is over tokens and not the latency per token of one sequence."""
+    clocks = enumerate(run.clocks(scope.phase) * run.tCK_ps for run in runs)
+    values = [float(scope.part(at, ps) / 1000) for at, ps in clocks]
+    if scope.per == TOKEN and _of_one(runs) and values != tokens:
+        row = {"figure": "causes.total", "what": f"latency {scope.words}", "unit": "ns", "better": LOWER}
+        yield row | {"comparable": True} | beside(values, base)
 
 
 def commands(runs: Sequence[Run], base: int, same_size: bool) -> list[dict[str, Any]]:

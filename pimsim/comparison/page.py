@@ -154,7 +154,7 @@ def _cells(row: Summary, unit: units.Unit, present: Sequence[bool]) -> list[tupl
     return [(value, unit.value(value)) if there else (None, "-") for value, there in found]
 
 
-def _differences(summary: Summary, row: Summary, unit: units.Unit) -> list[tuple[float, str]]:
+def _differences(summary: Summary, row: Summary, unit: units.Unit) -> list[tuple[float | None, str]]:
     return [(row["differences"][at], unit.difference(row["differences"][at])) for at in others(summary)]
 
 

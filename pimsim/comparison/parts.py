@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 from pimsim.comparison.figures import beside
@@ -33,19 +34,22 @@ def latency(runs: Sequence[Run], base: int, scope: Scope, clocks: Sequence[int])
     unit = exact_unit(runs)
     counted = [exact(run, each, unit) for run, each in zip(runs, clocks, strict=True)]
     parts = [scope.part(at, each * run.tCK_ps) / 1000 for at, (run, each) in enumerate(zip(runs, clocks, strict=True))]
-    row = beside([float(part) for part in parts], base)
-    row["differences"] = [float(part - parts[base]) for part in parts]
+    row = _over(parts, base, scope)
     found = {"exact": counted}
-    if scope.per == RUN:
+    if scope.per == RUN and scope.comparable:
         found["exact_differences"] = [each - counted[base] for each in counted]
     return found | row
 
 
 def energy(base: int, scope: Scope, whole: Sequence[float]) -> dict[str, Any]:
     """Energy of each run, pJ, over what the scope is taken over."""
-    parts = [scope.part(at, each) for at, each in enumerate(whole)]
-    row = beside([float(part) for part in parts], base)
-    return row | {"differences": [float(part - parts[base]) for part in parts]}
+    return _over([scope.part(at, each) for at, each in enumerate(whole)], base, scope)
+
+
+def _over(parts: Sequence[Fraction], base: int, scope: Scope) -> dict[str, Any]:
+    """What is exact as floats, differences rounded once; none where the scope has none."""
+    row = beside([float(part) for part in parts], base, scope.comparable)
+    return row | {"differences": [float(part - parts[base]) if scope.comparable else None for part in parts]}
 
 
 def causes(runs: Sequence[Run], base: int, scope: Scope) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def _checked(found: dict[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
     """A table whose rows sum to its total: exactly where they are counted, else as floats do."""
     for at, run in enumerate(runs):
         for key, same in _SAME.items():
-            if key in found["total"]:
+            if any(each is not None for each in found["total"].get(key, ())):
                 parts, whole = [row[key][at] for row in found["rows"]], found["total"][key][at]
                 if not same(parts, whole, found["total"]["values"][at]):
                     raise ValueError(f"{key} of the parts of {run.name} sum to {sum(parts)}, not {whole}")

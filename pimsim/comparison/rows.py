@@ -11,7 +11,7 @@ from typing import Any
 
 from pimsim.comparison import units
 from pimsim.comparison.inputs import DECIDES, FOLLOWS, NAMES
-from pimsim.comparison.scope import SHORT
+from pimsim.comparison.scope import LONG, SHORT
 from pimsim.text import one_line
 
 Summary = Mapping[str, Any]
@@ -103,18 +103,37 @@ def of_results(summary: Summary) -> Table:
         ratios = ["-" if unit.name == "%" else units.ratio(row["ratios"][at]) for at in others(summary)]
         table.rows.append([*cells, *ratios])
     if not all(row["comparable"] for row in summary["results"]):
-        table.notes = ["Of whole runs of different sizes there is no difference and no ratio."]
+        table.notes = [_NO_DIFFERENCE]
     return table
+
+
+_NO_DIFFERENCE = "Of whole runs of different sizes there is no difference and no ratio."
+
+
+def _incomparable(summary: Summary) -> Iterator[str]:
+    if not summary["scope"]["comparable"]:
+        yield _NO_DIFFERENCE
+
+
+def in_steps(summary: Summary) -> bool:
+    """Whether the difference of two runs can be shown part by part: there are two, and there is one."""
+    return len(summary["runs"]) == 2 and bool(summary["scope"]["comparable"])
+
+
+def moves(row: Summary) -> list[float]:
+    """By what a row is ranked: its differences, its values where there are none."""
+    return [each for each in row["differences"] if each is not None] or list(row["values"])
 
 
 def of_parts(summary: Summary, key: str, most: int) -> Table:
     """Latency by cause or energy by component: the largest differences first, then all others, then their sum."""
     parts, name = summary[key], key[:-1]
     total = parts["total"]
-    unit = units.of_table(parts["unit"], [*total["values"], *total["differences"]])
+    unit = units.of_table(parts["unit"], [*total["values"], *moves(total)])
     what = "Latency by cause" if name == "cause" else "Energy by component"
-    table = Table(f"{what} ({unit.name}{SHORT[summary['scope']['per']]})", [*labels(summary), *deltas(summary, "-")])
-    first, rest = ranked(parts["rows"], most, lambda row: row["differences"])
+    table = Table(f"{what} ({unit.name}{LONG[summary['scope']['per']]})", [*labels(summary), *deltas(summary, "-")])
+    table.notes = list(_incomparable(summary))
+    first, rest = ranked(parts["rows"], most, moves)
     lines = [(row[name].replace("_", " "), row) for row in first]
     lines += [(f"{len(rest)} others", _sum(rest))] if rest else []
     for said, row in [*lines, ("total", total)]:
@@ -131,23 +150,24 @@ def ranked(
     return (order, []) if len(order) <= most else (order[: most - 1], order[most - 1 :])
 
 
-def _sum(rows: Sequence[Summary]) -> dict[str, list[float]]:
-    return {
-        key: [sum(each) for each in zip(*(row[key] for row in rows), strict=True)] for key in ("values", "differences")
+def _sum(rows: Sequence[Summary]) -> dict[str, list[float | None]]:
+    found: dict[str, list[Any]] = {
+        key: list(zip(*(row[key] for row in rows), strict=True)) for key in ("values", "differences")
     }
+    return {key: [None if None in each else sum(each) for each in columns] for key, columns in found.items()}
 
 
 def of_operators(summary: Summary, most: int) -> Table:
     """Operators that differ most in latency, with what they differ in energy."""
     rows = summary["operators"]
     times = [value for row in rows for value in row["latency"]["values"]]
-    energies = [value for row in rows for value in row["energy"]["differences"]]
+    energies = [value for row in rows for value in moves(row["energy"])]
     time, energy = units.of_table("ns", times), units.of_table("pJ", energies)
     per, two = SHORT[summary["scope"]["per"]], len(summary["runs"]) == 2
     more = [f"energy ({energy.name}{per})"] if two else []
     table = Table(f"Operators ({time.name}{per})", [*labels(summary), *deltas(summary, "-"), *more])
     phases = len({row["phase"] for row in rows}) > 1
-    first, rest = ranked(rows, most, lambda row: row["latency"]["differences"])
+    first, rest = ranked(rows, most, lambda row: moves(row["latency"]))
     for row in first:
         cells = [operator_name(row, phases)]
         cells += [
@@ -158,7 +178,7 @@ def of_operators(summary: Summary, most: int) -> Table:
         table.rows.append(
             cells + ([energy.difference(row["energy"]["differences"][others(summary)[0]])] if two else [])
         )
-    table.notes = [*_left_out(rest, time), *_lonely(summary)]
+    table.notes = [*_incomparable(summary), *_left_out(rest, time), *_lonely(summary)]
     return table
 
 
@@ -170,8 +190,9 @@ def operator_name(row: Summary, phases: bool) -> str:
 
 def _left_out(rest: Sequence[Summary], unit: units.Unit) -> Iterator[str]:
     if rest:
-        largest = max(abs(value) for row in rest for value in row["latency"]["differences"])
-        yield f"{len(rest)} more differ by at most {unit.value(largest)} {unit.name}"
+        largest = max(abs(value) for row in rest for value in moves(row["latency"]))
+        said = "differ by" if rest[0]["latency"]["differences"][0] is not None else "take"
+        yield f"{len(rest)} more {said} at most {unit.value(largest)} {unit.name}"
 
 
 def _lonely(summary: Summary) -> Iterator[str]:

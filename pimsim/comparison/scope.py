@@ -12,17 +12,22 @@ from fractions import Fraction
 from pimsim.comparison.runs import DECODE, PREFILL, Run
 
 RUN, TOKEN, PROMPT_TOKEN = "run", "token", "prompt_token"
-_WORDS = {RUN: "of the whole run", TOKEN: "per token that is decoded and kept", PROMPT_TOKEN: "per token of the prompt"}
-SHORT = {RUN: "", TOKEN: "/token", PROMPT_TOKEN: "/token"}
+_WORDS = {RUN: "of the whole run", TOKEN: "per kept token of all sequences", PROMPT_TOKEN: "per token of the prompt"}
+SHORT = {RUN: "", TOKEN: "/kept token", PROMPT_TOKEN: "/token"}
+LONG = SHORT | {TOKEN: "/kept token of all sequences"}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """per: RUN, TOKEN or PROMPT_TOKEN; phase: whose rows count, None for all; tokens: of each run, to divide by."""
+    """per: RUN, TOKEN or PROMPT_TOKEN; phase: whose rows count, None for all; tokens: of each run, to divide by.
+
+    comparable  whether figures over it have a difference: whole runs of different sizes have none
+    """
 
     per: str
     phase: str | None
     tokens: tuple[int, ...]
+    comparable: bool = True
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Scope:
@@ -30,7 +35,7 @@ class Scope:
         kept = tuple(int(run.summary["workload"]["tokens_kept"]) for run in runs)
         prompts = tuple(run.prompt_tokens * int(run.summary["workload"]["batch"]) for run in runs)
         if same_size(runs) or (any(kept) and not all(kept)):
-            return cls(RUN, None, (1,) * len(runs))
+            return cls(RUN, None, (1,) * len(runs), same_size(runs))
         return cls(TOKEN, DECODE, kept) if all(kept) else cls(PROMPT_TOKEN, PREFILL, prompts)
 
     @property

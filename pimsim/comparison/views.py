@@ -12,7 +12,7 @@ from typing import Any
 from pimsim.comparison import units
 from pimsim.comparison.drawn import Parts, layers, only, readable, steps, text
 from pimsim.comparison.room import axis
-from pimsim.comparison.rows import labels, operator_name
+from pimsim.comparison.rows import in_steps, labels, operator_name
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import plain
 
@@ -39,6 +39,7 @@ class Views:
         self._names = [run["name"] for run in summary["runs"]]
         self._labels = labels(summary)
         self._base = summary["base"]
+        self._steps = in_steps(summary)
         self._per = SHORT[summary["scope"]["per"]]
 
     @staticmethod
@@ -80,12 +81,8 @@ class Views:
         """In pixels."""
         if chart == "operators":
             count = min(len(self.summary["operators"]), _OPERATORS)
-            return _RIM + _ROW * count * (1 if self._two else max(1, len(self._names) // 2))
-        return _RIM + _ROW * (min(len(self._parts(chart)), _STEPS) + 2 if self._two else len(self._names) + 3)
-
-    @property
-    def _two(self) -> bool:
-        return len(self._names) == 2
+            return _RIM + _ROW * count * (1 if self._steps else max(1, len(self._names) // 2))
+        return _RIM + _ROW * (min(len(self._parts(chart)), _STEPS) + 2 if self._steps else len(self._names) + 3)
 
     @cached_property
     def _phases(self) -> bool:
@@ -112,7 +109,7 @@ class Views:
     def _made_of(self, table: str, parts: Parts, totals: Sequence[float], of: str) -> View:
         what, unit_of = ("Latency", "ns") if table == "causes" else ("Energy", "pJ")
         unit = units.of_table(unit_of, [*totals, *(value for values in parts.values() for value in values)])
-        draw: Callable[..., list[dict[str, Any]]] = self._waterfall if self._two else self._stacks
+        draw: Callable[..., list[dict[str, Any]]] = self._waterfall if self._steps else self._stacks
         traces = draw(table[:-1], parts, totals, unit)
         rows = [[of.removeprefix(" of "), name, *values] for name, values in (*parts.items(), ("total", totals))]
         ends = [(left + width, text) for trace in traces for left, width, text in _marks(trace)]
@@ -178,9 +175,9 @@ class Views:
         differing = [each for each in found if any(differences(each))] or found
         shown = sorted(differing, key=lambda each: -max(map(abs, differences(each))))[:_OPERATORS]
         unit = units.of_table(unit_of, [value for _, values in shown for value in values])
-        traces = (self._diverging if self._two else self._grouped)(shown, unit)
+        traces = (self._diverging if self._steps else self._grouped)(shown, unit)
         marks = [(width, text) for trace in traces for _, width, text in _marks(trace)]
-        x = {"title": {"text": f"{what}{', difference' if self._two else ''} ({unit.name}{self._per})"},
+        x = {"title": {"text": f"{what}{', difference' if self._steps else ''} ({unit.name}{self._per})"},
              "range": list(axis(marks, _share)), "zeroline": True}  # fmt: skip
         rows = [[of.removeprefix(": "), self._said(row), *values] for row, values in found]
         title = f"Operators that differ most{of}"

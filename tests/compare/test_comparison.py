@@ -191,7 +191,8 @@ def test_runs_that_decode_other_numbers_of_tokens_are_compared_per_token() -> No
     summary = comparison.summary
     assert summary["warnings"][0].startswith("the runs do different work (output tokens: 2, 6)")
     assert summary["scope"] == {
-        "per": "token", "words": "per token that is decoded and kept", "phase": "decode", "tokens": [2, 6],
+        "per": "token", "words": "per kept token of all sequences", "phase": "decode", "tokens": [2, 6],
+        "comparable": True,
     }  # fmt: skip
     assert summary["causes"]["total"]["values"] == [
         r.summary["system"]["latency_per_token_ns"] for r in (first, second)
@@ -204,13 +205,20 @@ def test_runs_that_decode_other_numbers_of_tokens_are_compared_per_token() -> No
     assert row(summary["results"], figure="system.tpot_ns")["ratios"][1] is not None
     assert all(each["ratios"] == [None, None] for each in summary["commands"])
     check_sums(comparison)
-    assert "/token)" in str(comparison) and "different work" in str(comparison)
+    assert "token of all sequences)" in str(comparison) and "different work" in str(comparison)
 
 
 def test_sequences_of_a_batch_count_as_tokens() -> None:
     comparison = run_of().compare(run_of(workload__batch=4))
     assert comparison.summary["scope"]["tokens"] == [2, 8]
     check_sums(comparison)
+    one = row(comparison.summary["results"], figure="system.tpot_ns")
+    whole, total = row(comparison.summary["results"], figure="causes.total"), comparison.summary["causes"]["total"]
+    assert one["what"] == "latency per token of one sequence"
+    assert whole["what"] == "latency per kept token of all sequences"
+    assert whole["values"] == total["values"] and whole["differences"] == total["differences"]
+    assert one["differences"][1] > 0 > whole["differences"][1]
+    assert "kept token of all sequences)" in str(comparison)
 
 
 def test_another_model_is_other_work_of_the_same_size() -> None:
@@ -232,6 +240,27 @@ def test_a_prompt_beside_decoding_is_told(tmp_path: Path) -> None:
     comparison = plain(run_kind(tmp_path, "prefill")).compare(run_of())
     assert comparison.summary["warnings"][0].endswith("so figures of whole runs are no measure of each other")
     assert str(comparison) and "first token after" in str(comparison)
+
+
+def test_whole_runs_of_other_sizes_have_parts_without_differences(tmp_path: Path) -> None:
+    comparison = plain(run_kind(tmp_path, "prefill")).compare(run_of())
+    summary = comparison.summary
+    assert summary["scope"]["per"] == "run" and not summary["scope"]["comparable"]
+    for each in [summary[key]["total"] for key in ("causes", "components")] + summary["components"]["rows"]:
+        assert any(each["values"]) and each["differences"] == each["ratios"] == [None, None]
+    for each in summary["operators"]:
+        assert each["latency"]["differences"] == each["energy"]["differences"] == [None, None]
+    assert str(comparison).count("there is no difference and no ratio") == 4
+    assert comparison._repr_html_()
+    for suffix in ("html", "svg"):
+        comparison.save(tmp_path / f"x.{suffix}")
+        assert "None" not in (tmp_path / f"x.{suffix}").read_text()
+
+
+def test_a_run_that_decodes_nothing_saves_no_traffic(tmp_path: Path) -> None:
+    comparison = plain(run_kind(tmp_path, "prefill")).compare(run_of())
+    found = row(comparison.summary["results"], figure="system.data_movement_reduction")
+    assert found["values"][0] is found["differences"][1] is None and found["values"][1] > 0
 
 
 # -- operators ----------------------------------------------------------------------------
