@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from pimsim import api
+from pimsim.api import Prepared
 from pimsim.comparison import Comparison
-from pimsim.config.loader import Overrides, as_text
-from pimsim.config.schema import AnyConfig
+from pimsim.comparison.names import check
+from pimsim.config.loader import Overrides
+from pimsim.config.resolved import on_one_line
+from pimsim.config.schema import AnyConfig, Common
 from pimsim.config.shipped import CONFIGURATIONS
 from pimsim.errors import InputError, Problem
 from pimsim.results.base import AnyResult
@@ -22,7 +25,7 @@ from pimsim.results.folder import is_result, near_result
 from pimsim.results.saved import SavedResult
 
 if TYPE_CHECKING:
-    from pimsim.api import Loaded, Prepared, Progress
+    from pimsim.api import Loaded, Progress
 
 Comparable = Union[AnyResult, AnyConfig, str, "os.PathLike[str]"]
 Tell = Callable[[Problem], object]
@@ -41,10 +44,14 @@ def compare(
     runs       results, folders that `pimsim run --out` wrote, configurations, their files, or names of shipped ones
     names      of the runs, by default those of their configurations
     base       the place of the run that the others are compared with
-    overrides  of every configuration that is loaded, as of `load_config`
+    overrides  of every configuration, as of `load_config` and `with_`
 
-    InputError has everything that is wrong with all of them, before anything is simulated.
+    Before anything is simulated: InputError has everything that is wrong with all of them, ValueError is of names and
+    base, TypeError of what is none of these runs.
     """
+    if isinstance(runs, str | os.PathLike) or not isinstance(runs, Sequence):
+        raise TypeError(f"compare takes a list of runs, not {runs!r}: pimsim.compare([first, second])")
+    check(len(runs), base, names)
     ready = asked(runs, overrides)
     return Comparison.of([each.result() for each in ready], names, base, [each.made for each in ready])
 
@@ -70,7 +77,8 @@ class Asked:
         if isinstance(self.known, AnyResult):
             return self.known
         found = api.run(self.known, self.loaded.provenance if self.loaded else None, progress=progress)
-        _tell(found.warnings, self.loaded, tell)
+        told = self.known.odd if isinstance(self.known, Prepared) else ()
+        _tell([each for each in found.warnings if each not in told], self.loaded, tell)
         return found
 
 
@@ -86,7 +94,7 @@ def asked(runs: Sequence[Comparable], overrides: Overrides | None = None, tell: 
             found.append(_asked(each, overrides or {}, tell))
         except InputError as error:
             problems += error.problems
-    if overrides and not problems and not any(each.loaded for each in found):
+    if overrides and not problems and all(isinstance(each.known, AnyResult) for each in found):
         problems.append(Problem("--set", 1, 1, "", _NOT_RUN))
     if problems:
         raise InputError(problems)
@@ -96,8 +104,10 @@ def asked(runs: Sequence[Comparable], overrides: Overrides | None = None, tell: 
 def _asked(given: Comparable, overrides: Overrides, tell: Tell | None) -> Asked:
     if isinstance(given, AnyResult):
         return Asked(given, made=_folder(given))
+    if isinstance(given, Common):
+        return Asked(api.prepare(given.with_(overrides) if overrides else given))
     if not isinstance(given, str | os.PathLike):
-        return Asked(api.prepare(given))
+        raise TypeError(f"a result, a configuration, or the name of a folder or file is compared, not {given!r}")
     path = os.fspath(given)
     if _is_folder(path):
         saved = api.load_result(path)
@@ -130,6 +140,6 @@ def _folder(result: AnyResult) -> str:
 def command(path: str, overrides: Overrides) -> str:
     """The command that runs a configuration again; a file without its folder."""
     if isinstance(overrides, Mapping):
-        overrides = [f"{key}={as_text(value)}" for key, value in overrides.items()]
+        overrides = [f"{key}={on_one_line(value)}" for key, value in overrides.items()]
     pairs = [overrides] if isinstance(overrides, str) else overrides
     return shlex.join(["pimsim", "run", os.path.basename(path), *(word for pair in pairs for word in ("--set", pair))])

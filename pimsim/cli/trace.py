@@ -49,7 +49,7 @@ def trace() -> None:
 def validate(files: tuple[str, ...], schema: bool, config: str | None, as_json: bool) -> int:
     """Check trace FILES without running them.
 
-    FILES may be names of shipped traces; see `pimsim models`.
+    FILES may be names of shipped traces; see `pimsim list`.
     """
     import json
 
@@ -119,7 +119,7 @@ def show(file: str, bindings: str, as_json: bool) -> None:
 
     It has the operators, weights, FLOPs and bytes of one step, by role, and says what runs when.
 
-    FILE may be the name of a shipped trace; see `pimsim models`.
+    FILE may be the name of a shipped trace; see `pimsim list`.
     """
     import json
     from dataclasses import replace
@@ -153,7 +153,7 @@ def _binding(text: str) -> dict[str, int]:
 
 
 @trace.command()
-@click.option("--model", metavar="NAME", help="A built-in model; see `pimsim models`. Needs no torch.")
+@click.option("--model", metavar="NAME", help="A built-in model; see `pimsim list`. Needs no torch.")
 @click.option(
     "--hf-config",
     metavar="PATH|NAME",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pimsim.comparison import figures, inputs, parts, warn
-from pimsim.comparison.names import named
+from pimsim.comparison.names import check, named
 from pimsim.comparison.operators import operators
 from pimsim.comparison.runs import Run
 from pimsim.comparison.scope import Scope, same_size
@@ -34,10 +34,7 @@ class Comparison:
     """
 
     def __init__(self, runs: Sequence[Run], base: int = 0) -> None:
-        if len(runs) < 2:
-            raise ValueError(f"a comparison needs two runs or more, not {len(runs)}")
-        if not -len(runs) <= base < len(runs):
-            raise ValueError(f"base must be the place of one of {len(runs)} runs, counted from 0, not {base}")
+        check(len(runs), base)
         self.runs, self.base = tuple(runs), base % len(runs)
 
     @classmethod
@@ -53,6 +50,8 @@ class Comparison:
         names  of the runs; by default those of their configurations, with what differs where these are equal
         made   how to get each run: a command, or the folder that it was read from
         """
+        if wrong := [each for each in results if not isinstance(each, AnyResult)]:
+            raise TypeError(f"results are compared, as run and load_result give them, not {wrong[0]!r}")
         runs = [Run("", result, made[at] if made else "") for at, result in enumerate(results)]
         return cls(named(runs, names), base)
 
@@ -94,14 +93,19 @@ class Comparison:
         return to_json(self.summary)
 
     def records(self, table: str) -> list[dict[str, Any]]:
-        """The rows of a table with a column per run, named after it; ValueError for a table that there is not."""
+        """The rows of a table with a column per run, named after it; ValueError for a table that there is not.
+
+        Where a run is named as another column is, the columns of all runs are `run NAME`.
+        """
         if table not in TABLES:
             hint = did_you_mean(table, TABLES) or f"; there are {', '.join(map(repr, TABLES))}"
             raise ValueError(f"no table {table!r}{hint}")
         rows = self.summary[table]
         if table in ("causes", "components"):
             rows = [*rows["rows"], {table[:-1]: "total", **rows["total"]}]
-        return [dict(_flat(row, self.names)) for row in rows]
+        clash = any(_has_twice(key for key, _ in _flat(row, self.names)) for row in rows)
+        names = [f"run {name}" for name in self.names] if clash else self.names
+        return [dict(_flat(row, names)) for row in rows]
 
     def to_frame(self, table: str = "results") -> pandas.DataFrame:
         """A table as a pandas data frame; ImportError, saying what to install, without pandas."""
@@ -109,7 +113,7 @@ class Comparison:
 
     @property
     def plot(self) -> ComparisonPlots:
-        """The figures: `comparison.plot.latency()`, `.energy()`, `.operators()`, `.figures()`."""
+        """The figures: `comparison.plot.latency()`, `.energy()`, `.operators()`."""
         from pimsim.comparison.draw import ComparisonPlots
 
         return ComparisonPlots(self.summary)
@@ -177,6 +181,11 @@ def _unequal(found: Mapping[str, Any]) -> Iterator[bool]:
         yield from (len(set(row["values"])) > 1 for row in found[table])
     for row in found["operators"]:
         yield from (len(set(row[figure]["values"])) > 1 for figure in ("latency", "energy"))
+
+
+def _has_twice(keys: Iterable[str]) -> bool:
+    found = list(keys)
+    return len(set(found)) < len(found)
 
 
 def _flat(row: Mapping[str, Any], names: Sequence[str], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,11 @@ class Difference(NamedTuple):
     role: str
     given: tuple[Given | None, ...]
 
+    @property
+    def identities(self) -> list[tuple[str, str] | None]:
+        """Of each run; equal for equal values."""
+        return [_identity(each) for each in self.given]
+
     def record(self) -> dict[str, Any]:
         """As the JSON document has it; a value of a run that lacks the key is null, and `present` tells it apart."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from pimsim.comparison.inputs import DECIDES, as_text, differences
 from pimsim.comparison.runs import Run
@@ -19,22 +20,36 @@ def named(runs: Sequence[Run], names: Sequence[str] | None = None) -> list[Run]:
     """
     if names is None:
         return [Run(name, run.result, run.made) for name, run in zip(_told_apart(runs), runs, strict=True)]
+    check(len(runs), 0, names)
+    return [Run(one_line(str(name)), run.result, run.made) for name, run in zip(names, runs, strict=True)]
+
+
+def check(runs: int, base: int, names: Sequence[str] | None = None) -> None:
+    """ValueError unless so many runs can be compared with that one, under these names."""
+    if runs < 2:
+        raise ValueError(f"a comparison needs two runs or more, not {runs}")
+    if not -runs <= base < runs:
+        raise ValueError(f"base must be the place of one of {runs} runs, counted from 0, not {base}")
+    if names is None:
+        return
+    if isinstance(names, str):
+        raise TypeError(f"names takes a list of names, not {names!r}")
     given = [one_line(str(name)) for name in names]
-    if len(given) != len(runs):
-        raise ValueError(f"{len(given)} names for {len(runs)} runs")
-    if twice := next((name for name in given if given.count(name) > 1), None):
-        raise ValueError(f"two runs are named {twice!r}")
-    return [Run(name, run.result, run.made) for name, run in zip(given, runs, strict=True)]
+    if len(given) != runs:
+        raise ValueError(f"{len(given)} names for {runs} runs")
+    if twice := [name for name in given if given.count(name) > 1]:
+        raise ValueError(f"two runs are named {twice[0]!r}")
 
 
 def _told_apart(runs: Sequence[Run]) -> list[str]:
-    names = [run.config_name for run in runs]
-    for name in set(names):
-        same = [at for at, each in enumerate(names) if each == name]
+    own = [run.config_name for run in runs]
+    names = list(own)
+    for name in dict.fromkeys(own):
+        same = [at for at, each in enumerate(own) if each == name]
         if len(same) > 1:
             for at, detail in zip(same, _details([runs[at] for at in same]), strict=True):
                 names[at] = f"{name} ({detail})" if detail else name
-    return [_numbered(names, at) for at in range(len(names))]
+    return _numbered(names)
 
 
 def _details(runs: Sequence[Run]) -> list[str]:
@@ -56,7 +71,13 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _numbered(names: Sequence[str], at: int) -> str:
-    """The name with its number among those that are the same."""
-    name = names[at]
-    return f"{name} #{names[: at + 1].count(name)}" if names.count(name) > 1 else name
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Each name once: those that are the same have numbers, past those that another name has already."""
+    taken = {name for name in names if names.count(name) == 1}
+    found = []
+    for name in names:
+        if names.count(name) > 1:
+            name = next(each for number in count(1) if (each := f"{name} #{number}") not in taken)
+            taken.add(name)
+        found.append(name)
+    return found

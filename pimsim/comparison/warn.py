@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pimsim.comparison.inputs import Difference
+from pimsim.comparison.inputs import NAMES, Difference
 from pimsim.comparison.runs import Run
 from pimsim.comparison.scope import RUN, Scope, same_size
+from pimsim.results.saved import CHANGED, SavedResult
 
 _WORK = ("model", "context", "prompt_tokens", "output_tokens", "batch", "lm_head", "tokens_run", "tokens_kept",
          "parameters", "trace_sha256")  # fmt: skip
@@ -68,8 +69,19 @@ def _unexplained(runs: Sequence[Run], differing: Sequence[Difference]) -> Iterat
     hashes = {run.summary["config_sha256"] for run in runs}
     if len(hashes) > 1 and not [each for each in differing if each.key not in ("engine.mode", "engine.fold")]:
         yield "the keys are equal, and a file that one of them names is not: an energy table, a machine or a memory"
+    changed = [run.name for run in runs if isinstance(run.result, SavedResult) and run.result.config_problem == CHANGED]
+    if changed:
+        yield f"config.resolved.yaml of {', '.join(changed)} is not what ran: it, or a file that it names, was changed"
+    elif hidden := [each.key for each in differing if each.role != NAMES and _hidden(runs, each)]:
+        yield f"config_sha256 is equal, and {hidden[0]} is not: a config.resolved.yaml was changed"
     if same_inputs(runs) and len({repr(_figures(run)) for run in runs}) > 1:
         yield "the inputs are equal, and the figures are not: a file of one of these runs was changed"
+
+
+def _hidden(runs: Sequence[Run], differing: Difference) -> bool:
+    """Whether a key differs between runs of equal `config_sha256`."""
+    said = {(run.summary["config_sha256"], each) for run, each in zip(runs, differing.identities, strict=True)}
+    return len(said) > len({sha for sha, _ in said})
 
 
 def _figures(run: Run) -> Any:

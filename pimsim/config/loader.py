@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,7 +140,7 @@ def change(
     more  changes by keys at the top, on top of the others
     """
     over = override_tree(changes)
-    also = override_tree(more, start=len(changes))
+    also = override_tree(more, start=1 if isinstance(changes, str) else len(changes))
     over = Tree(over.place, merge(over.entries, also.entries, inherited=False), over.problems + also.problems)
     return _loaded(_stack(written(config).given, over), names, scheduled, table, energy)
 
@@ -266,6 +266,8 @@ def read_text(path: str) -> str:
 
 def override_tree(overrides: Overrides, start: int = 0) -> Tree:
     """Overrides as a tree whose lines are the numbers of the overrides, after `start` others; a later one wins."""
+    if wrong := _not_text(overrides):
+        raise InputError(f"{wrong[0]!r}: must be text, a dotted key or KEY=VALUE", key="overrides")
     if isinstance(overrides, Mapping):
         tree = Tree(Position("overrides", 1, 1))
         for number, (key, value) in enumerate(overrides.items(), start + 1):
@@ -275,6 +277,13 @@ def override_tree(overrides: Overrides, start: int = 0) -> Tree:
     for number, option in enumerate([overrides] if isinstance(overrides, str) else overrides, 1):
         _parse_option(tree, option, Position("--set", number, 1))
     return tree
+
+
+def _not_text(overrides: Overrides) -> list[Any]:
+    """Keys, or options, that are none."""
+    if not isinstance(overrides, Iterable):
+        return [overrides]
+    return [each for each in overrides if not isinstance(each, str)]
 
 
 def _parse_option(tree: Tree, option: str, place: Position) -> None:

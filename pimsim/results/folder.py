@@ -22,13 +22,14 @@ from pimsim.config.readback import Given, read_back
 from pimsim.config.tree import locate
 from pimsim.errors import InputError, Problem, did_you_mean, nearest
 from pimsim.files import CANNOT_READ, decoded, read_bytes
-from pimsim.results.metrics import nanoseconds
+from pimsim.results.metrics import nanoseconds, ratio
 from pimsim.results.store import LAST, OPERATORS, RESOLVED, TOKENS
 from pimsim.results.summary import SCHEMA
 from pimsim.results.tables import STEP, TEXTS
 from pimsim.workload.trace.jsonline import Columns, LineError, parse_line
 
 Rows = list[dict[str, Any]]
+Figure = float | None
 
 _LARGEST = 1 << 29  # bytes of a table: ten million steps
 _CLOSE = 1e-9  # relative, of sums of floats
@@ -69,7 +70,7 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
     if problems:
         raise InputError(problems)
     whole = Folder(folder, *found.values())
-    problems += _contradictions(whole)
+    problems += list(_contradictions(whole)) or _unfollowing(whole)
     if problems:
         raise InputError(problems)
     return whole
@@ -365,8 +366,11 @@ def _contradictions(found: Folder) -> Iterator[Problem]:
     yield from _unequal(found, TOKENS, "cycles", sum(row["cycles"] for row in found.tokens), decode)
     for line, row in enumerate(operators, 2):
         yield from _unequal(found, OPERATORS, "cycles", row["cycles"], sum(row[name] for name in causes), line)
-    latency_ns = nanoseconds(system["cycles"], found.inputs["dram.tCK_ps"].value)
-    yield from _unequal(found, LAST, "system.latency_ns", system["latency_ns"], latency_ns)
+    tCK_ps = found.inputs["dram.tCK_ps"].value
+    yield from _unequal(found, LAST, "system.latency_ns", system["latency_ns"], nanoseconds(system["cycles"], tCK_ps))
+    for cause, spent_ns in system["latency_breakdown_ns"].items():
+        rows_ns = nanoseconds(sum(row[f"{cause}_cycles"] for row in operators), tCK_ps)
+        yield from _unequal(found, LAST, f"system.latency_breakdown_ns.{cause}", spent_ns, rows_ns)
     for name, count in system["commands"].items():
         yield from _unequal(found, LAST, f"system.commands.{name}", count, _total(operators, name))
     for what, parts in (("latency_ns", "latency_breakdown_ns"), ("energy_pJ", "energy_breakdown_pJ")):
@@ -377,15 +381,40 @@ def _contradictions(found: Folder) -> Iterator[Problem]:
         yield from _unequal(found, LAST, f"system.energy_breakdown_pJ.{name}", value, _total(operators, f"{name}_pJ"))
 
 
+def _unfollowing(found: Folder) -> Iterator[Problem]:
+    """Figures that do not follow from rows which agree with each other."""
+    for name, value in _following(found, found.inputs["dram.tCK_ps"].value).items():
+        yield from _unequal(found, LAST, f"system.{name}", found.summary["system"][name], value)
+
+
+def _following(found: Folder, tCK_ps: int) -> dict[str, Figure]:
+    """Figures of the summary that follow from the rows and from how much was decoded."""
+    work = found.summary["workload"]
+    prefill, decode = ([row for row in found.operators if row["phase"] == phase] for phase in ("prefill", "decode"))
+    decode_ns = nanoseconds(sum(row["cycles"] for row in decode), tCK_ps)
+    kept = work["tokens_kept"]
+    return {
+        "prefill_latency_ns": nanoseconds(sum(row["cycles"] for row in prefill), tCK_ps),
+        "prefill_energy_pJ": math.fsum(row["energy_pJ"] for row in prefill),
+        "latency_per_step_ns": _over(decode_ns, len(found.tokens)),
+        "tpot_ns": _over(decode_ns, work["output_tokens"]),
+        "tokens_per_s": ratio(kept * 1e9, decode_ns) if kept else None,
+        "energy_per_token_pJ": _over(math.fsum(row["energy_pJ"] for row in decode), kept),
+    }
+
+
+def _over(whole: float, count: int) -> float | None:
+    return whole / count if count else None
+
+
 def _total(rows: Iterable[Mapping[str, Any]], column: str) -> int | float:
     values = [row[column] for row in rows]
     return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
 
 
-def _unequal(found: Folder, file: str, key: str, said: float, total: float, line: int = 1) -> Iterator[Problem]:
+def _unequal(found: Folder, file: str, key: str, said: Figure, total: Figure, line: int = 1) -> Iterator[Problem]:
     """Counts have to be equal, sums of floats nearly."""
-    exact = isinstance(said, int) and isinstance(total, int)
-    if said == total if exact else math.isclose(said, total, rel_tol=_CLOSE, abs_tol=_CLOSE):
+    if _same(said, total):
         return
     path = found.path / file
     place = (line, 1)
@@ -393,5 +422,12 @@ def _unequal(found: Folder, file: str, key: str, said: float, total: float, line
         text = path.read_text("utf-8-sig")
         at = _at(path, text, Columns(text).key(tuple(key.split("."))), "", "")
         place = at.line, at.column
-    message = f"is {said:,}, but what it is made of sums to {total:,}; was a file edited?"
+    is_, made = ("null" if each is None else f"{each:,}" for each in (said, total))
+    message = f"is {is_}, but what it is made of gives {made}; was a file edited?"
     yield Problem(os.fspath(path), *place, key, message)
+
+
+def _same(said: Figure, total: Figure) -> bool:
+    if said is None or total is None or (isinstance(said, int) and isinstance(total, int)):
+        return said == total
+    return math.isclose(said, total, rel_tol=_CLOSE, abs_tol=_CLOSE)

@@ -23,6 +23,7 @@ from pimsim.results.parts import Group
 from pimsim.results.store import RESOLVED
 from pimsim.results.tables import STEP, TEXTS
 
+CHANGED = "what loads is not what ran: a file that it names, or the file itself, was changed"
 Load = Callable[[Path], AnyConfig]
 
 
@@ -76,7 +77,7 @@ class SavedResult(AnyResult):
         except InputError as error:
             return None, str(error)
         if config_sha256(config, digest) != self.summary["config_sha256"]:
-            return None, "what loads is not what ran: a file that it names, or the file itself, was changed"
+            return None, CHANGED
         return config, ""
 
     def _records(self, table: str) -> list[dict[str, Any]]:

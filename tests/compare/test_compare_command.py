@@ -116,6 +116,12 @@ def test_warnings_of_runs_are_said_where_they_stand(pimsim: Pimsim, tiny: Path, 
     assert "Before you quote a figure" in result.stdout
 
 
+def test_what_is_odd_about_an_input_is_said_once(pimsim: Pimsim, tiny: Path, two: tuple[Path, Path]) -> None:  # noqa: F811
+    result = pimsim("compare", tiny, "a", "--set", "workload.context=5000")
+    lines = result.stderr.rstrip().split("\n")
+    assert result.exit_code == 0 and lines != [""] and len(set(lines)) == len(lines)
+
+
 @pytest.mark.parametrize("suffix", ["html", "png", "pdf", "svg"])
 def test_what_is_written_is_the_same_each_time(
     pimsim: Pimsim, two: tuple[Path, Path], tmp_path: Path, suffix: str  # noqa: F811

@@ -326,6 +326,22 @@ def test_figures_that_differ_without_a_reason_are_told(saved: Saved) -> None:
     ]
 
 
+def test_a_configuration_that_was_edited_is_told(saved: Saved) -> None:
+    folder = saved("a")
+    path = folder / "config.resolved.yaml"
+    path.write_text(path.read_text().replace("batch: 1 ", "batch: 2 "))
+    (found,) = pimsim.compare([folder, run_of()], names=["a", "b"]).summary["warnings"]
+    assert found == "config.resolved.yaml of a is not what ran: it, or a file that it names, was changed"
+
+
+def test_a_configuration_that_was_edited_and_does_not_load_is_told(saved: Saved) -> None:
+    folder = saved("a")
+    path = folder / "config.resolved.yaml"
+    path.write_text(path.read_text().replace("batch: 1 ", "batch: -1 "))
+    (found,) = pimsim.compare([folder, run_of(), run_of(dram__channels=4)]).summary["warnings"]
+    assert found == "config_sha256 is equal, and workload.batch is not: a config.resolved.yaml was changed"
+
+
 # -- names --------------------------------------------------------------------------------
 
 
@@ -346,6 +362,35 @@ def test_names_may_be_given() -> None:
         pimsim.compare(runs, names=["before"])
     with pytest.raises(ValueError, match="two runs are named 'x'"):
         pimsim.compare(runs, names=["x", "x"])
+
+
+def test_names_are_told_apart_whatever_configurations_are_called() -> None:
+    runs = [run_of(name=name) for name in ("x", "x", "x #1", "x #1")]
+    assert len(set(pimsim.compare(runs).names)) == 4
+    runs = [run_of(name=name) for name in ("x", "x", "x #1")]
+    assert pimsim.compare(runs).names == ["x #2", "x #3", "x #1"]
+
+
+@pytest.mark.parametrize(("table", "name"), [("results", "figure"), ("inputs", "key"), ("results", "difference b")])
+def test_a_name_takes_no_column_of_a_table(table: str, name: str) -> None:
+    runs = [run_of(), run_of(dram__channels=4)]
+    plain_rows = pimsim.compare(runs, names=["a", "b"]).records(table)
+    rows = pimsim.compare(runs, names=[name, "b"]).records(table)
+    assert [list(each.values()) for each in rows] == [list(each.values()) for each in plain_rows]
+    assert f"run {name}" in rows[0] and "run b" in rows[0]
+
+
+def test_nothing_is_simulated_under_wrong_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was simulated")
+
+    monkeypatch.setattr("pimsim.api.run", refuse)
+    for message, wrong in (("1 names", {"names": ["a"]}), ("are named 'a'", {"names": ["a", "a"]}),
+                           ("base must be", {"base": 2})):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            pimsim.compare(["pim-gpt", "aim"], **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="two runs or more"):
+        pimsim.compare(["pim-gpt"])
 
 
 # -- Python -------------------------------------------------------------------------------
@@ -454,3 +499,26 @@ def test_a_value_that_is_a_list_is_written_as_in_a_configuration() -> None:
     from pimsim.config.readback import Given
 
     assert as_text(Given(["a", 1, None])) == "[a, 1, null]" and as_text(None) == "-"
+
+
+def test_what_is_no_run_is_refused_by_what_is_taken() -> None:
+    result = run_of()
+    for wrong in ([None, result], "pim-gpt", None):
+        with pytest.raises(TypeError, match="compare"):
+            pimsim.compare(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="results are compared, .* not 'x'"):
+        result.compare("x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="names takes a list"):
+        pimsim.compare([result, result], names="ab")
+
+
+def test_overrides_change_configurations_made_in_python() -> None:
+    config = run_of().config
+    comparison = pimsim.compare([config, run_of()], overrides={"dram.channels": 4})
+    assert comparison.names[0] == "pim-gpt (dram.channels=4)"
+
+
+def test_a_command_quotes_what_yaml_would_read_otherwise() -> None:
+    from pimsim.sidebyside import command
+
+    assert command("a.yaml", {"name": "no"}) == "pimsim run a.yaml --set 'name=\"no\"'"

@@ -214,6 +214,36 @@ def test_sums_that_do_not_hold_any_more_are_told(saved: Saved, key: str) -> None
     assert all(line.startswith("a/summary.json:") and line.endswith("was a file edited?") for line in found)
 
 
+@pytest.mark.parametrize(
+    "key", ["tpot_ns", "tokens_per_s", "energy_per_token_pJ", "latency_per_step_ns", "prefill_latency_ns"]
+)
+def test_figures_that_do_not_follow_from_the_rows_are_told(saved: Saved, key: str) -> None:
+    folder = saved(workload__prompt_tokens=2)
+    edit_summary(folder, _double(key))
+    (found,) = problems(folder)
+    assert f"system.{key}: is " in found
+
+
+def test_a_figure_that_is_null_where_tokens_are_decoded_is_told(saved: Saved) -> None:
+    folder = saved()
+    edit_summary(folder, lambda summary: summary["system"].update(tpot_ns=None))
+    (found,) = problems(folder)
+    assert "system.tpot_ns: is null, but what it is made of gives " in found
+
+
+def test_causes_that_the_rows_do_not_have_are_told(saved: Saved) -> None:
+    folder = saved()
+
+    def move(summary: dict[str, Any]) -> None:
+        causes = summary["system"]["latency_breakdown_ns"]
+        causes["mac"], causes["write"] = causes["mac"] + 1, causes["write"] - 1
+
+    edit_summary(folder, move)
+    assert [line.split(": ")[1] for line in problems(folder)] == [
+        f"system.latency_breakdown_ns.{cause}" for cause in ("mac", "write")
+    ]
+
+
 def test_rows_that_contradict_each_other_are_told(saved: Saved) -> None:
     folder = saved()
     lines = (folder / "operators.csv").read_text().split("\n")

@@ -217,3 +217,13 @@ def test_a_configuration_that_was_made_of_values_has_it_too() -> None:
     assert made.with_({"dram.channels": 4}) == config.with_({"dram.channels": 4})
     with pytest.raises(InputError, match=r"workload\.model: unknown model 'gpt2-x'; did you mean 'gpt2-xl'\?"):
         made.with_({"workload.model": "gpt2-x"})
+
+
+def test_keys_that_are_no_text_are_told() -> None:
+    with pytest.raises(InputError, match="1: must be text"):
+        pimsim.load_config("pim-gpt").with_({1: 2})  # type: ignore[dict-item]
+
+
+def test_more_changes_are_numbered_after_one_that_is_a_string() -> None:
+    with pytest.raises(InputError, match="^overrides:2:1: nme: "):
+        pimsim.load_config("pim-gpt").with_("dram.channels=4", nme="x")
