@@ -20,7 +20,7 @@ from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
 from pimsim.config.shipped import SUFFIXES
-from pimsim.errors import InputError, Problem
+from pimsim.errors import InputError, Problem, collected
 from pimsim.held import held
 from pimsim.registry import Registry
 
@@ -297,9 +297,9 @@ def prepare(
         check_rules(config, known_names())
     problems: list[Problem] = []
     device = resolve(config.dram, config.pim)
-    with _collected(problems):
+    with collected(problems):
         prices = Prices.of(config, device)
-    with _collected(problems):
+    with collected(problems):
         trace = None
         if graph is None:
             trace = given.trace if isinstance(given, Loaded) else _requested_trace(config, keep)
@@ -311,11 +311,11 @@ def prepare(
             tell(odd)
         part = simulated(config, workload)
         key = key_of(part, workload, device, schedule)
-        with _collected(problems):
+        with collected(problems):
             plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule))
-        with _collected(problems):
+        with collected(problems):
             check_positions(config, workload, schedule)
-        with _collected(problems):
+        with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
     if problems:
         raise InputError(problems)
@@ -338,15 +338,6 @@ def _requested_trace(config: Config, keep: Keep) -> Trace | None:
     content = None if config.workload.trace is None else held(config.workload.trace_file)
     key = None if content is None else (config.workload.trace_file, content)
     return keep("trace", key, lambda: requested_trace(config))
-
-
-@contextmanager
-def _collected(problems: list[Problem]) -> Iterator[None]:
-    """Go on after an InputError, and keep its problems."""
-    try:
-        yield
-    except InputError as error:
-        problems += error.problems
 
 
 def _source_of(config: Config, trace: Trace | None) -> Hashable | None:

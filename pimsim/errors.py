@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pimsim.text import one_line
@@ -60,6 +61,15 @@ class InputError(Exception):
     def located(self, locate: Locate) -> InputError:
         """The same problems, each that has no place yet put where `locate` finds its key."""
         return InputError(problem.located(locate) for problem in self.problems)
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Go on after an InputError, and keep its problems."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +13,7 @@ import click
 from pimsim.cli.options import configurations, located_in, patience, set_option
 from pimsim.cli.problems import option_problem
 from pimsim.cli.say import emit, say
-from pimsim.errors import InputError, Problem
+from pimsim.errors import InputError, Problem, collected
 
 if TYPE_CHECKING:
     from pimsim.devices.aim.instructions import Instructions
@@ -67,23 +66,14 @@ def replay(
 def _instructions(program: str, device: Device, commands: str | None) -> Instructions:
     """The program; InputError has what is wrong with it and with where its log goes."""
     problems: list[Problem] = []
-    with _collected(problems):
+    with collected(problems):
         instructions = _read(program, device)
     if commands is not None:
-        with _collected(problems):
+        with collected(problems):
             _check_log(commands, program)
     if problems:
         raise InputError(problems)
     return instructions
-
-
-@contextmanager
-def _collected(problems: list[Problem]) -> Iterator[None]:
-    """Add the problems of an InputError to those of others."""
-    try:
-        yield
-    except InputError as error:
-        problems += error.problems
 
 
 def _check_log(commands: str, program: str) -> None:

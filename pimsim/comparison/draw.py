@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pimsim.comparison import units
 from pimsim.comparison.drawn import Step, layers, only, steps, text
 from pimsim.comparison.room import axis
-from pimsim.comparison.rows import in_steps, labels, moves, operator_name, ranked
+from pimsim.comparison.rows import in_steps, labels, moves, operator_name, ranked, several_phases
 from pimsim.comparison.scope import LONG, SHORT
 from pimsim.plots import style
 
@@ -175,7 +175,7 @@ def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     values = [row["latency"]["differences"][other] for row in rows]
     unit = units.of_table("ns", values)
     bars = [value / unit.factor for value in values]
-    phases = len({row["phase"] for row in summary["operators"]}) > 1
+    phases = several_phases(summary)
     names = [style.short(operator_name(row, phases)) for row in rows]
     _bars(ax, names, [0.0] * len(bars), bars, [MORE if value > 0 else LESS for value in values])
     ax.axvline(0, color=style.BLACK, linewidth=0.8)
@@ -216,7 +216,7 @@ def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     """A bar per run for each operator."""
     count = len(summary["runs"])
     unit = units.of_table("ns", [value for row in rows for value in row["latency"]["values"]])
-    phases = len({row["phase"] for row in summary["operators"]}) > 1
+    phases = several_phases(summary)
     ends: list[float] = []
     texts: list[str] = []
     for at, name in enumerate(_names(summary)):

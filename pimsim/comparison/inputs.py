@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pimsim.comparison.runs import Run
+from pimsim.comparison.runs import Run, in_order_of_all
 from pimsim.config.readback import Given
 
 DECIDES, FOLLOWS, NAMES = "decides", "follows", "names"
@@ -68,17 +68,7 @@ def known_differently(runs: Sequence[Run]) -> list[Difference]:
 
 
 def _keys(runs: Sequence[Run]) -> Iterator[tuple[str, tuple[Given | None, ...]]]:
-    """The keys of all runs, each beside its neighbours: where one run has more of them, behind what it has before."""
-    order: list[str] = []
-    for run in runs:
-        at = 0
-        for key in run.inputs:
-            if key in order:
-                at = order.index(key) + 1
-            else:
-                order.insert(at, key)
-                at += 1
-    for key in order:
+    for key in in_order_of_all(run.inputs for run in runs):
         yield key, tuple(run.inputs.get(key) for run in runs)
 
 

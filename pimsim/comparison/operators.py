@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pimsim.comparison import parts
-from pimsim.comparison.runs import OperatorKey, Run
+from pimsim.comparison.runs import OperatorKey, Run, in_order_of_all
 from pimsim.comparison.scope import Scope
 
 MANY = 24  # rows from which layers are folded
@@ -24,19 +24,8 @@ def operators(runs: Sequence[Run], base: int, scope: Scope) -> list[dict[str, An
 
 
 def _keys(runs: Sequence[Run], scope: Scope) -> list[OperatorKey]:
-    """Those of every run in the order in which they run; where one has more, behind what it has before."""
-    order: list[OperatorKey] = []
-    for run in runs:
-        at = 0
-        for key in run.operators:
-            if scope.phase not in (None, key[0]):
-                continue
-            if key in order:
-                at = order.index(key) + 1
-            else:
-                order.insert(at, key)
-                at += 1
-    return order
+    """Those of every run in the order in which they run."""
+    return in_order_of_all([key for key in run.operators if scope.phase in (None, key[0])] for run in runs)
 
 
 def folded(keys: Sequence[OperatorKey]) -> dict[OperatorKey, list[OperatorKey]]:

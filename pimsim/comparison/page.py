@@ -10,7 +10,7 @@ from typing import Any
 
 from pimsim.comparison import units
 from pimsim.comparison.inputs import MEANINGS
-from pimsim.comparison.rows import labels, operator_name, others
+from pimsim.comparison.rows import labels, operator_name, others, own_warnings, several_phases
 from pimsim.comparison.views import Views
 from pimsim.config.loader import as_text
 from pimsim.report.charts import Chart
@@ -80,11 +80,7 @@ def _runs(summary: Summary) -> Iterator[dict[str, Any]]:
 
 def _own_warnings(summary: Summary) -> list[tuple[str, str]]:
     """Text, and the names of the runs that it is of."""
-    said: dict[str, list[str]] = {}
-    for run in summary["runs"]:
-        for text in run["warnings"]:
-            said.setdefault(text, []).append(run["name"])
-    return [(text, ", ".join(names)) for text, names in said.items()]
+    return [(text, ", ".join(names)) for text, names in own_warnings(summary).items()]
 
 
 def _count(summary: Summary, role: str) -> int:
@@ -128,7 +124,7 @@ def _operators(summary: Summary, views: Views) -> dict[str, Any]:
     rows = summary["operators"]
     time = units.of_table("ns", [value for row in rows for value in row["latency"]["values"]])
     energy = units.of_table("pJ", [value for row in rows for value in row["energy"]["values"]])
-    phases = len({row["phase"] for row in rows}) > 1
+    phases = several_phases(summary)
     return {
         "time": time.name,
         "energy": energy.name,

@@ -166,7 +166,7 @@ def of_operators(summary: Summary, most: int) -> Table:
     per, two = SHORT[summary["scope"]["per"]], len(summary["runs"]) == 2
     more = [f"energy ({energy.name}{per})"] if two else []
     table = Table(f"Operators ({time.name}{per})", [*labels(summary), *deltas(summary, "-"), *more])
-    phases = len({row["phase"] for row in rows}) > 1
+    phases = several_phases(summary)
     first, rest = ranked(rows, most, lambda row: moves(row["latency"]))
     for row in first:
         cells = [operator_name(row, phases)]
@@ -180,6 +180,20 @@ def of_operators(summary: Summary, most: int) -> Table:
         )
     table.notes = [*_incomparable(summary), *_left_out(rest, time), *_lonely(summary)]
     return table
+
+
+def several_phases(summary: Summary) -> bool:
+    """Whether operators of more than one phase are there."""
+    return len({row["phase"] for row in summary["operators"]}) > 1
+
+
+def own_warnings(summary: Summary) -> dict[str, list[str]]:
+    """What is to be known of each run, once, and the names of the runs that it is of."""
+    said: dict[str, list[str]] = {}
+    for run in summary["runs"]:
+        for text in run["warnings"]:
+            said.setdefault(text, []).append(run["name"])
+    return said
 
 
 def operator_name(row: Summary, phases: bool) -> str:

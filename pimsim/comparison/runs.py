@@ -6,10 +6,10 @@ So a run that was just simulated and one that was read back from its folder say 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from pimsim.config.readback import Given
 from pimsim.results import scheduled
@@ -19,6 +19,23 @@ from pimsim.text import one_line
 
 DECODE, PREFILL = "decode", "prefill"
 OperatorKey = tuple[str, str, str]
+
+
+_Key = TypeVar("_Key")
+
+
+def in_order_of_all(lists: Iterable[Iterable[_Key]]) -> list[_Key]:
+    """Every key once, each beside its neighbours: where one list has more, behind what it has before."""
+    order: list[_Key] = []
+    for keys in lists:
+        at = 0
+        for key in keys:
+            if key in order:
+                at = order.index(key) + 1
+            else:
+                order.insert(at, key)
+                at += 1
+    return order
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pimsim.comparison import rows, units
 from pimsim.comparison.rows import Table
-from pimsim.results.layout import Line, cropped, print_lines, table, width_of, wrapped
+from pimsim.results.layout import Line, ascii_only, cropped, print_lines, table, width_of, wrapped
 
 Summary = Mapping[str, Any]
 WIDTH = 80
@@ -19,7 +19,7 @@ _FEW = 4  # causes in a row of a run
 def print_comparison(summary: Summary, screen: Any) -> None:
     """Print on a `Screen`; in ASCII where it has no UTF-8."""
     width = min(WIDTH, screen.width)
-    found = lines(summary, width, not screen.encoding.lower().startswith("utf"))
+    found = lines(summary, width, ascii_only(screen.encoding))
     print_lines(screen, found)
 
 
@@ -125,10 +125,7 @@ def _table(found: Table, width: int) -> Iterator[Line]:
 
 def _own_warnings(summary: Summary, width: int) -> Iterator[Line]:
     """What is to be known of each run; what holds for all is said once."""
-    said: dict[str, list[str]] = {}
-    for run in summary["runs"]:
-        for text in run["warnings"]:
-            said.setdefault(text, []).append(run["name"])
+    said = rows.own_warnings(summary)
     if said:
         yield []
         yield [("Before you quote a figure", "bold")]

@@ -6,13 +6,12 @@ A view is plotly's traces with the axis that suits them, a title, and the same a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from pimsim.comparison import units
 from pimsim.comparison.drawn import Parts, layers, only, readable, steps, text
 from pimsim.comparison.room import axis
-from pimsim.comparison.rows import in_steps, labels, operator_name
+from pimsim.comparison.rows import in_steps, labels, operator_name, several_phases
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import plain
 
@@ -39,6 +38,7 @@ class Views:
         self._names = [run["name"] for run in summary["runs"]]
         self._labels = labels(summary)
         self._base = summary["base"]
+        self._phases = several_phases(summary)
         self._steps = in_steps(summary)
         self._per = SHORT[summary["scope"]["per"]]
 
@@ -83,10 +83,6 @@ class Views:
             count = min(len(self.summary["operators"]), _OPERATORS)
             return _RIM + _ROW * count * (1 if self._steps else max(1, len(self._names) // 2))
         return _RIM + _ROW * (min(len(self._parts(chart)), _STEPS) + 2 if self._steps else len(self._names) + 3)
-
-    @cached_property
-    def _phases(self) -> bool:
-        return len({row["phase"] for row in self.summary["operators"]}) > 1
 
     def _parts(self, table: str) -> list[str]:
         return [row[table[:-1]] for row in self.summary[table]["rows"]]

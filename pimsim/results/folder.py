@@ -12,7 +12,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from pimsim.config.nodes import parse
 from pimsim.config.readback import Given, read_back
 from pimsim.config.tree import locate
-from pimsim.errors import InputError, Problem, did_you_mean, nearest
+from pimsim.errors import InputError, Problem, collected, did_you_mean, nearest
 from pimsim.files import CANNOT_READ, decoded, read_bytes
 from pimsim.results.metrics import nanoseconds, ratio
 from pimsim.results.store import LAST, OPERATORS, RESOLVED, TOKENS
@@ -65,7 +64,7 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         LAST: _summary, RESOLVED: _inputs, OPERATORS: _operators, TOKENS: _tokens,
     }  # fmt: skip
     for name, reader in readers.items():
-        with _collected(problems):
+        with collected(problems):
             found[name] = reader(folder / name)
     if problems:
         raise InputError(problems)
@@ -74,14 +73,6 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
     if problems:
         raise InputError(problems)
     return whole
-
-
-@contextmanager
-def _collected(problems: list[Problem]) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        problems += error.problems
 
 
 def _check_there(folder: Path) -> None:

@@ -153,3 +153,9 @@ def test_exports_that_are_not_clear_write_nothing(
     assert result.exit_code == 2
     assert message in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["validate", "show"])
+def test_help_says_what_lists_the_shipped_traces(command: str) -> None:
+    said = " ".join(CliRunner().invoke(cli, ["trace", command, "--help"]).output.split())
+    assert "names of shipped traces; see `pimsim list`" in said or "name of a shipped trace; see `pimsim list`" in said
