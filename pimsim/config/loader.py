@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -281,7 +281,7 @@ def override_tree(overrides: Overrides, start: int = 0) -> Tree:
 
 def _not_text(overrides: Overrides) -> list[Any]:
     """Keys, or options, that are none."""
-    if not isinstance(overrides, Iterable):
+    if not isinstance(overrides, Collection):  # what is read twice
         return [overrides]
     return [each for each in overrides if not isinstance(each, str)]
 
