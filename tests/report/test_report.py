@@ -176,6 +176,13 @@ def test_what_charts_show_of_an_operator_is_its_row(page: Page, result: Result) 
     assert sum(line[3] for line in steps) == pytest.approx(row["latency_ns"])
 
 
+def test_names_of_bars_are_no_numbers_and_a_single_command_has_a_bar(page: Page) -> None:
+    bars = [chart for chart in page.charts.values() if all(trace["type"] == "bar" for trace in chart["traces"])]
+    assert len(bars) == 6
+    assert {chart["layout"]["yaxis"]["type"] for chart in bars} == {"category"}
+    assert page.charts["commands"]["layout"]["xaxis"]["range"][0] < 0  # a power of ten: one is behind it
+
+
 def test_long_names_are_cut_beside_bars_where_they_stay_different() -> None:
     long = "self_attention_query_projection"
     folds = [Fold("decode", "", name, (i,)) for i, name in enumerate((long, "b", "c" * 26))]
