@@ -12,6 +12,7 @@ from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report.page import render, script_json
+from pimsim.report.run_breakdowns import largest
 from pimsim.report.run_charts import linked_charts
 from pimsim.report.run_marks import BLUE, ORANGE, SKY, VERMILION, Linked
 from pimsim.report.run_operators import Operators
@@ -83,14 +84,10 @@ def _breakdowns(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     )
     for kind, head, column, parts, text in shown:
         total = sum(parts.values()) or 1.0
-        rows = [(readable(name), value, text(value), percent(value / total)) for name, value in _largest(parts)]
+        rows = [(readable(name), value, text(value), percent(value / total)) for name, value in largest(parts).items()]
         yield {"kind": kind, "head": head, "column": column, "rows": rows}
-    rows = [(name, count, f"{count:,}", "") for name, count in _largest(system["commands"])]
+    rows = [(name, count, f"{count:,}", "") for name, count in largest(system["commands"]).items()]
     yield {"kind": "command", "head": "count", "column": "count", "rows": rows}
-
-
-def _largest(parts: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
 
 
 def _simulated(summary: Mapping[str, Any]) -> dict[str, Any]:
