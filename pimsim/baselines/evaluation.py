@@ -33,7 +33,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """A baseline's latency and energy for decode steps at `contexts`, after a prompt.
 
-    device: a name or path as `load` takes, or a device. contexts: one per step, each
+    device: a name or path as `load` takes, or a device. contexts: one per step (none: the prompt alone), each
     counts the tokens being decoded, of which a step has `query_tokens`. Whether the LM
     head and the embedding count is the workload's to say (`build(shape, lm_head)`).
     before: tokens before the prompt, whose K and V are there already.
@@ -50,13 +50,15 @@ def evaluate(
     energy are what the machine would take if it had the memory.
 
     Raises InputError for a device file that is wrong or lacks an operator, or if measured kernels
-    are asked for and their package is not there; ValueError for no contexts, a context below
+    are asked for and their package is not there; ValueError for neither contexts nor a prompt, a context below
     `query_tokens`, a batch below 1, or a negative prompt.
     """
     steps = _steps(contexts, batch, prompt_tokens, query_tokens)
     found = load(device) if isinstance(device, str) else device
     decode = decode_demands(workload, np.array(steps, dtype=np.float64), batch, query_tokens, routing)
-    measured, note = measured_step(found, workload, (min(steps), max(steps)), batch, query_tokens)
+    measured, note = None, ""
+    if steps:
+        measured, note = measured_step(found, workload, (min(steps), max(steps)), batch, query_tokens)
     model = eager(found, workload, decode, measured, note)
     compiled = compiled_figures(found, compiled_steps(found, decode))
     bound = _rooflines(found, decode)
@@ -69,19 +71,19 @@ def evaluate(
         once = compiled_figures(found, compiled_steps(found, demands))
         compiled["prefill"] = {key: once[key] for key in PREFILL}
         bound["prefill"] = {key: _rooflines(found, demands)[key] for key in ("latency_ns", "energy_pJ")}
-    longest = max(*steps, before + prompt_tokens)
+    longest = max([*steps, before + prompt_tokens])
     bound |= room(found, workload, longest, batch, found.roofline.data_type)
     return {
         **room(found, workload, longest, batch, found.eager.data_type),
         "latency_ns": model["latency_ns"],
         "energy_pJ": model["energy_pJ"],
-        "latency_per_token_ns": model["latency_ns"] / (len(steps) * query_tokens),
-        "energy_per_token_pJ": model["energy_pJ"] / (len(steps) * query_tokens * batch),
+        "latency_per_token_ns": _per(model["latency_ns"], len(steps) * query_tokens),
+        "energy_per_token_pJ": _per(model["energy_pJ"], len(steps) * query_tokens * batch),
         "prefill_latency_ns": prefill[0],
         "prefill_energy_pJ": prefill[1],
         "model": model,
         "compiled": compiled,
-        **(_by_kernels(found, decode, steps, batch, query_tokens) if kernels else {}),
+        **(_by_kernels(found, decode, steps, batch, query_tokens) if kernels and steps else {}),
         "roofline": bound,
     }
 
@@ -99,11 +101,17 @@ def _by_kernels(
 
 def _steps(contexts: Iterable[int], batch: int, prompt_tokens: int, query_tokens: int) -> list[int]:
     steps = list(contexts)
-    if query_tokens < 1 or not steps or min(steps) < query_tokens:
-        raise ValueError(f"contexts must be one or more numbers, each at least the {query_tokens} tokens of a step")
+    if query_tokens < 1 or min(steps, default=query_tokens) < query_tokens:
+        raise ValueError(f"contexts must be numbers, each at least the {query_tokens} tokens of a step")
     if batch < 1 or prompt_tokens < 0:
         raise ValueError(f"batch must be at least 1 and prompt_tokens at least 0, got {batch} and {prompt_tokens}")
+    if not steps and not prompt_tokens:
+        raise ValueError("contexts must be one or more numbers where there is no prompt")
     return steps
+
+
+def _per(value: float, tokens: int) -> float | None:
+    return value / tokens if tokens else None
 
 
 def _rooflines(device: BaselineDevice, demands: list[Demand]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pimsim.comparison.rows import ranked
 from pimsim.comparison.units import Unit
+from pimsim.results.drawn.breakdown import readable
 
 Parts = Mapping[str, Sequence[float]]  # of each part its value in every run
 OTHERS = "others"
@@ -74,11 +75,6 @@ def layers(parts: Parts, most: int) -> list[Layer]:
     if rest:
         found.append(Layer(OTHERS, "", [sum(each) for each in zip(*(parts[name] for name in rest), strict=True)]))
     return found
-
-
-def readable(name: str) -> str:
-    """A cause or a component without underscores."""
-    return name.replace("_", " ")
 
 
 def only(labels: Sequence[str], present: Sequence[bool]) -> str:

@@ -13,7 +13,7 @@ from pimsim.comparison.inputs import MEANINGS
 from pimsim.comparison.rows import labels, operator_name, others, own_warnings, several_phases
 from pimsim.comparison.views import Views
 from pimsim.config.loader import as_text
-from pimsim.report.charts import Chart
+from pimsim.report.charts import NAMES, Chart
 from pimsim.report.page import render, script_json
 from pimsim.text import one_line
 
@@ -50,9 +50,7 @@ def _charts(summary: Summary, views: Views) -> Iterator[Chart]:
     for name, (title, says) in _CHARTS.items():
         if not summary["equal"]:
             columns = ("view", views.about(name), *(run["name"] for run in summary["runs"]))
-            yield Chart(
-                name, title, says, [], {"yaxis": {"autorange": "reversed"}}, _NARROW, views.height(name), columns
-            )
+            yield Chart(name, title, says, [], {"yaxis": NAMES}, _NARROW, views.height(name), columns)
 
 
 _NARROW = {"margin": {"l": 8, "r": 8}}

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pimsim.comparison import units
-from pimsim.comparison.drawn import Parts, layers, only, readable, steps, text
+from pimsim.comparison.drawn import Parts, layers, only, steps, text
 from pimsim.comparison.room import axis
 from pimsim.comparison.rows import in_steps, labels, operator_name, several_phases
 from pimsim.comparison.scope import SHORT
-from pimsim.report.charts import plain
+from pimsim.report.charts import NAMES, plain
+from pimsim.results.drawn.breakdown import readable
 
 Summary = Mapping[str, Any]
 View = dict[str, Any]
@@ -113,7 +114,7 @@ class Views:
         return {"title": f"{what} by {table[:-1]}{of}", "traces": traces, "rows": rows, "layout": self._layout(x)}
 
     def _layout(self, x: Mapping[str, Any]) -> dict[str, Any]:
-        return {"xaxis": x, "yaxis": {"autorange": "reversed"}, "barmode": "group"}
+        return {"xaxis": x, "yaxis": NAMES, "barmode": "group"}
 
     def _waterfall(self, kind: str, parts: Parts, totals: Sequence[float], unit: units.Unit) -> list[dict[str, Any]]:
         """One trace: the base, a step for each part, the other run."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Trace = Mapping[str, Any]
+NAMES = {"type": "category", "autorange": "reversed"}  # an axis of bars, the first on top; "8" is a name there as well
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
 from pimsim.report.page import render, script_json
+from pimsim.report.run_breakdowns import largest
 from pimsim.report.run_charts import linked_charts
 from pimsim.report.run_marks import BLUE, ORANGE, SKY, VERMILION, Linked
 from pimsim.report.run_operators import Operators
@@ -23,6 +24,7 @@ from pimsim.results.rerun import base_file, command, counts, is_changed
 from pimsim.results.result import Result
 
 _PARTS = {"decoding": BLUE, "drafting": SKY, "verification": ORANGE, "rejected": VERMILION}
+_SIZES = ("required_bytes", "capacity_bytes")
 _STAGES = ("template", "model", "phase", "part", "batch", "tokens", "blocks", "steps", "tokens_run", "tokens_kept",
            "cycles", "latency_ns")  # fmt: skip
 
@@ -35,6 +37,7 @@ def run_html(result: Result) -> str:
     return render(
         "run.html",
         title=f"{result.config.name}: {summary['workload']['model']}",
+        system=result.config.name,
         summary=summary,
         data=script_json(summary),
         headline=headline(summary),
@@ -48,6 +51,7 @@ def run_html(result: Result) -> str:
             *(_baselines(summary | {"baselines": result.beside}, also=True) if result.baselines else ()),
         ],
         simulated=_simulated(summary),
+        decoded=not _prompt_alone(summary),
         charts=[each.chart for each in linked],
         linked=script_json(_linked(operators, linked), indent=None),
         breakdowns=list(_breakdowns(summary)),
@@ -80,33 +84,34 @@ def _breakdowns(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     )
     for kind, head, column, parts, text in shown:
         total = sum(parts.values()) or 1.0
-        rows = [(readable(name), value, text(value), percent(value / total)) for name, value in _largest(parts)]
+        rows = [(readable(name), value, text(value), percent(value / total)) for name, value in largest(parts).items()]
         yield {"kind": kind, "head": head, "column": column, "rows": rows}
-    rows = [(name, count, f"{count:,}", "") for name, count in _largest(system["commands"])]
+    rows = [(name, count, f"{count:,}", "") for name, count in largest(system["commands"]).items()]
     yield {"kind": "command", "head": "count", "column": "count", "rows": rows}
-
-
-def _largest(parts: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1])
 
 
 def _simulated(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The simulated system as a row of the table of baselines: what their ratios are over."""
     system = summary["system"]
-    prompt = system["latency_per_step_ns"] is None
     decoded = {"latency_ns": system["latency_ns"] - system["prefill_latency_ns"],
                "energy_pJ": system["energy_pJ"] - system["prefill_energy_pJ"]}  # fmt: skip
-    return {"latency_ns": system["latency_ns"], "energy_pJ": system["energy_pJ"]} if prompt else decoded
+    return {"latency_ns": system["latency_ns"], "energy_pJ": system["energy_pJ"]} if _prompt_alone(summary) else decoded
+
+
+def _prompt_alone(summary: Mapping[str, Any]) -> bool:
+    """Whether nothing is decoded after it."""
+    return summary["system"]["latency_per_step_ns"] is None
 
 
 def _baselines(summary: Mapping[str, Any], also: bool = False) -> Iterator[dict[str, Any]]:
     """A row of tables for each machine; also: the configuration does not name it."""
-    prompt = summary["system"]["latency_per_step_ns"] is None
+    prompt = _prompt_alone(summary)
     for name, found in summary["baselines"].items():
         model = found["model"]
         # the page of plain decoding has it where the eager program is not the one to compare with
         compiled = found.get("compiled") if also or "schedule" in summary else None
         kernels = found.get("measured_kernels")
+        sizes = {name: found[name] for name in _SIZES if name in found}  # a model that states none has these
         models = {
             "roofline": found["roofline"],
             "compiled": compiled or (kernels and found["compiled"]),  # the formula beside them
@@ -116,7 +121,7 @@ def _baselines(summary: Mapping[str, Any], also: bool = False) -> Iterator[dict[
         yield {
             "name": name,
             "also": also,
-            "models": {kind: _of_prompt(part) if prompt else part for kind, part in models.items() if part},
+            "models": {kind: sizes | (_of_prompt(part) if prompt else part) for kind, part in models.items() if part},
             "bound": model.get("bound", {}),
             "constants": model.get("constants", {}),
             "note": model.get("note", "") or (kernels or {}).get("source", ""),
@@ -139,7 +144,7 @@ def _stages(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"columns": _STAGES, "texts": texts, "rows": [[stage[name] for name in _STAGES] for stage in stages]}
 
 
-def _of_prompt(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+def _of_prompt(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of a machine with latency and energy of the prefill in the place of those of decoding."""
     whole = {name: figures[f"prefill_{name}"] for name in ("latency_ns", "energy_pJ") if f"prefill_{name}" in figures}
     return {**figures, **(whole or figures.get("prefill", {}))}

@@ -129,7 +129,7 @@ def _pieces(of: Quantity, kind: str, colour: str, bars: Sequence[_Bar], factor: 
 
 def by_part(of: Quantity, whole: Mapping[str, float], operators: Sequence[Operator]) -> Linked:
     """Bars of causes or components, longest on top, each with its share: of the run, or of one operator."""
-    columns, order = (of.parts, of.figure), _largest(whole)
+    columns, order = (of.parts, of.figure), list(largest(whole))
     layout = {
         "xaxis": {"showticklabels": False, "showgrid": False, "rangemode": "tozero"},
         "yaxis": marks.first(len(order)),
@@ -147,16 +147,17 @@ def by_part(of: Quantity, whole: Mapping[str, float], operators: Sequence[Operat
     return Linked(chart, alone)
 
 
-def _largest(parts: Mapping[str, float]) -> list[str]:
-    return sorted((part for part, value in parts.items() if value), key=lambda part: -parts[part])
+def largest(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts from the largest down; zeros left out."""
+    return dict(sorted(((name, value) for name, value in parts.items() if value), key=lambda part: -part[1]))
 
 
 def _rows(parts: Mapping[str, float]) -> list[list[Any]]:
-    return [[part, parts[part]] for part in _largest(parts)]
+    return [[part, value] for part, value in largest(parts).items()]
 
 
 def _parts(of: Quantity, parts: Mapping[str, float], whose: str) -> Trace:
-    own, total = _largest(parts), sum(parts.values()) or 1.0
+    own, total = list(largest(parts)), sum(parts.values()) or 1.0
     texts = [f"{of.text(parts[part])} · {percent(parts[part] / total)}" for part in own]
     hover = [f"{readable(part)}: {said} of {whose}" for part, said in zip(own, texts, strict=True)]
     colours = [of.colours.get(part, VERMILION) for part in own]

@@ -16,6 +16,7 @@ from pimsim.results.headline import count_text, number, percent
 from pimsim.results.use import Use, uses
 
 _MACHINES = (ORANGE, GREEN, PURPLE, VERMILION)
+_ONCE = -0.3  # where the axis of commands begins, as a power of ten: one that was issued once has a bar
 _RANGE = (0.05, 1000.0)  # operations per byte that a roofline shows
 
 
@@ -35,7 +36,7 @@ def commands(whole: Mapping[str, int], operators: Sequence[Operator]) -> Linked:
         return [[name, counts[name]] for name in order if counts.get(name)]
 
     decades = len(str(max(whole.values(), default=1)))
-    log = {"type": "log", "range": [0, decades], "dtick": max(1, decades // 4), "exponentformat": "SI"}
+    log = {"type": "log", "range": [_ONCE, decades], "dtick": max(1, decades // 4), "exponentformat": "SI"}
     layout = {"xaxis": {**log, "title": {"text": "commands, all channels"}}, "yaxis": marks.first(len(order)),
               "margin": {"r": 70}}  # fmt: skip
     says = f"how often each command was issued. {', '.join(f'{name} {whole[name]:,}' for name in order[:4])}"

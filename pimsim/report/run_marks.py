@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pimsim.report.charts import Chart, Trace
+from pimsim.report.charts import NAMES, Chart, Trace
 
 # Okabe and Ito's palette, as the plots have it.
 BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
 YELLOW, GREY = "#F0E442", "#8A8F98"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # lines of one chart, in order
 ROW = 24  # pixels of a bar
-CATEGORIES = {"autorange": "reversed", "ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0,0,0,0)"}
+CATEGORIES = {**NAMES, "ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0,0,0,0)"}
 NUMBERS = {"exponentformat": "none", "separatethousands": True}  # of an axis
 LEGEND = {"traceorder": "normal"}
 

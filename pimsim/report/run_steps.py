@@ -45,16 +45,6 @@ class Steps:
         """Of the longest step."""
         return max(max(line.latencies_ns) for line in self.lines)
 
-    @property
-    def first_ns(self) -> float:
-        """Of the first step."""
-        return self.lines[0].latencies_ns[0]
-
-    @property
-    def last_ns(self) -> float:
-        """Of the last one."""
-        return self.lines[-1].latencies_ns[-1]
-
     def has(self, phase: str) -> bool:
         """Whether it is known what operators of a phase took as it went on."""
         return self._course is not None and self._tally.tokens.steps_of(phase) > 1
@@ -110,8 +100,7 @@ def over_context(operators: Operators) -> Iterator[Linked]:
         "yaxis": {"title": {"text": f"latency ({unit}/step)"}, "rangemode": "tozero", **marks.NUMBERS},
         "legend": marks.LEGEND,
     }
-    ends = time_text(steps.first_ns), time_text(steps.last_ns)
-    says = f"the time of each decode step over its context, {ends[0]} at the first and {ends[1]} at the last"
+    says = f"the time of each decode step over its context. {'; '.join(map(_ends, steps.lines))}"
     rows = [[line.name or "all", context, ns] for line in steps.lines
             for context, ns in zip(line.contexts, line.latencies_ns, strict=True)]  # fmt: skip
     chart = Chart("tokens", "Latency over context", says, [*areas, *lines], layout, {"margin": {"l": 44, "r": 8}}, 380,
@@ -145,6 +134,11 @@ def _course(operator: Operator, spans: Sequence[tuple[int, int]], means: Sequenc
         columns,
         [[operator.said, *span, mean] for span, mean in zip(spans, means, strict=True)],
     )
+
+
+def _ends(line: Line) -> str:
+    first, last = (time_text(line.latencies_ns[at]) for at in (0, -1))
+    return f"{line.name}{': ' if line.name else ''}{first} at the first and {last} at the last"
 
 
 def _line(line: Line, colour: str, factor: float, unit: str) -> Trace:

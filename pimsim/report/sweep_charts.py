@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from pimsim.report.charts import Chart, plain
+from pimsim.report.charts import NAMES, Chart, plain
 from pimsim.report.page import cell
 from pimsim.report.sweep_columns import Column
 from pimsim.report.sweep_names import Named
@@ -152,7 +152,7 @@ _NARROW = {"yaxis": {"tickfont": {"size": 12}}, "margin": {"l": 8, "r": 8}}
 
 
 def _bars() -> dict[str, Any]:
-    return {"yaxis": {"autorange": "reversed", "type": "category"}, "margin": {"r": 40, "t": 40}, "showlegend": True}
+    return {"yaxis": NAMES, "margin": {"r": 40, "t": 40}, "showlegend": True}
 
 
 # -- a search -------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def order_charts(
     for i, (name, maximise) in enumerate(goals.items()):
         values = columns[name].listed() if name in names else []
         pairs = zip(index, values, strict=False)
-        trials = [(at, value / names[name].factor) for at, value in pairs if value is not None]
+        trials = [(at, value) for at, value in pairs if value is not None]
         if trials:
             found.append(_order(f"order-{i}", name, names[name], maximise, trials))
     return found
@@ -176,26 +176,27 @@ def _order(chart: str, name: str, named: Named, maximise: bool, trials: Sequence
     best = list(accumulate((value for _, value in trials), max if maximise else min))
     last = trials[best.index(best[-1])][0]
     drawn = [(*trials[place], best[place]) for place in _thinned(best)]
-    at, figures, bests = (list(part) for part in zip(*drawn, strict=True))
+    at = [i for i, _, _ in drawn]
+    figures, bests = ([one[part] / named.factor for one in drawn] for part in (1, 2))
     unit = f" {named.unit}" if named.unit else ""
     return Chart(
         chart,
         f"{name}, point after point",
-        f"the best of {len(trials):,} points, {number(best[-1])}{unit}, is point {last:,}",
+        f"the best of {len(trials):,} points, {number(best[-1] / named.factor)}{unit}, is point {last:,}",
         [
             {"type": "scatter", "mode": "markers", "name": "a point", "x": at, "y": figures, "hoverinfo": "text",
              "marker": {"color": _SOFT, "size": 6},
-             "hovertext": [f"point {i:,}: {number(value)}{unit}" for i, value, _ in drawn]},
+             "hovertext": [f"point {i:,}: {number(y)}{unit}" for i, y in zip(at, figures, strict=True)]},
             {"type": "scatter", "mode": "lines", "name": "the best so far", "x": at, "y": bests, "hoverinfo": "text",
              "line": {"color": _HIGHER, "width": 2, "shape": "hv"},
-             "hovertext": [f"best up to point {i:,}: {number(value)}{unit}" for i, _, value in drawn]},
+             "hovertext": [f"best up to point {i:,}: {number(y)}{unit}" for i, y in zip(at, bests, strict=True)]},
         ],
         {"xaxis": {"title": {"text": "point"}}, "yaxis": {"title": {"text": plain(named.axis)}}, "margin": {"t": 40},
          "showlegend": True},
         {},
         300,
         ("index", name, "best so far"),
-        [[i, value * named.factor, found * named.factor] for i, value, found in drawn],
+        [list(one) for one in drawn],
     )  # fmt: skip
 
 

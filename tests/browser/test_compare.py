@@ -115,7 +115,7 @@ def test_a_cause_leaves_its_operators(page: Path, running: Browser, two: Compari
 def test_a_component_shows_its_energy_by_operator(page: Path, running: Browser) -> None:
     with opened(running, page, "#show=component:io") as shown:
         until(shown, FILLED)
-        assert titles(shown)[2] == "Operators that differ most: io"
+        assert titles(shown)[2] == "Operators that differ most: I/O"
         assert "energy" in (shown.text_content("#chart-operators .xtitle") or "")
         shown.keyboard.press("Escape")
         until(shown, "pimsim.charts.operators.spec.title === 'Operators that differ most'")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 TEMPLATE = Path(__file__).with_name("kit.html").read_text(encoding="utf-8")
+INK = "var(--ink)"
 BARS = Chart(
     "bars",
     "Bars <of> two",
@@ -25,7 +26,7 @@ BARS = Chart(
          "hoverinfo": "text", "hovertext": [f"{name} of p: {xs[0]} ms", f"{name} of q: {xs[1]} ms"]}
         for name, xs, colour in (("one", [1, 2], "var(--accent)"), ("two", [3, 4], "#D55E00"))
     ],
-    {"barmode": "stack"},
+    {"barmode": "stack", "shapes": [{"type": "line", "x0": 2, "x1": 2, "y0": 0, "y1": 1, "line": {"color": INK}}]},
     columns=("bar", "one", "two"),
     rows=(("p", 1, 3), ("q", 2, 4)),
 )  # fmt: skip
@@ -66,12 +67,36 @@ def test_pictures_and_tables_are_saved(page: Path, running: Browser) -> None:
         name, text = downloaded(shown, "[data-save=svg]")
         assert name == "bars.svg"
         assert ElementTree.fromstring(text).tag.endswith("svg")
-        assert "Bars" in text
+        assert "Bars <of> two" in "".join(ElementTree.fromstring(text).itertext())
         assert downloaded(shown, "[data-save=csv]") == ("bars.csv", "bar,one,two\np,1,3\nq,2,4\n")
         assert downloaded(shown, "[data-csv=things]") == (
             "things.csv", 'name,size\n"b, ""quoted""",10.5\npart of b,3\na,2\nc,30\n')  # fmt: skip
         shown.fill("[data-for=things]", "C")
         assert downloaded(shown, "[data-csv=things]")[1] == "name,size\nc,30\n"
+
+
+def test_a_picture_has_the_colours_of_paper(page: Path, running: Browser) -> None:
+    pictures = []
+    for scheme in ("light", "dark"):
+        with opened(running, page, color_scheme=scheme) as shown:
+            pictures.append(downloaded(shown, "[data-save=svg]")[1])
+            assert shown.evaluate("pimsim.style('--ink')") == ("#1c1e21" if scheme == "light" else "#e6e8eb")
+    assert all("rgb(28, 30, 33)" in picture and "rgb(230, 232, 235)" not in picture for picture in pictures)
+
+
+def test_what_is_heard_is_text(page: Path, running: Browser) -> None:
+    with opened(running, page) as shown:
+        shown.evaluate("""pimsim.charts.bars.update([{ type: "bar", name: "a &lt; b", x: [1], y: ["p"],
+                          hovertext: ["<b>&lt;i&gt; &amp;amp;</b><br>1 ms"] }])""")
+        shown.focus("#chart-bars .plot")
+        shown.keyboard.press("ArrowRight")
+        assert shown.inner_text("#live") == "a < b: <i> &amp;, 1 ms"
+
+
+@pytest.mark.parametrize("fragment", ["#show=100%", "#sort=100%"])
+def test_an_address_that_nobody_can_read_is_none(page: Path, running: Browser, fragment: str) -> None:
+    with opened(running, page, fragment) as shown:
+        assert shown.evaluate("pimsim.chosen.value") is None
 
 
 def test_a_table_sorts_with_what_belongs_together(page: Path, running: Browser) -> None:

@@ -315,6 +315,26 @@ def test_ranges_boxes_and_words_are_kept_together(page: Page) -> None:
     assert page.is_disabled("#clear")
 
 
+def test_a_name_is_compared_in_its_own_unit_and_a_label_in_that_of_the_page(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", "k": i, LATENCY: 5e4 * (i + 1)} for i in range(4)]
+    file = tmp_path / "page.html"
+    file.write_text(sweep_html(rows, [LATENCY], {}), encoding="utf-8")
+    with page_of(running, file) as page:
+        for words in ("latency_per_token_ns>100000", f"{LATENCY}>100000", "latencypertoken>100"):
+            page.fill("#words", words)
+            assert listed(page) == [2, 3], words
+
+
+def test_a_point_beside_a_base_without_the_figure_has_no_difference(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", "k": i, "a": i, "b": i if i else None} for i in range(3)]
+    file = tmp_path / "page.html"
+    file.write_text(sweep_html(rows, ["a", "b"], {}, About(design="one_at_a_time", keys=("k",))), encoding="utf-8")
+    with page_of(running, file, "#show=2") as page:
+        cells = page.locator("#point table").first.locator("tr", has_text="b").last.locator("td").all_inner_texts()
+        assert cells[-1] == "-"
+        assert "NaN" not in page.inner_text("#point")
+
+
 def test_nothing_is_kept_and_it_says_so(page: Page) -> None:
     page.fill("#words", "no such words")
     assert count(page) == "0 of 28 points"
@@ -440,7 +460,9 @@ def test_points_without_figures_are_counted_listed_and_shown(tmp_path: Path, run
         assert "8 points, 5 simulated, 3 not" in page.inner_text("header")
         assert "3 of 8 points have no such figures and are not drawn" in page.inner_text("#front")
         page.locator("#failed button").first.click(force=True)
+        page.fill("#words", "ok")
         page.locator("[data-status=infeasible]").click()
+        assert page.input_value("#words") == ""
         assert listed(page) == [5, 6]
         page.locator("#points tbody tr").first.click()
         settle(page)

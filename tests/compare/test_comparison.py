@@ -15,6 +15,7 @@ import pimsim
 from pimsim.comparison import Comparison
 from pimsim.comparison.inputs import as_text
 from pimsim.comparison.operators import folded
+from pimsim.comparison.views import Views
 from pimsim.errors import InputError
 from pimsim.results.result import Result
 from tests.compare.conftest import Saved, plain, run_of
@@ -522,3 +523,18 @@ def test_a_command_quotes_what_yaml_would_read_otherwise() -> None:
     from pimsim.sidebyside import command
 
     assert command("a.yaml", {"name": "no"}) == "pimsim run a.yaml --set 'name=\"no\"'"
+
+
+# -- charts of the page -------------------------------------------------------------------
+
+
+def test_charts_call_parts_what_a_run_calls_them_and_take_no_name_for_a_number() -> None:
+    for others in ([AIM], [AIM, SHIPPED]):
+        views = Views(pimsim.compare([run_of(dram__channels=4), *map(run_of, others)]).summary)
+        assert views.said()["cause:mac"] == "MAC"
+        assert views.said()["component:io"] == "I/O"
+        shown = [view for chart in views.all().values() for view in chart.values()]
+        assert {view["layout"]["yaxis"]["type"] for view in shown} == {"category"}
+        drawn = [trace for view in shown for trace in view["traces"]]
+        names = {name for trace in drawn for name in (trace["name"], *trace["y"])}
+        assert {"I/O", "input transfer"} <= names and not {"mac", "io", "input_transfer"} & names

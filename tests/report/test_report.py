@@ -176,6 +176,13 @@ def test_what_charts_show_of_an_operator_is_its_row(page: Page, result: Result) 
     assert sum(line[3] for line in steps) == pytest.approx(row["latency_ns"])
 
 
+def test_names_of_bars_are_no_numbers_and_a_single_command_has_a_bar(page: Page) -> None:
+    bars = [chart for chart in page.charts.values() if all(trace["type"] == "bar" for trace in chart["traces"])]
+    assert len(bars) == 6
+    assert {chart["layout"]["yaxis"]["type"] for chart in bars} == {"category"}
+    assert page.charts["commands"]["layout"]["xaxis"]["range"][0] < 0  # a power of ten: one is behind it
+
+
 def test_long_names_are_cut_beside_bars_where_they_stay_different() -> None:
     long = "self_attention_query_projection"
     folds = [Fold("decode", "", name, (i,)) for i, name in enumerate((long, "b", "c" * 26))]
@@ -206,6 +213,43 @@ def test_the_simulated_system_is_the_first_row_of_the_comparison(page: Page, res
     system = result.summary["system"]
     assert own == [EVIL, "simulated", time_text(system["latency_ns"]), energy_text(system["energy_pJ"]), "1", "1"]
     assert [row[:2] for row in others[:2]] == [["gpu-t4", "roofline"], ["gpu-t4", "eager"]]
+
+
+@pytest.fixture(scope="module")
+def too_large() -> Page:
+    """Of a run whose K and V fit none of the machines beside it."""
+    loaded = api.load("pim-gpt", ["workload.model=gpt2-small", "workload.output_tokens=1", "workload.context=1000",
+                                  "workload.batch=3000", "dram.rows=1048576", "baselines=[gpu-t4]"])  # fmt: skip
+    return Page(run_html(api.run(loaded.config, loaded.provenance)))
+
+
+def test_a_machine_that_is_too_small_has_its_sizes_in_every_model(too_large: Page) -> None:
+    _, _, *rows = too_large.tables["baselines"]
+    small = [row for row in rows if row[0].startswith("gpu-a100")]
+    assert [row[1] for row in small] == ["roofline", "compiled", "eager"]
+    assert {row[4] for row in small} == {"does not fit: needs 111 GB, has 80.0 GB"}
+
+
+def test_a_machine_that_is_too_small_has_every_column(too_large: Page) -> None:
+    head, *rows = too_large.tables["baselines"]
+    assert {len(row) for row in rows} == {len(head)}
+
+
+def test_a_prompt_alone_is_compared_with_what_machines_take_of_it() -> None:
+    loaded = api.load("pim-gpt", ["workload.model=gpt2-small", "workload.prompt_tokens=4", "workload.output_tokens=0"])
+    result = api.run(loaded.config, loaded.provenance)
+    page, found = Page(run_html(result)), result.summary["baselines"]["gpu-t4"]
+    assert found["prefill_latency_ns"] > 0 == found["latency_ns"]
+    assert found["speedup"] == found["prefill_latency_ns"] / result.summary["system"]["prefill_latency_ns"]
+    row = next(row for row in page.tables["baselines"] if row[:2] == ["gpu-t4", "eager"])
+    assert row[2:4] == [time_text(found["prefill_latency_ns"]), energy_text(found["prefill_energy_pJ"])]
+    assert "no tokens decoded after a prompt of 4" in page.text
+    assert "Of the prompt: nothing is decoded." in page.text
+
+
+def test_a_name_with_a_colon_is_shown_whole() -> None:
+    config = pimsim.load_config(CONFIG, {"workload.model": "gpt2-small", "workload.output_tokens": 1, "name": "a: b"})
+    assert Page(run_html(pimsim.run(config))).tables["baselines"][1][0] == "a: b"
 
 
 def test_the_command_is_that_of_the_configuration(page: Page, result: Result) -> None:

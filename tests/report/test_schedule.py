@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_a_chart_has_a_line_for_each_template(results: dict[str, Result]) -> Non
     assert names("chain") == ["guess (drafting)", "verify (verification)"]
     assert names("fork") == ["each step"]
     assert names("encoder") == []
+
+
+def test_each_template_s_first_and_last_step_are_heard(results: dict[str, Result]) -> None:
+    traces = Page(html := run_html(results["chain"])).charts["tokens"]["traces"]
+    heard = re.search(r'aria-label="Latency over context: (the time [^"]*)"', html)
+    assert heard
+    for trace in traces:
+        first, last = (trace["hovertext"][at].rpartition(": ")[2] for at in (0, -1))
+        assert f"{trace['name']}: {first} at the first and {last} at the last" in heard[1]
 
 
 def test_operators_have_their_part(results: dict[str, Result]) -> None:

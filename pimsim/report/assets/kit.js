@@ -10,7 +10,15 @@ const pimsim = (() => {
   // Text or bytes that Python's `packed` made.
   const stream = (text) => new Response(new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream("deflate")));
   const unpacked = (id) => stream(document.getElementById(id).textContent).arrayBuffer();
+  // The part of the page's address behind "#NAME="; null where it has no such part, or one that nobody can read.
+  const addressed = (name) => {
+    try { return decodeURIComponent(location.hash.startsWith(`#${name}=`) ? location.hash.slice(name.length + 2) : "") || null; } catch { return null; }
+  };
   const say = (text) => { $("#live").textContent = text; };
+
+  // Text where plotly would read tags, and what is heard of such a text.
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const heard = (text) => text.replace(/<br>/g, ", ").replace(/<[^>]*>/g, "").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
   // -- files and the clipboard ----------------------------------------------------------------
   const save = (name, type, text) => {
@@ -34,6 +42,8 @@ const pimsim = (() => {
   const coloured = (part) => typeof part === "string" ? part.replace(/^var\((--[a-z-]+)\)$/, (_, name) => style(name))
     : Array.isArray(part) ? part.map(coloured)
     : part && typeof part === "object" && !ArrayBuffer.isView(part) ? Object.fromEntries(Object.entries(part).map(([key, value]) => [key, coloured(value)])) : part;
+  // What a function makes while the page has the colours of paper.
+  const onPaper = (make) => { const { classList } = document.documentElement; classList.add("paper"); try { return make(); } finally { classList.remove("paper"); } };
   const merged = (base, more) => {
     const made = { ...base };
     for (const [key, value] of Object.entries(more)) made[key] = value && typeof value === "object" && !Array.isArray(value) && made[key] ? merged(made[key], value) : value;
@@ -100,13 +110,14 @@ const pimsim = (() => {
     }
     show(trace, point) {
       const source = this.node.data[trace];
-      if (!["scattergl", "parcoords"].includes(source.type)) Plotly.Fx.hover(this.node, [{ curveNumber: trace, pointNumber: point }], source.subplot ?? (source.xaxis ?? "x") + (source.yaxis ?? "y"));
-      say([source.name, String(source.hovertext?.[point] ?? `${source.x[point]}, ${source.y[point]}`).replace(/<br>/g, ", ").replace(/<[^>]*>/g, "")].filter(Boolean).join(": "));
+      Plotly.Fx.hover(this.node, [{ curveNumber: trace, pointNumber: point }], source.subplot ?? (source.xaxis ?? "x") + (source.yaxis ?? "y"));
+      say([source.name, source.hovertext?.[point] ?? `${source.x[point]}, ${source.y[point]}`].filter(Boolean).map((text) => heard(String(text))).join(": "));
     }
 
     // -- files: on white, as paper is
     async svg() {
-      const url = await Plotly.toImage({ data: this.node.data, layout: { ...this.node.layout, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { ...FONT, color: "#1c1e21" }, title: { text: this.spec.title, x: 0.01, font: { size: 15 } }, margin: { ...this.node.layout.margin, t: 60 } } },
+      const { data, layout } = onPaper(() => ({ data: coloured(this.spec.traces), layout: this.layout() }));
+      const url = await Plotly.toImage({ data, layout: { ...layout, paper_bgcolor: "#fff", plot_bgcolor: "#fff", font: { ...FONT, color: "#1c1e21" }, title: { text: plain(this.spec.title), x: 0.01, font: { size: 15 } }, margin: { ...layout.margin, t: 60 } } },
         { format: "svg", width: Math.round(this.node.clientWidth), height: this.spec.height + 40 });
       save(`${this.name}.svg`, "image/svg+xml", decodeURIComponent(url.slice(url.indexOf(",") + 1)));
     }
@@ -144,8 +155,7 @@ const pimsim = (() => {
       this.field = $(`input[data-for="${node.id}"]`);
       this.field?.addEventListener("input", () => this.filter());
       for (const button of $$(`button[data-csv="${node.id}"]`)) button.addEventListener("click", () => this.csv());
-      const wanted = new RegExp("^#sort=" + node.id + "[.](.+)$").exec(decodeURIComponent(location.hash));
-      const at = wanted ? this.heads.findIndex((head) => head.dataset.name === wanted[1]) : -1;
+      const wanted = addressed("sort"), at = this.heads.findIndex((head) => `${node.id}.${head.dataset.name}` === wanted);
       if (at >= 0) this.sort(at);
     }
     groups() {
@@ -186,10 +196,9 @@ const pimsim = (() => {
       for (const fn of this.listeners) fn(value);
     },
   };
-  const asked = /^#show=(.+)$/.exec(location.hash);
-  if (asked) chosen.value = decodeURIComponent(asked[1]);
+  chosen.value = addressed("show");
   addEventListener("keydown", (event) => { if (event.key === "Escape" && chosen.value !== null) chosen.set(null); });
 
   const ready = drawn().then(() => { document.documentElement.classList.remove("drawing"); document.documentElement.dataset.ready = "yes"; });
-  return { $, $$, json, unpacked, say, save, csv, copy, style, coloured, merged, charts, tables, chosen, Chart, Table, ready };
+  return { $, $$, json, unpacked, plain, say, save, csv, copy, style, coloured, merged, charts, tables, chosen, Chart, Table, ready };
 })();

@@ -60,6 +60,7 @@ pimsim.ready = pimsim.ready.then(async () => {
   $("#parallel-svg")?.addEventListener("click", () => pimsim.save("parallel.svg", "image/svg+xml", parallel.svg()));
   for (const button of $$("[data-status]")) button.addEventListener("click", () => {
     const { status, error } = button.dataset;
+    rows.field.value = "";
     sweep.words = { keeps: (i) => sweep.named.status.raw(i) === status && (sweep.named.error.raw(i) ?? "") === error };
     sweep.apply();
     $("#points").scrollIntoView();

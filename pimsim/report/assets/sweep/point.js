@@ -64,6 +64,7 @@ class Point {
   beside(column, i, base) {
     const other = base ?? this.best(column), here = column.numbers[i], there = column.numbers[other];
     if (other === i) return base === null ? "the best" : "the base";
+    if (Number.isNaN(there)) return "-";
     const text = here === there ? "equal" : here > 0 && there > 0 ? `${figure(here / there)} x` : `${figure((here - there) / column.factor)} more`;
     if (base !== null) return text;
     const button = this.element("button", `point ${this.sweep.named.index.text(other)}`, { type: "button", className: "plain" });

@@ -5,7 +5,7 @@ class Scatter {
   static CELLS = 110; // across, at most; fewer of few points
 
   constructor(sweep, chart, colours, open) {
-    Object.assign(this, { sweep, chart, colours, open, marks: [], at: null });
+    Object.assign(this, { sweep, chart, colours, open, marks: [] });
     const numeric = sweep.columns.filter((column) => column.numeric && (column.isInput || column.kind === "figure"));
     for (const [id, at] of [["x", 0], ["y", 1]]) {
       const select = this[id] = pimsim.$(`#${id}`), order = this.preferred(numeric);
@@ -62,7 +62,6 @@ class Scatter {
     const steps = this.steps(x, y, there), few = kept <= Scatter.MARKS;
     const marked = []; for (let i = 0; i < sweep.count; i++) if (there(i) && sweep.kept[i] && (few || sweep.inFront[i] || steps.on.has(i))) marked.push(i);
     this.marks = this.thinned(marked, few, steps).sort((a, b) => x.numbers[a] - x.numbers[b] || a - b);
-    this.at = this.chosenAt = null;
     const ranges = [[x, this.xLog], [y, this.yLog]].map(([column, log]) => this.padded(column, log.checked));
     const traces = [];
     if (all > Scatter.MARKS) traces.push(this.density(x, y, few ? null : sweep.kept, ranges));
@@ -83,30 +82,30 @@ class Scatter {
     return [low - room, high + room];
   }
   layout(x, y, ranges) {
-    const axis = (column, log, range) => ({ title: { text: plain(column.axis) }, type: log ? "log" : "linear", range, tickformat: ",.4~g", exponentformat: "power", gridcolor: pimsim.style("--line") });
+    const axis = (column, log, range) => ({ title: { text: pimsim.plain(column.axis) }, type: log ? "log" : "linear", range, tickformat: ",.4~g", exponentformat: "power", gridcolor: "var(--line)" });
     const drawn = this.sweep.region?.drawn;
     return {
       dragmode: this.drag, xaxis: axis(x, this.xLog.checked, ranges[0]), yaxis: axis(y, this.yLog.checked, ranges[1]), showlegend: false, margin: { l: 70, r: 12, t: 12, b: 50 },
-      selections: drawn ? [{ xref: "x", yref: "y", line: { color: pimsim.style("--ink"), width: 1, dash: "dot" }, ...drawn }] : [], newselection: { line: { color: pimsim.style("--ink"), width: 1 } }, uirevision: `${x.name} ${y.name}`,
+      selections: drawn ? [{ xref: "x", yref: "y", line: { color: "var(--ink)", width: 1, dash: "dot" }, ...drawn }] : [], newselection: { line: { color: "var(--ink)", width: 1 } }, uirevision: `${x.name} ${y.name}`,
     };
   }
   others(x, y, there) {
     const left = []; for (let i = 0; i < this.sweep.count; i++) if (there(i) && !this.sweep.kept[i]) left.push(i);
-    return { type: "scatter", mode: "markers", name: "others", x: left.map((i) => x.number(i)), y: left.map((i) => y.number(i)), hoverinfo: "skip", marker: { color: pimsim.style("--line"), size: 7 }, selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } } };
+    return { type: "scatter", mode: "markers", name: "others", x: left.map((i) => x.number(i)), y: left.map((i) => y.number(i)), hoverinfo: "skip", marker: { color: "var(--line)", size: 7 }, selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } } };
   }
   points(x, y) {
     const { marks, sweep } = this, front = (i) => sweep.inFront[i];
     return {
       type: "scatter", mode: "markers", name: "points", x: marks.map((i) => x.number(i)), y: marks.map((i) => y.number(i)), hoverinfo: "text", hovertext: marks.map((i) => this.says(i, x, y)),
-      marker: { color: marks.map((i) => this.colours.of(i)), symbol: marks.map((i) => front(i) ? "diamond" : "circle"), size: marks.map((i) => front(i) ? 12 : 9), opacity: 1, line: { width: marks.map((i) => front(i) ? 1.5 : 0.5), color: marks.map((i) => pimsim.style(front(i) ? "--ink" : "--paper")) } },
+      marker: { color: marks.map((i) => this.colours.of(i)), symbol: marks.map((i) => front(i) ? "diamond" : "circle"), size: marks.map((i) => front(i) ? 12 : 9), opacity: 1, line: { width: marks.map((i) => front(i) ? 1.5 : 0.5), color: marks.map((i) => front(i) ? "var(--ink)" : "var(--paper)") } },
       selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } }, cliponaxis: false,
     };
   }
   halo(x, y) {
     const i = this.sweep.chosen ?? null, is = i !== null && !Number.isNaN(x.numbers[i]) && !Number.isNaN(y.numbers[i]);
-    return { type: "scatter", mode: "markers", name: "chosen", x: is ? [x.number(i)] : [], y: is ? [y.number(i)] : [], hoverinfo: "skip", marker: { color: pimsim.style("--ink"), opacity: 0.3, size: 26 } };
+    return { type: "scatter", mode: "markers", name: "chosen", x: is ? [x.number(i)] : [], y: is ? [y.number(i)] : [], hoverinfo: "skip", marker: { color: "var(--ink)", opacity: 0.3, size: 26 } };
   }
-  says(i, x, y) { const front = this.sweep.inFront[i] ? ", on the front of the sweep" : "", more = this.beneath(i).length - 1; return [`${this.sweep.name(i)}${front}${more ? `, with ${more} more here: click again` : ""}`, `${x.label}: ${x.withUnit(i)}`, `${y.label}: ${y.withUnit(i)}`, this.sweep.brief(i)].map(plain).join("<br>"); }
+  says(i, x, y) { const front = this.sweep.inFront[i] ? ", on the front of the sweep" : "", more = this.beneath(i).length - 1; return [`${this.sweep.name(i)}${front}${more ? `, with ${more} more here: click again` : ""}`, `${x.label}: ${x.withUnit(i)}`, `${y.label}: ${y.withUnit(i)}`, this.sweep.brief(i)].map(pimsim.plain).join("<br>"); }
 
   // The marks that lie on this one, itself included: a click on it opens one after the other.
   beneath(i) {
@@ -136,7 +135,7 @@ class Scatter {
     const edge = (from, to, n, log) => Array.from({ length: n + 1 }, (_, k) => { const at = from + k * (to - from) / n; return log.checked ? 10 ** at : at; });
     this.edges = [edge(x0, x1, wide, this.xLog), edge(y0, y1, high, this.yLog)];
     const rows = Array.from({ length: high }, (_, b) => Array.from({ length: wide }, (_, a) => counts[b * wide + a]));
-    const shade = kept ? [[0, "rgba(86,180,233,0.35)"], [1, "#0072B2"]] : [[0, pimsim.style("--line")], [1, pimsim.style("--line")]];
+    const shade = kept ? [[0, "rgba(86,180,233,0.35)"], [1, "#0072B2"]] : [[0, "var(--line)"], [1, "var(--line)"]];
     return {
       type: "heatmap", name: "density", x: this.edges[0], y: this.edges[1], z: rows.map((row) => row.map((n) => n ? Math.log10(n) : null)), zmin: 0, zmax: Math.max(1, Math.log10(counts.reduce((a, b) => Math.max(a, b), 1))),
       hoverinfo: kept ? undefined : "skip", customdata: rows, hovertemplate: "points here: %{customdata:,}<br>a click keeps them<extra></extra>", hoverongaps: false, colorscale: shade, showscale: false,
@@ -169,7 +168,7 @@ class Scatter {
     const [x, y] = this.columns, back = (value, log) => log.checked ? 10 ** value : value;
     const worst = [[x, this.xLog, ranges[0]], [y, this.yLog, ranges[1]]].map(([column, log, range]) => back(this.sweep.better(column) > 0 ? range[1] : range[0], log));
     const xs = line.map((i) => x.number(i)), ys = line.map((i) => y.number(i));
-    return { type: "scatter", mode: "lines", name: "front", x: [xs[0], ...xs, worst[0]], y: [worst[1], ...ys, ys.at(-1)], line: { shape: "hv", color: pimsim.style("--ink"), width: 1.5 }, hoverinfo: "skip" };
+    return { type: "scatter", mode: "lines", name: "front", x: [xs[0], ...xs, worst[0]], y: [worst[1], ...ys, ys.at(-1)], line: { shape: "hv", color: "var(--ink)", width: 1.5 }, hoverinfo: "skip" };
   }
 
   note(x, y, all, kept, steps) {
@@ -219,5 +218,3 @@ const inside = (x, y, xs, ys) => {
   for (let i = 0, j = xs.length - 1; i < xs.length; j = i++) if (ys[i] > y !== ys[j] > y && x < (xs[j] - xs[i]) * (y - ys[i]) / (ys[j] - ys[i]) + xs[i]) is = !is;
   return is;
 };
-// Text where plotly would read tags.
-const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

@@ -43,7 +43,8 @@ class Rows {
   key(column) { return column.numbers ? (i) => Number.isNaN(column.numbers[i]) ? null : column.numbers[i] : (i) => column.raw(i); }
   *rows() { for (let k = 0; k < this.sweep.count; k++) { const i = this.order ? this.order[k] : k; if (this.sweep.kept[i]) yield i; } }
 
-  // Words that are all in a row; "channels>=8" compares a column, by its name or label.
+  // Words that are all in a row; "channels>=8" compares a column: by its name, in the unit of the name, or by its
+  // label, in that of the page.
   filter() {
     const words = this.field.value.trim().toLowerCase().split(/\s+/).filter(Boolean), tests = words.map((word) => this.comparison(word) ?? this.text(word));
     this.sweep.words = tests.length ? { keeps: (i) => tests.every((test) => test(i)) } : null;
@@ -53,10 +54,10 @@ class Rows {
   comparison(word) {
     const found = /^(.+?)(<=|>=|<|>|=)(.+)$/.exec(word);
     if (!found) return null;
-    const [, name, sign, text] = found, squeezed = (each) => each.toLowerCase().replace(/[ _]/g, "");
-    const column = this.sweep.columns.find((each) => [each.name, each.label, each.name.split(".").at(-1)].some((known) => squeezed(known) === squeezed(name)));
+    const [, name, sign, text] = found, squeezed = (each) => each.toLowerCase().replace(/[ _]/g, ""), is = (known) => squeezed(known) === squeezed(name);
+    const byName = (each) => is(each.name) || is(each.name.split(".").at(-1)), column = this.sweep.columns.find((each) => byName(each) || is(each.label));
     if (!column) return null;
-    if (column.numbers && !Number.isNaN(Number(text))) { const limit = Number(text); return (i) => Rows.COMPARE[sign](column.number(i), limit); }
+    if (column.numbers && !Number.isNaN(Number(text))) { const limit = Number(text), value = byName(column) ? (i) => column.numbers[i] : (i) => column.number(i); return (i) => Rows.COMPARE[sign](value(i), limit); }
     return sign === "=" ? (i) => String(column.raw(i) ?? "").toLowerCase() === text : null;
   }
   text(word) {
@@ -96,8 +97,6 @@ class Rows {
     for (const event of ["mouseleave", "focusout"]) row.addEventListener(event, () => this.look?.(null));
     return row;
   }
-  // The page that a row is on, wherever the order has it.
-  show(i) { let at = 0; for (const each of this.rows()) { if (each === i) { this.page = Math.floor(at / Rows.PAGE); break; } at++; } this.draw(); }
 
   // The rows that are kept, every column that the page has in full, as in the results file.
   save() {
