@@ -262,13 +262,13 @@ def test_a_search_is_drawn_in_its_order_with_the_best_so_far(objective: str, bes
 
 
 def test_a_search_is_saved_in_the_units_and_digits_of_its_results() -> None:
-    values = [1e5 + i / 7 for i in range(50)]
+    values = [1e5 + (i * 7919) ** 1.37 for i in range(200)]
     assert any(value / 1e3 * 1e3 != value for value in values)
     rows = [{"index": i, **row(1, value, 1.0)} for i, value in enumerate(values)]
     order = charts_of(sweep_html(rows, OBJECTIVES[:1], {}, About(design="search")))["order-0"]
     assert order["traces"][0]["y"] != values
     assert [one[1] for one in order["table"]["rows"]] == values
-    assert [one[2] for one in order["table"]["rows"]] == [values[0]] * 50
+    assert [one[2] for one in order["table"]["rows"]] == [values[0]] * 200
 
 
 def test_a_long_search_is_thinned_but_for_what_got_better() -> None:
