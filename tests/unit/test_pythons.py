@@ -42,11 +42,11 @@ def test_a_python_that_is_asked_for_has_to_be_there(
     assert capsys.readouterr().out == "3.99: not on this machine\n"
 
 
-def test_what_is_too_large_or_too_slow_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_fails_and_what_is_slow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = TRY["main"].__globals__
     monkeypatch.setitem(names, "VERSIONS", [HERE])
     monkeypatch.setitem(names, "check", lambda tried: "1 passed")
-    for seconds, size, status in ((20, 430, 0), (20, 451, 1), (121, 430, 1)):
+    for seconds, size, status in ((20, 430, 0), (20, 451, 1), (500, 430, 0)):
         tried = TRY["Tried"](HERE, tmp_path)
         monkeypatch.setitem(names, "install", lambda *_, found=(tried, seconds, size): found)
         assert TRY["main"]("any.whl", str(tmp_path)) == status
