@@ -15,7 +15,7 @@ from pimsim.config.rules import Names
 from pimsim.config.schema import REASON, AnyConfig, Config
 from pimsim.config.shipped import SUFFIXES, TRACES, find, hint, located
 from pimsim.config.tree import Entry, Position, Tree, entry_of, leaves, locate, merge, plain
-from pimsim.config.validate import flatten, given_values, keys, subsection, validate
+from pimsim.config.validate import flatten, keys, subsection, validate
 from pimsim.config.written import Written
 from pimsim.errors import InputError, Problem
 from pimsim.text import not_text
@@ -147,7 +147,7 @@ def change(
 
 def written(config: AnyConfig) -> Written:
     """How a configuration was written, with the values that were set in Python since."""
-    return config.written.with_values(given_values(config))
+    return config.written.with_values(flatten(config, given=True))
 
 
 def _loaded(
@@ -181,7 +181,7 @@ def _loaded(
     if isinstance(config, Config):
         config.found_at(baseline_files(tree))
         config.energy.found_at(energy_file(tree))
-    config.written_as(Written(given, tree, given_values(config)))
+    config.written_as(Written(given, tree, flatten(config, given=True)))
     return Loaded(config, provenance(config, tree), tree)
 
 

@@ -220,28 +220,16 @@ def required_keys(section: type[BaseModel], path: str = "") -> Iterator[str]:
             yield from required_keys(inner, f"{path}{key}.")
 
 
-def flatten(section: BaseModel, path: str = "") -> dict[str, Any]:
-    """The values of a section by dotted key, in the order of the schema."""
+def flatten(section: BaseModel, path: str = "", given: bool = False) -> dict[str, Any]:
+    """The values of a section by dotted key, in the order of the schema; given: without what was left to a default."""
     flat: dict[str, Any] = {}
     for key, name in keys(type(section)).items():
         value = getattr(section, name)
         if isinstance(value, BaseModel):
-            flat.update(flatten(value, f"{path}{key}."))
-        else:
+            flat.update(flatten(value, f"{path}{key}.", given))
+        elif not given or name in section.model_fields_set:
             flat[f"{path}{key}"] = value
     return flat
-
-
-def given_values(section: BaseModel, path: str = "") -> dict[str, Any]:
-    """As `flatten`, without what was left to a default."""
-    given: dict[str, Any] = {}
-    for key, name in keys(type(section)).items():
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
-            given.update(given_values(value, f"{path}{key}."))
-        elif name in section.model_fields_set:
-            given[f"{path}{key}"] = value
-    return given
 
 
 def flat_values(values: Mapping[str, Any], section: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
