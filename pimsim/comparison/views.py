@@ -15,13 +15,14 @@ from pimsim.comparison.rows import in_steps, labels, operator_name, several_phas
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import NAMES, plain
 from pimsim.results.drawn.breakdown import readable
+from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
 Summary = Mapping[str, Any]
 View = dict[str, Any]
 ALL = ""
 _PARTS = ("causes", "components")
-_SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")  # Okabe and Ito's
-_MORE, _LESS, _WHOLE = "#D55E00", "#009E73", "#999999"
+_SERIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
+_MORE, _LESS, _WHOLE = VERMILION, GREEN, "#999999"
 _STEPS, _OPERATORS, _STACKED = 14, 14, 6
 _BARS = {"type": "bar", "orientation": "h", "hoverinfo": "text", "textposition": "outside", "cliponaxis": False}
 _ROW, _RIM = 27, 95  # pixels

@@ -19,6 +19,14 @@ from weakref import WeakSet
 
 from pimsim.plots.library import matplotlib
 from pimsim.plots.looks import LOOKS, SCREEN, Look
+from pimsim.results.drawn.colours import BLACK as BLACK
+from pimsim.results.drawn.colours import BLUE as BLUE
+from pimsim.results.drawn.colours import GREEN as GREEN
+from pimsim.results.drawn.colours import ORANGE as ORANGE
+from pimsim.results.drawn.colours import PURPLE as PURPLE
+from pimsim.results.drawn.colours import SKY as SKY
+from pimsim.results.drawn.colours import VERMILION as VERMILION
+from pimsim.results.drawn.colours import YELLOW as YELLOW
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -29,15 +37,6 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
     from matplotlib.ticker import LogFormatterSciNotation
 
-# Okabe and Ito's palette, safe for colour-blind readers.
-BLACK = "#000000"
-ORANGE = "#E69F00"
-SKY = "#56B4E9"
-GREEN = "#009E73"
-BLUE = "#0072B2"
-VERMILION = "#D55E00"
-PURPLE = "#CC79A7"
-YELLOW = "#F0E442"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)  # lines of one plot, in order
 GREY = "#999999"  # not of the palette; for what is not the subject
 

@@ -14,11 +14,12 @@ from pimsim.labels import LABELS, MEANINGS
 from pimsim.report.page import render, script_json
 from pimsim.report.run_breakdowns import largest
 from pimsim.report.run_charts import linked_charts
-from pimsim.report.run_marks import BLUE, ORANGE, SKY, VERMILION, Linked
+from pimsim.report.run_marks import Linked
 from pimsim.report.run_operators import Operators
 from pimsim.report.values import section
 from pimsim.results import scheduled
 from pimsim.results.drawn.breakdown import readable
+from pimsim.results.drawn.colours import BLUE, ORANGE, SKY, VERMILION
 from pimsim.results.headline import energy_text, headline, percent, time_text
 from pimsim.results.rerun import base_file, command, counts, is_changed
 from pimsim.results.result import Result

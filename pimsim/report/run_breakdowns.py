@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from pimsim.report import run_marks as marks
 from pimsim.report.charts import Chart, Trace, plain
-from pimsim.report.run_marks import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, Alone, Linked
+from pimsim.report.run_marks import Alone, Linked
 from pimsim.report.run_operators import Operator, ranked
 from pimsim.results.drawn.breakdown import readable
+from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 from pimsim.results.headline import energy_scale, energy_text, percent, time_scale, time_text
 
 _ASIC = "ASIC"

@@ -9,8 +9,9 @@ from typing import Any
 
 from pimsim.report import run_marks as marks
 from pimsim.report.charts import Chart, Trace, plain
-from pimsim.report.run_marks import BLUE, GREEN, ORANGE, PURPLE, VERMILION, Alone, Linked
+from pimsim.report.run_marks import Alone, Linked
 from pimsim.report.run_operators import Operator, Operators
+from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, VERMILION
 from pimsim.results.drawn.rates import Point, Rates
 from pimsim.results.headline import count_text, number, percent
 from pimsim.results.use import Use, uses

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pimsim.report.charts import NAMES, Chart, Trace
+from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-# Okabe and Ito's palette, as the plots have it.
-BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILION = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"
-YELLOW, GREY = "#F0E442", "#8A8F98"
+GREY = "#8A8F98"  # not of the palette; for what is not the subject
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # lines of one chart, in order
 ROW = 24  # pixels of a bar
 CATEGORIES = {**NAMES, "ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0,0,0,0)"}

@@ -13,12 +13,12 @@ from pimsim.report import run_marks as marks
 from pimsim.report.charts import Chart, Trace, plain
 from pimsim.report.run_marks import Alone, Linked
 from pimsim.report.run_operators import Operator, Operators, ranked
-from pimsim.results.drawn import context
+from pimsim.results.drawn import colours, context
 from pimsim.results.headline import number, time_scale, time_text
 from pimsim.results.metrics import nanoseconds
 from pimsim.sim.tally import Tally
 
-_AREAS = (marks.BLUE, marks.ORANGE, marks.GREEN, marks.VERMILION, marks.SKY, marks.PURPLE, marks.YELLOW)
+_AREAS = (colours.BLUE, colours.ORANGE, colours.GREEN, colours.VERMILION, colours.SKY, colours.PURPLE, colours.YELLOW)
 MOST = 1500  # steps that a page shows, evenly chosen from more
 
 
@@ -126,7 +126,7 @@ def _areas(operators: Operators, steps: Steps, factor: float, unit: str) -> Iter
 def _course(operator: Operator, spans: Sequence[tuple[int, int]], means: Sequence[float]) -> Alone:
     """What one operator takes of a step, in units of its own."""
     factor, unit = time_scale(max(means, default=0.0))
-    area = _area(plain(operator.said), spans, means, factor, unit, marks.BLUE)
+    area = _area(plain(operator.said), spans, means, factor, unit, colours.BLUE)
     columns = ("operator", "context_from", "context_to", "latency_ns_per_step")
     return Alone(
         [{**area, "fill": "tozeroy", "mode": "lines+markers", "cliponaxis": False, "showlegend": False}],

@@ -10,10 +10,11 @@ from pimsim.report.charts import NAMES, Chart, plain
 from pimsim.report.page import cell
 from pimsim.report.sweep_columns import Column
 from pimsim.report.sweep_names import Named
+from pimsim.results.drawn.colours import BLUE, VERMILION
 from pimsim.results.headline import number
 
 Row = Mapping[str, Any]
-_LOWER, _HIGHER, _SOFT = "#0072B2", "#D55E00", "#8a919c"
+_LOWER, _HIGHER, _SOFT = BLUE, VERMILION, "#8a919c"
 _BAR_PX, _AROUND_PX = 36, 110  # of a bar, and of what is around all of them
 _DRAWN = 2000  # trials of a search, thinned out where there are more
 
