@@ -25,12 +25,9 @@
   // -- one cause, component or operator: every part of the page follows it -------------------
   const kind = (key) => key.split(":")[0];
   const known = (key) => key in said;
-  const faded = (view, key) => ({ ...view, traces: view.traces.map((trace) => ({ ...trace, marker: { ...trace.marker, opacity: trace.customdata.map((each) => !key || each === key ? 1 : 0.35) } })) });
   const show = (chart, choice, mark) => {
-    const view = faded(views[chart.name][choice] ?? views[chart.name][""], mark);
-    chart.spec.title = view.title; chart.spec.table.rows = view.rows;
-    $("h3", chart.figure).textContent = view.title;
-    return chart.update(view.traces, pimsim.merged(chart.spec.layout, view.layout));
+    const { title, rows, traces, layout } = views[chart.name][choice] ?? views[chart.name][""];
+    return chart.look({ title, table: { ...chart.spec.table, rows }, traces: pimsim.faded(traces, mark ? (each) => each === mark : null, 0.35), layout: pimsim.merged(chart.spec.layout, layout) });
   };
   const follow = (value) => {
     const key = value !== null && known(value) ? value : "", operator = kind(key) === "operator";

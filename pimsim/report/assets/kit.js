@@ -82,6 +82,13 @@ const pimsim = (() => {
       return Plotly.react(this.node, coloured(traces), this.layout(), CONFIG);
     }
 
+    // Another view in place of what was drawn: its title, in the heading too, its table, its traces and layout.
+    look({ title, table, traces, layout }) {
+      Object.assign(this.spec, { title, table });
+      $("h3", this.figure).textContent = title;
+      return this.update(traces, layout);
+    }
+
     // fn({trace, point, source}) for each mark that is clicked, or entered by the keyboard.
     onMark(fn) { this.listeners.push(fn); }
     tell(mark) { for (const fn of this.listeners) fn(mark); }
@@ -123,6 +130,9 @@ const pimsim = (() => {
     }
     csv() { save(`${this.name}.csv`, "text/csv", csv(this.spec.table.columns, this.spec.table.rows)); }
   }
+
+  // Traces whose marks fade but for those that `kept` keeps, by their customdata; none fades without it.
+  const faded = (traces, kept, opacity) => traces.map((trace) => trace.customdata ? { ...trace, marker: { ...trace.marker, opacity: kept === null ? 1 : trace.customdata.map((each) => kept(each, trace) ? 1 : opacity) } } : trace);
 
   const charts = {};
   const drawn = async () => {
@@ -200,5 +210,5 @@ const pimsim = (() => {
   addEventListener("keydown", (event) => { if (event.key === "Escape" && chosen.value !== null) chosen.set(null); });
 
   const ready = drawn().then(() => { document.documentElement.classList.remove("drawing"); document.documentElement.dataset.ready = "yes"; });
-  return { $, $$, json, unpacked, plain, say, save, csv, copy, style, coloured, merged, charts, tables, chosen, Chart, Table, ready };
+  return { $, $$, json, unpacked, plain, say, save, csv, copy, style, merged, faded, charts, tables, chosen, ready };
 })();

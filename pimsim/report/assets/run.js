@@ -1,25 +1,19 @@
 "use strict";
 // One operator in every chart of a run: a click on it, in a chart or in the table, or its address, shows that one alone.
 {
-  const { $, $$, json, chosen, charts, say, tables, ready, merged } = pimsim, linked = json("linked"), names = linked.operators;
+  const { $, $$, json, chosen, charts, say, tables, ready, merged, faded } = pimsim, linked = json("linked"), names = linked.operators;
   const table = $("#operators"), showing = $("#showing"), whole = {};
   const known = (key) => key !== null && Object.hasOwn(names, key);
   const toggle = (key) => { if (known(key)) chosen.set(chosen.value === key ? null : key); };
 
   // -- charts: the marks of other operators fade where all are drawn; elsewhere the operator's own marks take their place
   // (that of all others stands for one that has no bar of its own)
-  const faded = (traces, key) => traces.map((trace) => {
-    if (!trace.customdata) return trace;
-    const mine = trace.customdata.includes(key) ? key : "";
-    return { ...trace, marker: { ...trace.marker, opacity: key === null ? 1 : trace.customdata.map((each) => each === mine ? 1 : 0.25) } };
-  });
+  const mine = (trace, key) => trace.customdata.includes(key) ? key : "";
   const follow = (key) => {
     for (const [name, chart] of Object.entries(charts)) {
       const { traces, layout, table, title } = whole[name], all = linked.charts[name], own = key === null ? undefined : all[key];
-      chart.spec.title = own ? `${title}: ${names[key]}` : title;
-      chart.spec.table = own ? { columns: own.columns, rows: own.rows } : table;
-      $("h3", chart.figure).textContent = chart.spec.title;
-      chart.update(own ? own.traces : Object.keys(all).length ? traces : faded(traces, key), own ? merged(layout, own.layout) : layout);
+      if (own) chart.look({ title: `${title}: ${names[key]}`, table: { columns: own.columns, rows: own.rows }, traces: own.traces, layout: merged(layout, own.layout) });
+      else chart.look({ title, table, layout, traces: Object.keys(all).length ? traces : faded(traces, key === null ? null : (each, trace) => each === mine(trace, key), 0.25) });
     }
   };
   const show = (key) => {
