@@ -47,19 +47,7 @@ def run_sweep(
     progress: Progress | None = None,
     reports: Which = NONE,
 ) -> SweepResult:
-    """Simulate every point of a sweep.
-
-    out        the folder of the results and of what a resume needs; None: one that is
-               removed with the SweepResult
-    workers    processes on this machine (default: one per core); 0: in this process
-    scheduler  address of a Dask scheduler that simulates instead
-    resume     go on with the sweep that is in `out`; points that failed are tried again
-    shard      (i, n): the i-th of n parts, from 1
-    kind       "parquet" or "csv" (default: parquet if pyarrow is there)
-    progress   called with (points finished, points in all)
-    reports    "front", "all" or numbers of points: whose reports are written, as DIR/points/INDEX
-    InputError before anything is written if the folder holds another sweep; Stopped after Ctrl-C.
-    """
+    """Simulate every point of a sweep that was read; arguments and errors are those of `pimsim.sweep.run`."""
     kind = check_format(kind or default_format())
     _check_shard(sweep, shard)
     check_which(reports, _capacity(sweep))
