@@ -103,9 +103,11 @@ COMPLETED = {
 
 
 @pytest.mark.parametrize("text", COMPLETED)
-def test_what_an_editor_completes(text: str) -> None:
+def test_what_an_editor_completes(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By jedi, which is what IPython and several editors ask."""
     jedi = pytest.importorskip("jedi")
+    # The user's cache is shared: a process that reads it while another one writes it finds half a file.
+    monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path))
     script = jedi.Script(f"import pimsim\n{text}", project=jedi.Project(ROOT))
     assert {found.name for found in script.complete()} >= COMPLETED[text]
 
