@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from pimsim.config import refreshing
@@ -430,6 +431,48 @@ def _steps() -> Iterator[Rule]:
     )
 
 
+def _share_a_model(devices: int, *parts: int) -> bool:
+    return devices % prod(parts) == 0
+
+
+def _do_not_share(devices: int, *parts: int) -> str:
+    holders = prod(parts)
+    below, above = devices // holders * holders, -(-devices // holders) * holders
+    fitting = " or ".join(str(count) for count in (below, above) if count)
+    return (
+        f"{' x '.join(map(str, parts))} = {holders} devices hold the model (system.tensor x pipeline x expert), and "
+        f"{devices} are no multiple of that; {fitting} would be"
+    )
+
+
+def _replicas(devices: int, *parts: int) -> int:
+    return max(devices // prod(parts), 1)
+
+
+def _in_flight(in_flight: int | None, batch: int, *shape: int) -> bool:
+    return in_flight is None or -(-batch // _replicas(*shape)) % in_flight == 0
+
+
+def _systems() -> Iterator[Rule]:
+    shape = ("system.devices", "system.tensor", "system.pipeline", "system.expert")
+    yield Rule(shape, _share_a_model, _do_not_share)
+    yield Rule(
+        ("workload.batch", *shape),
+        lambda batch, *shape: batch < _replicas(*shape) or not batch % _replicas(*shape),
+        lambda batch, *shape: (
+            f"{batch} sequences do not divide over {_replicas(*shape)} replicas of the model (system.devices); "
+            f"{batch // _replicas(*shape) * _replicas(*shape)} do"
+        ),
+    )
+    yield Rule(
+        ("system.in_flight", "workload.batch", *shape),
+        _in_flight,
+        lambda in_flight, batch, *shape: (
+            f"must divide the {-(-batch // _replicas(*shape))} sequences of a replica (workload.batch), not {in_flight}"
+        ),
+    )
+
+
 RULES: tuple[Rule, ...] = (
     *_organisation(),
     *_formats(),
@@ -441,6 +484,7 @@ RULES: tuple[Rule, ...] = (
     *_currents(),
     *_model(),
     *_steps(),
+    *_systems(),
 )
 
 

@@ -719,6 +719,72 @@ class ValuesConfig(Section):
     )  # fmt: skip
 
 
+class LinkConfig(Section):
+    """The links between the devices of a system, each of them duplex."""
+
+    bandwidth_GBps: Annotated[Number, Field(le=100_000)] = default(
+        Decimal(64), "Bandwidth of a link in one direction, GB/s (1e9 bytes per second).",
+        "64 (assumed: 16 lanes of PCI Express 5.0, or 8 of 6.0)", later=True,
+    )  # fmt: skip
+    latency_ns: Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=15, allow_inf_nan=False)] = default(
+        Decimal(100), "From one end of a link to the other, a switch's port included, ns.",
+        "100 (assumed: of the order of a port of CXL)", later=True,
+    )  # fmt: skip
+    energy_pJ_per_bit: Annotated[Decimal, Field(ge=0, le=1000, max_digits=15, allow_inf_nan=False)] = default(
+        Decimal(5), "Energy of a bit on one link, pJ.", "5 (assumed: of the order of serial links on a board)",
+        later=True,
+    )  # fmt: skip
+    flit_bytes: int = default(
+        64, "Bytes that a link carries as one, the smallest message.", "64 (assumed: a flit of CXL)", later=True,
+        ge=1, le=65_536,
+    )  # fmt: skip
+    topology: Literal["switch", "ring", "chain", "tree"] = default(
+        "switch", "How the devices are joined: by one switch, in a ring, in a line, or by a tree of switches.",
+        "switch (assumed)", later=True,
+    )  # fmt: skip
+    radix: int = default(
+        8, "Devices, or switches, below each switch of a tree.", "8 (assumed)", later=True, ge=2, le=1024
+    )
+    algorithm: Literal["auto", "ring", "direct"] = default(
+        "auto", "How devices add up: slices go around in a ring, or each to its owner directly, or as is the faster.",
+        "auto", later=True,
+    )  # fmt: skip
+
+
+class SystemConfig(Section):
+    """Equal devices that share a model, each with its own memory and ASIC.
+
+    tensor x pipeline x expert devices hold the model once; the others are replicas, which share the batch.
+    """
+
+    devices: int = default(1, "Devices, each as the rest of the configuration says.", "1", later=True, ge=1, le=4096)
+    tensor: int = default(1, "Devices that share each matrix, and the heads.", "1", later=True, ge=1, le=4096)
+    pipeline: int = default(
+        1, "Stages: groups of devices that have some of the layers each.", "1", later=True, ge=1, le=4096
+    )
+    expert: int = default(1, "Devices that share the experts of a layer.", "1", later=True, ge=1, le=4096)
+    in_flight: Annotated[int, Field(ge=1, le=4096)] | None = default(
+        None, "Parts of the batch that are in the pipeline at once.",
+        "the largest divisor of a replica's sequences that is not above the stages", later=True,
+    )  # fmt: skip
+    link: LinkConfig = Field(default_factory=LinkConfig, description="The links between the devices.")
+
+    @property
+    def holders(self) -> int:
+        """Devices that hold the model once."""
+        return self.tensor * self.pipeline * self.expert
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the model, which share the batch."""
+        return self.devices // self.holders
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one device."""
+        return self.devices > 1
+
+
 class Common(Section):
     """The keys at the top that every configuration has.
 
@@ -777,6 +843,9 @@ class Config(Common):
     values: ValuesConfig = Field(
         default_factory=ValuesConfig,
         description="How the memory computes, where weights are given; no time.",
+    )
+    system: SystemConfig = Field(
+        default_factory=SystemConfig, description="Several devices of this kind that share a model."
     )
     schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(

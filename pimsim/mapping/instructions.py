@@ -86,6 +86,9 @@ class Instruction(NamedTuple):
               starts when all that it waits for is done)
     feed      the results that it streams with, and the portions in which it takes those of a part
     operands  what it reads and makes, if that was asked for
+    place     where it is done, if it is work of neither the channels nor the ASIC's units: "link" or "machine"; clocks
+              are then those of that, and one of them is done at a time
+    moved     bytes on the links of all devices that hold the same layers, a byte once for each link that it crosses
     """
 
     operator: str
@@ -101,6 +104,8 @@ class Instruction(NamedTuple):
     feed: Feed = NO_FEED
     portions: int = 1
     operands: Operands | None = None
+    place: str = ""
+    moved: int = 0
 
     @property
     def operations(self) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
+from pimsim.mapping.fabric import Fabric
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.memory import Memory
 from pimsim.mapping.operands import Operand
@@ -29,6 +30,7 @@ class Placed:
     batch: sequences of a step.  depths: of each token of a step those before it on its path (None: all before it).
     branches: of each sequence, the tokens that lie in caches of others (`workload.schedule.Stage`).
     tokens: the id of the token at a context, of a sequence, whose row of the embedding is read.
+    fabric: the links to other devices, if the model is shared among several.
     groups: of a matrix and a number of inputs, those that share an open row (`mapping.reuse`), as far as was asked.
     """
 
@@ -42,6 +44,7 @@ class Placed:
     routing: Routing
     functions: Mapping[str, str]
     batch: int = 1
+    fabric: Fabric | None = None
     depths: tuple[int, ...] | None = None
     branches: tuple[tuple[Shared, ...], ...] = ()
     tokens: Callable[[int, int], int] = first_row

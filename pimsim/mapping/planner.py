@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
+from pimsim.asic.units import Cost
 from pimsim.dram.timing import ELEMENT_BYTES
 from pimsim.mapping.caches import Segment, begins, cache_name, segments
 from pimsim.mapping.copies import read_back, written_whole
+from pimsim.mapping.fabric import sizes
 from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div
 from pimsim.mapping.heads import Heads, heads_of, parts_of, query_heads
 from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
@@ -27,7 +29,7 @@ from pimsim.mapping.states import state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Moved, N, Work
-from pimsim.workload.ops import IN_ORDER, INPUT, Operator
+from pimsim.workload.ops import IN_ORDER, INPUT, LINK, Operator
 from pimsim.workload.schedule import EVERY, Copied, Forked
 
 
@@ -165,6 +167,8 @@ class Planner:
                 self._attention(operator)
             case "embedding":
                 self._embed(operator)
+            case _ if operator.role == LINK:
+                self._exchange(operator)
             case _ if operator.keeps_state:
                 self._state(operator)
             case _:
@@ -333,6 +337,21 @@ class Planner:
             self._fetch_vectors(operator, self._bases)
         said = self.naming and self.naming.arithmetic(operator, partial(self._experts_of, operator, self.routers))
         self._asic(operator.name, kind, n, vectors, streams, ways=ways, operands=said)
+
+    def _exchange(self, operator: Operator) -> None:
+        """What the devices that share the model send each other: none goes on before all is there."""
+        plan, vectors = self.plan, self._vectors(operator)
+        assert plan.fabric is not None  # a graph that was cut has links
+        elements, given, taken = sizes(operator, vectors)
+        ps, moved, adds = plan.fabric.exchange(operator.op, elements)
+        clocks, ports = ceil_div(ps, plan.device.tCK_ps), plan.units.port_clocks(given, taken, plan.device.tCK_ps)
+        cost = Cost(0, adds, 0, given + taken, taken)
+        done = Instruction(
+            operator.name, operator.name, self.last, ports=ports, cause="link", cost=cost, clocks=clocks,
+            place="link", moved=moved,
+        )  # fmt: skip
+        self.out.append(done)
+        self.last = (operator.name,)
 
     def _linear(self, operator: Operator) -> None:
         layout = self.plan.memory.matrices[operator.name]

@@ -198,7 +198,7 @@ class AttentionSeries:
         sent, results = moved.sent * ELEMENT_BYTES, moved.results * ELEMENT_BYTES
         ports = ports_of(self.plan.units, sent, results, self.plan.device.tCK_ps)
         none, one = np.zeros_like(key), np.ones_like(key)
-        numbers = (none, *ports, -one, one, one, none, none, sent + results, moved.payload, moved.macs)
+        numbers = (none, *ports, -one, one, one, none, none, sent + results, moved.payload, moved.macs, none)
         return Series(np.stack(numbers, axis=1), Many(works, at), shifts)
 
     def _asic(self, n: Ints, vectors: int) -> None:
@@ -215,7 +215,7 @@ class AttentionSeries:
             portions = np.maximum(1, at_most(Planner.PORTIONS // turns, arrivals))
         numbers = (costs.clocks, costs.read, costs.write, tail, parts, portions)
         operations = (costs.adds, costs.multiplies, costs.sram_bytes)
-        self.made.append(Series(np.stack((*numbers, *operations, none, none), axis=1)))
+        self.made.append(Series(np.stack((*numbers, *operations, none, none, none), axis=1)))
 
     def _cut(self, *tellers: NDArray[Any]) -> None:
         """Steps are alike only as far as each of these is as in the first."""

@@ -13,7 +13,7 @@ from pimsim.mapping.instructions import Instruction, Step
 from pimsim.mapping.work import Ints, Work
 
 # The numbers of an instruction; TAIL is -1 if it does not stream.
-(CLOCKS, READ, WRITE, TAIL, PARTS, PORTIONS, ADDS, MULTIPLIES, SRAM, PAYLOAD, MACS, NUMBERS) = range(12)
+(CLOCKS, READ, WRITE, TAIL, PARTS, PORTIONS, ADDS, MULTIPLIES, SRAM, PAYLOAD, MACS, MOVED, NUMBERS) = range(13)
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def numbers_of(instruction: Instruction) -> tuple[int, ...]:
     moved = (work.payload, work.macs) if work else (0, 0)
     feed, operations = instruction.feed, instruction.operations
     stream = (-1 if tail is None else tail, feed.parts, instruction.portions)
-    return (instruction.clocks, *instruction.ports, *stream, *operations, *moved)
+    return (instruction.clocks, *instruction.ports, *stream, *operations, *moved, instruction.moved)
 
 
 def series_of(instructions: Sequence[Instruction]) -> Series | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pimsim.dram.engine import Ints
 from pimsim.dram.timing import ELEMENT_BYTES, Device
-from pimsim.mapping.stretch import ADDS, CLOCKS, MACS, MULTIPLIES, NUMBERS, PAYLOAD, SRAM, Stretch, numbers_of
+from pimsim.mapping.stretch import ADDS, CLOCKS, MACS, MOVED, MULTIPLIES, NUMBERS, PAYLOAD, SRAM, Stretch, numbers_of
 from pimsim.sim.schedule.compiled.layout import E_CLOCKS, E_SINCE
 from pimsim.sim.schedule.executor import Counts
 from pimsim.sim.tally import OperatorTally
@@ -18,7 +18,8 @@ from pimsim.sim.tally import OperatorTally
 @dataclass
 class Counter:
     """What one kind of operator did in one phase; `totals` is the channel engine's, `numbers` the sum of those of
-    a `Series`, in Python's integers, which have no largest one; `course`: its clocks in each leg of the phase.
+    a `Series`, in Python's integers, which have no largest one; `course`: its clocks in each leg of the phase;
+    `outside`: clocks of what is outside of the device.
     """
 
     totals: Ints
@@ -26,9 +27,16 @@ class Counter:
     charges: dict[str, int] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=lambda: [0] * NUMBERS)
     course: dict[int, int] = field(default_factory=dict)
+    outside: int = 0
 
-    def add(self, steps: int, copies: int, numbers: Sequence[int], totals: Ints) -> None:
-        """Count an instruction that was carried out in so many steps and copies; numbers: of one copy of all steps."""
+    def add(self, steps: int, copies: int, numbers: Sequence[int], totals: Ints, place: str = "") -> None:
+        """Count an instruction that was carried out in so many steps and copies.
+
+        numbers: of one copy of all steps.  place: of the instruction.
+        """
+        if place:  # its clocks are not the ASIC's
+            self.outside += copies * numbers[CLOCKS]
+            numbers = (*numbers[:CLOCKS], 0, *numbers[CLOCKS + 1 :])
         self.count += steps * copies
         self.totals += totals
         self.numbers = [have + copies * more for have, more in zip(self.numbers, numbers, strict=True)]
@@ -68,6 +76,8 @@ class Counter:
             payload_bytes=self.numbers[PAYLOAD] * ELEMENT_BYTES,
             macs=self.numbers[MACS],
             sram_bytes=self.numbers[SRAM],
+            outside_cycles=self.outside,
+            moved_bytes=self.numbers[MOVED],
         )
 
 
@@ -95,7 +105,9 @@ class Counters:
                 numbers = tuple(steps * n for n in numbers) if steps > 1 else numbers
             else:
                 numbers = tuple(series.numbers.sum(0).tolist())
-            self._counter(phase, part, instruction.operator).add(steps, copies[i], numbers, counts.totals[i])
+            self._counter(phase, part, instruction.operator).add(
+                steps, copies[i], numbers, counts.totals[i], instruction.place
+            )
         # in the order in which the steps come to them: that is the order in which a row has its causes
         exposed = counts.exposed.tolist()
         for i in sorted((i for i, each in enumerate(exposed) if each[E_CLOCKS]), key=lambda i: exposed[i][E_SINCE]):

@@ -38,6 +38,7 @@ PRICED = (
     "asic.power_mW",
     "asic.power_reference",
     "values",
+    "system.link.energy_pJ_per_bit",
 )
 # What the device has in clocks.
 IN_CLOCKS = ("dram.timing", "dram.io", "pim.clock_GHz")

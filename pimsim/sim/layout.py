@@ -24,9 +24,14 @@ from pimsim.sim.schedule.compiled.layout import (
     I_SPENDS,
     I_TAIL,
     I_WRITE,
+    LINK,
+    MACHINE,
+    UNITS,
 )
 from pimsim.sim.spending import Spender
 
+# the part that does an instruction, by its place
+OUTSIDE = {"": UNITS, "link": LINK, "machine": MACHINE}
 NOTHING = np.zeros((0, WIDTH), np.int64)  # what the channels do for an ASIC instruction
 # where the first numbers of a series, which are those of the schedule, stand in a row of `Block.steps`
 COLUMNS = [I_CLOCKS, I_READ, I_WRITE, I_TAIL, I_PARTS, I_PORTIONS]
@@ -66,15 +71,15 @@ class Layout:
         """A row of `Block.steps`, of the first step; first: the place of its part's first instruction."""
         spends = self.spending.beside(instruction.operations) if self.spending else 0
         if instruction.work is not None:
-            which = (made.work(instruction.work), made.region(instruction.bases), 0)
+            which = (made.work(instruction.work), made.region(instruction.bases), 0, 0)
             return (WORK, instruction.clocks, *instruction.ports, *WHOLE, spends, *which)
         line = (ARITHMETIC, instruction.clocks, *instruction.ports)
         if instruction.tail is None:
-            return (*line, *WHOLE, spends, 0, 0, 0)
+            return (*line, *WHOLE, spends, 0, 0, 0, OUTSIDE[instruction.place])
         places, complete, parts = instruction.feed
         moment = COMPLETE if complete else PARTIAL
         at = feeds.at(tuple(first + place for place in places))
-        return (*line, instruction.tail, moment, parts, instruction.portions, at, len(places), spends, 0, 0, 0)
+        return (*line, instruction.tail, moment, parts, instruction.portions, at, len(places), spends, 0, 0, 0, 0)
 
     def numbers(self, work: Work) -> Ints:
         """The engine's numbers of the programs of a piece of work; those of a plan's matrices come again and again."""

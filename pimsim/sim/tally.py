@@ -28,12 +28,13 @@ PHASES = ("prefill", "decode")
 # What the PIM device and its pins do; every other cause is exposed ASIC arithmetic.
 # Some only some devices have.
 COMMON_CAUSES = ("mac", "activation", "input_transfer", "result_transfer", "write", "read", "refresh")
-DEVICE_CAUSES = (*COMMON_CAUSES, "mode_switch", "copy")
+# `link`: exchanges with other devices; `machine`: work of another machine; `bubble`: waiting for work.
+DEVICE_CAUSES = (*COMMON_CAUSES, "mode_switch", "copy", "link", "machine", "bubble")
 
 _FEW = 3  # contradictions of a kind that are told
 COUNTS = (
     "count", "cycles", "open_cycles", "asic_busy_cycles", "adds", "multiplies", "sram_bytes", "pin_bytes",
-    "payload_bytes", "macs",
+    "payload_bytes", "macs", "outside_cycles", "moved_bytes",
 )  # fmt: skip
 
 
@@ -55,6 +56,8 @@ class OperatorTally:
     asic_busy_cycles DRAM clocks that the ASIC's units are at work (hidden or exposed); never two at once
     adds, multiplies ASIC arithmetic actions
     part             of decoding: "drafting", "verification", or "" for what is neither
+    outside_cycles   DRAM clocks that the links, or another machine, are at work
+    moved_bytes      bytes on the links of all devices that hold the same layers, once for each link that they cross
     sram_bytes       bytes that the ASIC's SRAM gave or took: operands, results, what the channels get and give
     pin_bytes        bytes on the DRAM pins of all channels (a broadcast counts per channel)
     payload_bytes    those bytes less the padding up to whole columns and bursts
@@ -76,6 +79,8 @@ class OperatorTally:
     macs: int = 0
     sram_bytes: int = 0
     part: str = ""
+    outside_cycles: int = 0
+    moved_bytes: int = 0
 
     def problems(self) -> list[str]:
         """What contradicts itself in this row, in words."""

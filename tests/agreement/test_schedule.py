@@ -152,6 +152,8 @@ def graphs(draw: st.DrawFn) -> list[Instruction]:
             continue
         clocks = draw(st.integers(1, 600))
         done = Instruction("x", f"k{i}", tuple(after), ports=tuple(min(p, clocks) for p in ports), clocks=clocks)
+        if kind == "whole":
+            done = done._replace(place=draw(st.sampled_from(["", "link", "machine"])))
         if kind == "stream":
             fed = sorted(draw(st.sets(st.sampled_from(places), min_size=1, max_size=3)))
             feed = Feed(tuple(fed), draw(st.booleans()), draw(st.integers(1, 4)))
@@ -183,8 +185,10 @@ def test_random_graphs_are_carried_out_as_the_twin_says(graph: list[Instruction]
     for copy in range(copies):
         recorder.twin.follow(graph, seen[copy * len(graph) : (copy + 1) * len(graph)])
     assert recorder.accounted == recorder.twin.accounted
-    busy = copies * sum(instruction.clocks for instruction in graph)
-    assert len(recorder.twin.asic.units.taken) == busy <= recorder.accounted
+    asic = recorder.twin.asic
+    for place, server in {"": asic.units, **asic.outside}.items():
+        busy = copies * sum(instruction.clocks for instruction in graph if instruction.place == place)
+        assert len(server.taken) == busy <= recorder.accounted
     for port, server in enumerate(recorder.twin.asic.ports):
         assert len(server.taken) == copies * sum(instruction.ports[port] for instruction in graph)
     # nobody watches, and the channels remember: the same
@@ -219,6 +223,10 @@ def whole(key: str, *after: str, clocks: int, ports: tuple[int, int] = (0, 0)) -
     return Instruction("x", key, after or (START,), clocks=clocks, ports=ports)
 
 
+def outside(key: str, place: str, *after: str, clocks: int, ports: tuple[int, int] = (0, 0)) -> Instruction:
+    return Instruction("x", key, after or (START,), clocks=clocks, ports=ports, place=place)
+
+
 def stream(
     key: str, *after: str, clocks: int, tail: int, feed: Feed, portions: int = 1, ports: tuple[int, int] = (0, 0)
 ) -> Instruction:
@@ -240,6 +248,15 @@ GRAPHS: dict[str, tuple[Instruction, ...]] = {
         whole("d", "c", clocks=90),
         whole("e", clocks=700, ports=(100, 100)),
         program("f", "b", "a"),
+    ),
+    "links and another machine beside the units": (
+        whole("a", clocks=300),
+        outside("b", "link", clocks=200, ports=(90, 300)),
+        outside("c", "machine", clocks=250),
+        outside("d", "link", clocks=70),
+        whole("e", "b", "d", clocks=40),
+        outside("f", "machine", "e", clocks=60),
+        program("g", "c", "f"),
     ),
     "a stream whose other input is late": (
         program("a", work=2),
@@ -289,12 +306,17 @@ RULES: dict[str, tuple[str, str]] = {
         "done._replace(end=max(done.end, asic.move(done.end, instruction.ports)))",
     ),
     "work is done when its ports are": (
-        "max(asic.work(start, instruction.clocks), asic.move(start, instruction.ports))",
-        "max(asic.work(start, instruction.clocks), 0 * asic.move(start, instruction.ports))",
+        "max(asic.work(start, instruction.clocks, instruction.place), asic.move(start, instruction.ports))",
+        "max(asic.work(start, instruction.clocks, instruction.place), 0 * asic.move(start, instruction.ports))",
+    ),
+    "what is outside beside the units": ("self.outside.get(place, self.units)", "self.units"),
+    "the links beside another machine": (
+        '{"link": Server(), "machine": Server()}',
+        'dict.fromkeys(("link", "machine"), Server())',
     ),
     "the ports beside the units": (
-        "max(asic.work(start, instruction.clocks), asic.move(start, instruction.ports))",
-        "asic.move(asic.work(start, instruction.clocks), instruction.ports)",
+        "max(asic.work(start, instruction.clocks, instruction.place), asic.move(start, instruction.ports))",
+        "asic.move(asic.work(start, instruction.clocks, instruction.place), instruction.ports)",
     ),
     "what else a stream reads is there first": ("done, ready, end = 0, floor, start", "done, ready, end = 0, 0, start"),
     "but what streams with the same goes on": (" and instructions[j].feed.places[-1:] != places[-1:]", ""),

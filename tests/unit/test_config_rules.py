@@ -86,6 +86,13 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
     ("workload.output_tokens", 0, {}, "must be at least 1, not 0: without a prompt nothing would be simulated"),
     ("workload.query_tokens", 3, {"workload.output_tokens": 10},
      "must divide output_tokens (10), not 3"),
+    ("system.devices", 7, {"system.tensor": 2, "system.pipeline": 2},
+     "2 x 2 x 1 = 4 devices hold the model (system.tensor x pipeline x expert), and 7 are no multiple of that; "
+     "4 or 8 would be"),
+    ("workload.batch", 7, {"system.devices": 4, "system.tensor": 2},
+     "7 sequences do not divide over 2 replicas of the model (system.devices); 6 do"),
+    ("system.in_flight", 3, {"system.devices": 4, "system.pipeline": 4, "workload.batch": 8},
+     "must divide the 8 sequences of a replica (workload.batch), not 3"),
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class Block:
     """Steps that are carried out one after the other; the arrays are explained at `compiled.block.run_block`.
 
     program (rows, 8); spans (j, channels, 2), marks (j, channels, 3) and numbers (j, channels),
-    see `Engine.numbers`, of the programs; bases (b, copies); steps (k, n, 14); after (n, m); feeds (f,);
+    see `Engine.numbers`, of the programs; bases (b, copies); steps (k, n, 15); after (n, m); feeds (f,);
     parts (p, 3).
     portions: those in which all that streams takes its results, in one copy, at most.
     """
@@ -65,20 +65,20 @@ class Block:
         """One step of instructions that are alike and stream with nothing; kind: what they are, and their clocks."""
         count, channels, _ = spans.shape
         marks = np.full((count, channels, MARKS), -1, np.int64)
-        steps = np.array([[[*kind, 0, 0, *WHOLE, spends, i, i, 0] for i in range(count)]], np.int64)
+        steps = np.array([[[*kind, 0, 0, *WHOLE, spends, i, i, 0, 0] for i in range(count)]], np.int64)
         parts = np.array([[0, count, bases.shape[1]]], np.int64)
         return cls(program, spans, marks, numbers, bases, steps, after, np.zeros(1, np.int64), parts)
 
 
 class Timetable:
-    """Where a run stands: clocks accounted for, and what the parts of the ASIC are taken for.
+    """Where a run stands: clocks accounted for, and what the parts of the ASIC, and those outside, are taken for.
 
     serial: one instruction waits for the other.
     """
 
     def __init__(self, serial: bool, accounted: int = 0) -> None:
-        self.clock = np.array([accounted, serial] + [0] * (k.C_TAKEN - k.C_STEP + k.ASIC_PARTS), np.int64)
-        self.calendars = np.zeros((k.ASIC_PARTS, 64, 2), np.int64)
+        self.clock = np.array([accounted, serial] + [0] * (k.C_TAKEN - k.C_STEP + k.PARTS), np.int64)
+        self.calendars = np.zeros((k.PARTS, 64, 2), np.int64)
 
     @property
     def accounted(self) -> int:
@@ -99,5 +99,5 @@ class Timetable:
         need = max(self.clock.tolist()[k.C_TAKEN :]) + stretches
         room = self.calendars.shape[1]
         if need > room:
-            more = np.zeros((k.ASIC_PARTS, 2 * need - room, 2), np.int64)
+            more = np.zeros((k.PARTS, 2 * need - room, 2), np.int64)
             self.calendars = np.concatenate([self.calendars, more], axis=1)

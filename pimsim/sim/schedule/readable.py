@@ -18,6 +18,8 @@ it leave free, and none after it changes that.
   first complete results are there (or the first partial sums that there is something to add
   to), the last when all are and all else that it waits for is done.  In between, results
   arrive evenly, in the equal parts that `work.Work` explains.
+- What is outside of the device, its links or another machine, works beside the ASIC's units, and takes its operands
+  from the SRAM as they do.
 - The results of a program are stored, and the vectors that it is sent are read, by the
   ports; it is done when they are, too.
 """
@@ -62,6 +64,7 @@ class Asic:
 
     def __init__(self) -> None:
         self.units = Server()
+        self.outside = {"link": Server(), "machine": Server()}
         self.ports = (Server(), Server())
         self.worked: list[int] = []
 
@@ -70,9 +73,9 @@ class Asic:
         served = [port.serve(ready, n) for port, n in zip(self.ports, clocks, strict=True)]
         return max([ready, *(taken[-1] + 1 for taken in served if taken)])
 
-    def work(self, ready: int, clocks: int) -> int:
-        """Use the units from `ready` on; when they are done."""
-        self.worked += (served := self.units.serve(ready, clocks))
+    def work(self, ready: int, clocks: int, place: str = "") -> int:
+        """Use the units, or what is outside at a place, from `ready` on; when they are done."""
+        self.worked += (served := self.outside.get(place, self.units).serve(ready, clocks))
         return served[-1] + 1 if served else ready
 
 
@@ -100,7 +103,7 @@ def carry_out_part(
             done = carry_out(i, start)
             done = done._replace(end=max(done.end, asic.move(start, instruction.ports)))
         elif instruction.tail is None:
-            end = max(asic.work(start, instruction.clocks), asic.move(start, instruction.ports))
+            end = max(asic.work(start, instruction.clocks, instruction.place), asic.move(start, instruction.ports))
             done = _asic_moments(asic, end)
         else:
             done = _stream(instructions, instruction, place, moments, latest, asic, start)

@@ -15,6 +15,7 @@ from pimsim.sim.schedule.compiled.layout import (
     I_PARTS,
     I_PORTIONS,
     I_TAIL,
+    I_WHERE,
     READ_PORT,
     UNITS,
 )
@@ -85,11 +86,12 @@ def _stream(step, feeds, times, calendar, clock, floor, ready, worked):
 def arithmetic(steps, feeds, after, times, calendars, clock, worked, i, start):
     """ASIC work that all is there for at `start`; return when it begins, and when it ends.
 
-    The units and both SRAM ports work side by side; it ends when all three are done.
+    The units, or what is outside in their place, and both SRAM ports work side by side; it ends when all three are
+    done.
     """
     step = steps[i]
     if step[I_FEEDS] == 0:
-        begin, end = take_at_once(calendars, clock, UNITS, start, step[I_CLOCKS], worked)
+        begin, end = take_at_once(calendars, clock, step[I_WHERE], start, step[I_CLOCKS], worked)
         for part in range(READ_PORT, ASIC_PARTS):
             _, moved = take_at_once(calendars, clock, part, start, step[I_CLOCKS + part], None)
             end = max(end, moved)

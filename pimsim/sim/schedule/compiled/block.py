@@ -34,6 +34,7 @@ from pimsim.sim.schedule.compiled.layout import (
     P_PARTS,
     P_PLACES,
     P_STEPS,
+    PARTS,
     READ_PORT,
     REST,
     WORK,
@@ -84,14 +85,14 @@ def run_block(
     Instruction i of step k is steps[k, i].  It has each channel run the rows spans[j, channel] of
     `program` (empty: it rests), which are program numbers[j, channel] (0: one that is not
     remembered), j = I_PROGRAM, every linear column of the array shifted by bases[I_BASES, copy] +
-    I_SHIFT; or is ASIC work; or has all channels, none of them folded, refresh until a clock.
+    I_SHIFT; or is work of the ASIC, or of what is outside; or has all channels, none of them folded, refresh until
+    a clock.
     marks[j, channel] are the rows, counted from the first, whose first data are: the first
     partial sums that there is something to add to, the first complete results, the first of
     the last part (-1: none).
     after (n, m) are the instructions it waits for (n: what came before the copy; -1: no more), feeds
     the programs whose results ASIC work streams with; times (n + 1, 5) their moments; clock =
-    (accounted, serial, next step, part and copy, stretches taken of each part of the ASIC),
-    calendars those.
+    (accounted, serial, next step, part and copy, stretches taken of each part), calendars those.
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
     open clocks of all channels and the charges, of clocks from `accounted` on, of the channel
     that ends last; exposed (n, 2) the clocks that an instruction adds outside of the channels, and
@@ -148,7 +149,7 @@ def _run_block(
 def _makes_room(calendars, clock, before, places):
     """Drop what ended before a clock from the calendars; whether each then has so many places."""
     room = len(calendars[0])
-    for k in range(ASIC_PARTS):
+    for k in range(PARTS):
         forget(calendars[k], clock, k, before)
         room = min(room, len(calendars[0]) - clock[C_TAKEN + k])
     return room >= places
