@@ -90,6 +90,7 @@ DECIDES: Mapping[str, str] = {
     "system.": "which devices share the model; exchanges between them; idle devices",
     "system.link.": "exchanges between devices",
     "system.link.energy": "energy of exchanges, and no time",
+    "placement.": "which operators another machine has, and what crosses the link for them",
     "values.accumulate": "tokens, and no time",
     "baseline_kernels": "what the machines are also compared by",
     "asic.clock_GHz": "exposed ASIC arithmetic",

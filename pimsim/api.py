@@ -18,13 +18,14 @@ import pimsim
 from pimsim.config import loader
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
-from pimsim.config.schema import AnyConfig, Config
+from pimsim.config.schema import AnyConfig, Config, PlacementConfig
 from pimsim.config.shipped import SUFFIXES
 from pimsim.errors import InputError, Problem, collected
 from pimsim.held import held
 from pimsim.registry import Registry
 
 if TYPE_CHECKING:
+    from pimsim.baselines.arrangement import Arrangement
     from pimsim.baselines.devices import BaselineDevice
     from pimsim.comparison import Comparison
     from pimsim.energy.model import Prices
@@ -94,12 +95,27 @@ class _Baselines(_OrFiles):
         return suggestions(name)
 
 
+class _Beside(_Baselines):
+    """The same, and what else may be said of a part of the work."""
+
+    WORDS = (PlacementConfig.PIM, PlacementConfig.AUTO)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.WORDS or super().__contains__(name)
+
+    def near(self, name: str) -> Collection[str]:
+        """As of machines."""
+        return [*self.WORDS, *super().near(name)]
+
+
 def known_names() -> dict[str, Collection[str]]:
     """The names that a configuration may use, by key."""
     return {
         "workload.model": _Names(_models),
         "energy.table": _OrFiles(_energy_tables),
         "baselines": _Baselines(_machines_by_name),
+        **{f"placement.{part}": _Beside(_machines_by_name) for part in ("prefill", "linear", "attention")},
+        "placement.machine": _Baselines(_machines_by_name),
     }
 
 
@@ -259,6 +275,7 @@ class Prepared:
     prices     what its actions cost
     baselines  by name, as `pimsim.baselines` evaluates them
     odd        what is odd about the input, but no error
+    arranged   what another machine beside the memory does, if there is one
     """
 
     config: Config
@@ -267,6 +284,7 @@ class Prepared:
     prices: Prices
     baselines: Mapping[str, Mapping[str, Any]]
     odd: tuple[Problem, ...]
+    arranged: Arrangement | None = None
 
 
 def prepare(
@@ -287,8 +305,8 @@ def prepare(
     from pimsim.config.validate import check_rules
     from pimsim.devices.plan import compile_plan
     from pimsim.devices.registry import resolve
-    from pimsim.energy.model import Prices
-    from pimsim.sim.inputs import key_of, simulated
+    from pimsim.energy.model import MachinePower, Prices
+    from pimsim.sim.inputs import Same, key_of, simulated
     from pimsim.workload.positions import check_positions
     from pimsim.workload.source import requested_workload
 
@@ -310,16 +328,29 @@ def prepare(
         if tell:
             tell(odd)
         part = simulated(config, workload)
-        key = key_of(part, workload, device, schedule)
+        key, beside = key_of(part, workload, device, schedule), None
         with collected(problems):
-            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule))
+            beside = _arranged(config, workload, schedule)
+            key = key if beside is None or key is None else (key, Same(beside.device))
+            how = beside.beside if beside else None
+            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule, how))
         with collected(problems):
             check_positions(config, workload, schedule)
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
     if problems:
         raise InputError(problems)
-    return Prepared(config, plan, key, prices, baselines, odd)
+    prices = prices.beside(MachinePower(*beside.device.watts, beside.loads)) if beside else prices
+    return Prepared(config, plan, key, prices, baselines, odd, beside)
+
+
+def _arranged(config: Config, workload: Workload, schedule: Schedule | None) -> Arrangement | None:
+    """What another machine beside the memory does, if there is one."""
+    if not config.placement.key:
+        return None
+    from pimsim.baselines.arrangement import arranged  # not for those who have none
+
+    return arranged(config, workload, schedule)
 
 
 def _requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
@@ -500,7 +531,7 @@ def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping
     return Result(
         prepared.config,
         tally,
-        prepared.plan.workload,
+        prepared.arranged.workload if prepared.arranged else prepared.plan.workload,
         pimsim.__version__,
         wall_s,
         prepared.baselines,
@@ -511,4 +542,5 @@ def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping
         prepared.plan,
         prepared.prices,
         comparing=_comparing,
+        arranged=prepared.arranged,
     )

@@ -406,9 +406,10 @@ BASELINE_SUFFIXES = (".yaml", ".yml")  # of baselines that are files; all others
 
 
 def baseline_files(tree: Tree) -> dict[str, str]:
-    """Where the baselines of a configuration are if they are files, as `trace_file`, by what was written."""
-    entry = tree.entries.get("baselines")
-    items = entry.value if entry is not None and isinstance(entry.value, tuple) else ()
+    """Where the machines of a configuration are if they are files, as `trace_file`, by what was written."""
+    entry, beside = tree.entries.get("baselines"), tree.entries.get("placement")
+    items = list(entry.value) if entry is not None and isinstance(entry.value, tuple) else []
+    items += beside.value.values() if beside is not None and isinstance(beside.value, Mapping) else ()
     named = {item.value: item.place.file for item in items if isinstance(item.value, str) and not not_text(item.value)}
     return {name: _beside(file, name) for name, file in named.items() if name.endswith(BASELINE_SUFFIXES)}
 

@@ -785,6 +785,54 @@ class SystemConfig(Section):
         return self.devices > 1
 
 
+class PlacementConfig(Section):
+    """Another machine beside the memory, which has a part of the work; one device alone, one machine alone.
+
+    `prefill`, `linear` and `attention` are each PIM, the name of a machine, or AUTO.
+    """
+
+    PIM: ClassVar[str] = "pim"
+    AUTO: ClassVar[str] = "auto"
+    PARTS: ClassVar[tuple[str, ...]] = ("prefill", "linear", "attention")
+
+    prefill: Text = default(
+        "pim", "Who takes the prompt: pim, a machine as in `baselines`, or auto: who is the faster.", "pim", later=True
+    )
+    linear: Text = default(
+        "pim",
+        "Who carries out everything of a step but attention: pim, a machine as in `baselines`, or auto: each operator "
+        "where it is the faster, with what has to cross the link for it.",
+        "pim", later=True,
+    )  # fmt: skip
+    attention: Text = default(
+        "pim", "Who keeps K and V and attends to them: pim, a machine as in `baselines`, or auto.", "pim", later=True
+    )
+    machine: Text | None = default(
+        None, "The machine that auto may take.", "the one that is named for another part", later=True
+    )
+    kv: Literal["copied", "shared"] = default(
+        "copied",
+        "K and V of a prompt that a machine takes: they cross the link and are written into the banks, or both read "
+        "the same memory.",
+        "copied", later=True,
+    )  # fmt: skip
+    sub_batches: int = default(
+        1, "Equal parts of the batch whose operators alternate, so that both work at once.", "1", later=True, ge=1,
+        le=64,
+    )  # fmt: skip
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The machines that it names, each once."""
+        found = [getattr(self, part) for part in (*self.PARTS, "machine")]
+        return tuple(dict.fromkeys(name for name in found if name not in (None, self.PIM, self.AUTO)))
+
+    @property
+    def key(self) -> str:
+        """The first of its keys that asks for another machine, "" if none does."""
+        return next((f"placement.{part}" for part in self.PARTS if getattr(self, part) != self.PIM), "")
+
+
 class Common(Section):
     """The keys at the top that every configuration has.
 
@@ -847,6 +895,9 @@ class Config(Common):
     system: SystemConfig = Field(
         default_factory=SystemConfig, description="Several devices of this kind that share a model."
     )
+    placement: PlacementConfig = Field(
+        default_factory=PlacementConfig, description="Another machine beside the memory, behind `system.link`."
+    )
     schedule: ScheduleName = default("paper", schedules.DESCRIPTION, "paper (no overlap between instructions)")
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="The simulation itself; it does not change any result."
@@ -865,6 +916,11 @@ class Config(Common):
         "formula",
         later=True,
     )
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """All machines that it names: to compare with, and beside the memory."""
+        return tuple(dict.fromkeys((*self.baselines, *self.placement.named)))
 
     def baseline_file(self, name: str) -> str:
         """Where a baseline that is a file is from where this process stands; `baselines` is as it was written."""

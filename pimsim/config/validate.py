@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from pimsim.config import rules
+from pimsim.config import placing, rules
 from pimsim.config.devices import CONFIGS, standard_of
 from pimsim.config.rule import show
 from pimsim.config.schema import AnyConfig, Config, exact_numbers
@@ -60,6 +60,7 @@ def _validated(kind: type[AnyConfig], values: Mapping[str, Any], names: rules.Na
     usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
     found += [*rules.broken(usable, kind.RULES), *rules.unknown_names(usable, names), *rules.repeated(usable)]
     found += rules.wrong_pairs(usable)
+    found += placing.wrong(usable)
     if issubclass(kind, Config):
         found += rules.workload_source(_given(values), wrong, kind.NEEDS_WORK)
     if found or config is None:

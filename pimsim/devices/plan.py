@@ -12,6 +12,7 @@ from pimsim.devices.registry import HARDWARE, resolve
 from pimsim.devices.tried import check_layouts
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
+from pimsim.mapping.beside import Beside
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
@@ -31,13 +32,16 @@ def compile_plan(
     device: Device | None = None,
     whole: Config | None = None,
     schedule: Schedule | None = None,
+    beside: Beside | None = None,
 ) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
 
     workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known;
     whole: the config, if `config` is the part of it that a simulation reads (`sim.inputs`).
     schedule: the steps that run, where they are more than those of the config; `workload` is then not read.
+    beside: how the run is divided between the memory and another machine; `workload` is then not read, either.
     """
+    workload = beside.graph if beside else workload
     graphs = _graphs(config, workload, schedule)
     for graph in dict.fromkeys(graphs):
         check_supported(graph, config)
@@ -50,12 +54,24 @@ def compile_plan(
     units = Units(config.asic)
     plans = [_plan(config, use, memory, units) for use, memory in zip(uses, memories, strict=True)]
     if schedule is None:
-        return plans[0]
+        return plans[0] if beside is None else _with_machine(plans[0], beside)
     plans = [
         replace(plan, depths=stage.depths if stage.tree else None, branches=stage.branches)
         for plan, stage in zip(plans, schedule.stages, strict=True)
     ]
     return replace(plans[schedule.stages.index(schedule.main)], schedule=schedule, stages=tuple(plans))
+
+
+def _with_machine(plan: Plan, beside: Beside) -> Plan:
+    """The plan of a run that another machine has a part of."""
+    plan = replace(plan, machine=beside.machine, sub_batches=beside.sub_batches)
+    if not beside.prompt:
+        return plan
+    fills = [
+        replace(plan, workload=graph, operands=operands(graph), fills=True, sub_batches=1, _drafts={}, _works={})
+        for graph in beside.prompt
+    ]
+    return replace(plan, stages=(plan, *fills))
 
 
 def _graphs(config: Config, workload: Workload | None, schedule: Schedule | None) -> list[Workload]:

@@ -171,9 +171,42 @@ FORMULAS: tuple[Formula, ...] = (
         "with the units as the area does (see `proxy.area_mm2`).",
         part_of="asic",
     ),
+    Formula(
+        "link",
+        "bits on links, once for each link that they cross",
+        "e_link",
+        "1",
+        "e_link system.link.energy_pJ_per_bit [pJ]",
+        "assumed",
+        "Nothing is drawn by a link between its messages [assumed].",
+    ),
+    Formula(
+        "machine_idle",
+        "latency",
+        "P_idle",
+        "1",
+        "P_idle power of another machine beside the memory, awake without work [W], latency [ns]",
+        "adjacent",
+        "From the file of the machine (`placement`); 0 without one.",
+        part_of="machine",
+    ),
+    Formula(
+        "machine_work",
+        "time for which the machine is at work",
+        "P_cap - P_idle",
+        "share of the time at full load: 1 of an operator, 0 of a launch, of a prompt as its roofline says",
+        "P_cap its power at full load, P_idle as above [W], time [ns]",
+        "adjacent",
+        "An operator takes what binds it, bandwidth or arithmetic, all of the time.",
+        part_of="machine",
+    ),
 )
 
-COMPONENTS: tuple[str, ...] = tuple(dict.fromkeys(formula.component for formula in FORMULAS))
+# Components that not every system has: left out where they do not occur.
+OPTIONAL = ("link", "machine")
+COMPONENTS: tuple[str, ...] = tuple(
+    dict.fromkeys(formula.component for formula in FORMULAS if formula.component not in OPTIONAL)
+)
 ASIC_PARTS: tuple[str, ...] = tuple(formula.name for formula in FORMULAS if formula.part_of == "asic")
 
 

@@ -9,14 +9,14 @@ which device its source holds, and how it scales to the one that is configured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
 from pimsim.config.schema import AsicConfig, Config
 from pimsim.devices.registry import resolve
 from pimsim.dram.timing import ELEMENT_BYTES, Device
-from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, parts_of
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, OPTIONAL, parts_of
 from pimsim.energy.pairs import column_factor
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
@@ -29,7 +29,20 @@ Actions = Mapping[str, tuple[tuple[str, int | Fraction], ...]]  # how often a co
 
 UNITS = "mac_units"  # the price that goes with the formats
 _PRICES = tuple(formula.name for formula in FORMULAS)
-_PARTS = {component: tuple(parts_of(component)) for component in COMPONENTS}
+_PARTS = {component: tuple(parts_of(component)) for component in (*COMPONENTS, *OPTIONAL)}
+
+
+@dataclass(frozen=True)
+class MachinePower:
+    """Power of another machine beside the memory.
+
+    idle_W, cap_W  awake without work, and at full load
+    loads          of each operator that it carries out the share of its time at full load
+    """
+
+    idle_W: float
+    cap_W: float
+    loads: Mapping[str, Fraction]
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class Prices:
     actions  of one count of each price, see `action_costs`
     counted  how often one command of each kind counts in which prices, see `actions_of`
     commands of one command of each kind, see `command_costs`
+    loads    as of `MachinePower`, None without another machine
     """
 
     config: Config
@@ -48,6 +62,14 @@ class Prices:
     actions: Energies
     counted: Actions
     commands: Energies
+    loads: Mapping[str, Fraction] | None = None
+
+    def beside(self, power: MachinePower) -> Prices:
+        """The same with another machine beside the memory."""
+        pJ = 1000 * Fraction(self.device.tCK_ps, 1000)  # of a watt in a clock
+        idle, cap = Fraction(power.idle_W), Fraction(power.cap_W)
+        more = {"machine_idle": idle * pJ, "machine_work": (cap - idle) * pJ}
+        return replace(self, actions={**self.actions, **more}, loads=power.loads)
 
     @classmethod
     def of(cls, config: Config, device: Device | None = None, table: EnergyTable | None = None) -> Prices:
@@ -64,13 +86,15 @@ class Prices:
 class RowEnergy:
     """The energy of one operator kind in one phase.
 
-    counts  how often each price is paid; costs: pJ of one count of it
+    counts   how often each price is paid; costs: pJ of one count of it
+    without  components that do not occur in the system
     """
 
     phase: str
     operator: str
     counts: Counts
     costs: Energies
+    without: tuple[str, ...] = ()
 
     @cached_property
     def parts(self) -> Energies:
@@ -80,7 +104,7 @@ class RowEnergy:
     @property
     def components(self) -> Energies:
         """pJ by component: the prices that it is made of, added up."""
-        return _components(self.parts)
+        return _components(self.parts, self.without)
 
     @property
     def total_pJ(self) -> float:
@@ -94,15 +118,17 @@ class EnergyBreakdown:
 
     action_pJ            pJ of one count, by price (see `formulas.FORMULAS`)
     activation_usual_pJ  the usual activation formula per bank, None where it is negative
+    without              components that do not occur in the system
     """
 
     rows: tuple[RowEnergy, ...]
     action_pJ: Energies
     activation_usual_pJ: float | None
+    without: tuple[str, ...] = ()
 
     def exact(self, phase: str | None = None) -> dict[str, Fraction]:
         """pJ by component, exact, over all rows or those of one phase."""
-        return _components(self._parts(phase))
+        return _components(self._parts(phase), self.without)
 
     def asic_pJ(self) -> dict[str, float]:
         """What the component `asic` is made of, pJ: operations by kind, SRAM accesses, and the idle power."""
@@ -130,9 +156,15 @@ class EnergyBreakdown:
         return {}
 
 
-def _components(parts: Energies) -> dict[str, Fraction]:
+def _components(parts: Energies, without: tuple[str, ...] = ()) -> dict[str, Fraction]:
     """By component what is given by price."""
-    return {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items()}
+    return {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items() if name not in without}
+
+
+def _without(tally: Tally, prices: Prices) -> tuple[str, ...]:
+    """Components that do not occur."""
+    there = {"link": tally.total("moved_bytes") > 0, "machine": prices.loads is not None}
+    return tuple(name for name in OPTIONAL if not there[name])
 
 
 def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
@@ -143,13 +175,15 @@ def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
     Raises InputError for a command that has no price.
     """
     device, costs = prices.device, prices.actions
-    share = _open_share(tally, device.channels)
+    share, without, loads = _open_share(tally, device.channels), _without(tally, prices), prices.loads or {}
     rows = tuple(
-        RowEnergy(row.phase, row.operator, _row_counts(row, device.channels, prices.counted, share), costs)
+        RowEnergy(
+            row.phase, row.operator, _row_counts(row, device.channels, prices.counted, share, loads), costs, without
+        )
         for row in tally.rows
     )
     usual = usual_activation_pJ(prices.config)
-    return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
+    return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None, without)
 
 
 def table_of(config: Config) -> EnergyTable:
@@ -173,6 +207,7 @@ def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, 
     """
     table = table or table_of(config)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
+    costs |= {"link": Fraction(config.system.link.energy_pJ_per_bit), **dict.fromkeys(_PARTS["machine"], Fraction(0))}
     _refuse_negative(costs)
     return costs
 
@@ -280,7 +315,9 @@ def usual_activation_pJ(config: Config) -> Fraction:
     return Fraction(power.VDD_V) * charge * Fraction(config.dram.row_bytes, ref.row_bytes)
 
 
-def _row_counts(row: OperatorTally, channels: int, actions: Actions, open_share: Fraction) -> Counts:
+def _row_counts(
+    row: OperatorTally, channels: int, actions: Actions, open_share: Fraction, loads: Mapping[str, Fraction]
+) -> Counts:
     """How often a row pays each price."""
     opened = channels * row.cycles * open_share
     counts: dict[str, int | Fraction] = dict.fromkeys(_PRICES, 0)
@@ -297,6 +334,9 @@ def _row_counts(row: OperatorTally, channels: int, actions: Actions, open_share:
         "asic_multiply": row.multiplies,
         "asic_sram": row.sram_bytes,
         "asic_idle": row.cycles,
+        "link": 8 * row.moved_bytes,
+        "machine_idle": row.cycles,
+        "machine_work": row.outside_cycles * loads[row.operator] if row.operator in loads else 0,
     }
 
 

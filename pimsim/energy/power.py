@@ -5,7 +5,8 @@ out evenly from its begin to its end.  The begin of work of the channels is when
 not before the first of the channels that carry it out has issued the latest command of the work
 before; that of ASIC work is when it may start and the ASIC is free.  Beneath that lies what is
 there all the time: the idle power of the ASIC, standby of every channel with its banks open (an
-upper bound), and, unless there is no refresh, one refresh of every channel per interval.
+upper bound), and, unless there is no refresh, one refresh of every channel per interval; another machine beside the
+memory counts at full load (an upper bound, too).
 
 A window is tREFI long, in whole clocks.  The simulation adds up in buckets of the largest power
 of two of clocks that is at most tREFI / 4, inside of which power counts as constant, and looks at
@@ -47,11 +48,12 @@ def peak_power_mW(prices: Prices, tally: Tally, energy: EnergyBreakdown) -> floa
 
 
 def background_mW(prices: Prices) -> Fraction:
-    """What is drawn all the time: the idle ASIC, open banks everywhere, refresh; mW."""
+    """What is drawn all the time: the idle ASIC, open banks everywhere, refresh; another machine at full load; mW."""
     device, costs = prices.device, prices.actions
     ns = Fraction(device.tCK_ps, 1000)
     refresh = costs["refresh"] / (device.cycles["nREFI"] * ns) if device.refresh != "none" else 0
-    return costs["asic_idle"] / ns + device.channels * (costs["standby_active"] / ns + refresh)
+    machine = costs["machine_idle"] + costs["machine_work"]
+    return (costs["asic_idle"] + machine) / ns + device.channels * (costs["standby_active"] / ns + refresh)
 
 
 def _command_pJ(prices: Prices) -> dict[str, Fraction]:

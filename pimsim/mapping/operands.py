@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pimsim.workload.beside import ELSEWHERE, FROM
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import INPUT, Affine, Operator
 
@@ -76,10 +77,15 @@ def _own(operator: Operator) -> Affine:
 def _alive(
     workload: Workload, block: tuple[Operator, ...], i: int, since: int | None = None
 ) -> list[tuple[str, Affine]]:
-    """(role, elements) of every value made before operator i that one after it (or from `since` on) reads."""
-    needed = {dep for later in block[i + 1 if since is None else since :] for dep in later.deps}
+    """(role, elements) of every value made before operator i that one after it (or from `since` on) reads; what another
+    machine makes, and what it alone reads, is not here.
+    """
+    later = [o for o in block[i + 1 if since is None else since :] if o.op not in (ELSEWHERE, FROM)]
+    needed = {dep for o in later for dep in o.deps}
     alive = [
-        (o.role, Affine(o.outputs * o.rows) if o.op == "attention" else _own(o)) for o in block[:i] if o.name in needed
+        (o.role, Affine(o.outputs * o.rows) if o.op == "attention" else _own(o))
+        for o in block[:i]
+        if o.name in needed and o.op != ELSEWHERE
     ]
     if INPUT in needed:
         alive.append(("residual", Affine(workload.shape.d_model)))

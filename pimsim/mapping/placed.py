@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
 from pimsim.dram.timing import Device
+from pimsim.mapping.beside import Machine
 from pimsim.mapping.fabric import Fabric
 from pimsim.mapping.grid import Grid
 from pimsim.mapping.memory import Memory
@@ -31,6 +32,9 @@ class Placed:
     branches: of each sequence, the tokens that lie in caches of others (`workload.schedule.Stage`).
     tokens: the id of the token at a context, of a sequence, whose row of the embedding is read.
     fabric: the links to other devices, if the model is shared among several.
+    machine: another machine beside the memory, if it has a part of the work (`mapping.beside`).
+    fills: its attentions append K and V, and do no more.
+    first: the sequence with which the `batch` begins, of those that have K and V.
     groups: of a matrix and a number of inputs, those that share an open row (`mapping.reuse`), as far as was asked.
     """
 
@@ -45,6 +49,9 @@ class Placed:
     functions: Mapping[str, str]
     batch: int = 1
     fabric: Fabric | None = None
+    machine: Machine | None = None
+    fills: bool = False
+    first: int = 0
     depths: tuple[int, ...] | None = None
     branches: tuple[tuple[Shared, ...], ...] = ()
     tokens: Callable[[int, int], int] = first_row

@@ -26,16 +26,24 @@ class Plan(Placed):
     """A config, compiled: the device, the memory map, and the instructions of any step.
 
     schedule: the steps that run, where they are more than those of the config; stages: a plan for each of its
-    stages, all in one memory.
+    stages, all in one memory.  Without a schedule: this, and one for each kind of step of a prompt that another machine
+    takes (`mapping.beside`).
+    sub_batches: equal parts of the batch whose operators alternate.
     """
 
     schedule: Schedule | None = None
     stages: tuple[Plan, ...] = ()
+    sub_batches: int = 1
     _drafts: dict[tuple[int, int], Draft] = field(default_factory=dict)  # by head and tokens
 
     def stage(self, number: int) -> Plan:
         """The plan of a stage of the schedule; without one, this."""
         return self.stages[number] if self.stages else self
+
+    @property
+    def prompt(self) -> tuple[Plan, ...]:
+        """The plans of the steps of a prompt that another machine takes: of the first, and of all others."""
+        return self.stages[1:] if self.schedule is None else ()
 
     def step(self, context: int, head: int, tokens: int = 1) -> Step:
         """The instructions that decode the `tokens` tokens up to `context` at once.
@@ -117,7 +125,7 @@ class Plan(Placed):
         asked = self.config.mapping.attention
         if asked != "auto":
             return (asked,)
-        stages = self.stages or (self,)
+        stages = (self.stages if self.schedule else ()) or (self,)
         several = any(heads_of("per_head", stage.memory, o) for stage in stages for o in stage._attentions)
         return ("whole", "per_head") if several else ("whole",)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pimsim.asic.units import Cost
 from pimsim.dram.timing import ELEMENT_BYTES
+from pimsim.mapping.beside import message
 from pimsim.mapping.caches import Segment, begins, cache_name, segments
 from pimsim.mapping.copies import read_back, written_whole
 from pimsim.mapping.fabric import sizes
@@ -29,6 +30,7 @@ from pimsim.mapping.states import state_name, update_of
 from pimsim.mapping.supported import ARITHMETIC
 from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Moved, N, Work
+from pimsim.workload.beside import ELSEWHERE, FROM, TO
 from pimsim.workload.ops import IN_ORDER, INPUT, LINK, Operator
 from pimsim.workload.schedule import EVERY, Copied, Forked
 
@@ -154,6 +156,8 @@ class Planner:
         """Whether the instructions of an operator depend on the context: of attention, positions, experts, spills."""
         if operator.op in ("attention", "embedding") or (operator.experts > 1 and self.plan.routing.sampled):
             return True
+        if operator.op == ELSEWHERE and self.plan.machine is not None and self.plan.machine.varies(operator.name):
+            return True
         operand = self.operands.get(operator.name)
         return operand is not None and not all(n is None or n.constant_only for n in (operand.alive, operand.before))
 
@@ -167,6 +171,10 @@ class Planner:
                 self._attention(operator)
             case "embedding":
                 self._embed(operator)
+            case _ if operator.op == ELSEWHERE:
+                self._elsewhere(operator)
+            case _ if operator.op in (TO, FROM):
+                self._cross(operator)
             case _ if operator.role == LINK:
                 self._exchange(operator)
             case _ if operator.keeps_state:
@@ -353,6 +361,29 @@ class Planner:
         self.out.append(done)
         self.last = (operator.name,)
 
+    def _elsewhere(self, operator: Operator) -> None:
+        """What another machine does, or how long it waits to be told."""
+        plan, name = self.plan, operator.name
+        assert plan.machine is not None  # a graph that was divided has one
+        ps = plan.machine.takes_ps(name, self.contexts[-1], len(self.contexts), self.head)
+        clocks = ceil_div(ps, plan.device.tCK_ps)
+        self.out.append(Instruction(name, name, self.last, cause="machine", clocks=clocks, place="machine"))
+        self.last = (name,)
+
+    def _cross(self, operator: Operator) -> None:
+        """What goes to another machine, out of the SRAM, or comes from there into it."""
+        plan, name, elements = self.plan, operator.name, operator.outputs * self._vectors(operator)
+        ps, moved, _ = message(plan.config.system.link, elements)
+        clocks, size = ceil_div(ps, plan.device.tCK_ps), elements * ELEMENT_BYTES
+        given, taken = (size, 0) if operator.op == TO else (0, size)
+        ports = plan.units.port_clocks(given, taken, plan.device.tCK_ps)
+        done = Instruction(
+            name, name, self.last, ports=ports, cause="link", cost=Cost(0, 0, 0, size, taken), clocks=clocks,
+            place="link", moved=moved,
+        )  # fmt: skip
+        self.out.append(done)
+        self.last = (name,)
+
     def _linear(self, operator: Operator) -> None:
         layout = self.plan.memory.matrices[operator.name]
         bias, function = operator.name in self.plan.memory.vectors, self.plan.functions.get(operator.name, "")
@@ -486,6 +517,9 @@ class Planner:
     def _attention(self, operator: Operator) -> None:
         """Each token of the step, with its own context: K and V appended, then attended to."""
         tokens = operator.tokens or len(self.contexts)
+        if self.plan.fills:
+            self._append_all(operator)
+            return
         self._quantise_attended(operator, tokens)
         begin = len(self.out)
         if operator.append and operator.sees_all:
@@ -550,7 +584,7 @@ class Planner:
 
     def _cache(self, what: str, operator: Operator, sequence: int) -> tuple[int, ...]:
         """Where the K or V of a sequence lies."""
-        return self._bases(cache_name(what, operator, sequence, self._branch(sequence)))
+        return self._bases(cache_name(what, operator, self.plan.first + sequence, self._branch(sequence)))
 
     def _context(self, token: int) -> int:
         """That of a token; an operator may have more of them than the step, or others."""

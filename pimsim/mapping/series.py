@@ -44,6 +44,9 @@ class AttentionSeries:
         self.alike = len(contexts)
         self.made: list[Series] = []
         count, name = operator.tokens or tokens, operator.name
+        if plan.fills:
+            self._append_all()
+            return
         if elements := quantised(operator, plan.memory.keys[name]):
             self._asic(np.full_like(contexts, elements), self.batch * count)
         if operator.append and operator.sees_all:

@@ -14,7 +14,7 @@ from pimsim.asic import units
 from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
 from pimsim.devices.registry import HARDWARE
-from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, OPTIONAL
 from pimsim.errors import nearest
 from pimsim.registry import derived
 from pimsim.results import parts, scheduled
@@ -83,7 +83,7 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
             *DEVICE_CAUSES,
             *sorted({*units.KINDS, *units.KINDS_OF_WAYS, *units.KINDS_OF_FORMATS}),
         ),
-        "energy_breakdown_pJ": COMPONENTS,
+        "energy_breakdown_pJ": (*COMPONENTS, *OPTIONAL),
         "asic_energy_pJ": ASIC_PARTS,
         "commands": tuple(dict.fromkeys(name for device in devices for name in device.command_names)),
         "parts": tuple(f"{part}.{figure}" for part in parts.SPECULATIVE for figure in parts.FIGURES),

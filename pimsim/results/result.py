@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ from pimsim.errors import Problem
 from pimsim.mapping.plan import Plan
 from pimsim.results import tables
 from pimsim.results.base import AnyResult, Comparing, PlotFactory, PlotSet
+from pimsim.results.beside import summarise
 from pimsim.results.csv_text import csv_parts
 from pimsim.results.lines import Line, lines_of
 from pimsim.results.metrics import nanoseconds
@@ -40,6 +41,9 @@ from pimsim.sim.tally import Tally
 from pimsim.workload.models import Workload
 from pimsim.workload.schedule import Schedule
 
+if TYPE_CHECKING:  # not for those who have no machine beside the memory
+    from pimsim.baselines.arrangement import Arrangement
+
 REPORT, VALUES = "report.html", "values.csv"
 
 
@@ -55,6 +59,7 @@ class Result(AnyResult):
     odd         what was odd about the input, before it was simulated
     plan        what ran; priced_at: what its actions cost, if that is known
     values      of a run that was watched while it computed tokens
+    arranged    what another machine beside the memory does, if there is one
     """
 
     config: Config
@@ -71,6 +76,7 @@ class Result(AnyResult):
     priced_at: Prices | None = None
     values: Values | None = None
     comparing: Comparing | None = None
+    arranged: Arrangement | None = None
 
     @property
     def name(self) -> str:
@@ -118,7 +124,8 @@ class Result(AnyResult):
     @cached_property
     def _figures(self) -> dict[str, Any]:
         """The parts of the summary that are figures: workload, system, what ran of a schedule, and baselines."""
-        system = summarise_system(self.prices, self.tally, self.energy, self.workload, self.schedule)
+        ran = self.arranged.divided.workload if self.arranged else self.workload
+        system = summarise_system(self.prices, self.tally, self.energy, ran, self.schedule)
         scheduled: dict[str, Any] = {}
         if self.schedule:
             system |= summarise_parts(self.schedule, self.tally, self.energy)
@@ -126,6 +133,7 @@ class Result(AnyResult):
         return {
             "workload": summarise_workload(self.config, self.workload, self.schedule),
             "system": system,
+            **({"placement": summarise(self.arranged, self.config, self.tally, self.plan)} if self.arranged else {}),
             **scheduled,
             "baselines": with_ratios(self.baselines, *self._phases),
         }

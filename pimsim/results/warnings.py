@@ -10,6 +10,7 @@ from typing import Any
 
 from pimsim.config.schema import Config
 from pimsim.errors import Problem
+from pimsim.results.beside import memory_warning
 from pimsim.results.headline import size
 
 # A check looks at the configuration and at the summary's workload, system and baselines; a problem names
@@ -69,7 +70,13 @@ def _kept(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("", 0, 0, "workload.trace", "no token is kept, so there is no figure per token")
 
 
-CHECKS: tuple[Check, ...] = (_kept, _baselines, _supply)
+def _beside(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
+    """A machine beside the memory that cannot hold its part."""
+    if "placement" in figures and (message := memory_warning(figures["placement"])):
+        yield Problem("", 0, 0, config.placement.key, message)
+
+
+CHECKS: tuple[Check, ...] = (_kept, _baselines, _supply, _beside)
 
 
 def figure_warnings(config: Config, figures: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -52,7 +52,8 @@ def steps_by_phase(plan: Plan, steps: Sequence[Step] | None = None) -> dict[str,
     if steps is not None:
         return dict(Counter(step.kind.phase for step in steps))
     if plan.schedule is None:
-        return plan.config.workload.steps_by_phase
+        whole = plan.config.workload.steps_by_phase
+        return {**whole, "prefill": 1} if len(plan.prompt) == 1 else whole
     return {phase: int(plan.schedule.of_phase(phase).sum()) for phase in PHASES}
 
 
@@ -62,13 +63,29 @@ def decoded(steps: Iterable[tuple[str, int, int]]) -> list[Step]:
 
 
 def _plain(plan: Plan) -> Iterator[Step]:
+    if plan.prompt:
+        yield from _prompt(plan)
     work, kinds = plan.config.workload, dict[tuple[str, int, bool], Kind]()
     for phase, context, tokens in work.steps():
+        if phase == "prefill" and plan.prompt:
+            continue
         last = context >= work.start
         if (phase, tokens, last) not in kinds:
             head = 0 if not last else 1 if phase == "prefill" else tokens
             kinds[phase, tokens, last] = Kind(0, phase, "", tokens, head)
         yield Step(kinds[phase, tokens, last], context)
+
+
+def _prompt(plan: Plan) -> Iterator[Step]:
+    """The steps of a prompt that another machine takes: what it gives is written into the banks in the same chunks."""
+    work = plan.config.workload
+    if len(plan.prompt) == 1:  # nothing is written
+        yield Step(Kind(1, "prefill", "", work.prompt_tokens, 1), work.start)
+        return
+    for number, (phase, context, tokens) in enumerate(work.steps()):
+        if phase != "prefill":
+            return
+        yield Step(Kind(2 if number else 1, phase, "", tokens, 1), context)
 
 
 def _scheduled(schedule: Schedule) -> Iterator[Step]:

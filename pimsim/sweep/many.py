@@ -37,7 +37,7 @@ def _portable(config: AnyConfig) -> AnyConfig | PointRequest:
         return config
     values, machines, trace, energy = config.model_dump(by_alias=True), {}, "", ""
     if isinstance(config, Config):
-        machines = {name: config.baseline_file(name) for name in config.baselines}
+        machines = {name: config.baseline_file(name) for name in config.machines}
         trace = config.workload.trace_file
         energy = config.energy.table_file
     return PointRequest(values, trace, machines, origin.home, energy)

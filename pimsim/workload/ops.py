@@ -70,7 +70,8 @@ class Op:
     whole       its first results need all that it takes: the ASIC cannot work on what is still arriving
     launches    ATen operators of an eager framework, where a baseline has no count (None: it must have one)
     written     how a picture writes its name, if not as a word
-    sent        it only moves numbers between devices that share a model: it has the role LINK, and no trace has it
+    sent        it moves numbers between devices that share a model, or stands for what another machine does: it has the
+                role LINK, and no trace has it
     """
 
     operations: int = 0
@@ -113,6 +114,10 @@ OPS: Registry[Op] = Registry(
         "all_gather": Op(launches=0, sent=True, written="all-gather"),
         # elements that a device sends to others, and gets from them
         "all_to_all": Op(as_wide=True, launches=0, sent=True, written="all-to-all"),
+        # elements that cross the link to another machine beside the memory, and back; what it carries out itself
+        "to_machine": Op(as_wide=True, launches=0, sent=True, written="to the machine"),
+        "from_machine": Op(as_wide=True, launches=0, sent=True, written="from the machine"),
+        "elsewhere": Op(launches=0, sent=True, written="on the machine"),
     },
 )
 COLLECTIVES = tuple(name for name, op in OPS.shipped.items() if op.sent)

@@ -10,7 +10,7 @@ import pytest
 from pimsim.config.schema import Config
 from pimsim.devices.registry import resolve
 from pimsim.energy.formulas import COMPONENTS, FORMULAS
-from pimsim.energy.model import Prices, action_costs, price, usual_activation_pJ
+from pimsim.energy.model import MachinePower, Prices, action_costs, price, usual_activation_pJ
 from pimsim.energy.table import load_table
 from pimsim.errors import InputError
 from pimsim.sim.tally import OperatorTally, Tally, TallyError
@@ -32,6 +32,10 @@ BY_HAND = {
     "asic_multiply": 304.59 * 0.0125 / 12.8,
     "asic_sram": 304.59 * 0.025 / 51.2,
     "asic_idle": 304.59 * (1 - 0.017 - 0.0125 - 0.025),
+    "link": 5.0,
+    # no machine stands beside the memory
+    "machine_idle": 0.0,
+    "machine_work": 0.0,
 }
 
 
@@ -70,6 +74,21 @@ TOTALS = {
 def test_a_tally_costs_its_counts_times_the_price_of_one(component: str) -> None:
     breakdown = price(small_tally(), Prices.of(small_config()))
     assert breakdown.components_pJ()[component] == pytest.approx(TOTALS[component], rel=1e-12)
+
+
+def test_parts_that_the_system_does_not_have_are_no_components() -> None:
+    assert list(price(small_tally(), Prices.of(small_config())).components_pJ()) == list(TOTALS)
+
+
+def test_links_and_a_machine_cost_their_bits_and_their_time_at_work() -> None:
+    tally = small_tally()
+    rows = [replace(tally.rows[0], moved_bytes=64, outside_cycles=7), *tally.rows[1:]]
+    softmax = rows.index(next(row for row in rows if row.operator == "softmax"))
+    rows[softmax] = replace(rows[softmax], outside_cycles=20)
+    prices = Prices.of(small_config()).beside(MachinePower(70, 700, {"softmax": Fraction(1, 2)}))
+    found = price(replace(tally, rows=rows), prices).components_pJ()
+    assert found["link"] == 64 * 8 * 5
+    assert found["machine"] == 1000 * (70 * tally.cycles + (700 - 70) * 20 / 2)
 
 
 def test_rows_sum_to_the_total_exactly() -> None:

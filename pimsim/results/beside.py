@@ -1,0 +1,59 @@
+"""The part `placement` of a summary: what another machine beside the memory does, and what that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pimsim.config.schema import Config
+from pimsim.mapping.plan import Plan
+from pimsim.results import metrics
+from pimsim.sim.tally import Tally
+
+if TYPE_CHECKING:  # not for those who have no machine beside the memory
+    from pimsim.baselines.arrangement import Arrangement
+
+
+def summarise(arranged: Arrangement, config: Config, tally: Tally, plan: Plan | None) -> dict[str, Any]:
+    """Who does what.
+
+    prefill, linear, attention  as the configuration asks; machine: its name; kv, sub_batches: as there
+    operators                   of a step, in their order, on each side; prompt: who takes it
+    machine_busy_fraction       of the run, launches included; link_busy_fraction: of the run
+    link_bytes                  whole flits, over the link in both ways
+    memory                      of each side: whether it fits, and bytes that are needed and there
+    """
+    placement, loads = config.placement, arranged.loads
+    machine = sum(row.outside_cycles for row in tally.rows if row.operator in loads)
+    return {
+        **{part: getattr(placement, part) for part in placement.PARTS},
+        "machine": arranged.device.name,
+        "kv": placement.kv,
+        "sub_batches": placement.sub_batches,
+        "operators": {"pim": list(arranged.here), "machine": list(arranged.there)},
+        "prompt": "machine" if arranged.prompt else "pim",
+        "machine_busy_fraction": metrics.ratio(machine, tally.cycles),
+        "link_busy_fraction": metrics.ratio(tally.total("outside_cycles") - machine, tally.cycles),
+        "link_bytes": tally.total("moved_bytes"),
+        "memory": {"pim": _memory(plan), "machine": arranged.memory(config)},
+    }
+
+
+def _memory(plan: Plan | None) -> dict[str, Any]:
+    """Rows of every bank that are dealt out, and all that there are, in bytes."""
+    if plan is None:
+        return {}
+    device = plan.device
+    row = device.columns * device.column_bytes * device.banks * device.channels
+    return {"fits": True, "required_bytes": plan.memory.rows * row, "capacity_bytes": device.rows * row}
+
+
+def memory_warning(found: Mapping[str, Any]) -> str:
+    """What a careful reader would want to know of the machine's memory; found: of a summary."""
+    memory, name = found["memory"]["machine"], found["machine"]
+    if memory["capacity_bytes"] is None:
+        return f"{name} states no memory.capacity: whether its part fits it is not known"
+    if memory["fits"]:
+        return ""
+    needed, there = memory["required_bytes"], memory["capacity_bytes"]
+    return f"the part of {name} does not fit it: it takes {needed / 1e9:.3g} GB, and it has {there / 1e9:.3g} GB"
