@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from pimsim.baselines.beside import PROMPT, Worker
 from pimsim.baselines.capacity import room
+from pimsim.baselines.choice import Choice, taken, trial
 from pimsim.baselines.compiled import launch_ns
 from pimsim.baselines.devices import BaselineDevice, load
 from pimsim.config.schema import Config
+from pimsim.devices.plan import compile_plan
 from pimsim.errors import InputError
 from pimsim.mapping.beside import Beside
 from pimsim.mapping.routing import routing_of
-from pimsim.workload.beside import ELSEWHERE, FROM, Divided, divide
+from pimsim.workload.beside import ELSEWHERE, FROM, Divided, Run, divide
 from pimsim.workload.graph import Workload
 from pimsim.workload.ops import INPUT, LINK, Operator
 from pimsim.workload.schedule import Schedule
@@ -90,8 +92,34 @@ def arranged(config: Config, workload: Workload, schedule: Schedule | None) -> A
         what = f"what an operator that keeps a state ({kept[0]}) gives and takes is not known"
         raise InputError(f"{what}: such a model runs on the memory alone", key=placement.key)
     device = _device(config)
-    there = {o.name for o in workload.operators if _part(config, o) not in (placement.PIM, placement.AUTO)}
-    return _arranged(config, workload, device, there, placement.prefill != placement.PIM)
+    there = frozenset(o.name for o in workload.operators if _part(config, o) not in (placement.PIM, placement.AUTO))
+    prompt = placement.prefill != placement.PIM
+    if placement.AUTO in (placement.linear, placement.attention) or (
+        placement.prefill == placement.AUTO and _has(config)
+    ):
+        there, prompt = _chosen(config, workload, device, there, prompt)
+    return _arranged(config, workload, device, there, prompt)
+
+
+def _has(config: Config) -> bool:
+    """Whether there is a prompt."""
+    return config.workload.prompt_tokens > 0
+
+
+def _chosen(
+    config: Config, workload: Workload, device: BaselineDevice, there: frozenset[str], prompt: bool
+) -> tuple[frozenset[str], bool]:
+    """What is left open, chosen: the operators of the machine, and whether it takes the prompt (`baselines.choice`)."""
+    placement, worker = config.placement, _worker(config, workload, device, {})
+    plan = compile_plan(trial(config), workload)
+    choice = Choice(workload, worker, config.system.link, config.workload.batch, plan.functions)
+    open_ = [operator for operator in workload.operators if _part(config, operator) == placement.AUTO]
+    if open_:
+        there = choice.operators(taken(plan, "decode"), open_, there)
+    if placement.prefill == placement.AUTO and _has(config):
+        steps = config.workload.steps_by_phase["prefill"]
+        prompt = choice.prompt(taken(plan, "prefill"), steps, there, placement.kv == "copied")
+    return there, prompt
 
 
 def _device(config: Config) -> BaselineDevice:
@@ -112,15 +140,20 @@ def _arranged(
     config: Config, workload: Workload, device: BaselineDevice, there: Collection[str], prompt: bool
 ) -> Arrangement:
     """With these operators, and the prompt, on the machine."""
-    work = config.workload
     divided = divide(workload, there, launch_ns(device) > 0)
-    parts, tokens = config.placement.sub_batches, work.prompt_tokens if prompt else 0
-    worker = Worker(
-        device, workload, work.batch // parts, routing_of(config, workload), divided.launches, tokens, work.context,
-        work.batch,
-    )  # fmt: skip
+    parts, tokens = config.placement.sub_batches, config.workload.prompt_tokens if prompt else 0
+    worker = _worker(config, workload, device, divided.launches, parts)
     graphs = _prompt(divided, tokens, config.placement.kv == "copied") if tokens else ()
     return Arrangement(device, workload, divided, bool(tokens), Beside(divided.workload, worker, parts, graphs))
+
+
+def _worker(
+    config: Config, workload: Workload, device: BaselineDevice, launches: Mapping[str, Run], parts: int = 1
+) -> Worker:
+    """The machine with one of so many parts of the batch."""
+    work, routing = config.workload, routing_of(config, workload)
+    sizes = (work.prompt_tokens, work.context, work.batch)
+    return Worker(device, workload, work.batch // parts, routing, launches, *sizes)
 
 
 def _prompt(divided: Divided, tokens: int, copied: bool) -> Sequence[Workload]:

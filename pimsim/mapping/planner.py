@@ -139,6 +139,17 @@ class Planner:
             parts.append(tuple(self.out))
         return Draft(Step(*parts), tuple(cuts))
 
+    def operators_of_instructions(self) -> dict[str, list[str]]:
+        """The operator of each instruction, by the scope that they are in."""
+        found: dict[str, list[str]] = {}
+        for scope in IN_ORDER:
+            self.out, self.done, self.flowing, self.routers, self.quantised = [], {INPUT: (START,)}, {}, 0, {}
+            found[scope] = []
+            for operator in self.plan.workload.select(scope) if scope != "once_after" or self.head else ():
+                self._operator(operator)
+                found[scope] += [operator.name] * (len(self.out) - len(found[scope]))
+        return found
+
     def step_like(self, draft: Draft) -> Step | None:
         """The step by that of another context, planning anew only what depends on it; None if it is not so alike."""
         parts = [list(part) for part in draft.step]

@@ -1,8 +1,8 @@
 """A graph of which another machine, beside the memory, carries out a part.
 
 What is elsewhere keeps its name, and has no weights, no K and V and no arithmetic here.  What an operator takes from
-the other side crosses in one message just before it; what has crossed before, in the same scope, is there.  The value
-that enters the blocks lies where their last operator makes it.
+the other side crosses in one message, as soon as all of it is made; what has crossed before, in the same scope, is
+there.  The value that enters the blocks lies where their last operator makes it.
 
 A launch stands before the first operator of each run of operators of the machine that follow each other: those of
 the blocks go on from one block to the next, and the last one is taken to be as long as the others.
@@ -43,7 +43,23 @@ def divide(workload: Workload, there: Collection[str], launches: bool = True) ->
     divider = _Divider(workload, frozenset(there))
     operators = [operator for scope in IN_ORDER for operator in divider.scope(scope)]
     divided = Divided(replace(workload, operators=tuple(operators)), divider.there)
-    return _launched(divided) if launches else divided
+    divided = _launched(divided) if launches else divided
+    return replace(divided, workload=_early(divided.workload))
+
+
+def _early(workload: Workload) -> Workload:
+    """The same graph with each message as soon as what it brings is made: nothing else waits for it."""
+    ordered: list[Operator] = []
+    for operator in workload.operators:
+        place = len(ordered)
+        while operator.op in (TO, FROM) and place and not _comes_after(operator, ordered[place - 1]):
+            place -= 1
+        ordered.insert(place, operator)
+    return replace(workload, operators=tuple(ordered))
+
+
+def _comes_after(operator: Operator, before: Operator) -> bool:
+    return before.scope != operator.scope or before.name in operator.deps or before.op in (TO, FROM)
 
 
 class _Divider:
