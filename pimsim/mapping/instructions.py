@@ -10,6 +10,7 @@ from pimsim.mapping.wires import Wires
 from pimsim.mapping.work import Work
 
 START = "start"  # the step's input is there
+LANE = "@"  # a key with it is one of a sub-batch, whose number follows
 
 
 class Feed(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
 
 from pimsim.asic.units import Units
 from pimsim.config.schema import Config
@@ -35,6 +37,7 @@ class Placed:
     machine: another machine beside the memory, if it has a part of the work (`mapping.beside`).
     fills: its attentions append K and V, and do no more.
     first: the sequence with which the `batch` begins, of those that have K and V.
+    sub_batches: equal parts of the batch whose operators alternate.
     groups: of a matrix and a number of inputs, those that share an open row (`mapping.reuse`), as far as was asked.
     """
 
@@ -52,12 +55,25 @@ class Placed:
     machine: Machine | None = None
     fills: bool = False
     first: int = 0
+    sub_batches: int = 1
     depths: tuple[int, ...] | None = None
     branches: tuple[tuple[Shared, ...], ...] = ()
     tokens: Callable[[int, int], int] = first_row
     groups: dict[tuple[str, int], Sequence[int]] = field(default_factory=dict)
     _works: dict[str, tuple[int, Work]] = field(default_factory=dict)
     _kept: dict[tuple[str, int], Work] = field(default_factory=dict)
+
+    @cached_property
+    def lanes(self) -> Sequence[Self]:
+        """The same for each of the equal parts of the batch, which share the SRAM."""
+        if self.sub_batches == 1:
+            return (self,)
+        batch = self.batch // self.sub_batches
+        memory = replace(self.memory, room=self.memory.room // self.sub_batches)
+        return [
+            replace(self, batch=batch, first=number * batch, sub_batches=1, memory=memory)
+            for number in range(self.sub_batches)
+        ]
 
     def cached(self, kind: str, key: int, make: Callable[[], Work]) -> Work:
         """The work of `kind`, made again only when `key` changes."""

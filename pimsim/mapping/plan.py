@@ -28,12 +28,10 @@ class Plan(Placed):
     schedule: the steps that run, where they are more than those of the config; stages: a plan for each of its
     stages, all in one memory.  Without a schedule: this, and one for each kind of step of a prompt that another machine
     takes (`mapping.beside`).
-    sub_batches: equal parts of the batch whose operators alternate.
     """
 
     schedule: Schedule | None = None
     stages: tuple[Plan, ...] = ()
-    sub_batches: int = 1
     _drafts: dict[tuple[int, int], Draft] = field(default_factory=dict)  # by head and tokens
 
     def stage(self, number: int) -> Plan:
@@ -60,7 +58,9 @@ class Plan(Placed):
         if len(at) == 1:
             return Stretch(at, draft.step, {})
         attentions = {
-            i: AttentionSeries(self, cut.operator, at, tokens, draft.step[cut.part][cut.begin : cut.end])
+            i: AttentionSeries(
+                self.lanes[cut.lane], cut.operator, at, tokens, draft.step[cut.part][cut.begin : cut.end]
+            )
             for i, cut in enumerate(draft.cuts)
             if cut.operator.op == "attention" and not self.branches
         }

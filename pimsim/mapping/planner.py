@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from functools import partial
+from itertools import product as product_of
 from typing import NamedTuple
 
 from pimsim.asic.units import Cost
@@ -20,7 +21,7 @@ from pimsim.mapping.copies import read_back, written_whole
 from pimsim.mapping.fabric import sizes
 from pimsim.mapping.grid import WORD_BITS, Grid, ceil_div
 from pimsim.mapping.heads import Heads, heads_of, parts_of, query_heads
-from pimsim.mapping.instructions import NO_FEED, START, Feed, Instruction, Operands, Step
+from pimsim.mapping.instructions import LANE, NO_FEED, START, Feed, Instruction, Operands, Step
 from pimsim.mapping.layouts import Keys, Matrix, Values
 from pimsim.mapping.memory import scales_name, table_name, tied_matrix, vector_name
 from pimsim.mapping.naming import Naming, scaled_row
@@ -64,6 +65,7 @@ class Cut(NamedTuple):
 
     begin, end     places of its instructions in the part
     before, after  what the planner knew of the operators of the part (`Planner.known`) before and after it
+    lane           number of the sub-batch, if the batch has some
     """
 
     part: int
@@ -72,6 +74,7 @@ class Cut(NamedTuple):
     end: int
     before: Known
     after: Known
+    lane: int = 0
 
 
 class Draft(NamedTuple):
@@ -89,11 +92,15 @@ class Planner:
     flowing: instructions whose results arrive piece by piece, by key.  routers: those of the scope so far.
     quantised: what has been brought into a format of fewer bits, with the keys that made it.
     naming: names what instructions read and make, if that is asked for (`named`).
+    lanes: who plans each of the sub-batches, whose operators alternate; this one alone, if there are none.  All of them
+    append to one list, and what they know is their own; suffix: of the keys of one.
     """
 
     PORTIONS = 8  # most that the results of one program are taken in
 
-    def __init__(self, plan: Placed, context: int, tokens: int, head: int = True, named: bool = False) -> None:
+    def __init__(
+        self, plan: Placed, context: int, tokens: int, head: int = True, named: bool = False, suffix: str = ""
+    ) -> None:
         self.plan = plan
         self.contexts = range(context - tokens + 1, context + 1)
         self.head = tokens if head is True else int(head)
@@ -108,13 +115,21 @@ class Planner:
         self.routers = 0
         self.quantised: dict[Taken, tuple[str, ...]] = {}
         self.naming = Naming(plan, self.contexts) if named else None
+        self.suffix = suffix
+        self.lanes = [self]
+        if plan.sub_batches > 1:
+            self.lanes = [
+                Planner(lane, context, tokens, head, suffix=f"{LANE}{n}") for n, lane in enumerate(plan.lanes)
+            ]
 
     def cut(self, draft: Draft, cut: Cut) -> list[Instruction] | None:
         """The instructions of the operator of a cut; None if they are not so alike that no other changes with them.
 
         Nothing else may tell the two apart: what comes after an operator has to find the same as it did there.
         """
-        part, operator, begin, end, before, after = cut
+        if self.lanes[cut.lane] is not self:
+            return self.lanes[cut.lane].cut(draft, cut._replace(lane=0))
+        part, operator, begin, end, before, after, _ = cut
         self.out = list(draft.step[part][:begin])
         self.done, self.flowing, self.routers = before.done.copy(), before.flowing.copy(), before.routers
         self.quantised = before.quantised.copy()
@@ -125,25 +140,40 @@ class Planner:
     def draft(self) -> Draft:
         """Plan every operator of the step."""
         workload = self.plan.workload
-        parts, cuts = [], []
+        parts: list[tuple[Instruction, ...]] = []
+        cuts = []
         for part, scope in enumerate(IN_ORDER):
-            self.out, self.done, self.flowing, self.routers, self.quantised = [], {INPUT: (START,)}, {}, 0, {}
-            if scope != "once_after" or self.head:
-                for operator in workload.select(scope):
-                    if not self._varies(operator):
-                        self._operator(operator)
-                        continue
-                    begin, before = len(self.out), self.known()
-                    self._operator(operator)
-                    cuts.append(Cut(part, operator, begin, len(self.out), before, self.known()))
-            parts.append(tuple(self.out))
+            out: list[Instruction] = []
+            for lane in self.lanes:
+                lane._start(out)
+            operators = workload.select(scope) if scope != "once_after" or self.head else ()
+            for operator, (number, lane) in product_of(operators, enumerate(self.lanes)):
+                if not lane._varies(operator):
+                    lane._operator(operator)
+                    continue
+                begin, before = len(out), lane.known()
+                lane._operator(operator)
+                cuts.append(Cut(part, operator, begin, len(out), before, lane.known(), number))
+            if self.plan.sub_batches > 1 and not (parts or out):
+                out.append(_BEGIN)
+            parts.append(tuple(out))
         return Draft(Step(*parts), tuple(cuts))
+
+    def _start(self, out: list[Instruction]) -> None:
+        """Begin with a scope, whose instructions are appended to `out`."""
+        self.out, self.done, self.flowing, self.routers, self.quantised = (
+            out,
+            {INPUT: (START + self.suffix,)},
+            {},
+            0,
+            {},
+        )
 
     def operators_of_instructions(self) -> dict[str, list[str]]:
         """The operator of each instruction, by the scope that they are in."""
         found: dict[str, list[str]] = {}
         for scope in IN_ORDER:
-            self.out, self.done, self.flowing, self.routers, self.quantised = [], {INPUT: (START,)}, {}, 0, {}
+            self._start([])
             found[scope] = []
             for operator in self.plan.workload.select(scope) if scope != "once_after" or self.head else ():
                 self._operator(operator)
@@ -173,7 +203,7 @@ class Planner:
         return operand is not None and not all(n is None or n.constant_only for n in (operand.alive, operand.before))
 
     def _operator(self, operator: Operator) -> None:
-        waits = [key for dep in operator.deps or (INPUT,) for key in self.done[dep]]
+        begin, waits = len(self.out), [key for dep in operator.deps or (INPUT,) for key in self.done[dep]]
         self.last = tuple(dict.fromkeys(waits))
         match operator.op:
             case "linear":
@@ -192,7 +222,23 @@ class Planner:
                 self._state(operator)
             case _:
                 self._arithmetic(operator)
+        if self.suffix:
+            self._tell_apart(begin)
         self.done[operator.name] = self.last
+
+    def _tell_apart(self, begin: int) -> None:
+        """The keys of the instructions since place `begin` become those of the sub-batch."""
+        made = {instruction.key: instruction.key + self.suffix for instruction in self.out[begin:]}
+
+        def told(keys: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(made.get(key, key) for key in keys)
+
+        for place in range(begin, len(self.out)):
+            one = self.out[place]
+            self.out[place] = one._replace(key=made[one.key], after=told(one.after))
+        self.last = told(self.last)
+        self.flowing = {made.get(key, key): flow for key, flow in self.flowing.items()}
+        self.quantised = {taken: told(keys) for taken, keys in self.quantised.items()}
 
     def _vectors(self, operator: Operator) -> int:
         """Vectors of an operator in this step, without those of several experts."""
@@ -873,6 +919,10 @@ class Planner:
             work = self.plan.cached(f"spill.{what}", elements, partial(move, 0, elements))
             said = self.naming and self.naming.spill(operator, elements, command == roles.read, token, seen)
             self._pim("spill", work, self._bases("scratch"), key=what, operands=said)
+
+
+# What comes before the blocks where nothing does, so that each sub-batch has something to wait for.
+_BEGIN = Instruction("begin", "begin", (START,), cause="link", place="link")
 
 
 def _columns(slots: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int, int]]:

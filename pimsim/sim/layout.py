@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,7 +11,7 @@ import numpy as np
 
 from pimsim.dram.engine import Engine, Ints
 from pimsim.dram.program import WIDTH
-from pimsim.mapping.instructions import START, Instruction, Step
+from pimsim.mapping.instructions import LANE, START, Instruction, Step
 from pimsim.mapping.stretch import ADDS, PORTIONS, SRAM, Series, Stretch
 from pimsim.mapping.work import Work
 from pimsim.sim.schedule.block import ARITHMETIC, COMPLETE, PARTIAL, WHOLE, WORK, Block
@@ -63,7 +64,8 @@ class Layout:
             steps,
             _dependencies(tuple(tuple((i.key, i.after) for i in part) for part in stretch.step)),
             np.array(feeds.places or [0], np.int64),
-            np.array([(begin, begin + count, copies) for begin, count, copies in parts], np.int64),
+            np.array([(*part, floor) for part, floor in zip(parts, _floors(stretch.step), strict=True)], np.int64)
+            + np.array([(0, begin, 0, 0) for begin, _, _ in parts], np.int64),
             _portions(stretch),
         )
 
@@ -156,6 +158,20 @@ def _firsts(step: Step) -> tuple[int, int, int]:
     return 0, len(step.before), len(step.before) + len(step.block)
 
 
+def _floors(step: Step) -> Iterator[int]:
+    """Of each part, the instruction before whose end no later copy of it begins: with sub-batches the last of the first
+    of them, which is ahead of the others; else what came before.
+    """
+    for begin, part in zip(_firsts(step), step, strict=True):
+        lanes = _lasts([instruction.key for instruction in part]) if part is step.block else {}
+        yield begin + min(lanes.values()) if lanes else sum(map(len, step))
+
+
+def _lasts(keys: Sequence[str]) -> dict[str, int]:
+    """The place of the last instruction of each sub-batch, by the suffix of its keys."""
+    return {LANE + key.partition(LANE)[2]: place for place, key in enumerate(keys) if LANE in key}
+
+
 def _portions(stretch: Stretch) -> int:
     """Portions in which all that streams in a part takes its results, in one copy, at most."""
     totals: list[Any] = [0]
@@ -175,14 +191,22 @@ def _portions(stretch: Stretch) -> int:
 def _dependencies(parts: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]) -> Ints:
     """(n, m): which instructions of a step each one waits for; n: what came before the part; -1: no more.
 
-    parts: each instruction's key, and the keys that it waits for; most steps have those of the one before.
+    parts: each instruction's key, and the keys that it waits for; most steps have those of the one before.  What came
+    before, of a sub-batch, is its last instruction of the part before and, in the blocks, of the copy before.
     """
     n = sum(map(len, parts))
     rows: list[list[int]] = []
-    for part in parts:
-        place = {START: n}
+    before: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        lasts = {lane: len(rows) + place for lane, place in _lasts([key for key, _ in part]).items()}
+        place = {START: [n]}
+        for lane in lasts:
+            place[START + lane] = before.get(lane, before.get("", [n])) + ([lasts[lane]] if number == 1 else [])
         for key, after in part:
-            rows.append([place[name] for name in after])
-            place[key] = len(rows) - 1
+            rows.append([known for name in after for known in place[name]])
+            place[key] = [len(rows) - 1]
+        before |= {lane: [last] for lane, last in lasts.items()}
+        if part and not lasts:
+            before[""] = [len(rows) - 1]
     width = max(map(len, rows))
     return np.array([row + [-1] * (width - len(row)) for row in rows], np.int64)

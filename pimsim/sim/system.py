@@ -260,7 +260,7 @@ class System:
             nonlocal charged, settled
             instruction = instructions[i]
             if i in firsts:
-                settled = int(times[-1, END])
+                settled = 0 if laid.plan.sub_batches > 1 else int(times[-1, END])
             series = stretch.series.get(i)
             operations = instruction.operations if series is None else series.operations(step)
             busy = [(int(times[i, BEGIN]), int(times[i, END]))] if instruction.work else self.executor.stretches()

@@ -288,7 +288,7 @@ RULES: dict[str, tuple[str, str]] = {
     "paper: when all before it are done": ("accounted if serial else max(waits)", "max(waits)"),
     "overlap: when those that it waits for are": ("accounted if serial else max(waits)", "accounted"),
     "all of them": ("else max(waits)", "else min(waits)"),
-    "what came before the part, too": ("latest.end if key == START else moments", "0 if key == START else moments"),
+    "what came before the part, too": ("lanes.get(key.removeprefix(START), latest.end)", "0"),
     "what came before is the latest instruction": ("return moments[-1], accounted", "return moments[0], accounted"),
     "clocks are accounted for once": ("accounted = max(accounted, done.end)", "accounted = done.end"),
     "one instruction at a time": ("if ready not in self.taken:", "if True:"),

@@ -44,6 +44,8 @@ INT4 = {"pim.formats": {"int4xbf16": 16, "bf16xbf16": 16}, "workload.kv_format":
 # A cycle that keeps 100 tokens in expectation, in 40 steps.
 CYCLE = {"workload.trace": str(GOLDEN / "schedules" / "accepted.jsonl"), "workload.output_tokens": 100, "baselines": []}
 
+BESIDE = {"placement.linear": "gpu-h100"}
+
 # Keys for which twice the value says nothing: it is refused, or does not bind.
 SPECIAL: Mapping[str, Change] = {
     "dram.rows": Change(64),  # refused: the model does not fit
@@ -109,6 +111,16 @@ SPECIAL: Mapping[str, Change] = {
     "workload.prefill_chunk": Change(2, {"workload.prompt_tokens": 4}),
     "workload.acceptance": Change("sampled", {**CYCLE, "workload.model": None}),
     "workload.acceptance_seed": Change(1, {**CYCLE, "workload.model": None, "workload.acceptance": "sampled"}),
+    "placement.prefill": Change("gpu-h100", {"workload.prompt_tokens": 4}),
+    "placement.linear": Change("gpu-h100"),
+    "placement.attention": Change("gpu-h100"),
+    "placement.machine": Change("gpu-l4", {"placement.linear": "auto", "placement.machine": "gpu-h100"}),
+    "placement.kv": Change("shared", {"placement.prefill": "gpu-h100", "workload.prompt_tokens": 4}),
+    "placement.sub_batches": Change(2, {**BESIDE, "workload.batch": 2}),
+    "system.link.bandwidth_GBps": Change(8, BESIDE),
+    "system.link.latency_ns": Change(500, BESIDE),
+    "system.link.energy_pJ_per_bit": Change(7, BESIDE),
+    "system.link.flit_bytes": Change(4096, BESIDE),
     "schedule": Change("overlap"),
     "baselines": Change([]),
     "baseline_kernels": Change("measured"),  # a warning: nobody measured a T4's

@@ -23,7 +23,7 @@ class Block:
 
     program (rows, 8); spans (j, channels, 2), marks (j, channels, 3) and numbers (j, channels),
     see `Engine.numbers`, of the programs; bases (b, copies); steps (k, n, 15); after (n, m); feeds (f,);
-    parts (p, 3).
+    parts (p, 4).
     portions: those in which all that streams takes its results, in one copy, at most.
     """
 
@@ -46,7 +46,7 @@ class Block:
     def instructions(self, steps: range) -> Iterator[tuple[int, int, int, int]]:
         """(step, part, copy, instruction) of all of some steps, in order."""
         for step in steps:
-            for part, (first, last, copies) in enumerate(self.parts.tolist()):
+            for part, (first, last, copies, _) in enumerate(self.parts.tolist()):
                 for copy in range(copies):
                     for i in range(first, last):
                         yield step, part, copy, i
@@ -66,7 +66,7 @@ class Block:
         count, channels, _ = spans.shape
         marks = np.full((count, channels, MARKS), -1, np.int64)
         steps = np.array([[[*kind, 0, 0, *WHOLE, spends, i, i, 0, 0] for i in range(count)]], np.int64)
-        parts = np.array([[0, count, bases.shape[1]]], np.int64)
+        parts = np.array([[0, count, bases.shape[1], count]], np.int64)
         return cls(program, spans, marks, numbers, bases, steps, after, np.zeros(1, np.int64), parts)
 
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from pimsim.mapping.instructions import START, Instruction
+from pimsim.mapping.instructions import LANE, START, Instruction
 
 
 class Moments(NamedTuple):
@@ -87,16 +87,23 @@ def carry_out_part(
     serial: bool,
     carry_out: Callable[[int, int], Moments],
     watch: Callable[[int, Moments], None] = lambda i, moments: None,
+    lanes: dict[str, int] | None = None,
 ) -> tuple[Moments, int]:
     """One copy of a part of a step; the moments of its last instruction, and the clocks accounted for.
 
     latest: the moments of what came before.  carry_out(i, start): when the program of
     instruction i makes its results.  watch(i, moments) is called after each instruction.
+    lanes: the end of the last instruction of each sub-batch, by what its keys end with; it is brought up to date.  A
+    sub-batch begins where its own work of the copy before ends, whatever others still do.
     """
     moments: list[Moments] = []
     place: dict[str, int] = {}
+    lanes = {} if lanes is None else lanes
     for i, instruction in enumerate(instructions):
-        waits = [latest.end if key == START else moments[place[key]].end for key in instruction.after]
+        waits = [
+            moments[place[key]].end if key in place else lanes.get(key.removeprefix(START), latest.end)
+            for key in instruction.after
+        ]
         start = accounted if serial else max(waits)
         asic.worked = []
         if instruction.work is not None:
@@ -106,11 +113,12 @@ def carry_out_part(
             end = max(asic.work(start, instruction.clocks, instruction.place), asic.move(start, instruction.ports))
             done = _asic_moments(asic, end)
         else:
-            done = _stream(instructions, instruction, place, moments, latest, asic, start)
+            done = _stream(instructions, instruction, place, moments, waits, asic, start)
         moments.append(done)
         place[instruction.key] = i
         accounted = max(accounted, done.end)
         watch(i, done)
+    lanes |= {LANE + key.partition(LANE)[2]: moments[i].end for key, i in place.items() if LANE in key}
     return moments[-1], accounted
 
 
@@ -124,16 +132,17 @@ def _stream(
     instruction: Instruction,
     place: dict[str, int],
     moments: Sequence[Moments],
-    latest: Moments,
+    waits: Sequence[int],
     asic: Asic,
     start: int,
 ) -> Moments:
     """Work on results as they arrive; what it reads besides them is there as a whole first."""
     assert instruction.tail is not None
     places = instruction.feed.places
-    whole = [place[key] for key in instruction.after if key != START]
+    whole = [place[key] for key in instruction.after if key in place]
     whole = [j for j in whole if j != places[-1] and instructions[j].feed.places[-1:] != places[-1:]]
-    floor = max([moments[j].end for j in whole] + [latest.end for key in instruction.after if key == START], default=0)
+    before = [end for key, end in zip(instruction.after, waits, strict=True) if key not in place]
+    floor = max([moments[j].end for j in whole] + before, default=0)
     arrivals = list(_arrivals(instruction, [moments[j] for j in places]))
     flow, gaps = instruction.clocks - instruction.tail, len(arrivals) - 1
     done, ready, end = 0, floor, start

@@ -12,6 +12,7 @@ from pimsim.sim.schedule.compiled.calendar import forget, take_at_once
 from pimsim.sim.schedule.compiled.layout import (
     A_COPIES,
     A_FIRST,
+    A_FLOOR,
     A_LAST,
     ASIC_PARTS,
     C_ACCOUNTED,
@@ -81,7 +82,7 @@ def run_block(
     its notes: `clock` then stands there.
 
     states (channels, n) is updated in place; channel c has the state of owners[c] <= c.
-    A step is its parts (p, 3), one after the other: instructions first to before last, for so many copies.
+    A step is its parts (p, 4), one after the other: instructions first to before last, for so many copies.
     Instruction i of step k is steps[k, i].  It has each channel run the rows spans[j, channel] of
     `program` (empty: it rests), which are program numbers[j, channel] (0: one that is not
     remembered), j = I_PROGRAM, every linear column of the array shifted by bases[I_BASES, copy] +
@@ -90,7 +91,8 @@ def run_block(
     marks[j, channel] are the rows, counted from the first, whose first data are: the first
     partial sums that there is something to add to, the first complete results, the first of
     the last part (-1: none).
-    after (n, m) are the instructions it waits for (n: what came before the copy; -1: no more), feeds
+    after (n, m) are the instructions it waits for (n: what came before the copy; one that comes later: as it was in the
+    copy before; -1: no more), feeds
     the programs whose results ASIC work streams with; times (n + 1, 5) their moments; clock =
     (accounted, serial, next step, part and copy, stretches taken of each part), calendars those.
     options = (stepped, fold, log low, log high).  totals (n, ...) collects the commands and
@@ -119,11 +121,11 @@ def _run_block(
     n = len(times) - 1
     for step in range(clock[C_STEP], part[P_STEPS]):
         for k in range(clock[C_PART], part[P_PARTS]):
-            first, last = parts[k, A_FIRST], parts[k, A_LAST]
+            first, last, floor = parts[k, A_FIRST], parts[k, A_LAST], parts[k, A_FLOOR]
             copies = min(parts[k, A_COPIES], part[P_COPIES]) if first < last else 0
             for copy in range(clock[C_COPY], copies):
                 clock[C_STEP], clock[C_PART], clock[C_COPY] = step, k, copy
-                enough = part[P_FIRST] > first or _makes_room(calendars, clock, times[n, T_END], part[P_PLACES])
+                enough = part[P_FIRST] > first or _makes_room(calendars, clock, times[floor, T_END], part[P_PLACES])
                 if not enough or not has_room(meter, last - first):
                     settle_all(d, states, owners, scratch)
                     return logged

@@ -16,8 +16,9 @@ ARITHMETIC, WORK, REST = range(3)
 # where a run stands: clocks; the step of a block, the part of it and the copy of that which come
 # next; C_TAKEN: stretches in the calendar of each part
 (C_ACCOUNTED, C_SERIAL, C_STEP, C_PART, C_COPY, C_TAKEN) = range(6)
-# a part of a step: its first instruction, the one after its last, its copies
-(A_FIRST, A_LAST, A_COPIES) = range(3)
+# a part of a step: its first instruction, the one after its last, its copies, and the instruction before whose end, as
+# it was last carried out, no later copy does anything
+(A_FIRST, A_LAST, A_COPIES, A_FLOOR) = range(4)
 # what a call carries out: up to which step, part and copy; of these the instructions from P_FIRST
 # to before P_LAST; and the places that a calendar needs for each copy
 (P_STEPS, P_PARTS, P_COPIES, P_FIRST, P_LAST, P_PLACES) = range(6)
