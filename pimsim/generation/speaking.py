@@ -96,6 +96,9 @@ def speaking(
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
     _check_commands(config)
+    if config.placement.key:
+        what = "tokens are computed on the memory alone, and another machine stands beside it; leave placement out"
+        raise InputError(what, key=config.placement.key)
     _check_schedule(config, given.trace if isinstance(given, api.Loaded) else requested_trace(config))
     graph = keep("graph", (weights.shape, _formats(config)), partial(_graph, config, weights))
     _check(given, config, graph, weights)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pimsim.config.schema import Config
 from pimsim.mapping.plan import Plan
 from pimsim.results import metrics
+from pimsim.results.headline import percent, size
 from pimsim.sim.tally import Tally
 
 if TYPE_CHECKING:  # not for those who have no machine beside the memory
@@ -57,3 +58,12 @@ def memory_warning(found: Mapping[str, Any]) -> str:
         return ""
     needed, there = memory["required_bytes"], memory["capacity_bytes"]
     return f"the part of {name} does not fit it: it takes {needed / 1e9:.3g} GB, and it has {there / 1e9:.3g} GB"
+
+
+def line(found: Mapping[str, Any]) -> str:
+    """Who does what, as a line of text; found: of a summary."""
+    here, there = (found["operators"][side] for side in ("pim", "machine"))
+    parts = [f"{len(there)} of {len(here) + len(there)} operators of a step"] if there else []
+    parts += ["the prompt"] if found["prompt"] == "machine" else []
+    busy, link = percent(found["machine_busy_fraction"]), size(found["link_bytes"])
+    return f"{found['machine']} has {' and '.join(parts) or 'nothing'}: busy {busy} of the time, {link} over the link"

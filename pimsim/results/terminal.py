@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pimsim.labels import LABELS
 from pimsim.results import scheduled
+from pimsim.results.beside import line as placement_line
 from pimsim.results.brief import WIDTH, headline_lines, ranked, title
 from pimsim.results.headline import count_text, number, percent
 from pimsim.results.layout import Line, Screen, Span, ascii_only, beside, columns, cropped, print_lines, table, wrapped
@@ -39,6 +40,8 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, plain: bool) 
     yield from wrapped(ran.encode("ascii", "replace").decode() if plain else ran, width, "bold")
     if line := chosen_line(result.plan, result.config):
         yield from wrapped(line, width)
+    if "placement" in summary:
+        yield from wrapped(placement_line(summary["placement"]), width)
     yield from headline_lines(summary, width, plain)
     for what, figure in (("Decode time", "latency_ns"), ("Decode energy", "energy_pJ")):
         if parts := scheduled.shares(summary, figure):

@@ -10,6 +10,7 @@ import pytest
 
 from pimsim import InputError, load_config
 from pimsim.api import prepare
+from pimsim.generation.speaking import speaking
 from tests.configs import config_of
 from tests.conftest import SHIPPED
 
@@ -54,6 +55,12 @@ def test_a_schedule_runs_on_the_memory_alone(steps: str) -> None:
     with pytest.raises(InputError, match="runs on the memory alone") as error:
         prepare(config)
     assert error.value.problems[0].key == "placement.linear"
+
+
+def test_no_tokens_are_computed_beside_a_machine() -> None:
+    with pytest.raises(InputError, match="on the memory alone") as error:
+        speaking(config_of({"placement.prefill": H100}), None, 1, 1)  # type: ignore[arg-type]
+    assert error.value.problems[0].key == "placement.prefill"
 
 
 def test_a_machine_may_be_a_file_beside_the_configuration(tmp_path: Path) -> None:
