@@ -19,7 +19,7 @@ from itertools import islice
 
 from pimsim.baselines.beside import PROMPT, Worker
 from pimsim.baselines.compiled import launch_ns
-from pimsim.config.schema import Config, LinkConfig
+from pimsim.config.schema import Config, LinkConfig, PlacementConfig
 from pimsim.mapping.beside import message
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.planner import Planner
@@ -151,9 +151,10 @@ def _moved(units: Sequence[Names], there: Names) -> Iterator[Names]:
 
 
 def trial(config: Config) -> Config:
-    """The configuration that the memory is simulated by: operators one after another, and rows enough."""
+    """The configuration that the memory is simulated by: alone, operators one after another, and rows enough."""
     changes = {
         "schedule": "paper",
+        "placement": PlacementConfig(),
         "dram": config.dram.model_copy(update={"rows": _MOST_ROWS}),
         "mapping": config.mapping.model_copy(update={"attention": "whole"})
         if config.mapping.attention == "auto" else config.mapping,

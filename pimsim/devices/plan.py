@@ -41,6 +41,9 @@ def compile_plan(
     schedule: the steps that run, where they are more than those of the config; `workload` is then not read.
     beside: how the run is divided between the memory and another machine; `workload` is then not read, either.
     """
+    if beside is None and config.placement.key:
+        what = "this plans the memory alone, and another machine has a part of the run: `pimsim.run` divides it"
+        raise InputError(what, key=config.placement.key)
     workload = beside.graph if beside else workload
     graphs = _graphs(config, workload, schedule)
     for graph in dict.fromkeys(graphs):
