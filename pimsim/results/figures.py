@@ -18,7 +18,7 @@ from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, OPTIONAL
 from pimsim.errors import nearest
 from pimsim.registry import derived
 from pimsim.results import parts, scheduled
-from pimsim.results.named import MODELS
+from pimsim.results.named import MODELS, PLACEMENT
 from pimsim.sim.tally import DEVICE_CAUSES
 
 SYSTEM = (
@@ -93,11 +93,14 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
 @derived
 @cache
 def _parts() -> frozenset[str]:
-    return frozenset(f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
+    beside = (f"placement.{key}" for key in PLACEMENT)
+    return frozenset(beside).union(
+        f"system.{name}.{part}" for name, members in breakdowns().items() for part in members
+    )
 
 
 def is_part(name: str) -> bool:
-    """Whether `name` is a part of a breakdown: 0 in a summary that does not have it."""
+    """Whether `name` is a part of a breakdown, or of what may be there: 0 in a summary that does not have it."""
     return name in _parts()
 
 
@@ -107,6 +110,7 @@ def known(baselines: Collection[str] = ()) -> Iterator[str]:
     yield from (f"system.parts.{part}.{figure}" for part in _WHOLE for figure in parts.FIGURES)
     yield from (f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
     yield from (f"workload.{key}" for key in WORKLOAD)
+    yield from (f"placement.{key}" for key in PLACEMENT)
     yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
     for model, keys in MODELS.items():
         yield from (f"baselines.{baseline}.{model}.{key}" for baseline in baselines for key in keys)

@@ -13,6 +13,9 @@ COMPILED = ("speedup", "energy_ratio", "latency_ns", "energy_pJ")  # one launch 
 ROOFLINE = (*COMPILED, "required_bytes")  # its bound
 MODELS = {"compiled": COMPILED, "roofline": ROOFLINE}
 
+# Of another machine beside the memory; 0 where none stands there.
+PLACEMENT = ("machine_busy_fraction", "link_busy_fraction", "link_bytes")
+
 _SUFFIXES = ("ns", "pJ", "mW", "bytes")  # of a name, or of the breakdown that it is a part of
 _UNITS = {
     "cycles": "cycles",
@@ -32,9 +35,12 @@ RATIO = "1"  # the unit of shares and ratios
 
 
 def single_values(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Name and value: of the workload, of the system, and of each baseline its figures, not how they came about."""
+    """Name and value: of the workload, of the system, of a machine beside the memory, and of each baseline its figures,
+    not how they came about.
+    """
     for section in ("workload", "system"):
         yield from _leaves(section, summary[section])
+    yield from ((f"placement.{key}", summary["placement"][key]) for key in PLACEMENT if "placement" in summary)
     for name, figures in summary["baselines"].items():
         for key, value in figures.items():
             if not isinstance(value, Mapping):

@@ -13,6 +13,8 @@ import pytest
 import pimsim
 from pimsim.api import prepare
 from pimsim.baselines.devices import load
+from pimsim.results.figures import is_part, known
+from pimsim.results.named import single_values
 from pimsim.results.result import Result
 from pimsim.workload.beside import FROM, TO, divide
 from pimsim.workload.models import MODELS, build
@@ -185,3 +187,12 @@ def test_a_machine_that_cannot_hold_its_part_is_told(tmp_path: Path) -> None:
     result = run({"placement.linear": str(path)})
     assert any("does not fit" in text for text in result.summary["warnings"])
     assert not result.summary["placement"]["memory"]["machine"]["fits"]
+
+
+def test_a_row_of_a_sweep_has_the_figures_of_the_machine() -> None:
+    summary = run(LINEAR).summary
+    found = dict(single_values(summary))
+    for name in ("placement.machine_busy_fraction", "placement.link_busy_fraction", "placement.link_bytes"):
+        assert found[name] == summary["placement"][name.rpartition(".")[2]]
+        assert name in set(known()) and is_part(name)
+    assert not any(name.startswith("placement.") for name, _ in single_values(run().summary))

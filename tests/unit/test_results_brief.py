@@ -164,7 +164,7 @@ def test_a_figure_that_has_no_unit_is_a_share_or_a_ratio() -> None:
     bare = {name.rpartition(".")[2] for name in names if unit_of(name) == "1"}
     assert bare == {
         "row_hit_rate", "data_movement_reduction", "non_vmm_fraction", "mac_utilization", "asic_busy_fraction",
-        "acceptance", "speedup", "energy_ratio",
+        "acceptance", "speedup", "energy_ratio", "machine_busy_fraction", "link_busy_fraction",
     }  # fmt: skip
 
 
