@@ -171,8 +171,18 @@ FORMULAS: tuple[Formula, ...] = (
         "with the units as the area does (see `proxy.area_mm2`).",
         part_of="asic",
     ),
+    Formula(
+        "link",
+        "bits on links to other devices, once for each link that they cross",
+        "e_link",
+        "1",
+        "e_link energy per bit on a link [pJ] (system.link.energy_pJ_per_bit)",
+        "assumed",
+        "Of a run on one device alone there is none, and no such component.",
+    ),
 )
 
+OUTSIDE = ("link",)  # components that only runs have which need more than one device
 COMPONENTS: tuple[str, ...] = tuple(dict.fromkeys(formula.component for formula in FORMULAS))
 ASIC_PARTS: tuple[str, ...] = tuple(formula.name for formula in FORMULAS if formula.part_of == "asic")
 

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from pimsim.config.schema import AsicConfig, Config
 from pimsim.devices.registry import resolve
 from pimsim.dram.timing import ELEMENT_BYTES, Device
-from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, parts_of
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, OUTSIDE, parts_of
 from pimsim.energy.pairs import column_factor
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
@@ -79,7 +79,7 @@ class RowEnergy:
 
     @property
     def components(self) -> Energies:
-        """pJ by component: the prices that it is made of, added up."""
+        """pJ by component: the prices that it is made of, added up; as `EnergyBreakdown.exact` where others are 0."""
         return _components(self.parts)
 
     @property
@@ -131,8 +131,9 @@ class EnergyBreakdown:
 
 
 def _components(parts: Energies) -> dict[str, Fraction]:
-    """By component what is given by price."""
-    return {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items()}
+    """By component what is given by price; none of what is outside of the device where there is nothing."""
+    found = {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items()}
+    return {name: pJ for name, pJ in found.items() if pJ or name not in OUTSIDE}
 
 
 def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
@@ -173,6 +174,7 @@ def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, 
     """
     table = table or table_of(config)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
+    costs["link"] = Fraction(config.system.link.energy_pJ_per_bit)
     _refuse_negative(costs)
     return costs
 
@@ -297,6 +299,7 @@ def _row_counts(row: OperatorTally, channels: int, actions: Actions, open_share:
         "asic_multiply": row.multiplies,
         "asic_sram": row.sram_bytes,
         "asic_idle": row.cycles,
+        "link": 8 * row.moved_bytes,
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pimsim.config.schema import Config
 from pimsim.devices.registry import resolve
-from pimsim.energy.formulas import COMPONENTS, FORMULAS
+from pimsim.energy.formulas import COMPONENTS, FORMULAS, OUTSIDE
 from pimsim.energy.model import Prices, action_costs, price, usual_activation_pJ
 from pimsim.energy.table import load_table
 from pimsim.errors import InputError
@@ -32,6 +32,7 @@ BY_HAND = {
     "asic_multiply": 304.59 * 0.0125 / 12.8,
     "asic_sram": 304.59 * 0.025 / 51.2,
     "asic_idle": 304.59 * (1 - 0.017 - 0.0125 - 0.025),
+    "link": 5.0,
 }
 
 
@@ -43,7 +44,7 @@ def test_one_action_costs_what_its_formula_gives_by_hand(price: str) -> None:
 def test_every_component_has_one_documented_formula() -> None:
     assert [formula.name for formula in FORMULAS] == list(BY_HAND)
     assert set(action_costs(small_config())) == set(BY_HAND)
-    assert list(COMPONENTS) == [*list(BY_HAND)[:9], "asic"]
+    assert list(COMPONENTS) == [*list(BY_HAND)[:9], "asic", "link"]
     for formula in FORMULAS:
         assert formula.count and formula.formula and formula.scale and formula.symbols and formula.source in (
             "paper", "recalled", "adjacent", "derived", "assumed"
@@ -66,10 +67,17 @@ TOTALS = {
 }
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", TOTALS)
 def test_a_tally_costs_its_counts_times_the_price_of_one(component: str) -> None:
     breakdown = price(small_tally(), Prices.of(small_config()))
     assert breakdown.components_pJ()[component] == pytest.approx(TOTALS[component], rel=1e-12)
+
+
+def test_bytes_on_links_cost_their_bits_and_without_any_there_is_no_such_component() -> None:
+    tally, prices = small_tally(), Prices.of(small_config())
+    rows = [replace(tally.rows[0], moved_bytes=1000), *tally.rows[1:]]
+    assert price(replace(tally, rows=rows), prices).components_pJ()["link"] == 8 * 1000 * 5.0
+    assert list(price(tally, prices).components_pJ()) == [name for name in COMPONENTS if name not in OUTSIDE]
 
 
 def test_rows_sum_to_the_total_exactly() -> None:
