@@ -41,6 +41,7 @@ ROLES = (
     "ssm",
 )
 
+LINK = "link"  # role of what is sent between devices; a trace has none: `workload.parallel` puts it in
 PER = ("token", "sequence")
 
 
@@ -69,6 +70,7 @@ class Op:
     whole       its first results need all that it takes: the ASIC cannot work on what is still arriving
     launches    ATen operators of an eager framework, where a baseline has no count (None: it must have one)
     written     how a picture writes its name, if not as a word
+    sent        it only moves numbers between devices that share a model: it has the role LINK, and no trace has it
     """
 
     operations: int = 0
@@ -81,6 +83,7 @@ class Op:
     whole: bool = False
     launches: int | None = None
     written: str = ""
+    sent: bool = False
 
 
 OPS: Registry[Op] = Registry(
@@ -104,8 +107,15 @@ OPS: Registry[Op] = Registry(
         "ssm_update": Op(rows=False, written="state update"),
         # launches: cat, two slices, copy_, unsqueeze, convolution (transformers' causal_conv1d_update)
         "conv": Op(as_wide=True, rows=False, launches=6, written="convolution"),
+        # the sum over devices of what each holds, on all of them; its additions count for who carries them out
+        "all_reduce": Op(as_wide=True, launches=0, sent=True, written="all-reduce"),
+        # from what a device holds (in) to what all of them hold (out)
+        "all_gather": Op(launches=0, sent=True, written="all-gather"),
+        # elements that a device sends to others, and gets from them
+        "all_to_all": Op(as_wide=True, launches=0, sent=True, written="all-to-all"),
     },
 )
+COLLECTIVES = tuple(name for name, op in OPS.shipped.items() if op.sent)
 NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)
 # What a feed-forward network has between its products.
 ACTIVATIONS = tuple(name for name, op in OPS.shipped.items() if op.activation and op.experts)
@@ -269,6 +279,10 @@ class Operator(Attributes):
             yield f"topk cannot choose {self.outputs} of {self.inputs}"
         if self.op == "conv" and not self.kernel:
             yield "kernel must be at least 1 for a convolution"
+        if (self.op in COLLECTIVES) != (self.role == LINK):
+            yield f"the role {LINK!r} is that of {', '.join(COLLECTIVES)}, and they have no other"
+        if self.op == "all_gather" and self.outputs % self.inputs:
+            yield f"all_gather makes {self.outputs} of parts of {self.inputs}: they must be a whole number"
 
     def _wrong_fields(self) -> Iterator[str]:
         """Fields that the op has no use for: a graph says nothing that is then ignored."""
@@ -493,7 +507,7 @@ def _idle(op: str) -> tuple[tuple[str, object], ...]:
 
 # The words of each field that is one of several.
 _WORDS: Mapping[str, Collection[str]] = {
-    "scope": SCOPES, "role": ROLES, "op": OPS, "per": PER,
+    "scope": SCOPES, "role": (*ROLES, LINK), "op": OPS, "per": PER,
     **{row.field: tuple(dict.fromkeys((str(row.default), *row.words))) for row in ROWS if row.words},
 }  # fmt: skip
 

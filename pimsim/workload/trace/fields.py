@@ -87,21 +87,26 @@ class Digest(Kind):
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of several words; `what` says of what."""
+    """One of several words; `what` says of what, `never` which of them no file has."""
 
     what: str
     words: Collection[str]
+    never: Collection[str] = ()
+
+    @property
+    def _known(self) -> Collection[str]:
+        return [word for word in self.words if word not in self.never] if self.never else self.words
 
     def check(self, value: Any, path: DocumentPath, sink: Sink) -> None:
         if not isinstance(value, str):
             sink.report(path, f"must be text, not {_name_of(value)}", 0)
-        elif value not in self.words:
-            hint = did_you_mean(value[:_SHOWN], self.words) or f"; known: {', '.join(self.words)}"
+        elif value not in self.words or value in self.never:
+            hint = did_you_mean(value[:_SHOWN], self._known) or f"; known: {', '.join(self._known)}"
             missing = not_loaded() if isinstance(self.words, Registry) else ""
             sink.report(path, f"unknown {self.what} {_name_of(value)}{hint}{missing}", 0)
 
     def schema(self) -> dict[str, Any]:
-        return {"enum": list(self.words)}
+        return {"enum": list(self._known)}
 
 
 @dataclass(frozen=True)
