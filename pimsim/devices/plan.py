@@ -12,6 +12,7 @@ from pimsim.devices.registry import HARDWARE, resolve
 from pimsim.devices.tried import check_layouts
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
+from pimsim.mapping.fabric import Fabric
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
@@ -31,12 +32,14 @@ def compile_plan(
     device: Device | None = None,
     whole: Config | None = None,
     schedule: Schedule | None = None,
+    fabric: Fabric | None = None,
 ) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
 
     workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known;
     whole: the config, if `config` is the part of it that a simulation reads (`sim.inputs`).
     schedule: the steps that run, where they are more than those of the config; `workload` is then not read.
+    fabric: the links to the devices that the workload is shared with.
     """
     graphs = _graphs(config, workload, schedule)
     for graph in dict.fromkeys(graphs):
@@ -50,7 +53,7 @@ def compile_plan(
     units = Units(config.asic)
     plans = [_plan(config, use, memory, units) for use, memory in zip(uses, memories, strict=True)]
     if schedule is None:
-        return plans[0]
+        return replace(plans[0], fabric=fabric)
     plans = [
         replace(plan, depths=stage.depths if stage.tree else None, branches=stage.branches)
         for plan, stage in zip(plans, schedule.stages, strict=True)

@@ -144,9 +144,10 @@ def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
     Raises InputError for a command that has no price.
     """
     device, costs = prices.device, prices.actions
-    share = _open_share(tally, device.channels)
+    channels = device.channels * tally.devices
+    share = _open_share(tally, channels)
     rows = tuple(
-        RowEnergy(row.phase, row.operator, _row_counts(row, device.channels, prices.counted, share), costs)
+        RowEnergy(row.phase, row.operator, _row_counts(row, channels, tally.devices, prices.counted, share), costs)
         for row in tally.rows
     )
     usual = usual_activation_pJ(prices.config)
@@ -282,7 +283,7 @@ def usual_activation_pJ(config: Config) -> Fraction:
     return Fraction(power.VDD_V) * charge * Fraction(config.dram.row_bytes, ref.row_bytes)
 
 
-def _row_counts(row: OperatorTally, channels: int, actions: Actions, open_share: Fraction) -> Counts:
+def _row_counts(row: OperatorTally, channels: int, devices: int, actions: Actions, open_share: Fraction) -> Counts:
     """How often a row pays each price."""
     opened = channels * row.cycles * open_share
     counts: dict[str, int | Fraction] = dict.fromkeys(_PRICES, 0)
@@ -298,7 +299,7 @@ def _row_counts(row: OperatorTally, channels: int, actions: Actions, open_share:
         "asic_add": row.adds,
         "asic_multiply": row.multiplies,
         "asic_sram": row.sram_bytes,
-        "asic_idle": row.cycles,
+        "asic_idle": row.cycles * devices,
         "link": 8 * row.moved_bytes,
     }
 

@@ -10,7 +10,8 @@ upper bound), and, unless there is no refresh, one refresh of every channel per 
 A window is tREFI long, in whole clocks.  The simulation adds up in buckets of the largest power
 of two of clocks that is at most tREFI / 4, inside of which power counts as constant, and looks at
 every window of that.  The mean over the whole run counts as well, so the peak is never below it;
-of a run that is not longer than tREFI there is nothing else.
+of a run that is not longer than tREFI there is nothing else.  Of several devices the busiest windows of all add up,
+as if they came at once.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ def peak_power_mW(prices: Prices, tally: Tally, energy: EnergyBreakdown) -> floa
     if tally.cycles <= window:
         return float(mean)
     laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(prices))
-    return float(max(laid_out / (window * ns) + background_mW(prices), mean))
+    return float(max(laid_out / (window * ns) + tally.devices * background_mW(prices), mean))
 
 
 def background_mW(prices: Prices) -> Fraction:
-    """What is drawn all the time: the idle ASIC, open banks everywhere, refresh; mW."""
+    """What one device draws all the time: the idle ASIC, open banks everywhere, refresh; mW."""
     device, costs = prices.device, prices.actions
     ns = Fraction(device.tCK_ps, 1000)
     refresh = costs["refresh"] / (device.cycles["nREFI"] * ns) if device.refresh != "none" else 0

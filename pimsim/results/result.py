@@ -55,6 +55,7 @@ class Result(AnyResult):
     odd         what was odd about the input, before it was simulated
     plan        what ran; priced_at: what its actions cost, if that is known
     values      of a run that was watched while it computed tokens
+    devices     of several that share the model: who does what, as the summary has it
     """
 
     config: Config
@@ -70,6 +71,7 @@ class Result(AnyResult):
     plan: Plan | None = None
     priced_at: Prices | None = None
     values: Values | None = None
+    devices: Mapping[str, Any] | None = None
     comparing: Comparing | None = None
 
     @property
@@ -157,6 +159,7 @@ class Result(AnyResult):
             "trace_sha256": self._trace_sha256,
             **self._figures,
             **chosen(self.plan, self.config),
+            **({"devices": self.devices} if self.devices else {}),
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }
