@@ -325,6 +325,10 @@ def prepare(
             check_positions(config, workload, schedule)
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
+    if problems and graph is None and schedule is None and keep is anew:
+        from pimsim.systems.capacity import told_what_fits
+
+        raise InputError(told_what_fits(config, workload, problems))
     if problems:
         raise InputError(problems)
     return Prepared(config, plan, key, prices, baselines, odd)

@@ -142,6 +142,16 @@ def _plan(config: Config, use: Use, memory: Memory, units: Units) -> Plan:
     return Plan(config, device, workload, units, memory.grid, memory, use.operands, routing, functions, use.batch)
 
 
+def fits(config: Config, workload: Workload) -> bool:
+    """Whether a graph can lie in the memory of a config, and nothing about it is refused."""
+    try:
+        check_supported(workload, config)
+        memory, *_ = place_in(config, _uses(config, [workload], None, {workload: operands(workload)}))
+    except InputError:
+        return False
+    return memory.rows <= memory.grid.device.rows
+
+
 def compiled(config: Config | Plan) -> Plan:
     """The plan of a config, if it is not that already; InputError as `compile_plan`."""
     return config if isinstance(config, Plan) else compile_plan(config)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pimsim.config.schema import Config
-from pimsim.devices.plan import compile_plan
-from pimsim.errors import InputError, Problem
-from pimsim.sim.inputs import simulated
+from pimsim.devices.plan import fits
+from pimsim.errors import Problem
 from pimsim.workload.graph import Workload
 from pimsim.workload.parallel.numbers import smallest
-from pimsim.workload.parallel.stages import Stage
 
 ROWS = "dram.rows"  # the key at which a memory that is too small is told
 MOST = 4096  # devices that are tried
@@ -28,17 +26,8 @@ def told_what_fits(config: Config, workload: Workload, problems: Iterable[Proble
 
 def smallest_system(config: Config, workload: Workload) -> str:
     """The fewest devices like this one whose memory holds the model and its K and V, in words; each was tried."""
-    found = smallest(workload, lambda stages: all(fits(config, stage) for stage in stages), MOST)
+    found = smallest(workload, lambda stages: all(fits(config, stage.workload) for stage in stages), MOST)
     if found is None:
         return f"no system of up to {MOST} of these devices holds {workload.shape.name}"
     cuts = f"system.tensor={found.tensor}, system.pipeline={found.pipeline}"
     return f"the smallest system that holds {workload.shape.name} has {found.devices} of these devices: {cuts}"
-
-
-def fits(config: Config, stage: Stage) -> bool:
-    """Whether the memory of a device holds what a stage needs."""
-    try:
-        compile_plan(simulated(config, stage.workload), stage.workload, whole=config)
-    except InputError:
-        return False
-    return True

@@ -7,8 +7,11 @@ from fractions import Fraction
 from typing import Any
 
 from pimsim.config.schema import Config
+from pimsim.mapping.plan import Plan
+from pimsim.sim.steps import steps_of
 from pimsim.sim.tally import Tally
 from pimsim.systems.together import Run, Together
+from pimsim.workload.ops import LINK
 
 
 def summarise_devices(config: Config, whole: Together) -> dict[str, Any]:
@@ -81,8 +84,21 @@ def _step_ns(tally: Tally) -> float | None:
     return tally.decode_cycles * tally.tCK_ps / (1000 * steps) if steps else None
 
 
+def exchanged(plan: Plan) -> Iterator[tuple[str, int]]:
+    """Kind and elements of every exchange in the steps of a plan; some come again."""
+    kinds = dict.fromkeys(step.kind for step in steps_of(plan))
+    for operator in (o for o in plan.workload.operators if o.role == LINK):
+        for kind in kinds:
+            tokens = min(kind.tokens, kind.head) if operator.scope == "once_after" else kind.tokens
+            vectors = (operator.tokens or tokens) if operator.per == "token" else min(tokens, 1)
+            if vectors and (operator.scope != "once_after" or kind.head):
+                yield operator.op, operator.outputs * operator.rows * plan.batch * vectors
+
+
 def _exchanges(whole: Together) -> Iterator[dict[str, Any]]:
-    for (kind, elements), found in sorted(whole.wiring.exchanges.items()):
+    asked = {each for run in whole.runs if run.plan and run.share.leads for each in exchanged(run.plan)}
+    for kind, elements in sorted(asked):
+        found = whole.wiring.found(kind, elements)
         yield {
             "kind": kind,
             "elements": elements,

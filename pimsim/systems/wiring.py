@@ -68,11 +68,6 @@ class Wiring:
             )
         return self._known[kind, elements]
 
-    @property
-    def exchanges(self) -> dict[tuple[str, int], links.Exchange]:
-        """Those that were asked for, by kind and elements."""
-        return self._known
-
     def add_ps(self, elements: int) -> int:
         """How long the adders of the ASIC take for so many additions, ps."""
         clocks = -(-elements // self.asic.adders)
