@@ -1,4 +1,4 @@
-"""Messages on their way, in SimPy: devices and messages are processes, wires are resources.
+"""Messages on their way, in SimPy: devices and messages are processes, which share wires.
 
 A wire serves one message at a time, for its serialisation.  Messages that wait are served in
 the order in which they asked; of those that asked at the same picosecond, in the order of
@@ -15,8 +15,7 @@ so a message that waits holds up none of the wires behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from functools import partial
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import simpy
@@ -25,7 +24,7 @@ from pimsim.sim.link.instant import Choice
 from pimsim.sim.link.link import Link
 from pimsim.sim.link.topology import Route, Wire
 
-Process = Generator[simpy.Event, Any, Any]
+Process = Generator[simpy.Event, Any, None]
 
 
 class Flight(NamedTuple):
@@ -46,9 +45,8 @@ def carry(flights: Sequence[Flight], adds_ps: Sequence[Sequence[int]], link: Lin
     """
     env = simpy.Environment()
     run = _Run(env, flights, adds_ps, link)
-    devices = [env.process(run.device(device)) for device in range(len(adds_ps[0]) if adds_ps else 0)]
-    env.run(env.all_of(devices))
-    return tuple(int(each.value) for each in devices)
+    env.run(env.all_of([env.process(run.device(device)) for device in range(len(run.done))]))
+    return tuple(run.done)
 
 
 class _Run:
@@ -56,7 +54,8 @@ class _Run:
         self, env: simpy.Environment, flights: Sequence[Flight], adds_ps: Sequence[Sequence[int]], link: Link
     ) -> None:
         self.env, self.flights, self.adds_ps, self.link = env, flights, adds_ps, link
-        self.wires: dict[Wire, simpy.Resource] = {}
+        self.done = [0] * (len(adds_ps[0]) if adds_ps else 0)
+        self.wires, self.flit_ps = _Wires(), link.flit_ps
         self.sent: dict[tuple[int, int], list[int]] = {}
         missing: dict[tuple[int, int], int] = {}
         for number, flight in enumerate(flights):
@@ -65,7 +64,7 @@ class _Run:
         self.mail = {place: _Mail(env, count) for place, count in missing.items()}
 
     def device(self, device: int) -> Process:
-        """Send, receive and add, round by round; when all that is done."""
+        """Send, receive and add, round by round."""
         for number, adds in enumerate(self.adds_ps):
             for each in self.sent.get((device, number), ()):
                 self.env.process(self.message(each))
@@ -73,26 +72,34 @@ class _Run:
                 yield mail.complete
             if adds[device]:
                 yield self.env.timeout(adds[device])
-        return int(self.env.now)
+        self.done[device] = int(self.env.now)
 
     def message(self, number: int) -> Process:
         """Go from wire to wire, and be received."""
-        flight, delay = self.flights[number], 0
+        flight, delay, waits = self.flights[number], 0, 0
         took = self.link.serialise_ps(flight.size_bytes)
-        for tail_head in flight.route:
+        for wire in flight.route:
             yield Choice(self.env).come(delay, number)
-            wire = self.wire(tail_head)
-            yield (turn := wire.request())
-            _after(self.env, took, partial(wire.release, turn))
-            delay = self.link.latency_ps + self.link.flit_ps
-        yield self.env.timeout(self.link.latency_ps + took)
+            waits = self.wires.reserve(wire, int(self.env.now), took)
+            delay = waits + self.link.latency_ps + self.flit_ps
+        yield self.env.timeout(waits + self.link.latency_ps + took)
         self.mail[flight.dst, flight.round].receive()
 
-    def wire(self, tail_head: Wire) -> simpy.Resource:
-        """Made when it is first asked for."""
-        if tail_head not in self.wires:
-            self.wires[tail_head] = simpy.Resource(self.env)
-        return self.wires[tail_head]
+
+class _Wires:
+    """All wires.  Who asks has its place at once: none asks earlier after this.
+
+    So a message is told when its turn comes, which costs an event less than to be woken then.
+    """
+
+    def __init__(self) -> None:
+        self.free: dict[Wire, int] = {}
+
+    def reserve(self, wire: Wire, now: int, took: int) -> int:
+        """Take the wire for `took` ps, behind all who asked before; how long until then."""
+        start = max(now, self.free.get(wire, 0))
+        self.free[wire] = start + took
+        return start - now
 
 
 class _Mail:
@@ -105,10 +112,3 @@ class _Mail:
         self.left -= 1
         if not self.left:
             self.complete.succeed()
-
-
-def _after(env: simpy.Environment, delay: int, act: Callable[[], object]) -> None:
-    def then(event: simpy.Event) -> None:
-        act()
-
-    env.timeout(delay).callbacks.append(then)
