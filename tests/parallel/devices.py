@@ -65,14 +65,16 @@ class Devices:
 
     def _step(self, operator: Operator, block: int) -> None:
         if operator.op == "all_reduce":
-            results = [sum(self._all(operator, device)[0] for device in range(self.count))] * self.count
+            parts = [self._all(operator, device)[0] for device in range(self.count)]
+            results = [np.sum(parts, axis=0)] * self.count
         elif operator.op == "all_gather":
             parts = [self._all(operator, device)[0] for device in range(self.count)]
             results = [np.concatenate(parts, axis=1)[:, : operator.outputs]] * self.count
         else:
             results = [self._run(operator, device, block) for device in range(self.count)]
         for values, result in zip(self.values, results, strict=True):
-            values[operator.name] = result  # type: ignore[assignment]
+            assert result.shape == (self.flow.copies(operator.name), operator.outputs * operator.rows), operator
+            values[operator.name] = result
 
     # ---- what is read
 
@@ -134,6 +136,8 @@ class Devices:
         experts = [self.chosen[dep] for dep in operator.deps if dep in self.chosen]
         result = np.stack([v @ m for v, m in zip(_spread(taken, experts), matrix[experts[0]], strict=True)]
                           if experts else taken @ matrix[0]) + bias  # fmt: skip
+        if operator.role != "lm_head":
+            return result
         return np.pad(result, ((0, 0), (0, operator.outputs - result.shape[1])))  # the last of an uneven cut has fewer
 
     def _attention(self, operator: Operator, device: int, block: int) -> Array:
@@ -145,7 +149,7 @@ class Devices:
         keys, values = (np.concatenate([b, new[None]]) for b, new in zip(before, (k, v), strict=True))
         shared = operator.heads // operator.kv_heads
         scores = np.einsum("hd,thd->ht", q, keys.repeat(shared, axis=1)) / math.sqrt(dim)
-        return np.einsum("ht,thd->hd", _softmax(scores), values.repeat(shared, axis=1)).reshape(1, -1)
+        return np.asarray(np.einsum("ht,thd->hd", _softmax(scores), values.repeat(shared, axis=1))).reshape(1, -1)
 
     def _rope(self, operator: Operator, device: int) -> Array:
         heads = np.concatenate([part[0] for part in self._all(operator, device)]).reshape(-1, self.attention.head_dim)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pimsim.workload.graph import Workload
 from pimsim.workload.models import build
@@ -63,6 +65,36 @@ def test_nothing_that_is_sent_can_be_left_out(name: str) -> None:
             first, second = ((values[operator.deps[0]], values[operator.name]) for values in devices.values)
             assert first[0].shape != first[1].shape or not np.allclose(*first)
             assert not np.allclose(first[0], second[0])
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> tuple[ModelShape, int]:
+    """Two layers of any kind, and devices that divide them."""
+    devices = draw(st.sampled_from([2, 3, 4, 6]))
+    heads = devices * draw(st.integers(1, 2))
+    kept = draw(st.sampled_from([n for n in range(1, heads + 1) if heads % n == 0 and 0 in (n % devices, devices % n)]))
+    yes = st.booleans()
+    experts = draw(st.sampled_from([1, 3]))
+    merged = draw(yes)
+    shape = llama(
+        "any", 2, 24, heads, kept, devices * draw(st.integers(1, 3)), draw(st.integers(24, 60)), 64, tied=draw(yes),
+        biases=tuple(draw(st.sets(st.sampled_from(["qkv", "attn_out", "ffn_up", "ffn_gate", "ffn_down"])))),
+        experts=experts, active=draw(st.integers(1, experts)), head_size=2 * draw(st.integers(1, 3)),
+    )  # fmt: skip
+    return replace(
+        shape, merged_qkv=merged, merged_gate=draw(yes), post_norms=draw(yes), logit_softcap=draw(yes),
+        qk_norm="" if merged else draw(st.sampled_from(["", "each", "after"])), rope=draw(yes),
+        gated=experts > 1 or draw(yes), norm=draw(st.sampled_from(["rmsnorm", "layernorm"])),
+    ), devices  # fmt: skip
+
+
+@given(shapes())
+def test_every_device_has_the_logits_of_any_model(case: tuple[ModelShape, int]) -> None:
+    shape, devices = case
+    whole = build(shape, lm_head=True)
+    (expected,) = Devices(whole, whole).logits(3)
+    for each in Devices(whole, tensor_cut(whole, devices), devices).logits(3):
+        np.testing.assert_allclose(each, expected, rtol=0, atol=1e-9)
 
 
 def test_all_of_them_are_cut_over_all_numbers_that_divide_the_heads() -> None:

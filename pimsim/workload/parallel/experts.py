@@ -25,7 +25,7 @@ class Role:
     """What `count` devices run: `workload`, with `batch` sequences of their own.
 
     A device without sequences (batch 0) runs its experts' products alone, once for all sequences, or nothing at all
-    where the workload has no operators.
+    where the workload has no operators.  What a device stores does not depend on its role: `expert_share`.
     """
 
     count: int

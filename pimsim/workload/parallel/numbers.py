@@ -34,7 +34,7 @@ class Split(NamedTuple):
         return self.tensor * self.pipeline
 
 
-class Part(NamedTuple):
+class Group(NamedTuple):
     """The devices of one role: what they run, stage by stage; of each stage there are `tensor` that do the same."""
 
     role: Role
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 
 def holdings(workload: Workload) -> Holdings:
-    """What is stored for a graph; of a window K and V of each token, too: who plans the memory knows better."""
+    """What is stored for a graph, K and V of all tokens: who plans memory knows of windows and shared caches."""
     kept = sum(o.kv_token * workload.repeats(o) for o in workload.operators if _keeps_kv(o))
     state = sum(o.state_elements * workload.repeats(o) for o in workload.operators)
     return Holdings(workload.parameters, kept, state)
@@ -52,7 +52,7 @@ def _keeps_kv(operator: Operator) -> bool:
     return operator.op == "attention" and operator.append
 
 
-def split(workload: Workload, tensor: int = 1, pipeline: int = 1, expert: int = 1, batch: int = 1) -> list[Part]:
+def split(workload: Workload, tensor: int = 1, pipeline: int = 1, expert: int = 1, batch: int = 1) -> list[Group]:
     """A model cut in every way at once: `tensor` * `pipeline` * `expert` devices; `batch`: of all of them together.
 
     Matrices are cut first, then experts are shared by groups of as many devices, then come the stages.
@@ -69,7 +69,7 @@ def split(workload: Workload, tensor: int = 1, pipeline: int = 1, expert: int = 
         roles = expert_roles(cut, batch, expert)
     if problems:
         raise InputError(problems)
-    return [Part(role, stages(role.workload, pipeline)) for role in roles]
+    return [Group(role, stages(role.workload, pipeline)) for role in roles]
 
 
 def smallest(workload: Workload, fits: Callable[[list[Stage]], bool], most: int = 0) -> Split | None:

@@ -96,6 +96,8 @@ class Pieces:
         size = min(size or asked, asked)
         what = f"{size} elements of {dep!r}"
         if value.state == WHOLE:
+            if size != asked:
+                self.wrong(f"the half of {dep!r} that {operator.name!r} takes is not cut, for {dep!r} is not")
             return Taken(value.name, here := self.divide(size, what), (first, here))
         if size == value.width:
             return Taken(value.name, value.local)

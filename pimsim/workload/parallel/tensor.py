@@ -59,12 +59,11 @@ def tensor_cuts(workload: Workload) -> list[int]:
 
 
 def _candidates(workload: Workload) -> Iterable[int]:
-    """What divides the heads, or without attention the widest product."""
+    """What divides the heads, or without attention the channels of a state, or the widest product."""
     heads = [operator.heads for operator in workload.operators if operator.op == "attention"]
-    wide = [
-        operator.outputs for operator in workload.operators if operator.scope == "block" and operator.op == "linear"
-    ]
-    most = min(heads or [max(wide or [1])])
+    channels = [operator.outputs for operator in workload.operators if operator.keeps_state]
+    wide = [operator.outputs for operator in workload.select("block") if operator.op == "linear"]
+    most = min(heads or channels or [max(wide or [1])])
     return (devices for devices in range(2, most + 1) if most % devices == 0)
 
 
