@@ -9,7 +9,7 @@ from itertools import groupby
 from pimsim.config.schema import Config, SystemConfig
 from pimsim.errors import InputError, Problem
 from pimsim.workload.graph import Workload
-from pimsim.workload.parallel.numbers import Part, split
+from pimsim.workload.parallel.numbers import Group, split
 from pimsim.workload.schedule import Schedule
 
 
@@ -89,10 +89,10 @@ def most_in_flight(sequences: int, stages: int) -> int:
 
 
 def _shares(system: SystemConfig, workload: Workload, replicas: int, batch: int) -> Iterator[Share]:
-    parts = split(workload, system.tensor, system.pipeline, system.expert, batch)
-    roles = [part.role for part in parts]
+    groups = split(workload, system.tensor, system.pipeline, system.expert, batch)
+    roles = [group.role for group in groups]
     first = 0
-    for stages, alike in groupby(zip(*map(_one_by_one, parts), strict=True)):
+    for stages, alike in groupby(zip(*map(_one_by_one, groups), strict=True)):
         count = len(list(alike))
         for role, stage in zip(roles, stages, strict=True):
             devices = role.count * system.tensor * count * replicas
@@ -100,6 +100,6 @@ def _shares(system: SystemConfig, workload: Workload, replicas: int, batch: int)
         first += count
 
 
-def _one_by_one(part: Part) -> Iterator[Workload]:
+def _one_by_one(group: Group) -> Iterator[Workload]:
     """The graph of each stage."""
-    return (stage.workload for stage in part.stages for _ in range(stage.count))
+    return (stage.workload for stage in group.stages for _ in range(stage.count))

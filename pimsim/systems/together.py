@@ -57,7 +57,6 @@ class Together:
 
     tally     of all devices together
     schedule  of the pipeline, in clocks; None without one
-    passages  what stages sent each other, by elements, with how often
     """
 
     layout: Layout
@@ -65,7 +64,6 @@ class Together:
     wiring: Wiring
     tally: Tally
     schedule: Schedule | None
-    moved: Mapping[str, int]
 
     @property
     def leading(self) -> Run:
@@ -83,7 +81,7 @@ def together(layout: Layout, runs: Sequence[Run], wiring: Wiring, devices: int, 
     else:
         schedule, ends, moved = _pipelined(layout, leading, wiring, tCK_ps)
     tally = _account(layout, runs, devices, ends, moved)
-    return Together(layout, tuple(runs), wiring, tally, schedule, {})
+    return Together(layout, tuple(runs), wiring, tally, schedule)
 
 
 # -- time -----------------------------------------------------------------------------
@@ -146,7 +144,12 @@ def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, move
     # decoding of early sequences may begin before the last prompt is through
     prefill = max(-int(-busy["prefill"] // 1), min(through, total - -int(-busy["decode"] // 1)))
     spans = {"prefill": prefill, "decode": total - prefill}
-    rows = [row for phase in PHASES for row in _rows(layout, working, times, phase, spans[phase], devices, moved)]
+    sent = {"decode" if spans["decode"] else "prefill": moved}
+    rows = [
+        row
+        for phase in PHASES
+        for row in _rows(layout, working, times, phase, spans[phase], devices, sent.get(phase, 0))
+    ]
     commands = total_of(row.commands for row in rows)
     names = dict.fromkeys(name for run in working if run.tally for name in run.tally.commands)
     spent = sum(run.share.devices * run.tally.busiest_window for run in working if run.tally)
@@ -154,8 +157,13 @@ def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, move
     assert first is not None
     return Tally(
         total, prefill, first.tCK_ps, {name: commands.get(name, 0) for name in names}, rows, _tokens(ends, prefill),
-        Fraction(spent), first.course if len(runs) == 1 and rows == [] else None, devices,
+        Fraction(spent), first.course if _alike(runs, devices) else None, devices,
     ).validate()  # fmt: skip
+
+
+def _alike(runs: Sequence[Run], devices: int) -> bool:
+    """Whether all devices do the same at the same time, so that what one takes is what the average one takes."""
+    return len(runs) == 1 and (runs[0].share.stages, runs[0].share.devices) == (1, devices)
 
 
 def _phase_clocks(run: Run, phase: str) -> int:
@@ -166,7 +174,7 @@ def _phase_clocks(run: Run, phase: str) -> int:
 def _rows(
     layout: Layout, runs: Sequence[Run], times: Mapping[int, Fraction], phase: str, span: int, devices: int, moved: int
 ) -> list[OperatorTally]:
-    """The rows of a phase that takes so many clocks; moved: bytes between stages of the whole run."""
+    """The rows of a phase that takes so many clocks; moved: bytes between stages."""
     exact: dict[Key, Fraction] = {}  # clocks of the average device by part, operator and cause
     merged: dict[tuple[str, str], dict[str, int]] = {}
     commands: dict[tuple[str, str], dict[str, int]] = {}
@@ -183,7 +191,7 @@ def _rows(
     if idle := span - sum(exact.values()):
         exact["", BUBBLE, BUBBLE] = Fraction(idle)
         merged["", BUBBLE], commands["", BUBBLE] = {}, waits
-    if moved and phase == PHASES[bool(runs and span)]:
+    if moved:
         merged["", TRANSFER], commands["", TRANSFER] = {"count": 1, "moved_bytes": moved}, {}
     dealt = deal(exact, span)
     return [_row(phase, key, dealt, merged[key], commands[key]) for key in merged]
