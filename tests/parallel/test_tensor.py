@@ -166,24 +166,31 @@ def test_a_tie_between_operators_that_are_cut_alike_stays() -> None:
     assert all(cut[name].tied for name in names)
 
 
-def test_a_shared_cache_of_latents_is_on_all_devices() -> None:
-    """Of MLA with absorbed products: one head of K and V, which every query head reads."""
+def test_a_latent_that_all_heads_read_is_on_all_devices() -> None:
+    """Of MLA with absorbed products, as the exporter writes it: 32 heads of 128 + 64, a latent of 512."""
     shape = replace(MODELS["llama-3-8b"], name="latent")
     block = (
         Operator("norm", "norm", "rmsnorm", "block", 4096, 4096, deps=(INPUT,)),
-        Operator("kv", "qkv", "linear", "block", 4096, 576, deps=("norm",)),
-        Operator("q", "qkv", "linear", "block", 4096, 32 * 128, deps=("norm",)),
-        Operator("absorb", "qkv", "linear", "block", 32 * 128, 32 * 576, blocks=32, deps=("q",)),
-        Operator("attention", "attn", "attention", "block", 32 * 576 + 576, 32 * 512, heads=32, kv_heads=1,
-                 head_dim=576, value_dim=512, deps=("absorb", "kv")),
-        Operator("expand", "attn_out", "linear", "block", 32 * 512, 32 * 128, blocks=32, deps=("attention",)),
-        Operator("out", "attn_out", "linear", "block", 32 * 128, 4096, deps=("expand",)),
+        Operator("q", "qkv", "linear", "block", 4096, 32 * 192, deps=("norm",)),
+        Operator("kv_a", "qkv", "linear", "block", 4096, 576, deps=("norm",)),
+        Operator("kv_norm", "norm", "rmsnorm", "block", 512, 512, deps=("kv_a",), take=(("kv_a", 0, 512),)),
+        Operator("q_rope", "rope", "rope", "block", 32 * 64, 32 * 64, deps=("q",), take=(("q", 32 * 128, 32 * 64),)),
+        Operator("k_rope", "rope", "rope", "block", 64, 64, deps=("kv_a",), take=(("kv_a", 512, 64),)),
+        Operator("q_latent", "qkv", "linear", "block", 32 * 128, 32 * 512, blocks=32, deps=("q",),
+                 take=(("q", 0, 32 * 128),)),
+        Operator("attention", "attn", "attention", "block", 33 * 576, 32 * 512, heads=32, kv_heads=1, head_dim=576,
+                 value_dim=512, deps=("q_latent", "q_rope", "kv_norm", "k_rope")),
+        Operator("v_latent", "attn_out", "linear", "block", 32 * 512, 32 * 128, blocks=32, deps=("attention",)),
+        Operator("out", "attn_out", "linear", "block", 32 * 128, 4096, deps=("v_latent",)),
         Operator("residual", "residual", "add", "block", 4096, 4096, deps=(INPUT, "out")),
     )  # fmt: skip
     cut = {o.name: o for o in tensor_cut(Workload(shape, block), 8).operators}
-    assert (cut["kv"].outputs, cut["attention"].kv_heads, cut["attention"].heads) == (576, 1, 4)
-    assert (cut["absorb"].blocks, cut["absorb"].inputs, cut["absorb"].outputs) == (4, 4 * 128, 4 * 576)
-    assert (cut["attention"].inputs, cut["expand"].outputs, cut["out"].inputs) == (5 * 576, 4 * 128, 4 * 128)
+    kept = {name: cut[name] for name in ("norm", "kv_a", "kv_norm", "k_rope")}
+    assert kept == {o.name: o for o in block if o.name in kept}
+    assert (cut["q"].outputs, cut["q_rope"].inputs, cut["q_rope"].take) == (4 * 192, 4 * 64, (("q", 4 * 128, 4 * 64),))
+    assert (cut["q_latent"].blocks, cut["q_latent"].inputs, cut["q_latent"].take) == (4, 512, (("q", 0, 512),))
+    assert (cut["attention"].heads, cut["attention"].kv_heads, cut["attention"].inputs) == (4, 1, 5 * 576)
+    assert (cut["attention"].outputs, cut["v_latent"].outputs, cut["out"].inputs) == (4 * 512, 512, 512)
     assert [o.name for o in cut.values() if o.role == LINK] == ["out_all_reduce"]
 
 
@@ -231,6 +238,28 @@ def test_heads_of_K_and_V_that_neither_divide_nor_are_divided_are_told() -> None
     shape = replace(MODELS["gpt3-small"], heads=24, kv_heads=6, head_size=32, d_model=768, merged_qkv=False)
     found = problems(build(shape, lm_head=True), 4)
     assert found == ["system.tensor: a tensor cut of 4 devices: 6 heads of K and V do not divide; 2, 3, 6, 12 or 24 do"]
+
+
+def two_products(first: int, second: int) -> Workload:
+    """Attention of 4 heads of 8 with 2 of K and V, made by two products of so many outputs."""
+    block = (
+        Operator("one", "qkv", "linear", "block", 32, first, deps=(INPUT,)),
+        Operator("other", "qkv", "linear", "block", 32, second, deps=(INPUT,)),
+        Operator("attention", "attn", "attention", "block", 64, 32, heads=4, kv_heads=2, head_dim=8,
+                 deps=("one", "other")),
+        Operator("out", "attn_out", "linear", "block", 32, 32, deps=("attention",)),
+    )  # fmt: skip
+    return Workload(replace(MODELS["gpt2-small"], name="two", d_model=32, heads=4, kv_heads=2), block)
+
+
+@pytest.mark.parametrize("widths", [(48, 16), (32, 32)])
+def test_which_product_makes_K_and_V_is_told_where_it_matters_and_is_not_clear(widths: tuple[int, int]) -> None:
+    """Queries with K, and V; or queries, and K with V that is as wide as they are."""
+    unclear = two_products(*widths)
+    assert [o.outputs * 2 for o in tensor_cut(unclear, 2).operators[:2]] == list(widths)
+    (found,) = problems(unclear, 4)
+    what = "it is not clear which products make K and V of 'attention', whose heads are fewer; 2 do"
+    assert found == f"system.tensor: a tensor cut of 4 devices: {what}"
 
 
 @pytest.mark.parametrize("devices", [0, -2])

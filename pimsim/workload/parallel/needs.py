@@ -124,17 +124,21 @@ class Needs:
         return sum(self.known[dep].outputs == update.outputs for dep in self.inputs(update) if dep != INPUT) > 1
 
     def _share_heads(self, attention: Operator) -> None:
-        """The products that make K and V: by their widths, which differ from that of the queries."""
-        queries = attention.heads * attention.head_dim
-        each = attention.head_dim + attention.v_head_dim
-        kept = {attention.kv_heads * attention.head_dim: attention.head_dim,
-                attention.kv_heads * attention.v_head_dim: attention.v_head_dim,
-                queries + attention.kv_token: queries // self.devices + each}  # fmt: skip
-        for product in self._products(attention):
-            width = product.outputs * product.rows
+        """The products that make K and V: by their widths, which differ from those of what makes queries alone."""
+        queries, key, value = attention.heads * attention.head_dim, attention.head_dim, attention.v_head_dim
+        kept = {
+            attention.kv_heads * key: key,
+            attention.kv_heads * value: value,
+            attention.kv_token: key + value,
+            queries + attention.kv_token: queries // self.devices + key + value,
+        }
+        products = {product.name: product.outputs * product.rows for product in self._products(attention)}
+        if attention.kv_token == queries and list(products.values()).count(queries) > 1:
+            self.unclear.add(attention.name)  # one of them may make K and V
+        for name, width in products.items():
             if width in kept and width != queries:
-                self.local[product.name] = kept[width]
-            elif width != queries and product.name in self.parts:
+                self.local[name] = kept[width]
+            elif name in self.parts and width != queries and (width <= attention.kv_token or width - queries in kept):
                 self.unclear.add(attention.name)
 
     def _products(self, reader: Operator) -> Iterator[Operator]:

@@ -41,7 +41,8 @@ def _columns(pieces: Pieces, operator: Operator, taken: list[Taken]) -> None:
     made, needs = operator.outputs, pieces.needs
     if operator.name in needs.parts:
         here = needs.local.get(operator.name) or _outputs(pieces, operator)
-        pieces.add(operator, taken, CUT, made, here, outputs=here)
+        state = WHOLE if here == made else CUT  # of a lone head of K and V every device has all
+        pieces.add(operator, taken, state, made, here, outputs=here)
     elif made < pieces.values[INPUT].width or operator.experts > 1:
         pieces.add(operator, taken, WHOLE, made, made)
     else:
