@@ -11,13 +11,14 @@ from pathlib import Path
 from pimsim.errors import InputError, Problem
 from pimsim.files import write_bytes
 from pimsim.kinds import PROFILE, expecting
-from pimsim.workload.interchange import chakra
+from pimsim.workload.interchange import chakra, communication
 from pimsim.workload.interchange.calls import Call, read_bytes, read_json_calls
 from pimsim.workload.interchange.recognise import Found, recognise
+from pimsim.workload.interchange.schema import COLLECTIVES
 from pimsim.workload.trace.bind import trace_of
-from pimsim.workload.trace.cost import cost_of
+from pimsim.workload.trace.cost import cost_of, operator_of
 from pimsim.workload.trace.reader import load_trace
-from pimsim.workload.trace.records import BATCH, CONTEXT, QUERY, Template, Trace
+from pimsim.workload.trace.records import BATCH, CONTEXT, DATA_TYPE_BITS, QUERY, Header, OpRecord, Template, Trace
 from pimsim.workload.trace.writer import dump_trace
 
 _CONTEXT = 1024  # of a template that no step runs
@@ -48,10 +49,10 @@ def _import_file(path: str, name: str, steps: int) -> Imported:
         source, calls = read_json_calls(data, path)
         return _imported(calls, source, path, name, steps, ())
     file = chakra.read_chakra(data, path)
-    lost = tuple(chakra.other_nodes(file))
+    lost = tuple(chakra.other_nodes(file, communication.told))
     if not file.is_ours:
         return _imported(chakra.calls_of(file), "Chakra ET", path, name, steps, lost)
-    return Imported(_checked(chakra.lines_of(file), path), "Chakra ET", lost)
+    return Imported(_checked(chakra.lines_of(communication.taken_out(file)), path), "Chakra ET", lost)
 
 
 def _checked(lines: list[chakra.Line], path: str) -> Trace:
@@ -102,13 +103,23 @@ def export_chakra(trace: Trace, path: str) -> tuple[str, ...]:
     records = {(template.id, op.id): op for template in trace.templates for op in template.ops}
 
     def costs(template: str, op: str) -> tuple[int, int]:
-        cost = cost_of(records[template, op], trace.header, bindings[template])
+        record, binding = records[template, op], bindings[template]
+        if record.op in COLLECTIVES:
+            return 0, _sent_bytes(record, trace.header, binding)
+        cost = cost_of(record, trace.header, binding)
         return cost.flops, cost.weight_bytes + cost.kv_bytes
 
     data = chakra.to_chakra([json.loads(line) for line in dump_trace(trace).splitlines()], costs)
     write_bytes(path, data)
     contexts = ", ".join(f"{template} at T = {binding[CONTEXT]}" for template, binding in bindings.items())
     return (*chakra.NOT_EXPRESSED, f"contexts of the sizes: {contexts}")
+
+
+def _sent_bytes(record: OpRecord, header: Header, binding: Mapping[str, int]) -> int:
+    """What a device has for the others: the inputs of a collective, of all sequences and tokens of a step."""
+    operator = operator_of(record, binding)
+    vectors = binding[BATCH] * (operator.tokens or binding[QUERY])
+    return -(-vectors * operator.inputs * DATA_TYPE_BITS[header.activations] // 8)
 
 
 def _binding(trace: Trace, template: Template) -> Mapping[str, int]:
