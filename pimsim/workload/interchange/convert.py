@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pimsim.errors import InputError, Problem
 from pimsim.files import write_bytes
 from pimsim.kinds import PROFILE, expecting
+from pimsim.workload.graph import Workload
 from pimsim.workload.interchange import chakra, communication
 from pimsim.workload.interchange.calls import Call, read_bytes, read_json_calls
 from pimsim.workload.interchange.recognise import Found, recognise
@@ -125,3 +126,20 @@ def _sent_bytes(record: OpRecord, header: Header, binding: Mapping[str, int]) ->
 def _binding(trace: Trace, template: Template) -> Mapping[str, int]:
     runs = [line for line in trace.schedule if line.template == template.id]
     return runs[-1].binding(runs[-1].last) if runs else {CONTEXT: _CONTEXT, BATCH: 1, QUERY: 1}
+
+
+def export_share(workload: Workload, path: str, context: int, batch: int = 1) -> tuple[str, ...]:
+    """Write the decode step at a context of one device of several that share a model, as `export_chakra`.
+
+    workload: what the device runs, with the collectives that it takes part in.  Heads and the width of the
+    feed-forward network are told as the device has them.
+    """
+    trace = trace_of(workload, prompt=context - 1, steps=1, batch=batch)
+    model = trace.header.model
+    for operator in workload.operators:
+        if operator.op == "attention":
+            model = replace(model, heads=operator.heads, kv_heads=operator.kv_heads)
+        elif operator.role == "ffn_down" and operator.op == "linear":
+            model = replace(model, d_ff=operator.inputs)
+    model = replace(model, config_sha256=model.sizes_sha256)
+    return export_chakra(replace(trace, header=replace(trace.header, model=model)), path)
