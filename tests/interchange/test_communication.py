@@ -148,3 +148,18 @@ def test_a_changed_computation_behind_communication_is_refused(exported: Path, t
 
     with pytest.raises(InputError, match="the graph has been changed"):
         import_file(str(with_foreign(exported, tmp_path / "more.et", put_in)), "x", 1)
+
+
+def test_a_collective_that_changes_the_width_cannot_be_bridged(tmp_path: Path) -> None:
+    """Half of the logits, and the gathering of all: without it the vocabulary is too large."""
+    shape = {"name": "t", "layers": 1, "d_model": 64, "heads": 2, "vocabulary": 600}
+    config = pimsim.load_config("pim-gpt", {"workload.model_config": shape, "workload.lm_head": True})
+    assert isinstance(config, Config)
+    *others, head = requested_workload(config, None).operators
+    gathered = Operator("gathered", LINK, "all_gather", head.scope, 300, 600, deps=(head.name,))
+    share = replace(
+        requested_workload(config, None), operators=(*others, replace(head, outputs=300, tied=""), gathered)
+    )
+    export_share(share, str(tmp_path / "t.0.et"), CONTEXT)
+    with pytest.raises(InputError, match="vocabulary: is 600, but 'lm_head' gives 300 elements"):
+        import_file(str(tmp_path / "t.0.et"), "x", 1)
