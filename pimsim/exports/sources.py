@@ -138,7 +138,7 @@ def host_run(loaded: Loaded, asked: Asked) -> HostRun:
     """A host's requests on a memory that only stores; InputError if it does more."""
     run = HostRun(loaded, asked)
     if run.device.standard.modes or isinstance(loaded.config, Config):
-        what = f"{run.device.standard.name!r} serves no host's pattern; use 'gddr6', 'lpddr5x' or 'hbm3'"
+        what = f"{run.device.standard.name!r} serves no host's pattern; use 'gddr6'"
         raise InputError(what, key="dram.standard")
     return run
 

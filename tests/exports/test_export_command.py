@@ -76,7 +76,7 @@ def test_contexts_beyond_a_model_are_odd(export: Export) -> None:
         (["ramulator", "pim-gpt", "--seed", "3", "--out", "x"], "--seed:1:1: --seed: says nothing about a language "
          "model's run"),
         (["ramulator", "gddr6", "--context", "3", "--out", "x"], "--context: is for a language model, and this memory"),
-        (["ramulator", "pim-gpt", "--requests-only", "--out", "x"], "serves no host's pattern; use 'gddr6', 'lpddr5x'"),
+        (["ramulator", "pim-gpt", "--requests-only", "--out", "x"], "serves no host's pattern; use 'gddr6'"),
         (["drampower", "hbm3", "--channel", "99", "--out", "x"], "--channel: the memory has channels 0 to 15, not 99"),
         (["drampower", "hbm3", "--out", "."], ".:1:1: cannot be written: Is a directory"),
         (["drampower", "hbm3", "--out", ""], "--out:1:1: out: needs the name of a file, but it is empty"),
