@@ -24,12 +24,13 @@ from pimsim.devices.registry import device_of
 from pimsim.dram.program import CLOSE, OPEN, RUN, SCATTER, Request, bank_order
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError
-from pimsim.exports.steps import Tell, decoding, plain, prepared
+from pimsim.exports.steps import Tell, alone, decoding, plain, prepared
 from pimsim.files import whole_file
 from pimsim.mapping.instructions import Instruction
 from pimsim.mapping.work import Work
 
 _OPERATIONS = {operation.command: name for name, operation in AIM_OPERATIONS.items() if operation.command}
+_WHAT = "an AiM program"
 END = AimInstruction("EOC")
 _SHAPE = ("channels", "bank_groups", "banks_per_group", "rows", "row_bytes", "column_bytes")
 _SAID = (
@@ -64,7 +65,7 @@ class Step:
         """
         _check(device_of(config))
         found = config.workload.last_context if context is None else context
-        return cls(settled(prepared(decoding(plain(config, "an AiM program"), found), tell)))
+        return cls(settled(prepared(decoding(plain(alone(config, _WHAT), _WHAT), found), tell)))
 
     @property
     def device(self) -> Device:

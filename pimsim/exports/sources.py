@@ -24,7 +24,7 @@ from pimsim.dram.timing import Device
 from pimsim.errors import InputError
 from pimsim.exports.commands import Format, Writer
 from pimsim.exports.ramulator import accesses
-from pimsim.exports.steps import Tell, decoding, plain, prepared
+from pimsim.exports.steps import Tell, alone, decoding, plain, prepared
 from pimsim.exports.table import beside
 from pimsim.files import check_output, whole_file
 from pimsim.sim.observer import Observer
@@ -128,9 +128,10 @@ def model_run(
     tell: Tell | None = None,
 ) -> ModelRun:
     """The run of a configuration, or of one decode step at a context; InputError and `tell` as of `api.prepare`."""
+    config = alone(api.language_model(loaded.config), "a trace of commands")
     if context is None:
         return ModelRun(api.prepare(loaded, tell), progress)
-    config = plain(api.language_model(loaded.config), "a step at a context")
+    config = plain(config, "a step at a context")
     return ModelRun(prepared(decoding(config, context), tell), progress)
 
 

@@ -55,3 +55,10 @@ def plain(config: Config, what: str) -> Config:
     if trace is None or requested_schedule(config, trace) is None:
         return config
     raise InputError(f"{what} has plain decode steps, and the schedule of this trace has others", key="workload.trace")
+
+
+def alone(config: Config, what: str) -> Config:
+    """The same; InputError if several devices share the model."""
+    if config.system.several:
+        raise InputError(f"{what} is of one device; set system.devices=1, or leave it out", key="system.devices")
+    return config

@@ -164,6 +164,12 @@ def test_nothing_is_left_of_a_trace_that_failed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_several_devices_have_no_one_trace() -> None:
+    for context in (None, CONTEXT):
+        with pytest.raises(InputError, match="a trace of commands is of one device"):
+            model_run(api.load("pim-gpt", {"system.devices": 2, "system.tensor": 2}), context)
+
+
 def test_the_whole_run_is_written_where_no_context_is_given(tmp_path: Path) -> None:
     loaded = api.load("pim-gpt", {"workload.model_config": SMALL, "workload.output_tokens": 3, "baselines": []})
     source = model_run(loaded)

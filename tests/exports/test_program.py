@@ -160,6 +160,7 @@ def _gemv(program: list[AimInstruction]) -> list[tuple[int, int]] | None:
         ("pim-gpt", {}, "dram.standard"),
         ("aim", {"dram.channels": 64}, "dram.channels"),
         ("aim", {"workload.trace": "medusa"}, "workload.trace"),
+        ("aim", {"system.devices": 2, "system.tensor": 2}, "system.devices"),
     ],
 )
 def test_what_is_no_program_is_refused(config: str, keys: dict[str, Any], key: str) -> None:

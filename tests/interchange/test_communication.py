@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import pimsim
 from pimsim import InputError
+from pimsim.cli import cli
 from pimsim.config.schema import Config
 from pimsim.workload.graph import Workload
 from pimsim.workload.interchange import export_chakra, export_share, import_file
@@ -21,7 +23,7 @@ from pimsim.workload.ops import LINK, Operator
 from pimsim.workload.source import requested_workload
 from pimsim.workload.trace.bind import trace_of
 from pimsim.workload.trace.reader import load_trace
-from pimsim.workload.trace.writer import dump_trace
+from pimsim.workload.trace.writer import dump_trace, write_trace
 from tests.interchange.test_chakra import GPT2, nodes_of, written
 
 pytest.importorskip("google.protobuf")
@@ -163,3 +165,21 @@ def test_a_collective_that_changes_the_width_cannot_be_bridged(tmp_path: Path) -
     export_share(share, str(tmp_path / "t.0.et"), CONTEXT)
     with pytest.raises(InputError, match="vocabulary: is 600, but 'lm_head' gives 300 elements"):
         import_file(str(tmp_path / "t.0.et"), "x", 1)
+
+
+def test_the_command_writes_what_each_of_several_devices_runs(tmp_path: Path) -> None:
+    """Two sums a block, each of d_model values of two bytes; what comes back runs, with a quarter of the heads."""
+    et, back = tmp_path / "g.0.et", tmp_path / "back.jsonl"
+    blocks = write_trace(trace_of(graph(), steps=1024), tmp_path / "blocks.jsonl")  # without a head, which is gathered
+    there = CliRunner().invoke(cli, ["trace", "chakra", str(blocks), "--out", str(et), "--tensor", "4"])
+    assert there.exit_code == 0 and "T = 1024" in there.output
+    again = CliRunner().invoke(cli, ["trace", "import", str(et), "--out", str(back)])
+    assert again.exit_code == 0 and "12 layers, d_model 768, 3 heads (3 of K and V)" in again.output
+    assert "(ALL_REDUCE 24 times, 36,864 bytes)" in " ".join(again.output.split())
+
+
+def test_a_cut_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "g.0.et"
+    result = CliRunner().invoke(cli, ["trace", "chakra", str(GPT2), "--out", str(out), "--tensor", "5"])
+    assert result.exit_code == 2 and result.stderr.startswith("--tensor:1:1: tensor: a tensor cut of 5 devices: ")
+    assert not out.exists()
