@@ -8,6 +8,7 @@ from dataclasses import replace
 from pimsim.config.schema import Config
 from pimsim.devices.plan import fits
 from pimsim.errors import Problem
+from pimsim.workload.formats import weight_bits
 from pimsim.workload.graph import Workload
 from pimsim.workload.parallel.numbers import smallest
 
@@ -25,9 +26,20 @@ def told_what_fits(config: Config, workload: Workload, problems: Iterable[Proble
         yield problem
 
 
+def fewest(config: Config, workload: Workload) -> int:
+    """Devices whose memory has as many bytes as the weights of matrices take, without what lies beside them."""
+    bits = sum(o.matrix // o.active * o.experts * weight_bits(o) * workload.repeats(o) for o in workload.operators)
+    dram = config.dram
+    device = 8 * dram.channels * dram.bank_groups * dram.banks_per_group * dram.rows * dram.row_bytes
+    return max(1, -(-int(bits) // device))
+
+
 def smallest_system(config: Config, workload: Workload) -> str:
     """The fewest devices like this one whose memory holds the model and its K and V, in words; each was tried."""
-    found = smallest(workload, lambda stages: all(fits(config, stage.workload) for stage in stages), MOST)
+    least = fewest(config, workload)
+    found = None
+    if least <= MOST:
+        found = smallest(workload, lambda stages: all(fits(config, stage.workload) for stage in stages), MOST, least)
     if found is None:
         return f"no system of up to {MOST} of these devices holds it"
     keys = {"devices": found.devices, "tensor": found.tensor, "pipeline": found.pipeline}

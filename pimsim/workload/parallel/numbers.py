@@ -72,13 +72,16 @@ def split(workload: Workload, tensor: int = 1, pipeline: int = 1, expert: int = 
     return [Group(role, stages(role.workload, pipeline)) for role in roles]
 
 
-def smallest(workload: Workload, fits: Callable[[list[Stage]], bool], most: int = 0) -> Split | None:
+def smallest(workload: Workload, fits: Callable[[list[Stage]], bool], most: int = 0, least: int = 1) -> Split | None:
     """The split of the fewest devices whose stages fit, None if none does; of as many devices that of fewest stages.
 
-    fits: whether each device has room for what its stage stores; most: devices (0: as many as can be)
+    fits: whether each device has room for what its stage stores; most, least: devices (0: as many as can be); fewer
+    than `least` are known not to do
     """
     cuts = {tensor: tensor_cut(workload, tensor) for tensor in tensor_cuts(workload)}
     for tensor, pipeline in _pairs(list(cuts), workload.blocks):
+        if tensor * pipeline < least:
+            continue
         if most and tensor * pipeline > most:
             return None
         if fits(made := stages(cuts[tensor], pipeline)):
