@@ -353,7 +353,7 @@ def _prepare_system(
 ) -> PreparedSystem:
     """InputError with everything that is wrong with any device, and with the smallest system that would do."""
     from pimsim.systems.capacity import told_what_fits
-    from pimsim.systems.shares import check_system, layout_of
+    from pimsim.systems.shares import check_system, layout_of, system_warnings
     from pimsim.systems.wiring import Wiring
 
     check_system(config, schedule)
@@ -369,6 +369,7 @@ def _prepare_system(
         raise InputError(told_what_fits(config, workload, list(dict.fromkeys(problems))))
     first = members[0]
     assert first is not None
+    odd = (*odd, *system_warnings(config, layout))
     baselines = _evaluate_baselines(config, workload, keep, schedule)
     prices = replace(first.prices, config=config)
     return PreparedSystem(config, first.plan, None, prices, baselines, odd, layout, tuple(members), wiring, workload)
@@ -561,9 +562,8 @@ def _run_system(
     whole = together(prepared.layout, runs, prepared.wiring, prepared.config.system.devices, runs[0].tCK_ps)
     known = origins(prepared.config) if provenance is None else provenance
     devices = summarise_devices(prepared.config, whole)
-    plan = replace(prepared.plan, workload=prepared.graph)
-    shown = replace(prepared, plan=plan)
-    return replace(_result(shown, whole.tally, time.perf_counter() - started, known), devices=devices)
+    result = _result(prepared, whole.tally, time.perf_counter() - started, known)
+    return replace(result, workload=prepared.graph, devices=devices)
 
 
 def _counted(prepared: Prepared, keep: Keep) -> Tally:

@@ -95,6 +95,8 @@ def speaking(
     key that was given with --set is of another model or of several sequences, or the memory is too small.
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
+    if config.system.several:
+        raise InputError("tokens are computed on one device; leave the system out", key="system.devices")
     _check_commands(config)
     _check_schedule(config, given.trace if isinstance(given, api.Loaded) else requested_trace(config))
     graph = keep("graph", (weights.shape, _formats(config)), partial(_graph, config, weights))

@@ -73,6 +73,23 @@ def check_system(config: Config, schedule: Schedule | None) -> None:
         raise InputError(problems)
 
 
+def system_warnings(config: Config, layout: Layout) -> Iterator[Problem]:
+    """What a careful reader would want to know of how a system shares a model."""
+    system = config.system
+    if idle := system.devices - layout.replicas * system.holders:
+        what = f"{idle} of {system.devices} devices have no sequence (workload.batch): they wait, and draw power"
+        yield Problem("", 0, 0, "system.devices", what)
+    if system.expert > 1:
+        what = "experts are taken to be chosen evenly; a device whose experts are chosen more often is waited for"
+        yield Problem("", 0, 0, "system.expert", what)
+    if system.pipeline > layout.in_flight:
+        what = (
+            f"{layout.in_flight} of {system.pipeline} stages have a part of the batch at a time; the others wait "
+            "(workload.batch, system.in_flight)"
+        )
+        yield Problem("", 0, 0, "system.pipeline", what)
+
+
 def layout_of(config: Config, workload: Workload) -> Layout:
     """How the system of a configuration shares a model; InputError with everything that does not divide."""
     system, batch = config.system, config.workload.batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,15 @@ from hypothesis import strategies as st
 import pimsim
 from pimsim.api import prepare, run_keeping
 from pimsim.config.schema import Config
+from pimsim.generation.speaking import speaking
 from pimsim.results.result import Result
 from pimsim.sim.cluster import steady_interval
 from pimsim.sweep.kept import Kept
+from pimsim.sweep.placement import search
+from pimsim.sweep.proxy import area_mm2
 from pimsim.systems.together import deal
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 SHAPE: dict[str, Any] = {
     "name": "small", "layers": 4, "d_model": 256, "heads": 8, "head_dim": 32, "d_ff": 512, "vocabulary": 4096,
     "max_positions": 512,
@@ -302,3 +307,43 @@ def test_the_exchanges_that_are_told_are_those_that_were_planned(cut: dict[str, 
     told = pimsim.run(prepared).summary["devices"]["exchanges"]
     planned = set(prepared.wiring._known)  # type: ignore[attr-defined]
     assert {(each["kind"], each["elements"]) for each in told} == planned
+
+
+# -- what a careful reader is told ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes", "said"),
+    [
+        (SHAPE, on(replicas=3), "2 of 3 devices have no sequence"),
+        (SHAPE, {"workload__batch": 2, **on(1, 4)}, "2 of 4 stages have a part of the batch at a time"),
+        (MOE, {"workload__batch": 2, **on(expert=2)}, "experts are taken to be chosen evenly"),
+    ],
+)  # fmt: skip
+def test_it_is_told_where_devices_wait(shape: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    assert [text for text in of(shape, **changes).summary["warnings"] if said in text]
+    assert not [text for text in of(shape, workload__batch=3, **on(replicas=3)).summary["warnings"] if said in text]
+
+
+def test_a_system_of_devices_is_as_large_as_all_of_them() -> None:
+    assert area_mm2(config(**on(replicas=3))) == 3 * area_mm2(config())
+
+
+def test_what_is_of_one_device_is_refused_for_several(tmp_path: Path) -> None:
+    several = config(**on(2))
+    for ask in (
+        lambda: pimsim.run(several, log=tmp_path / "log.csv"),
+        lambda: search(several),
+        lambda: speaking(several, None, 1, 1),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(pimsim.InputError) as refused:
+            ask()
+        assert [problem.key for problem in refused.value.problems] == ["system.devices"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_schedule_of_several_templates_runs_on_one_device() -> None:
+    trace = str(GOLDEN / "schedules" / "accepted.jsonl")
+    with pytest.raises(pimsim.InputError) as refused:
+        pimsim.run(pimsim.load_config("pim-gpt", {"workload.trace": trace, "baselines": [], "system.devices": 2}))
+    assert "more than plain decoding runs on one device" in str(refused.value)
