@@ -18,7 +18,7 @@ from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.registry import derived
 from pimsim.results import parts, scheduled
-from pimsim.results.named import MODELS
+from pimsim.results.named import DEVICES, MODELS
 from pimsim.sim.tally import DEVICE_CAUSES
 
 SYSTEM = (
@@ -69,6 +69,8 @@ BASELINE = (
     "capacity_bytes",
 )
 
+MOVED = "devices.moved_bytes"  # one device moves none
+
 # Parts that every run has, but only the summary of a schedule says what they took.
 _WHOLE = tuple(part for part in scheduled.PARTS if part not in parts.SPECULATIVE)
 
@@ -93,11 +95,12 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
 @derived
 @cache
 def _parts() -> frozenset[str]:
-    return frozenset(f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
+    parts = (f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
+    return frozenset((*parts, MOVED))
 
 
 def is_part(name: str) -> bool:
-    """Whether `name` is a part of a breakdown: 0 in a summary that does not have it."""
+    """Whether `name` is 0 in a summary that does not have it: a part of a breakdown, or what only devices move."""
     return name in _parts()
 
 
@@ -107,6 +110,7 @@ def known(baselines: Collection[str] = ()) -> Iterator[str]:
     yield from (f"system.parts.{part}.{figure}" for part in _WHOLE for figure in parts.FIGURES)
     yield from (f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
     yield from (f"workload.{key}" for key in WORKLOAD)
+    yield from (f"devices.{key}" for key in DEVICES)
     yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
     for model, keys in MODELS.items():
         yield from (f"baselines.{baseline}.{model}.{key}" for baseline in baselines for key in keys)

@@ -13,6 +13,12 @@ COMPILED = ("speedup", "energy_ratio", "latency_ns", "energy_pJ")  # one launch 
 ROOFLINE = (*COMPILED, "required_bytes")  # its bound
 MODELS = {"compiled": COMPILED, "roofline": ROOFLINE}
 
+# Of the devices of a system: the single numbers; what each share does has no name of its own.
+DEVICES = (
+    "count", "tensor", "pipeline", "expert", "replicas", "in_flight", "idle", "steady_step_ns", "steady_tokens_per_s",
+    "sequence_step_ns", "moved_bytes",
+)  # fmt: skip
+
 _SUFFIXES = ("ns", "pJ", "mW", "bytes")  # of a name, or of the breakdown that it is a part of
 _UNITS = {
     "cycles": "cycles",
@@ -27,14 +33,23 @@ _UNITS = {
     "batch": "sequences",
     "parameters": "parameters",
     "matrix_parameters": "parameters",
+    "steady_tokens_per_s": "tokens/s",
+    **dict.fromkeys(("count", "tensor", "expert", "idle"), "devices"),
+    "pipeline": "stages",
+    "replicas": "replicas",
+    "in_flight": "parts of a batch",
 }
 RATIO = "1"  # the unit of shares and ratios
 
 
 def single_values(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Name and value: of the workload, of the system, and of each baseline its figures, not how they came about."""
+    """Name and value: of the workload, of the system, of its devices where there are several, and of each baseline
+    its figures, not how they came about.
+    """
     for section in ("workload", "system"):
         yield from _leaves(section, summary[section])
+    if devices := summary.get("devices"):
+        yield from ((f"devices.{key}", devices[key]) for key in DEVICES)
     for name, figures in summary["baselines"].items():
         for key, value in figures.items():
             if not isinstance(value, Mapping):
