@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
     from pimsim.systems.shares import Layout
+    from pimsim.systems.together import Together
     from pimsim.systems.wiring import Wiring
     from pimsim.workload.graph import Workload
     from pimsim.workload.schedule import Schedule
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
+_Shown = tuple[str | os.PathLike[str], tuple[float, float] | None]  # a file, and the window that it shows
 
 
 class Keep(Protocol):
@@ -495,9 +497,8 @@ def run(
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
     if isinstance(prepared, PreparedSystem):
-        return _run_system(
-            prepared, anew, provenance, {"log": log, "timeline": timeline, "watching": watching}, progress
-        )
+        shown = None if timeline is None else (timeline, window_ns)
+        return _run_system(prepared, anew, provenance, {"log": log, "watching": watching}, progress, shown)
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate  # simpy: not for those who only load or check
 
@@ -541,14 +542,21 @@ def _run_system(
     provenance: Mapping[str, Origin] | None = None,
     alone: Mapping[str, Any] = MappingProxyType({}),
     progress: Progress | None = None,
+    timeline: _Shown | None = None,
 ) -> Result:
     """The run of several devices; alone: what only a device by itself can be asked for."""
     from pimsim.systems.figures import summarise_devices
     from pimsim.systems.together import Run, together
 
+    pipelined = prepared.config.system.pipeline > 1
+
     if asked := [name for name, value in alone.items() if value]:
         what = f"{' and '.join(asked)}: of one device alone; set system.devices=1, or leave it out"
         raise InputError(what, key="system.devices")
+    if timeline and pipelined:
+        from pimsim.timeline.devices import check
+
+        check(os.fspath(timeline[0]))
     started, runs = time.perf_counter(), list[Run]()
     members = list(zip(prepared.layout.shares, prepared.members, strict=True))
     for share, member in members:
@@ -556,23 +564,38 @@ def _run_system(
             runs.append(Run(share, None, None))
             continue
         member = settled(member, keep)
-        runs.append(Run(share, _counted(member, keep), member.plan))
+        watched = None if runs or pipelined else timeline  # the first device shows what it does
+        runs.append(Run(share, _counted(member, keep, watched), member.plan))
         if progress:
             progress(len(runs), len(members))
     whole = together(prepared.layout, runs, prepared.wiring, prepared.config.system.devices, runs[0].tCK_ps)
+    if timeline and pipelined:
+        _write_passes(whole, *timeline)
     known = origins(prepared.config) if provenance is None else provenance
     devices = summarise_devices(prepared.config, whole)
     result = _result(prepared, whole.tally, time.perf_counter() - started, known)
     return replace(result, workload=prepared.graph, devices=devices)
 
 
-def _counted(prepared: Prepared, keep: Keep) -> Tally:
-    """The counts of a run, which may be kept; its busiest window at its own prices."""
+def _write_passes(whole: Together, path: str | os.PathLike[str], window_ns: tuple[float, float] | None) -> None:
+    """The timeline of a pipeline: a process for the devices of each stage that do the same."""
+    from pimsim.sim.run import window_clocks
+    from pimsim.systems.passes import processes
+    from pimsim.timeline.devices import write
+
+    tCK_ps = whole.tally.tCK_ps
+    write(os.fspath(path), list(processes(whole)), tCK_ps, window_clocks(window_ns, tCK_ps))
+
+
+def _counted(prepared: Prepared, keep: Keep, timeline: _Shown | None = None) -> Tally:
+    """The counts of a run, which may be kept; its busiest window at its own prices; timeline: where it is written."""
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate, simulate_noting
 
     if keep is anew:
-        return simulate(prepared.plan, spending=spending(prepared.prices), course=True).validate()
+        with _observers(prepared, *(timeline or (None, None))) as watched:
+            tally = simulate(prepared.plan, observers=watched, spending=spending(prepared.prices), course=True)
+        return tally.validate()
 
     def noting() -> tuple[Tally, Ledger]:
         found = simulate_noting(prepared.plan)
