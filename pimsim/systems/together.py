@@ -75,7 +75,7 @@ def together(layout: Layout, runs: Sequence[Run], wiring: Wiring, devices: int, 
     """The account of a system; runs: of each share of the layout, in their order."""
     leading = [run for run in runs if run.share.leads]
     stages = sum(run.share.stages for run in leading)
-    if stages == 1:
+    if stages == layout.in_flight == 1:
         moved = 0
         schedule, ends = None, _ends(leading[0])
     else:
@@ -110,7 +110,8 @@ def _pipelined(layout: Layout, leading: Sequence[Run], wiring: Wiring, tCK_ps: i
     width = first.plan.workload.shape.d_model * ELEMENT_BYTES * max(first.share.batch, 1)
     sizes = sorted(set(tokens))
     whole = sum(run.share.stages for run in leading)
-    hops = [{n: wiring.between(stage, n * width) for n in sizes} for stage in range(whole - 1)]
+    senders = first.share.devices // (first.share.stages * layout.replicas)  # others have no sequences
+    hops = [{n: wiring.between(stage, senders, n * width) for n in sizes} for stage in range(whole - 1)]
     back = {n: wiring.back(n * layout.sequences) for n in sizes}
     clocks = [run.tally.tokens.column("cycles") for run in leading for _ in range(run.share.stages) if run.tally]
     prefill = int(first.tally.tokens.of_phase("prefill").sum())
@@ -157,13 +158,13 @@ def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, move
     assert first is not None
     return Tally(
         total, prefill, first.tCK_ps, {name: commands.get(name, 0) for name in names}, rows, _tokens(ends, prefill),
-        Fraction(spent), first.course if _alike(runs, devices) else None, devices,
+        Fraction(spent), first.course if _alike(runs, devices, layout.in_flight) else None, devices,
     ).validate()  # fmt: skip
 
 
-def _alike(runs: Sequence[Run], devices: int) -> bool:
+def _alike(runs: Sequence[Run], devices: int, in_flight: int) -> bool:
     """Whether all devices do the same at the same time, so that what one takes is what the average one takes."""
-    return len(runs) == 1 and (runs[0].share.stages, runs[0].share.devices) == (1, devices)
+    return len(runs) == 1 and (runs[0].share.stages, runs[0].share.devices, in_flight) == (1, devices, 1)
 
 
 def _phase_clocks(run: Run, phase: str) -> int:
@@ -243,7 +244,7 @@ def _row(
 def _tokens(ends: Ends, prefill: int) -> TokenTallies:
     """A row for each step of all sequences, back to back; the first decode step begins where the prefill ends."""
     tokens, clocks = TokenTallies(), ends.clocks.tolist()
-    edges = [0, *clocks[: ends.prefill]], [prefill, *clocks[ends.prefill :]]
+    edges = [0, *(min(end, prefill) for end in clocks[: ends.prefill])], [prefill, *clocks[ends.prefill :]]
     if ends.prefill:
         edges[0][-1] = prefill
     for phase, at, some in zip(PHASES, (slice(0, ends.prefill), slice(ends.prefill, None)), edges, strict=True):

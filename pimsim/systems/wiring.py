@@ -73,14 +73,16 @@ class Wiring:
         clocks = -(-elements // self.asic.adders)
         return ceil(clocks * 1000 / Fraction(self.asic.clock_GHz))
 
-    def between(self, stage: int, size_bytes: int) -> Passage:
-        """Each device of a stage sends so many bytes to its fellow of the next one."""
+    def between(self, stage: int, senders: int, size_bytes: int) -> Passage:
+        """Each of the first `senders` devices of a stage sends so many bytes to its fellow of the next one."""
         width = self.system.tensor * self.system.expert
         first = stage * width if self.system.link.topology == "tree" else 0
-        return self._passage(Message(first + i, first + width + i, size_bytes) for i in range(width))
+        return self._passage(Message(first + i, first + width + i, size_bytes) for i in range(senders))
 
     def back(self, tokens: int) -> Passage:
         """The ids of so many tokens go from the last device of the last stage to all of the first one."""
+        if self.system.pipeline == 1:
+            return Passage(0, 0, 0)  # it is there
         last = self.system.holders - 1
         width = self.system.tensor * self.system.expert
         return self._passage(Message(last, i, tokens * TOKEN_BYTES) for i in range(width))
