@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pimsim
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pimsim.comparison import Comparison
     from pimsim.energy.model import Prices
     from pimsim.logs.log_size import Forecast
+    from pimsim.mapping.fabric import Fabric
     from pimsim.mapping.plan import Plan
     from pimsim.results.base import AnyResult
     from pimsim.results.result import Result
@@ -37,12 +39,16 @@ if TYPE_CHECKING:
     from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
     from pimsim.sim.tally import Tally
+    from pimsim.systems.shares import Layout
+    from pimsim.systems.together import Together
+    from pimsim.systems.wiring import Wiring
     from pimsim.workload.graph import Workload
     from pimsim.workload.schedule import Schedule
     from pimsim.workload.trace.records import Trace
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
+_Shown = tuple[str | os.PathLike[str], tuple[float, float] | None]  # a file, and the window that it shows
 
 
 class Keep(Protocol):
@@ -284,7 +290,7 @@ class Prepared:
     prices: Prices
     baselines: Mapping[str, Mapping[str, Any]]
     odd: tuple[Problem, ...]
-    arranged: Arrangement | None = None
+    arranged: Arrangement | None = field(default=None, kw_only=True)
 
 
 def prepare(
@@ -293,6 +299,7 @@ def prepare(
     keep: Keep = anew,
     checked: bool = False,
     graph: Workload | None = None,
+    fabric: Fabric | None = None,
 ) -> Prepared:
     """Make what a simulation needs; InputError has everything that it would refuse.
 
@@ -301,6 +308,7 @@ def prepare(
     keep     who has parts of runs before
     checked  the rules of a configuration are known to hold
     graph    a model to run in the place of the one that the configuration names
+    fabric   the links to the devices with which the graph is shared
     """
     from pimsim.config.validate import check_rules
     from pimsim.devices.plan import compile_plan
@@ -327,21 +335,27 @@ def prepare(
         odd = _odd(config, trace, workload, schedule)
         if tell:
             tell(odd)
+        if config.system.several and fabric is None:
+            return _prepare_system(config, workload, keep, odd, schedule)
         part = simulated(config, workload)
         key, beside = key_of(part, workload, device, schedule), None
         with collected(problems):
             beside = _arranged(config, workload, schedule)
             key = key if beside is None or key is None else (key, Same(beside.device))
             how = beside.beside if beside else None
-            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule, how))
+            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule, fabric, how))
         with collected(problems):
             check_positions(config, workload, schedule)
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
+    if problems and graph is None and schedule is None and keep is anew:
+        from pimsim.systems.capacity import told_what_fits
+
+        raise InputError(told_what_fits(config, workload, problems))
     if problems:
         raise InputError(problems)
     prices = prices.beside(MachinePower(*beside.device.watts, beside.loads)) if beside else prices
-    return Prepared(config, plan, key, prices, baselines, odd, beside)
+    return Prepared(config, plan, key, prices, baselines, odd, arranged=beside)
 
 
 def _arranged(config: Config, workload: Workload, schedule: Schedule | None) -> Arrangement | None:
@@ -351,6 +365,47 @@ def _arranged(config: Config, workload: Workload, schedule: Schedule | None) -> 
     from pimsim.baselines.arrangement import arranged  # not for those who have none
 
     return arranged(config, workload, schedule)
+
+
+@dataclass(frozen=True)
+class PreparedSystem(Prepared):
+    """The same of several devices that share the model; plan: of the first.
+
+    layout   what each of them runs; members: the runs of its shares, in their order (None: it only waits)
+    graph    the whole model
+    """
+
+    layout: Layout
+    members: tuple[Prepared | None, ...]
+    wiring: Wiring
+    graph: Workload
+
+
+def _prepare_system(
+    config: Config, workload: Workload, keep: Keep, odd: tuple[Problem, ...], schedule: Schedule | None
+) -> PreparedSystem:
+    """InputError with everything that is wrong with any device, and with the smallest system that would do."""
+    from pimsim.systems.capacity import told_what_fits
+    from pimsim.systems.shares import check_system, layout_of, system_warnings
+    from pimsim.systems.wiring import Wiring
+
+    check_system(config, schedule)
+    layout, wiring, problems = layout_of(config, workload), Wiring(config), list[Problem]()
+    members: list[Prepared | None] = []
+    for share in layout.shares:
+        with collected(problems):
+            own = share.config(config)
+            members.append(
+                None if share.idle else prepare(own, keep=keep, checked=True, graph=share.workload, fabric=wiring)
+            )
+    if problems:
+        raise InputError(told_what_fits(config, workload, list(dict.fromkeys(problems))))
+    first = members[0]
+    assert first is not None
+    odd = (*odd, *system_warnings(config, layout))
+    baselines = _evaluate_baselines(config, workload, keep, schedule)
+    prices = replace(first.prices, config=config)
+    return PreparedSystem(config, first.plan, None, prices, baselines, odd, layout, tuple(members), wiring, workload)
 
 
 def _requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
@@ -472,6 +527,9 @@ def run(
     InputError if the configuration cannot be simulated, before anything is.
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
+    if isinstance(prepared, PreparedSystem):
+        shown = None if timeline is None else (timeline, window_ns)
+        return _run_system(prepared, anew, provenance, {"log": log, "watching": watching}, progress, shown)
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate  # simpy: not for those who only load or check
 
@@ -491,7 +549,10 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
 
     What was counted is priced anew, and laid out anew for its busiest window.
     """
-    prepared = settled(prepare(config, keep=keep, checked=checked, graph=graph), keep)
+    prepared = prepare(config, keep=keep, checked=checked, graph=graph)
+    if isinstance(prepared, PreparedSystem):
+        return _run_system(prepared, keep)
+    prepared = settled(prepared, keep)
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate_noting
 
@@ -504,6 +565,76 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
     tally, ledger = keep("run", prepared.key, simulate)
     spent = ledger.busiest(spending(prepared.prices))
     return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
+
+
+def _run_system(
+    prepared: PreparedSystem,
+    keep: Keep,
+    provenance: Mapping[str, Origin] | None = None,
+    alone: Mapping[str, Any] = MappingProxyType({}),
+    progress: Progress | None = None,
+    timeline: _Shown | None = None,
+) -> Result:
+    """The run of several devices; alone: what only a device by itself can be asked for."""
+    from pimsim.systems.figures import summarise_devices
+    from pimsim.systems.together import Run, together
+
+    pipelined = prepared.config.system.pipeline > 1
+
+    if asked := [name for name, value in alone.items() if value]:
+        what = f"{' and '.join(asked)}: of one device alone; set system.devices=1, or leave it out"
+        raise InputError(what, key="system.devices")
+    if timeline and pipelined:
+        from pimsim.timeline.devices import check
+
+        check(os.fspath(timeline[0]))
+    started, runs = time.perf_counter(), list[Run]()
+    members = list(zip(prepared.layout.shares, prepared.members, strict=True))
+    for share, member in members:
+        if member is None:
+            runs.append(Run(share, None, None))
+            continue
+        member = settled(member, keep)
+        watched = None if runs or pipelined else timeline  # the first device shows what it does
+        runs.append(Run(share, _counted(member, keep, watched), member.plan))
+        if progress:
+            progress(len(runs), len(members))
+    whole = together(prepared.layout, runs, prepared.wiring, prepared.config.system.devices, runs[0].tCK_ps)
+    if timeline and pipelined:
+        _write_passes(whole, *timeline)
+    known = origins(prepared.config) if provenance is None else provenance
+    devices = summarise_devices(prepared.config, whole)
+    result = _result(prepared, whole.tally, time.perf_counter() - started, known)
+    return replace(result, workload=prepared.graph, devices=devices)
+
+
+def _write_passes(whole: Together, path: str | os.PathLike[str], window_ns: tuple[float, float] | None) -> None:
+    """The timeline of a pipeline: a process for the devices of each stage that do the same."""
+    from pimsim.sim.run import window_clocks
+    from pimsim.systems.passes import processes
+    from pimsim.timeline.devices import write
+
+    tCK_ps = whole.tally.tCK_ps
+    write(os.fspath(path), list(processes(whole)), tCK_ps, window_clocks(window_ns, tCK_ps))
+
+
+def _counted(prepared: Prepared, keep: Keep, timeline: _Shown | None = None) -> Tally:
+    """The counts of a run, which may be kept; its busiest window at its own prices; timeline: where it is written."""
+    from pimsim.energy.power import spending
+    from pimsim.sim.run import simulate, simulate_noting
+
+    if keep is anew:
+        with _observers(prepared, *(timeline or (None, None))) as watched:
+            tally = simulate(prepared.plan, observers=watched, spending=spending(prepared.prices), course=True)
+        return tally.validate()
+
+    def noting() -> tuple[Tally, Ledger]:
+        found = simulate_noting(prepared.plan)
+        prepared.plan.forget()
+        return found
+
+    tally, ledger = keep("run", prepared.key, noting)
+    return replace(tally, busiest_window=ledger.busiest(spending(prepared.prices)))
 
 
 def _comparing(results: Sequence[AnyResult]) -> Comparison:

@@ -31,6 +31,7 @@ _COMMANDS = Commands(
         "models": "pimsim.cli.models:models",
         "devices": "pimsim.cli.models:devices",
         "trace": "pimsim.cli.trace:trace",
+        "export": "pimsim.cli.export:export",
         "calibrate": "pimsim.cli.calibrate:calibrate",
         "reproduce": "pimsim.cli.reproduce:reproduce",
     }

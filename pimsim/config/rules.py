@@ -473,6 +473,14 @@ def _systems() -> Iterator[Rule]:
     )
 
 
+def _in_turn() -> Iterator[Rule]:
+    yield Rule(
+        ("system.in_flight", "system.pipeline"),
+        lambda in_flight, pipeline: in_flight is None or in_flight == 1 or pipeline > 1,
+        "must be 1, not {0}: there is one stage (system.pipeline), and nothing to follow each other in",
+    )
+
+
 RULES: tuple[Rule, ...] = (
     *_organisation(),
     *_formats(),
@@ -485,6 +493,7 @@ RULES: tuple[Rule, ...] = (
     *_model(),
     *_steps(),
     *_systems(),
+    *_in_turn(),
 )
 
 

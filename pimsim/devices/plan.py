@@ -13,6 +13,7 @@ from pimsim.devices.tried import check_layouts
 from pimsim.dram.timing import Device
 from pimsim.errors import InputError, Problem
 from pimsim.mapping.beside import Beside
+from pimsim.mapping.fabric import Fabric
 from pimsim.mapping.fit import check_fits
 from pimsim.mapping.functions import functions_in_banks
 from pimsim.mapping.memory import Memory, place, supply_grid
@@ -32,6 +33,7 @@ def compile_plan(
     device: Device | None = None,
     whole: Config | None = None,
     schedule: Schedule | None = None,
+    fabric: Fabric | None = None,
     beside: Beside | None = None,
 ) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
@@ -39,6 +41,7 @@ def compile_plan(
     workload: a graph to run in the place of the one that the config names; device: that of the config, if it is known;
     whole: the config, if `config` is the part of it that a simulation reads (`sim.inputs`).
     schedule: the steps that run, where they are more than those of the config; `workload` is then not read.
+    fabric: the links to the devices that the workload is shared with.
     beside: how the run is divided between the memory and another machine; `workload` is then not read, either.
     """
     if beside is None and config.placement.key:
@@ -57,7 +60,8 @@ def compile_plan(
     units = Units(config.asic)
     plans = [_plan(config, use, memory, units) for use, memory in zip(uses, memories, strict=True)]
     if schedule is None:
-        return plans[0] if beside is None else _with_machine(plans[0], beside)
+        plan = replace(plans[0], fabric=fabric)
+        return plan if beside is None else _with_machine(plan, beside)
     plans = [
         replace(plan, depths=stage.depths if stage.tree else None, branches=stage.branches)
         for plan, stage in zip(plans, schedule.stages, strict=True)
@@ -156,6 +160,16 @@ def _plan(config: Config, use: Use, memory: Memory, units: Units) -> Plan:
     routing = routing_of(config, workload)
     functions = functions_in_banks(workload, memory.matrices, config.workload.biases)
     return Plan(config, device, workload, units, memory.grid, memory, use.operands, routing, functions, use.batch)
+
+
+def fits(config: Config, workload: Workload) -> bool:
+    """Whether a graph can lie in the memory of a config, and nothing about it is refused."""
+    try:
+        check_supported(workload, config)
+        memory, *_ = place_in(config, _uses(config, [workload], None, {workload: operands(workload)}))
+    except InputError:
+        return False
+    return memory.rows <= memory.grid.device.rows
 
 
 def compiled(config: Config | Plan) -> Plan:

@@ -173,12 +173,12 @@ FORMULAS: tuple[Formula, ...] = (
     ),
     Formula(
         "link",
-        "bits on links, once for each link that they cross",
+        "bits on links to other devices or another machine, once for each link that they cross",
         "e_link",
         "1",
-        "e_link system.link.energy_pJ_per_bit [pJ]",
+        "e_link energy per bit on a link [pJ] (system.link.energy_pJ_per_bit)",
         "assumed",
-        "Nothing is drawn by a link between its messages [assumed].",
+        "Of a run on one device alone there is none, and no such component.",
     ),
     Formula(
         "machine_idle",
@@ -187,7 +187,7 @@ FORMULAS: tuple[Formula, ...] = (
         "1",
         "P_idle power of another machine beside the memory, awake without work [W], latency [ns]",
         "adjacent",
-        "From the file of the machine (`placement`); 0 without one.",
+        "From the file of the machine (`placement`); without one there is no such component.",
         part_of="machine",
     ),
     Formula(
@@ -202,11 +202,8 @@ FORMULAS: tuple[Formula, ...] = (
     ),
 )
 
-# Components that not every system has: left out where they do not occur.
-OPTIONAL = ("link", "machine")
-COMPONENTS: tuple[str, ...] = tuple(
-    dict.fromkeys(formula.component for formula in FORMULAS if formula.component not in OPTIONAL)
-)
+OUTSIDE = ("link", "machine")  # components that only runs have which need more than one device
+COMPONENTS: tuple[str, ...] = tuple(dict.fromkeys(formula.component for formula in FORMULAS))
 ASIC_PARTS: tuple[str, ...] = tuple(formula.name for formula in FORMULAS if formula.part_of == "asic")
 
 

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from pimsim.config.schema import AsicConfig, Config
 from pimsim.devices.registry import resolve
 from pimsim.dram.timing import ELEMENT_BYTES, Device
-from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, OPTIONAL, parts_of
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, FORMULAS, OUTSIDE, parts_of
 from pimsim.energy.pairs import column_factor
 from pimsim.energy.table import EnergyTable, load_table
 from pimsim.errors import InputError, Problem
@@ -29,7 +29,7 @@ Actions = Mapping[str, tuple[tuple[str, int | Fraction], ...]]  # how often a co
 
 UNITS = "mac_units"  # the price that goes with the formats
 _PRICES = tuple(formula.name for formula in FORMULAS)
-_PARTS = {component: tuple(parts_of(component)) for component in (*COMPONENTS, *OPTIONAL)}
+_PARTS = {component: tuple(parts_of(component)) for component in COMPONENTS}
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,13 @@ class Prices:
 class RowEnergy:
     """The energy of one operator kind in one phase.
 
-    counts   how often each price is paid; costs: pJ of one count of it
-    without  components that do not occur in the system
+    counts  how often each price is paid; costs: pJ of one count of it
     """
 
     phase: str
     operator: str
     counts: Counts
     costs: Energies
-    without: tuple[str, ...] = ()
 
     @cached_property
     def parts(self) -> Energies:
@@ -103,8 +101,8 @@ class RowEnergy:
 
     @property
     def components(self) -> Energies:
-        """pJ by component: the prices that it is made of, added up."""
-        return _components(self.parts, self.without)
+        """pJ by component: the prices that it is made of, added up; as `EnergyBreakdown.exact` where others are 0."""
+        return _components(self.parts)
 
     @property
     def total_pJ(self) -> float:
@@ -118,17 +116,15 @@ class EnergyBreakdown:
 
     action_pJ            pJ of one count, by price (see `formulas.FORMULAS`)
     activation_usual_pJ  the usual activation formula per bank, None where it is negative
-    without              components that do not occur in the system
     """
 
     rows: tuple[RowEnergy, ...]
     action_pJ: Energies
     activation_usual_pJ: float | None
-    without: tuple[str, ...] = ()
 
     def exact(self, phase: str | None = None) -> dict[str, Fraction]:
         """pJ by component, exact, over all rows or those of one phase."""
-        return _components(self._parts(phase), self.without)
+        return _components(self._parts(phase))
 
     def asic_pJ(self) -> dict[str, float]:
         """What the component `asic` is made of, pJ: operations by kind, SRAM accesses, and the idle power."""
@@ -156,15 +152,10 @@ class EnergyBreakdown:
         return {}
 
 
-def _components(parts: Energies, without: tuple[str, ...] = ()) -> dict[str, Fraction]:
-    """By component what is given by price."""
-    return {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items() if name not in without}
-
-
-def _without(tally: Tally, prices: Prices) -> tuple[str, ...]:
-    """Components that do not occur."""
-    there = {"link": tally.total("moved_bytes") > 0, "machine": prices.loads is not None}
-    return tuple(name for name in OPTIONAL if not there[name])
+def _components(parts: Energies) -> dict[str, Fraction]:
+    """By component what is given by price; none of what is outside of the device where there is nothing."""
+    found = {name: sum((parts[part] for part in of), Fraction(0)) for name, of in _PARTS.items()}
+    return {name: pJ for name, pJ in found.items() if pJ or name not in OUTSIDE}
 
 
 def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
@@ -175,15 +166,19 @@ def price(tally: Tally, prices: Prices) -> EnergyBreakdown:
     Raises InputError for a command that has no price.
     """
     device, costs = prices.device, prices.actions
-    share, without, loads = _open_share(tally, device.channels), _without(tally, prices), prices.loads or {}
+    channels = device.channels * tally.devices
+    share = _open_share(tally, channels)
     rows = tuple(
         RowEnergy(
-            row.phase, row.operator, _row_counts(row, device.channels, prices.counted, share, loads), costs, without
+            row.phase,
+            row.operator,
+            {**_row_counts(row, channels, tally.devices, prices.counted, share), **_machine_counts(row, prices.loads)},
+            costs,
         )
         for row in tally.rows
     )
     usual = usual_activation_pJ(prices.config)
-    return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None, without)
+    return EnergyBreakdown(rows, costs, float(usual) if usual >= 0 else None)
 
 
 def table_of(config: Config) -> EnergyTable:
@@ -207,7 +202,8 @@ def action_costs(config: Config, table: EnergyTable | None = None) -> dict[str, 
     """
     table = table or table_of(config)
     costs = _memory_costs(config, table) | _unit_costs(config, table) | _asic_costs(config, table)
-    costs |= {"link": Fraction(config.system.link.energy_pJ_per_bit), **dict.fromkeys(_PARTS["machine"], Fraction(0))}
+    costs["link"] = Fraction(config.system.link.energy_pJ_per_bit)
+    costs |= dict.fromkeys(_PARTS["machine"], Fraction(0))
     _refuse_negative(costs)
     return costs
 
@@ -315,9 +311,14 @@ def usual_activation_pJ(config: Config) -> Fraction:
     return Fraction(power.VDD_V) * charge * Fraction(config.dram.row_bytes, ref.row_bytes)
 
 
-def _row_counts(
-    row: OperatorTally, channels: int, actions: Actions, open_share: Fraction, loads: Mapping[str, Fraction]
-) -> Counts:
+def _machine_counts(row: OperatorTally, loads: Mapping[str, Fraction] | None) -> dict[str, int | Fraction]:
+    """How often a row pays the prices of another machine beside the memory, if there is one."""
+    if loads is None:
+        return {}
+    return {"machine_idle": row.cycles, "machine_work": row.outside_cycles * loads.get(row.operator, Fraction(0))}
+
+
+def _row_counts(row: OperatorTally, channels: int, devices: int, actions: Actions, open_share: Fraction) -> Counts:
     """How often a row pays each price."""
     opened = channels * row.cycles * open_share
     counts: dict[str, int | Fraction] = dict.fromkeys(_PRICES, 0)
@@ -333,10 +334,8 @@ def _row_counts(
         "asic_add": row.adds,
         "asic_multiply": row.multiplies,
         "asic_sram": row.sram_bytes,
-        "asic_idle": row.cycles,
+        "asic_idle": row.cycles * devices,
         "link": 8 * row.moved_bytes,
-        "machine_idle": row.cycles,
-        "machine_work": row.outside_cycles * loads[row.operator] if row.operator in loads else 0,
     }
 
 

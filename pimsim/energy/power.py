@@ -5,13 +5,13 @@ out evenly from its begin to its end.  The begin of work of the channels is when
 not before the first of the channels that carry it out has issued the latest command of the work
 before; that of ASIC work is when it may start and the ASIC is free.  Beneath that lies what is
 there all the time: the idle power of the ASIC, standby of every channel with its banks open (an
-upper bound), and, unless there is no refresh, one refresh of every channel per interval; another machine beside the
-memory counts at full load (an upper bound, too).
+upper bound), and, unless there is no refresh, one refresh of every channel per interval.
 
 A window is tREFI long, in whole clocks.  The simulation adds up in buckets of the largest power
 of two of clocks that is at most tREFI / 4, inside of which power counts as constant, and looks at
 every window of that.  The mean over the whole run counts as well, so the peak is never below it;
-of a run that is not longer than tREFI there is nothing else.
+of a run that is not longer than tREFI there is nothing else.  Of several devices the busiest windows of all add up,
+as if they came at once.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ def peak_power_mW(prices: Prices, tally: Tally, energy: EnergyBreakdown) -> floa
     if tally.cycles <= window:
         return float(mean)
     laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(prices))
-    return float(max(laid_out / (window * ns) + background_mW(prices), mean))
+    return float(max(laid_out / (window * ns) + tally.devices * background_mW(prices), mean))
 
 
 def background_mW(prices: Prices) -> Fraction:
-    """What is drawn all the time: the idle ASIC, open banks everywhere, refresh; another machine at full load; mW."""
+    """What one device draws all the time: the idle ASIC, open banks everywhere, refresh; with another machine beside it
+    that at full load; mW.
+    """
     device, costs = prices.device, prices.actions
     ns = Fraction(device.tCK_ps, 1000)
     refresh = costs["refresh"] / (device.cycles["nREFI"] * ns) if device.refresh != "none" else 0

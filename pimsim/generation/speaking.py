@@ -95,6 +95,8 @@ def speaking(
     key that was given with --set is of another model or of several sequences, or the memory is too small.
     """
     config = api.language_model(given.config if isinstance(given, api.Loaded) else given)
+    if config.system.several:
+        raise InputError("tokens are computed on one device; leave the system out", key="system.devices")
     _check_commands(config)
     if config.placement.key:
         what = "tokens are computed on the memory alone, and another machine stands beside it; leave placement out"

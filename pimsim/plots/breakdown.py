@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
+_WAITING = "#C4C8CE"  # nothing is at work
 _COLOURS = {
     "MAC units": style.BLUE,
     "rows": style.ORANGE,
@@ -22,6 +23,9 @@ _COLOURS = {
     "K and V": style.GREEN,
     "modes, copies": style.YELLOW,
     "standby": style.PURPLE,
+    "links": style.BLACK,
+    "other machine": style.PURPLE,
+    "waiting": _WAITING,
     ASIC: style.VERMILION,
     OTHER: style.GREY,
 }

@@ -11,6 +11,7 @@ from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
+from pimsim.report import run_devices
 from pimsim.report.page import render, script_json
 from pimsim.report.run_breakdowns import largest
 from pimsim.report.run_charts import linked_charts
@@ -47,6 +48,7 @@ def run_html(result: Result) -> str:
         parts=list(_stacked(summary)),
         part_colours=_PARTS,
         stages=_stages(summary),
+        devices=run_devices.section(summary["devices"]) if "devices" in summary else None,
         baselines=[
             *_baselines(summary),
             *(_baselines(summary | {"baselines": result.beside}, also=True) if result.baselines else ()),

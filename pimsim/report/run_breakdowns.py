@@ -40,6 +40,7 @@ LATENCY = Quantity(
     {
         "mac": BLUE, "activation": ORANGE, "refresh": "#F5D48C", "input_transfer": SKY, "result_transfer": "#B4DDF7",
         "write": GREEN, "read": "#80CEB9", "mode_switch": YELLOW, "copy": "#F8F2A1",
+        "link": PURPLE, "machine": "#E6BCD3", "bubble": marks.GREY,
     },
     time_scale, time_text,
 )  # fmt: skip
@@ -48,6 +49,7 @@ ENERGY = Quantity(
     {
         "mac_read": BLUE, "mac_units": "#7FB8D8", "activation": ORANGE, "refresh": "#F5D48C", "io": SKY,
         "column_read": "#80CEB9", "column_write": GREEN, "standby_active": PURPLE, "standby_precharged": "#E6BCD3",
+        "link": YELLOW,
     },
     energy_scale, energy_text,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from pimsim.results import scheduled
+from pimsim.results.devices import shared
 from pimsim.results.headline import headline, number, percent
 from pimsim.results.layout import Line, columns, cropped, width_of, wrapped
 from pimsim.text import one_line
@@ -33,6 +34,8 @@ def brief(name: str, summary: Summary, ascii_only: bool = False) -> str:
     ascii_only  for a screen that has nothing else
     """
     lines = [*wrapped(title(_short(name, _NAME), summary), WIDTH)][:2]
+    if devices := summary.get("devices"):
+        lines += [*wrapped(shared(devices), WIDTH)][:1]
     lines += headline_lines(summary, WIDTH, ascii_only)
     lines += _columns([*_shares(summary["system"])])
     lines += _columns([*_ratios(summary["baselines"])])

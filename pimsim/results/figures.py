@@ -14,11 +14,11 @@ from pimsim.asic import units
 from pimsim.config.devices import CONFIGS
 from pimsim.config.schema import Config
 from pimsim.devices.registry import HARDWARE
-from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS, OPTIONAL
+from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
 from pimsim.errors import nearest
 from pimsim.registry import derived
 from pimsim.results import parts, scheduled
-from pimsim.results.named import MODELS, PLACEMENT
+from pimsim.results.named import DEVICES, MODELS, PLACEMENT
 from pimsim.sim.tally import DEVICE_CAUSES
 
 SYSTEM = (
@@ -69,6 +69,8 @@ BASELINE = (
     "capacity_bytes",
 )
 
+MOVED = "devices.moved_bytes"  # one device moves none
+
 # Parts that every run has, but only the summary of a schedule says what they took.
 _WHOLE = tuple(part for part in scheduled.PARTS if part not in parts.SPECULATIVE)
 
@@ -83,7 +85,7 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
             *DEVICE_CAUSES,
             *sorted({*units.KINDS, *units.KINDS_OF_WAYS, *units.KINDS_OF_FORMATS}),
         ),
-        "energy_breakdown_pJ": (*COMPONENTS, *OPTIONAL),
+        "energy_breakdown_pJ": COMPONENTS,
         "asic_energy_pJ": ASIC_PARTS,
         "commands": tuple(dict.fromkeys(name for device in devices for name in device.command_names)),
         "parts": tuple(f"{part}.{figure}" for part in parts.SPECULATIVE for figure in parts.FIGURES),
@@ -93,14 +95,14 @@ def breakdowns() -> Mapping[str, tuple[str, ...]]:
 @derived
 @cache
 def _parts() -> frozenset[str]:
-    beside = (f"placement.{key}" for key in PLACEMENT)
-    return frozenset(beside).union(
-        f"system.{name}.{part}" for name, members in breakdowns().items() for part in members
-    )
+    parts = (f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
+    return frozenset((*parts, MOVED, *(f"placement.{key}" for key in PLACEMENT)))
 
 
 def is_part(name: str) -> bool:
-    """Whether `name` is a part of a breakdown, or of what may be there: 0 in a summary that does not have it."""
+    """Whether `name` is 0 in a summary that does not have it: a part of a breakdown, what only devices move, or what a
+    machine beside the memory does.
+    """
     return name in _parts()
 
 
@@ -110,6 +112,7 @@ def known(baselines: Collection[str] = ()) -> Iterator[str]:
     yield from (f"system.parts.{part}.{figure}" for part in _WHOLE for figure in parts.FIGURES)
     yield from (f"system.{name}.{part}" for name, members in breakdowns().items() for part in members)
     yield from (f"workload.{key}" for key in WORKLOAD)
+    yield from (f"devices.{key}" for key in DEVICES)
     yield from (f"placement.{key}" for key in PLACEMENT)
     yield from (f"baselines.{baseline}.{key}" for baseline in baselines for key in BASELINE)
     for model, keys in MODELS.items():

@@ -147,8 +147,23 @@ def _wrong(summary: Any) -> Iterator[tuple[Key, str]]:
         yield ("schema",), f"{said}; this version reads {SCHEMA!r}"
         return
     yield from _checked(summary, _SUMMARY, ())
+    if "devices" in summary:
+        yield from _checked(summary["devices"], _DEVICES, ("devices",))
+        yield from _wrong_shares(summary["devices"])
     for name, baseline in _mapping(summary.get("baselines")).items():
         yield from _checked(baseline, _BASELINE, ("baselines", name))
+
+
+def _wrong_shares(devices: Any) -> Iterator[tuple[Key, str]]:
+    """What is wrong with the rows of devices; a place in a list has no key, so that of the list stands for it."""
+    for name, wanted in _OF_DEVICES.items():
+        rows = _mapping(devices).get(name)
+        if not isinstance(rows, list) or (name == "shares" and not rows):
+            yield ("devices", name), f"must be a list of mappings, not {_said(rows)}"
+            continue
+        for row in rows:
+            for key, message in _checked(row, wanted, ()):
+                yield ("devices", name), " ".join(filter(None, (".".join(key), message)))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -220,6 +235,19 @@ def _texts(value: Any) -> str:
     return "" if is_list else f"must be a list of texts, not {_said(value)}"
 
 
+_DEVICES: dict[str, Any] = {
+    **dict.fromkeys(("count", "tensor", "pipeline", "expert", "replicas", "in_flight", "idle", "moved_bytes"), _count),
+    **dict.fromkeys(("steady_step_ns", "steady_tokens_per_s", "sequence_step_ns"), _maybe),
+}
+_OF_DEVICES: dict[str, dict[str, Any]] = {
+    "shares": {
+        **dict.fromkeys(("first_stage", "stages", "devices", "sequences", "blocks", "memory_bytes"), _count),
+        "leads": _flag,
+        "capacity_bytes": _maybe,
+        **dict.fromkeys(("busy_fraction", "link_fraction", "bubble_fraction"), _number),
+    },
+    "exchanges": {"kind": _text, "elements": _count, "algorithm": _text, "ns": _number, "link_bytes": _count},
+}
 _RATIOS = {"latency_ns": _number, "energy_pJ": _number, "speedup": _maybe, "energy_ratio": _maybe}
 _BASELINE: dict[str, Any] = {**_RATIOS, "roofline": _RATIOS}
 _SUMMARY: dict[str, Any] = {

@@ -91,6 +91,7 @@ def headline(summary: Mapping[str, Any]) -> list[Figure]:
     figures = [
         *_latency(summary),
         *_throughput(system),
+        *_devices(summary),
         *_kept(summary),
         _energy(system),
         ("power", power, power_unit),
@@ -127,6 +128,21 @@ def _latency(summary: Mapping[str, Any]) -> Iterator[Figure]:
 def _throughput(system: Mapping[str, Any]) -> Iterator[Figure]:
     if system["tokens_per_s"] is not None:
         yield "throughput", number(system["tokens_per_s"]), "tokens/s"
+
+
+def _devices(summary: Mapping[str, Any]) -> Iterator[Figure]:
+    """Of several devices that share a model: what they exchange and wait, and a pipeline once it is full."""
+    devices, system = summary.get("devices"), summary["system"]
+    if devices is None:
+        return
+    for what, cause in (("links", "link"), ("bubbles", "bubble")):
+        if part := system["latency_breakdown_ns"].get(cause):
+            yield what, f"{100 * part / system['latency_ns']:.2f}", "% of time"
+    if devices["steady_tokens_per_s"] is not None:
+        yield "when full", number(devices["steady_tokens_per_s"]), "tokens/s"
+    if devices["pipeline"] > 1 and devices["sequence_step_ns"] is not None:
+        value, unit = _scaled(devices["sequence_step_ns"], _TIME)
+        yield "a sequence", value, f"{unit}/step"
 
 
 def _kept(summary: Mapping[str, Any]) -> Iterator[Figure]:

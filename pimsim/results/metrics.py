@@ -64,12 +64,12 @@ def non_vmm_fraction(causes: Mapping[str, int]) -> float:
 def mac_utilization(
     tally: Tally, config: Config, workload: Workload, device: Device, schedule: Schedule | None = None
 ) -> float:
-    """Useful MACs / (channels x banks that all units take at once x units of a bank x lanes x MAC clock x latency), the
-    lanes those of each product's formats.
+    """Useful MACs / (devices x channels x banks that all units take at once x units of a bank x lanes x MAC clock x
+    latency), the lanes those of each product's formats.
 
     schedule: what runs, where it is more than plain decoding.
     """
-    units = device.channels * device.mac_columns * Fraction(config.pim.units_per_bank)
+    units = tally.devices * device.channels * device.mac_columns * Fraction(config.pim.units_per_bank)
     graphs = [workload] if schedule is None else [stage.workload for stage in schedule.stages]
     ns, lanes = Fraction(tally.cycles * tally.tCK_ps, 1000), dict[str, int]()
     for graph in dict.fromkeys(graphs):

@@ -15,6 +15,11 @@ MODELS = {"compiled": COMPILED, "roofline": ROOFLINE}
 
 # Of another machine beside the memory; 0 where none stands there.
 PLACEMENT = ("machine_busy_fraction", "link_busy_fraction", "link_bytes")
+# Of the devices of a system: the single numbers; what each share does has no name of its own.
+DEVICES = (
+    "count", "tensor", "pipeline", "expert", "replicas", "in_flight", "idle", "steady_step_ns", "steady_tokens_per_s",
+    "sequence_step_ns", "moved_bytes",
+)  # fmt: skip
 
 _SUFFIXES = ("ns", "pJ", "mW", "bytes")  # of a name, or of the breakdown that it is a part of
 _UNITS = {
@@ -30,16 +35,23 @@ _UNITS = {
     "batch": "sequences",
     "parameters": "parameters",
     "matrix_parameters": "parameters",
+    "steady_tokens_per_s": "tokens/s",
+    **dict.fromkeys(("count", "tensor", "expert", "idle"), "devices"),
+    "pipeline": "stages",
+    "replicas": "replicas",
+    "in_flight": "parts of a batch",
 }
 RATIO = "1"  # the unit of shares and ratios
 
 
 def single_values(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Name and value: of the workload, of the system, of a machine beside the memory, and of each baseline its figures,
-    not how they came about.
+    """Name and value: of the workload, of the system, of its devices where there are several, of a machine beside the
+    memory, and of each baseline its figures, not how they came about.
     """
     for section in ("workload", "system"):
         yield from _leaves(section, summary[section])
+    if devices := summary.get("devices"):
+        yield from ((f"devices.{key}", devices[key]) for key in DEVICES)
     yield from ((f"placement.{key}", summary["placement"][key]) for key in PLACEMENT if "placement" in summary)
     for name, figures in summary["baselines"].items():
         for key, value in figures.items():

@@ -60,6 +60,7 @@ class Result(AnyResult):
     plan        what ran; priced_at: what its actions cost, if that is known
     values      of a run that was watched while it computed tokens
     arranged    what another machine beside the memory does, if there is one
+    devices     of several that share the model: who does what, as the summary has it
     """
 
     config: Config
@@ -75,6 +76,7 @@ class Result(AnyResult):
     plan: Plan | None = None
     priced_at: Prices | None = None
     values: Values | None = None
+    devices: Mapping[str, Any] | None = None
     comparing: Comparing | None = None
     arranged: Arrangement | None = None
 
@@ -165,6 +167,7 @@ class Result(AnyResult):
             "trace_sha256": self._trace_sha256,
             **self._figures,
             **chosen(self.plan, self.config),
+            **({"devices": self.devices} if self.devices else {}),
             "warnings": list(dict.fromkeys(problem.message for problem in self.warnings)),
             "simulation": summarise_simulation(self.tally, self.wall_s, engine.mode, engine.fold),
         }

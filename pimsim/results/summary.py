@@ -96,7 +96,7 @@ def summarise_system(
         "data_movement_reduction": metrics.data_movement_reduction(tally, config, workload, schedule),
         "non_vmm_fraction": metrics.non_vmm_fraction(causes),
         "mac_utilization": metrics.mac_utilization(tally, config, workload, prices.device, schedule),
-        "asic_busy_fraction": metrics.ratio(tally.total("asic_busy_cycles"), tally.cycles),
+        "asic_busy_fraction": metrics.ratio(tally.total("asic_busy_cycles"), tally.cycles * tally.devices),
     }
 
 

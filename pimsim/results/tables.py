@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ _COUNTS = (
 )  # fmt: skip
 
 
+_OUTSIDE = ("outside_cycles", "moved_bytes")  # columns of runs that need more than one device
+
+
 def operator_records(tally: Tally, energy: EnergyBreakdown, parts: bool = False) -> list[Record]:
     """A record per operator kind and phase, and of a schedule (`parts`) per part of it, the same columns in each.
 
@@ -32,6 +35,8 @@ def operator_records(tally: Tally, energy: EnergyBreakdown, parts: bool = False)
     """
     causes = list(metrics.in_order(tally.causes()))
     commands = [name for name, count in sorted(tally.commands.items()) if count]
+    components = list(energy.exact())
+    counts = (*_COUNTS, *(name for name in _OUTSIDE if tally.total(name)))
     records = []
     for row, price in zip(tally.rows, energy.rows, strict=True):
         record: Record = {"phase": row.phase} | ({"part": row.part} if parts else {})
@@ -39,15 +44,16 @@ def operator_records(tally: Tally, energy: EnergyBreakdown, parts: bool = False)
         record["latency_ns"] = nanoseconds(row.cycles, tally.tCK_ps)
         record["energy_pJ"] = price.total_pJ
         record |= {f"{cause}_cycles": row.causes.get(cause, 0) for cause in causes}
-        record |= {f"{component}_pJ": float(value) for component, value in price.components.items()}
+        priced = price.components
+        record |= {f"{component}_pJ": float(priced.get(component, 0)) for component in components}
         record |= {name: row.commands.get(name, 0) for name in commands}
-        record |= _counts(row)
+        record |= _counts(row, counts)
         records.append(record)
     return records
 
 
-def _counts(row: OperatorTally) -> Record:
-    return {name: getattr(row, name) for name in _COUNTS}
+def _counts(row: OperatorTally, names: Iterable[str]) -> Record:
+    return {name: getattr(row, name) for name in names}
 
 
 def token_columns(tally: Tally, schedule: Schedule | None = None) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""A result on one screen: at most 80 columns and 40 lines."""
+"""A result on one screen: at most 80 columns and 40 lines, of several devices 50."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pimsim.labels import LABELS
 from pimsim.results import scheduled
 from pimsim.results.beside import line as placement_line
 from pimsim.results.brief import WIDTH, headline_lines, ranked, title
+from pimsim.results.devices import AVERAGE, HEADINGS, alike, share_cells, shared
 from pimsim.results.headline import count_text, number, percent
 from pimsim.results.layout import Line, Screen, Span, ascii_only, beside, columns, cropped, print_lines, table, wrapped
 from pimsim.results.placement import chosen_line
+from pimsim.results.store import LAST
 
 if TYPE_CHECKING:
     from pimsim.config.loader import Origin
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _BAR = 12  # columns of the longest bar
 _NARROW = 60  # columns below which the ratios over machines are two tables
+_SHARES = 4  # rows of devices that differ
 _BARS = 8  # bars per breakdown; the rest are one, "other"
 _CAVEAT = (
     "Latency is simulated command by command. Energy is these commands, priced with JEDEC currents. Both depend on "
@@ -42,11 +45,16 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, plain: bool) 
         yield from wrapped(line, width)
     if "placement" in summary:
         yield from wrapped(placement_line(summary["placement"]), width)
+    devices = summary.get("devices")
+    if devices:
+        yield from wrapped(shared(devices), width)
     yield from headline_lines(summary, width, plain)
     for what, figure in (("Decode time", "latency_ns"), ("Decode energy", "energy_pJ")):
         if parts := scheduled.shares(summary, figure):
             said = ", ".join(f"{name} {percent(share)}" for name, share in parts.items())
             yield from wrapped(f"{what}: {said}", width)
+    if devices:
+        yield from _devices(devices, width)
     yield []
     yield from _breakdowns(summary["system"], "#" if plain else "█", width)
     yield []
@@ -65,6 +73,19 @@ def _lines(result: Result, summary: Mapping[str, Any], width: int, plain: bool) 
         yield from wrapped(inputs_line(result.provenance), width)
     yield from wrapped(f"{_table_note(result)} {_CAVEAT}", width, "dim")
     yield from wrapped(_simulation(summary), width, "dim")
+
+
+def _devices(devices: Mapping[str, Any], width: int) -> Iterator[Line]:
+    """What each device does, where they differ as a table, and what times are of."""
+    told = devices["shares"]
+    if len(told) == 1:
+        yield from wrapped(alike(told[0]), width)
+    else:
+        rows = [share_cells(share) for share in told[:_SHARES]]
+        yield from table(HEADINGS, rows, gap=2, width=width, widest_first=8)
+        if more := len(told) - len(rows):
+            yield [(f"and {more} more, which the run page and {LAST} have", "")]
+    yield from wrapped(AVERAGE, width, "dim")
 
 
 def _breakdowns(system: Mapping[str, Any], block: str, width: int) -> list[Line]:

@@ -34,7 +34,7 @@ def uses(tally: Tally, device: Device) -> list[Use]:
 
     A command counts for the operator that it is issued for, also where another one's time hides it.
     """
-    channels, refreshes = device.channels, set(device.standard.roles.refreshes)
+    channels, refreshes = device.channels * tally.devices, set(device.standard.roles.refreshes)
     buses = len({command.bus for command in device.standard.commands})
     turns = max(1, len(device.turns))  # refreshes that a channel can be in at once
 
@@ -54,7 +54,7 @@ def uses(tally: Tally, device: Device) -> list[Use]:
         "command bus": ([sum(row.commands.values()) for row in tally.rows], channels * buses),
         "data bus": ([clocks(row, of(device.pin_clocks)) for row in tally.rows], channels * device.data_buses),
         "refresh": ([clocks(row, lasting(True)) for row in tally.rows], channels * turns),
-        "ASIC": ([row.asic_busy_cycles for row in tally.rows], 1),
+        "ASIC": ([row.asic_busy_cycles for row in tally.rows], tally.devices),
     }
     all_clocks = max(tally.cycles, 1)
     found = [Use(name, [Fraction(n, all_clocks * most) for n in each]) for name, (each, most) in counted.items()]

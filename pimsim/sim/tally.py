@@ -186,7 +186,8 @@ class Tally:
     cycles counts prefill and decode, prefill_cycles the prefill alone; commands are
     over all channels; tokens are in time order, back to back.  busiest_window is what the busiest
     window spent, in the units of what actions spend; 0 if that was not asked for.  course: the rows'
-    clocks as the run goes on.
+    clocks as the run goes on.  devices: how many share the run: cycles, and their causes, are those of the average
+    one, and all other counts are over all of them.
     """
 
     cycles: int
@@ -197,6 +198,7 @@ class Tally:
     tokens: TokenTallies
     busiest_window: Fraction = Fraction(0)
     course: Course | None = None
+    devices: int = 1
 
     @property
     def decode_cycles(self) -> int:
@@ -240,7 +242,9 @@ class Tally:
     def _unit_problems(self) -> list[str]:
         """The ASIC's units do one thing at a time: they cannot be at work for longer than the run takes."""
         busy = self.total("asic_busy_cycles")
-        return [f"the ASIC works for {busy} clocks of a run of {self.cycles}"] if busy > self.cycles else []
+        return (
+            [f"the ASIC works for {busy} clocks of a run of {self.cycles}"] if busy > self.cycles * self.devices else []
+        )
 
     def _token_problems(self) -> list[str]:
         start, cycles = self.tokens.column("start_cycle"), self.tokens.column("cycles")

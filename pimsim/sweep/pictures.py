@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pimsim.plots import sweep as plots
+from pimsim.plots import systems
 from pimsim.plots.looks import Order, owned
 from pimsim.plots.pictures import Picture
 from pimsim.plots.pictures import save as save_pictures
@@ -19,6 +20,7 @@ from pimsim.sweep.point import OK
 from pimsim.sweep.result import SweepResult
 
 FRONT = "pareto_front"  # pareto.csv is the front's rows
+SCALING = {"strong_scaling": False, "weak_scaling": True}  # of sweeps over devices
 _KINDS = ("scaling", "heatmap", "tornado")
 _MOST_LABELS, _MOST_CELLS = 12, 40  # points of a front that have names; values of a key that a heat map has room for
 _Rows = Sequence[Mapping[str, Any]]
@@ -30,7 +32,7 @@ def save(result: SweepResult, order: Order) -> list[str]:
     InputError if the folder cannot be written
     """
     drawn = pictures(result)
-    names = [FRONT, *(_stem(kind, objective) for kind in _KINDS for objective in result.objectives)]
+    names = [FRONT, *SCALING, *(_stem(kind, objective) for kind in _KINDS for objective in result.objectives)]
     try:
         with tempfile.TemporaryDirectory(prefix=".pimsim-", dir=result.directory) as scratch:
             written = save_pictures(drawn, Path(scratch), order)
@@ -46,7 +48,7 @@ def save(result: SweepResult, order: Order) -> list[str]:
 def pictures(result: SweepResult) -> dict[str, Picture]:
     """By the name of their files."""
     rows = [row for row in result.rows() if row["status"] == OK]
-    found = _fronts(result, rows)
+    found = _fronts(result, rows) | _over_devices(result, rows)
     effects = result.sensitivity()
     for objective in result.objectives:
         own = [row for row in effects if row["objective"] == objective.name and "base" in row]
@@ -81,6 +83,18 @@ def _fronts(result: SweepResult, rows: _Rows) -> dict[str, Picture]:
     label = result.keys[0] if len(result.keys) == 1 and few else ""
     draw = partial(plots.pareto, rows, x.name, y.name, maximise=maximise, label=label)
     return {FRONT: Picture(draw, partial(plots.table_of_front, rows, x.name, y.name, maximise, result.keys))}
+
+
+def _over_devices(result: SweepResult, rows: _Rows) -> dict[str, Picture]:
+    """How rates grow with devices, where they vary."""
+    found: dict[str, Picture] = {}
+    for name, weak in SCALING.items() if systems.DEVICES in result.keys else ():
+        try:
+            systems.lines(rows, weak)
+        except ValueError:
+            continue
+        found[name] = Picture(partial(systems.scaling, rows, weak=weak), partial(systems.table, rows, weak))
+    return found
 
 
 def _few(rows: _Rows, keys: Sequence[str]) -> bool:

@@ -140,6 +140,8 @@ def search(config: Config, workers: int = 1) -> Searched:
 
     InputError if the configuration itself cannot be run, or its trace has a schedule.
     """
+    if config.system.several:
+        raise InputError("a placement is searched for one device; leave the system out", key="system.devices")
     config = config.model_copy(update={"baselines": ()})
     plan = api.prepare(config).plan
     if plan.schedule is not None:

@@ -1,6 +1,6 @@
 """Stand-ins for what nothing published tells: silicon area.  Assumed, and only good for comparing designs.
 
-    area_mm2 = dram + pim + asic
+    area_mm2 = devices x (dram + pim + asic)
     dram     channels x banks x rows x row_bytes x 8 / DENSITY
     pim      channels x banks x units of a bank x lanes x LANE, accumulators of a unit beyond the first left out
     asic     ASIC x (SRAM_SHARE x sram_KiB / 128 + (1 - SRAM_SHARE) x (adders + 2 multipliers) / 512)
@@ -27,7 +27,8 @@ def area_mm2(config: Config) -> float:
     memory = banks * dram.rows * dram.row_bytes * 8 / DENSITY
     arithmetic = (asic.adders + 2 * asic.multipliers) / 512
     logic = ASIC * (SRAM_SHARE * float(asic.sram_KiB) / 128 + (1 - SRAM_SHARE) * arithmetic)
-    return memory + banks * float(config.pim.units_per_bank) * config.pim.lanes * LANE + logic
+    device = memory + banks * float(config.pim.units_per_bank) * config.pim.lanes * LANE + logic
+    return config.system.devices * device
 
 
 PROXIES: Mapping[str, Callable[[Config], float]] = {"area_mm2": area_mm2}

@@ -23,6 +23,7 @@ from pimsim.sweep.table import FORMATS, csv_text, write_table
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.axes import Axes
 
 PARETO = "pareto.csv"
 SENSITIVITY = "sensitivity.csv"
@@ -77,6 +78,11 @@ class SweepResult:
         """The rows as a pandas data frame; ImportError, saying what to install, without pandas."""
         return data_frame(list(self.rows()))
 
+    @property
+    def plot(self) -> SweepPlots:
+        """Plots of a sweep over devices: `result.plot.scaling()`."""
+        return SweepPlots(self)
+
     def pareto(self) -> list[dict[str, Any]]:
         """The rows that no other row beats in every objective, by the first objective."""
         if not self.objectives:
@@ -114,6 +120,23 @@ class SweepResult:
             "objectives": self.manifest["objectives"],
             "pareto": [row["index"] for row in self.pareto()],
         }
+
+
+@dataclass(frozen=True)
+class SweepPlots:
+    """Pictures of the rows of a sweep."""
+
+    result: SweepResult
+
+    def scaling(self, ax: Axes | None = None, *, weak: bool = False) -> Axes:
+        """Tokens a second over `system.devices`, of the best split each, beside what would be ideal.
+
+        weak  lines of as many sequences for each device, in the place of those of one batch
+        ValueError if no two rows make a line.
+        """
+        from pimsim.plots import systems  # not for those who draw nothing
+
+        return systems.scaling(self.result.rows(), ax, weak=weak)
 
 
 def load_result(directory: str | Path) -> SweepResult:

@@ -237,14 +237,18 @@ class ChromeTimeline(Recorder):
         self._first = False
 
     def _us(self, clocks: int) -> str:
-        """Clocks in us, to the ps.
+        return microseconds(clocks, self.device.tCK_ps)
 
-        Perfetto takes the whole part of 1000 times the number: where that falls below a whole
-        ns by its binary rounding, 0.1 ps more keeps it from overlapping the slice before.
-        """
-        ps = clocks * self.device.tCK_ps
-        text = f"{ps // 1_000_000}.{ps % 1_000_000:06d}"
-        return text if int(float(text) * 1000) >= ps // 1000 else text + "1"
+
+def microseconds(clocks: int, tCK_ps: int) -> str:
+    """Clocks in us, to the ps.
+
+    Perfetto takes the whole part of 1000 times the number: where that falls below a whole
+    ns by its binary rounding, 0.1 ps more keeps it from overlapping the slice before.
+    """
+    ps = clocks * tCK_ps
+    text = f"{ps // 1_000_000}.{ps % 1_000_000:06d}"
+    return text if int(float(text) * 1000) >= ps // 1000 else text + "1"
 
 
 @cache

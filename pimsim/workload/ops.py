@@ -110,9 +110,9 @@ OPS: Registry[Op] = Registry(
         "conv": Op(as_wide=True, rows=False, launches=6, written="convolution"),
         # the sum over devices of what each holds, on all of them; its additions count for who carries them out
         "all_reduce": Op(as_wide=True, launches=0, sent=True, written="all-reduce"),
-        # from what a device holds (in) to what all of them hold (out)
+        # from what a device holds (in; the most that one does) to what all of them hold (out)
         "all_gather": Op(launches=0, sent=True, written="all-gather"),
-        # elements that a device sends to others, and gets from them
+        # elements that a device sends, or gets: the more of the two, those for itself included
         "all_to_all": Op(as_wide=True, launches=0, sent=True, written="all-to-all"),
         # elements that cross the link to another machine beside the memory, and back; what it carries out itself
         "to_machine": Op(as_wide=True, launches=0, sent=True, written="to the machine"),
@@ -286,8 +286,8 @@ class Operator(Attributes):
             yield "kernel must be at least 1 for a convolution"
         if (self.op in COLLECTIVES) != (self.role == LINK):
             yield f"the role {LINK!r} is that of {', '.join(COLLECTIVES)}, and they have no other"
-        if self.op == "all_gather" and self.outputs % self.inputs:
-            yield f"all_gather makes {self.outputs} of parts of {self.inputs}: they must be a whole number"
+        if self.op == "all_gather" and self.outputs < self.inputs:
+            yield f"all_gather cannot make {self.outputs} of parts of {self.inputs}"
 
     def _wrong_fields(self) -> Iterator[str]:
         """Fields that the op has no use for: a graph says nothing that is then ignored."""

@@ -173,6 +173,10 @@ _SHAPES = (
     llama("mistral-7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mistral", window=4096),
     # source: recalled: config.json of meta-llama/Meta-Llama-3-8B (8,030,261,248 parameters)
     llama("llama-3-8b", 32, 4096, 32, 8, 14336, 128256, 8192),
+    # source: recalled: config.json of meta-llama/Meta-Llama-3-70B (70,553,706,496 parameters)
+    llama("llama-3-70b", 80, 8192, 64, 8, 28672, 128256, 8192),
+    # source: recalled: config.json of meta-llama/Llama-3.1-405B, 8 heads of K and V (405,853,388,800 parameters)
+    llama("llama-3.1-405b", 126, 16384, 128, 8, 53248, 128256, 131072),
     # source: recalled: config.json of mistralai/Mixtral-8x7B-v0.1 (46,702,792,704 parameters)
     llama("mixtral-8x7b", 32, 4096, 32, 8, 14336, 32000, 32768, family="mixtral", experts=8, active=2),
 )

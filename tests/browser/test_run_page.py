@@ -299,3 +299,17 @@ def test_without_a_script_the_tables_stand(page: Path, running: Browser, result:
         value > 0 for value in result.summary["system"]["latency_breakdown_ns"].values()
     )
     context.close()
+
+
+def test_devices_that_share_a_model_fit_every_window(tmp_path: Path, running: Browser) -> None:
+    from tests.systems_shown.runs import run
+
+    file = written(tmp_path, run("pipeline"))
+    for width in (PHONE, 1280):
+        with opened(running, file, width=width) as shown:
+            assert shown.locator("#devices tbody tr").count() == 3 and overflow(shown) == 0
+            assert shown.locator("#devices-time .stack").first.bounding_box()["width"] > 50
+    with opened(running, file) as shown:
+        rows = rows_of(downloaded(shown, ".tools [data-csv=devices]")[1])
+        shares = run("pipeline").summary["devices"]["shares"]
+        assert [int(row["devices"]) for row in rows] == [share["devices"] for share in shares]

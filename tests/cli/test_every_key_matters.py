@@ -45,6 +45,8 @@ INT4 = {"pim.formats": {"int4xbf16": 16, "bf16xbf16": 16}, "workload.kv_format":
 CYCLE = {"workload.trace": str(GOLDEN / "schedules" / "accepted.jsonl"), "workload.output_tokens": 100, "baselines": []}
 
 BESIDE = {"placement.linear": "gpu-h100"}
+TWO = {"baselines": [], "system.devices": 2}
+CUT = {"baselines": [], "system.devices": 4, "system.tensor": 4}
 
 # Keys for which twice the value says nothing: it is refused, or does not bind.
 SPECIAL: Mapping[str, Change] = {
@@ -117,11 +119,19 @@ SPECIAL: Mapping[str, Change] = {
     "placement.machine": Change("gpu-l4", {"placement.linear": "auto", "placement.machine": "gpu-h100"}),
     "placement.kv": Change("shared", {"placement.prefill": "gpu-h100", "workload.prompt_tokens": 4}),
     "placement.sub_batches": Change(2, {**BESIDE, "workload.batch": 2}),
-    "system.link.bandwidth_GBps": Change(8, BESIDE),
-    "system.link.latency_ns": Change(500, BESIDE),
-    "system.link.energy_pJ_per_bit": Change(7, BESIDE),
-    "system.link.flit_bytes": Change(4096, BESIDE),
     "schedule": Change("overlap"),
+    "system.devices": Change(2),  # a replica that has no sequence, and draws power
+    "system.tensor": Change(2, TWO),
+    "system.pipeline": Change(2, TWO),
+    "system.expert": Change(2, {**TWO, "workload.model_config": {**MODEL, "experts": 2, "active_experts": 1}}),
+    "system.in_flight": Change(1, {**TWO, "system.pipeline": 2, "workload.batch": 2}),
+    "system.link.bandwidth_GBps": Change(1, CUT),
+    "system.link.latency_ns": Change(900, CUT),
+    "system.link.energy_pJ_per_bit": Change(9, CUT),
+    "system.link.flit_bytes": Change(256, CUT),
+    "system.link.topology": Change("chain", CUT),
+    "system.link.radix": Change(3, {**CUT, "system.link.topology": "tree"}),
+    "system.link.algorithm": Change("ring", CUT),
     "baselines": Change([]),
     "baseline_kernels": Change("measured"),  # a warning: nobody measured a T4's
 }

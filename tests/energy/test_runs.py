@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 
 from pimsim import load_config, run
-from pimsim.energy.formulas import ASIC_PARTS, COMPONENTS
+from pimsim.energy.formulas import ASIC_PARTS, OUTSIDE
+from pimsim.energy.formulas import COMPONENTS as ALL
 from pimsim.energy.table import TABLES
 from pimsim.results.result import Result
 from tests.configs import config_of, systems
@@ -16,6 +17,7 @@ from tests.conftest import SHIPPED
 from tests.examples import examples
 
 STILL = {"dram.refresh": "none", "workload.model": "gpt2-small", "workload.output_tokens": 1}
+COMPONENTS = [name for name in ALL if name not in OUTSIDE]
 DYNAMIC = [name for name in COMPONENTS if not name.startswith("standby") and name != "asic"]
 
 

@@ -56,6 +56,8 @@ def shapes(draw: st.DrawFn, grouped: bool = True) -> ModelShape:
         ("qwen2.5-3b", 3_085_938_688),
         ("mistral-7b", 7_241_732_096),
         ("llama-3-8b", 8_030_261_248),
+        ("llama-3-70b", 70_553_706_496),
+        ("llama-3.1-405b", 405_853_388_800),
         ("mixtral-8x7b", 46_702_792_704),
     ],
 )

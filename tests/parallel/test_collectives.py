@@ -19,9 +19,7 @@ def test_what_is_sent_has_no_weights_and_no_arithmetic(op: str) -> None:
     assert (operator.macs(), operator.operations(), operator.elements(4)) == (Affine(0),) * 3
 
 
-@pytest.mark.parametrize(
-    ("op", "sizes"), [("all_reduce", (8, 4)), ("all_to_all", (4, 8)), ("all_gather", (8, 4)), ("all_gather", (8, 12))]
-)
+@pytest.mark.parametrize(("op", "sizes"), [("all_reduce", (8, 4)), ("all_to_all", (4, 8)), ("all_gather", (8, 4))])
 def test_sizes_that_do_not_fit_are_told(op: str, sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=op):
         sent(op, *sizes)

@@ -93,6 +93,7 @@ ROUTED = {"name": "routed", "family": "llama", "layers": 1, "d_model": 64, "head
 SUMMARISED: list[dict[str, Any]] = [
     {**TINY, "baselines": ["gpu-t4", "cpu-xeon-6154"], "workload.prompt_tokens": 2, "workload.lm_head": True},
     {**TINY, "workload.model_config": ROUTED, "schedule": "overlap", "dram.refresh": "per_bank"},
+    {**TINY, "baselines": [], "system.devices": 2, "system.pipeline": 2},
 ]
 
 
@@ -111,6 +112,10 @@ def test_the_table_of_figures_is_what_summaries_have(tmp_path: Path) -> None:
         summary = pimsim.run(pimsim.load_config(SHIPPED, settings)).summary
         for section in ("system", "workload"):
             found |= numbers_of(summary[section], section)
+        devices = {
+            key: value for key, value in summary.get("devices", {}).items() if key not in ("shares", "exchanges")
+        }
+        found |= numbers_of(devices, "devices")
         for name, baseline in summary["baselines"].items():
             single = {key: value for key, value in baseline.items() if not isinstance(value, dict)}
             found |= numbers_of(single, f"baselines.{name}")

@@ -37,7 +37,8 @@ def test_a_memory_is_a_folder_a_class_and_a_line_in_two_lists(name: str) -> None
 def test_a_device_that_multiplies_is_named_nowhere_else() -> None:
     own = ("devices/aim/", "config/devices/aim.py")
     elsewhere = {path for path in naming("aim", "Aim\\w*") if not path.startswith(own)}
-    assert elsewhere - LISTS == {"cli/replay.py", "cli/__init__.py"}  # AiM's programs have a command
+    programs = {"cli/replay.py", "cli/__init__.py", "cli/export.py", "exports/program.py"}
+    assert elsewhere - LISTS == programs  # they are read, and written
     own = ("devices/pim_gpt/", "config/devices/pim_gpt.py")
     own += ("devices/hbm2_pim/", "config/devices/hbm2_pim.py")  # weights, K and V lie as there
     elsewhere = {path for path in naming("pim_gpt", "gddr6-pim", "PimGpt\\w*") if not path.startswith(own)}

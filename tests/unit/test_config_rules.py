@@ -93,6 +93,8 @@ BROKEN: list[tuple[str, Any, dict[str, Any], str]] = [
      "7 sequences do not divide over 2 replicas of the model (system.devices); 6 do"),
     ("system.in_flight", 3, {"system.devices": 4, "system.pipeline": 4, "workload.batch": 8},
      "must divide the 8 sequences of a replica (workload.batch), not 3"),
+    ("system.in_flight", 2, {"workload.batch": 2},
+     "must be 1, not 2: there is one stage (system.pipeline), and nothing to follow each other in"),
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pimsim.config.schema import Config
 from pimsim.devices.registry import resolve
-from pimsim.energy.formulas import COMPONENTS, FORMULAS
+from pimsim.energy.formulas import COMPONENTS, FORMULAS, OUTSIDE
 from pimsim.energy.model import MachinePower, Prices, action_costs, price, usual_activation_pJ
 from pimsim.energy.table import load_table
 from pimsim.errors import InputError
@@ -47,7 +47,7 @@ def test_one_action_costs_what_its_formula_gives_by_hand(price: str) -> None:
 def test_every_component_has_one_documented_formula() -> None:
     assert [formula.name for formula in FORMULAS] == list(BY_HAND)
     assert set(action_costs(small_config())) == set(BY_HAND)
-    assert list(COMPONENTS) == [*list(BY_HAND)[:9], "asic"]
+    assert list(COMPONENTS) == [*list(BY_HAND)[:9], "asic", "link", "machine"]
     for formula in FORMULAS:
         assert formula.count and formula.formula and formula.scale and formula.symbols and formula.source in (
             "paper", "recalled", "adjacent", "derived", "assumed"
@@ -70,24 +70,24 @@ TOTALS = {
 }
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", TOTALS)
 def test_a_tally_costs_its_counts_times_the_price_of_one(component: str) -> None:
     breakdown = price(small_tally(), Prices.of(small_config()))
     assert breakdown.components_pJ()[component] == pytest.approx(TOTALS[component], rel=1e-12)
 
 
-def test_parts_that_the_system_does_not_have_are_no_components() -> None:
-    assert list(price(small_tally(), Prices.of(small_config())).components_pJ()) == list(TOTALS)
+def test_bytes_on_links_cost_their_bits_and_without_any_there_is_no_such_component() -> None:
+    tally, prices = small_tally(), Prices.of(small_config())
+    rows = [replace(tally.rows[0], moved_bytes=1000), *tally.rows[1:]]
+    assert price(replace(tally, rows=rows), prices).components_pJ()["link"] == 8 * 1000 * 5.0
+    assert list(price(tally, prices).components_pJ()) == [name for name in COMPONENTS if name not in OUTSIDE]
 
 
-def test_links_and_a_machine_cost_their_bits_and_their_time_at_work() -> None:
+def test_a_machine_beside_the_memory_costs_its_time_at_work_and_its_idle_power() -> None:
     tally = small_tally()
-    rows = [replace(tally.rows[0], moved_bytes=64, outside_cycles=7), *tally.rows[1:]]
-    softmax = rows.index(next(row for row in rows if row.operator == "softmax"))
-    rows[softmax] = replace(rows[softmax], outside_cycles=20)
+    rows = [replace(row, outside_cycles=20) if row.operator == "softmax" else row for row in tally.rows]
     prices = Prices.of(small_config()).beside(MachinePower(70, 700, {"softmax": Fraction(1, 2)}))
     found = price(replace(tally, rows=rows), prices).components_pJ()
-    assert found["link"] == 64 * 8 * 5
     assert found["machine"] == 1000 * (70 * tally.cycles + (700 - 70) * 20 / 2)
 
 

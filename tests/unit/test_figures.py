@@ -23,6 +23,7 @@ from pimsim.results.result import Result
 from tests import schedule_kinds
 from tests.configs import config_of
 from tests.result_samples import small_result
+from tests.systems_shown import runs as systems_shown
 from tests.texts import wrong_texts
 from tests.unit import test_plots_sweep as many
 
@@ -56,10 +57,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         "operators": _of_device("pim-gpt", "llama-3.2-1b"),
         "aim": _of_device("aim"),
         "lpddr5x-pim": _of_device("lpddr5x-pim"),
+        "system": systems_shown.run("pipeline"),
     }
 
 
-RUNS = ("tiny", "machines", "plain", "operators", "aim", "lpddr5x-pim", "chain", "two models", "encoder")
+RUNS = ("tiny", "machines", "plain", "operators", "aim", "lpddr5x-pim", "system", "chain", "two models", "encoder")
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -174,6 +176,7 @@ SAVE = """
 import sys
 from pimsim.plots import Plots
 from tests.result_samples import small_result
+from tests.systems_shown import runs as systems_shown
 small_result(plots=Plots).plot.save(sys.argv[1], formats=["pdf", "svg", "png"], style="single-column")
 """
 

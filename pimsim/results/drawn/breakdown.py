@@ -16,6 +16,9 @@ TIME_GROUPS = {
     "pins": ("input_transfer", "result_transfer"),
     "K and V": ("write", "read"),
     "modes, copies": ("mode_switch", "copy"),
+    "links": ("link",),
+    "other machine": ("machine",),
+    "waiting": ("bubble",),
 }
 ENERGY_GROUPS = {
     "MAC units": ("mac_read", "mac_units"),
@@ -23,6 +26,7 @@ ENERGY_GROUPS = {
     "pins": ("io",),
     "K and V": ("column_read", "column_write"),
     "standby": ("standby_active", "standby_precharged"),
+    "links": ("link",),
 }
 _FUNCTIONS = {name: op.written for name, op in OPS.shipped.items() if op.written}
 _ACRONYMS = {"mac": "MAC", "asic": "ASIC", "io": "I/O"} | _FUNCTIONS

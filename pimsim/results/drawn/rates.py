@@ -25,12 +25,14 @@ class Point(NamedTuple):
     share: float = 0.0
 
 
-def device_roof(device: Device, lanes: float, clock_GHz: float, pair: str = "") -> tuple[float, float]:
+def device_roof(
+    device: Device, lanes: float, clock_GHz: float, pair: str = "", devices: int = 1
+) -> tuple[float, float]:
     """(GB/s that the MAC units read from their banks, 1e9 operations/s that they make).
 
     A column of every bank that all units take at once each nMAC clocks; two operations per lane of it and MAC clock.
     """
-    units = device.channels * device.mac_columns
+    units = devices * device.channels * device.mac_columns
     bandwidth = units * device.column_bytes * 1000 / (device.mac_clocks(pair) * device.tCK_ps)
     return bandwidth, 2 * units * lanes * clock_GHz
 
@@ -85,7 +87,8 @@ def rates(result: Result) -> Rates:
     device, pim = result.prices.device, result.config.pim
     own = main_pair(result.workload).name
     lanes = pim.pairs.get(own, pim.lanes) * float(pim.units_per_bank)
-    roof = device_roof(device, lanes, float(pim.clock_GHz), own if own in pim.formats and own != NATIVE_PAIR else "")
+    named = own if own in pim.formats and own != NATIVE_PAIR else ""
+    roof = device_roof(device, lanes, float(pim.clock_GHz), named, result.tally.devices)
     machines = [_machine(result, name, baseline) for name, baseline in result.baselines.items()]
     return Rates(roof, operator_points(result, device), machines)
 

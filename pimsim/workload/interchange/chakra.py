@@ -20,7 +20,9 @@ from pimsim.workload.interchange import schema
 from pimsim.workload.interchange.calls import Call, call_of_text
 
 Line = dict[str, Any]
-Costs = Callable[[str, str], tuple[int, int]]  # (template, operator) -> operations, bytes of one execution
+# (template, operator) -> of one execution: operations; bytes of weights, K and V, or of a collective those that a
+# device has for the others
+Costs = Callable[[str, str], tuple[int, int]]
 
 NOT_EXPRESSED = (
     "templates and schedule: each template is one step with all its blocks; the schedule is text for pimsim only",
@@ -47,22 +49,35 @@ def to_chakra(lines: Sequence[Line], costs: Costs) -> bytes:
     metadata = classes["GlobalMetadata"](version=schema.VERSION)
     for line in lines:
         if line["type"] != "op":
-            metadata.attr.add(name=f"pimsim.{line['type']}", string_val=_text(line))
+            metadata.attr.add(name=f"pimsim.{line['type']}", string_val=text_of(line))
     messages = [metadata]
     for number, (template, place) in enumerate(_graph(lines), start=1):
-        node = classes["Node"](id=number, name=_name(template, place), type=schema.COMP_NODE, data_deps=place.deps)
-        operations, size = costs(template, place.op["id"])
-        node.attr.add(name="is_cpu_op", bool_val=False)
-        node.attr.add(name="num_ops", int64_val=operations)
-        node.attr.add(name="tensor_size", uint64_val=size)
+        kind = schema.COMP_NODE if _collective(place.op) is None else schema.COMM_COLL_NODE
+        node = classes["Node"](id=number, name=_name(template, place), type=kind, data_deps=place.deps)
+        _add_sizes(node, _collective(place.op), *costs(template, place.op["id"]))
         node.attr.add(name="pimsim.template", string_val=template)
         node.attr.add(name="pimsim.block", int64_val=place.block)
-        node.attr.add(name="pimsim.op", string_val=_text(place.op))
+        node.attr.add(name="pimsim.op", string_val=text_of(place.op))
         messages.append(node)
     return b"".join(_framed(message.SerializeToString(deterministic=True)) for message in messages)
 
 
-def _text(line: Mapping[str, Any]) -> str:
+def _collective(op: Line) -> int | None:
+    """The type of a collective; None for what is computed."""
+    return schema.COLLECTIVES.get(str(op.get("op")))
+
+
+def _add_sizes(node: Any, collective: int | None, operations: int, size: int) -> None:
+    node.attr.add(name="is_cpu_op", bool_val=False)
+    if collective is None:
+        node.attr.add(name="num_ops", int64_val=operations)
+        node.attr.add(name="tensor_size", uint64_val=size)
+    else:
+        node.attr.add(name="comm_type", int64_val=collective)
+        node.attr.add(name="comm_size", int64_val=size)
+
+
+def text_of(line: Mapping[str, Any]) -> str:
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -156,15 +171,18 @@ def _problem(path: str, offset: int, message: str) -> Problem:
 
 
 def lines_of(file: ChakraFile) -> list[Line]:
-    """The JSON lines of the trace that `to_chakra` wrote; InputError if the graph has been changed since."""
+    """The JSON lines of the trace that `to_chakra` wrote; InputError if the graph has been changed since.
+
+    file: of computation alone (`communication.taken_out`)
+    """
     kept: dict[str, list[Line]] = {"pimsim.header": [], "pimsim.template": [], "pimsim.schedule": []}
     for attribute in file.metadata.attr:
         if attribute.name in kept:
-            kept[attribute.name].append(_line(file, attribute.name, schema.value_of(attribute)))
+            kept[attribute.name].append(read_line(file, attribute.name, schema.value_of(attribute)))
     ops: dict[tuple[str, str], Line] = {}
     for node in file.nodes:
-        values = {attribute.name: schema.value_of(attribute) for attribute in node.attr}
-        op = _line(file, f"node {node.id}: pimsim.op", values.get("pimsim.op"))
+        values = schema.values_of(node)
+        op = read_line(file, f"node {node.id}: pimsim.op", values.get("pimsim.op"))
         key = (str(values.get("pimsim.template")), str(op.get("id")))
         if ops.setdefault(key, op) != op:
             raise InputError(_problem(file.path, 0, f"node {node.id} ({node.name}) differs from the block before"))
@@ -177,7 +195,7 @@ def lines_of(file: ChakraFile) -> list[Line]:
     return lines
 
 
-def _line(file: ChakraFile, where: str, text: Any) -> Line:
+def read_line(file: ChakraFile, where: str, text: Any) -> Line:
     try:
         line = json_value(text) if isinstance(text, str) else None
     except JsonError:
@@ -207,21 +225,23 @@ def _check_graph(file: ChakraFile, lines: list[Line]) -> None:
 
 
 def calls_of(file: ChakraFile) -> list[Call]:
-    """The operator calls of a Chakra ET that was converted from PyTorch."""
+    """The operator calls of a Chakra ET that was converted from PyTorch; communication is none."""
     calls = []
-    for node in file.nodes:
+    for node in (node for node in file.nodes if node.type not in schema.COMM_NODES):
         parent = int(node.ctrl_deps[0]) if node.ctrl_deps else -1
         shapes, types = str(node.inputs.shapes), str(node.inputs.types)
         calls.append(call_of_text(int(node.id), str(node.name), parent, shapes, types))
     return sorted(calls, key=lambda call: call.number)
 
 
-def other_nodes(file: ChakraFile) -> list[str]:
-    """What the file holds besides computation, which a trace of one device has no place for: a line each."""
-    kinds: dict[str, int] = {}
+def other_nodes(file: ChakraFile, told: Callable[[Sequence[Any]], str]) -> list[str]:
+    """What the file holds besides computation, which a trace of one device has no place for: a line each.
+
+    told: more of nodes of one type.
+    """
+    kinds: dict[str, list[Any]] = {}
     for node in file.nodes:
         if node.type not in (0, 1, schema.COMP_NODE):
-            kind = schema.NODE_TYPES.get(node.type, f"type {node.type}")
-            kinds[kind] = kinds.get(kind, 0) + 1
+            kinds.setdefault(schema.NODE_TYPES.get(node.type, f"type {node.type}"), []).append(node)
     about = "communication, memory and storage have no place in a trace"
-    return [f"{kind}, {count} times: {about}" for kind, count in kinds.items()]
+    return [f"{kind}, {len(nodes)} times{told(nodes)}: {about}" for kind, nodes in kinds.items()]

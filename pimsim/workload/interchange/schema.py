@@ -27,6 +27,14 @@ NODE_TYPES = {
     9: "BATCH_NODE",
     10: "CHECKPOINT_NODE",
 }
+COMM_COLL_NODE = 7
+COMM_NODES = (5, 6, COMM_COLL_NODE)
+COMM_TYPES = (  # by number
+    "ALL_REDUCE", "REDUCE", "ALL_GATHER", "GATHER", "SCATTER", "BROADCAST", "ALL_TO_ALL", "REDUCE_SCATTER",
+    "REDUCE_SCATTER_BLOCK", "BARRIER",
+)  # fmt: skip
+# By the `op` of an operator that is sent between devices.
+COLLECTIVES = {op: COMM_TYPES.index(op.upper()) for op in ("all_reduce", "all_gather", "all_to_all", "broadcast")}
 
 # message -> (field, number, type, repeated); types that are no scalar are messages
 _MESSAGES = {
@@ -88,6 +96,11 @@ def _add_field(message: Any, name: str, number: int, kind: str, repeated: bool) 
         field.type = getattr(field, f"TYPE_{kind.upper()}")
     if name.endswith("_val"):
         field.oneof_index = 0
+
+
+def values_of(node: Any) -> dict[str, Any]:
+    """The attributes of a Node by name."""
+    return {attribute.name: value_of(attribute) for attribute in node.attr}
 
 
 def value_of(attribute: Any) -> Any:

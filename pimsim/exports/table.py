@@ -1,0 +1,209 @@
+"""Latency and energy of a step by operator, context and batch: what serving simulators look up.
+
+Every point is simulated by itself, as a run of one step from rest.  Nothing is interpolated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pimsim
+from pimsim import api
+from pimsim.config.resolved import config_sha256
+from pimsim.config.schema import Config
+from pimsim.energy.model import table_of
+from pimsim.errors import InputError, Problem, collected
+from pimsim.exports.steps import Tell, decoding, plain, prefilling, prepared
+from pimsim.files import whole_file
+from pimsim.results.csv_text import csv_parts
+
+SCHEMA = "pimsim.latency-table/1"
+SUFFIXES = (".csv", ".json")
+STEP = "step"  # the row that is the sum of the others
+FIRST, MOST_CONTEXT, BATCHES = 128, 1 << 17, (1, 2, 4, 8)  # of the points that nobody asked for
+UNITS = {
+    "phase": "decode or prefill",
+    "operator": f"kind of operator of all blocks together; {STEP}: all of them",
+    "context_tokens": "tokens in K and V at the end of the step, its own included",
+    "step_tokens": "tokens of a sequence that the step takes",
+    "batch": "sequences",
+    "count": "operators of the kind in a step",
+    "latency_ns": "ns that the operators add to the step",
+    "energy_pJ": "pJ",
+}
+MEANS = (
+    "A row is what the operators of one kind add to one step that starts from rest, on this device, every command and "
+    "refresh simulated. The rows of a phase, context and batch sum to the row `step`. Points between two contexts are "
+    "not in the table: the step's time is no straight line between them where a row, a buffer or a channel fills up."
+)
+Row = dict[str, Any]
+
+
+class Point(NamedTuple):
+    """A step: its phase, the context after it, and its sequences."""
+
+    phase: str
+    context: int
+    batch: int
+
+    def loaded(self, config: Config) -> api.Loaded:
+        """The run that has this step alone."""
+        return (decoding if self.phase == "decode" else prefilling)(config, self.context, self.batch)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was simulated.
+
+    rows      in order of phase, batch and context; left_out: points that nobody asked for and that do not fit
+    config_sha256, trace_sha256  as in `summary.json`, of the configuration as it was given
+    """
+
+    name: str
+    config_sha256: str
+    trace_sha256: str
+    rows: tuple[Row, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Of the rows, as JSON without spaces."""
+        return hashlib.sha256(json.dumps(self.rows, separators=(",", ":")).encode("ascii")).hexdigest()
+
+    def about(self) -> dict[str, Any]:
+        """All but the rows."""
+        return {
+            "schema": SCHEMA,
+            "pimsim_version": pimsim.__version__,
+            "name": self.name,
+            "config_sha256": self.config_sha256,
+            "trace_sha256": self.trace_sha256,
+            "table_sha256": self.sha256,
+            "columns": UNITS,
+            "means": MEANS,
+            "left_out": list(self.left_out),
+        }
+
+    def save(self, path: Path) -> list[Path]:
+        """Write FILE.json, or FILE.csv with all else in FILE.csv.json; the files.  InputError for another name."""
+        if suffix_of(path) == ".json":
+            return _written({path: [_json(self.about() | {"rows": list(self.rows)})]})
+        return _written({path: csv_parts(self.rows), beside(path): [_json(self.about())]})
+
+
+def suffix_of(path: Path) -> str:
+    """Its format; InputError if it is none of SUFFIXES."""
+    if path.suffix.lower() in SUFFIXES:
+        return path.suffix.lower()
+    raise InputError(Problem(str(path), 1, 1, "", f"a latency table's name ends in {' or '.join(SUFFIXES)}"))
+
+
+def beside(path: Path) -> Path:
+    """Where that stands which a format has no place for."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _written(texts: dict[Path, Iterable[str]]) -> list[Path]:
+    with ExitStack() as stack:
+        files = {path: stack.enter_context(whole_file(path)) for path in texts}
+        for path, parts in texts.items():
+            files[path].writelines(part.encode() for part in parts)
+    return list(texts)
+
+
+def latency_table(
+    config: Config,
+    contexts: Sequence[int] | None = None,
+    batches: Sequence[int] | None = None,
+    prefill: Sequence[int] = (),
+    progress: Callable[[int, int], None] | None = None,
+    tell: Tell | None = None,
+) -> Table:
+    """Simulate one step at each context and batch.
+
+    contexts  None: 128 and its doubles up to the model's positions; batches: None: 1, 2, 4 and 8; of both what fits
+    prefill   tokens of prompts, each of which is one step
+    progress  called with (points done, points in all); tell: as of `api.prepare`
+    InputError with every point that was asked for and cannot be simulated, before anything is.
+    """
+    asked, maybe = _points(plain(config, "a latency table"), contexts, batches, prefill)
+    left_out, rows, trace = _refused(config, asked, maybe), list[Row](), ""
+    todo = [point for point in asked if point not in left_out]
+    for number, point in enumerate(todo, 1):
+        result = api.run(prepared(point.loaded(config), tell))
+        trace = trace or str(result.summary["trace_sha256"])
+        rows += _rows(point, result.records("operators"), config.workload.query_tokens)
+        rows.append(_step(point, result, config.workload.query_tokens))
+        if progress:
+            progress(number, len(todo))
+    hashed = config_sha256(config, table_of(config).digest)
+    notes = (f"{p.phase} at context {p.context}, batch {p.batch}: {why}" for p, why in left_out.items())
+    return Table(config.name, hashed, trace, tuple(rows), tuple(notes))
+
+
+def _points(
+    config: Config, contexts: Sequence[int] | None, batches: Sequence[int] | None, prefill: Sequence[int]
+) -> tuple[list[Point], frozenset[Point]]:
+    """The points in their order, and which of them may be left out."""
+    some = _doubles(_positions(config)) if contexts is None else list(contexts)
+    points = [Point("decode", context, batch) for batch in batches or BATCHES for context in some]
+    points += [Point("prefill", tokens, batch) for batch in batches or BATCHES for tokens in prefill]
+    least = Point("decode", some[0], (batches or BATCHES)[0])  # a table without any point is none
+    chosen = (p for p in points if (batches is None and p.batch > 1) or (contexts is None and p.phase == "decode"))
+    return points, frozenset(chosen) - {least}
+
+
+def _positions(config: Config) -> int:
+    from pimsim.workload.source import requested_trace, requested_workload
+
+    return requested_workload(config, requested_trace(config)).shape.max_positions
+
+
+def _doubles(most: int) -> list[int]:
+    """128 and its doubles; what there is of a model that has fewer positions."""
+    found = [FIRST << n for n in range(MOST_CONTEXT.bit_length()) if FIRST << n <= min(most, MOST_CONTEXT)]
+    return found or [most]
+
+
+def _refused(config: Config, points: Iterable[Point], maybe: frozenset[Point]) -> dict[Point, str]:
+    """The points that cannot be simulated, each with why; InputError if one of them was asked for."""
+    problems: list[Problem] = []
+    found: dict[Point, str] = {}
+    for point in points:
+        wrong: list[Problem] = []
+        with collected(wrong):
+            prepared(point.loaded(config))
+        if wrong and point in maybe:
+            found[point] = wrong[0].message
+        problems += [] if point in maybe else wrong
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _rows(point: Point, records: Iterable[Row], query: int) -> Iterator[Row]:
+    for record in records:
+        if record["phase"] == point.phase:
+            yield _row(point, query, *(record[name] for name in ("operator", "count", "latency_ns", "energy_pJ")))
+
+
+def _step(point: Point, result: Any, query: int) -> Row:
+    cycles = result.tally.decode_cycles if point.phase == "decode" else result.tally.prefill_cycles
+    latency = cycles * result.tally.tCK_ps / 1000
+    return _row(point, query, STEP, 1, latency, result.energy.total_pJ(point.phase))
+
+
+def _row(point: Point, query: int, operator: str, count: int, latency_ns: float, energy_pJ: float) -> Row:
+    tokens = query if point.phase == "decode" else point.context
+    values = (point.phase, operator, point.context, tokens, point.batch, count, latency_ns, energy_pJ)
+    return dict(zip(UNITS, values, strict=True))
