@@ -1,6 +1,6 @@
 """How time and memory grow with the size of the work: python bench/scale.py [--full] [--markdown] [CURVE ...].
 
-Each curve changes one thing: layers, context, tokens, channels, batch, AiM instructions (on the
+Each curve changes one thing: devices, layers, context, tokens, channels, batch, AiM instructions (on the
 same channels, on mixed ones), requests of a host (a stream, at random).  A point runs in a
 process of its own, forked from this one, so that its peak memory is its own; times are CPU
 times, which others on the machine change little.  Below the points of a column stands its
@@ -37,6 +37,7 @@ from pimsim.devices.plan import compile_plan
 from pimsim.dram.engine import Engine
 from pimsim.mapping.plan import Plan
 from pimsim.sim.run import simulate
+from pimsim.sim.steps import decoded
 from pimsim.sim.system import System
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -87,12 +88,16 @@ def _step(context: int, settings: Mapping[str, Any], following: int = 5) -> Figu
     start = time.process_time()
     plan = _plan({"workload.context": context - 1, "workload.output_tokens": 1 + following, **settings})
     system = System(plan, Engine(plan.device))
-    clocks = system.decode(context)
+
+    def decode(context: int) -> int:
+        return system.alone(decoded([("decode", context, 1)])[0])
+
+    clocks = decode(context)
     first = _since(start)
     after = []
     for k in range(1, 1 + following):
         start = time.process_time()
-        system.decode(context + k)
+        decode(context + k)
         after.append(_since(start))
     return {"first step ms": first, "next step ms": min(after), "clocks": clocks}
 
@@ -123,6 +128,33 @@ def _tokens(size: int) -> Figures:
     tally = simulate(plan)
     took, commands = _since(start), sum(tally.commands.values())
     return {"ms": took, "commands": commands, "ms per 10^9 commands": took / commands * 1e9}
+
+
+# ---- several devices ------------------------------------------------------------------------
+
+
+def _system(settings: Mapping[str, Any], stages: int) -> Figures:
+    """A step of as many sequences as stages, on stages of 8 devices each; from a loaded configuration to figures."""
+    keys = {"devices": 8 * stages, "tensor": 8, "pipeline": stages}
+    work = {"workload.batch": stages, "workload.output_tokens": 1, "workload.lm_head": True, "baselines": []}
+    config = pimsim.load_config(
+        CONFIGS / "aim.yaml", {**work, **{f"system.{k}": n for k, n in keys.items()}, **settings}
+    )
+    start = time.process_time()
+    summary = pimsim.run(config).summary
+    return {"ms": _since(start), "clocks": summary["system"]["cycles"]}
+
+
+def _devices(size: int) -> Figures:
+    return _system({"workload.model": "llama-3-70b", "workload.context": 1023}, size // 8)
+
+
+def _stages_layers(size: int) -> Figures:
+    return _system(_shape({**NARROW, "max_positions": 4096, "layers": size}), 8)
+
+
+def _of_256_devices(context: int) -> Figures:
+    return _system({"workload.model": "llama-3.1-405b", "workload.context": context - 1, "workload.batch": 1}, 32)
 
 
 # ---- AiM programs ---------------------------------------------------------------------------
@@ -171,6 +203,8 @@ def _command(*words: str) -> Figures:
 
 
 CURVES = {
+    "devices": Curve("devices", (16, 32, 64, 128), (256, 512), _devices, "llama-3-70b on stages of 8 AiM devices"),
+    "system-layers": Curve("layers", (16, 32, 64, 128), (256, 512), _stages_layers, "8 stages of 8 AiM devices"),
     "layers": Curve("layers", (16, 32, 64, 128, 256, 512), (1024,), _layers, "d_model 1,024 at context 1,024"),
     "context": Curve(
         "tokens", tuple(1 << k for k in range(10, 21, 2)), (), _context, "gpt3-xl; keys and values of all of them"
@@ -274,6 +308,9 @@ def _curve(name: str, curve: Curve, full: bool, markdown: bool) -> None:
 def _large(markdown: bool) -> None:
     measured = {size: alone(_step_of_405b, size) for size in LARGE_CONTEXTS}
     title = "405 billion parameters (126 layers, d_model 16,384, 8 heads of K and V), 64 channels of 1,048,576 rows"
+    _print(title, "context", measured, fit=False, markdown=markdown)
+    measured = {size: alone(_of_256_devices, size) for size in LARGE_CONTEXTS[:2]}
+    title = "The same model on 256 devices of AiM, 32 stages of 8: a step of one sequence"
     _print(title, "context", measured, fit=False, markdown=markdown)
 
 

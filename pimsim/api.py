@@ -348,7 +348,7 @@ def prepare(
             check_positions(config, workload, schedule)
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
-    if problems and graph is None and schedule is None and keep is anew:
+    if problems and graph is schedule is None and keep is anew and not config.system.several:
         from pimsim.systems.capacity import told_what_fits
 
         raise InputError(told_what_fits(config, workload, problems))
