@@ -348,7 +348,8 @@ def prepare(
             check_positions(config, workload, schedule)
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
-    if problems and graph is schedule is None and keep is anew and not config.system.several:
+    alone = not config.system.several and not config.placement.key
+    if problems and graph is None and schedule is None and keep is anew and alone:
         from pimsim.systems.capacity import told_what_fits
 
         raise InputError(told_what_fits(config, workload, problems))
