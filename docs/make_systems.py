@@ -35,7 +35,7 @@ MODELS = {"llama-3-8b": 1, "llama-3-70b": 1, "mixtral-8x7b": 8}  # with their ex
 MEMORIES = ("pim-gpt", "aim")
 GPUS = ("gpu-h100", "gpu-h100x2", "gpu-h100x4", "gpu-h100x8")
 DEVICES = (1, 2, 4, 8, 16, 32, 64)
-TENSORS, EXPERTS = (1, 2, 4, 8), (1, 2, 4, 8)  # 8 heads of K and V, 8 experts
+EXPERTS = (1, 2, 4, 8)  # of 8
 BATCHES = (1, 16)
 CONTEXT, TOKENS = 1024, 32
 
@@ -78,7 +78,7 @@ class Point:
 
 def splits(model: str, devices: int, batch: int) -> Iterator[Split]:
     """All that so many devices can be, each replica with as many sequences as every other one."""
-    for tensor, expert in product(TENSORS, EXPERTS if MODELS[model] > 1 else (1,)):
+    for tensor, expert in product(DEVICES, EXPERTS if MODELS[model] > 1 else (1,)):
         for pipeline in (p for p in DEVICES if devices % (tensor * expert * p) == 0):
             replicas = devices // (tensor * expert * pipeline)
             if batch % replicas == 0:
@@ -201,6 +201,7 @@ def picture(file: Path) -> None:
             axes[-1][j].set_xlabel("devices or GPUs")
         for i, batch in enumerate(BATCHES):
             axes[i][0].set_ylabel(f"tokens/s, batch {batch}")
+        axes[0][0].plot([], [], ":", color=style.GREY, linewidth=1, label="ideal")
         axes[0][0].legend(fontsize=7.5)
         style.write_png(axes[0][0], file)
 
