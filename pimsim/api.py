@@ -400,7 +400,8 @@ def _prepare_system(
                 None if share.idle else prepare(own, keep=keep, checked=True, graph=share.workload, fabric=wiring)
             )
     if problems:
-        raise InputError(told_what_fits(config, workload, list(dict.fromkeys(problems))))
+        told = list(dict.fromkeys(problems))
+        raise InputError(told_what_fits(config, workload, told) if keep is anew else told)  # a sweep has many that do not
     first = members[0]
     assert first is not None
     odd = (*odd, *system_warnings(config, layout))
