@@ -300,6 +300,7 @@ def prepare(
     checked: bool = False,
     graph: Workload | None = None,
     fabric: Fabric | None = None,
+    parts: int = 1,
 ) -> Prepared:
     """Make what a simulation needs; InputError has everything that it would refuse.
 
@@ -309,6 +310,7 @@ def prepare(
     checked  the rules of a configuration are known to hold
     graph    a model to run in the place of the one that the configuration names
     fabric   the links to the devices with which the graph is shared
+    parts    of a batch that are in a pipeline at once, of which the configuration runs one
     """
     from pimsim.config.validate import check_rules
     from pimsim.devices.plan import compile_plan
@@ -342,8 +344,9 @@ def prepare(
         with collected(problems):
             beside = _arranged(config, workload, schedule)
             key = key if beside is None or key is None else (key, Same(beside.device))
+            key = key if parts == 1 or key is None else (key, parts)
             how = beside.beside if beside else None
-            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule, fabric, how))
+            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule, fabric, how, parts))
         with collected(problems):
             check_positions(config, workload, schedule)
         with collected(problems):
@@ -391,17 +394,19 @@ def _prepare_system(
     from pimsim.systems.wiring import Wiring
 
     check_system(config, schedule)
-    layout, wiring, problems = layout_of(config, workload), Wiring(config), list[Problem]()
+    layout, problems = layout_of(config, workload), list[Problem]()
+    wiring = Wiring(config, layout.groups)
     members: list[Prepared | None] = []
     for share in layout.shares:
         with collected(problems):
             own = share.config(config)
-            members.append(
-                None if share.idle else prepare(own, keep=keep, checked=True, graph=share.workload, fabric=wiring)
-            )
+            made = partial(prepare, own, None, keep, True, share.workload, wiring, layout.in_flight)
+            members.append(None if share.idle else made())
     if problems:
         told = list(dict.fromkeys(problems))
-        raise InputError(told_what_fits(config, workload, told) if keep is anew else told)  # a sweep has many that do not
+        raise InputError(
+            told_what_fits(config, workload, told) if keep is anew else told
+        )  # a sweep has many that do not
     first = members[0]
     assert first is not None
     odd = (*odd, *system_warnings(config, layout))
@@ -531,7 +536,7 @@ def run(
     prepared = config if isinstance(config, Prepared) else prepare(config)
     if isinstance(prepared, PreparedSystem):
         shown = None if timeline is None else (timeline, window_ns)
-        return _run_system(prepared, anew, provenance, {"log": log, "watching": watching}, progress, shown)
+        return _run_system(prepared, anew, provenance, {"--commands (log)": log, "watching": watching}, progress, shown)
     from pimsim.energy.power import spending
     from pimsim.sim.run import simulate  # simpy: not for those who only load or check
 
@@ -584,7 +589,7 @@ def _run_system(
     pipelined = prepared.config.system.pipeline > 1
 
     if asked := [name for name, value in alone.items() if value]:
-        what = f"{' and '.join(asked)}: of one device alone; set system.devices=1, or leave it out"
+        what = f"{' and '.join(asked)}: for one device alone; set system.devices=1, or leave it out"
         raise InputError(what, key="system.devices")
     if timeline and pipelined:
         from pimsim.timeline.devices import check

@@ -742,9 +742,7 @@ class LinkConfig(Section):
         "switch", "How the devices are joined: by one switch, in a ring, in a line, or by a tree of switches.",
         "switch (assumed)", later=True,
     )  # fmt: skip
-    radix: int = default(
-        8, "Devices, or switches, below each switch of a tree.", "8 (assumed)", later=True, ge=2, le=1024
-    )
+    radix: int = default(9, "Ports of each switch of a tree, one of them up.", "9 (assumed)", later=True, ge=3, le=1024)
     algorithm: Literal["auto", "ring", "direct"] = default(
         "auto", "How devices add up: slices go around in a ring, or each to its owner directly, or as is the faster.",
         "auto", later=True,

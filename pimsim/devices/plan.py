@@ -35,6 +35,7 @@ def compile_plan(
     schedule: Schedule | None = None,
     fabric: Fabric | None = None,
     beside: Beside | None = None,
+    parts: int = 1,
 ) -> Plan:
     """Compile a config; InputError if the workload does not fit the device, or is nothing that it can run.
 
@@ -43,6 +44,7 @@ def compile_plan(
     schedule: the steps that run, where they are more than those of the config; `workload` is then not read.
     fabric: the links to the devices that the workload is shared with.
     beside: how the run is divided between the memory and another machine; `workload` is then not read, either.
+    parts: of a batch, of which a step runs one: K and V of all of them are kept.
     """
     if beside is None and config.placement.key:
         what = "this plans the memory alone, and another machine has a part of the run: `pimsim.run` divides it"
@@ -56,17 +58,28 @@ def compile_plan(
     made = {graph: operands(graph) for graph in dict.fromkeys(graphs)}
     uses = _uses(config, graphs, schedule, made)
     memories = place_in(config, uses, device)
-    check_fits(whole or config, memories[0], lambda other: place_in(other, _uses(other, graphs, schedule, made))[0])
+
+    def kept(other: Config, device: Device | None = None) -> Memory:
+        """Where everything lies that is there at once."""
+        return place_in(other, [_of_all(use, parts) for use in _uses(other, graphs, schedule, made)], device)[0]
+
+    memory = memories[0] if parts == 1 else kept(config, memories[0].grid.device)
+    check_fits(whole or config, memory, kept)
     units = Units(config.asic)
     plans = [_plan(config, use, memory, units) for use, memory in zip(uses, memories, strict=True)]
     if schedule is None:
-        plan = replace(plans[0], fabric=fabric)
+        plan = replace(plans[0], fabric=fabric, rows=memory.rows)
         return plan if beside is None else _with_machine(plan, beside)
     plans = [
         replace(plan, depths=stage.depths if stage.tree else None, branches=stage.branches)
         for plan, stage in zip(plans, schedule.stages, strict=True)
     ]
     return replace(plans[schedule.stages.index(schedule.main)], schedule=schedule, stages=tuple(plans))
+
+
+def _of_all(use: Use, parts: int) -> Use:
+    """With the sequences of all parts of a batch."""
+    return use if parts == 1 else replace(use, batch=use.batch * parts)
 
 
 def _with_machine(plan: Plan, beside: Beside) -> Plan:

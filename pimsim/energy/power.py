@@ -11,7 +11,7 @@ A window is tREFI long, in whole clocks.  The simulation adds up in buckets of t
 of two of clocks that is at most tREFI / 4, inside of which power counts as constant, and looks at
 every window of that.  The mean over the whole run counts as well, so the peak is never below it;
 of a run that is not longer than tREFI there is nothing else.  Of several devices the busiest windows of all add up,
-as if they came at once.
+as if they came at once.  Links are taken to be at work in that window, at what they draw on average when they are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,24 @@ def peak_power_mW(prices: Prices, tally: Tally, energy: EnergyBreakdown) -> floa
     if tally.cycles <= window:
         return float(mean)
     laid_out = tally.busiest_window * _unit_pJ(device, _command_pJ(prices))
-    return float(max(laid_out / (window * ns) + tally.devices * background_mW(prices), mean))
+    everywhere = tally.devices * background_mW(prices) + links_mW(tally, energy, ns)
+    return float(max(laid_out / (window * ns) + everywhere, mean))
+
+
+def links_mW(tally: Tally, energy: EnergyBreakdown, ns: Fraction) -> Fraction:
+    """What links draw while all of them are at work; of messages between stages, beside work, their mean; mW.
+
+    ns: of a clock.
+    """
+    busy, at_work, beside = 0, Fraction(0), Fraction(0)
+    for row, priced in zip(tally.rows, energy.rows, strict=True):
+        pJ = priced.components.get("link", Fraction(0))
+        if row.moved_bytes and row.outside_cycles:
+            busy, at_work = busy + row.outside_cycles, at_work + pJ
+        else:
+            beside += pJ
+    while_at_work = at_work * tally.devices / (busy * ns) if busy else Fraction(0)
+    return while_at_work + (beside / (tally.cycles * ns) if beside else 0)
 
 
 def background_mW(prices: Prices) -> Fraction:

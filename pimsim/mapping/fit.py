@@ -66,7 +66,8 @@ def remedies(config: Config, placed: Placed, rows: int) -> Iterator[tuple[str, i
     if (config.mapping.reserve_tokens or 0) > tokens:
         yield from _largest("mapping.reserve_tokens", tokens, config.mapping.reserve_tokens or 0, fits)
     if config.workload.trace is None:  # the schedule of a trace is not the configuration's to change
-        for key in _FEWER:
+        # a device of a system is given its part of the batch, which is not what the key says
+        for key in _FEWER[config.system.several :]:
             lowest = _LOWEST.get(key, config.workload.query_tokens)
             yield from _largest(key, lowest, attrgetter(key)(config), fits)
 

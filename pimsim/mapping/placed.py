@@ -38,6 +38,7 @@ class Placed:
     fills: its attentions append K and V, and do no more.
     first: the sequence with which the `batch` begins, of those that have K and V.
     sub_batches: equal parts of the batch whose operators alternate.
+    rows: of each bank that are taken, with what other parts of the batch keep (0: as `memory` says).
     groups: of a matrix and a number of inputs, those that share an open row (`mapping.reuse`), as far as was asked.
     """
 
@@ -52,6 +53,7 @@ class Placed:
     functions: Mapping[str, str]
     batch: int = 1
     fabric: Fabric | None = None
+    rows: int = 0
     machine: Machine | None = None
     fills: bool = False
     first: int = 0

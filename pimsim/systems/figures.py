@@ -50,20 +50,25 @@ def _share(run: Run, whole: Together) -> dict[str, Any]:
         "sequences": share.batch,
         "blocks": share.blocks,
         "leads": share.leads,
-        **_memory(run),
+        **_memory(_holder(run, whole)),
         "busy_fraction": float(Fraction(busy, total)),
         "link_fraction": float(Fraction(links, total)),
         "bubble_fraction": float(Fraction(total - busy, total)),
     }
 
 
+def _holder(run: Run, whole: Together) -> Run:
+    """Who has as much room taken: a device without sequences is ready for those of the one that leads its stage."""
+    stage = run.share.stage
+    return next(other for other in whole.runs if other.share.leads and other.share.stage == stage)
+
+
 def _memory(run: Run) -> dict[str, Any]:
     """Bytes of whole rows in every bank."""
-    if run.plan is None:
-        return {"memory_bytes": 0, "capacity_bytes": None}
+    assert run.plan is not None  # who leads has work
     device = run.plan.device
     row = device.columns * device.column_bytes * device.banks * device.channels
-    return {"memory_bytes": run.plan.memory.rows * row, "capacity_bytes": device.rows * row}
+    return {"memory_bytes": run.plan.rows * row, "capacity_bytes": device.rows * row}
 
 
 def _steady(config: Config, whole: Together) -> dict[str, Any]:
@@ -71,7 +76,8 @@ def _steady(config: Config, whole: Together) -> dict[str, Any]:
     if schedule is None:
         return {"steady_step_ns": None, "steady_tokens_per_s": None, "sequence_step_ns": _step_ns(tally)}
     interval, tokens = schedule.interval, config.workload.query_tokens * config.workload.batch
-    decode = schedule.latency[:, schedule.pipeline.prefill_steps :]
+    # behind a prompt the first step waits for those of other sequences: that is in the time to the first token
+    decode = schedule.latency[:, schedule.pipeline.prefill_steps + (schedule.pipeline.prefill_steps > 0) :]
     return {
         "steady_step_ns": None if interval is None else float(interval * tally.tCK_ps / 1000),
         "steady_tokens_per_s": None if not interval else float(tokens * 10**12 / (interval * tally.tCK_ps)),

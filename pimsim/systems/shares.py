@@ -51,12 +51,14 @@ class Layout:
     replicas   of the model that have sequences
     in_flight  parts of a replica's sequences that are in its pipeline at once
     sequences  of each part
+    groups     of the devices that share experts, those that have sequences
     shares     of all stages, in their order; of each stage the one that leads comes first
     """
 
     replicas: int
     in_flight: int
     sequences: int
+    groups: int
     shares: tuple[Share, ...]
 
 
@@ -95,14 +97,20 @@ def layout_of(config: Config, workload: Workload) -> Layout:
     system, batch = config.system, config.workload.batch
     replicas = min(system.replicas, batch)
     sequences = batch // replicas
-    in_flight = system.in_flight or most_in_flight(sequences, system.pipeline)
+    in_flight = system.in_flight or most_in_flight(sequences, system.pipeline, system.expert)
     shares = tuple(_shares(system, workload, replicas, sequences // in_flight))
-    return Layout(replicas, in_flight, sequences // in_flight, shares)
+    part = sequences // in_flight
+    return Layout(replicas, in_flight, part, min(part, system.expert), shares)
 
 
-def most_in_flight(sequences: int, stages: int) -> int:
-    """The largest divisor of so many sequences that is not above the stages: more parts would only wait."""
-    return max(parts for parts in range(1, min(sequences, stages) + 1) if sequences % parts == 0)
+def most_in_flight(sequences: int, stages: int, expert: int = 1) -> int:
+    """The largest divisor of so many sequences that is not above the stages: more parts would only wait.
+
+    Of those whose parts divide over the devices that share experts, if there are any.
+    """
+    found = [parts for parts in range(1, min(sequences, stages) + 1) if sequences % parts == 0]
+    fitting = [parts for parts in found if sequences // parts <= expert or sequences // parts % expert == 0]
+    return max(fitting or found)
 
 
 def _shares(system: SystemConfig, workload: Workload, replicas: int, batch: int) -> Iterator[Share]:

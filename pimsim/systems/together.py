@@ -1,9 +1,8 @@
 """The runs of the devices of a system in one account: counts over all of them, clocks of the average device.
 
 What a device does in a pass of a stage is known from its own run.  A pipeline of several stages is played through
-(`sim.cluster`), clock by clock; a stage that waits has a bubble.  Its memory goes on being refreshed meanwhile, at
-the rate at which it is while it works.  Passes of a stage are timed without gaps between them: a refresh that falls
-into a bubble spares the next pass none.
+(`sim.cluster`), clock by clock; a stage that waits has a bubble, in which its memory goes on being refreshed.  Passes
+of a stage are timed without gaps between them: a refresh that falls into a bubble spares the next pass none.
 
 Clocks of the average device are fractions; they are dealt out in whole clocks whose sums are exact, each within a
 clock of what it is.
@@ -76,7 +75,7 @@ def together(layout: Layout, runs: Sequence[Run], wiring: Wiring, devices: int, 
     leading = [run for run in runs if run.share.leads]
     stages = sum(run.share.stages for run in leading)
     if stages == layout.in_flight == 1:
-        moved = 0
+        moved: Sent = dict.fromkeys(PHASES, (0, 0))
         schedule, ends = None, _ends(leading[0])
     else:
         schedule, ends, moved = _pipelined(layout, leading, wiring, tCK_ps)
@@ -102,16 +101,18 @@ def _ends(run: Run) -> Ends:
     return Ends(tokens.column("start_cycle") + tokens.column("cycles"), prefill, tokens.column("context"))
 
 
-def _pipelined(layout: Layout, leading: Sequence[Run], wiring: Wiring, tCK_ps: int) -> tuple[Schedule, Ends, int]:
-    """The schedule of a pipeline, and the bytes on wires between its stages."""
+Sent = Mapping[str, tuple[int, int]]  # messages between stages, and their bytes on wires, by phase
+
+
+def _pipelined(layout: Layout, leading: Sequence[Run], wiring: Wiring, tCK_ps: int) -> tuple[Schedule, Ends, Sent]:
+    """The schedule of a pipeline, and what its stages send each other."""
     first = leading[0]
     assert first.tally is not None and first.plan is not None
     tokens = [step.kind.tokens for step in steps_of(first.plan)]
     width = first.plan.workload.shape.d_model * ELEMENT_BYTES * max(first.share.batch, 1)
     sizes = sorted(set(tokens))
     whole = sum(run.share.stages for run in leading)
-    senders = first.share.devices // (first.share.stages * layout.replicas)  # others have no sequences
-    hops = [{n: wiring.between(stage, senders, n * width) for n in sizes} for stage in range(whole - 1)]
+    hops = [{n: wiring.between(stage, n * width) for n in sizes} for stage in range(whole - 1)]
     back = {n: wiring.back(n * layout.sequences) for n in sizes}
     clocks = [run.tally.tokens.column("cycles") for run in leading for _ in range(run.share.stages) if run.tally]
     prefill = int(first.tally.tokens.of_phase("prefill").sum())
@@ -121,10 +122,15 @@ def _pipelined(layout: Layout, leading: Sequence[Run], wiring: Wiring, tCK_ps: i
             _transfer(back, tokens, tCK_ps),
         )
     )  # fmt: skip
-    returned = tokens[max(prefill - 1, 0) :]
-    moved = sum(hop[n].moved for hop in hops for n in tokens) + sum(back[n].moved for n in returned)
+    many = layout.in_flight * layout.replicas
+    sent: dict[str, tuple[int, int]] = {}
+    for phase, at in zip(PHASES, (slice(0, prefill), slice(prefill, None)), strict=True):
+        there = [hop[n].moved for hop in hops for n in tokens[at]]
+        # of a prompt only its last token has one that goes back
+        again = [back[n].moved for n in tokens[at][-1 if phase == "prefill" else None :]]
+        sent[phase] = many * (len(there) + len(again)), many * (sum(there) + sum(again))
     ends = Ends(schedule.done.max(0), prefill, first.tally.tokens.column("context"))
-    return schedule, ends, moved * layout.in_flight * layout.replicas
+    return schedule, ends, sent
 
 
 def _transfer(passages: Mapping[int, Passage], tokens: Sequence[int], tCK_ps: int) -> Transfer:
@@ -136,7 +142,7 @@ def _transfer(passages: Mapping[int, Passage], tokens: Sequence[int], tCK_ps: in
 # -- counts ---------------------------------------------------------------------------
 
 
-def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, moved: int) -> Tally:
+def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, sent: Sent) -> Tally:
     working = [run for run in runs if run.tally]
     total = int(ends.clocks[-1])
     times = {id(run): Fraction(run.share.devices * layout.in_flight, devices) for run in working}
@@ -145,12 +151,7 @@ def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, move
     # decoding of early sequences may begin before the last prompt is through
     prefill = max(-int(-busy["prefill"] // 1), min(through, total - -int(-busy["decode"] // 1)))
     spans = {"prefill": prefill, "decode": total - prefill}
-    sent = {"decode" if spans["decode"] else "prefill": moved}
-    rows = [
-        row
-        for phase in PHASES
-        for row in _rows(layout, working, times, phase, spans[phase], devices, sent.get(phase, 0))
-    ]
+    rows = [row for phase in PHASES for row in _rows(layout, working, times, phase, spans[phase], devices, sent[phase])]
     commands = total_of(row.commands for row in rows)
     names = dict.fromkeys(name for run in working if run.tally for name in run.tally.commands)
     spent = sum(run.share.devices * run.tally.busiest_window for run in working if run.tally)
@@ -173,9 +174,15 @@ def _phase_clocks(run: Run, phase: str) -> int:
 
 
 def _rows(
-    layout: Layout, runs: Sequence[Run], times: Mapping[int, Fraction], phase: str, span: int, devices: int, moved: int
+    layout: Layout,
+    runs: Sequence[Run],
+    times: Mapping[int, Fraction],
+    phase: str,
+    span: int,
+    devices: int,
+    sent: tuple[int, int],
 ) -> list[OperatorTally]:
-    """The rows of a phase that takes so many clocks; moved: bytes between stages."""
+    """The rows of a phase that takes so many clocks; sent: between stages, messages and bytes."""
     exact: dict[Key, Fraction] = {}  # clocks of the average device by part, operator and cause
     merged: dict[tuple[str, str], dict[str, int]] = {}
     commands: dict[tuple[str, str], dict[str, int]] = {}
@@ -192,8 +199,8 @@ def _rows(
     if idle := span - sum(exact.values()):
         exact["", BUBBLE, BUBBLE] = Fraction(idle)
         merged["", BUBBLE], commands["", BUBBLE] = {}, waits
-    if moved:
-        merged["", TRANSFER], commands["", TRANSFER] = {"count": 1, "moved_bytes": moved}, {}
+    if sent[0]:
+        merged["", TRANSFER], commands["", TRANSFER] = dict(zip(("count", "moved_bytes"), sent, strict=True)), {}
     dealt = deal(exact, span)
     return [_row(phase, key, dealt, merged[key], commands[key]) for key in merged]
 
@@ -212,15 +219,16 @@ def _counts(layout: Layout, run: Run, row: OperatorTally) -> dict[str, int]:
 
 
 def _bubble(layout: Layout, runs: Sequence[Run], phase: str, span: int, devices: int) -> dict[str, int]:
-    """Refreshes of devices that wait, at the rate at which they have them while they work."""
-    first = runs[0]
-    assert first.tally is not None and first.plan is not None
-    names, cycles = first.plan.device.standard.roles.refreshes, first.tally.cycles
+    """Refreshes of devices that wait: as many as fall due in that time."""
+    plan = runs[0].plan
+    assert plan is not None
+    device = plan.device
+    name = device.standard.roles.refresh(device.refresh)
+    if name is None:
+        return {}
     busy = sum(run.share.devices * layout.in_flight * _phase_clocks(run, phase) for run in runs)
     idle = span * devices - busy
-    return {
-        name: first.tally.commands.get(name, 0) * idle // cycles for name in names if first.tally.commands.get(name)
-    }
+    return {name: device.channels * idle // device.refresh_interval}
 
 
 def deal(exact: Mapping[Key, Fraction], total: int) -> dict[Key, int]:

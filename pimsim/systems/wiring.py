@@ -34,10 +34,14 @@ class Passage(NamedTuple):
 
 
 class Wiring:
-    """The links between the devices of a configuration."""
+    """The links between the devices of a configuration.
 
-    def __init__(self, config: Config) -> None:
-        self.system, self.asic = config.system, config.asic
+    groups: of the devices of a stage that share experts, those that have sequences.  Exchanges of the others, and
+    between them, are none; an all-to-all takes what it would take if all of them sent.
+    """
+
+    def __init__(self, config: Config, groups: int) -> None:
+        self.system, self.asic, self.groups = config.system, config.asic, groups
         self._known: dict[tuple[str, int], links.Exchange] = {}
 
     @cached_property
@@ -54,8 +58,10 @@ class Wiring:
     def exchange(self, kind: str, elements: int) -> Exchange:
         """As `mapping.fabric.Fabric.exchange`; what all groups of a stage move counts."""
         found = self.found(kind, elements)
-        groups = self.system.tensor * self.system.expert // self._group(kind)
-        return Exchange(found.ps, groups * found.flit_bytes, found.adds)
+        moved = self.groups * found.flit_bytes
+        if kind == "all_to_all":  # there are as many as share matrices, each with all devices that share experts
+            moved = moved * self.system.tensor // self.system.expert
+        return Exchange(found.ps, moved, found.adds)
 
     def found(self, kind: str, elements: int) -> links.Exchange:
         """The exchange of one group, with the algorithm that was taken."""
@@ -73,9 +79,10 @@ class Wiring:
         clocks = -(-elements // self.asic.adders)
         return ceil(clocks * 1000 / Fraction(self.asic.clock_GHz))
 
-    def between(self, stage: int, senders: int, size_bytes: int) -> Passage:
-        """Each of the first `senders` devices of a stage sends so many bytes to its fellow of the next one."""
+    def between(self, stage: int, size_bytes: int) -> Passage:
+        """Each device of a stage that has sequences sends so many bytes to its fellow of the next one."""
         width = self.system.tensor * self.system.expert
+        senders = self.system.tensor * self.groups
         first = stage * width if self.system.link.topology == "tree" else 0
         return self._passage(Message(first + i, first + width + i, size_bytes) for i in range(senders))
 
@@ -96,6 +103,6 @@ class Wiring:
         return self.system.expert if kind == "all_to_all" else self.system.tensor
 
     def _topology(self, devices: int) -> Topology:
-        """Of a group of the system's devices: a part of a ring is a line."""
-        asked, whole = self.system.link, devices == self.system.devices
+        """Of devices that hold a model, or a group of them: a part of a ring is a line."""
+        asked, whole = self.system.link, devices == self.system.holders
         return Topology("chain" if asked.topology == "ring" and not whole else asked.topology, devices, asked.radix)

@@ -347,3 +347,88 @@ def test_a_schedule_of_several_templates_runs_on_one_device() -> None:
     with pytest.raises(pimsim.InputError) as refused:
         pimsim.run(pimsim.load_config("pim-gpt", {"workload.trace": trace, "baselines": [], "system.devices": 2}))
     assert "more than plain decoding runs on one device" in str(refused.value)
+
+
+# -- what each device keeps, sends and does while it waits ----------------------------------
+
+
+def memory_of(result: Result) -> list[int]:
+    return [share["memory_bytes"] for share in result.summary["devices"]["shares"]]
+
+
+def test_a_stage_keeps_k_and_v_of_all_parts_of_the_batch() -> None:
+    changes = {"workload__batch": 8, "workload__context": 400, **on(1, 4)}
+    kept = [memory_of(of(**changes, system__in_flight=parts)) for parts in (1, 2, 4, 8)]
+    assert kept == [kept[0]] * 4
+    rows = round(max(kept[0]) / (2048 * 16 * 8)) - 1
+    with pytest.raises(pimsim.InputError, match="does not fit"):
+        of(**changes, system__in_flight=8, dram__rows=rows)
+
+
+def test_what_would_help_is_not_said_of_a_part_of_the_batch() -> None:
+    with pytest.raises(pimsim.InputError) as refused:
+        of(workload__batch=8, workload__context=400, dram__rows=10, **on(replicas=4))
+    assert "workload.batch=" not in str(refused.value)
+
+
+def test_devices_without_sequences_keep_their_experts() -> None:
+    shares = of(MOE, **on(expert=4)).summary["devices"]["shares"]
+    assert len({share["memory_bytes"] for share in shares}) == 1 and len(shares) > 1
+
+
+def test_messages_of_a_prompt_are_part_of_it() -> None:
+    """Each of 7 tokens crosses to the second stage in the prompt, and 4 in decoding; tokens go back in flits of 64."""
+    result = of(workload__prompt_tokens=7, workload__prefill_chunk=2, **on(1, 2))
+    rows = {row.phase: row for row in result.tally.rows if row.operator == "stage_transfer"}
+    assert rows["prefill"].moved_bytes == 2 * (7 * 512 + 64) and rows["decode"].moved_bytes == 2 * 4 * (512 + 64)
+    assert (rows["prefill"].count, rows["decode"].count) == (4 + 1, 2 * 4)
+    energy = result.summary["system"]
+    context = of(workload__context=7, **on(1, 2)).summary["system"]
+    assert energy["energy_per_token_pJ"] == pytest.approx(context["energy_per_token_pJ"], rel=0.02)
+
+
+@pytest.mark.parametrize(("batch", "groups"), [(1, 1), (3, 3), (4, 4), (8, 4)])
+def test_only_devices_with_sequences_have_something_to_add_up(batch: int, groups: int) -> None:
+    """An all-reduce of each of their groups, behind attention and behind experts; of vectors that are whole."""
+    result = of(MOE, workload__batch=batch, **on(2, 1, 4))
+    sums = [row for row in result.tally.rows if row.operator.endswith("_all_reduce")]
+    sequences = -(-batch // 4)
+    assert sum(row.moved_bytes for row in sums) == 4 * 4 * 2 * groups * sequences * (2 * 2 * 512)
+
+
+def test_the_whole_of_uneven_stages_goes_on_to_the_next() -> None:
+    result = of(MOE, workload__batch=3, workload__output_tokens=1, **on(1, 2, 4))
+    (sent,) = [row for row in result.tally.rows if row.operator == "stage_transfer"]
+    assert sent.moved_bytes == 2 * (3 * 512) + 2 * 64 * 4  # a vector of each sequence; the tokens to all of the first
+
+
+def test_a_stage_that_waits_is_refreshed_all_the_while() -> None:
+    """Short passes have no refresh of their own, and long waits have many."""
+    result = of(workload__output_tokens=2, system__link__latency_ns=50_000, **on(1, 4))
+    tREFI = 6825
+    due = 4 * 8 * result.tally.cycles / tREFI
+    assert result.tally.commands["REFAB"] == pytest.approx(due, rel=0.05, abs=8 * 4)
+
+
+def test_links_at_work_are_in_the_peak_power() -> None:
+    peaks = [of(workload__output_tokens=64, **on(4), system__link__energy_pJ_per_bit=pJ).summary for pJ in (5, 1000)]
+    (exchange,) = peaks[1]["devices"]["exchanges"]
+    more = exchange["link_bytes"] * 8 * 995 / -(-exchange["ns"] // 1)
+    powers = [each["system"]["peak_power_mW"] for each in peaks]
+    assert powers[1] - powers[0] == pytest.approx(more, rel=1e-6)
+
+
+def test_replicas_do_not_open_a_ring() -> None:
+    one, two = (
+        of(**on(4, replicas=replicas), workload__batch=replicas, system__link__topology="ring") for replicas in (1, 2)
+    )
+    assert one.tally.cycles == two.tally.cycles
+
+
+def test_parts_of_the_batch_divide_over_devices_that_share_experts() -> None:
+    assert of(MOE, workload__batch=12, **on(1, 2, 4)).summary["devices"]["in_flight"] == 1
+
+
+def test_a_sequence_does_not_wait_for_prompts_step_by_step() -> None:
+    devices = of(workload__batch=4, workload__prompt_tokens=40, **on(1, 4)).summary["devices"]
+    assert devices["sequence_step_ns"] <= 1.1 * devices["steady_step_ns"]
