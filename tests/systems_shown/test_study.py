@@ -85,9 +85,13 @@ def test_what_the_page_says_of_one_sequence_holds() -> None:
 
 
 def test_what_the_page_says_of_16_sequences_holds() -> None:
-    packages = rate("llama-3-70b", "pim-gpt", 64)
-    assert packages / rate("llama-3-70b", "gpu-h100x2", 2) == pytest.approx(1.7, abs=0.05)
-    assert packages < rate("llama-3-70b", "gpu-h100x8", 8)
+    model = "llama-3-70b"
+    packages, two, eight = cells(model, "pim-gpt", 64), cells(model, "gpu-h100x2", 2), cells(model, "gpu-h100x8", 8)
+    assert packages[5:7] == ["T2 P32", "594"]
+    assert 1 - 594 / figure(two[6]) == pytest.approx(0.03, abs=0.005)
+    assert 594 / figure(eight[6]) == pytest.approx(1 / 3, abs=0.01)
+    for gpus in (two, eight):
+        assert figure(packages[8]) / figure(gpus[8]) == pytest.approx(1 / 3, abs=0.02)
     mixtral = (rate("mixtral-8x7b", *system) for system in (("pim-gpt", 32), ("gpu-h100x2", 2)))
     assert next(mixtral) / next(mixtral) == pytest.approx(3.3, abs=0.05)
 
@@ -117,10 +121,18 @@ def large(tensor: int, pipeline: int, batch: int = 1) -> list[dict[str, Any]]:
 
 
 def test_the_first_stage_is_full_and_the_others_are_not() -> None:
-    used = [share["memory_bytes"] / share["capacity_bytes"] for share in large(8, 8, batch=16)]
+    used = [share["memory_bytes"] / share["capacity_bytes"] for share in large(8, 8)]
     assert round(used[0], 2) == 0.99 and max(used[1:]) < 0.6 and len(used) == 3
     with pytest.raises(InputError, match="does not fit"):
         large(16, 4)
+
+
+def test_many_sequences_take_narrow_stages_that_wait() -> None:
+    assert large(8, 8, batch=4)
+    with pytest.raises(InputError, match="does not fit"):
+        large(8, 8, batch=8)
+    waits = [round(share["bubble_fraction"], 2) for share in large(2, 32, batch=16)]
+    assert (min(waits), max(waits)) == (0.39, 0.61)
 
 
 def test_the_fewest_packages_are_those_of_the_page() -> None:

@@ -130,7 +130,7 @@ def test_a_timeline_changes_nothing(tmp_path: Path) -> None:
     [
         ({"timeline": "trace.vcd"}, "a timeline of several devices ends in .json or .json.gz"),
         ({"timeline": "trace.json", "window_ns": (1e9, 2e9)}, "nothing of the run is in it"),
-        ({"log": "commands.csv"}, "log: of one device alone"),
+        ({"log": "commands.csv"}, "(log): for one device alone"),
     ],
 )
 def test_what_is_not_written_is_told_and_leaves_no_file(tmp_path: Path, how: dict[str, Any], said: str) -> None:
