@@ -43,6 +43,7 @@ MEANS = (
     "not in the table: the step's time is no straight line between them where a row, a buffer or a channel fills up."
 )
 Row = dict[str, Any]
+Asked = tuple[str, int | None, int | None]  # of a point: phase, context and batch; None: nobody asked for this one
 
 
 class Point(NamedTuple):
@@ -61,7 +62,7 @@ class Point(NamedTuple):
 class Table:
     """What was simulated.
 
-    rows      in order of phase, batch and context; left_out: points that nobody asked for and that do not fit
+    rows      in order of phase, batch and context; left_out: points that nobody asked for and that are refused
     config_sha256, trace_sha256  as in `summary.json`, of the configuration as it was given
     """
 
@@ -134,11 +135,12 @@ def latency_table(
     contexts  None: 128 and its doubles up to the model's positions; batches: None: 1, 2, 4 and 8; of both what fits
     prefill   tokens of prompts, each of which is one step
     progress  called with (points done, points in all); tell: as of `api.prepare`
-    InputError with every point that was asked for and cannot be simulated, before anything is.
+    InputError, before anything is simulated, with every context, prompt and batch that was asked for and of which no
+    point can be; if nothing was, with why there is none at all.
     """
-    asked, maybe = _points(plain(config, "a latency table"), contexts, batches, prefill)
-    left_out, rows, trace = _refused(config, asked, maybe), list[Row](), ""
-    todo = [point for point in asked if point not in left_out]
+    points = _points(plain(config, "a latency table"), contexts, batches, prefill)
+    left_out, rows, trace = _refused(config, points), list[Row](), ""
+    todo = [point for point in points if point not in left_out]
     for number, point in enumerate(todo, 1):
         result = api.run(prepared(point.loaded(config), tell))
         trace = trace or str(result.summary["trace_sha256"])
@@ -153,14 +155,17 @@ def latency_table(
 
 def _points(
     config: Config, contexts: Sequence[int] | None, batches: Sequence[int] | None, prefill: Sequence[int]
-) -> tuple[list[Point], frozenset[Point]]:
-    """The points in their order, and which of them may be left out."""
+) -> dict[Point, Asked]:
+    """The points in their order, each with what of it was asked for."""
     some = _doubles(_positions(config)) if contexts is None else list(contexts)
     points = [Point("decode", context, batch) for batch in batches or BATCHES for context in some]
     points += [Point("prefill", tokens, batch) for batch in batches or BATCHES for tokens in prefill]
-    least = Point("decode", some[0], (batches or BATCHES)[0])  # a table without any point is none
-    chosen = (p for p in points if (batches is None and p.batch > 1) or (contexts is None and p.phase == "decode"))
-    return points, frozenset(chosen) - {least}
+    return {point: _asked(point, contexts, batches) for point in points}
+
+
+def _asked(point: Point, contexts: Sequence[int] | None, batches: Sequence[int] | None) -> Asked:
+    any_context = contexts is None and point.phase == "decode"
+    return point.phase, None if any_context else point.context, None if batches is None else point.batch
 
 
 def _positions(config: Config) -> int:
@@ -175,20 +180,30 @@ def _doubles(most: int) -> list[int]:
     return found or [most]
 
 
-def _refused(config: Config, points: Iterable[Point], maybe: frozenset[Point]) -> dict[Point, str]:
-    """The points that cannot be simulated, each with why; InputError if one of them was asked for."""
-    problems: list[Problem] = []
-    found: dict[Point, str] = {}
-    for point in points:
-        wrong: list[Problem] = []
-        with collected(wrong):
-            prepared(point.loaded(config))
-        if wrong and point in maybe:
-            found[point] = wrong[0].message
-        problems += [] if point in maybe else wrong
-    if problems:
-        raise InputError(problems)
+def _refused(config: Config, points: dict[Point, Asked]) -> dict[Point, str]:
+    """The points that cannot be simulated, each with why; InputError if nothing is left of what was asked for."""
+    wrong = {point: found for point in points if (found := _problems(config, point))}
+    have = {asked for point, asked in points.items() if point not in wrong}
+    missing = [asked for asked in dict.fromkeys(points.values()) if asked not in have]
+    if missing:
+        raise InputError(each for asked in missing for each in _reasons(wrong, points, asked))
+    return {point: found[0].message for point, found in wrong.items()}
+
+
+def _problems(config: Config, point: Point) -> list[Problem]:
+    found: list[Problem] = []
+    with collected(found):
+        prepared(point.loaded(config))
     return found
+
+
+def _reasons(wrong: dict[Point, list[Problem]], points: dict[Point, Asked], asked: Asked) -> Iterator[Problem]:
+    """Why none of some points can be simulated: of each key, what the first point has that it refuses."""
+    known = set[str]()
+    for point in (each for each in wrong if points[each] == asked):
+        new = [problem for problem in wrong[point] if problem.key not in known]
+        known.update(problem.key for problem in new)
+        yield from new
 
 
 def _rows(point: Point, records: Iterable[Row], query: int) -> Iterator[Row]:

@@ -92,6 +92,31 @@ def test_what_nobody_asked_for_and_does_not_fit_is_left_out_and_told() -> None:
     assert len(found.left_out) == len(BATCHES) - len(batches) and "does not fit" in found.left_out[0]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"placement.linear": "gpu-h100", "placement.sub_batches": 2},
+        {"system.devices": 2, "system.pipeline": 2, "system.in_flight": 2},
+    ],
+)
+def test_the_first_batch_is_left_out_as_well_where_it_cannot_be(keys: dict[str, Any]) -> None:
+    found = latency_table(config_of(**keys, **{"workload.batch": 2}), [64])
+    assert {row["batch"] for row in found.rows} == set(BATCHES) - {1}
+    assert len(found.left_out) == 1 and "batch 1: must divide the 1 sequences" in found.left_out[0]
+
+
+def test_a_context_that_fits_with_no_batch_is_refused_once() -> None:
+    config = config_of(**{"dram.rows": 220, "dram.channels": 2})
+    with pytest.raises(InputError) as caught:
+        latency_table(config, [3, 100_000])
+    assert [problem.key for problem in caught.value.problems].count("dram.rows") == 1
+
+
+def test_a_table_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        latency_table(config_of(**{"dram.rows": 4, "dram.channels": 2}))
+
+
 def test_what_was_asked_for_and_does_not_fit_is_refused_with_every_point() -> None:
     config = config_of(**{"dram.rows": 220, "dram.channels": 2})
     with pytest.raises(InputError) as caught:
