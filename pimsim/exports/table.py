@@ -9,7 +9,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from pimsim.results.csv_text import csv_parts
 
 SCHEMA = "pimsim.latency-table/1"
 SUFFIXES = (".csv", ".json")
+NAMED = 3  # of the points that something is wrong with in the same way
 STEP = "step"  # the row that is the sum of the others
 FIRST, MOST_CONTEXT, BATCHES = 128, 1 << 17, (1, 2, 4, 8)  # of the points that nobody asked for
 UNITS = {
@@ -52,6 +54,9 @@ class Point(NamedTuple):
     phase: str
     context: int
     batch: int
+
+    def __str__(self) -> str:
+        return f"{self.phase} at context {self.context}, batch {self.batch}"
 
     def loaded(self, config: Config) -> api.Loaded:
         """The run that has this step alone."""
@@ -149,7 +154,7 @@ def latency_table(
         if progress:
             progress(number, len(todo))
     hashed = config_sha256(config, table_of(config).digest)
-    notes = (f"{p.phase} at context {p.context}, batch {p.batch}: {why}" for p, why in left_out.items())
+    notes = (f"{point}: {why}" for point, why in left_out.items())
     return Table(config.name, hashed, trace, tuple(rows), tuple(notes))
 
 
@@ -186,7 +191,7 @@ def _refused(config: Config, points: dict[Point, Asked]) -> dict[Point, str]:
     have = {asked for point, asked in points.items() if point not in wrong}
     missing = [asked for asked in dict.fromkeys(points.values()) if asked not in have]
     if missing:
-        raise InputError(each for asked in missing for each in _reasons(wrong, points, asked))
+        raise InputError(_named(chain.from_iterable(_reasons(wrong, points, asked) for asked in missing)))
     return {point: found[0].message for point, found in wrong.items()}
 
 
@@ -197,13 +202,25 @@ def _problems(config: Config, point: Point) -> list[Problem]:
     return found
 
 
-def _reasons(wrong: dict[Point, list[Problem]], points: dict[Point, Asked], asked: Asked) -> Iterator[Problem]:
+def _reasons(
+    wrong: dict[Point, list[Problem]], points: dict[Point, Asked], asked: Asked
+) -> Iterator[tuple[Point, Problem]]:
     """Why none of some points can be simulated: of each key, what the first point has that it refuses."""
     known = set[str]()
     for point in (each for each in wrong if points[each] == asked):
         new = [problem for problem in wrong[point] if problem.key not in known]
         known.update(problem.key for problem in new)
-        yield from new
+        yield from ((point, problem) for problem in new)
+
+
+def _named(found: Iterable[tuple[Point, Problem]]) -> Iterator[Problem]:
+    """Problems that say of which points they are, each once."""
+    points: dict[Problem, list[Point]] = {}
+    for point, problem in found:
+        points.setdefault(problem, []).append(point)
+    for problem, those in points.items():
+        more = f" and {len(those) - NAMED} others" if len(those) > NAMED else ""
+        yield replace(problem, message=f"{'; '.join(map(str, those[:NAMED]))}{more}: {problem.message}")
 
 
 def _rows(point: Point, records: Iterable[Row], query: int) -> Iterator[Row]:

@@ -72,7 +72,8 @@ def test_contexts_beyond_a_model_are_odd(export: Export) -> None:
         (["latency-table", "pim-gpt", "--out", "x.pdf"], "x.pdf:1:1: a latency table's name ends in .csv or .json"),
         (["latency-table", "pim-gpt", "--contexts", "0", "--out", "x.csv"], "--contexts:1:1: contexts: must be "
          "numbers from 1 to 100000000 with commas between them, not '0'"),
-        (["latency-table", "pim-gpt", "--contexts", "9000000", "--out", "x.csv"], "dram.rows: the workload does not "),
+        (["latency-table", "pim-gpt", "--contexts", "9000000", "--out", "x.csv"], "dram.rows: decode at "
+         "context 9000000, batch 1: the workload does not fit"),
         (["ramulator", "pim-gpt", "--seed", "3", "--out", "x"], "--seed:1:1: --seed: says nothing about a language "
          "model's run"),
         (["ramulator", "gddr6", "--context", "3", "--out", "x"], "--context: is for a language model, and this memory"),

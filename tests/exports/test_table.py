@@ -125,6 +125,25 @@ def test_what_was_asked_for_and_does_not_fit_is_refused_with_every_point() -> No
     assert keys.count("dram.rows") == 2  # the other problem of each, if there is one, is what else would do
 
 
+def test_what_is_refused_says_of_which_points_it_is() -> None:
+    config = config_of(**{"dram.rows": 220, "dram.channels": 2})
+    with pytest.raises(InputError) as caught:
+        latency_table(config, [500, 100_000], [1, 64], [60_000])
+    told = {problem.message.partition(": ")[0] for problem in caught.value.problems}
+    refused = [*(("decode", c, b) for c, b in ((100_000, 1), (500, 64), (100_000, 64))), *(
+        ("prefill", 60_000, batch) for batch in (1, 64))]  # fmt: skip
+    assert told == {f"{phase} at context {context}, batch {batch}" for phase, context, batch in refused}
+
+
+def test_points_with_the_same_problem_are_told_together() -> None:
+    config = config_of(**{"placement.linear": "gpu-h100", "placement.sub_batches": 2, "workload.batch": 2})
+    with pytest.raises(InputError) as caught:
+        latency_table(config, [3, 4, 5, 6, 7], [1])
+    (problem,) = caught.value.problems
+    three = "; ".join(f"decode at context {context}, batch 1" for context in (3, 4, 5))
+    assert problem.message.startswith(f"{three} and 2 others: must divide the 1 sequences")
+
+
 def test_both_files_have_the_same_rows_and_say_what_they_are(table: Table, tmp_path: Path) -> None:
     table.save(tmp_path / "t.json")
     assert table.save(tmp_path / "t.csv") == [tmp_path / "t.csv", tmp_path / "t.csv.json"]
