@@ -20,7 +20,7 @@ from pimsim.config.resolved import config_sha256
 from pimsim.config.schema import Config
 from pimsim.energy.model import table_of
 from pimsim.errors import InputError, Problem, collected
-from pimsim.exports.steps import Tell, decoding, plain, prefilling, prepared
+from pimsim.exports.steps import Tell, decoding, plain, prefilling, prepared, unknown
 from pimsim.files import whole_file
 from pimsim.results.csv_text import csv_parts
 
@@ -68,6 +68,7 @@ class Table:
     """What was simulated.
 
     rows      in order of phase, batch and context; left_out: points that nobody asked for and that are refused
+    warnings  of all points, each once
     config_sha256, trace_sha256  as in `summary.json`, of the configuration as it was given
     """
 
@@ -76,6 +77,7 @@ class Table:
     trace_sha256: str
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -94,6 +96,7 @@ class Table:
             "columns": UNITS,
             "means": MEANS,
             "left_out": list(self.left_out),
+            "warnings": list(self.warnings),
         }
 
     def save(self, path: Path) -> list[Path]:
@@ -139,23 +142,53 @@ def latency_table(
 
     contexts  None: 128 and its doubles up to the model's positions; batches: None: 1, 2, 4 and 8; of both what fits
     prefill   tokens of prompts, each of which is one step
-    progress  called with (points done, points in all); tell: as of `api.prepare`
+    progress  called with (points done, points in all); tell: once, with what is odd about any point
     InputError, before anything is simulated, with every context, prompt and batch that was asked for and of which no
     point can be; if nothing was, with why there is none at all.
     """
     points = _points(plain(config, "a latency table"), contexts, batches, prefill)
-    left_out, rows, trace = _refused(config, points), list[Row](), ""
+    left_out, rows, trace, odd = _refused(config, points), list[Row](), "", _Odd()
     todo = [point for point in points if point not in left_out]
     for number, point in enumerate(todo, 1):
-        result = api.run(prepared(point.loaded(config), tell))
+        loaded = point.loaded(config)
+        result = api.run(prepared(loaded))
         trace = trace or str(result.summary["trace_sha256"])
         rows += _rows(point, result.records("operators"), config.workload.query_tokens)
         rows.append(_step(point, result, config.workload.query_tokens))
+        odd.add(point, unknown(loaded, result.odd), result.warnings[len(result.odd) :])
         if progress:
             progress(number, len(todo))
+    if tell:
+        tell(odd.problems)
     hashed = config_sha256(config, table_of(config).digest)
     notes = (f"{point}: {why}" for point, why in left_out.items())
-    return Table(config.name, hashed, trace, tuple(rows), tuple(notes))
+    return Table(config.name, hashed, trace, tuple(rows), tuple(notes), odd.messages)
+
+
+class _Odd:
+    """What is odd about any point, each once."""
+
+    def __init__(self) -> None:
+        self._input: list[Problem] = []
+        self._figures: dict[str, list[tuple[Point, Problem]]] = {}
+
+    def add(self, point: Point, odd: Iterable[Problem], figures: Iterable[Problem]) -> None:
+        """Of a point's input and figures, but for baselines, and tokens that a prompt does not keep."""
+        self._input += odd
+        for problem in figures:
+            if problem.key != "workload.trace" and not problem.key.startswith("baselines"):
+                self._figures.setdefault(problem.key, []).append((point, problem))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Those of the input first; figures differ from point to point, so those of a key are told as the first is."""
+        found = (_about([point for point, _ in those], those[0][1]) for those in self._figures.values())
+        return tuple(dict.fromkeys((*self._input, *found)))
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Without their places."""
+        return tuple(dict.fromkeys(problem.message for problem in self.problems))
 
 
 def _points(
@@ -218,9 +251,13 @@ def _named(found: Iterable[tuple[Point, Problem]]) -> Iterator[Problem]:
     points: dict[Problem, list[Point]] = {}
     for point, problem in found:
         points.setdefault(problem, []).append(point)
-    for problem, those in points.items():
-        more = f" and {len(those) - NAMED} others" if len(those) > NAMED else ""
-        yield replace(problem, message=f"{'; '.join(map(str, those[:NAMED]))}{more}: {problem.message}")
+    yield from (_about(those, problem) for problem, those in points.items())
+
+
+def _about(points: Sequence[Point], problem: Problem) -> Problem:
+    """The problem with the names of its points, in words: of the first of them, and how many more there are."""
+    more = f" and {len(points) - NAMED} others" if len(points) > NAMED else ""
+    return replace(problem, message=f"{'; '.join(map(str, points[:NAMED]))}{more}: {problem.message}")
 
 
 def _rows(point: Point, records: Iterable[Row], query: int) -> Iterator[Row]:

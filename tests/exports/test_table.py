@@ -144,6 +144,14 @@ def test_points_with_the_same_problem_are_told_together() -> None:
     assert problem.message.startswith(f"{three} and 2 others: must divide the 1 sequences")
 
 
+def test_what_is_odd_about_a_system_is_told() -> None:
+    keys = {"system.devices": 2, "system.pipeline": 2, "workload.context": 8, "workload.output_tokens": 1}
+    wanted, told = pimsim.run(config_of(**keys)).summary["warnings"], list[Any]()
+    table = latency_table(config_of(**keys), [9], [1], tell=told.append)
+    assert list(table.warnings) == wanted and "1 of 2 stages" in wanted[0]
+    assert [[problem.message for problem in problems] for problems in told] == [wanted]
+
+
 def test_both_files_have_the_same_rows_and_say_what_they_are(table: Table, tmp_path: Path) -> None:
     table.save(tmp_path / "t.json")
     assert table.save(tmp_path / "t.csv") == [tmp_path / "t.csv", tmp_path / "t.csv.json"]
