@@ -39,10 +39,20 @@ UNITS = {
     "latency_ns": "ns that the operators add to the step",
     "energy_pJ": "pJ",
 }
-MEANS = (
-    "A row is what the operators of one kind add to one step that starts from rest, on this device, every command and "
-    "refresh simulated. The rows of a phase, context and batch sum to the row `step`. Points between two contexts are "
+ROW = "A row is what the operators of one kind add to one step that starts from rest, "
+SUMS = (
+    "The rows of a phase, context and batch sum to the row `step`. Points between two contexts are "
     "not in the table: the step's time is no straight line between them where a row, a buffer or a channel fills up."
+)
+ONE = "on this device, every command and refresh simulated."
+MANY = (
+    "on a system of {devices} devices, every command and refresh simulated. Times are of the average device: what it "
+    "worked, sent and waited for until the system's step was done. Energy is that of all devices and links."
+)
+BESIDE = (
+    "on this device with {machine} beside it. What the device does is simulated, with every command and refresh; what "
+    "the machine does takes what its compiled model says, and messages over the link and launches are rows "
+    "as well. Energy is that of both and of the link."
 )
 Row = dict[str, Any]
 Asked = tuple[str, int | None, int | None]  # of a point: phase, context and batch; None: nobody asked for this one
@@ -68,7 +78,7 @@ class Table:
     """What was simulated.
 
     rows      in order of phase, batch and context; left_out: points that nobody asked for and that are refused
-    warnings  of all points, each once
+    means     what a row says; warnings: of all points, each once
     config_sha256, trace_sha256  as in `summary.json`, of the configuration as it was given
     """
 
@@ -77,7 +87,8 @@ class Table:
     trace_sha256: str
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
+    means: str
 
     @property
     def sha256(self) -> str:
@@ -94,7 +105,7 @@ class Table:
             "trace_sha256": self.trace_sha256,
             "table_sha256": self.sha256,
             "columns": UNITS,
-            "means": MEANS,
+            "means": self.means,
             "left_out": list(self.left_out),
             "warnings": list(self.warnings),
         }
@@ -162,7 +173,14 @@ def latency_table(
         tell(odd.problems)
     hashed = config_sha256(config, table_of(config).digest)
     notes = (f"{point}: {why}" for point, why in left_out.items())
-    return Table(config.name, hashed, trace, tuple(rows), tuple(notes), odd.messages)
+    return Table(config.name, hashed, trace, tuple(rows), tuple(notes), odd.messages, meaning(config))
+
+
+def meaning(config: Config) -> str:
+    """What a row of its table says."""
+    where = MANY if config.system.several else BESIDE if config.placement.key else ONE
+    machines = " and ".join(config.placement.named)
+    return f"{ROW}{where.format(devices=config.system.devices, machine=machines)} {SUMS}"
 
 
 class _Odd:

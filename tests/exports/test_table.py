@@ -152,6 +152,26 @@ def test_what_is_odd_about_a_system_is_told() -> None:
     assert [[problem.message for problem in problems] for problems in told] == [wanted]
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "on this device, every command and refresh simulated. The rows"),
+        ({"system.devices": 2, "system.tensor": 2}, "on a system of 2 devices, every command and refresh simulated"),
+        ({"placement.linear": "gpu-h100"}, "on this device with gpu-h100 beside it. What the device does is simulated"),
+    ],
+)
+def test_a_table_says_whose_time_it_has(keys: dict[str, Any], said: str) -> None:
+    assert f"starts from rest, {said}" in latency_table(config_of(**keys), [9], [1]).about()["means"]
+
+
+def test_a_point_with_a_machine_beside_is_the_run_of_its_step() -> None:
+    keys = {"placement.linear": "gpu-h100", "workload.context": 99, "workload.output_tokens": 1}
+    system = pimsim.run(config_of(**keys)).summary["system"]
+    *operators, step = latency_table(config_of(**keys), [100], [1]).rows
+    assert (step["latency_ns"], step["energy_pJ"]) == (system["latency_ns"], system["energy_pJ"])
+    assert math.isclose(sum(row["latency_ns"] for row in operators), step["latency_ns"], rel_tol=1e-12)
+
+
 def test_both_files_have_the_same_rows_and_say_what_they_are(table: Table, tmp_path: Path) -> None:
     table.save(tmp_path / "t.json")
     assert table.save(tmp_path / "t.csv") == [tmp_path / "t.csv", tmp_path / "t.csv.json"]
