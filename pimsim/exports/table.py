@@ -26,7 +26,7 @@ from pimsim.results.csv_text import csv_parts
 
 SCHEMA = "pimsim.latency-table/1"
 SUFFIXES = (".csv", ".json")
-NAMED = 3  # of the points that something is wrong with in the same way
+NAMED = 3  # of many points that have the same problem
 STEP = "step"  # the row that is the sum of the others
 FIRST, MOST_CONTEXT, BATCHES = 128, 1 << 17, (1, 2, 4, 8)  # of the points that nobody asked for
 UNITS = {
@@ -273,9 +273,10 @@ def _named(found: Iterable[tuple[Point, Problem]]) -> Iterator[Problem]:
 
 
 def _about(points: Sequence[Point], problem: Problem) -> Problem:
-    """The problem with the names of its points, in words: of the first of them, and how many more there are."""
-    more = f" and {len(points) - NAMED} others" if len(points) > NAMED else ""
-    return replace(problem, message=f"{'; '.join(map(str, points[:NAMED]))}{more}: {problem.message}")
+    """The problem with the names of its points; of many, those of the first and how many more there are."""
+    named = points if len(points) <= NAMED + 1 else points[:NAMED]
+    more = f" and {len(points) - NAMED} others" if len(named) < len(points) else ""
+    return replace(problem, message=f"{'; '.join(map(str, named))}{more}: {problem.message}")
 
 
 def _rows(point: Point, records: Iterable[Row], query: int) -> Iterator[Row]:
