@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
 import pimsim
@@ -37,8 +38,9 @@ _SAID = (
     "equal to `pimsim run` of this step: the commands that fill, preset, multiply, look up, give, read and write, on",
     "every channel in the same order with the same banks and rows. Columns count from 0 in each instruction.",
     "not in here: the ASIC and its pauses; refresh; rows that a run opens ahead or closes early.",
-    "cycles: `pimsim replay` of this file, and the reference simulator's",
 )
+_CYCLES = "cycles: `pimsim replay` of this file, and the reference simulator's"
+_BESIDE = "not in here either: messages over the link, and what {machine} beside the memory does:"
 
 
 class Part(NamedTuple):
@@ -125,6 +127,10 @@ class Step:
         yield f"config_sha256 {hashed}"
         yield f"for {device.channels} channels of {device.banks} banks, {device.rows} rows and {device.columns} columns"
         yield from _SAID
+        if (arranged := self.prepared.arranged) and arranged.there:
+            yield _BESIDE.format(machine=arranged.device.name)
+            yield from wrap(", ".join(arranged.there), 110)
+        yield _CYCLES
 
 
 def _check(device: Device) -> None:

@@ -177,7 +177,8 @@ def _about(ended: Ended, writer: Writer, channel: int | None) -> dict[str, Any]:
         "pimsim_version": pimsim.__version__,
         "config_sha256": ended.config_sha256,
         "standard": device.standard.name,
-        "channels": device.channels if channel is None else [channel],
+        "channels": device.channels,
+        "channel": list(range(device.channels)) if channel is None else [channel],
         "tCK_ps": device.tCK_ps,
         "cycles": ended.cycles,
         "commands": {

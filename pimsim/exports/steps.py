@@ -37,13 +37,18 @@ def _changed(config: Config, **workload: Any) -> Loaded:
 
 def prepared(loaded: Loaded, tell: Tell | None = None) -> Prepared:
     """The run, as `api.prepare`; tell: of what is odd, but not that the step is another one than a trace's."""
-    if tell is None or loaded.trace is None:
-        return api.prepare(loaded, tell)
+    return api.prepare(loaded, tell and (lambda odd: tell(unknown(loaded, odd))))
+
+
+def unknown(loaded: Loaded, odd: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """What is odd about a run, but not that its step is another one than its trace's."""
+    if loaded.trace is None:
+        return odd
     from pimsim.workload.scheduled import trace_warnings
 
     assert isinstance(loaded.config, Config)
-    known = {odd for odd in trace_warnings(loaded.config, loaded.trace) if odd.key in _CHANGED}
-    return api.prepare(loaded, lambda odd: tell(tuple(each for each in odd if each not in known)))
+    known = {each for each in trace_warnings(loaded.config, loaded.trace) if each.key in _CHANGED}
+    return tuple(each for each in odd if each not in known)
 
 
 def plain(config: Config, what: str) -> Config:

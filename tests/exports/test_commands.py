@@ -67,6 +67,17 @@ def test_ramulator_s_trace_is_the_log(name: str, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("channel", "told"), [(None, [0, 1]), (1, [1])])
+def test_how_many_channels_there_are_and_which_are_written(
+    channel: int | None, told: list[int], tmp_path: Path
+) -> None:
+    source = source_of("gddr6")
+    about = write_commands(source, ramulator.Commands(source.device), tmp_path / "t.csv", channel)
+    assert (about["channels"], about["channel"]) == (2, told)
+    _, *rows = rows_of(tmp_path / "t.csv")
+    assert sorted({int(row[2]) for row in rows}) == told
+
+
 @pytest.mark.parametrize("name", STORES)
 def test_a_bank_is_found_again_by_its_levels(name: str, tmp_path: Path) -> None:
     source, log = source_of(name), log_of(name, tmp_path / "log.csv")

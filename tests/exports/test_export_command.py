@@ -61,6 +61,19 @@ def test_contexts_beyond_a_model_are_odd(export: Export) -> None:
     assert result.exit_code == 0 and "has 1,024 positions: beyond them no such model exists" in result.stderr
 
 
+def test_a_table_warns_as_its_runs_do_once_for_all_batches(export: Export, tmp_path: Path) -> None:
+    beside = ("--set", "workload.model=llama-3-70b", "--set", "placement.linear=gpu-h100", "--set", "baselines=[]")
+    result = export("latency-table", "aim", *beside, "--contexts", "9000", "--batches", "1,2", "--out", "t.json")
+    run = CliRunner().invoke(cli, ["run", "aim", *beside, "--set", "workload.context=8999", "--set",
+                                   "workload.output_tokens=1"])  # fmt: skip
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 0 and len(lines) == len(run.stderr.splitlines()) == 2
+    assert "8,192 positions" in lines[0] and lines[0].partition("workload.context: ")[2] in run.stderr
+    assert "decode at context 9000, batch 1; decode at context 9000, batch 2: the part of gpu-h100 does" in lines[1]
+    told = json.loads((tmp_path / "t.json").read_text())["warnings"]
+    assert [line.partition("warning: ")[2] for line in lines] == told
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -72,7 +85,8 @@ def test_contexts_beyond_a_model_are_odd(export: Export) -> None:
         (["latency-table", "pim-gpt", "--out", "x.pdf"], "x.pdf:1:1: a latency table's name ends in .csv or .json"),
         (["latency-table", "pim-gpt", "--contexts", "0", "--out", "x.csv"], "--contexts:1:1: contexts: must be "
          "numbers from 1 to 100000000 with commas between them, not '0'"),
-        (["latency-table", "pim-gpt", "--contexts", "9000000", "--out", "x.csv"], "dram.rows: the workload does not "),
+        (["latency-table", "pim-gpt", "--contexts", "9000000", "--out", "x.csv"], "dram.rows: decode at "
+         "context 9000000, batch 1: the workload does not fit"),
         (["ramulator", "pim-gpt", "--seed", "3", "--out", "x"], "--seed:1:1: --seed: says nothing about a language "
          "model's run"),
         (["ramulator", "gddr6", "--context", "3", "--out", "x"], "--context: is for a language model, and this memory"),

@@ -104,6 +104,28 @@ def test_every_channel_does_what_it_does_in_the_run(model: str, choice: str) -> 
         assert [accesses_of_log(log, device, channel) for channel in range(4)] == wanted
 
 
+@pytest.mark.parametrize(
+    ("keys", "there"),
+    [
+        ({"placement.attention": "gpu-h100"}, ["attention"]),
+        ({"placement.linear": "gpu-h100", "placement.sub_batches": 2, "workload.batch": 2}, ["qkv", "ffn_down"]),
+    ],
+)
+def test_what_a_machine_beside_does_is_not_in_the_program_and_told(keys: dict[str, Any], there: list[str]) -> None:
+    config = config_of(**keys)
+    step, device = Step.of(config, CONTEXT), reference()
+    log = commands_of(list(step.instructions()), device)
+    assert [accesses_of_log(log, device, channel) for channel in range(4)] == list(accesses_of_run(config, CONTEXT))
+    before, _, behind = "".join(step.lines()).partition("what gpu-h100 beside the memory does:")
+    head = behind.partition("# cycles")[0].replace("#", "").replace("\n", " ")
+    assert before and set(there) <= {name.strip() for name in head.split(",")}
+    assert not {part.operator for part in step.parts()}.intersection(there)
+
+
+def test_a_program_of_the_memory_alone_names_no_machine() -> None:
+    assert "beside" not in "".join(Step.of(config_of(**{"placement.prefill": "gpu-h100"}), CONTEXT).lines())
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_text_is_the_program(model: str) -> None:
     step = Step.of(config_of(model), CONTEXT)

@@ -92,12 +92,84 @@ def test_what_nobody_asked_for_and_does_not_fit_is_left_out_and_told() -> None:
     assert len(found.left_out) == len(BATCHES) - len(batches) and "does not fit" in found.left_out[0]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"placement.linear": "gpu-h100", "placement.sub_batches": 2},
+        {"system.devices": 2, "system.pipeline": 2, "system.in_flight": 2},
+    ],
+)
+def test_the_first_batch_is_left_out_as_well_where_it_cannot_be(keys: dict[str, Any]) -> None:
+    found = latency_table(config_of(**keys, **{"workload.batch": 2}), [64])
+    assert {row["batch"] for row in found.rows} == set(BATCHES) - {1}
+    assert len(found.left_out) == 1 and "batch 1: must divide the 1 sequences" in found.left_out[0]
+
+
+def test_a_context_that_fits_with_no_batch_is_refused_once() -> None:
+    config = config_of(**{"dram.rows": 220, "dram.channels": 2})
+    with pytest.raises(InputError) as caught:
+        latency_table(config, [3, 100_000])
+    assert [problem.key for problem in caught.value.problems].count("dram.rows") == 1
+
+
+def test_a_table_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        latency_table(config_of(**{"dram.rows": 4, "dram.channels": 2}))
+
+
 def test_what_was_asked_for_and_does_not_fit_is_refused_with_every_point() -> None:
     config = config_of(**{"dram.rows": 220, "dram.channels": 2})
     with pytest.raises(InputError) as caught:
         latency_table(config, [500, 100_000, 200_000], [1])
     keys = [problem.key for problem in caught.value.problems]
     assert keys.count("dram.rows") == 2  # the other problem of each, if there is one, is what else would do
+
+
+def test_what_is_refused_says_of_which_points_it_is() -> None:
+    config = config_of(**{"dram.rows": 220, "dram.channels": 2})
+    with pytest.raises(InputError) as caught:
+        latency_table(config, [500, 100_000], [1, 64], [60_000])
+    told = {problem.message.partition(": ")[0] for problem in caught.value.problems}
+    refused = [*(("decode", c, b) for c, b in ((100_000, 1), (500, 64), (100_000, 64))), *(
+        ("prefill", 60_000, batch) for batch in (1, 64))]  # fmt: skip
+    assert told == {f"{phase} at context {context}, batch {batch}" for phase, context, batch in refused}
+
+
+def test_points_with_the_same_problem_are_told_together() -> None:
+    config = config_of(**{"placement.linear": "gpu-h100", "placement.sub_batches": 2, "workload.batch": 2})
+    with pytest.raises(InputError) as caught:
+        latency_table(config, [3, 4, 5, 6, 7], [1])
+    (problem,) = caught.value.problems
+    three = "; ".join(f"decode at context {context}, batch 1" for context in (3, 4, 5))
+    assert problem.message.startswith(f"{three} and 2 others: must divide the 1 sequences")
+
+
+def test_what_is_odd_about_a_system_is_told() -> None:
+    keys = {"system.devices": 2, "system.pipeline": 2, "workload.context": 8, "workload.output_tokens": 1}
+    wanted, told = pimsim.run(config_of(**keys)).summary["warnings"], list[Any]()
+    table = latency_table(config_of(**keys), [9], [1], tell=told.append)
+    assert list(table.warnings) == wanted and "1 of 2 stages" in wanted[0]
+    assert [[problem.message for problem in problems] for problems in told] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "on this device, every command and refresh simulated. The rows"),
+        ({"system.devices": 2, "system.tensor": 2}, "on a system of 2 devices, every command and refresh simulated"),
+        ({"placement.linear": "gpu-h100"}, "on this device with gpu-h100 beside it. What the device does is simulated"),
+    ],
+)
+def test_a_table_says_whose_time_it_has(keys: dict[str, Any], said: str) -> None:
+    assert f"starts from rest, {said}" in latency_table(config_of(**keys), [9], [1]).about()["means"]
+
+
+def test_a_point_with_a_machine_beside_is_the_run_of_its_step() -> None:
+    keys = {"placement.linear": "gpu-h100", "workload.context": 99, "workload.output_tokens": 1}
+    system = pimsim.run(config_of(**keys)).summary["system"]
+    *operators, step = latency_table(config_of(**keys), [100], [1]).rows
+    assert (step["latency_ns"], step["energy_pJ"]) == (system["latency_ns"], system["energy_pJ"])
+    assert math.isclose(sum(row["latency_ns"] for row in operators), step["latency_ns"], rel_tol=1e-12)
 
 
 def test_both_files_have_the_same_rows_and_say_what_they_are(table: Table, tmp_path: Path) -> None:
