@@ -1,0 +1,33 @@
+"""What a run beside another machine says of itself: on the terminal, in its folder and on its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pimsim.cli import cli
+
+H100 = "gpu-h100"
+TINY = '{"name": "tiny", "layers": 1, "d_model": 64, "heads": 4, "vocabulary": 100}'
+BASE = ("workload.model=null", f"workload.model_config={TINY}", "workload.output_tokens=1", "baselines=[]")
+
+
+def told(name: str, *more: str, out: Path | None = None, as_json: bool = False) -> str:
+    """Standard output of `pimsim run`, which has to succeed."""
+    sets = [part for each in (*BASE, *more) for part in ("--set", each)]
+    options = [*(["--out", str(out)] if out else []), *(["--json"] if as_json else [])]
+    found = CliRunner().invoke(cli, ["run", name, *sets, *options], env={"PYTHONIOENCODING": "utf-8"})
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.mark.parametrize(("name", "stored"), [("hbm2-pim", "fp16"), ("pim-gpt-int8", "int8")])
+def test_formats_are_told_where_the_machine_has_every_matrix(name: str, stored: str, tmp_path: Path) -> None:
+    there = f"placement.linear={H100}"
+    assert f"K and V {stored}, activations {stored}" in told(name, there, out=tmp_path / "out")
+    for summary in (told(name, there, as_json=True), (tmp_path / "out" / "summary.json").read_text("utf-8")):
+        formats = json.loads(summary)["formats"]
+        assert (formats["weights"], formats["bits_per_weight"], formats["kv"]) == ({}, None, [stored])
