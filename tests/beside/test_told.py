@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,16 @@ def test_formats_are_told_where_the_machine_has_every_matrix(name: str, stored: 
     for summary in (told(name, there, as_json=True), (tmp_path / "out" / "summary.json").read_text("utf-8")):
         formats = json.loads(summary)["formats"]
         assert (formats["weights"], formats["bits_per_weight"], formats["kv"]) == ({}, None, [stored])
+
+
+def test_the_page_says_who_does_what_and_calls_no_other_machine_beside_it(tmp_path: Path) -> None:
+    screen = told("aim", f"placement.linear={H100}", "baselines=[cpu-xeon-6154]", out=tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    (said,) = re.findall(rf'<p class="soft">({H100} has .*)</p>', page)
+    assert said in " ".join(screen.split())
+    assert "(for comparison)" in page and "(beside it)" not in page
+
+
+def test_the_page_of_the_memory_alone_says_nothing_of_it(tmp_path: Path) -> None:
+    told("aim", out=tmp_path / "out")
+    assert " operators of a step: busy" not in (tmp_path / "out" / "report.html").read_text("utf-8")
