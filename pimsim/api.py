@@ -324,6 +324,7 @@ def prepare(
     if not (checked or isinstance(given, Loaded)):
         check_rules(config, known_names())
     problems: list[Problem] = []
+    schedule, workload = None, graph  # where a trace is refused there is no other
     device = resolve(config.dram, config.pim)
     with collected(problems):
         prices = Prices.of(config, device)
@@ -352,7 +353,7 @@ def prepare(
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
     alone = not config.system.several and not config.placement.key
-    if problems and graph is None and schedule is None and keep is anew and alone:
+    if problems and graph is None and workload and schedule is None and keep is anew and alone:
         from pimsim.systems.capacity import told_what_fits
 
         raise InputError(told_what_fits(config, workload, problems))

@@ -34,6 +34,7 @@ from pimsim.registry import not_loaded
 Values = Mapping[str, Any]
 Names = Mapping[str, Collection[str]]
 BF16_BYTES = 2
+NOTHING = "must be at least 1, not {0}: without a prompt nothing would be simulated"  # of a trace, `workload.scheduled`
 
 
 def _organisation() -> Iterator[Rule]:
@@ -427,7 +428,7 @@ def _steps() -> Iterator[Rule]:
     yield Rule(
         ("workload.output_tokens", "workload.prompt_tokens", "workload.trace"),
         lambda output, prompt, trace: output > 0 or prompt > 0 or trace is not None,
-        "must be at least 1, not {0}: without a prompt nothing would be simulated",
+        NOTHING,
     )
 
 
