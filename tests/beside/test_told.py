@@ -35,7 +35,7 @@ def test_formats_are_told_where_the_machine_has_every_matrix(name: str, stored: 
 
 
 def test_the_page_says_who_does_what_and_calls_no_other_machine_beside_it(tmp_path: Path) -> None:
-    screen = told("aim", f"placement.linear={H100}", "baselines=[cpu-xeon-6154]", out=tmp_path / "out")
+    screen = told("aim", f"placement.linear={H100}", "baselines=[gpu-t4]", out=tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     (said,) = re.findall(rf'<p class="soft">({H100} has .*)</p>', page)
     assert said in " ".join(screen.split())
