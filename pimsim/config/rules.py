@@ -524,7 +524,13 @@ def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:
             if isinstance(item, str) and item not in known:
                 near = getattr(known, "near", None)  # of a collection of more names than it lists
                 hint = did_you_mean(item, near(item) if near else known) or f"; known: {', '.join(known) or 'none'}"
-                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}{not_loaded()}"
+                yield path, f"unknown {_what(key)} {item!r}{hint}{not_loaded()}"
+
+
+def _what(key: str) -> str:
+    """What a key names."""
+    section, _, last = key.rpartition(".")
+    return "machine" if section == "placement" else last.removesuffix("s")
 
 
 def repeated(values: Values) -> Iterator[tuple[str, str]]:
