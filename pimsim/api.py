@@ -237,6 +237,7 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
 
 def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Schedule | None) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
+    from pimsim.config import placing
     from pimsim.energy.reference import reference_warnings
     from pimsim.workload.formats import format_warnings
     from pimsim.workload.keeping import state_warnings
@@ -250,7 +251,8 @@ def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Sche
     told = (Problem("", 0, 0, "workload.trace", text) for text in (schedule.warnings if schedule else ()))
     of_graphs = (warn(config, workload, schedule) for warn in (position_warnings, state_warnings))
     formats = format_warnings(config, workload)
-    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *formats, *reference_warnings(config))
+    of_config = (*placing.idle(config), *reference_warnings(config))
+    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *formats, *of_config)
 
 
 def language_model(config: AnyConfig) -> Config:
