@@ -237,6 +237,7 @@ def warnings(config: AnyConfig) -> tuple[Problem, ...]:
 
 def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Schedule | None) -> tuple[Problem, ...]:
     """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
+    from pimsim.config import placing
     from pimsim.energy.reference import reference_warnings
     from pimsim.workload.formats import format_warnings
     from pimsim.workload.keeping import state_warnings
@@ -250,7 +251,8 @@ def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Sche
     told = (Problem("", 0, 0, "workload.trace", text) for text in (schedule.warnings if schedule else ()))
     of_graphs = (warn(config, workload, schedule) for warn in (position_warnings, state_warnings))
     formats = format_warnings(config, workload)
-    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *formats, *reference_warnings(config))
+    of_config = (*placing.idle(config), *reference_warnings(config))
+    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *formats, *of_config)
 
 
 def language_model(config: AnyConfig) -> Config:
@@ -324,6 +326,7 @@ def prepare(
     if not (checked or isinstance(given, Loaded)):
         check_rules(config, known_names())
     problems: list[Problem] = []
+    schedule, workload = None, graph  # where a trace is refused there is no other
     device = resolve(config.dram, config.pim)
     with collected(problems):
         prices = Prices.of(config, device)
@@ -352,7 +355,7 @@ def prepare(
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
     alone = not config.system.several and not config.placement.key
-    if problems and graph is None and schedule is None and keep is anew and alone:
+    if problems and graph is None and workload and schedule is None and keep is anew and alone:
         from pimsim.systems.capacity import told_what_fits
 
         raise InputError(told_what_fits(config, workload, problems))

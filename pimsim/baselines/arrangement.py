@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 from pimsim.baselines.beside import PROMPT, Worker
 from pimsim.baselines.capacity import room
@@ -12,7 +13,7 @@ from pimsim.baselines.choice import Choice, taken, trial
 from pimsim.baselines.compiled import launch_ns
 from pimsim.baselines.devices import BaselineDevice, load
 from pimsim.config.schema import Config
-from pimsim.devices.plan import compile_plan
+from pimsim.devices.plan import compile_plan, fits
 from pimsim.errors import InputError
 from pimsim.mapping.beside import Beside
 from pimsim.mapping.routing import routing_of
@@ -112,7 +113,9 @@ def _chosen(
     """What is left open, chosen: the operators of the machine, and whether it takes the prompt (`baselines.choice`)."""
     placement, worker = config.placement, _worker(config, workload, device, {})
     plan = compile_plan(trial(config), workload)
-    choice = Choice(workload, worker, config.system.link, config.workload.batch, plan.functions)
+    dram = {"dram": config.dram}  # the rows that are there
+    rows = partial(fits, trial(config).model_copy(update=dram))
+    choice = Choice(workload, worker, config.system.link, config.workload.batch, plan.functions, rows)
     open_ = [operator for operator in workload.operators if _part(config, operator) == placement.AUTO]
     if open_:
         there = choice.operators(taken(plan, "decode"), open_, there)

@@ -4,7 +4,8 @@ The rule: the time of one step, one operator after the other (`schedule: paper`)
 takes where it is, of the messages that cross the link, and of the launches.  From all on the memory, and again from
 all on the machine, the run of neighbouring operators whose move saves most is moved, until no move saves anything;
 the better of the two is taken, the memory where they are equal.  The step is the middle one of decoding, for the whole
-batch.  A prompt goes to whoever is the faster for it, by its middle step.
+batch.  A prompt goes to whoever is the faster for it, by its middle step.  What does not fit the memory is taken only
+where nothing does.
 
 What the memory takes is simulated, whether or not it has the rows; what the machine takes its model says.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 
 from pimsim.baselines.beside import PROMPT, Worker
@@ -30,6 +31,7 @@ from pimsim.workload.graph import Workload
 from pimsim.workload.ops import IN_ORDER, Operator
 
 Names = frozenset[str]
+Cost = tuple[bool, Fraction]  # the smaller the better, first of all what fits
 _MOST_ROWS = 1 << 20
 _EXPERTS = "all experts"
 _APPENDS = ("key_append", "value_append")
@@ -53,7 +55,8 @@ class Taken:
 class Choice:
     """What is chosen for a graph: by a machine, with no launches of its own yet, a link, and a batch.
 
-    functions: that the banks carry out on results, by the product that makes them (`mapping.functions`).
+    functions: that the banks carry out on results, by the product that makes them (`mapping.functions`); fits: whether
+    what a divided graph leaves the memory has the rows.
     """
 
     workload: Workload
@@ -61,11 +64,24 @@ class Choice:
     link: LinkConfig
     batch: int
     functions: Mapping[str, str] = field(default_factory=dict)
+    fits: Callable[[Workload], bool] = lambda graph: True
 
     def operators(self, taken: Taken, free: Sequence[Operator], fixed: Names) -> Names:
         """The operators of the machine: those that are fixed, and of those that are free the ones that save time."""
-        units, cost = _units(self.workload, free, self.functions), cache(partial(self.step_ps, taken))
+        units, cost = _units(self.workload, free, self.functions), cache(self._cost(taken, fixed))
         return min((_descended(units, start, cost) for start in (fixed, fixed.union(*units))), key=cost)
+
+    def _cost(self, taken: Taken, fixed: Names) -> Callable[[Names], Cost]:
+        """What a step costs by the operators of the machine: whether the memory has no rows for the rest, and ps."""
+        if self._has_rows(fixed):  # and so for all that is less
+            return lambda there: (False, self.step_ps(taken, there))
+        return lambda there: (not self._has_rows(there), self.step_ps(taken, there))
+
+    def _has_rows(self, there: Names) -> bool:
+        return self.fits(self._divided(there).workload)
+
+    def _divided(self, there: Names) -> Divided:
+        return divide(self.workload, there, launch_ns(self.machine.device) > 0)
 
     def prompt(self, taken: Taken, steps: int, there: Names, copied: bool) -> bool:
         """Whether the machine is the faster for a prompt of so many steps.
@@ -82,7 +98,7 @@ class Choice:
 
     def step_ps(self, taken: Taken, there: Names) -> Fraction:
         """What a step takes with these operators on the machine, ps."""
-        workload, divided = self.workload, divide(self.workload, there, launch_ns(self.machine.device) > 0)
+        workload, divided = self.workload, self._divided(there)
         here = (workload.repeats(o) * taken.operators.get(o.name, 0) for o in workload.operators if o.name not in there)
         return Fraction(sum(here)) + self._elsewhere_ps(divided, taken)
 
@@ -125,7 +141,7 @@ def _units(workload: Workload, free: Sequence[Operator], functions: Mapping[str,
     return [frozenset(unit) for unit in found.values()]
 
 
-def _descended(units: Sequence[Names], there: Names, cost: Callable[[Names], Fraction]) -> Names:
+def _descended(units: Sequence[Names], there: Names, cost: Callable[[Names], Cost]) -> Names:
     """Move the run of neighbours that saves most, as long as one does."""
     best = cost(there)
     while True:

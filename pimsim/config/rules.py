@@ -34,6 +34,7 @@ from pimsim.registry import not_loaded
 Values = Mapping[str, Any]
 Names = Mapping[str, Collection[str]]
 BF16_BYTES = 2
+NOTHING = "must be at least 1, not {0}: without a prompt nothing would be simulated"  # of a trace, `workload.scheduled`
 
 
 def _organisation() -> Iterator[Rule]:
@@ -427,7 +428,7 @@ def _steps() -> Iterator[Rule]:
     yield Rule(
         ("workload.output_tokens", "workload.prompt_tokens", "workload.trace"),
         lambda output, prompt, trace: output > 0 or prompt > 0 or trace is not None,
-        "must be at least 1, not {0}: without a prompt nothing would be simulated",
+        NOTHING,
     )
 
 
@@ -523,7 +524,13 @@ def unknown_names(values: Values, names: Names) -> Iterator[tuple[str, str]]:
             if isinstance(item, str) and item not in known:
                 near = getattr(known, "near", None)  # of a collection of more names than it lists
                 hint = did_you_mean(item, near(item) if near else known) or f"; known: {', '.join(known) or 'none'}"
-                yield path, f"unknown {key.rpartition('.')[2].removesuffix('s')} {item!r}{hint}{not_loaded()}"
+                yield path, f"unknown {_what(key)} {item!r}{hint}{not_loaded()}"
+
+
+def _what(key: str) -> str:
+    """What a key names."""
+    section, _, last = key.rpartition(".")
+    return "machine" if section == "placement" else last.removesuffix("s")
 
 
 def repeated(values: Values) -> Iterator[tuple[str, str]]:

@@ -58,9 +58,10 @@ def _validated(kind: type[AnyConfig], values: Mapping[str, Any], names: rules.Na
         flat = dict(flat_values(values, kind))
     wrong = {key for key, _ in found}
     usable = {key: value for key, value in flat.items() if not _is_wrong(key, wrong)}
-    found += [*rules.broken(usable, kind.RULES), *rules.unknown_names(usable, names), *rules.repeated(usable)]
+    unknown = list(rules.unknown_names(usable, names))
+    found += [*rules.broken(usable, kind.RULES), *unknown, *rules.repeated(usable)]
     found += rules.wrong_pairs(usable)
-    found += placing.wrong(usable)
+    found += placing.wrong(usable, [key for key, _ in unknown])
     if issubclass(kind, Config):
         found += rules.workload_source(_given(values), wrong, kind.NEEDS_WORK)
     if found or config is None:

@@ -18,7 +18,7 @@ from pimsim.report.run_charts import linked_charts
 from pimsim.report.run_marks import Linked
 from pimsim.report.run_operators import Operators
 from pimsim.report.values import section
-from pimsim.results import scheduled
+from pimsim.results import beside, scheduled
 from pimsim.results.drawn.breakdown import readable
 from pimsim.results.drawn.colours import BLUE, ORANGE, SKY, VERMILION
 from pimsim.results.headline import energy_text, headline, percent, time_text
@@ -45,6 +45,7 @@ def run_html(result: Result) -> str:
         headline=headline(summary),
         ran=scheduled.title(summary) if "schedule" in summary else "",
         prompt=scheduled.prompt(summary) if "schedule" in summary else summary["workload"]["prompt_tokens"],
+        beside=beside.line(summary["placement"]) if "placement" in summary else "",
         parts=list(_stacked(summary)),
         part_colours=_PARTS,
         stages=_stages(summary),

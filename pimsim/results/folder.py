@@ -265,15 +265,13 @@ _SUMMARY: dict[str, Any] = {
         **dict.fromkeys(("latency_ns", "prefill_latency_ns"), _number),
         **dict.fromkeys(("ttft_ns", "latency_per_step_ns", "latency_per_token_ns", "tpot_ns", "tokens_per_s"), _maybe),
         **dict.fromkeys(("energy_pJ", "prefill_energy_pJ"), _number),
-        "energy_per_token_pJ": _maybe,
+        **dict.fromkeys(("energy_per_token_pJ", "data_movement_reduction"), _maybe),
         **dict.fromkeys(("average_power_mW", "peak_power_mW"), _number),
         **dict.fromkeys(("latency_breakdown_ns", "energy_breakdown_pJ"), _numbers_of(_number)),
         "commands": _commands,
         "row_hit_rate": _number,
         **dict.fromkeys(("external_bytes", "payload_bytes"), _count),
-        **dict.fromkeys(
-            ("data_movement_reduction", "non_vmm_fraction", "mac_utilization", "asic_busy_fraction"), _number
-        ),
+        **dict.fromkeys(("non_vmm_fraction", "mac_utilization", "asic_busy_fraction"), _number),
     },
     "baselines": lambda value: "" if isinstance(value, dict) else f"must be a mapping of keys, not {_said(value)}",
     "warnings": _texts,

@@ -161,9 +161,10 @@ def _energy(system: Mapping[str, Any]) -> Figure:
 
 
 def _traffic(system: Mapping[str, Any]) -> Iterator[Figure]:
-    """Of the decode phase, if there is one."""
-    if system["latency_per_step_ns"] is not None:
-        yield "bus traffic", number(system["data_movement_reduction"]), "x less than without PIM"
+    """Of the decode phase, if there is one and the memory has a part of it."""
+    saved = system["data_movement_reduction"]
+    if system["latency_per_step_ns"] is not None and saved is not None:
+        yield "bus traffic", number(saved), "x less than without PIM"
 
 
 def _first_token(system: Mapping[str, Any]) -> Iterator[Figure]:

@@ -167,7 +167,13 @@ def _bytes_of_stage(stage: Stage, workload: Workload, contexts: Ints, routing: R
 
 def data_movement_reduction(
     tally: Tally, config: Config, workload: Workload, schedule: Schedule | None = None
-) -> float:
-    """`bytes_without_pim` / payload bytes on the pins, both over the decode steps."""
-    payload = sum(row.payload_bytes for row in tally.phase_rows("decode"))
+) -> float | None:
+    """`bytes_without_pim` / payload bytes on the pins, both over the decode steps; 0 where there are none.
+
+    None where the pins carry nothing, since another machine has all of the work.
+    """
+    rows = list(tally.phase_rows("decode"))
+    payload = sum(row.payload_bytes for row in rows)
+    if rows and not payload:
+        return None
     return ratio(bytes_without_pim(config, workload, schedule), payload)

@@ -35,9 +35,10 @@ def _other(operator: Operator) -> bool:
 def formats(plan: Plan) -> dict[str, Any]:
     """In which formats a graph was carried out, and what of the weights' columns is empty.
 
-    weights           elements of matrices by format, of one copy of each expert and layer
-    bits_per_weight   with scales and zero points, and with what is empty
-    wasted_fraction   share of the columns of weights that holds neither
+    weights           elements of matrices by format, of one copy of each expert and layer; none where another machine
+                      has all of them
+    bits_per_weight   with scales and zero points, and with what is empty; None of no weights
+    wasted_fraction   share of the columns of weights that holds neither; None of no weights
     """
     weights: dict[str, int] = {}
     elements, used, taken = 0, Fraction(0), 0
@@ -72,10 +73,18 @@ def chosen_line(plan: Plan | None, asked: Config) -> str:
 
 
 def _formats_line(found: dict[str, Any]) -> str:
-    """The formats as one line."""
-    weights, wasted = " and ".join(found["weights"]), 100 * (found["wasted_fraction"] or 0)
-    line = f"weights {weights} ({found['bits_per_weight']:.2f} bits each, {wasted:.1f} % of their columns empty)"
-    return f"{line}, K and V {' and '.join(found['kv'])}, activations {' and '.join(found['activations'])}"
+    """The formats as one line, without weights where the memory has none."""
+    named = {"K and V": found["kv"], "activations": found["activations"]}
+    others = [f"{what} {' and '.join(names)}" for what, names in named.items() if names]
+    return ", ".join([*_weights(found), *others])
+
+
+def _weights(found: dict[str, Any]) -> list[str]:
+    """What is said of weights, if there are any."""
+    if not found["weights"]:
+        return []
+    names, wasted = " and ".join(found["weights"]), 100 * (found["wasted_fraction"] or 0)
+    return [f"weights {names} ({found['bits_per_weight']:.2f} bits each, {wasted:.1f} % of their columns empty)"]
 
 
 _ATTENTION = {"whole": "as a whole", "per_head": "by heads", "auto": "as is the faster"}

@@ -61,6 +61,7 @@ def summarise_system(
     over the tokens that one sequence runs, tpot_ns over those of them that are kept;
     tokens_per_s and energy_per_token_pJ count the kept tokens of every sequence.  A figure per token, or per
     step, is None where there are none.
+    data_movement_reduction is None where another machine has everything that is decoded.
     ttft_ns is the time until the first token: the prompt, and what is decoded until the first token is kept.
     peak_power_mW is the largest mean over one refresh interval (`energy.power`); asic_energy_pJ
     is what the breakdown's `asic` is made of.

@@ -138,10 +138,14 @@ def candidates(config: Config, plan: Plan) -> Iterator[dict[str, Any]]:
 def search(config: Config, workers: int = 1) -> Searched:
     """Simulate every candidate, by so many processes (0: by this one).
 
-    InputError if the configuration itself cannot be run, or its trace has a schedule.
+    InputError if the configuration itself cannot be run, if it has other devices or another machine, or if its trace
+    has a schedule.
     """
     if config.system.several:
         raise InputError("a placement is searched for one device; leave the system out", key="system.devices")
+    if key := config.placement.key:
+        what = "what lies where is searched for a memory that has all of the work; leave the section placement out"
+        raise InputError(what, key=key)
     config = config.model_copy(update={"baselines": ()})
     plan = api.prepare(config).plan
     if plan.schedule is not None:

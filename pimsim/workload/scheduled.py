@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pimsim.config.rules import NOTHING
 from pimsim.config.schema import Config
 from pimsim.errors import InputError, Problem
 from pimsim.workload.formats import in_formats
@@ -121,12 +122,13 @@ def requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
 
     InputError for a schedule that cannot be run, or keys that contradict it.
     """
-    found = said(trace) if trace else None
-    if trace is None or found is None or found.plain:
+    if trace is None:
         return None
-    work = config.workload
-    changed = [key for key, value in found.values.items() if getattr(work, key) != value]
-    if changed and not found.rich:
+    found, work = said(trace), config.workload
+    keys = {} if found is None or found.plain else found.values
+    changed = [key for key, value in keys.items() if getattr(work, key) != value]
+    if found is None or found.plain or (changed and not found.rich):
+        _check_steps(config)
         return None
     if changed:
         raise InputError(
@@ -135,6 +137,12 @@ def requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
     sampled = work.acceptance == "sampled"
     asked = Asked(work.lm_head, work.prefill_chunk, sampled, work.acceptance_seed)
     return _in_formats(config, schedule_of(trace, asked))
+
+
+def _check_steps(config: Config) -> None:
+    """InputError where the keys of the workload say what runs, and that is nothing."""
+    if not config.workload.output_tokens and not config.workload.prompt_tokens:
+        raise InputError(NOTHING.format(0), key="workload.output_tokens")
 
 
 def _in_formats(config: Config, schedule: Schedule) -> Schedule:

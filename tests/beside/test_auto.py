@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import pimsim
+from pimsim import InputError
 from pimsim.api import prepare
 from pimsim.baselines.beside import Worker
 from pimsim.baselines.choice import Choice, taken, trial
@@ -97,3 +98,18 @@ def test_a_short_prompt_stays_in_the_memory() -> None:
 def test_a_model_that_the_memory_cannot_hold_alone_is_divided_all_the_same() -> None:
     found = run(AUTO, {"dram.rows": 256, "workload.batch": 64})
     assert found.summary["placement"]["operators"]["pim"] == []
+
+
+def test_what_does_not_fit_the_memory_goes_to_the_machine() -> None:
+    """The memory has too few rows for what it is the faster for, and enough for a part of it."""
+    rows = prepare(run().config).plan.memory.rows
+    assert not auto(1).summary["placement"]["operators"]["machine"]
+    found = run(AUTO, {"dram.rows": rows - 1}).summary["placement"]
+    assert found["operators"]["pim"] and found["operators"]["machine"]
+    assert found["memory"]["pim"]["required_bytes"] <= found["memory"]["pim"]["capacity_bytes"]
+    assert run(AUTO, {"dram.rows": rows}).summary["placement"]["operators"] == auto(1).summary["placement"]["operators"]
+
+
+def test_where_nothing_fits_the_rows_are_told() -> None:
+    with pytest.raises(InputError, match="it would fit with"):
+        run({**AUTO, "placement.attention": "pim", "dram.rows": 16, "workload.batch": 64})

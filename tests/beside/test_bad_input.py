@@ -26,6 +26,9 @@ WRONG: list[tuple[Mapping[str, Any], str, str]] = [
     ({"placement.sub_batches": 2, "workload.batch": 2}, "placement.sub_batches", "no other machine"),
     ({"placement.linear": H100, "system.devices": 2, "system.tensor": 2}, "placement.linear", "one device"),
     ({"placement.linear": H100, "system.link.bandwidth_GBps": 0}, "system.link.bandwidth_GBps", "more than 0"),
+    ({"placement.attention": "gpu-h999"}, "placement.attention", "unknown machine 'gpu-h999'"),
+    ({"placement.linear": H100, "placement.attention": "gpu-a10"}, "placement.attention", "did you mean 'gpu-a100'?"),
+    ({"placement.prefill": "gpu-a10", "placement.linear": H100}, "placement.prefill", "did you mean 'gpu-a100'?"),
 ]
 
 
@@ -69,6 +72,15 @@ def test_a_machine_may_be_a_file_beside_the_configuration(tmp_path: Path) -> Non
     (tmp_path / "c.yaml").write_text(f"extends: {SHIPPED}\nplacement: {{linear: mine.yaml}}\n", encoding="utf-8")
     prepared = prepare(load_config(tmp_path / "c.yaml"))
     assert prepared.arranged is not None and prepared.arranged.device.name == "mine"
+
+
+def test_one_file_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    parts = "{linear: ./mine.yaml, attention: more/../mine.yaml}"
+    (tmp_path / "c.yaml").write_text(f"extends: {SHIPPED}\nplacement: {parts}\n", encoding="utf-8")
+    assert load_config(tmp_path / "c.yaml").placement.linear == "./mine.yaml"  # type: ignore[union-attr]
+    (tmp_path / "c.yaml").write_text(f"extends: {SHIPPED}\nplacement: {parts.replace('more/../', 'more/')}\n")
+    with pytest.raises(InputError, match="another machine"):
+        load_config(tmp_path / "c.yaml")
 
 
 def test_a_file_that_is_not_there_is_told_with_its_place(tmp_path: Path) -> None:

@@ -143,6 +143,13 @@ def test_what_is_printed_says_what_changes_and_how_far_it_is_from_the_bound(tmp_
     assert max(map(len, said.splitlines())) <= 100
 
 
+def test_it_is_the_memory_s_own_work_that_is_placed(tmp_path: Path) -> None:
+    """The bound has all of the work on the units and the pins, which means nothing where another machine has some."""
+    result = run_cli("map", str(written(tmp_path)), "--workers", "0", "--set", "placement.linear=gpu-h100")
+    assert result.exit_code == 2
+    assert "placement.linear: what lies where is searched for a memory that has all of the work" in result.stderr
+
+
 def test_a_wrong_key_is_told_with_its_place(tmp_path: Path) -> None:
     result = run_cli("map", str(written(tmp_path)), "--set", "mapping.valuse=heads")
     assert result.exit_code == 2

@@ -483,3 +483,13 @@ def test_of_a_prompt_alone_no_other_key_is_missing(place: Place, bare: Path) -> 
     trace = mine(prompt=8, steps=5)
     prefill = replace(trace, schedule=trace.schedule[:1])
     assert workload_of(bare, trace=str(place(prefill))) == (8, 0, 1, 1)
+
+
+@pytest.mark.parametrize("more", [{}, {"placement.linear": "auto", "placement.machine": "gpu-h100"}])
+@pytest.mark.parametrize("trace", [mine(steps=3), mine(prompt=2, steps=3), replace(mine(), schedule=())])
+def test_keys_that_leave_nothing_to_run_are_refused(place: Place, trace: Trace, more: dict[str, Any]) -> None:
+    """As beside a model, once the trace has said what the keys leave out."""
+    keys = {"workload.trace": str(place(trace)), "workload.output_tokens": 0, "workload.prompt_tokens": 0}
+    with pytest.raises(InputError, match="must be at least 1, not 0: without a prompt nothing") as error:
+        run(load_config(SHIPPED, {"baselines": [], **keys, **more}))
+    assert [problem.key for problem in error.value.problems] == ["workload.output_tokens"]
