@@ -303,6 +303,7 @@ def prepare(
     graph: Workload | None = None,
     fabric: Fabric | None = None,
     parts: int = 1,
+    advise: bool = True,
 ) -> Prepared:
     """Make what a simulation needs; InputError has everything that it would refuse.
 
@@ -313,6 +314,7 @@ def prepare(
     graph    a model to run in the place of the one that the configuration names
     fabric   the links to the devices with which the graph is shared
     parts    of a batch that are in a pipeline at once, of which the configuration runs one
+    advise   where the memory is too small, look for the smallest system that is not
     """
     from pimsim.config.validate import check_rules
     from pimsim.devices.plan import compile_plan
@@ -341,7 +343,7 @@ def prepare(
         if tell:
             tell(odd)
         if config.system.several and fabric is None:
-            return _prepare_system(config, workload, keep, odd, schedule)
+            return _prepare_system(config, workload, keep, odd, schedule, advise)
         part = simulated(config, workload)
         key, beside = key_of(part, workload, device, schedule), None
         with collected(problems):
@@ -355,7 +357,7 @@ def prepare(
         with collected(problems):
             baselines = _evaluate_baselines(config, workload, keep, schedule)
     alone = not config.system.several and not config.placement.key
-    if problems and graph is None and workload and schedule is None and keep is anew and alone:
+    if problems and graph is None and workload and schedule is None and advise and alone:
         from pimsim.systems.capacity import told_what_fits
 
         raise InputError(told_what_fits(config, workload, problems))
@@ -389,7 +391,12 @@ class PreparedSystem(Prepared):
 
 
 def _prepare_system(
-    config: Config, workload: Workload, keep: Keep, odd: tuple[Problem, ...], schedule: Schedule | None
+    config: Config,
+    workload: Workload,
+    keep: Keep,
+    odd: tuple[Problem, ...],
+    schedule: Schedule | None,
+    advise: bool,
 ) -> PreparedSystem:
     """InputError with everything that is wrong with any device, and with the smallest system that would do."""
     from pimsim.systems.capacity import told_what_fits
@@ -407,9 +414,7 @@ def _prepare_system(
             members.append(None if share.idle else made())
     if problems:
         told = list(dict.fromkeys(problems))
-        raise InputError(
-            told_what_fits(config, workload, told) if keep is anew else told
-        )  # a sweep has many that do not
+        raise InputError(told_what_fits(config, workload, told) if advise else told)
     first = members[0]
     assert first is not None
     odd = (*odd, *system_warnings(config, layout))
@@ -559,7 +564,8 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
 
     What was counted is priced anew, and laid out anew for its busiest window.
     """
-    prepared = prepare(config, keep=keep, checked=checked, graph=graph)
+    # a sweep has many points that do not fit
+    prepared = prepare(config, keep=keep, checked=checked, graph=graph, advise=False)
     if isinstance(prepared, PreparedSystem):
         return _run_system(prepared, keep)
     prepared = settled(prepared, keep)

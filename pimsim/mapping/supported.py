@@ -12,7 +12,7 @@ from pimsim.registry import Registry
 from pimsim.workload.attributes import KEEPS_STATE, STORED_OPS
 from pimsim.workload.formats import BITS, pair
 from pimsim.workload.graph import Workload
-from pimsim.workload.ops import COLLECTIVES, OPS, Operator
+from pimsim.workload.ops import OPS, SENT, Operator
 
 _COMPUTED = (*KINDS.shipped, *KINDS_OF_WAYS)
 # ASIC arithmetic of each op: the kind of `asic.units`, and whether it can work on results as they arrive.
@@ -24,7 +24,7 @@ ARITHMETIC: Registry[tuple[str, bool]] = Registry(
         if (op.unit or name) in _COMPUTED
     },
 )
-_MAPPED = ("linear", "attention", "embedding", *KEEPS_STATE, *COLLECTIVES)
+_MAPPED = ("linear", "attention", "embedding", *KEEPS_STATE, *SENT)
 
 
 def check_supported(workload: Workload, config: Config) -> None:
@@ -71,7 +71,7 @@ def _key(workload: Workload, operator: Operator) -> str:
 
 def _complaints(operator: Operator) -> Iterator[str]:
     if operator.op not in _MAPPED and operator.op not in ARITHMETIC:
-        runs = ", ".join(op for op in (*ARITHMETIC, *_MAPPED) if op not in COLLECTIVES)
+        runs = ", ".join(op for op in (*ARITHMETIC, *_MAPPED) if op not in SENT)
         yield f"the hardware has no way to run {operator.op!r} ({operator.name}); it runs {runs}"
     if operator.op == "embedding" and operator.scope == "block":
         yield f"an embedding inside the blocks ({operator.name}): only one before them is placed"

@@ -120,7 +120,8 @@ OPS: Registry[Op] = Registry(
         "elsewhere": Op(launches=0, sent=True, written="on the machine"),
     },
 )
-COLLECTIVES = tuple(name for name, op in OPS.shipped.items() if op.sent)
+SENT = tuple(name for name, op in OPS.shipped.items() if op.sent)
+COLLECTIVES = ("all_reduce", "all_gather", "all_to_all")  # those between devices that share a model
 NORMS = tuple(name for name, op in OPS.shipped.items() if op.vectors)
 # What a feed-forward network has between its products.
 ACTIVATIONS = tuple(name for name, op in OPS.shipped.items() if op.activation and op.experts)
@@ -284,8 +285,8 @@ class Operator(Attributes):
             yield f"topk cannot choose {self.outputs} of {self.inputs}"
         if self.op == "conv" and not self.kernel:
             yield "kernel must be at least 1 for a convolution"
-        if (self.op in COLLECTIVES) != (self.role == LINK):
-            yield f"the role {LINK!r} is that of {', '.join(COLLECTIVES)}, and they have no other"
+        if (self.op in SENT) != (self.role == LINK):
+            yield f"the role {LINK!r} is that of {', '.join(SENT)}, and they have no other"
         if self.op == "all_gather" and self.outputs < self.inputs:
             yield f"all_gather cannot make {self.outputs} of parts of {self.inputs}"
 

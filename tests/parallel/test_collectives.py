@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pimsim.workload.ops import COLLECTIVES, LINK, OPS, Affine, Operator
+from pimsim.workload.ops import COLLECTIVES, LINK, OPS, SENT, Affine, Operator
 from pimsim.workload.trace.schema import json_schema
 
 
@@ -34,5 +34,5 @@ def test_only_what_is_sent_has_the_role_of_a_link() -> None:
 
 def test_no_trace_has_what_is_sent() -> None:
     known = json_schema()["$defs"]["op"]["properties"]
-    assert set(known["op"]["enum"]) == set(OPS) - set(COLLECTIVES)
+    assert set(known["op"]["enum"]) == set(OPS) - set(SENT)
     assert LINK not in known["role"]["enum"]

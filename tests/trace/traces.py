@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute, Weight
-from pimsim.workload.ops import COLLECTIVES, OPS, PER, ROLES, SCOPES
+from pimsim.workload.ops import OPS, PER, ROLES, SCOPES, SENT
 from pimsim.workload.trace.expr import Expr
 from pimsim.workload.trace.records import (
     DATA_TYPE_BITS,
@@ -91,7 +91,7 @@ def _values(row: Attribute) -> st.SearchStrategy[Any]:
 def _operators(weights: str) -> st.SearchStrategy[OpRecord]:
     @st.composite
     def one(draw: st.DrawFn) -> OpRecord:
-        op = draw(st.sampled_from([name for name in OPS if name not in COLLECTIVES]))
+        op = draw(st.sampled_from([name for name in OPS if name not in SENT]))
         said = {row.name: _values(row) for row in WEIGHTS}
         said["bits"] |= st.just(default_bits(op, weights))
         weight = st.builds(Weight, **said)

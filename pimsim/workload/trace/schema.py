@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pimsim.workload.attributes import ATTRIBUTES, WEIGHTS, Attribute
-from pimsim.workload.ops import COLLECTIVES, OPS, PER, ROLES, SCOPES
+from pimsim.workload.ops import OPS, PER, ROLES, SCOPES, SENT
 from pimsim.workload.trace.fields import (
     Choice,
     Count,
@@ -186,7 +186,7 @@ OP = Object(
         Field("id", Text(), "its name, once in a template", True),
         Field("scope", Choice("scope", SCOPES), "in the block, or once before or after the blocks", True),
         Field("role", Choice("role", ROLES), "what it is for", True),
-        Field("op", Choice("operator", OPS, never=COLLECTIVES), "what it computes", True),
+        Field("op", Choice("operator", OPS, never=SENT), "what it computes", True),
         Field("in", Size(), "elements that go in; of an embedding the rows of all tables", True),
         Field("out", Size(), "elements that come out", True),
         Field("rows", Size(), "vectors of `in` elements for a token, as in a norm over heads", default="1"),
