@@ -35,15 +35,15 @@ def test_they_are_what_a_run_with_them_has() -> None:
 def test_a_report_has_them_with_what_one_launch_a_step_makes_of_them() -> None:
     assert rows(run_html(result("gpu-t4"))) == [
         *(("gpu-t4", model) for model in ("roofline", "eager")),
-        *(("gpu-a100 (beside it)", model) for model in ("roofline", "compiled", "eager")),
-        *(("gpu-h100 (beside it)", model) for model in ("roofline", "compiled", "eager")),
+        *(("gpu-a100 (for comparison)", model) for model in ("roofline", "compiled", "eager")),
+        *(("gpu-h100 (for comparison)", model) for model in ("roofline", "compiled", "eager")),
     ]
 
 
 def test_one_that_is_compared_with_anyway_is_there_once() -> None:
     found = [name for name, _ in rows(run_html(result("gpu-h100", "gpu-t4")))]
-    assert found.count("gpu-h100") == 2 and "gpu-h100 (beside it)" not in found
-    assert found.count("gpu-a100 (beside it)") == 3
+    assert found.count("gpu-h100") == 2 and "gpu-h100 (for comparison)" not in found
+    assert found.count("gpu-a100 (for comparison)") == 3
 
 
 @pytest.mark.parametrize("names", [(), ("cpu-xeon-6154",)])
