@@ -55,6 +55,11 @@ class Device:
         return self.bank_groups * self.banks_per_group
 
     @property
+    def bytes_of_rows(self) -> int:
+        """Bytes of one row of every bank, in all channels."""
+        return self.columns * self.column_bytes * self.banks * self.channels
+
+    @property
     def column_elements(self) -> int:
         """BF16 elements in one column."""
         return self.column_bytes // ELEMENT_BYTES

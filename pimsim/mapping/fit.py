@@ -31,7 +31,7 @@ def check_fits(config: Config, memory: Memory, placed: Placed) -> None:
     rows, there = memory.rows, device.rows
     if rows <= there:
         return
-    row_bytes = device.columns * device.column_bytes * device.banks * device.channels
+    row_bytes = device.bytes_of_rows
     cache = sum(r.rows * len(r.bases) for name, r in memory.regions.items() if name.startswith(("keys.", "values.")))
     what = (
         f"the workload does not fit: it needs {rows:,} rows in every bank ({rows * row_bytes / 2**30:.2f} GiB, "

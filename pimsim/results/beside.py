@@ -45,8 +45,11 @@ def _memory(plan: Plan | None) -> dict[str, Any]:
     if plan is None:
         return {}
     device = plan.device
-    row = device.columns * device.column_bytes * device.banks * device.channels
-    return {"fits": True, "required_bytes": plan.memory.rows * row, "capacity_bytes": device.rows * row}
+    return {
+        "fits": True,
+        "required_bytes": plan.memory.rows * device.bytes_of_rows,
+        "capacity_bytes": device.rows * device.bytes_of_rows,
+    }
 
 
 def memory_warning(found: Mapping[str, Any]) -> str:

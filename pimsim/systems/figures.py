@@ -67,8 +67,10 @@ def _memory(run: Run) -> dict[str, Any]:
     """Bytes of whole rows in every bank."""
     assert run.plan is not None  # who leads has work
     device = run.plan.device
-    row = device.columns * device.column_bytes * device.banks * device.channels
-    return {"memory_bytes": run.plan.rows * row, "capacity_bytes": device.rows * row}
+    return {
+        "memory_bytes": run.plan.rows * device.bytes_of_rows,
+        "capacity_bytes": device.rows * device.bytes_of_rows,
+    }
 
 
 def _steady(config: Config, whole: Together) -> dict[str, Any]:
