@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from pimsim.exports.ramulator import accesses
 from pimsim.exports.steps import Tell, alone, decoding, plain, prepared
 from pimsim.exports.table import beside
 from pimsim.files import check_output, whole_file
+from pimsim.logs.log import take_before
 from pimsim.sim.observer import Observer
 from pimsim.traffic.patterns import Pattern
 from pimsim.traffic.run import QUEUES, Run
@@ -98,8 +99,7 @@ class HostRun:
 
     def run(self, watcher: Observer) -> Ended:
         """As `Source`."""
-        log = cast(Any, _Log(watcher))
-        clocks = Run(self.device, QUEUES, log).result(self.asked.on(self.device)).clocks
+        clocks = Run(self.device, QUEUES, _Log(watcher)).result(self.asked.on(self.device)).clocks
         return Ended(clocks, config_sha256(self.loaded.config))
 
 
@@ -114,11 +114,7 @@ class _Log:
         """Hand on the commands before a clock; the others wait."""
         if not self.parts:
             return
-        rows = np.concatenate(self.parts)
-        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-        ready = int(np.searchsorted(rows[:, 0], min(clk, FOREVER)))
-        self.parts[:] = [rows[ready:]]
-        self._watcher.append(*rows[:ready].T)
+        self._watcher.append(*take_before(self.parts, min(clk, FOREVER)).T)
 
 
 def model_run(

@@ -149,6 +149,19 @@ def _read_csv(pieces: Iterable[bytes], name: str, names: list[str]) -> list[Ints
     return joined(parts)
 
 
+def take_before(parts: list[Ints], clk: int) -> Ints:
+    """Take the commands before a clock out of parts (n, ...), whose first columns are clock and channel: in that order.
+
+    What is left stays in `parts`, as one part.
+    """
+    rows = np.concatenate(parts)
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    ready = int(np.searchsorted(rows[:, 0], clk))
+    parts[:] = [rows[ready:]]
+    taken: Ints = rows[:ready]
+    return taken
+
+
 def joined(parts: list[list[Ints]]) -> list[Ints]:
     """The columns of parts one behind the other; the parts are given up on the way, or all would be there twice."""
     columns = []

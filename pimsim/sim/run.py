@@ -8,12 +8,10 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from pimsim.config.schema import Config
 from pimsim.devices.plan import compiled
 from pimsim.dram.engine import FOREVER, Engine, Ints
-from pimsim.logs.log import LogWriter, log_target
+from pimsim.logs.log import LogWriter, log_target, take_before
 from pimsim.logs.log_size import SAMPLE_ROWS, EnoughError, Forecast, Sample
 from pimsim.mapping.plan import Plan
 from pimsim.schedules import SCHEDULES
@@ -219,10 +217,8 @@ class LogBuffer:
         """Hand on every row with clk < before, in order of clk then channel."""
         if not self.parts:
             return
-        rows = np.concatenate(self.parts)
-        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-        cut = int(np.searchsorted(rows[:, 0], before))
+        waiting = [*self.parts]  # who has seen enough raises, and nothing counts as handed on
+        rows = take_before(waiting, before)
         for observer in self.observers:
-            observer.append(*rows[:cut].T)
-        self.parts = [rows[cut:]]
-        self.held = len(rows) - cut
+            observer.append(*rows.T)
+        self.parts, self.held = waiting, len(waiting[0])

@@ -15,7 +15,7 @@ from pimsim.dram.kernel.traffic import D_ARRIVAL, D_END
 from pimsim.dram.streams import Stream, serve_stream
 from pimsim.dram.timing import Device
 from pimsim.dram.traffic import DEPTH, PATIENCE, HostTraffic, Lane, WriteQueue
-from pimsim.logs.log import LogWriter
+from pimsim.logs.log import LogWriter, take_before
 from pimsim.logs.log_size import check_room_for
 from pimsim.traffic.latencies import Latencies
 from pimsim.traffic.patterns import PATTERNS, Chunk, Pattern
@@ -161,7 +161,7 @@ def serve(device: Device, source: Source, queues: Queues = QUEUES, log: str | Pa
 class Run:
     """The channels of a device while they serve requests."""
 
-    def __init__(self, device: Device, queues: Queues, log: _Log | None = None) -> None:
+    def __init__(self, device: Device, queues: Queues, log: Waiting | None = None) -> None:
         self.device, self.log = device, log
         self.engine = Engine(device)
         if log is not None:
@@ -211,6 +211,15 @@ class Run:
         return requests
 
 
+class Waiting(Protocol):
+    """Where a run puts the commands of each channel, and says up to which clock all are there."""
+
+    parts: list[Ints]
+
+    def write_before(self, clk: int) -> None:
+        """Hand on the commands before a clock, of which all are there; the others wait."""
+
+
 class _Log:
     """Commands on their way to a file, in order of clock, then channel."""
 
@@ -223,13 +232,10 @@ class _Log:
         """Write the commands before a clock, of which all are there; the others wait."""
         if not self.parts:
             return
-        rows = np.concatenate(self.parts)
-        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-        ready = int(np.searchsorted(rows[:, 0], clk))
-        self.parts[:] = [rows[ready:]]
-        if not ready:
+        rows = take_before(self.parts, clk)
+        if not len(rows):
             return
-        columns = list(rows[:ready].T)
+        columns = list(rows.T)
         if not self._begun:
             self._begun = True
             device = self.counted.device
