@@ -59,6 +59,7 @@ class Twin:
         self.serial, self.model = serial, model
         self.asic = model.Asic()
         self.before, self.accounted = model.Moments(0, 0, 0, 0, 0), 0
+        self.lanes: dict[str, int] = {}  # where each sub-batch of the step stands
 
     def follow(self, instructions: Sequence[Instruction], seen: Sequence[Seen]) -> None:
         """Carry out one copy of a part; AssertionError where it was carried out in another way."""
@@ -75,7 +76,7 @@ class Twin:
                 assert sorted(self.asic.worked) == worked and len(worked) == instructions[i].clocks
 
         self.before, self.accounted = self.model.carry_out_part(
-            instructions, self.asic, self.before, self.accounted, self.serial, carry_out, watch
+            instructions, self.asic, self.before, self.accounted, self.serial, carry_out, watch, self.lanes
         )
 
 
@@ -93,6 +94,7 @@ class Recorder(System):
         seen, reached = self.watched(laid.block, laid.times, laid.counts, steps)
         laid.done += count
         for context in laid.stretch.contexts[steps.start : steps.stop].tolist():
+            self.twin.lanes = {}
             step = laid.plan.step(context, laid.kind.head, laid.kind.tokens)
             for instructions, copies in zip(step, (1, laid.plan.workload.blocks, 1), strict=True):
                 n = len(instructions)

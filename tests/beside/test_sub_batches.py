@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 import pimsim
 from pimsim.api import prepare
-from pimsim.mapping.instructions import Instruction
 from pimsim.results.result import Result
 from pimsim.sim.run import simulate
-from pimsim.sim.system import _Laid
-from tests.agreement.test_schedule import Recorder, Seen, Twin
+from tests.agreement.test_schedule import Recorder
 from tests.configs import config_of
 
 H100 = "gpu-h100"
@@ -39,48 +37,6 @@ def parts(count: int) -> dict[str, Any]:
     return {"placement.sub_batches": count}
 
 
-class LaneTwin(Twin):
-    """The readable schedule, which knows where each sub-batch stands."""
-
-    lanes: dict[str, int] = {}
-
-    def follow(self, instructions: Sequence[Instruction], seen: Sequence[Seen]) -> None:
-        """As `Twin.follow`."""
-
-        def carry_out(i: int, start: int) -> Any:
-            assert start == seen[i].moments[0]
-            return self.model.Moments(*seen[i].moments[:-1].tolist(), seen[i].end)
-
-        def watch(i: int, done: Any) -> None:
-            assert done.end == seen[i].moments[-1], instructions[i]
-
-        self.before, self.accounted = self.model.carry_out_part(
-            instructions, self.asic, self.before, self.accounted, self.serial, carry_out, watch, self.lanes
-        )
-
-
-class LaneRecorder(Recorder):
-    """A simulation that carries out every part with the twin as well."""
-
-    def __init__(self, plan: Any) -> None:
-        super().__init__(plan)
-        self.twin = LaneTwin(plan.config.schedule == "paper")
-
-    def _run(self, laid: _Laid, count: int) -> list[int]:
-        steps = range(laid.done, laid.done + count)
-        seen, reached = self.watched(laid.block, laid.times, laid.counts, steps)
-        laid.done += count
-        for context in laid.stretch.contexts[steps.start : steps.stop].tolist():
-            self.twin.lanes = {}
-            step = laid.plan.step(context, laid.kind.head, laid.kind.tokens)
-            for instructions, copies in zip(step, (1, laid.plan.workload.blocks, 1), strict=True):
-                for _ in range(copies if instructions else 0):
-                    self.twin.follow(instructions, seen[: len(instructions)])
-                    del seen[: len(instructions)]
-        assert not seen
-        return reached
-
-
 @pytest.mark.parametrize("schedule", ["paper", "overlap"])
 @pytest.mark.parametrize("head", [True, False])
 @pytest.mark.parametrize("mode", [LINEAR, ATTENTION, {"workload.prompt_tokens": 3, **LINEAR}])
@@ -88,7 +44,7 @@ class LaneRecorder(Recorder):
 def test_the_readable_schedule_says_the_same(mode: Mapping[str, Any], count: int, head: bool, schedule: str) -> None:
     config = config_of({**TINY, **mode, **parts(count), "workload.lm_head": head, "schedule": schedule})
     plan = prepare(config).plan
-    recorder = LaneRecorder(plan)
+    recorder = Recorder(plan)
     recorder.run()
     assert recorder.accounted == recorder.twin.accounted == simulate(plan).cycles
     machine = recorder.twin.asic.outside["machine"].taken
