@@ -79,7 +79,7 @@ def compile_plan(
 
 def _of_all(use: Use, parts: int) -> Use:
     """With the sequences of all parts of a batch."""
-    return use if parts == 1 else replace(use, batch=use.batch * parts)
+    return replace(use, batch=use.batch * parts)
 
 
 def _with_machine(plan: Plan, beside: Beside) -> Plan:

@@ -55,7 +55,7 @@ def links_mW(tally: Tally, energy: EnergyBreakdown, ns: Fraction) -> Fraction:
     """
     busy, at_work, beside = 0, Fraction(0), Fraction(0)
     for row, priced in zip(tally.rows, energy.rows, strict=True):
-        pJ = priced.components.get("link", Fraction(0))
+        pJ = priced.counts["link"] * priced.costs["link"]
         if row.moved_bytes and row.outside_cycles:
             busy, at_work = busy + row.outside_cycles, at_work + pJ
         else:

@@ -162,10 +162,10 @@ def steady_interval(
 def simulate(pipeline: Pipeline) -> Schedule:
     """Run all steps of all micro-batches."""
     steps, links = pipeline.steps, pipeline.links
-    occupies = [_each(link.occupies, steps) for link in links]
+    occupies = [each_step(link.occupies, steps) for link in links]
     start, done = run_machines(
-        [_each(clocks, steps) for clocks in pipeline.stages],
-        [(taken, _each(link.arrives, steps)) for taken, link in zip(occupies, links, strict=True)],
+        [each_step(clocks, steps) for clocks in pipeline.stages],
+        [(taken, each_step(link.arrives, steps)) for taken, link in zip(occupies, links, strict=True)],
         pipeline.micro_batches,
         pipeline.prefill_steps,
     )
@@ -182,6 +182,6 @@ def simulate(pipeline: Pipeline) -> Schedule:
     )
 
 
-def _each(clocks: PerStep | Sequence[int], steps: int) -> list[int]:
+def each_step(clocks: PerStep | Sequence[int], steps: int) -> list[int]:
     """One for each step, as Python's integers: NumPy's are slower one by one."""
     return [int(each) for each in np.broadcast_to(np.asarray(clocks, dtype=np.int64), steps)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pimsim.sim.cluster import Schedule, Transfer
+from pimsim.sim.cluster import Schedule, each_step
 from pimsim.sim.tally import TokenTallies
 from pimsim.systems.shares import Share
 from pimsim.systems.together import Run, Together
@@ -74,12 +74,8 @@ def sent(schedule: Schedule, stage: int) -> Iterator[tuple[int, int, int, int]]:
     ended, transfer = schedule.ended[stage], schedule.pipeline.links[stage]
     first = max(schedule.pipeline.prefill_steps - 1, 0) if stage == len(schedule.start) - 1 else 0
     order = sorted((int(at), part, step) for (part, step), at in np.ndenumerate(ended) if step >= first)
-    occupies, free = _each(transfer, schedule.pipeline.steps), 0
+    occupies, free = each_step(transfer.occupies, schedule.pipeline.steps), 0
     for at, part, step in order:
         begin = max(at, free)
         free = begin + occupies[step]
         yield part, step, begin, free
-
-
-def _each(transfer: Transfer, steps: int) -> list[int]:
-    return [int(each) for each in np.broadcast_to(np.asarray(transfer.occupies, np.int64), steps)]

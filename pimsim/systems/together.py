@@ -64,11 +64,6 @@ class Together:
     tally: Tally
     schedule: Schedule | None
 
-    @property
-    def leading(self) -> Run:
-        """The first device, which the results show in the place of all."""
-        return self.runs[0]
-
 
 def together(layout: Layout, runs: Sequence[Run], wiring: Wiring, devices: int, tCK_ps: int) -> Together:
     """The account of a system; runs: of each share of the layout, in their order."""

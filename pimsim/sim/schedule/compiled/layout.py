@@ -24,6 +24,6 @@ ARITHMETIC, WORK, REST = range(3)
 (P_STEPS, P_PARTS, P_COPIES, P_FIRST, P_LAST, P_PLACES) = range(6)
 # what an instruction exposes: clocks outside of the channels, and the first step that has any (-1: none has)
 (E_CLOCKS, E_SINCE, EXPOSED) = range(3)
-# parts that have a calendar each: three of the ASIC, then those outside of the device (`mapping.instructions.PLACES`)
+# parts that have a calendar each: three of the ASIC, then those outside of the device (`Instruction.place`)
 UNITS, READ_PORT, WRITE_PORT, LINK, MACHINE, PARTS = range(6)
 ASIC_PARTS = LINK
