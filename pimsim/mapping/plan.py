@@ -43,6 +43,13 @@ class Plan(Placed):
         """The plans of the steps of a prompt that another machine takes: of the first, and of all others."""
         return self.stages[1:] if self.schedule is None else ()
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where work is done besides the channels and the ASIC: the links to others, another machine."""
+        if any(plan.machine for plan in (self, *self.stages)):
+            return ("link", "machine")
+        return ("link",) if any(plan.fabric for plan in (self, *self.stages)) else ()
+
     def step(self, context: int, head: int, tokens: int = 1) -> Step:
         """The instructions that decode the `tokens` tokens up to `context` at once.
 

@@ -18,13 +18,14 @@ class Executed:
 
     phase     "prefill" or "decode"; context: that of its step
     operator  row of the results it counts in; key: its own name in the step
-    unit      the kind of ASIC work, "" for work of the channels
+    unit      the kind of work that is not the channels', "" for theirs
     block     the block's number from 0, -1 outside of the blocks
     charged   (from, to): what it added to the latency; charges follow each other without a gap
     busy      ((from, to), ...): when it ran; of ASIC work, the stretches in which the units worked for it
     settled   nothing that comes later in the program does anything before this clock
     operations  additions, multiplications and bytes of the SRAM on the ASIC
     step      the number of its step in the run, from 0
+    place     where it is done, if neither by the channels nor by the ASIC: "link" or "machine"
     """
 
     phase: str
@@ -38,6 +39,7 @@ class Executed:
     settled: int
     operations: tuple[int, int, int] = (0, 0, 0)
     step: int = 0
+    place: str = ""
 
 
 class Observer(Protocol):

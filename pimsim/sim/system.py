@@ -277,6 +277,7 @@ class System:
                     settled,
                     operations,
                     number + step,
+                    instruction.place,
                 )
             )
             charged = self.accounted

@@ -26,7 +26,7 @@ from pimsim.workload.schedule import Schedule
 
 CONTROLLER = 1  # process; channel c is process 2 + c.  Viewers keep 0 for the idle task
 CHANNEL = 2
-STEPS, INSTRUCTIONS, UNITS = 1, 2, 3  # threads of the controller; a unit each from UNITS on
+STEPS, INSTRUCTIONS, UNITS = 1, 2, 3  # threads of the controller; an ASIC unit each, link and machine from UNITS on
 COMMANDS, DATA, MACS, BANKS = 1, 2, 3, 4  # threads of a channel; a bank each from BANKS on
 THREADS = 1000  # of a process at most: their numbers differ between processes
 
@@ -73,13 +73,13 @@ class ChromeTimeline(Recorder):
             self._slice(CHANNEL + channel, BANKS + row.bank, (row.begin, row.end), f"row {row.row}", {"row": row.row})
 
     def carry_out(self, executed: Executed) -> None:
-        """Write an instruction: what it added to the latency, and the ASIC unit at work."""
+        """Write an instruction: what it added to the latency, and the unit at work that is no channel's."""
         self._note_step(executed)
         about = self.about(executed)
         self._slice(CONTROLLER, INSTRUCTIONS, executed.charged, executed.operator, about)
         if executed.unit:
             for stretch in executed.busy:
-                self._slice(CONTROLLER, self._unit(executed.unit), stretch, executed.operator, about)
+                self._slice(CONTROLLER, self._unit(executed), stretch, executed.operator, about)
 
     def about(self, executed: Executed) -> dict[str, Any]:
         """The arguments of an instruction's slice."""
@@ -206,12 +206,13 @@ class ChromeTimeline(Recorder):
         self._write_metadata("thread_name", process, {"name": title}, number)
         self._write_metadata("thread_sort_index", process, {"sort_index": thread}, number)
 
-    def _unit(self, kind: str) -> int:
-        """The thread of an ASIC unit, in order of first use."""
-        if kind not in self._units:
-            self._units[kind] = UNITS + len(self._units)
-            self._name_thread(CONTROLLER, self._units[kind], f"ASIC {kind}")
-        return self._units[kind]
+    def _unit(self, executed: Executed) -> int:
+        """The thread of an ASIC unit, the link or the machine, in order of first use."""
+        title = executed.place or f"ASIC {executed.unit}"
+        if title not in self._units:
+            self._units[title] = UNITS + len(self._units)
+            self._name_thread(CONTROLLER, self._units[title], title)
+        return self._units[title]
 
     def _write_metadata(self, name: str, process: int, args: dict[str, Any], thread: int | None = None) -> None:
         of = "" if thread is None else f'"tid":{thread},'

@@ -58,7 +58,7 @@ def timeline(
     with whole_text(path) as file:
         watcher: ChromeTimeline | VcdTimeline
         if module:
-            watcher = VcdTimeline(file, module, device, span, most, plan.schedule)
+            watcher = VcdTimeline(file, module, device, span, most, plan.schedule, plan.places)
         elif told:
             watcher = ToldTimeline(file, device, prices, told, span, most)
         else:

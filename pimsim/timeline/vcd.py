@@ -6,6 +6,7 @@ A command is on the bus for one clock; a viewer, or a reader, samples at every c
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from importlib import import_module
 from itertools import groupby
 from operator import itemgetter
@@ -54,6 +55,7 @@ class VcdTimeline(Watcher):
         span: tuple[int, int] = (0, FOREVER),
         most: int = MOST_COMMANDS,
         schedule: Schedule | None = None,
+        places: Iterable[str] = (),
     ) -> None:
         super().__init__(device, span, most)
         self._steps = Steps(schedule)
@@ -67,10 +69,11 @@ class VcdTimeline(Watcher):
         )
         register = self._writer.register_var
         self._operator = register("controller", "operator", "string", init=IDLE)
-        self._unit = register("controller", "asic_unit", "string", init=IDLE)
+        self._unit = {"": register("controller", "asic_unit", "string", init=IDLE)}
         self._block = register("controller", "block", "integer", 32, init=NOTHING)
         self._context = register("controller", "context", "integer", 32, init=0)
         self._step = register("controller", "step", "string", init=IDLE) if schedule else None
+        self._unit |= {place: register("controller", place, "wire", 1, init=0) for place in places}
         self._channels = [self._register(f"channel{c}") for c in range(device.channels)]
 
     def _register(self, scope: str) -> dict[str, Any]:
@@ -117,7 +120,8 @@ class VcdTimeline(Watcher):
         self._charged = end
         if executed.unit:
             for stretch in executed.busy:
-                self._change_between(self._unit, *stretch, executed.unit, IDLE)
+                busy, idle = (1, 0) if executed.place else (executed.unit, IDLE)
+                self._change_between(self._unit[executed.place], *stretch, busy, idle)
         self._settled = executed.settled
 
     def close(self) -> None:
