@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -109,6 +109,7 @@ def speaking(
     if placed.asic.range_reduction != config.asic.range_reduction:
         odd.append(Problem("", 0, 0, "asic.range_reduction", _SAID.format(terms=config.asic.taylor_terms)))
     sizes = {"prompt_tokens": prompt, "output_tokens": output}
+    odd += _overruled(given, config, sizes)
     work = placed.workload.model_copy(update={**_OF_A_SEQUENCE, **sizes})
     config = placed.model_copy(update={"workload": work})
     prepared = api.prepare(config, lambda more: tell and tell((*odd, *more)), keep, checked=True, graph=graph)
@@ -149,15 +150,24 @@ def _check_schedule(config: Config, trace: Trace | None) -> None:
     )
 
 
+def _is_given(given: AnyConfig | api.Loaded, key: str) -> bool:
+    """True for what was set for this run."""
+    return isinstance(given, api.Loaded) and key in given.provenance and given.provenance[key].file in _GIVEN
+
+
+def _overruled(given: AnyConfig | api.Loaded, config: Config, sizes: Mapping[str, int]) -> Iterator[Problem]:
+    """Numbers of tokens that were set, where the prompt or the request says another one."""
+    for name, tokens in sizes.items():
+        key, asked_for = f"workload.{name}", getattr(config.workload, name)
+        if _is_given(given, key) and asked_for != tokens:
+            yield Problem("", 0, 0, key, f"{asked_for} was set, but what is asked takes {tokens}: the key is left out")
+
+
 def _check(given: AnyConfig | api.Loaded, config: Config, graph: Workload, weights: Weights) -> None:
     """InputError for what was given for this run and is not so."""
     if not isinstance(given, api.Loaded):
         return
-    problems = []
-
-    def is_given(key: str) -> bool:
-        return key in given.provenance and given.provenance[key].file in _GIVEN
-
+    problems, is_given = [], partial(_is_given, given)
     if any(map(is_given, _MODELS)):
         asked = requested_workload(config, given.trace)
         if _shape(asked) != _shape(graph):

@@ -123,6 +123,15 @@ def test_accuracy_over_a_text(pimsim: Pimsim) -> None:
     assert "perplexity" in pimsim(*asked).stdout
 
 
+def test_numbers_of_tokens_that_were_set_and_do_nothing_are_told(pimsim: Pimsim, model: Path) -> None:
+    asked = ("generate", "pim-gpt", "--weights", model, "--prompt-ids", "3,17", "--tokens", 2, "--json")
+    keys = "--set", "workload.prompt_tokens=5", "--set", "workload.output_tokens=2"
+    result = pimsim(*asked, *keys)
+    assert result.exit_code == 0, result.stderr
+    assert "workload.prompt_tokens: warning: 5 was set, but what is asked takes 2: the key is left out" in result.stderr
+    assert "workload.output_tokens" not in result.stderr, "as many were set as were asked for"
+
+
 # -- wrong input ------------------------------------------------------------------------
 
 
