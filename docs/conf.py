@@ -23,6 +23,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
+smartquotes_action = "qe"  # quotes and dots, and no dashes: `--set` stays what one types
 html_theme = "furo"
 html_copy_source = False
 exclude_patterns = ["*.part.md", "_generated/*.part.md"]

@@ -55,7 +55,7 @@ def parts(found: Found) -> dict[str, str]:
 def surprise(found: Found) -> str:
     """What stands in the README: how the mechanisms that a GPU gains most from do, beside some that leave work out."""
     gains = {gain.row.mechanism: gain.gains for gain in found.gains}
-    head, sides = ("tokens kept a second, in place of 1 with plain decoding", "PIM-GPT", "H100"), (PIM, H100)
+    head, sides = ("tokens kept per second, relative to plain decoding", "PIM-GPT", "H100"), (PIM, H100)
     rows = tuple((SHOWN[name], *(f"{number(gains[name][side])}x" for side in sides)) for name in SHOWN)
     return Sheet("", head, rows).markdown().partition("\n\n")[2]
 

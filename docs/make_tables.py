@@ -89,10 +89,10 @@ DECIDES: Mapping[str, str] = {
     "pim.routing_factor": "energy: mac_units in table v2",
     "system.": "which devices share the model; exchanges between them; idle devices",
     "system.link.": "exchanges between devices",
-    "system.link.energy": "energy of exchanges, and no time",
-    "placement.": "which operators another machine has, and what crosses the link for them",
-    "values.accumulate": "tokens, and no time",
-    "baseline_kernels": "what the machines are also compared by",
+    "system.link.energy": "energy of exchanges, but not their time",
+    "placement.": "which operators another machine runs, and what crosses the link",
+    "values.accumulate": "tokens, but not the time that they take",
+    "baseline_kernels": "whether machines are also compared by measured kernels",
     "asic.clock_GHz": "exposed ASIC arithmetic",
     "asic.sram_KiB": "whether scores and FFN vectors spill to DRAM",
     "asic.sram_port_bytes": "pace of LayerNorm; pace at which the channels are fed",
@@ -100,7 +100,7 @@ DECIDES: Mapping[str, str] = {
     "asic.multipliers": "pace of softmax and GELU",
     "asic.taylor_terms": "pace of softmax and GELU: latency not in VMM",
     "asic.newton_steps": "depth of softmax and LayerNorm",
-    "asic.range_reduction": "pace of softmax and GELU; whether their values are of use",
+    "asic.range_reduction": "pace of softmax and GELU; whether their values are usable",
     "asic.streaming": "whether GELU, residual and partial sums are exposed",
     "asic.power_mW": "energy: asic",
     "asic.power_reference": "energy: price of an operation of the ASIC, and of the idle ASIC",
@@ -122,7 +122,7 @@ def decides(key: str) -> str:
     """The entry of DECIDES that fits best; KeyError if none does."""
     fitting = [start for start in DECIDES if key.startswith(start)]
     if not fitting:
-        raise KeyError(f"docs/make_tables.py says not what {key} decides")
+        raise KeyError(f"docs/make_tables.py does not say what {key} decides")
     return DECIDES[max(fitting, key=len)]
 
 

@@ -85,6 +85,11 @@ def _gaps() -> tuple[Any, ...]:
     return "gddr6", "smallest distances of command pairs", sum(found[NAMES[k]] == golden[k] for k in NAMES), len(NAMES)
 
 
+def cases() -> int:
+    """How many random cases `make test` tries."""
+    return sum(n for module in AGREEMENT for _, _, n in _properties(module))
+
+
 def agreement() -> list[tuple[str, str, int, int]]:
     """(module, what the test says, cases tried now, cases of `make test`); an error if one disagrees."""
     import tests.examples
@@ -100,12 +105,17 @@ def agreement() -> list[tuple[str, str, int, int]]:
 
 
 def _module(name: str) -> list[tuple[str, str, int, int]]:
-    """A row for each property test of a module, but those that pytest must give parameters."""
+    """A row for each property test of a module."""
+    return [(name, _words(words), _run(test), n) for test, words, n in _properties(name)]
+
+
+def _properties(name: str) -> list[tuple[Any, str, int]]:
+    """The property tests of a module, but those that pytest must give parameters; with names and cases."""
     module = import_module(f"tests.{name}")
     source = (TESTS / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
     counts = re.findall(r"max_examples=examples\((\d+)\).*?\ndef (test_\w+)", source, flags=re.DOTALL)
     tests = [(getattr(module, test), test, int(n)) for n, test in counts]
-    return [(name, _words(words), _run(test), n) for test, words, n in tests if not _has_parameters(test)]
+    return [found for found in tests if not _has_parameters(found[0])]
 
 
 def _has_parameters(test: Any) -> bool:

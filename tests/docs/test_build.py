@@ -64,6 +64,7 @@ def test_the_build_tried_random_cases(site: Path) -> None:
 def test_options_of_commands_are_shown_as_such(site: Path) -> None:
     page = (site / "reference" / "cli.html").read_text(encoding="utf-8")
     assert ".. option" not in page and 'id="cmdoption-pimsim-run-out"' in page
+    assert "Override a key, e.g. --set dram.channels=4." in words(site / "reference" / "cli.html")
 
 
 def test_every_configuration_key_is_in_the_reference(site: Path) -> None:

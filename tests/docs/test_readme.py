@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import runpy
 import textwrap
 from pathlib import Path
+
+import validation
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,3 +36,11 @@ def test_it_names_the_checks_that_ci_runs() -> None:
 def test_its_table_of_questions_leads_to_the_pages() -> None:
     rows = [line for line in README.partition("## Where to read on")[2].splitlines() if line.startswith("| ")]
     assert len(rows) > 10 and all(re.search(r"\]\([\w/.-]+\) \|$", row) for row in rows[2:])
+
+
+def test_its_figures_of_tests_are_those_of_the_tests() -> None:
+    mutations = runpy.run_path(str(ROOT / "bench" / "mutations.py"))
+    mutants = sum(1 for _ in mutations["mutants"](list(mutations["TABLES"])))
+    assert re.findall(r"each of (\d+) changes that make a rule", README) == [str(mutants)]
+    cases = validation.cases()
+    assert re.findall(r"about ([\d,]+) random cases", README) == [f"{round(cases, -2):,}"]

@@ -69,7 +69,7 @@ def test_mistakes_on_the_page_are_told_as_they_are(write: Write) -> None:
     ]
     with pytest.raises(InputError) as caught:
         load_trace(write("\n".join(lines), "mine.jsonl"))
-    told = PAGE.split("all of it at once:\n\n```\n")[1].split("\n```")[0].splitlines()
+    told = PAGE.split("all at once, each with its place:\n\n```\n")[1].split("\n```")[0].splitlines()
     assert [str(problem).split("mine.jsonl")[1] for problem in caught.value.problems] == [
         line.removeprefix("mine.jsonl") for line in told
     ]
