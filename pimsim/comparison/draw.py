@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pimsim.comparison import units
 from pimsim.comparison.drawn import Step, layers, only, steps, text
 from pimsim.comparison.room import axis
-from pimsim.comparison.rows import in_steps, labels, moves, operator_name, ranked, several_phases
-from pimsim.comparison.scope import LONG, SHORT
+from pimsim.comparison.rows import in_steps, labels, moves, operator_name, ranked, several_phases, which_operators
+from pimsim.comparison.scope import LONG
 from pimsim.plots import style
+from pimsim.plots.looks import LOOKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 Summary = Mapping[str, Any]
 LESS, MORE, WHOLE = style.GREEN, style.VERMILION, style.GREY
 _STEPS, _SERIES, _OPERATORS = 10, 6, 8  # rows of a waterfall, colours of a stack, operators
+_BARS, _FEWEST = 24, 3  # bars of all operators together, and operators that are shown however many these have
 _ROW_IN, _RIM_IN = 0.21, 0.75  # inches that a row, and all that is no row, takes
-_WIDTH_IN = 7.2
+_WIDTH_IN = LOOKS["double-column"].width_in
+_BESIDE_NAMES = 0.6  # of the width, that the plot beside the names of rows has at least
 _SMALL, _GAP_PT = 8, 8  # points of the texts at bars, and around them
+_ENTRY = 3.1  # heights of type that mark and gaps of an entry of a legend take
 _NAME = 40  # characters of the name of a run
 _BELOW_PT = 34  # what ticks and label of an axis take
 
@@ -72,7 +76,8 @@ class ComparisonPlots:
         """Rows of a figure."""
         if name == "operators":
             runs = len(self._summary["runs"])
-            return len(self._operators()) * (1 if self._two else runs) + (0 if self._two else -(-runs // 2))
+            key = 0 if self._two else -(-runs // _columns(_names(self._summary)))
+            return len(self._operators()) * (1 if self._two else runs) + key
         if not self._two:
             return len(self._summary["runs"]) + 4
         return len(_steps(self._summary, "causes" if name == "latency" else "components"))
@@ -80,8 +85,9 @@ class ComparisonPlots:
     def _operators(self) -> list[Summary]:
         rows = self._summary["operators"]
         differing = [row for row in rows if any(moves(row["latency"]))] or rows
-        shown, _ = ranked(differing, _OPERATORS + 1, lambda row: moves(row["latency"]))
-        return shown[:_OPERATORS]
+        most = _OPERATORS if self._two else min(_OPERATORS, max(_FEWEST, _BARS // len(self._summary["runs"])))
+        shown, _ = ranked(differing, most + 1, lambda row: moves(row["latency"]))
+        return shown[:most]
 
     def _parts(self, key: str, what: str, ax: Axes | None) -> Axes:
         draw: Callable[..., None] = _waterfall if self._two else _stacks
@@ -113,10 +119,14 @@ def _names(summary: Summary) -> list[str]:
 
 
 def _title(summary: Summary, what: str) -> str:
-    """What is drawn, and over what it is taken."""
-    names, per = labels(summary), LONG[summary["scope"]["per"]].replace("/", " per ")
-    other = 1 - summary["base"]
-    return f"{what}{per}" + (f": {names[summary['base']]} to {names[other]}" if len(names) == 2 else "")
+    """What is drawn; of two runs from which to which."""
+    names, base = labels(summary), summary["base"]
+    return f"{what}: {names[base]} to {names[1 - base]}" if in_steps(summary) else what
+
+
+def _over(summary: Summary, unit: units.Unit) -> str:
+    """A unit, and over what it is taken."""
+    return f"({unit.name}{LONG[summary['scope']['per']]})"
 
 
 def _values(rows: Sequence[Summary], key: str) -> dict[str, Sequence[float]]:
@@ -133,7 +143,7 @@ def _waterfall(ax: Axes, summary: Summary, key: str, what: str) -> None:
     lefts, widths, ends = ([each / unit.factor for each in column] for column in zip(*map(_extent, bars), strict=True))
     _bars(ax, [bar.name for bar in bars], lefts, widths, colours)
     _labels(ax, ends, [text(bar, unit) for bar in bars])
-    ax.set_xlabel(f"{what.lower()} ({unit.name}{SHORT[summary['scope']['per']]})")
+    ax.set_xlabel(f"{what.lower()} {_over(summary, unit)}")
     ax.set_title(_title(summary, f"{what} by {key[:-1]}"))
 
 
@@ -186,8 +196,8 @@ def _differences(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
         side, shift = ("left", 4) if bar >= 0 else ("right", -4)
         ax.annotate(said, (bar, at), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=_SMALL)
     ax.set_xlim(*axis(list(zip(bars, texts, strict=True)), _share(ax)))
-    ax.set_xlabel(f"latency, difference ({unit.name}{SHORT[summary['scope']['per']]})")
-    ax.set_title(_title(summary, "Operators that differ most"))
+    ax.set_xlabel(f"latency, difference {_over(summary, unit)}")
+    ax.set_title(_title(summary, which_operators(summary)))
 
 
 def _stacks(ax: Axes, summary: Summary, key: str, what: str) -> None:
@@ -202,7 +212,7 @@ def _stacks(ax: Axes, summary: Summary, key: str, what: str) -> None:
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     _bars(ax, _names(summary), [0.0] * len(total), [0.0] * len(total), [WHOLE] * len(total))
     _labels(ax, [value / unit.factor for value in total], [unit.value(value) for value in total])
-    ax.set_xlabel(f"{what.lower()} ({unit.name}{SHORT[summary['scope']['per']]})")
+    ax.set_xlabel(f"{what.lower()} {_over(summary, unit)}")
     ax.set_title(_title(summary, f"{what} by {key[:-1]}"))
     _key(ax, 3)
 
@@ -210,6 +220,12 @@ def _stacks(ax: Axes, summary: Summary, key: str, what: str) -> None:
 def _key(ax: Axes, columns: int) -> None:
     """A legend beneath the label of the x axis."""
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=_BELOW_PT / _SMALL, ncols=columns)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Of a legend that has room beneath a plot: two at most."""
+    widest = max(style.text_width(name, _SMALL) for name in names) + _ENTRY * _SMALL
+    return 2 if 2 * widest <= 72 * _WIDTH_IN * _BESIDE_NAMES else 1
 
 
 def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
@@ -233,9 +249,9 @@ def _side_by_side(ax: Axes, summary: Summary, rows: Sequence[Summary]) -> None:
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(*axis(list(zip(ends, texts, strict=True)), _share(ax)))
     ax.grid(axis="x")
-    ax.set_xlabel(f"latency ({unit.name}{SHORT[summary['scope']['per']]})")
-    ax.set_title(_title(summary, "Operators that differ most"))
-    _key(ax, 2)
+    ax.set_xlabel(f"latency {_over(summary, unit)}")
+    ax.set_title(_title(summary, which_operators(summary)))
+    _key(ax, _columns(_names(summary)))
 
 
 def _series(at: int) -> str:

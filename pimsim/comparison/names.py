@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from pimsim.comparison.inputs import DECIDES, as_text, differences
@@ -60,15 +61,45 @@ def _details(runs: Sequence[Run]) -> list[str]:
         return [f"pimsim {one_line(version)}" if len(set(versions)) > 1 else "" for version in versions]
     shown = found[:_MOST]
     more = [f"{len(found) - _MOST} more"] if len(found) > _MOST else []
+    columns = [apart([one_line(as_text(given)) for given in each.given], _LONGEST) for each in shown]
+    keys = [each.key for each in shown]
     return [
-        ", ".join([*(f"{each.key}={_short(as_text(each.given[at]))}" for each in shown), *more])
-        for at in range(len(runs))
+        ", ".join([*(f"{key}={text}" for key, text in zip(keys, texts, strict=True)), *more])
+        for texts in zip(*columns, strict=True)
     ]
 
 
-def _short(text: str) -> str:
-    text = one_line(text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+def apart(texts: Sequence[str], most: int) -> list[str]:
+    """Texts of at most so many characters, those that differ still apart.
+
+    Of a path the end is kept, of another text the begin; where that leaves two alike, the end, or what differs first.
+    """
+    same = os.path.commonprefix([text for text in texts if len(text) > most])
+    ways: Sequence[Callable[[str], str]] = (
+        lambda text: _end(text, most) if _is_path(text) else _begin(text, most),
+        lambda text: _end(text, most),
+        lambda text: _begin(f"...{text[len(same) :]}", most),
+    )
+    found = list(texts)
+    for way in ways:
+        found = [text if len(text) <= most else way(text) for text in texts]
+        if len(set(found)) == len(set(texts)):
+            break
+    return found
+
+
+def _is_path(text: str) -> bool:
+    return os.sep in text and not text.startswith(("[", "{"))
+
+
+def _begin(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _end(text: str, most: int) -> str:
+    """The last characters, from a folder on if there is one."""
+    end = text[3 - most :]
+    return f"...{end[max(end.find(os.sep), 0) :]}"
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

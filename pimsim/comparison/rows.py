@@ -11,6 +11,7 @@ from typing import Any
 
 from pimsim.comparison import units
 from pimsim.comparison.inputs import DECIDES, FOLLOWS, NAMES
+from pimsim.comparison.names import apart
 from pimsim.comparison.scope import LONG, SHORT
 from pimsim.text import one_line
 
@@ -58,16 +59,17 @@ def of_inputs(summary: Summary, most: int) -> Table:
     by_role = {role: [each for each in summary["inputs"] if each["role"] == role] for role in (DECIDES, FOLLOWS, NAMES)}
     shown = by_role[DECIDES][:most]
     table = Table("Inputs that differ", labels(summary))
-    table.rows = [[each["key"], *map(_input, each["present"], each["values"])] for each in shown]
+    table.rows = [[each["key"], *_values(each["present"], each["values"])] for each in shown]
     table.notes = list(_counts(by_role, len(shown), len(summary["known_differently"])))
     return table
 
 
-def _input(present: bool, value: Any) -> str:
+def _values(present: Sequence[bool], values: Sequence[Any]) -> list[str]:
+    """Of an input in each run."""
     from pimsim.config.loader import as_text
 
-    text = one_line(as_text(value)) if present else "-"
-    return text if len(text) <= _VALUE else f"{text[: _VALUE - 3]}..."
+    found = [one_line(as_text(value)) if there else "-" for value, there in zip(values, present, strict=True)]
+    return apart(found, _VALUE)
 
 
 def _counts(by_role: Mapping[str, Sequence[Any]], shown: int, known: int) -> Iterator[str]:
@@ -118,6 +120,11 @@ def _incomparable(summary: Summary) -> Iterator[str]:
 def in_steps(summary: Summary) -> bool:
     """Whether the difference of two runs can be shown part by part: there are two, and there is one."""
     return len(summary["runs"]) == 2 and bool(summary["scope"]["comparable"])
+
+
+def which_operators(summary: Summary) -> str:
+    """What the operators are that are shown first."""
+    return "Operators that differ most" if summary["scope"]["comparable"] else "Operators that take most"
 
 
 def moves(row: Summary) -> list[float]:
@@ -211,8 +218,9 @@ def _left_out(rest: Sequence[Summary], unit: units.Unit) -> Iterator[str]:
 
 def _lonely(summary: Summary) -> Iterator[str]:
     """Operators that not all runs have."""
+    phases = several_phases(summary)
     for at, label in enumerate(labels(summary)):
-        lacking = [row["operator"] for row in summary["operators"] if not row["present"][at]]
+        lacking = [operator_name(row, phases) for row in summary["operators"] if not row["present"][at]]
         if lacking:
             yield f"not in {label}: {_listed(lacking, 8)}"
 

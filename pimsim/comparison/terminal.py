@@ -12,7 +12,7 @@ from pimsim.results.layout import Line, ascii_only, cropped, print_lines, table,
 Summary = Mapping[str, Any]
 WIDTH = 80
 _INPUTS, _PARTS, _OPERATORS = 24, 12, 10  # rows of each
-_FIRST = 34  # columns of what a row is about
+_FIRST = 44  # columns of what a row is about
 _FEW = 4  # causes in a row of a run
 
 

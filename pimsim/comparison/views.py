@@ -11,7 +11,7 @@ from typing import Any
 from pimsim.comparison import units
 from pimsim.comparison.drawn import Parts, layers, only, steps, text
 from pimsim.comparison.room import axis
-from pimsim.comparison.rows import in_steps, labels, operator_name, several_phases
+from pimsim.comparison.rows import in_steps, labels, operator_name, several_phases, which_operators
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import NAMES, plain
 from pimsim.results.drawn.breakdown import readable
@@ -178,7 +178,7 @@ class Views:
         x = {"title": {"text": f"{what}{', difference' if self._steps else ''} ({unit.name}{self._per})"},
              "range": list(axis(marks, _share)), "zeroline": True}  # fmt: skip
         rows = [[of.removeprefix(": "), self._said(row), *values] for row, values in found]
-        title = f"Operators that differ most{of}"
+        title = f"{which_operators(self.summary)}{of}"
         return {"title": title, "traces": traces, "rows": rows, "layout": self._layout(x)}
 
     def _diverging(self, shown: Sequence[tuple[Summary, Sequence[float]]], unit: units.Unit) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import pimsim
-from pimsim.comparison import Comparison
+from pimsim.comparison import Comparison, rows
 from pimsim.comparison.inputs import as_text
+from pimsim.comparison.names import apart
 from pimsim.comparison.operators import folded
 from pimsim.comparison.views import Views
 from pimsim.errors import InputError
@@ -274,6 +275,14 @@ def test_operators_that_one_run_lacks_are_told() -> None:
     assert "not in aim: ffn_act" in str(comparison)
 
 
+def test_operators_that_one_run_lacks_are_told_with_their_part(tmp_path: Path) -> None:
+    """Else an operator of two parts would be in neither run."""
+    summary = run_of(name="plain").compare(plain(run_kind(tmp_path, "chain"))).summary
+    notes = [each for each in rows.of_operators(summary, 12).notes if each.startswith("not in ")]
+    assert len(notes) == 2
+    assert "drafting " in notes[0] and "drafting" not in notes[1]
+
+
 def test_operators_sum_to_the_run() -> None:
     comparison = run_of(workload__prompt_tokens=2).compare(run_of(AIM, workload__prompt_tokens=2))
     check_sums(comparison)
@@ -363,6 +372,21 @@ def test_names_may_be_given() -> None:
         pimsim.compare(runs, names=["before"])
     with pytest.raises(ValueError, match="two runs are named 'x'"):
         pimsim.compare(runs, names=["x", "x"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["short", "a text that is too long"], ["short", "a text that is t..."]),
+        (["null", "/folders/of/traces/draft.jsonl"], ["null", ".../draft.jsonl"]),
+        (["/a/long/folder/one.jsonl", "/a/long/folder/two.jsonl"], [".../one.jsonl", ".../two.jsonl"]),
+        (["/a/long/folder/one/x.jsonl", "/a/long/folder/two/x.jsonl"], [".../one/x.jsonl", ".../two/x.jsonl"]),
+        (["[1, 2, 3, 4, 5, 6, 7]", "[1, 2, 3, 4, 5, 6, 8]"], ["...2, 3, 4, 5, 6, 7]", "...2, 3, 4, 5, 6, 8]"]),
+        ([f"{'a' * 30}{middle}{'z' * 30}" for middle in "xy"], ["...xzzzzzzzzzzzzz...", "...yzzzzzzzzzzzzz..."]),
+    ],
+)
+def test_what_differs_still_does_when_it_is_cut(texts: list[str], found: list[str]) -> None:
+    assert apart(texts, 19 if texts[0].startswith(("short", "null", "/")) else 20) == found
 
 
 def test_names_are_told_apart_whatever_configurations_are_called() -> None:

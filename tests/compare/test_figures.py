@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -37,10 +38,30 @@ def texts(ax: Any) -> list[Any]:
     return [each.get_window_extent(renderer) for each in written if each.get_text()]
 
 
-@pytest.mark.parametrize("count", [2, 3, 4])
+LONG = "a-configuration-with-a-name-that-takes-more-than-a-line"
+PROMPT = {"workload__prompt_tokens": 3, "workload__output_tokens": 0}
+
+
+def of_other_sizes(*changes: dict[str, Any]) -> Comparison:
+    """Runs of long names that decode other numbers of tokens, or none."""
+    runs = [run_of(), *(run_of(**each) for each in changes)]
+    return pimsim.compare(runs, names=[f"{at}-{LONG}" for at in range(len(runs))])
+
+
+COMPARED: dict[str, Callable[[], Comparison]] = {
+    "two": lambda: comparison(2),
+    "three": lambda: comparison(3),
+    "four": lambda: comparison(4),
+    "per token": lambda: of_other_sizes({"workload__output_tokens": 3}),
+    "incomparable": lambda: of_other_sizes(PROMPT),
+    "three of other sizes": lambda: of_other_sizes({"workload__output_tokens": 3}, {"workload__output_tokens": 1}),
+}
+
+
+@pytest.mark.parametrize("compared", COMPARED)
 @pytest.mark.parametrize("name", NAMES)
-def test_no_text_meets_another_or_leaves_the_figure(count: int, name: str) -> None:
-    ax = getattr(comparison(count).plot, name)()
+def test_no_text_meets_another_or_leaves_the_figure(compared: str, name: str) -> None:
+    ax = getattr(COMPARED[compared]().plot, name)()
     boxes = texts(ax)
     assert len(boxes) > 8
     for one, other in combinations(boxes, 2):
@@ -74,6 +95,19 @@ def test_bars_of_several_runs_are_stacked_to_their_totals() -> None:
             totals[at] += bar.get_width()
     wanted = found.summary["components"]["total"]["values"]
     assert [total / totals[0] for total in totals] == pytest.approx([value / wanted[0] for value in wanted])
+
+
+@pytest.mark.parametrize(("count", "most"), [(4, 24), (7, 24), (12, 36)])
+def test_a_figure_of_many_runs_fits_a_page(count: int, most: int) -> None:
+    """Three operators at least, and of many runs fewer of them."""
+    ax = pimsim.compare([run_of(), *[run_of(AIM)] * (count - 1)]).plot.operators()
+    assert 3 * count <= len(ax.patches) <= most
+
+
+def test_nothing_leads_from_one_run_to_another_where_no_difference_is_one() -> None:
+    plots = of_other_sizes(PROMPT).plot
+    titles = [getattr(plots, name)().get_title(loc="left") for name in NAMES]
+    assert titles == ["Latency by cause", "Energy by component", "Operators that take most"]
 
 
 def test_equal_runs_have_figures_too() -> None:
