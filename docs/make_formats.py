@@ -155,7 +155,7 @@ def picture(rows: list[Row], file: Path) -> None:
         axes[0].set_title("Llama-3-8B, a token, by number format")
         axes[0].legend(ncols=len(names), loc="upper left", bbox_to_anchor=(-0.1, -0.02), columnspacing=1, fontsize=7.5)
         figure.align_ylabels(axes)
-        style.write_png(axes[0], file)
+        file.write_bytes(style.png(axes[0]))
 
 
 def made() -> tuple[str, list[Row]]:

@@ -75,9 +75,9 @@ def main() -> None:
     }
     for name, draw in pictures.items():
         with style.drawing():
-            style.write_png(draw(), IMAGES / f"{name}.png")
+            (IMAGES / f"{name}.png").write_bytes(style.png(draw()))
     with style.drawing("single-column"):
-        style.write_png(result.plot.roofline(), IMAGES / "roofline_single_column.png")
+        (IMAGES / "roofline_single_column.png").write_bytes(style.png(result.plot.roofline()))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def main() -> None:
     result = pimsim.run(pimsim.load_config(ROOT / "configs" / "pim-gpt.yaml"))
     with style.drawing():
         axes = result.plot.latency_breakdown(style.new_figure().add_subplot())
-        style.write_png(axes, PICTURE)
+        PICTURE.write_bytes(style.png(axes))
 
 
 if __name__ == "__main__":

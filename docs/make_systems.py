@@ -203,7 +203,7 @@ def picture(file: Path) -> None:
             axes[i][0].set_ylabel(f"tokens/s, batch {batch}")
         axes[0][0].plot([], [], ":", color=style.GREY, linewidth=1, label="ideal")
         axes[0][0].legend(fontsize=7.5)
-        style.write_png(axes[0][0], file)
+        file.write_bytes(style.png(axes[0][0]))
 
 
 def _draw(ax: Any, model: str, batch: int) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ANGLES = np.radians(np.arange(0, 360, 15))
 _FURTHER_PT, _FURTHEST_PT = 5.0, 110.0  # from a point, in steps of
+_NEAR_PT = 16.0  # of what no line leads to: farther away it would be taken for something else's
 _SHORT_PT = 5.0  # a way that needs no line
 _CROSSING = 40.0  # points of way that a text takes rather than a line across another one or through a point
 _TURNING = 4.0  # for each radian that it is off its direction
@@ -93,7 +94,8 @@ class Callouts(Artist):
         taken += [text.get_window_extent(renderer).extents for text in others if text.get_visible()]
         dots, ways = self._dots(pt), list[tuple[Any, Any]]()
         for item, mark, radius in zip(self._items, marks, radii, strict=True):
-            places = _around(mark, *item.size(renderer, pt), radius, pt)
+            furthest = _FURTHEST_PT if item.said.leads else _NEAR_PT
+            places = _around(mark, *item.size(renderer, pt), radius, furthest, pt)
             free = _free(places, np.array(taken).reshape(-1, 4), rim, _APART_PT * pt)
             item.show(bool(free.any()))
             if free.any():
@@ -171,9 +173,9 @@ class _Item:
 # Boxes are (n, 4): x0, y0, x1, y1 in pixels; dots are (n, 2).
 
 
-def _around(mark: Any, width: float, height: float, radius: float, pt: float) -> Floats:
+def _around(mark: Any, width: float, height: float, radius: float, furthest: float, pt: float) -> Floats:
     """Places for a text around a point, in rings, nearest first."""
-    ways = np.arange(radius + 2 * pt, radius + _FURTHEST_PT * pt, _FURTHER_PT * pt)
+    ways = np.arange(radius + 2 * pt, radius + furthest * pt, _FURTHER_PT * pt)
     way, angle = (each.ravel() for each in np.meshgrid(ways, _ANGLES, indexing="ij"))
     # the nearest side of the box, not its middle, is so far away
     x = mark[0] + np.cos(angle) * (way + width / 2)

@@ -37,7 +37,7 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     ax.set_ylim(0, 1.15 * _top(runs) / factor)
     low, high = _span(runs)
     ax.set_xlim(low - max(0.04 * (high - low), 0.5), high + max(0.04 * (high - low), 0.5))
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     style.label_x(ax, "context (tokens)")
     style.label_y(ax, f"latency ({unit}/step)")

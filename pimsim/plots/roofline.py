@@ -28,6 +28,7 @@ _DASHES = ("-", "--", ":", "-.")  # of the lines whose colour has come up before
 _LARGEST_PT, _SMALLEST_PT = 14.0, 1.2  # radius of a disc of all the time, and of one of hardly any
 _DOT_PT = 1.3  # radius of the dot at the place itself
 _ENTRY_IN, _RIM_IN = 0.155, 0.8
+_ABOVE_PT, _OF_HEIGHT = 16, 0.5  # above the highest roof, for its text, of axes that have this part of their figure
 
 
 class _Roof(NamedTuple):
@@ -77,8 +78,9 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
         text = str(numbers[point.name])
         callouts.append(Callout(text, point.intensity, point.rate, _DOT_PT, _radius(point), colour, 180.0))
         handles.append(_entry(f"{text}  {label}: {percent(point.share)}, {_of_roof(run, point)}", colour))
-    callouts += [Callout("", each.point.intensity, each.point.rate, 3.0, leads=False) for each in decodes]
-    Callouts(ax, [*callouts, *_of_roofs(ax, roofs)], [_line(ax, roof) for roof in roofs])
+    marks = [Callout("", each.point.intensity, each.point.rate, 3.0, leads=False) for each in decodes]
+    # Those of roofs first: they have fewer places, and a line that leads to one of them would cross the operators.
+    Callouts(ax, [*marks, *_of_roofs(ax, roofs), *callouts], [_line(ax, roof) for roof in roofs])
     style.log_ticks(ax.xaxis)
     style.log_ticks(ax.yaxis)
     style.label_x(ax, "arithmetic intensity (operations/byte)")
@@ -140,7 +142,8 @@ def _radius(point: Point) -> float:
 def _of_roof(run: Run, point: Point) -> str:
     """The rate, of what the memory could do at this intensity."""
     bandwidth, peak = run.data.pim
-    return f"{100 * point.rate / min(peak, point.intensity * bandwidth):.0f} %"
+    found = 100 * point.rate / min(peak, point.intensity * bandwidth)
+    return "< 1 %" if 0 < found < 0.5 else f"{found:.0f} %"
 
 
 def _entry(text: str, colour: str, marker: str = "o", alpha: float = 0.45) -> Any:
@@ -154,7 +157,9 @@ def _limits(ax: Axes, roofs: Sequence[_Roof], points: Sequence[Point]) -> None:
     xs = [point.intensity for point in points] + [roof.ridge for roof in roofs]
     ys = [point.rate for point in points] + [roof.peak for roof in roofs]
     ax.set_xlim(min(xs) / 6, max(xs) * 6)
-    ax.set_ylim(min(ys) / 3, max(ys) * 3)
+    low, high = min(ys) / 3, max(ys)
+    part = _ABOVE_PT / (_OF_HEIGHT * 72 * style.figure_of(ax).get_figheight())
+    ax.set_ylim(low, high * max(3.0, (high / low) ** (part / (1 - part))))
 
 
 def _line(ax: Axes, roof: _Roof) -> list[tuple[float, float]]:
@@ -174,7 +179,7 @@ def _draw_roof(ax: Axes, roof: _Roof) -> None:
 
 
 def _of_roofs(ax: Axes, roofs: Sequence[_Roof]) -> list[Callout]:
-    """Each ridge with its intensity, and each roof with its peak, where they have room."""
+    """Each roof with its peak, and each ridge with its intensity, where they have room."""
     end = ax.get_xlim()[1]
     roofs = list({(roof.ridge, roof.peak): roof for roof in roofs}.values())
     ridges = [
@@ -184,7 +189,7 @@ def _of_roofs(ax: Axes, roofs: Sequence[_Roof]) -> list[Callout]:
     peaks = [
         Callout(f"{roof.peak:,.0f}", end, roof.peak, colour=roof.colour, towards=135.0, leads=False) for roof in roofs
     ]
-    return [*ridges, *peaks]
+    return [*peaks, *ridges]  # no line leads to a peak, so it has fewer places
 
 
 def _table(run: Run) -> Records:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -44,6 +43,7 @@ WIDTH_IN, HEIGHT_IN, DPI = LOOKS[SCREEN].width_in, LOOKS[SCREEN].height_in, LOOK
 _KEY_ROWS = 2  # of a legend that a figure has room for; more make it higher
 _NARROW_IN = 5  # a figure that has no room beside its plot
 _LAST_TICK_PT = 6  # of a number at the end of an axis that comes up once a layout has given others their room
+_OF_HEIGHT = 0.7  # of a figure, that its axes have, about
 _MARGIN_PT = 3  # between a figure and what is in it
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _look: ContextVar[Look | None] = ContextVar("look", default=None)
@@ -191,11 +191,6 @@ def figure_of(ax: Axes) -> Figure:
     if figure is None:
         raise ValueError("the axes belong to no figure")
     return figure  # type: ignore[no-any-return]
-
-
-def write_png(ax: Axes, path: Path) -> None:
-    """Write the figure of `ax` as PNG."""
-    path.write_bytes(png(ax))
 
 
 def png(ax: Axes) -> bytes:
@@ -400,8 +395,9 @@ def label_x(ax: Axes, text: str) -> None:
 
 
 def label_y(ax: Axes, text: str) -> None:
-    """The label of the y axis, in the same way."""
-    ax.set_ylabel(text, wrap=True)
+    """The label of the y axis: its unit on a line of its own where both would be longer than the axis."""
+    long = text_width(text, look().label) > _OF_HEIGHT * 72 * look().height_in
+    ax.set_ylabel(text.replace(" (", "\n(") if long else text, wrap=True)
 
 
 def series(at: int) -> str:

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from pimsim.plots import NAMES, Plots, style
 from pimsim.results.drawn.breakdown import ranked
 from pimsim.results.result import Result
+from tests.compare.conftest import run_of
 from tests.result_samples import small_result
 
 PLAIN = [name for name in NAMES if name != "parts"]  # of plain decoding
@@ -223,6 +224,15 @@ def test_contexts_are_whole_tokens(result: Result) -> None:
     ax = draw(result, "latency_vs_context")
     FigureCanvasAgg(style.figure_of(ax)).draw()
     assert not [label for label in ax.get_xticklabels() if "." in label.get_text()]
+
+
+def test_one_step_has_one_tick() -> None:
+    """Not 1, 1, 1, 1 and 2: ticks between are no tokens."""
+    ax = Plots(run_of(workload__output_tokens=1)).latency_vs_context()
+    FigureCanvasAgg(style.figure_of(ax)).draw()
+    low, high = ax.get_xlim()
+    inside = [label.get_text() for label in ax.get_xticklabels() if low <= label.get_position()[0] <= high]
+    assert inside == ["1"]
 
 
 def test_a_long_name_leaves_room_for_the_plot(recwarn: pytest.WarningsRecorder) -> None:

@@ -56,9 +56,9 @@ def operator_points(result: Result, device: Device) -> list[Point]:
 def baseline_point(result: Result, baseline: Mapping[str, Any]) -> Point | None:
     """The whole decode on a baseline, eager: the same MACs, over the weights, K and V, and over its latency.
 
-    None where nothing is decoded.
+    None where nothing is decoded, or where a machine beside the memory has some of the MACs, which are not counted.
     """
-    if not result.tally.decode_cycles:
+    if not result.tally.decode_cycles or (result.arranged and result.arranged.there):
         return None
     from pimsim.results.metrics import bytes_without_pim  # not for those who draw what others have found
 
