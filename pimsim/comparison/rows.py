@@ -19,7 +19,7 @@ Summary = Mapping[str, Any]
 SIDE_BY_SIDE = 4  # runs that have a column each
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_SHORT = 12  # characters of a name that heads a column
+_SHORT = {2: 12, 3: 8}  # characters of names that head columns, by the number of runs; else figures lack room
 _VALUE = 22  # characters of a value of an input
 
 
@@ -36,7 +36,7 @@ class Table:
 def labels(summary: Summary) -> list[str]:
     """What heads the column of each run: its name if all are short, else a letter or a number."""
     names = [run["name"] for run in summary["runs"]]
-    if len(names) <= SIDE_BY_SIDE and max(map(len, names)) <= _SHORT:
+    if max(map(len, names)) <= _SHORT.get(len(names), 0):
         return names
     return [_LETTERS[at] if len(names) <= len(_LETTERS) else str(at + 1) for at in range(len(names))]
 

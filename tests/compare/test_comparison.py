@@ -510,6 +510,13 @@ def test_no_line_is_longer_than_80_columns(count: int) -> None:
     assert "Inputs that differ" in text and "Results" in text
 
 
+@pytest.mark.parametrize("names", [("pim-gpt", "pim-gpt-int8", "pim-gpt-int4"), ("one", "two", "three")])
+def test_a_figure_takes_one_line_whatever_heads_the_columns(names: tuple[str, ...]) -> None:
+    text = str(pimsim.compare([run_of(), *[run_of(AIM)] * (len(names) - 1)], names=names)).split("\n")
+    begin = next(at for at, line in enumerate(text) if line.startswith("Results"))
+    assert [line[:18] for line in text[begin + 1 : begin + 3]] == ["latency, whole run", "first token after "]
+
+
 def test_a_sum_that_is_shown_is_that_of_the_rows_that_are_shown() -> None:
     text = str(pimsim.compare([run_of(), run_of(AIM)], names=["one", "two"])).split("\n")
     begin = next(at for at, line in enumerate(text) if line.startswith("Latency by cause"))
