@@ -206,6 +206,32 @@ def test_several_runs_are_stacked_and_grouped(four: Path, running: Browser) -> N
         assert titles(shown)[0].startswith("Latency by cause of ")
 
 
+def test_long_names_leave_the_figures_in_sight(tmp_path: Path, running: Browser) -> None:
+    """They stand once, above: columns have letters, and a file all of a name."""
+    file = tmp_path / "long.html"
+    names = [f"{at} {'name-of-a-configuration-' * 3}" for at in range(2)]
+    nothing_decoded = run_of(workload__prompt_tokens=2, workload__output_tokens=0)
+    pimsim.compare([run_of(), nothing_decoded], names=names).save(file)
+    with opened(running, file) as shown:
+        until(shown, FILLED)
+        for table in ("results", "commands", "baselines"):
+            around = f"document.querySelector('#{table}').parentElement"
+            assert shown.evaluate(f"{around}.scrollWidth <= {around}.clientWidth")
+        assert shown.locator("#results thead").inner_text().split() == [
+            "figure",
+            "unit",
+            "A",
+            "B",
+            "difference",
+            "ratio",
+        ]
+        saved = csv.reader(StringIO(downloaded(shown, "[data-csv=results]")[1]))
+        assert {name.strip() for name in names} <= {name.strip() for name in next(saved)}
+        assert shown.locator("h2", has_text="What each run is made of").count() == 1
+        bare = shown.locator("#results tbody tr", has_text="first token after").locator("td.beside")
+        assert [cell.locator(".bar").count() for cell in bare.all()] == [1, 0]
+
+
 def test_a_command_is_copied(tmp_path: Path, running: Browser) -> None:
     config = tmp_path / "own.yaml"
     config.write_text(f"extends: {SHIPPED}\n")
