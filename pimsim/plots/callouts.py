@@ -25,6 +25,7 @@ _CROSSING = 40.0  # points of way that a text takes rather than a line across an
 _TURNING = 4.0  # for each radian that it is off its direction
 _COVERING = 6.0  # and rather than one more dot of a line under it
 _APART_PT = 1.0
+_SPACE_PT = 4.0  # between texts on a line: with less they read as one
 _BEFORE_TEXTS = 2.9  # in the order of drawing: texts are at 3
 _PALE = 0.45  # discs, so that texts on them can be read
 _DOT_PT = 4.0  # between the dots that a line is taken for
@@ -101,7 +102,8 @@ class Callouts(Artist):
             if free.any():
                 cost = _cost(places, mark, item.said.towards, dots, ways, pt)
                 box = places[np.flatnonzero(free)[np.argmin(cost[free])]]
-                taken.append(tuple(box))
+                space = 0.0 if item.said.ring_pt else _SPACE_PT * pt
+                taken.append((box[0] - space, box[1], box[2] + space, box[3]))
                 if way := item.put(box, mark, radius, pt):
                     ways.append(way)
 

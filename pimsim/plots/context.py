@@ -28,7 +28,8 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
                 _line(ax, line, factor, line.name or "each step", style.series(number_of_line), "-")
             else:
                 name = ": ".join(filter(None, (style.short(run.label), line.name)))
-                _line(ax, line, factor, name, style.series(at), _DASHES[number_of_line % len(_DASHES)])
+                dashes = _DASHES[number_of_line % len(_DASHES)]
+                _line(ax, line, factor, name, style.series(at), dashes, _beneath(line, runs[at + 1 :]))
         if len(run.data.lines) == 1:
             mean = run.data.mean_ns / factor
             whose, colour = ("", style.ORANGE) if len(runs) == 1 else (f"{style.short(run.label)}: ", style.series(at))
@@ -59,10 +60,20 @@ def _span(runs: Sequence[Run]) -> tuple[float, float]:
     return min(float(each.min()) for each in contexts), max(float(each.max()) for each in contexts)
 
 
-def _line(ax: Axes, line: StepLine, factor: float, name: str, colour: str, dashes: str) -> None:
+def _beneath(line: StepLine, later: Sequence[Run]) -> int:
+    """How many lines of other runs lie on this one, since they are the same."""
+    others = (other for run in later for other in run.data.lines)
+    return sum(
+        other.contexts.tolist() == line.contexts.tolist() and other.latencies_ns.tolist() == line.latencies_ns.tolist()
+        for other in others
+    )
+
+
+def _line(ax: Axes, line: StepLine, factor: float, name: str, colour: str, dashes: str, beneath: int = 0) -> None:
     values: list[float] = (line.latencies_ns / factor).tolist()
     ax.plot(line.contexts.tolist(), values, color=colour, linestyle=dashes, label=name,
-            linewidth=1.4 * style.look().line, marker="o" if len(values) <= _FEW else "", markersize=3.5)  # fmt: skip
+            linewidth=(1.4 + style.WIDER * beneath) * style.look().line,
+            marker="o" if len(values) <= _FEW else "", markersize=3.5 + style.WIDER * beneath)  # fmt: skip
 
 
 def _table(run: Run) -> Records:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PARTS = {"": style.BLUE, "drafting": style.SKY, "verification": style.BLACK}  # of a schedule
 _MARKERS = "XPDs"  # of the decode of each run
-_LINES = (style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION)
+_LINES = (style.ORANGE, style.GREEN, style.PURPLE, style.VERMILION)  # of baselines
 _DASHES = ("-", "--", ":", "-.")  # of the lines whose colour has come up before
 _LARGEST_PT, _SMALLEST_PT = 14.0, 1.2  # radius of a disc of all the time, and of one of hardly any
 _DOT_PT = 1.3  # radius of the dot at the place itself
@@ -66,8 +66,8 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     _limits(ax, roofs, [point for *_, point in operators] + [each.point for each in decodes])
-    for roof in roofs:
-        _draw_roof(ax, roof)
+    for at, roof in enumerate(roofs):
+        _draw_roof(ax, roof, beneath=sum(_same(roof, other) for other in roofs[at + 1 :]))
     handles = [line for line in ax.lines if line.get_label() in {_said(roof) for roof in roofs}]
     handles += _draw_decodes(ax, decodes)
     callouts = []
@@ -95,7 +95,7 @@ def _roofs(runs: Sequence[Run]) -> Iterator[_Roof]:
     for at, run in enumerate(runs):
         name = "PIM banks" if len(runs) == 1 else f"{style.short(run.label)} banks"
         yield _Roof(name, run.data.pim[0], run.data.pim[1], style.series(at), own=True)
-    looks = cycle(product(_DASHES, _LINES))
+    looks = cycle(product(_DASHES, _of_baselines(len(runs))))
     seen = set()
     for run in runs:
         for machine in run.data.baselines:
@@ -103,6 +103,12 @@ def _roofs(runs: Sequence[Run]) -> Iterator[_Roof]:
                 seen.add((machine[0], machine[1]))
                 dashes, colour = next(looks)
                 yield _Roof(style.short(machine[0]), machine[1][0], machine[1][1], colour, dashes)
+
+
+def _of_baselines(runs: int) -> Sequence[str]:
+    """Colours that no run has."""
+    taken = {style.series(at) for at in range(runs)}
+    return [colour for colour in _LINES if colour not in taken] or [style.GREY]
 
 
 def _decodes(runs: Sequence[Run]) -> Iterator[_Decode]:
@@ -171,9 +177,14 @@ def _said(roof: _Roof) -> str:
     return f"{roof.name}: {roof.bandwidth:,.0f} GB/s"
 
 
-def _draw_roof(ax: Axes, roof: _Roof) -> None:
+def _same(one: _Roof, other: _Roof) -> bool:
+    return (one.bandwidth, one.peak) == (other.bandwidth, other.peak)
+
+
+def _draw_roof(ax: Axes, roof: _Roof, beneath: int) -> None:
+    """beneath: how many of those that are drawn later lie on it; it shows at both sides of them."""
     xs, ys = zip(*_line(ax, roof), strict=True)
-    width = (1.8 if roof.own else 1.2) * style.look().line
+    width = ((1.8 if roof.own else 1.2) + style.WIDER * beneath) * style.look().line
     ax.plot(xs, ys, roof.dashes, color=roof.colour, linewidth=width, label=_said(roof))
     ax.plot(roof.ridge, roof.peak, "D", color=roof.colour, markersize=3, markerfacecolor="#FFFFFF")
 

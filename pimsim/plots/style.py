@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)  # lines of one plot, in order
 GREY = "#999999"  # not of the palette; for what is not the subject
 
+WIDER = 2.4  # points of width that a line has over one that lies on it, so that both are seen
+
 WIDTH_IN, HEIGHT_IN, DPI = LOOKS[SCREEN].width_in, LOOKS[SCREEN].height_in, LOOKS[SCREEN].dpi
 _KEY_ROWS = 2  # of a legend that a figure has room for; more make it higher
 _NARROW_IN = 5  # a figure that has no room beside its plot

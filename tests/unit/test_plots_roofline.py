@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -72,6 +73,19 @@ def test_the_label_of_the_y_axis_is_no_longer_than_the_figure_has_room_for(look:
     assert label.y0 >= gap and label.y1 <= figure.y1 - gap
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_texts_on_a_line_are_apart(look: str) -> None:
+    """More than words of one text are."""
+    with style.drawing(look):
+        ax = Plots(figures((4096.0, 4096.0), *OPERATORS)).roofline()
+        renderer = drawn(ax)
+    boxes = [text.get_window_extent(renderer) for text in ax.texts if text.get_visible() and len(text.get_text()) > 2]
+    assert len(boxes) > 3
+    for one, other in combinations(boxes, 2):
+        if min(one.y1, other.y1) - max(one.y0, other.y0) > 0.5 * one.height:
+            assert max(other.x0 - one.x1, one.x0 - other.x1) > 3.5 * style.figure_of(ax).dpi / 72
+
+
 def test_little_of_a_roof_is_not_nothing() -> None:
     ax = Plots(figures((4096.0, 4096.0), Point("slow", 1.0, 4.0, share=0.5))).roofline()
     legend = ax.get_legend()
@@ -89,3 +103,28 @@ def test_no_decode_of_a_baseline_is_shown_where_a_machine_has_some_of_the_work(
     assert points[0][0] and points[1:] == [[None], [None]]
     assert style.content(Plots(all_there).roofline(), "png")
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["roofline", "latency_vs_context"])
+def test_lines_of_runs_that_are_the_same_are_all_seen(name: str) -> None:
+    """The first one is wider than what is drawn on it."""
+    one = Plots(figures((4096.0, 4096.0), *OPERATORS))
+    ax = getattr(one, name)(label="a")
+    for label in "bc":
+        ax = getattr(one, name)(ax, label)
+    lines = [line for line in ax.lines if str(line.get_label()) in ("a", "b", "c") or "banks" in str(line.get_label())]
+    widths = [line.get_linewidth() for line in lines]
+    assert len(lines) == 3 and len({line.get_color() for line in lines}) == 3
+    assert all(wide - narrow >= 2 for wide, narrow in pairwise(widths))
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 5])
+def test_no_baseline_has_the_colour_of_a_run(runs: int) -> None:
+    ax = None
+    for at in range(runs):
+        ax = Plots(figures((4096.0 + at, 4096.0), *OPERATORS)).roofline(ax, f"run {at}")
+    assert ax is not None
+    colours = {str(line.get_label()): line.get_color() for line in ax.lines}
+    own = {colour for label, colour in colours.items() if "banks" in label}
+    assert len(own) == runs
+    assert not own & {colour for label, colour in colours.items() if label.startswith((T4[0], XEON[0]))}
