@@ -6,10 +6,13 @@ Each imports what it needs, so that a command which only loads a configuration w
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pimsim.config.loader import Overrides
+from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
+from pimsim.errors import Problem
 from pimsim.loading import (
     Loaded,
     change,
@@ -20,22 +23,18 @@ from pimsim.loading import (
     read_energy,
     read_table,
 )
-from pimsim.running import (
-    Keep,
-    Prepared,
-    PreparedSystem,
-    Progress,
-    anew,
-    comparing,
-    prepare,
-    run,
-    run_keeping,
-    settled,
-    warnings,
-)
+from pimsim.running import alone
+from pimsim.running.alone import Progress, settled
+from pimsim.running.asked import ask, trace_of, warnings
+from pimsim.running.keep import Keep, anew
+from pimsim.running.prepared import Prepared, PreparedSystem
 
 if TYPE_CHECKING:
+    from pimsim.logs.log_size import Forecast
+    from pimsim.results.result import Result
     from pimsim.results.saved import SavedResult
+    from pimsim.sim.observer import Observer
+    from pimsim.workload.graph import Workload
 
 __all__ = [
     "Keep", "Loaded", "Prepared", "PreparedSystem", "Progress", "anew", "change", "known_names", "language_model",
@@ -65,6 +64,83 @@ def preflight(given: AnyConfig | Loaded) -> None:
         check_rules(config, known_names())
 
 
+def prepare(
+    given: AnyConfig | Loaded,
+    tell: Callable[[tuple[Problem, ...]], object] | None = None,
+    keep: Keep = anew,
+    checked: bool = False,
+    graph: Workload | None = None,
+    advise: bool = True,
+) -> Prepared:
+    """Make what a simulation needs; InputError has everything that it would refuse.
+
+    given    a configuration, or what `load` gave, whose rules it has checked and whose trace it has read
+    tell     called with what is odd about the input, also where it is refused
+    keep     who has parts of runs before
+    checked  the rules of a configuration are known to hold
+    graph    a model to run in the place of the one that the configuration names
+    advise   where the memory is too small, look for the smallest system that is not
+    """
+    from pimsim.config.validate import check_rules
+
+    config = language_model(given.config if isinstance(given, Loaded) else given)
+    if not (checked or isinstance(given, Loaded)):
+        check_rules(config, known_names())
+    asked = ask(config, lambda: given.trace if isinstance(given, Loaded) else trace_of(config, keep), keep, graph, tell)
+    if config.system.several:
+        from pimsim.running import several
+
+        return several.prepare(asked, keep, advise)
+    return alone.prepare(asked, keep, advise=advise and graph is None)
+
+
+def run(
+    config: AnyConfig | Prepared,
+    provenance: Mapping[str, Origin] | None = None,
+    *,
+    log: str | os.PathLike[str] | None = None,
+    timeline: str | os.PathLike[str] | None = None,
+    window_ns: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+    announce: Callable[[Forecast], object] | None = None,
+    watching: Sequence[Observer] = (),
+) -> Result:
+    """Simulate a configuration, or what was prepared of it, and price what happened.
+
+    provenance  where each value came from, for `config.resolved.yaml` (default: as it was loaded)
+    log         write every DRAM command to this file (.csv, .csv.gz or .parquet)
+    timeline    write what happened when to this file (.json or .json.gz for Perfetto, .vcd for waveforms)
+    window_ns   (start, end): limits the log and the timeline to this time
+    progress    called with (tokens done, tokens in all)
+    announce    called with how large the log will be, before it is written
+    watching    who else sees every command and every instruction (`sim.observer`)
+    InputError if the configuration cannot be simulated, before anything is.
+    """
+    prepared = config if isinstance(config, Prepared) else prepare(config)
+    shown = None if timeline is None else (timeline, window_ns)
+    if isinstance(prepared, PreparedSystem):
+        from pimsim.running import several
+
+        unasked = {"--commands (log)": log, "watching": watching}
+        return several.run(prepared, anew, provenance, unasked, progress, shown)
+    path = None if log is None else Path(log)
+    return alone.run(prepared, provenance, path, shown, window_ns, progress, announce, watching)
+
+
+def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Workload | None = None) -> Result:
+    """As `run`, with the parts that `keep` has from runs before; checked, graph: as of `prepare`.
+
+    What was counted is priced anew, and laid out anew for its busiest window.
+    """
+    # a sweep has many points that do not fit
+    prepared = prepare(config, keep=keep, checked=checked, graph=graph, advise=False)
+    if isinstance(prepared, PreparedSystem):
+        from pimsim.running import several
+
+        return several.run(prepared, keep)
+    return alone.run_keeping(prepared, keep)
+
+
 def load_result(directory: str | os.PathLike[str]) -> SavedResult:
     """The result in the folder that `pimsim run --out` or `Result.save` wrote: its figures, tables and plots.
 
@@ -73,5 +149,6 @@ def load_result(directory: str | os.PathLike[str]) -> SavedResult:
     """
     from pimsim.plots import Plots
     from pimsim.results import saved
+    from pimsim.running.outcome import comparing
 
     return saved.load_result(directory, load_config, Plots, comparing)
