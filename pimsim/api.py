@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pimsim.config.loader import Origin, Overrides
 from pimsim.config.schema import AnyConfig, Config
-from pimsim.errors import Problem
+from pimsim.errors import InputError, Problem
 from pimsim.loading import (
     Loaded,
     change,
@@ -50,6 +50,9 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     overrides  {"dram.channels": 4}, or strings as after --set: ["dram.channels=4"]
     InputError has every problem in it, each with file, line, column and key.
     """
+    if not isinstance(path, str | os.PathLike):
+        kind = type(path).__name__
+        raise TypeError(f"load_config takes a name or a file, then changes by dotted key, not {kind!r} first")
     return load(path, overrides).config
 
 
@@ -114,9 +117,13 @@ def run(
     progress    called with (tokens done, tokens in all)
     announce    called with how large the log will be, before it is written
     watching    who else sees every command and every instruction (`sim.observer`)
-    InputError if the configuration cannot be simulated, before anything is.
+    InputError if the configuration cannot be simulated, before anything is; TypeError if it is none.
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
+    if provenance is not None and not isinstance(provenance, Mapping):
+        raise TypeError(f"provenance is a mapping of keys, not {provenance!r}; a file for the commands is log=FILE")
+    if window_ns is not None and not 0 <= window_ns[0] < window_ns[1]:
+        raise InputError(f"must be (start, end) in ns with 0 <= start < end, not {window_ns}", key="window_ns")
     shown = None if timeline is None else (timeline, window_ns)
     if isinstance(prepared, PreparedSystem):
         from pimsim.running import several

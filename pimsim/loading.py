@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pimsim.config import loader
 from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
-from pimsim.config.schema import AnyConfig, Config, PlacementConfig
+from pimsim.config.schema import AnyConfig, Common, Config, PlacementConfig
 from pimsim.config.shipped import SUFFIXES
 from pimsim.errors import InputError
 from pimsim.registry import Registry
@@ -172,8 +172,11 @@ def _with_homes(config: AnyConfig, provenance: Mapping[str, Origin]) -> dict[str
 
 
 def language_model(config: AnyConfig) -> Config:
-    """The same configuration; InputError if it has no language model to run."""
+    """The same configuration; InputError if it has no language model to run, TypeError if it is none."""
     if isinstance(config, Config):
         return config
+    if not isinstance(config, Common):
+        example = f"load_config({config!r})" if isinstance(config, str) else "load_config(NAME_OR_FILE)"
+        raise TypeError(f"a configuration is needed, as pimsim.{example} gives it, not {type(config).__name__!r}")
     what = f"a memory of standard {config.dram.standard} runs no language model; use `{config.COMMAND}` instead"
     raise InputError(what, key="dram.standard")
