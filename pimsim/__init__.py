@@ -79,7 +79,10 @@ def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f"pimsim.{name}")
     if name not in _HOMES:
-        raise AttributeError(f"module 'pimsim' has no attribute {name!r}")
+        import sys
+
+        # Python tells the nearest name of `obj`, where somebody reads the error: imports of modules come by, too.
+        raise AttributeError(f"module 'pimsim' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -6,211 +6,41 @@ Each imports what it needs, so that a command which only loads a configuration w
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-import pimsim
-from pimsim.config import loader
-from pimsim.config.devices import CONFIGS
 from pimsim.config.loader import Origin, Overrides
-from pimsim.config.schema import AnyConfig, Config, PlacementConfig
-from pimsim.config.shipped import SUFFIXES
-from pimsim.errors import InputError, Problem, collected
-from pimsim.held import held
-from pimsim.registry import Registry
+from pimsim.config.schema import AnyConfig, Config
+from pimsim.errors import InputError, Problem
+from pimsim.loading import (
+    Loaded,
+    change,
+    known_names,
+    language_model,
+    load,
+    origins,
+    read_energy,
+    read_table,
+)
+from pimsim.running import alone
+from pimsim.running.alone import Progress, settled
+from pimsim.running.asked import ask, trace_of, warnings
+from pimsim.running.keep import Keep, anew
+from pimsim.running.prepared import Prepared, PreparedSystem
 
 if TYPE_CHECKING:
-    from pimsim.baselines.arrangement import Arrangement
-    from pimsim.baselines.devices import BaselineDevice
-    from pimsim.comparison import Comparison
-    from pimsim.energy.model import Prices
     from pimsim.logs.log_size import Forecast
-    from pimsim.mapping.fabric import Fabric
-    from pimsim.mapping.plan import Plan
-    from pimsim.results.base import AnyResult
     from pimsim.results.result import Result
     from pimsim.results.saved import SavedResult
-    from pimsim.sim.ledger import Ledger
     from pimsim.sim.observer import Observer
-    from pimsim.sim.tally import Tally
-    from pimsim.systems.shares import Layout
-    from pimsim.systems.together import Together
-    from pimsim.systems.wiring import Wiring
     from pimsim.workload.graph import Workload
-    from pimsim.workload.schedule import Schedule
-    from pimsim.workload.trace.records import Trace
 
-T = TypeVar("T")
-Progress = Callable[[int, int], None]
-_Shown = tuple[str | os.PathLike[str], tuple[float, float] | None]  # a file, and the window that it shows
-
-
-class Keep(Protocol):
-    """Who makes the parts of a run, or has them from a run before."""
-
-    def __call__(self, kind: str, key: Hashable | None, make: Callable[[], T]) -> T:
-        """A part of some kind: what `make` gives, or gave for an equal key; without a key nothing is equal."""
-
-
-def anew(kind: str, key: Hashable | None, make: Callable[[], T]) -> T:
-    """Make every part."""
-    return make()
-
-
-class _Names(Collection[str]):
-    """Names that a configuration may use; who asks for none of them does not load what they name."""
-
-    def __init__(self, of: Callable[[], Registry[Any]]) -> None:
-        self._of = of
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._of()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._of())
-
-    def __len__(self) -> int:
-        return len(self._of())
-
-
-class _OrFiles(_Names):
-    """The same; a path stands for a file, which is checked when it is read."""
-
-    def __contains__(self, name: object) -> bool:
-        return str(name).endswith(SUFFIXES) or super().__contains__(name)
-
-
-class _Baselines(_OrFiles):
-    """Names of machines or files, and groups of machines."""
-
-    def __contains__(self, name: object) -> bool:
-        from pimsim.baselines.devices import is_known
-
-        return super().__contains__(name) or is_known(str(name))
-
-    def near(self, name: str) -> Collection[str]:
-        """What one that is not known may have meant."""
-        from pimsim.baselines.devices import suggestions
-
-        return suggestions(name)
-
-
-class _Beside(_Baselines):
-    """The same, and what else may be said of a part of the work."""
-
-    WORDS = (PlacementConfig.PIM, PlacementConfig.AUTO)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.WORDS or super().__contains__(name)
-
-    def near(self, name: str) -> Collection[str]:
-        """As of machines."""
-        return [*self.WORDS, *super().near(name)]
-
-
-def known_names() -> dict[str, Collection[str]]:
-    """The names that a configuration may use, by key."""
-    return {
-        "workload.model": _Names(_models),
-        "energy.table": _OrFiles(_energy_tables),
-        "baselines": _Baselines(_machines_by_name),
-        **{f"placement.{part}": _Beside(_machines_by_name) for part in ("prefill", "linear", "attention")},
-        "placement.machine": _Baselines(_machines_by_name),
-    }
-
-
-def _models() -> Registry[Any]:
-    from pimsim.workload.shapes import MODELS
-
-    return MODELS
-
-
-def _machines_by_name() -> Registry[Any]:
-    from pimsim.baselines.devices import DEVICES
-
-    return DEVICES
-
-
-def _energy_tables() -> Registry[Any]:
-    from pimsim.energy.table import ENERGY_TABLES
-
-    return ENERGY_TABLES
-
-
-@dataclass(frozen=True)
-class Loaded(loader.Loaded):
-    """A valid configuration, with where each value came from, and the trace that it names."""
-
-    trace: Trace | None
-
-
-def load(path: str | os.PathLike[str], overrides: Overrides | None = None) -> Loaded:
-    """The configuration in a file, with where each value came from; InputError has every problem in it."""
-    return _told(partial(loader.load, path, overrides))
-
-
-def change(config: AnyConfig, changes: Overrides, more: Mapping[str, Any] | None = None) -> Loaded:
-    """A configuration with changes on top, and more of them by keys at the top; as `load`."""
-    return _told(partial(loader.change, config, changes, more or {}))
-
-
-def _told(read: Callable[..., loader.Loaded]) -> Loaded:
-    """What `loader` reads with all that it is to be told."""
-    traces: list[Trace] = []
-
-    def said(trace_file: str, given: Mapping[str, Any]) -> tuple[Mapping[str, int | None], int]:
-        from pimsim.workload.scheduled import scheduled
-        from pimsim.workload.trace.reader import load_trace
-
-        traces.append(load_trace(trace_file))
-        return scheduled(traces[-1], given)
-
-    loaded = read(known_names(), said, read_table, read_energy)
-    known = {**vars(loaded), "provenance": _with_homes(loaded.config, loaded.provenance)}
-    return Loaded(**known, trace=traces[-1] if traces else None)
-
-
-def read_table(path: str) -> str:
-    """The name of the standard that a table file describes, registered; InputError with all that is wrong with it."""
-    from pimsim.extension import table_file  # its schema: not for those who have no table of their own
-
-    return table_file(path)
-
-
-def read_energy(path: str) -> object:
-    """The energy table in a file; InputError with all that is wrong with it."""
-    from pimsim.energy.table import load_file
-
-    return load_file(path)
-
-
-def origins(config: AnyConfig) -> dict[str, Origin]:
-    """Where each value of a configuration came from, those included that were set in Python since it was loaded."""
-    return _with_homes(config, loader.provenance(config, loader.written(config).tree))
-
-
-def _with_homes(config: AnyConfig, provenance: Mapping[str, Origin]) -> dict[str, Origin]:
-    """The origin of each value, with who registered what it names."""
-    found = dict(provenance)
-    named: list[tuple[str, Registry[Any], Any]] = [("dram.standard", CONFIGS, config.dram.standard)]
-    if isinstance(config, Config):
-        named.append(("workload.model", _models(), config.workload.model))
-        named.append(("energy.table", _energy_tables(), config.energy.table))
-        if config.baselines:
-            from pimsim.baselines.devices import machine_of
-
-            named += [("baselines", _machines_by_name(), machine_of(name)[0]) for name in config.baselines]
-    for key, registry, name in named:
-        if registered := registry.origin(name):
-            homes = dict.fromkeys(home for home in (found[key].home, registered.name) if home)
-            found[key] = replace(found[key], home=", ".join(homes))
-    return found
+__all__ = [
+    "Keep", "Loaded", "Prepared", "PreparedSystem", "Progress", "anew", "change", "known_names", "language_model",
+    "load", "load_config", "load_result", "origins", "preflight", "prepare", "read_energy", "read_table", "run",
+    "run_keeping", "settled", "warnings",
+]  # fmt: skip
 
 
 def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None) -> AnyConfig:
@@ -220,47 +50,10 @@ def load_config(path: str | os.PathLike[str], overrides: Overrides | None = None
     overrides  {"dram.channels": 4}, or strings as after --set: ["dram.channels=4"]
     InputError has every problem in it, each with file, line, column and key.
     """
+    if not isinstance(path, str | os.PathLike):
+        kind = type(path).__name__
+        raise TypeError(f"load_config takes a name or a file, then changes by dotted key, not {kind!r} first")
     return load(path, overrides).config
-
-
-def warnings(config: AnyConfig) -> tuple[Problem, ...]:
-    """What is odd about a configuration that loads, but no error: all that is known before it is simulated."""
-    if not isinstance(config, Config):
-        return ()
-    from pimsim.workload.source import requested_trace, requested_workload
-
-    trace = requested_trace(config)
-    schedule = _requested_schedule(config, trace)
-    workload = schedule.main.workload if schedule else requested_workload(config, trace)
-    return _odd(config, trace, workload, schedule)
-
-
-def _odd(config: Config, trace: Trace | None, workload: Workload, schedule: Schedule | None) -> tuple[Problem, ...]:
-    """As `warnings`; `results.warnings` has those that need the figures of a simulation."""
-    from pimsim.config import placing
-    from pimsim.energy.reference import reference_warnings
-    from pimsim.workload.formats import format_warnings
-    from pimsim.workload.keeping import state_warnings
-    from pimsim.workload.positions import position_warnings
-
-    of_trace: Iterator[Problem] = iter(())
-    if trace:
-        from pimsim.workload.scheduled import trace_warnings
-
-        of_trace = trace_warnings(config, trace)
-    told = (Problem("", 0, 0, "workload.trace", text) for text in (schedule.warnings if schedule else ()))
-    of_graphs = (warn(config, workload, schedule) for warn in (position_warnings, state_warnings))
-    formats = format_warnings(config, workload)
-    of_config = (*placing.idle(config), *reference_warnings(config))
-    return (*of_trace, *told, *(odd for each in of_graphs for odd in each), *formats, *of_config)
-
-
-def language_model(config: AnyConfig) -> Config:
-    """The same configuration; InputError if it has no language model to run."""
-    if isinstance(config, Config):
-        return config
-    what = f"a memory of standard {config.dram.standard} runs no language model; use `{config.COMMAND}` instead"
-    raise InputError(what, key="dram.standard")
 
 
 def preflight(given: AnyConfig | Loaded) -> None:
@@ -274,35 +67,12 @@ def preflight(given: AnyConfig | Loaded) -> None:
         check_rules(config, known_names())
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run that nothing refuses, with all that is known of it before it is simulated; each part is made once.
-
-    plan       with the part of the configuration that a simulation reads (`sim.inputs`)
-    key        equal for runs that count the same, None if that cannot be told
-    prices     what its actions cost
-    baselines  by name, as `pimsim.baselines` evaluates them
-    odd        what is odd about the input, but no error
-    arranged   what another machine beside the memory does, if there is one
-    """
-
-    config: Config
-    plan: Plan
-    key: Hashable | None
-    prices: Prices
-    baselines: Mapping[str, Mapping[str, Any]]
-    odd: tuple[Problem, ...]
-    arranged: Arrangement | None = field(default=None, kw_only=True)
-
-
 def prepare(
     given: AnyConfig | Loaded,
     tell: Callable[[tuple[Problem, ...]], object] | None = None,
     keep: Keep = anew,
     checked: bool = False,
     graph: Workload | None = None,
-    fabric: Fabric | None = None,
-    parts: int = 1,
     advise: bool = True,
 ) -> Prepared:
     """Make what a simulation needs; InputError has everything that it would refuse.
@@ -312,211 +82,19 @@ def prepare(
     keep     who has parts of runs before
     checked  the rules of a configuration are known to hold
     graph    a model to run in the place of the one that the configuration names
-    fabric   the links to the devices with which the graph is shared
-    parts    of a batch that are in a pipeline at once, of which the configuration runs one
     advise   where the memory is too small, look for the smallest system that is not
     """
     from pimsim.config.validate import check_rules
-    from pimsim.devices.plan import compile_plan
-    from pimsim.devices.registry import resolve
-    from pimsim.energy.model import MachinePower, Prices
-    from pimsim.sim.inputs import Same, key_of, simulated
-    from pimsim.workload.positions import check_positions
-    from pimsim.workload.source import requested_workload
 
     config = language_model(given.config if isinstance(given, Loaded) else given)
     if not (checked or isinstance(given, Loaded)):
         check_rules(config, known_names())
-    problems: list[Problem] = []
-    schedule, workload = None, graph  # where a trace is refused there is no other
-    device = resolve(config.dram, config.pim)
-    with collected(problems):
-        prices = Prices.of(config, device)
-    with collected(problems):
-        trace = None
-        if graph is None:
-            trace = given.trace if isinstance(given, Loaded) else _requested_trace(config, keep)
-        schedule = None if graph else _requested_schedule(config, trace)
-        workload = graph or (schedule.main.workload if schedule else None)
-        workload = workload or keep("workload", _source_of(config, trace), lambda: requested_workload(config, trace))
-        odd = _odd(config, trace, workload, schedule)
-        if tell:
-            tell(odd)
-        if config.system.several and fabric is None:
-            return _prepare_system(config, workload, keep, odd, schedule, advise)
-        part = simulated(config, workload)
-        key, beside = key_of(part, workload, device, schedule), None
-        with collected(problems):
-            beside = _arranged(config, workload, schedule)
-            key = key if beside is None or key is None else (key, Same(beside.device))
-            key = key if parts == 1 or key is None else (key, parts)
-            how = beside.beside if beside else None
-            plan = keep("plan", key, lambda: compile_plan(part, workload, device, config, schedule, fabric, how, parts))
-        with collected(problems):
-            check_positions(config, workload, schedule)
-        with collected(problems):
-            baselines = _evaluate_baselines(config, workload, keep, schedule)
-    alone = not config.system.several and not config.placement.key
-    if problems and graph is None and workload and schedule is None and advise and alone:
-        from pimsim.systems.capacity import told_what_fits
+    asked = ask(config, lambda: given.trace if isinstance(given, Loaded) else trace_of(config, keep), keep, graph, tell)
+    if config.system.several:
+        from pimsim.running import several
 
-        raise InputError(told_what_fits(config, workload, problems))
-    if problems:
-        raise InputError(problems)
-    prices = prices.beside(MachinePower(*beside.device.watts, beside.loads)) if beside else prices
-    return Prepared(config, plan, key, prices, baselines, odd, arranged=beside)
-
-
-def _arranged(config: Config, workload: Workload, schedule: Schedule | None) -> Arrangement | None:
-    """What another machine beside the memory does, if there is one."""
-    if not config.placement.key:
-        return None
-    from pimsim.baselines.arrangement import arranged  # not for those who have none
-
-    return arranged(config, workload, schedule)
-
-
-@dataclass(frozen=True)
-class PreparedSystem(Prepared):
-    """The same of several devices that share the model; plan: of the first.
-
-    layout   what each of them runs; members: the runs of its shares, in their order (None: it only waits)
-    graph    the whole model
-    """
-
-    layout: Layout
-    members: tuple[Prepared | None, ...]
-    wiring: Wiring
-    graph: Workload
-
-
-def _prepare_system(
-    config: Config,
-    workload: Workload,
-    keep: Keep,
-    odd: tuple[Problem, ...],
-    schedule: Schedule | None,
-    advise: bool,
-) -> PreparedSystem:
-    """InputError with everything that is wrong with any device, and with the smallest system that would do."""
-    from pimsim.systems.capacity import told_what_fits
-    from pimsim.systems.shares import check_system, layout_of, system_warnings
-    from pimsim.systems.wiring import Wiring
-
-    check_system(config, schedule)
-    layout, problems = layout_of(config, workload), list[Problem]()
-    wiring = Wiring(config, layout.groups)
-    members: list[Prepared | None] = []
-    for share in layout.shares:
-        with collected(problems):
-            own = share.config(config)
-            made = partial(prepare, own, None, keep, True, share.workload, wiring, layout.in_flight)
-            members.append(None if share.idle else made())
-    if problems:
-        told = list(dict.fromkeys(problems))
-        raise InputError(told_what_fits(config, workload, told) if advise else told)
-    first = members[0]
-    assert first is not None
-    odd = (*odd, *system_warnings(config, layout))
-    baselines = _evaluate_baselines(config, workload, keep, schedule)
-    prices = replace(first.prices, config=config)
-    return PreparedSystem(config, first.plan, None, prices, baselines, odd, layout, tuple(members), wiring, workload)
-
-
-def _requested_schedule(config: Config, trace: Trace | None) -> Schedule | None:
-    """The steps of a trace, where they are more than plain decoding."""
-    if trace is None:
-        return None
-    from pimsim.workload.scheduled import requested_schedule
-
-    return requested_schedule(config, trace)
-
-
-def _requested_trace(config: Config, keep: Keep) -> Trace | None:
-    """The trace of a configuration; of a file that is held, its content says which it is."""
-    from pimsim.workload.source import requested_trace
-
-    content = None if config.workload.trace is None else held(config.workload.trace_file)
-    key = None if content is None else (config.workload.trace_file, content)
-    return keep("trace", key, lambda: requested_trace(config))
-
-
-def _source_of(config: Config, trace: Trace | None) -> Hashable | None:
-    """What `requested_workload` makes a graph of; None if it is not known."""
-    from pimsim.sim.inputs import Same
-
-    work = config.workload
-    formats = work.weight_format, work.weight_group, work.kv_format, work.activation_format, config.pim.native
-    if work.model_config_ is not None:
-        return work.model_config_, work.lm_head, formats
-    if trace is not None:
-        return Same(trace), work.lm_head, formats
-    return None if work.model is None else (_models()[work.model], work.lm_head, formats)
-
-
-def _evaluate_baselines(
-    config: Config, workload: Workload, keep: Keep, schedule: Schedule | None
-) -> dict[str, dict[str, Any]]:
-    from pimsim.baselines.asked import Asked
-    from pimsim.sim.inputs import Same
-
-    asked = Asked(config, workload, schedule)
-    return {
-        device.name: keep("baseline", (Same(device), asked.key), partial(asked.of, device))
-        for device in _machines(config)
-    }
-
-
-def _machines(config: Config) -> list[BaselineDevice]:
-    """The machines to compare with; InputError if one cannot be read, or two have one name in the results."""
-    from pimsim.baselines import devices
-
-    found: dict[str, BaselineDevice] = {}
-    problems: list[Problem] = []
-    for i, given in enumerate(config.baselines):
-        try:
-            device = devices.load(config.baseline_file(given))
-        except InputError as error:
-            problems += error.problems
-            continue
-        if device.name in found:
-            message = f"{given!r} is named {device.name!r}, as another baseline is: results show them by their `name`"
-            problems.append(Problem("", 0, 0, f"baselines.{i}", message))
-        found[device.name] = device
-    if problems:
-        raise InputError(problems)
-    return list(found.values())
-
-
-def settled(prepared: Prepared, keep: Keep = anew) -> Prepared:
-    """The same run with what it chooses for itself by simulating: whether its attentions go by heads."""
-    if prepared.plan.config.mapping.attention != "auto":
-        return prepared
-    from pimsim.sim import run as runs
-
-    plan = prepared.plan
-    chosen = keep("attention", prepared.key, lambda: runs.settled(plan).attentions[0])
-    return replace(prepared, plan=plan.attending(chosen))
-
-
-@contextmanager
-def _observers(
-    prepared: Prepared, path: str | os.PathLike[str] | None, window_ns: tuple[float, float] | None
-) -> Iterator[list[Observer]]:
-    """Who watches a run: its timeline, if it has one."""
-    if path is None:
-        yield []
-        return
-    from pimsim.timeline.files import timeline
-
-    with timeline(Path(path), prepared.plan, prepared.prices, window_ns) as watcher:
-        yield [watcher]
-
-
-def _report(result: Result) -> str:
-    from pimsim.report import run_html  # jinja2: not for those who do not save
-
-    return run_html(result)
+        return several.prepare(asked, keep, advise)
+    return alone.prepare(asked, keep, advise=advise and graph is None)
 
 
 def run(
@@ -539,24 +117,21 @@ def run(
     progress    called with (tokens done, tokens in all)
     announce    called with how large the log will be, before it is written
     watching    who else sees every command and every instruction (`sim.observer`)
-    InputError if the configuration cannot be simulated, before anything is.
+    InputError if the configuration cannot be simulated, before anything is; TypeError if it is none.
     """
     prepared = config if isinstance(config, Prepared) else prepare(config)
+    if provenance is not None and not isinstance(provenance, Mapping):
+        raise TypeError(f"provenance is a mapping of keys, not {provenance!r}; a file for the commands is log=FILE")
+    if window_ns is not None and not 0 <= window_ns[0] < window_ns[1]:
+        raise InputError(f"must be (start, end) in ns with 0 <= start < end, not {window_ns}", key="window_ns")
+    shown = None if timeline is None else (timeline, window_ns)
     if isinstance(prepared, PreparedSystem):
-        shown = None if timeline is None else (timeline, window_ns)
-        return _run_system(prepared, anew, provenance, {"--commands (log)": log, "watching": watching}, progress, shown)
-    from pimsim.energy.power import spending
-    from pimsim.sim.run import simulate  # simpy: not for those who only load or check
+        from pimsim.running import several
 
-    started = time.perf_counter()
-    prepared = settled(prepared)
-    plan, prices = prepared.plan, prepared.prices
-    with _observers(prepared, timeline, window_ns) as observers:
-        path = None if log is None else Path(log)
-        watched = [*observers, *watching]
-        tally = simulate(plan, progress, path, window_ns, watched, announce, spending(prices), course=True).validate()
-    known = origins(prepared.config) if provenance is None else provenance
-    return _result(prepared, tally, time.perf_counter() - started, known)
+        unasked = {"--commands (log)": log, "watching": watching}
+        return several.run(prepared, anew, provenance, unasked, progress, shown)
+    path = None if log is None else Path(log)
+    return alone.run(prepared, provenance, path, shown, window_ns, progress, announce, watching)
 
 
 def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Workload | None = None) -> Result:
@@ -567,96 +142,10 @@ def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Wor
     # a sweep has many points that do not fit
     prepared = prepare(config, keep=keep, checked=checked, graph=graph, advise=False)
     if isinstance(prepared, PreparedSystem):
-        return _run_system(prepared, keep)
-    prepared = settled(prepared, keep)
-    from pimsim.energy.power import spending
-    from pimsim.sim.run import simulate_noting
+        from pimsim.running import several
 
-    def simulate() -> tuple[Tally, Ledger]:
-        found = simulate_noting(prepared.plan)
-        prepared.plan.forget()  # it may be kept, for points that simulate nothing
-        return found
-
-    started = time.perf_counter()
-    tally, ledger = keep("run", prepared.key, simulate)
-    spent = ledger.busiest(spending(prepared.prices))
-    return _result(prepared, replace(tally, busiest_window=spent), time.perf_counter() - started)
-
-
-def _run_system(
-    prepared: PreparedSystem,
-    keep: Keep,
-    provenance: Mapping[str, Origin] | None = None,
-    alone: Mapping[str, Any] = MappingProxyType({}),
-    progress: Progress | None = None,
-    timeline: _Shown | None = None,
-) -> Result:
-    """The run of several devices; alone: what only a device by itself can be asked for."""
-    from pimsim.systems.figures import summarise_devices
-    from pimsim.systems.together import Run, together
-
-    pipelined = prepared.config.system.pipeline > 1
-
-    if asked := [name for name, value in alone.items() if value]:
-        what = f"{' and '.join(asked)}: for one device alone; set system.devices=1, or leave it out"
-        raise InputError(what, key="system.devices")
-    if timeline and pipelined:
-        from pimsim.timeline.devices import check
-
-        check(os.fspath(timeline[0]))
-    started, runs = time.perf_counter(), list[Run]()
-    members = list(zip(prepared.layout.shares, prepared.members, strict=True))
-    for share, member in members:
-        if member is None:
-            runs.append(Run(share, None, None))
-            continue
-        member = settled(member, keep)
-        watched = None if runs or pipelined else timeline  # the first device shows what it does
-        runs.append(Run(share, _counted(member, keep, watched), member.plan))
-        if progress:
-            progress(len(runs), len(members))
-    whole = together(prepared.layout, runs, prepared.wiring, prepared.config.system.devices, runs[0].tCK_ps)
-    if timeline and pipelined:
-        _write_passes(whole, *timeline)
-    known = origins(prepared.config) if provenance is None else provenance
-    devices = summarise_devices(prepared.config, whole)
-    result = _result(prepared, whole.tally, time.perf_counter() - started, known)
-    return replace(result, workload=prepared.graph, devices=devices)
-
-
-def _write_passes(whole: Together, path: str | os.PathLike[str], window_ns: tuple[float, float] | None) -> None:
-    """The timeline of a pipeline: a process for the devices of each stage that do the same."""
-    from pimsim.sim.run import window_clocks
-    from pimsim.systems.passes import processes
-    from pimsim.timeline.devices import write
-
-    tCK_ps = whole.tally.tCK_ps
-    write(os.fspath(path), list(processes(whole)), tCK_ps, window_clocks(window_ns, tCK_ps))
-
-
-def _counted(prepared: Prepared, keep: Keep, timeline: _Shown | None = None) -> Tally:
-    """The counts of a run, which may be kept; its busiest window at its own prices; timeline: where it is written."""
-    from pimsim.energy.power import spending
-    from pimsim.sim.run import simulate, simulate_noting
-
-    if keep is anew:
-        with _observers(prepared, *(timeline or (None, None))) as watched:
-            tally = simulate(prepared.plan, observers=watched, spending=spending(prepared.prices), course=True)
-        return tally.validate()
-
-    def noting() -> tuple[Tally, Ledger]:
-        found = simulate_noting(prepared.plan)
-        prepared.plan.forget()
-        return found
-
-    tally, ledger = keep("run", prepared.key, noting)
-    return replace(tally, busiest_window=ledger.busiest(spending(prepared.prices)))
-
-
-def _comparing(results: Sequence[AnyResult]) -> Comparison:
-    from pimsim.comparison import Comparison  # not for those who compare nothing
-
-    return Comparison.of(results)
+        return several.run(prepared, keep)
+    return alone.run_keeping(prepared, keep)
 
 
 def load_result(directory: str | os.PathLike[str]) -> SavedResult:
@@ -667,27 +156,6 @@ def load_result(directory: str | os.PathLike[str]) -> SavedResult:
     """
     from pimsim.plots import Plots
     from pimsim.results import saved
+    from pimsim.running.outcome import comparing
 
-    return saved.load_result(directory, load_config, Plots, _comparing)
-
-
-def _result(prepared: Prepared, tally: Tally, wall_s: float, provenance: Mapping[str, Origin] | None = None) -> Result:
-    from pimsim.plots import Plots
-    from pimsim.results.result import Result
-
-    return Result(
-        prepared.config,
-        tally,
-        prepared.arranged.workload if prepared.arranged else prepared.plan.workload,
-        pimsim.__version__,
-        wall_s,
-        prepared.baselines,
-        provenance,
-        Plots,
-        _report,
-        prepared.odd,
-        prepared.plan,
-        prepared.prices,
-        comparing=_comparing,
-        arranged=prepared.arranged,
-    )
+    return saved.load_result(directory, load_config, Plots, comparing)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pimsim.config.schema import Config
-from pimsim.mapping.plan import Plan
-from pimsim.results import metrics
 from pimsim.results.headline import percent, size
-from pimsim.sim.tally import Tally
 
-if TYPE_CHECKING:  # not for those who have no machine beside the memory
+if TYPE_CHECKING:  # who prints a summary loads no simulator
     from pimsim.baselines.arrangement import Arrangement
+    from pimsim.config.schema import Config
+    from pimsim.mapping.plan import Plan
+    from pimsim.sim.tally import Tally
 
 
 def summarise(arranged: Arrangement, config: Config, tally: Tally, plan: Plan | None) -> dict[str, Any]:
@@ -24,6 +23,8 @@ def summarise(arranged: Arrangement, config: Config, tally: Tally, plan: Plan | 
     link_bytes                  whole flits, over the link in both ways
     memory                      of each side: whether it fits, and bytes that are needed and there
     """
+    from pimsim.results import metrics
+
     placement, loads = config.placement, arranged.loads
     machine = sum(row.outside_cycles for row in tally.rows if row.operator in loads)
     return {

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from pimsim.results import scheduled
+from pimsim.results import beside, scheduled
 from pimsim.results.devices import shared
 from pimsim.results.headline import headline, number, percent
 from pimsim.results.layout import Line, columns, cropped, width_of, wrapped
@@ -28,12 +28,14 @@ Summary = Mapping[str, Any]
 
 
 def brief(name: str, summary: Summary, ascii_only: bool = False) -> str:
-    """At most `LINES` lines of at most `WIDTH` columns: what ran, headline, causes, baselines, first warnings.
+    """At most `LINES` lines of at most `WIDTH` columns: what ran and on what, headline, causes, baselines, warnings.
 
     name        of the run, which no summary has: that of its configuration, or of its folder
     ascii_only  for a screen that has nothing else
     """
     lines = [*wrapped(title(_short(name, _NAME), summary), WIDTH)][:2]
+    if placement := summary.get("placement"):
+        lines += [*wrapped(beside.line(placement), WIDTH)][:1]
     if devices := summary.get("devices"):
         lines += [*wrapped(shared(devices), WIDTH)][:1]
     lines += headline_lines(summary, WIDTH, ascii_only)
@@ -58,7 +60,7 @@ def ran(summary: Summary) -> str:
     batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
     steps = workload["output_tokens"]
     scope = "with LM head" if workload["lm_head"] else "without LM head"
-    what = f"{workload['model']}, {steps:,} token{'s' if steps > 1 else ''} decoded"
+    what = f"{workload['model']}, {steps:,} token{'' if steps == 1 else 's'} decoded"
     if "schedule" in summary:
         what = scheduled.title(summary)
     return f"{what}{before}{prompt}{batch}, {scope}"

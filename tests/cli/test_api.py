@@ -19,6 +19,18 @@ def test_a_run_in_python_is_the_run_of_the_command_line(pimsim: Pimsim, tiny: Pa
     assert {**json.loads(json.dumps(summary)), "simulation": None} == {**printed, "simulation": None}
 
 
+@pytest.mark.parametrize("figures", [None, "svg"])
+def test_a_result_saves_the_files_that_the_command_writes(pimsim: Pimsim, tiny: Path, figures: str | None) -> None:
+    import pimsim as package
+
+    pimsim("run", tiny, "--out", "a", *(("--figures", figures) if figures else ()))
+    package.run(package.load_config(tiny)).save("b", figures=figures)
+    names = {folder: {file.name for file in Path(folder).iterdir()} for folder in "ab"}
+    assert names["a"] == names["b"] >= {"summary.json", "report.html", f"roofline.{figures or 'png'}"}
+    told = {"summary.json", "report.html"}  # how long the simulation took, and the command
+    assert all(Path("a", name).read_bytes() == Path("b", name).read_bytes() for name in names["a"] - told)
+
+
 def test_progress_is_reported_for_each_token(tiny: Path) -> None:
     from pimsim import api
 

@@ -12,6 +12,7 @@ from pimsim.devices.registry import device_of
 from pimsim.logs.log import read_log
 from pimsim.plots.utilisation import utilisation
 from pimsim.results.drawn import rates
+from pimsim.results.result import Result
 from pimsim.timeline.recorder import activity_of
 from pimsim.timeline.shares import busy_shares
 from tests.configs import config_of
@@ -39,7 +40,7 @@ def test_operators_lie_below_the_roof_and_use_what_the_summary_says() -> None:
     )
 
 
-def row_ns(result: api.Result, operator: str) -> float:
+def row_ns(result: Result, operator: str) -> float:
     (record,) = [r for r in result.records("operators") if r["operator"] == operator]
     return float(record["latency_ns"])
 

@@ -113,6 +113,25 @@ def test_no_figure_is_cut_for_a_long_name() -> None:
     assert lines[-1].endswith(f"{number(t4['energy_ratio'])}x")
 
 
+def test_a_prompt_alone_decodes_no_tokens_and_a_single_one_is_no_plural() -> None:
+    summary = small_result().summary
+    for count, words in ((0, "tiny, 0 tokens decoded"), (1, "tiny, 1 token decoded"), (2, "tiny, 2 tokens decoded")):
+        workload = summary["workload"] | {"output_tokens": count}
+        assert words in brief("x", summary | {"workload": workload})
+
+
+def test_it_says_which_machine_is_beside_the_memory() -> None:
+    """Its time and energy are in every figure."""
+    placement = {
+        "machine": "gpu-h100", "operators": {"pim": ["a"], "machine": ["b", "c"]}, "prompt": "machine",
+        "machine_busy_fraction": 0.25, "link_busy_fraction": 0.0, "link_bytes": 4096,
+    }  # fmt: skip
+    lines = brief("x", small_result().summary | {"placement": placement}).splitlines()
+    assert lines[1].startswith("gpu-h100 has 2 of 3 operators of a step and the prompt: busy ")
+    assert lines[1] in brief("x", crowded().summary | {"placement": placement}).splitlines()
+    assert len(brief("x", crowded().summary | {"placement": placement}).splitlines()) <= LINES
+
+
 def test_a_shell_shows_one_line() -> None:
     assert repr(small_result()) == "<Result pim-gpt: tiny, 3 tokens decoded, without LM head>"
 
