@@ -213,6 +213,21 @@ def test_a_point_has_its_figures_configuration_command_and_report(folder: Path, 
     assert "workload.output_tokens" in panel.inner_text()
 
 
+def test_causes_and_components_are_bars_beside_their_names(folder: Path, running: Browser) -> None:
+    with page_of(running, folder / "report.html", "#show=3") as page:
+        boxes = page.evaluate(
+            "[...document.querySelectorAll('#point .bars')].flatMap((bars) => [...bars.children])"
+            ".map((node) => [node.className, ...['y', 'width', 'height'].map((k) => node.getBoundingClientRect()[k])])"
+        )
+        bars = page.evaluate(
+            "[...document.querySelectorAll('#point .bar')].map((n) => [n.offsetHeight, getComputedStyle(n).backgroundColor])"
+        )
+    assert len(boxes) > 9
+    for (_, y, _, high), (_, beside, _, _), (_, after, _, _) in zip(boxes[::3], boxes[1::3], boxes[2::3], strict=True):
+        assert abs(y - beside) < high and abs(y - after) < high
+    assert all(height > 9 and colour == "rgb(0, 114, 178)" for height, colour in bars)
+
+
 def test_a_command_is_copied(folder: Path, running: Browser) -> None:
     with page_of(running, folder / "report.html", "#show=3", permissions=["clipboard-read", "clipboard-write"]) as page:
         page.click("#copy")
@@ -301,6 +316,28 @@ def test_a_lasso_keeps_what_lies_in_it(page: Page) -> None:
     assert count(page) == "28 of 28 points"
 
 
+def test_what_is_zoomed_stays_until_all_of_it_is_asked_for(page: Page) -> None:
+    def ranges() -> list[list[float]]:
+        return list(
+            page.evaluate(
+                "['xaxis', 'yaxis'].map((a) => document.querySelector('#chart-scatter .plot')._fullLayout[a].range)"
+            )
+        )
+
+    settle(page)
+    whole = ranges()
+    page.click("[data-drag=zoom]")
+    drag(page, (0.2, 0.2), (0.6, 0.7))
+    zoomed = ranges()
+    assert zoomed != whole
+    page.fill("#words", "overlap")
+    settle(page)
+    assert ranges() == zoomed
+    page.click("#whole")
+    settle(page)
+    assert ranges() == whole
+
+
 def test_ranges_boxes_and_words_are_kept_together(page: Page) -> None:
     page.fill("#words", "overlap channels>=4")
     both = marked(page)
@@ -371,14 +408,21 @@ def test_steps_are_the_front_of_what_is_shown(folder: Path, page: Page) -> None:
     assert page.evaluate("document.querySelector('#chart-scatter .plot').data.every((t) => t.name !== 'front')")
 
 
+def some_missing(count_: int) -> list[dict[str, Any]]:
+    """Points with ties; a third of them has only one figure, or none."""
+    drawn = random.Random(3)
+    rows = []
+    for i in range(count_):
+        a, b = (drawn.randrange(20) if drawn.random() > 0.2 else None for _ in "ab")
+        rows.append({"index": i, "status": "ok", "k": i, "a": a, "b": b})
+    return rows
+
+
 @pytest.mark.parametrize("goals", [["a", "b"], ["-a", "b"], ["a", "-b"], ["-a", "-b"]])
 def test_steps_go_the_way_that_the_objectives_say(goals: list[str], tmp_path: Path, running: Browser) -> None:
-    random_ = random.Random(3)
-    rows = [
-        {"index": i, "status": "ok", "k": i, "a": random_.randrange(20), "b": random_.randrange(20)} for i in range(60)
-    ]
+    rows = some_missing(60)
     signs = [-1 if goal.startswith("-") else 1 for goal in goals]
-    costs = {(signs[0] * row["a"], signs[1] * row["b"]) for row in rows}
+    costs = {(signs[0] * row["a"], signs[1] * row["b"]) for row in rows if None not in (row["a"], row["b"])}
     best = [c for c in sorted(costs) if not any(o != c and o[0] <= c[0] and o[1] <= c[1] for o in costs)]
     file = tmp_path / "page.html"
     file.write_text(sweep_html(rows, goals, {}), encoding="utf-8")
