@@ -135,7 +135,7 @@ def _range(base: float, named: Named, rows: Sequence[Row], page_px: int) -> list
     low, high = min(row["low"] for row in rows) / named.factor, max(row["high"] for row in rows) / named.factor
     room = {side: 10 + _LETTER_PX * max(len(_said(row, side, named)) for row in rows) for side in _SIDES}
     wide = page_px - 30 - _LETTER_PX * max(map(len, _keys(rows)))
-    each = ((high - low) or abs(base) or 1) / max(wide - sum(room.values()), 0.25 * wide)
+    each = ((high - low) or abs(base) or 1) / max(wide - sum(room.values()), 0.1 * wide)
     return [low - each * room["low"], high + each * room["high"]]
 
 

@@ -698,6 +698,11 @@ def test_figures_that_lie_close_are_told_apart(tmp_path: Path, running: Browser)
     with page_of(running, file) as page:
         cells = page.locator("#points tbody tr td:nth-child(3)").all_inner_texts()
         assert cells == ["285.0300", "285.0400", "285.0500"]
+        ticks = [
+            page.locator(f'.axis[data-name="{AREA}"] .tick').all_inner_texts(),
+            page.locator("#chart-scatter .xtick text").all_text_contents(),
+        ]
+        assert all(len(found) > 2 and len({*found}) == len(found) for found in ticks)
 
 
 def test_numbers_are_sorted_before_texts(tmp_path: Path, running: Browser) -> None:

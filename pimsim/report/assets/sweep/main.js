@@ -21,7 +21,7 @@ pimsim.ready = pimsim.ready.then(async () => {
         return;
       }
       const [low, high] = column.extent(), log = low > 0 && high / low >= 50, f = log ? Math.log : (value) => value, span = f(high) - f(low) || 1;
-      for (const share of [0, 0.25, 0.5, 0.75, 1]) chip(mixed(share), figure(log ? low * (high / low) ** share : low + share * span));
+      for (const share of [0, 0.25, 0.5, 0.75, 1]) chip(mixed(share), column.told(log ? low * (high / low) ** share : low + share * span));
       this.of = (i) => { const value = column.number(i); return Number.isNaN(value) ? "#888888" : mixed(Math.max(0, Math.min(1, (f(value) - f(low)) / span))); };
     },
   };

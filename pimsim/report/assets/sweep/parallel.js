@@ -14,7 +14,7 @@ class Axis {
     this.missing = this.places.includes(Math.fround(Axis.MISSING));
     this.bottom = this.missing ? Axis.MISSING : 0;
     if (this.missing) this.stops.unshift(this.bottom);
-    this.ticks = this.listed ? this.few() : ticks(this.low, this.high, this.log).map((value) => [this.at(value), exact(Number(value.toPrecision(4)))]);
+    this.ticks = this.listed ? this.few() : ticks(this.low, this.high, this.log).map((value) => [this.at(value), exact(Number(value.toPrecision(6)))]);
   }
   inOrder(count) {
     const rank = new Map(this.listed.map((value, k) => [value, this.listed.length > 1 ? k / (this.listed.length - 1) : 0.5]));
@@ -36,7 +36,7 @@ class Axis {
     if (place < 0) return "none";
     if (this.listed) return this.column.said(this.listed[Math.max(0, Math.min(this.listed.length - 1, Math.round(place * (this.listed.length - 1))))] ?? null);
     const share = Math.max(0, Math.min(1, place));
-    return `${figure(this.log ? this.low * (this.high / this.low) ** share : this.low + share * (this.high - this.low))} ${this.column.unit}`.trim();
+    return `${this.column.told(this.log ? this.low * (this.high / this.low) ** share : this.low + share * (this.high - this.low))} ${this.column.unit}`.trim();
   }
   // Of many texts every n-th has its name.
   few() { const step = Math.ceil(this.listed.length / 14); const stops = this.stops.slice(-this.listed.length); return this.listed.map((value, k) => [stops[k], this.column.said(value)]).filter((_, k) => k % step === 0); }

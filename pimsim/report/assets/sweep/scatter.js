@@ -82,7 +82,7 @@ class Scatter {
     return [low - room, high + room];
   }
   layout(x, y, ranges) {
-    const axis = (column, log, range) => ({ title: { text: pimsim.plain(column.axis) }, type: log ? "log" : "linear", range, tickformat: ",.4~g", exponentformat: "power", gridcolor: "var(--line)" });
+    const digits = (column) => column.extent()[1] < 1e8 ? ",.6~r" : ",.6~g", axis = (column, log, range) => ({ title: { text: pimsim.plain(column.axis) }, type: log ? "log" : "linear", range, tickformat: digits(column), exponentformat: "power", gridcolor: "var(--line)" });
     const drawn = this.sweep.region?.drawn;
     return {
       dragmode: this.drag, xaxis: axis(x, this.xLog.checked, ranges[0]), yaxis: axis(y, this.yLog.checked, ranges[1]), showlegend: false, margin: { l: 70, r: 12, t: 12, b: 50 },
