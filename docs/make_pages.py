@@ -90,6 +90,7 @@ def shoot(name: str, text: str, fragment: str, running: Any) -> None:
                 tall = min(HEIGHT, page.evaluate("document.documentElement.scrollHeight"))
                 page.set_viewport_size({"width": options["width"], "height": tall})
                 page.wait_for_timeout(200)
+                page.evaluate("scrollTo(0, 0)")  # a page scrolls to the point that its address names
                 (IMAGES / f"{name}-{shown}.png").write_bytes(small(page.screenshot()))
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _UNITS = ("ns", "ps", "pJ", "mW", "mA", "V", "GHz", "Gbps", "GBps", "KiB", "bytes", "Gb", "mm2")
 _TEXTS = {"GBps": "GB/s", "Gbps": "Gb/s", "mm2": "mm²"}
+_SCALES = {"ns": time_scale, "pJ": energy_scale}
+_ENDS = ("low", "base", "high")  # of a tornado's bar
 
 
 def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Sequence[str] = (), label: str = "") -> Axes:
@@ -38,8 +40,7 @@ def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Seque
         ax = style.axes_or_new(ax)
         ax.plot([p[0] for p in points], [p[1] for p in points], "o", color=style.SKY, markersize=4, label="points")
         xs, ys = [p[0] for p in front], [p[1] for p in front]
-        where = "steps-pre" if x in maximise else "steps-post"
-        ax.plot(xs, ys, "o-", drawstyle=where, color=style.VERMILION, markersize=5, label="Pareto front")
+        ax.plot(xs, ys, "o-", drawstyle="steps-post", color=style.VERMILION, markersize=5, label="Pareto front")
         names = [Callout(_tick(row[label]), px, py, 2.5, towards=30.0) for px, py, row in front if label]
         Callouts(ax, names, [list(zip(xs, ys, strict=True)), *([point] for point in points)] if names else ())
         style.label_x(ax, x_text)
@@ -57,11 +58,14 @@ def front_of(rows: Any, x: str, y: str, maximise: Sequence[str] = ()) -> list[tu
 
 
 def table_of_front(rows: Any, x: str, y: str, maximise: Sequence[str], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """What `pareto` draws, with the keys of each point."""
+    """What `pareto` draws, in its units, with the keys of each point."""
     front = [row for _, _, row in front_of(rows, x, y, maximise)]
+    kept = _with(rows, x, y)
+    (fx, x_name), (fy, y_name) = (_column(column, [float(row[column]) for row in kept]) for column in (x, y))
     return [
-        {key: row.get(key) for key in keys} | {x: row[x], y: row[y], "on_front": row in front}
-        for row in _with(rows, x, y)
+        {key: row.get(key) for key in keys}
+        | {x_name: row[x] / fx, y_name: row[y] / fy, "on_front": "true" if row in front else "false"}
+        for row in kept
     ]
 
 
@@ -95,8 +99,10 @@ def _cells(rows: Any, x: str, y: str, value: str) -> dict[tuple[Any, Any], float
 
 
 def table_of_cells(rows: Any, x: str, y: str, value: str) -> list[dict[str, Any]]:
-    """What `heatmap` draws."""
-    return [{x: px, y: py, value: mean} for (px, py), mean in _cells(rows, x, y, value).items()]
+    """What `heatmap` draws, in its unit."""
+    cells = _cells(rows, x, y, value)
+    factor, name = _column(value, list(cells.values()))
+    return [{x: px, y: py, name: mean / factor} for (px, py), mean in cells.items()]
 
 
 def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int = 15) -> Axes:
@@ -111,7 +117,7 @@ def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int
     bars = sorted(bars, key=lambda bar: bar["low"] - bar["high"])[:most]
     name = bars[0].get("objective", "") or objective or "figure"
     factor, text = _scaled(name, [float(bar["high"]) for bar in bars])
-    bars = [bar | {side: float(bar[side]) / factor for side in ("low", "base", "high")} for bar in bars]
+    bars = [_bar_in(bar, factor) for bar in bars]
     base = bars[0]["base"]
     with style.drawing():
         ax = style.axes_or_new(ax, rows_high(len(bars)))
@@ -132,6 +138,22 @@ def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int
     return ax
 
 
+def table_of_bars(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What `tornado` draws of an objective, in its unit."""
+    factor, name = _column(rows[0]["objective"], [float(row["high"]) for row in rows])
+    unit = name.removeprefix(_stem(rows[0]["objective"]))
+    return [
+        {"key": bar["key"]}
+        | {f"{side}{unit}": bar[side] for side in _ENDS}
+        | {"low_at": bar["low_at"], "high_at": bar["high_at"]}
+        for bar in (_bar_in(row, factor) for row in rows)
+    ]
+
+
+def _bar_in(bar: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    return {**bar, **{side: float(bar[side]) / factor for side in _ENDS}}
+
+
 def scaling(rows: Any, x: str, y: str, ax: Axes | None = None, *, better: str = "lower", group: str = "") -> Axes:
     """Speedup against an axis, from its smallest value, with the ideal line.
 
@@ -140,14 +162,11 @@ def scaling(rows: Any, x: str, y: str, ax: Axes | None = None, *, better: str = 
     """
     if better not in ("lower", "higher"):
         raise ValueError(f"better must be 'lower' or 'higher', not {better!r}")
-    lines: dict[Any, list[tuple[float, float]]] = {}
-    for row in _with(rows, x, y, *([group] if group else [])):
-        lines.setdefault(row[group] if group else "", []).append((float(row[x]), float(row[y])))
+    lines = _speedups(rows, x, y, better, group)
     with style.drawing():
         ax = style.axes_or_new(ax)
         for colour, (name, points) in zip(style.SERIES, lines.items(), strict=False):
-            xs, ys = zip(*sorted(points), strict=True)
-            speedups = [ys[0] / value if better == "lower" else value / ys[0] for value in ys]
+            xs, speedups = zip(*points, strict=True)
             ax.plot(xs, speedups, "o-", color=colour, markersize=4, label=str(name) if group else "simulated")
         ends = [min(p[0] for ps in lines.values() for p in ps), max(p[0] for ps in lines.values() for p in ps)]
         ax.plot(ends, [1, ends[1] / ends[0]], "--", color=style.GREY, linewidth=1.2, label="ideal")
@@ -160,6 +179,23 @@ def scaling(rows: Any, x: str, y: str, ax: Axes | None = None, *, better: str = 
         style.key_below(ax, style.labelled(ax), _text(group) if group else "")
         style.title(ax, f"Scaling of {_name(y)}")
     return ax
+
+
+def _speedups(rows: Any, x: str, y: str, better: str, group: str = "") -> dict[Any, list[tuple[float, float]]]:
+    """(x, speedup over the smallest x) of each line, in the order of x."""
+    lines: dict[Any, list[tuple[float, float]]] = {}
+    for row in _with(rows, x, y, *([group] if group else [])):
+        lines.setdefault(row[group] if group else "", []).append((float(row[x]), float(row[y])))
+    for name, points in lines.items():
+        points.sort()
+        first = points[0][1]
+        lines[name] = [(px, first / value if better == "lower" else value / first) for px, value in points]
+    return lines
+
+
+def table_of_scaling(rows: Any, x: str, y: str, better: str) -> list[dict[str, Any]]:
+    """What `scaling` draws, without its ideal line."""
+    return [{x: px, f"speedup_of_{_stem(y)}_x": value} for px, value in _speedups(rows, x, y, better)[""]]
 
 
 # ---- rows
@@ -218,12 +254,26 @@ def _text(column: str) -> str:
 
 def _scaled(column: str, values: Sequence[float]) -> tuple[float, str]:
     """What to divide a column by for readable numbers, and the text of its axis with that unit."""
-    scales = {"ns": time_scale, "pJ": energy_scale}
-    unit = column.rsplit("_", 1)[-1]
-    if unit not in scales:
-        return 1.0, _text(column)
-    factor, readable = scales[unit](max(map(abs, values)), least=1)
-    return factor, f"{_name(column)} ({readable})"
+    factor, unit = _unit(column, values)
+    return factor, f"{_name(column)} ({unit})" if unit else _text(column)
+
+
+def _column(column: str, values: Sequence[float]) -> tuple[float, str]:
+    """What `_scaled` divides by, and the name of the column in that unit, as a heading of a CSV."""
+    factor, unit = _unit(column, values)
+    return factor, f"{_stem(column)}_{style.ascii_unit(unit)}" if unit else column
+
+
+def _unit(column: str, values: Sequence[float]) -> tuple[float, str]:
+    """What to divide by, and the unit that this gives; "" where the column is shown as it is."""
+    scale = _SCALES.get(column.rsplit("_", 1)[-1])
+    return scale(max(map(abs, values)), least=1) if scale else (1.0, "")
+
+
+def _stem(column: str) -> str:
+    """A column's name without its unit."""
+    stem, _, unit = column.rpartition("_")
+    return stem if stem and unit in _UNITS else column
 
 
 def _tick(value: Any) -> str:

@@ -6,6 +6,7 @@ The page has the numbers of every point (`sweep_columns`); what is drawn of them
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,12 @@ from typing import Any
 from pimsim.report.charts import Chart
 from pimsim.report.page import render, script_json
 from pimsim.report.script import packed
-from pimsim.report.sweep_charts import effects_charts, order_charts
+from pimsim.report.sweep_charts import effects_charts, lost_values, order_charts
 from pimsim.report.sweep_columns import Column, Packed, gather
 from pimsim.report.sweep_names import Named, named
 
 Row = Mapping[str, Any]
-OK = "ok"
+OK, FAILED = "ok", "failed"
 LARGE = 20_000  # points from which on figures that are no objective have three digits
 _FIGURES = ("accuracy.", "system.", "baselines.", "proxy.", "workload.parameters")
 SIDE = ("index", "point_id", "status", "error", "warnings")
@@ -54,6 +55,8 @@ class About:
     reports  `index` of the rows whose reports lie beside the page, as points/INDEX/report.html
     inputs   every key of the configuration around which the points lie: its value, as text, and who gives it
     file     of the sweep, as it was named
+    shard    "2/8" where these are the points of one shard
+    unfinished  points that the sweep has not come to yet
     """
 
     keys: tuple[str, ...] | None = None
@@ -64,6 +67,8 @@ class About:
     inputs: Sequence[tuple[str, str, str]] = ()
     command: Command | None = None
     file: str = ""
+    shard: str = ""
+    unfinished: int = 0
 
 
 def sweep_html(
@@ -85,7 +90,8 @@ def sweep_html(
     statuses, errors = side["status"].listed(), side["error"].listed()
     reasons = Counter((status, error or "") for status, error in zip(statuses, errors, strict=True) if status != OK)
     order = order_charts(side["index"].listed(), columns, goals, table.names) if about.design == "search" else []
-    effects = effects_charts(about.design, about.effects, table.names)
+    lost = lost_values(about.design, columns, about.keys or (), goals)
+    effects = effects_charts(about.design, about.effects, table.names, lost)
     return render(
         "sweep.html",
         title=str(meta.get("title", "sweep")),
@@ -94,6 +100,10 @@ def sweep_html(
         good=statuses.count(OK),
         reasons=reasons.most_common(),
         effects=effects,
+        without=_without_effects(about, goals),
+        about=about,
+        go_on=_go_on(about),
+        again=any(status == FAILED for status, _ in reasons),
         order=order,
         scatter=SCATTER,
         charts=[SCATTER, *effects, *order],
@@ -102,6 +112,26 @@ def sweep_html(
         data=script_json(table.described(about), indent=None),
         block=packed(table.block),
     )
+
+
+def _go_on(about: About) -> str:
+    """The command that simulates what is missing; "" of a sweep that is no file."""
+    shard = f" --shard {about.shard}" if about.shard else ""
+    return f"pimsim sweep {shlex.quote(about.file)}{shard} --resume" if about.file else ""
+
+
+def _without_effects(about: About, goals: Iterable[str]) -> Sequence[str]:
+    """Why an objective of a sweep for sensitivity has no chart."""
+    needed = {
+        "one_at_a_time": "has no bars: they need its figure at the base",
+        "sobol": "has no indices: they need its figure at every point",
+    }.get(about.design)
+    if needed is None:
+        return []
+    if about.unfinished or about.shard:
+        return [f"Bars and indices need every point of the sweep{', not those of a shard' if about.shard else ''}."]
+    there = {row["objective"] for row in about.effects}
+    return [f"{name} {needed}." for name in goals if name not in there]
 
 
 @dataclass(frozen=True)

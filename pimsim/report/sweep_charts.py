@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -16,19 +16,42 @@ from pimsim.results.headline import number
 Row = Mapping[str, Any]
 _LOWER, _HIGHER, _SOFT = BLUE, VERMILION, "#8a919c"
 _BAR_PX, _AROUND_PX = 36, 110  # of a bar, and of what is around all of them
+_LOST = "lost"  # what a row says of values without a figure
+_GIVEN = ("objective", "key", "base", "low", "high", "low_at", "high_at", "swing")
+_WIDE_PX, _PHONE_PX, _LETTER_PX = 680, 350, 7  # a page of paper, a phone, and a letter of its text
 _DRAWN = 2000  # trials of a search, thinned out where there are more
 
 
-def effects_charts(design: str, effects: Sequence[Row], names: Mapping[str, Named]) -> list[Chart]:
+Lost = Mapping[tuple[str, str], Sequence[Any]]  # of an objective and a key: values that have no figure
+
+
+def effects_charts(design: str, effects: Sequence[Row], names: Mapping[str, Named], lost: Lost) -> list[Chart]:
     """A chart for each objective of `sensitivity.csv`, the longest bar on top."""
     draw = {"one_at_a_time": _tornado, "sobol": _sobol}.get(design)
     if draw is None:
         return []
-    objectives = dict.fromkeys(row["objective"] for row in effects)
+    rows: dict[str, list[Row]] = {}
+    for row in effects:
+        none = "; ".join(f"{cell(value)}: no figure" for value in lost.get((row["objective"], row["key"]), ()))
+        rows.setdefault(row["objective"], []).append({**row, _LOST: none})
     return [
-        draw(f"effects-{i}", name, names.get(name, Named(name)), [row for row in effects if row["objective"] == name])
-        for i, name in enumerate(objectives)
+        draw(f"effects-{i}", name, names.get(name, Named(name)), found) for i, (name, found) in enumerate(rows.items())
     ]
+
+
+def lost_values(design: str, columns: Mapping[str, Column], keys: Iterable[str], goals: Iterable[str]) -> Lost:
+    """Of a tornado the values that a bar knows nothing of: a short bar would say that they do little."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    if design != "one_at_a_time":
+        return found
+    for goal in goals:
+        figures = columns[goal].listed() if goal in columns else []
+        for key in keys if figures else ():
+            values = columns[key].listed() if key in columns else []
+            for value, figure in zip(values, figures, strict=False):
+                if value is not None and figure is None:
+                    found.setdefault((goal, key), []).append(value)
+    return found
 
 
 # -- one at a time --------------------------------------------------------------------
@@ -38,7 +61,7 @@ _SIDES = {"low": ("below the base", _LOWER), "high": ("above the base", _HIGHER)
 
 def _tornado(name: str, objective: str, named: Named, rows: Sequence[Row]) -> Chart:
     base = rows[0]["base"] / named.factor
-    swings = (f"{row['key']} {_shown(row, 'low', named)} to {_shown(row, 'high', named)}" for row in rows)
+    swings = (f"{row['key']} {_shown(row, 'low', named)} to {_shown(row, 'high', named)}{_and(row)}" for row in rows)
     rule = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": base, "x1": base, "line": {"color": "var(--ink)"}}
     return Chart(
         name,
@@ -48,13 +71,13 @@ def _tornado(name: str, objective: str, named: Named, rows: Sequence[Row]) -> Ch
         {
             **_bars(),
             "barmode": "overlay",
-            "xaxis": {"title": {"text": plain(named.axis)}, "range": _range(base, named, rows, 0.2)},
+            "xaxis": {"title": {"text": plain(named.axis)}, "range": _range(base, named, rows, _WIDE_PX)},
             "shapes": [rule],
         },
-        {**_NARROW, "xaxis": {"range": _range(base, named, rows, 1.0)}},
+        {**_NARROW, "xaxis": {"range": _range(base, named, rows, _PHONE_PX)}},
         _AROUND_PX + _BAR_PX * len(rows),
-        ("key", "base", "low", "high", "low_at", "high_at", "swing"),
-        [[row[name] for name in ("key", "base", "low", "high", "low_at", "high_at", "swing")] for row in rows],
+        _GIVEN,
+        [[row[name] for name in _GIVEN] for row in rows],
     )
 
 
@@ -68,16 +91,28 @@ def _side(side: str, named: Named, base: float, rows: Sequence[Row]) -> dict[str
         "y": _keys(rows),
         "x": [row[side] / named.factor - base for row in rows],
         "base": base,
-        "text": [plain(f"{_at(row, side)} → {_shown(row, side, named)}") if _at(row, side) else "" for row in rows],
+        "text": [plain(_said(row, side, named)) for row in rows],
         "textposition": "outside",
         "cliponaxis": False,
         "marker": {"color": colour},
         "hoverinfo": "text",
-        "hovertext": [
-            plain(f"{row['key']} = {_at(row, side)}: {_shown(row, side, named)} {named.unit}") if _at(row, side) else ""
-            for row in rows
-        ],
+        "hovertext": [plain(_told(row, side, named)) for row in rows],
     }
+
+
+def _said(row: Row, side: str, named: Named) -> str:
+    """What stands beside a bar: the value of its end, and on the right those that have none."""
+    end = f"{_at(row, side)} → {_shown(row, side, named)}" if _at(row, side) else ""
+    return "; ".join(filter(None, (end, row[_LOST] if side == "high" else "")))
+
+
+def _told(row: Row, side: str, named: Named) -> str:
+    end = f"{row['key']} = {_at(row, side)}: {_shown(row, side, named)} {named.unit}" if _at(row, side) else ""
+    return end + _and(row) if end else f"{row['key']}: {row[_LOST]}" if side == "high" and row[_LOST] else ""
+
+
+def _and(row: Row) -> str:
+    return f" ({row[_LOST]})" if row[_LOST] else ""
 
 
 def _keys(rows: Sequence[Row]) -> list[str]:
@@ -95,11 +130,13 @@ def _shown(row: Row, side: str, named: Named) -> str:
     return number(row[side] / named.factor)
 
 
-def _range(base: float, named: Named, rows: Sequence[Row], share: float) -> list[float]:
-    """Where the axis begins and ends, so that the values beside the bars have a share of it."""
+def _range(base: float, named: Named, rows: Sequence[Row], page_px: int) -> list[float]:
+    """Where the axis begins and ends, so that a page of this width has room for what stands beside the bars."""
     low, high = min(row["low"] for row in rows) / named.factor, max(row["high"] for row in rows) / named.factor
-    room = share * ((high - low) or abs(base) or 1)
-    return [low - room, high + room]
+    room = {side: 10 + _LETTER_PX * max(len(_said(row, side, named)) for row in rows) for side in _SIDES}
+    wide = page_px - 30 - _LETTER_PX * max(map(len, _keys(rows)))
+    each = ((high - low) or abs(base) or 1) / max(wide - sum(room.values()), 0.1 * wide)
+    return [low - each * room["low"], high + each * room["high"]]
 
 
 # -- Sobol ----------------------------------------------------------------------------
@@ -109,7 +146,7 @@ _SHARES = {"total": ("in total, with what it does together with others", _SOFT),
 
 def _sobol(name: str, objective: str, named: Named, rows: Sequence[Row]) -> Chart:
     told = (f"{row['key']} {row['first_order']:.2f} alone, {row['total']:.2f} in total" for row in rows)
-    columns = [column for column in rows[0] if column != "objective"]
+    columns = [column for column in rows[0] if column != _LOST]
     return Chart(
         name,
         f"Which input explains the variance of {objective}",

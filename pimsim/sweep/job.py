@@ -24,6 +24,7 @@ class Job:
     kind: str = field(default_factory=default_format)
     progress: Progress | None = None
     total: int = 0
+    dropped: int = 0  # by constraints, as far as that is known
 
     def report(self, done: int, total: int) -> None:
         """Tell how far it is."""

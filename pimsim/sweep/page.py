@@ -30,10 +30,12 @@ def write_page(
     front: Sequence[int],
     effects: Sequence[Mapping[str, Any]],
     facts: Mapping[str, Any],
+    total: int | None = None,
 ) -> None:
     """Write the page of finished points.
 
-    front  the numbers of those that no other beats; effects: the rows of sensitivity.csv; facts: lines of the head
+    front  the numbers of those that no other beats; effects: the rows of sensitivity.csv
+    facts  what the folder's manifest says, and `dropped`; total: points of the sweep that was stopped, if it was
     """
     from pimsim.report import About, sweep_html  # jinja2, numpy: not for those who load a sweep
 
@@ -46,7 +48,9 @@ def write_page(
         reports=made(directory, numbers),
         inputs=list(inputs(sweep)),
         command=_command(sweep),
-        file=Path(written(sweep.file, SWEEPS)).name,
+        file=written(sweep.file, SWEEPS),
+        shard="" if facts["shard"] == "1/1" else str(facts["shard"]),
+        unfinished=0 if total is None else total - journal.finished,
     )
     rows = (journal.row(number) for number in numbers)
     objectives = [("-" if goal.maximise else "") + goal.name for goal in sweep.objectives]

@@ -54,7 +54,7 @@ def pictures(result: SweepResult) -> dict[str, Picture]:
         own = [row for row in effects if row["objective"] == objective.name and "base" in row]
         figures = [row for row in rows if isinstance(row.get(objective.name), int | float)]
         if own:
-            found[_stem("tornado", objective)] = Picture(partial(plots.tornado, own), partial(_bars, own))
+            found[_stem("tornado", objective)] = Picture(partial(plots.tornado, own), partial(plots.table_of_bars, own))
         elif figures and len(result.keys) == 2 and _few(figures, result.keys):
             cells = (figures, *result.keys, objective.name)
             found[_stem("heatmap", objective)] = Picture(
@@ -63,7 +63,8 @@ def pictures(result: SweepResult) -> dict[str, Picture]:
         elif len(result.keys) == 1 and _scales(figures, result.keys[0], objective):
             better = "higher" if objective.maximise else "lower"
             draw = partial(plots.scaling, figures, result.keys[0], objective.name, better=better)
-            found[_stem("scaling", objective)] = Picture(draw)
+            table = partial(plots.table_of_scaling, figures, result.keys[0], objective.name, better)
+            found[_stem("scaling", objective)] = Picture(draw, table)
     return found
 
 
@@ -108,8 +109,3 @@ def _scales(rows: _Rows, key: str, objective: Objective) -> bool:
     pairs = [(row.get(key), row[objective.name]) for row in rows]
     numbers = [isinstance(a, int | float) and not isinstance(a, bool) and a > 0 and b > 0 for a, b in pairs]
     return all(numbers) and len({a for a, _ in pairs}) > 1
-
-
-def _bars(rows: _Rows) -> list[dict[str, Any]]:
-    """As drawn, in the units of the objective's name."""
-    return [{name: row[name] for name in ("key", "low", "base", "high", "low_at", "high_at")} for row in rows]

@@ -181,15 +181,25 @@ def finish(
     return result
 
 
+def write_unfinished_page(
+    sweep: Sweep, directory: Path, manifest: Mapping[str, Any], journal: Journal, dropped: int, total: int
+) -> None:
+    """Write the page of a sweep that was stopped: the points of `total` that are finished, and how many are not."""
+    best = _front(journal, SweepResult(directory, manifest, dropped, {}).objectives)
+    write_page(sweep, directory, journal, best, (), {**manifest, "dropped": dropped}, total)
+
+
 def with_reports(sweep: Sweep, result: SweepResult, which: Which, workers: int | None = None) -> SweepResult:
     """The same result once the reports of some points are there, and its page knows them; as `make_reports`."""
     if which == NONE:
         return result
     with result._journal() as journal:
         best = _front(journal, result.objectives)
-        unreported = make_reports(sweep, result.directory, result.manifest["points"], best, which, workers)
         facts = {**result.manifest, "dropped": result.dropped}
-        write_page(sweep, result.directory, journal, best, result.sensitivity(), facts)
+        try:
+            unreported = make_reports(sweep, result.directory, result.manifest["points"], best, which, workers)
+        finally:  # also where somebody stops it: the page knows those that are made
+            write_page(sweep, result.directory, journal, best, result.sensitivity(), facts)
     return replace(result, unreported=unreported)
 
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_mani
 from pimsim.sweep.job import WHOLE, Job, Progress
 from pimsim.sweep.point import refused_row
 from pimsim.sweep.reports import NONE, Which, check_which
-from pimsim.sweep.result import SweepResult, finish, with_reports
+from pimsim.sweep.result import SweepResult, finish, with_reports, write_unfinished_page
 from pimsim.sweep.rows import with_inputs
 from pimsim.sweep.table import check_format, default_format
 
@@ -72,12 +73,20 @@ def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
             try:
                 dropped = search(job, pool, journal) if job.sweep.search else _grid(job, pool, journal)
             except KeyboardInterrupt:
+                _leave_page(job, manifest, journal)
                 raise Stopped(job.directory, journal.finished, job.total) from None
             result = finish(job.sweep, job.directory, manifest, journal, dropped, job.kind, temporary)
             journal.restore()
             return result
     except OSError as error:
         raise cannot_write(job.directory, error) from error
+
+
+def _leave_page(job: Job, manifest: Mapping[str, Any], journal: Journal) -> None:
+    """What is there, as a page, before a sweep stops; a second Ctrl-C, or a full disk, goes without it."""
+    if journal.finished < job.total:
+        with suppress(KeyboardInterrupt, OSError):
+            write_unfinished_page(job.sweep, job.directory, manifest, journal, job.dropped, job.total)
 
 
 def _try_again(sweep: Sweep, journal: Journal) -> None:
@@ -158,6 +167,7 @@ def check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, A
 def _grid(job: Job, pool: Backend, journal: Journal) -> int:
     """Simulate the points that are not in the journal; the number that constraints dropped."""
     kept, refused, dropped = select(job.sweep, job.shard)
+    job.dropped = dropped
     job.report(journal.finished, len(kept))
     todo = [index for index in kept if index in refused and index not in journal]
     for index in todo:

@@ -10,6 +10,7 @@ import shlex
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import pimsim.sweep
 from pimsim import api
 from pimsim.config.resolved import config_sha256
 from pimsim.report import About, Command, sweep_html
+from pimsim.sweep.objectives import Objective
 from tests.browser.browsing import PHONE, WIDE, downloaded, opened, overflow, small_texts, until
 from tests.conftest import SHIPPED
 
@@ -213,6 +215,22 @@ def test_a_point_has_its_figures_configuration_command_and_report(folder: Path, 
     assert "workload.output_tokens" in panel.inner_text()
 
 
+def test_causes_and_components_are_bars_beside_their_names(folder: Path, running: Browser) -> None:
+    with page_of(running, folder / "report.html", "#show=3") as page:
+        boxes = page.evaluate(
+            "[...document.querySelectorAll('#point .bars')].flatMap((bars) => [...bars.children])"
+            ".map((node) => [node.className, ...['y', 'width', 'height'].map((k) => node.getBoundingClientRect()[k])])"
+        )
+        bars = page.evaluate(
+            "[...document.querySelectorAll('#point .bar')]"
+            ".map((node) => [node.offsetHeight, getComputedStyle(node).backgroundColor])"
+        )
+    assert len(boxes) > 9
+    for (_, y, _, high), (_, beside, _, _), (_, after, _, _) in zip(boxes[::3], boxes[1::3], boxes[2::3], strict=True):
+        assert abs(y - beside) < high and abs(y - after) < high
+    assert all(height > 9 and colour == "rgb(0, 114, 178)" for height, colour in bars)
+
+
 def test_a_command_is_copied(folder: Path, running: Browser) -> None:
     with page_of(running, folder / "report.html", "#show=3", permissions=["clipboard-read", "clipboard-write"]) as page:
         page.click("#copy")
@@ -250,6 +268,38 @@ def test_a_range_of_a_rail_is_kept_by_all_parts(folder: Path, page: Page) -> Non
     assert marked(page) == {row["index"] for row in rows if row["dram.channels"] == 8}
     page.click('.axis[data-name="dram.channels"] .name')
     assert count(page) == "28 of 28 points"
+
+
+def test_points_without_a_figure_are_brushed_below_the_rail(tmp_path: Path, running: Browser) -> None:
+    rows = some_missing(60)
+    without, low = {row["index"] for row in rows if row["b"] is None}, min(r["b"] for r in rows if r["b"] is not None)
+    file = tmp_path / "page.html"
+    file.write_text(sweep_html(rows, ["a", "b"], {}), encoding="utf-8")
+    with page_of(running, file) as page:
+        box = page.locator('.axis[data-name="b"] .rail').bounding_box()
+        assert box
+        x, bottom = box["x"] + box["width"] / 2, box["y"] + box["height"]
+        page.mouse.move(x, bottom + 34)
+        page.mouse.down()
+        page.mouse.move(x, bottom + 10, steps=4)
+        page.mouse.up()
+        assert count(page) == f"{len(without)} of 60 points"
+        assert set(listed(page)) <= without
+        page.keyboard.press("Escape")
+        assert count(page) == "60 of 60 points"
+        end = page.locator('.axis[data-name="b"] .end.to')  # the same by keyboard, and one step more
+        end.focus()
+        page.keyboard.press("Home")
+        assert count(page) == f"{len(without)} of 60 points"
+        assert end.get_attribute("aria-valuetext") == "none"
+        page.keyboard.press("ArrowUp")
+        assert count(page) == f"{len(without) + sum(row['b'] == low for row in rows)} of 60 points"
+        start = page.locator('.axis[data-name="b"] .end.from')
+        page.keyboard.press("End")
+        assert count(page) == "60 of 60 points"
+        start.focus()
+        page.keyboard.press("ArrowUp")
+        assert count(page) == f"{60 - len(without)} of 60 points"
 
 
 def test_rails_are_dragged_and_cleared_by_a_click(folder: Path, page: Page) -> None:
@@ -299,6 +349,28 @@ def test_a_lasso_keeps_what_lies_in_it(page: Page) -> None:
     assert set(listed(page)) == kept
     page.select_option("#x", AREA)
     assert count(page) == "28 of 28 points"
+
+
+def test_what_is_zoomed_stays_until_all_of_it_is_asked_for(page: Page) -> None:
+    def ranges() -> list[list[float]]:
+        return list(
+            page.evaluate(
+                "['xaxis', 'yaxis'].map((a) => document.querySelector('#chart-scatter .plot')._fullLayout[a].range)"
+            )
+        )
+
+    settle(page)
+    whole = ranges()
+    page.click("[data-drag=zoom]")
+    drag(page, (0.2, 0.2), (0.6, 0.7))
+    zoomed = ranges()
+    assert zoomed != whole
+    page.fill("#words", "overlap")
+    settle(page)
+    assert ranges() == zoomed
+    page.click("#whole")
+    settle(page)
+    assert ranges() == whole
 
 
 def test_ranges_boxes_and_words_are_kept_together(page: Page) -> None:
@@ -371,14 +443,21 @@ def test_steps_are_the_front_of_what_is_shown(folder: Path, page: Page) -> None:
     assert page.evaluate("document.querySelector('#chart-scatter .plot').data.every((t) => t.name !== 'front')")
 
 
+def some_missing(count_: int) -> list[dict[str, Any]]:
+    """Points with ties; a third of them has only one figure, or none."""
+    drawn = random.Random(3)
+    rows = []
+    for i in range(count_):
+        a, b = (drawn.randrange(20) if drawn.random() > 0.2 else None for _ in "ab")
+        rows.append({"index": i, "status": "ok", "k": i, "a": a, "b": b})
+    return rows
+
+
 @pytest.mark.parametrize("goals", [["a", "b"], ["-a", "b"], ["a", "-b"], ["-a", "-b"]])
 def test_steps_go_the_way_that_the_objectives_say(goals: list[str], tmp_path: Path, running: Browser) -> None:
-    random_ = random.Random(3)
-    rows = [
-        {"index": i, "status": "ok", "k": i, "a": random_.randrange(20), "b": random_.randrange(20)} for i in range(60)
-    ]
+    rows = some_missing(60)
     signs = [-1 if goal.startswith("-") else 1 for goal in goals]
-    costs = {(signs[0] * row["a"], signs[1] * row["b"]) for row in rows}
+    costs = {(signs[0] * row["a"], signs[1] * row["b"]) for row in rows if None not in (row["a"], row["b"])}
     best = [c for c in sorted(costs) if not any(o != c and o[0] <= c[0] and o[1] <= c[1] for o in costs)]
     file = tmp_path / "page.html"
     file.write_text(sweep_html(rows, goals, {}), encoding="utf-8")
@@ -509,9 +588,14 @@ def test_a_phone_shows_all_of_it(folder: Path, running: Browser) -> None:
 
 
 def test_paper_has_the_charts_every_row_and_no_controls(page: Page) -> None:
+    page.locator("#points tbody tr").nth(2).click()
     page.emulate_media(media="print")
     settle(page)
     assert not page.is_visible("#words")
+    assert page.is_visible("#chosen") and page.is_visible("#count")
+    assert page.is_visible("#point td button")  # the point beside which it stands
+    assert "colour: schedule" in page.inner_text("#colours")
+    assert not page.is_visible("#colour")
     assert not page.is_visible("#clear")
     assert page.is_visible("#parallel svg")
     assert len(listed(page)) == 28
@@ -550,7 +634,96 @@ def test_a_tornado_counts_the_base_where_a_point_says_nothing(tmp_path: Path, ru
         assert "asic.clock_GHz" not in page.inner_text("#command")
         name, text = downloaded(page, "#chart-effects-0 [data-save=csv]")
         assert name == "effects-0.csv"
-        assert text.startswith("key,base,low,high,low_at,high_at,swing\n")
+        assert text.startswith("objective,key,base,low,high,low_at,high_at,swing\nsystem.latency_per_token_ns,")
+
+
+def test_a_tornado_s_base_is_a_value_of_its_kind(tmp_path: Path, running: Browser) -> None:
+    """Of a boolean it is one of the values; of many numbers it lies on the rail; a point elsewhere is no base."""
+    given = [{"flag": True}, {"flag": False}, *({"n": n} for n in range(1, 15)), {"once": 7}]
+    rows = [
+        {"index": i, "status": "ok", "flag": None, "n": None, "once": None, "a": i, **values}
+        for i, values in enumerate([{}, *given])
+    ]
+    rows[-1] |= {"status": "infeasible", "error": "no", "a": None}
+    base = [("flag", "false", "default"), ("n", "20", "base"), ("once", "3", "base")]
+    effects = pimsim.sweep.tornado(rows, ["flag", "n", "once"], [Objective("a")])
+    about = About(design="one_at_a_time", keys=("flag", "n", "once"), inputs=base, effects=effects)
+    whole, part = tmp_path / "whole.html", tmp_path / "part.html"
+    whole.write_text(sweep_html(rows, ["a"], {}, about), encoding="utf-8")
+    part.write_text(sweep_html(rows[1:], ["a"], {}, replace(about, shard="2/2", effects=())), encoding="utf-8")
+    with page_of(running, whole, "#show=1") as page:
+
+        def rail(name: str) -> list[str]:
+            return page.locator(f'.axis[data-name="{name}"] .tick').all_inner_texts()
+
+        assert sorted(rail("flag")) == ["false", "true"]
+        assert "none" not in rail("n") and rail("n")[-1] == "20"
+        assert rail("once") == ["3", "7"]
+        assert "beside the base" in page.inner_text("#point")
+        assert "7: no figure" in (page.locator("#chart-effects-0 .plot").text_content() or "")
+        page.focus("#chart-effects-0 .plot")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("End")
+        assert page.inner_text("#live").endswith("once: 7: no figure")
+    with page_of(running, part, "#show=1") as page:
+        assert page.locator("#point .tag", has_text="the base").count() == 0
+        assert "beside the best" in page.inner_text("#point")
+        assert "shard 2/2" in page.inner_text(".warnings")
+        assert "need every point of the sweep" in page.inner_text("section[aria-label=sensitivity]")
+
+
+def test_a_value_that_is_null_is_in_the_command(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", "k": k, "a": i} for i, k in enumerate([None, "x"])]
+    file = tmp_path / "page.html"
+    about = About(keys=("k",), command=Command(("pimsim", "run", "b")), inputs=[("k", "y", "base")])
+    file.write_text(sweep_html(rows, ["a"], {}, about), encoding="utf-8")
+    with page_of(running, file, "#show=0") as page:
+        assert page.inner_text("#command") == "pimsim run b --set k=null"
+        assert page.locator("#point tr", has_text="k").last.locator("td").all_inner_texts() == ["null", "y"]
+
+
+def test_objectives_stay_on_the_page_beside_many_inputs(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", **{f"k{k}": i for k in range(20)}, "a": i, "b": -i} for i in range(3)]
+    file = tmp_path / "page.html"
+    file.write_text(sweep_html(rows, ["a", "b"], {}, About(keys=tuple(f"k{k}" for k in range(20)))), encoding="utf-8")
+    with page_of(running, file) as page:
+        names = page.evaluate("[...document.querySelectorAll('.axis')].map((n) => n.dataset.name)")
+        assert names == [*(f"k{k}" for k in range(10)), "a", "b"]
+
+
+def test_figures_that_lie_close_are_told_apart(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", "k": i, AREA: 285.03 + i / 100, "b": 1.0 * i} for i in range(3)]
+    file = tmp_path / "page.html"
+    file.write_text(sweep_html(rows, [AREA, "b"], {}), encoding="utf-8")
+    with page_of(running, file) as page:
+        cells = page.locator("#points tbody tr td:nth-child(3)").all_inner_texts()
+        assert cells == ["285.0300", "285.0400", "285.0500"]
+        ticks = [
+            page.locator(f'.axis[data-name="{AREA}"] .tick').all_inner_texts(),
+            page.locator("#chart-scatter .xtick text").all_text_contents(),
+        ]
+        assert all(len(found) > 2 and len({*found}) == len(found) for found in ticks)
+
+
+def test_numbers_are_sorted_before_texts(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", "k": k, "a": i} for i, k in enumerate([3, "auto", 10, "all", 2])]
+    file = tmp_path / "page.html"
+    file.write_text(sweep_html(rows, ["a"], {}, About(keys=("k",))), encoding="utf-8")
+    with page_of(running, file) as page:
+        page.click('#points th[data-name="k"] button')
+        assert listed(page) == [4, 0, 2, 3, 1]
+
+
+def test_a_sweep_that_is_not_whole_says_what_is_missing(tmp_path: Path, running: Browser) -> None:
+    rows = [{"index": i, "status": "ok", "k": i, "a": i, "b": -i} for i in range(6)]
+    file = tmp_path / "page.html"
+    about = About(file="my sweeps/s.yaml", shard="2/3", unfinished=18)
+    file.write_text(sweep_html(rows, ["a", "b"], {}, about), encoding="utf-8")
+    with page_of(running, file) as page:
+        told = page.inner_text(".warnings")
+        assert "18 of 24 points are not simulated yet" in told
+        assert "pimsim sweep 'my sweeps/s.yaml' --shard 2/3 --resume" in told
+        assert "shard 2/3" in told
 
 
 # -- many points ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -72,11 +73,51 @@ def test_a_sweep_draws_what_it_has(pimsim: Pimsim, shipped: Path, tmp_path: Path
     assert expected <= {path.stem for path in (tmp_path / "out").glob("*.csv")}
 
 
+AT_ONCE = "{one_at_a_time: {dram.channels: [4, 16], asic.clock_GHz: [0.5]}}"
+
+
+@pytest.mark.parametrize(
+    ("axes", "name", "headings"),
+    [
+        ("{dram.channels: [4, 8]}", "scaling", ["dram.channels", "speedup_of_system.latency_per_token_x"]),
+        (
+            "{dram.channels: [4, 8], pim.clock_GHz: [0.5, 1]}",
+            "heatmap",
+            ["dram.channels", "pim.clock_GHz", "system.latency_per_token_us"],
+        ),
+        (AT_ONCE, "tornado", ["key", "low_us", "base_us", "high_us", "low_at", "high_at"]),
+    ],
+)
+def test_numbers_beside_a_sweep_s_plots_are_those_that_are_drawn(
+    pimsim: Pimsim, shipped: Path, tmp_path: Path, axes: str, name: str, headings: list[str]
+) -> None:
+    """In the unit of the axis, which the heading names."""
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP.format(base=shipped, axes=axes))
+    out = tmp_path / "out"
+    pimsim("sweep", file, "--out", out, "--workers", 0, "--figures", "svg", "--format", "csv", "--reports", "none")
+    with open(out / f"{name}_latency_per_token_ns.csv", newline="") as text:
+        drawn = list(csv.DictReader(text))
+    with open(out / "results.csv", newline="") as text:
+        us = [float(row["system.latency_per_token_ns"]) / 1e3 for row in csv.DictReader(text)]
+    assert list(drawn[0]) == headings
+    if name == "scaling":
+        assert [float(row[headings[1]]) for row in drawn] == pytest.approx([1, us[0] / us[1]])
+    elif name == "heatmap":
+        assert [float(row[headings[2]]) for row in drawn] == us
+    else:
+        by_key = {row["key"]: row for row in drawn}
+        assert {float(row["base_us"]) for row in drawn} == {us[0]}
+        channels = by_key["dram.channels"]
+        assert [float(channels["low_us"]), float(channels["high_us"])] == [us[2], us[1]]
+        assert float(by_key["asic.clock_GHz"]["high_us"]) == us[3]
+
+
 def test_a_sweep_s_front_is_in_its_table(pimsim: Pimsim, shipped: Path, tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text(SWEEP.format(base=shipped, axes="{dram.channels: [2, 4, 8]}"))
     pimsim("sweep", file, "--out", tmp_path / "out", "--workers", 0, "--figures", "svg")
     header, *rows = (tmp_path / "out" / "pareto_front.csv").read_text().splitlines()
-    assert header == "dram.channels,system.latency_per_token_ns,system.energy_per_token_pJ,on_front"
+    assert header == "dram.channels,system.latency_per_token_us,system.energy_per_token_uJ,on_front"
     front = (tmp_path / "out" / "pareto.csv").read_text().splitlines()[1:]
-    assert len(rows) == 3 and sum(row.endswith("True") for row in rows) == len(front)
+    assert len(rows) == 3 and sum(row.endswith("true") for row in rows) == len(front)

@@ -232,7 +232,7 @@ def test_a_tornado_has_a_bar_on_each_side_with_the_values_that_give_them() -> No
     assert (low["text"][0], high["text"][0]) == ("1 → 7.00", "")
     assert low["y"][0] == "x_ns"
     assert "<" not in low["y"][1]
-    assert chart["table"]["rows"][0] == ["a.x_ns", 10e3, 7e3, 12e3, 1, None, 5e3]
+    assert chart["table"]["rows"][0] == [OBJECTIVES[0], "a.x_ns", 10e3, 7e3, 12e3, 1, None, 5e3]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -78,6 +78,20 @@ def test_a_figure_may_be_better_when_larger() -> None:
     assert line(sweep.pareto(rows, "rate", "cost", maximise=["rate"]), 1) == [(3, 2), (1, 1)]
 
 
+@pytest.mark.parametrize("maximise", [[], ["x"], ["y"], ["x", "y"]])
+def test_steps_of_a_front_promise_no_more_than_its_points(maximise: list[str]) -> None:
+    """Every corner of them is as bad as some point in both, whichever way is better."""
+    from matplotlib.cbook import STEP_LOOKUP_MAP
+
+    signs = [-1 if name in maximise else 1 for name in "xy"]
+    rows = [{"status": "ok", "x": signs[0] * x, "y": signs[1] * y} for x, y in [(1, 9), (3, 5), (6, 2), (7, 8)]]
+    drawn = sweep.pareto(rows, "x", "y", maximise=maximise).lines[1]
+    corners = zip(*STEP_LOOKUP_MAP[drawn.get_drawstyle()](*drawn.get_data()), strict=True)
+    costs = [(signs[0] * x, signs[1] * y) for x, y in corners]
+    assert len(costs) == 5
+    assert all(any(p <= x and q <= y for p, q in [(1, 9), (3, 5), (6, 2)]) for x, y in costs)
+
+
 def test_the_front_is_labelled_with_a_column() -> None:
     ax = sweep.pareto(ROWS, X, Y, label="dram.channels")
     assert [text.get_text() for text in ax.texts] == ["4", "2"]

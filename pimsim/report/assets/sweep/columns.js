@@ -13,6 +13,7 @@ class Column {
       this.codes = made;
       if (this.numeric) this.numbers = Float64Array.from(made, (code) => said.values[code] ?? NaN);
     }
+    this.own = this.numbers;
     this.axis = this.unit ? `${this.label} (${this.unit})` : this.label;
     this.isInput = this.kind === "input";
   }
@@ -26,12 +27,25 @@ class Column {
   }
 
   // What stands in the results file; null for nothing.
-  raw(i) { const value = this.codes ? this.values[this.codes[i]] : this.numbers[i]; return value === null || Number.isNaN(value) ? null : value; }
+  raw(i) { const value = this.codes ? this.values[this.codes[i]] : this.own[i]; return value === null || Number.isNaN(value) ? null : value; }
   // A number in the unit of the page.
   number(i) { return this.numbers[i] / this.factor; }
-  text(i) { return this.said(this.raw(i)); }
-  said(value) { return value === null ? "" : typeof value !== "number" ? String(value) : this.kind === "side" ? String(value) : this.isInput ? exact(value) : figure(value / this.factor); }
-  // The value that counts where none is written: of a tornado that of the base.
+  text(i) { return this.said(this.given(i)); }
+  said(value) { return value === null ? "" : typeof value !== "number" ? String(value) : this.kind === "side" ? String(value) : this.isInput ? exact(value) : this.told(value / this.factor); }
+  // As `figure`, with as many digits more as tell the column's figures apart.
+  told(value) {
+    const [low, high] = this.numeric && !this.rough ? this.extent() : [0, 0], digits = Math.min(4, 2 - Math.floor(Math.log10(high - low)));
+    const plain = value === 0 || Math.abs(value) < 1e-3 ? Infinity : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+    return high > low && digits > plain ? value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : figure(value);
+  }
+  // The value that counts where none is written: of a tornado that of the base, whose text this is.
+  counts(text) {
+    if (this.numeric) {
+      if (text === "null" || Number.isNaN(Number(text))) return;
+      this.base = Number(text);
+      this.numbers = Float64Array.from(this.own, (value) => Number.isNaN(value) ? this.base : value);
+    } else if (text !== "null") this.base = { true: true, false: false }[text] ?? text;
+  }
   given(i) { return this.raw(i) ?? this.base ?? null; }
   withUnit(i) { const text = this.text(i); return text && this.unit ? `${text} ${this.unit}` : text; }
   // The distinct values, in order: of numbers their own, of texts that of the rows.
@@ -81,12 +95,15 @@ class Sweep {
     this.figures = this.columns.filter((column) => column.kind === "figure");
     this.parts = (kind) => this.columns.filter((column) => column.kind === kind);
     this.inFront = new Uint8Array(data.count); for (const i of data.front) this.inFront[i] = 1;
-    if (data.design === "one_at_a_time") for (const [key, text] of data.keys) if (this.named[key]?.isInput) this.named[key].base = this.named[key].numeric && !Number.isNaN(Number(text)) ? Number(text) : text;
+    if (data.design === "one_at_a_time") for (const [key, text] of data.keys) if (this.named[key]?.isInput) this.named[key].counts(text);
     this.reported = new Set(data.reports);
     this.places = new Map(Array.from({ length: data.count }, (_, i) => [this.named.index.raw(i), i]));
+    this.base = data.design === "one_at_a_time" ? this.places.get(0) : undefined; // the place of a tornado's base, where it is there
     this.waiting = 0;
   }
   get narrowed() { return this.ranges.size > 0 || this.region !== null || this.words !== null; }
+  // What a point sets: of a tornado one input at most, else all, also to null.
+  given(i) { return this.design === "one_at_a_time" ? this.inputs.filter((column) => column.raw(i) !== null) : this.inputs; }
   isOk(i) { return this.named.status.raw(i) === "ok"; }
   better(column) { return (column.goal ?? column.better) === "high" ? -1 : 1; }
 

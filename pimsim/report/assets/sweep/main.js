@@ -12,15 +12,16 @@ pimsim.ready = pimsim.ready.then(async () => {
       const legend = $("#colours");
       legend.replaceChildren();
       if (!column) { const accent = pimsim.style("--accent"); this.of = () => accent; return; }
+      legend.append(Object.assign(document.createElement("span"), { className: "on-paper", textContent: `colour: ${column.axis}` }));
       const values = column.distinct(), chip = (colour, text) => { const mark = document.createElement("i"); mark.style.background = colour; legend.append(mark, text); };
       if (!column.numeric || (column.isInput && values.length <= KINDS.length)) {
         const named = new Map(values.map((value, k) => [value, column.numeric ? mixed(values.length > 1 ? k / (values.length - 1) : 0.5) : KINDS[k % KINDS.length]]));
         for (const value of values.slice(0, 12)) chip(named.get(value), column.said(value));
-        this.of = (i) => named.get(column.raw(i)) ?? "#888888";
+        this.of = (i) => named.get(column.given(i)) ?? "#888888";
         return;
       }
       const [low, high] = column.extent(), log = low > 0 && high / low >= 50, f = log ? Math.log : (value) => value, span = f(high) - f(low) || 1;
-      for (const share of [0, 0.25, 0.5, 0.75, 1]) chip(mixed(share), figure(log ? low * (high / low) ** share : low + share * span));
+      for (const share of [0, 0.25, 0.5, 0.75, 1]) chip(mixed(share), column.told(log ? low * (high / low) ** share : low + share * span));
       this.of = (i) => { const value = column.number(i); return Number.isNaN(value) ? "#888888" : mixed(Math.max(0, Math.min(1, (f(value) - f(low)) / span))); };
     },
   };

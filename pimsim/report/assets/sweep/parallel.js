@@ -12,7 +12,9 @@ class Axis {
     this.places = new Float32Array(count);
     if (this.listed) this.inOrder(count); else this.toScale(count);
     this.missing = this.places.includes(Math.fround(Axis.MISSING));
-    this.ticks = this.listed ? this.few() : ticks(this.low, this.high, this.log).map((value) => [this.at(value), exact(Number(value.toPrecision(4)))]);
+    this.bottom = this.missing ? Axis.MISSING : 0;
+    if (this.missing) this.stops.unshift(this.bottom);
+    this.ticks = this.listed ? this.few() : ticks(this.low, this.high, this.log).map((value) => [this.at(value), exact(Number(value.toPrecision(6)))]);
   }
   inOrder(count) {
     const rank = new Map(this.listed.map((value, k) => [value, this.listed.length > 1 ? k / (this.listed.length - 1) : 0.5]));
@@ -34,10 +36,10 @@ class Axis {
     if (place < 0) return "none";
     if (this.listed) return this.column.said(this.listed[Math.max(0, Math.min(this.listed.length - 1, Math.round(place * (this.listed.length - 1))))] ?? null);
     const share = Math.max(0, Math.min(1, place));
-    return `${figure(this.log ? this.low * (this.high / this.low) ** share : this.low + share * (this.high - this.low))} ${this.column.unit}`.trim();
+    return `${this.column.told(this.log ? this.low * (this.high / this.low) ** share : this.low + share * (this.high - this.low))} ${this.column.unit}`.trim();
   }
   // Of many texts every n-th has its name.
-  few() { const step = Math.ceil(this.listed.length / 14); return this.listed.map((value, k) => [this.stops[k], this.column.said(value)]).filter((_, k) => k % step === 0); }
+  few() { const step = Math.ceil(this.listed.length / 14); const stops = this.stops.slice(-this.listed.length); return this.listed.map((value, k) => [stops[k], this.column.said(value)]).filter((_, k) => k % step === 0); }
 }
 
 class Parallel {
@@ -48,7 +50,8 @@ class Parallel {
   constructor(sweep, node, colours) {
     Object.assign(this, { sweep, node, colours, box: pimsim.$(".rails", node), canvas: pimsim.$("canvas", node), over: pimsim.$("canvas + canvas", node), marked: null });
     this.made = new Map();
-    this.show(sweep.inputs.filter((column) => column.varies()).concat(sweep.goals.filter((column) => column.numeric)).slice(0, 12));
+    const goals = sweep.goals.filter((column) => column.numeric && !column.isInput);
+    this.show(sweep.inputs.filter((column) => column.varies()).slice(0, Math.max(2, 12 - goals.length)).concat(goals));
     new ResizeObserver(() => this.place()).observe(node);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.place());
     addEventListener("beforeprint", () => this.paper(true));
@@ -78,13 +81,14 @@ class Parallel {
       tick.style.top = `${(1 - at) * 100}%`;
       rail.append(tick);
     }
+    if (axis.missing) rail.append(Object.assign(document.createElement("div"), { className: "below" }));
     this.drag(axis, rail);
     node.append(name, rail);
     return node;
   }
   handle(axis, end) {
     const handle = Object.assign(document.createElement("span"), { className: `end ${end}`, tabIndex: 0 });
-    for (const [key, value] of Object.entries({ role: "slider", "aria-orientation": "vertical", "aria-label": `${axis.column.label} ${end}`, "aria-valuemin": 0, "aria-valuemax": 100 })) handle.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ role: "slider", "aria-orientation": "vertical", "aria-label": `${axis.column.label} ${end}`, "aria-valuemin": Math.round(100 * axis.bottom), "aria-valuemax": 100 })) handle.setAttribute(key, value);
     handle.addEventListener("keydown", (event) => this.step(axis, end, event));
     return handle;
   }
@@ -97,11 +101,11 @@ class Parallel {
     const next = stops[Math.max(0, Math.min(stops.length - 1, near + to))];
     this.range(axis, end === "from" ? [Math.min(next, high), high] : [low, Math.max(next, low)]);
   }
-  ends(axis) { const found = this.sweep.ranges.get(axis.column.name); return found ? [found.low, found.high] : [0, 1]; }
+  ends(axis) { const found = this.sweep.ranges.get(axis.column.name); return found ? [found.low, found.high] : [axis.bottom, 1]; }
 
   // Keep the points of a part of a rail; all of it is no range.
   range(axis, ends) {
-    const whole = !ends || (ends[0] <= 0 && ends[1] >= 1 && !axis.missing);
+    const whole = !ends || (ends[0] <= axis.bottom && ends[1] >= 1);
     const slack = axis.listed ? 0.5 / Math.max(1, axis.listed.length - 1) * 0.2 : 1e-6;
     if (whole) this.sweep.ranges.delete(axis.column.name);
     else this.sweep.ranges.set(axis.column.name, { places: axis.places, low: ends[0] - slack, high: ends[1] + slack });

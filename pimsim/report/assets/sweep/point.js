@@ -30,7 +30,7 @@ class Point {
     node.append(this.element("p", `point_id ${sweep.named.point_id.raw(i) ?? "-"}`, { className: "soft" }));
   }
   tags(i) { const status = this.sweep.named.status.raw(i); return [...(status === "ok" ? [] : [status]), ...(this.sweep.inFront[i] ? ["on the front"] : []), ...(this.isBase(i) ? ["the base"] : [])]; }
-  isBase(i) { return this.sweep.design === "one_at_a_time" && i === 0; }
+  isBase(i) { return this.sweep.base === i; }
 
   // The link to its own report, or how to have one; of a point without figures the reason.
   report(i) {
@@ -41,14 +41,14 @@ class Point {
       line.className = "soft";
       line.append("Its own report was not made.");
       if (sweep.command) line.append(" The command below writes it.");
-      if (sweep.file) line.append(" So does ", this.element("code", `pimsim sweep ${sweep.file} --resume --reports ${number}`), ", with the sweep's own --out, into its folder.");
+      if (sweep.file) line.append(" So does ", this.element("code", `pimsim sweep ${this.quoted(sweep.file)} --resume --reports ${number}`), ", with the sweep's own --out, into its folder.");
     }
     return line;
   }
 
   // -- figures --------------------------------------------------------------------------------------
   figures(i) {
-    const { sweep } = this, base = sweep.design === "one_at_a_time" ? 0 : null;
+    const { sweep } = this, base = sweep.base ?? null;
     const shown = [...sweep.goals, ...sweep.figures.filter((column) => !column.goal)].filter((column) => column.raw(i) !== null);
     const row = (column) => this.row([this.element("span", column.axis, { title: column.name }), column.text(i), this.beside(column, i, base)]);
     const box = document.createDocumentFragment(), heads = ["figure", "here", base === null ? "beside the best" : "beside the base"];
@@ -98,7 +98,7 @@ class Point {
 
   // -- configuration and command ----------------------------------------------------------------------
   configuration(i) {
-    const { sweep } = this, given = new Map(sweep.inputs.filter((column) => column.raw(i) !== null).map((column) => [column.name, column.text(i)])), before = new Map(sweep.keys.map(([key, value]) => [key, value]));
+    const { sweep } = this, given = new Map(sweep.given(i).map((column) => [column.name, column.raw(i) === null ? "null" : column.text(i)])), before = new Map(sweep.keys.map(([key, value]) => [key, value]));
     const code = (text) => this.element("code", text), entries = (who) => sweep.keys.filter(([key, , from]) => from === who && !given.has(key)), box = document.createDocumentFragment();
     box.append(this.table(["key", "here", "base"], [...given].map(([key, text]) => this.row([code(key), this.element("b", text), before.get(key) ?? ""]))));
     for (const [who, words] of [["set", "set by the sweep for every point"], ["base", "of the base"], ["default", "left to their defaults"]]) {
@@ -112,13 +112,14 @@ class Point {
   }
   words(i) {
     const { words, fixed, texts, out } = this.sweep.command;
-    const own = this.sweep.inputs.filter((column) => column.raw(i) !== null).map((column) => { const value = column.raw(i); return [column.name, typeof value === "string" ? texts[column.name]?.[value] ?? value : String(value)]; });
+    const own = this.sweep.given(i).map((column) => { const value = column.raw(i); return [column.name, typeof value === "string" ? texts[column.name]?.[value] ?? value : String(value)]; });
     const sets = [...Object.entries(fixed), ...own].flatMap(([key, text]) => ["--set", `${key}=${text}`]);
     return [...words, ...sets, ...(out ? ["--out", `${out}${this.sweep.named.index.raw(i)}`] : [])];
   }
+  quoted(word) { return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`; }
   command(i) {
     if (!this.sweep.command) return [this.element("p", "There is none: the base was made in Python, or weights are in the place of its model.", { className: "soft" })];
-    const quoted = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`, words = this.words(i).map(quoted), text = words.join(" ");
+    const words = this.words(i).map(this.quoted), text = words.join(" ");
     const code = this.element("pre", "", { className: "command", id: "command", tabIndex: 0 }), button = this.element("button", "Copy", { type: "button", className: "plain", id: "copy" });
     code.setAttribute("aria-label", "command");
     code.append(...words.flatMap((word, k) => [k ? " " : "", this.element("span", word)])); // a line ends between words

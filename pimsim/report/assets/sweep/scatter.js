@@ -15,13 +15,13 @@ class Scatter {
       this[`${id}Log`] = pimsim.$(`#${id}log`); this[`${id}Log`].addEventListener("change", () => this.anew());
     }
     for (const button of pimsim.$$("[data-drag]")) button.addEventListener("click", () => this.tool(button.dataset.drag));
-    pimsim.$("#whole").addEventListener("click", () => this.draw());
+    pimsim.$("#whole").addEventListener("click", () => { this.view++; this.draw(); });
     chart.marks = (trace) => this.chart.node.data[trace].name === "points" ? this.marks.map((_, k) => k) : [];
     chart.onMark((mark) => { if (mark.source.name === "points") this.open(this.marks[mark.point]); });
     chart.node.on("plotly_click", (event) => { const point = event.points[0]; if (point.data.type === "heatmap") this.cell(point.pointIndex ?? point.pointNumber); });
     chart.node.on("plotly_selected", (event) => this.selected(event));
     chart.node.on("plotly_afterplot", () => this.reachable());
-    this.drag = "select";
+    this.drag = "select"; this.view = 0;
   }
   // Objectives, then inputs that vary, then other figures.
   preferred(numeric) { const rank = (column) => column.goal ? 0 : column.isInput && column.varies() ? 1 : column.kind === "figure" ? 2 : 3; const sorted = [...numeric].sort((a, b) => rank(a) - rank(b)); const goals = sorted.filter((column) => column.goal); return goals.length === 1 && sorted.length > 1 ? [sorted[1], sorted[0]] : sorted; }
@@ -82,11 +82,11 @@ class Scatter {
     return [low - room, high + room];
   }
   layout(x, y, ranges) {
-    const axis = (column, log, range) => ({ title: { text: pimsim.plain(column.axis) }, type: log ? "log" : "linear", range, tickformat: ",.4~g", exponentformat: "power", gridcolor: "var(--line)" });
+    const digits = (column) => column.extent()[1] < 1e8 ? ",.6~r" : ",.6~g", axis = (column, log, range) => ({ title: { text: pimsim.plain(column.axis) }, type: log ? "log" : "linear", range, tickformat: digits(column), exponentformat: "power", gridcolor: "var(--line)" });
     const drawn = this.sweep.region?.drawn;
     return {
       dragmode: this.drag, xaxis: axis(x, this.xLog.checked, ranges[0]), yaxis: axis(y, this.yLog.checked, ranges[1]), showlegend: false, margin: { l: 70, r: 12, t: 12, b: 50 },
-      selections: drawn ? [{ xref: "x", yref: "y", line: { color: "var(--ink)", width: 1, dash: "dot" }, ...drawn }] : [], newselection: { line: { color: "var(--ink)", width: 1 } }, uirevision: `${x.name} ${y.name}`,
+      selections: drawn ? [{ xref: "x", yref: "y", line: { color: "var(--ink)", width: 1, dash: "dot" }, ...drawn }] : [], newselection: { line: { color: "var(--ink)", width: 1 } }, uirevision: [x.name, y.name, this.xLog.checked, this.yLog.checked, this.view].join(" "), // what is zoomed stays until one of these changes
     };
   }
   others(x, y, there) {
@@ -157,11 +157,12 @@ class Scatter {
     }
     return { line, on: new Set(line) };
   }
-  // All points by a column, the best first; kept, since each brush asks.
+  // The points that have a figure in a column, the best first; kept, since each brush asks.  What is no number has no
+  // order, and would spoil that of the others.
   sorted(column, sign) {
     this.orders ??= new Map();
     const key = `${sign} ${column.name}`;
-    if (!this.orders.has(key)) { const order = Uint32Array.from({ length: this.sweep.count }, (_, i) => i), { numbers } = column; order.sort((a, b) => sign * (numbers[a] - numbers[b]) || a - b); this.orders.set(key, order); }
+    if (!this.orders.has(key)) { const { numbers } = column, order = Uint32Array.from(numbers.keys()).filter((i) => !Number.isNaN(numbers[i])); order.sort((a, b) => sign * (numbers[a] - numbers[b]) || a - b); this.orders.set(key, order); }
     return this.orders.get(key);
   }
   staircase(line, ranges) {
