@@ -62,7 +62,7 @@ def run_html(result: Result) -> str:
         operators=operators.table(),
         values=result.values and section(result.values),
         inputs=inputs,
-        labels=_labels(result),
+        labels=_labels(inputs),
         meanings=MEANINGS,
         changes=[entry for entry in inputs if entry["changed"]],
         command=command(result.config, provenance, result.values),
@@ -196,7 +196,7 @@ def _at(values: Any, key: str) -> Any:
     return values
 
 
-def _labels(result: Result) -> list[tuple[str, int]]:
-    counts = Counter(origin.label or "set by you" for origin in (result.provenance or {}).values())
+def _labels(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    counts = Counter(entry["label"] for entry in inputs)
     order = (*LABELS, "default", "set by you")
     return [(label, counts[label]) for label in order if counts[label]]

@@ -72,6 +72,15 @@ class Operators:
             {component: float(value) for component, value in price.components.items()},
         )
 
+    def of_row(self, phase: str, part: str, operator: str) -> Operator:
+        """The one that has a row of the run."""
+        return self.all[self._places[phase, part, operator]]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str, str], int]:
+        rows = self.of_run.tally.rows
+        return {(rows[i].phase, rows[i].part, rows[i].operator): at for at, f in enumerate(self.folds) for i in f.rows}
+
     def table(self) -> dict[str, Any]:
         """Columns and rows of the page's table; a row that has layers comes before theirs, which are folded away."""
         parts = self.of_run.schedule is not None
