@@ -19,11 +19,11 @@ from pimsim.report.run_marks import Linked
 from pimsim.report.run_operators import Operators
 from pimsim.report.values import section
 from pimsim.results import beside, scheduled
-from pimsim.results.drawn.breakdown import readable
 from pimsim.results.drawn.colours import BLUE, ORANGE, SKY, VERMILION
 from pimsim.results.headline import energy_text, headline, percent, time_text
 from pimsim.results.rerun import base_file, command, counts, is_changed
 from pimsim.results.result import Result
+from pimsim.results.written import readable
 
 _PARTS = {"decoding": BLUE, "drafting": SKY, "verification": ORANGE, "rejected": VERMILION}
 _SIZES = ("required_bytes", "capacity_bytes")

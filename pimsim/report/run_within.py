@@ -17,7 +17,7 @@ from pimsim.results.within import Within, within
 
 _COLOURS = {"MAC units": BLUE, "open rows": ORANGE, "command bus": GREEN, "data bus": SKY, "refresh": VERMILION,
             "ASIC": PURPLE}  # fmt: skip
-_BAND, _NAME = 76, 20  # pixels of a band, and of its name on top of it
+_BAND, _NAME, _GAP = 80, 20, 6  # pixels of a band, of its name on top of it, and below it
 _ABOVE, _BELOW = 24, 46  # pixels above the first band, where operators are named, and below the last one
 _WIDE, _PHONE, _LETTER = 1150, 300, 7.5  # pixels of the time in a wide window and on a phone, and of a letter
 
@@ -100,7 +100,7 @@ def _axis(number: int) -> str:
 def _band(number: int, bands: int) -> dict[str, Any]:
     """The axis of a band."""
     return {
-        "domain": [1 - (number + 1) / bands, 1 - (number + _NAME / _BAND) / bands], "range": [0, 100],
+        "domain": [_floor(number, bands), 1 - (number + _NAME / _BAND) / bands], "range": [0, 100],
         "tickvals": [0, 100], "ticktext": ["0", "100 %"], "tickfont": {"size": 12}, "automargin": False,
         "zeroline": False,
     }  # fmt: skip
@@ -123,9 +123,13 @@ def _labels(pieces: Iterable[_Piece], factor: float, pixels: float) -> Iterator[
                    "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}  # fmt: skip
 
 
+def _floor(number: int, bands: int) -> float:
+    return 1 - (number + 1 - _GAP / _BAND) / bands
+
+
 def _floors(bands: int) -> Iterator[dict[str, Any]]:
     for number in range(bands):
-        at = 1 - (number + 1) / bands
+        at = _floor(number, bands)
         yield {"type": "line", "xref": "paper", "yref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at,
                "line": {"color": "var(--line)", "width": 1}, "layer": "below"}  # fmt: skip
 
