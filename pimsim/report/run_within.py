@@ -19,7 +19,7 @@ _COLOURS = {"MAC units": BLUE, "open rows": ORANGE, "command bus": GREEN, "data 
             "ASIC": PURPLE}  # fmt: skip
 _BAND, _NAME, _GAP = 80, 20, 6  # pixels of a band, of its name on top of it, and below it
 _ABOVE, _BELOW = 24, 46  # pixels above the first band, where operators are named, and below the last one
-_WIDE, _PHONE, _LETTER = 1150, 300, 7.5  # pixels of the time in a wide window and on a phone, and of a letter
+_WIDE, _PHONE, _LETTER = 600, 300, 7  # pixels of the time on paper (a window has more) and on a phone; of a letter
 
 
 class _Piece(NamedTuple):

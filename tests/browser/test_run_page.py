@@ -298,7 +298,7 @@ def test_a_phone_shows_all_of_it(page: Path, layered: tuple[Path, Result], runni
 
 
 def test_paper_has_everything_but_controls(page: Path, running: Browser) -> None:
-    with opened(running, page, "#show=decode%20qkv") as shown:
+    with opened(running, page, "#show=decode%20qkv", width=680) as shown:
         shown.emulate_media(media="print")
         own = shown.evaluate("getComputedStyle(pimsim.$('[data-choose=\"decode qkv\"]')).color")
         assert own == shown.evaluate("getComputedStyle(document.body).color")
@@ -306,6 +306,7 @@ def test_paper_has_everything_but_controls(page: Path, running: Browser) -> None
             assert not shown.is_visible(control)
         for kept in ("#operators", "#chart-latency .plot", "#command", "#baselines", "[data-choose='decode qkv']"):
             assert shown.is_visible(kept)
+        assert shown.evaluate("pimsim.$('#operators').scrollWidth") <= 700  # A4
         until(shown, "pimsim.$$('.plot .main-svg').every((each) => each.getBoundingClientRect().width <= 700)")
         assert shown.evaluate("getComputedStyle(pimsim.$('#chart-latency .plot')).printColorAdjust") == "exact"
         assert shown.pdf(format="A4").startswith(b"%PDF")
