@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pimsim.comparison.rows import ranked
 from pimsim.comparison.units import Unit
-from pimsim.results.drawn.breakdown import readable
+from pimsim.results.written import readable
 
 Parts = Mapping[str, Sequence[float]]  # of each part its value in every run
 OTHERS = "others"

@@ -13,6 +13,7 @@ from pimsim.comparison import units
 from pimsim.comparison.inputs import DECIDES, FOLLOWS, NAMES
 from pimsim.comparison.names import apart
 from pimsim.comparison.scope import LONG, SHORT
+from pimsim.results.written import readable
 from pimsim.text import one_line
 
 Summary = Mapping[str, Any]
@@ -141,7 +142,7 @@ def of_parts(summary: Summary, key: str, most: int) -> Table:
     table = Table(f"{what} ({unit.name}{LONG[summary['scope']['per']]})", [*labels(summary), *deltas(summary, "-")])
     table.notes = list(_incomparable(summary))
     first, rest = ranked(parts["rows"], most, moves)
-    lines = [(row[name].replace("_", " "), row) for row in first]
+    lines = [(readable(row[name]), row) for row in first]
     lines += [(f"{len(rest)} others", _sum(rest))] if rest else []
     for said, row in [*lines, ("total", total)]:
         differences = (unit.difference(row["differences"][at]) for at in others(summary))

@@ -14,8 +14,8 @@ from pimsim.comparison.room import axis
 from pimsim.comparison.rows import in_steps, labels, operator_name, several_phases, which_operators
 from pimsim.comparison.scope import SHORT
 from pimsim.report.charts import NAMES, plain
-from pimsim.results.drawn.breakdown import readable
 from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+from pimsim.results.written import readable
 
 Summary = Mapping[str, Any]
 View = dict[str, Any]

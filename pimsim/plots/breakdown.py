@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pimsim.plots import style
 from pimsim.plots.overlay import Plot, Records, Run
-from pimsim.results.drawn.breakdown import ASIC, OTHER, Part, readable
+from pimsim.results.drawn.breakdown import ASIC, OTHER, Part
 from pimsim.results.headline import energy_scale, number, percent, time_scale
+from pimsim.results.written import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

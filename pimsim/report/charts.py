@@ -23,6 +23,7 @@ class Chart:
     narrow  what differs in a window of a phone's width
     height  in pixels
     columns, rows  what is drawn as a table, saved as CSV; without columns the chart has no such file
+    note    below it, for everybody
     """
 
     name: str
@@ -34,6 +35,7 @@ class Chart:
     height: int = 320
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
+    note: str = ""
 
     def as_data(self) -> dict[str, Any]:
         """What the page's script reads."""

@@ -19,11 +19,11 @@ from pimsim.report.run_marks import Linked
 from pimsim.report.run_operators import Operators
 from pimsim.report.values import section
 from pimsim.results import beside, scheduled
-from pimsim.results.drawn.breakdown import readable
 from pimsim.results.drawn.colours import BLUE, ORANGE, SKY, VERMILION
 from pimsim.results.headline import energy_text, headline, percent, time_text
 from pimsim.results.rerun import base_file, command, counts, is_changed
 from pimsim.results.result import Result
+from pimsim.results.written import readable
 
 _PARTS = {"decoding": BLUE, "drafting": SKY, "verification": ORANGE, "rejected": VERMILION}
 _SIZES = ("required_bytes", "capacity_bytes")
@@ -62,7 +62,7 @@ def run_html(result: Result) -> str:
         operators=operators.table(),
         values=result.values and section(result.values),
         inputs=inputs,
-        labels=_labels(result),
+        labels=_labels(inputs),
         meanings=MEANINGS,
         changes=[entry for entry in inputs if entry["changed"]],
         command=command(result.config, provenance, result.values),
@@ -196,7 +196,7 @@ def _at(values: Any, key: str) -> Any:
     return values
 
 
-def _labels(result: Result) -> list[tuple[str, int]]:
-    counts = Counter(origin.label or "set by you" for origin in (result.provenance or {}).values())
+def _labels(inputs: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    counts = Counter(entry["label"] for entry in inputs)
     order = (*LABELS, "default", "set by you")
     return [(label, counts[label]) for label in order if counts[label]]

@@ -9,9 +9,9 @@ from pimsim.report import run_marks as marks
 from pimsim.report.charts import Chart, Trace, plain
 from pimsim.report.run_marks import Alone, Linked
 from pimsim.report.run_operators import Operator, ranked
-from pimsim.results.drawn.breakdown import readable
 from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 from pimsim.results.headline import energy_scale, energy_text, percent, time_scale, time_text
+from pimsim.results.written import readable
 
 _ASIC = "ASIC"
 _MOST = 14  # operators with a bar of their own
@@ -49,7 +49,7 @@ ENERGY = Quantity(
     {
         "mac_read": BLUE, "mac_units": "#7FB8D8", "activation": ORANGE, "refresh": "#F5D48C", "io": SKY,
         "column_read": "#80CEB9", "column_write": GREEN, "standby_active": PURPLE, "standby_precharged": "#E6BCD3",
-        "link": YELLOW,
+        "link": YELLOW, "machine": marks.GREY,
     },
     energy_scale, energy_text,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from pimsim.report.run_hardware import commands, roofline, use
 from pimsim.report.run_marks import Linked
 from pimsim.report.run_operators import Operators
 from pimsim.report.run_steps import over_context
+from pimsim.report.run_within import over_time
 from pimsim.results.drawn.rates import rates
 
 
@@ -21,5 +22,6 @@ def linked_charts(operators: Operators) -> list[Linked]:
         *over_context(operators),
         commands(system["commands"], each),
         *use(operators),
+        *over_time(operators),
         *roofline(rates(operators.result), each),
     ]

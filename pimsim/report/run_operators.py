@@ -18,6 +18,7 @@ from pimsim.sim.tally import OperatorTally
 _FIGURES = ("count", "cycles", "latency_ns", "energy_pJ", "macs", "pin_bytes", "payload_bytes")
 _LONGEST = 26  # letters beside a bar
 _SHARED = {"latency_ns": "latency", "energy_pJ": "energy"}  # whose share of the run is beside them
+_WRITTEN = {"macs": "MACs"}
 _TEXTS: Mapping[str, Callable[[Any], str]] = {
     "latency_ns": time_text, "energy_pJ": energy_text, "macs": count_text, "pin_bytes": size, "payload_bytes": size,
 }  # fmt: skip
@@ -72,6 +73,15 @@ class Operators:
             {component: float(value) for component, value in price.components.items()},
         )
 
+    def of_row(self, phase: str, part: str, operator: str) -> Operator:
+        """The one that has a row of the run."""
+        return self.all[self._places[phase, part, operator]]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str, str], int]:
+        rows = self.of_run.tally.rows
+        return {(rows[i].phase, rows[i].part, rows[i].operator): at for at, f in enumerate(self.folds) for i in f.rows}
+
     def table(self) -> dict[str, Any]:
         """Columns and rows of the page's table; a row that has layers comes before theirs, which are folded away."""
         parts = self.of_run.schedule is not None
@@ -101,7 +111,7 @@ def _columns(parts: bool) -> list[tuple[str, str]]:
     """(heading, name in a CSV file) of each column."""
     found = [(name, name) for name in (("operator", "phase", "part") if parts else ("operator", "phase"))]
     for name in _FIGURES:
-        found.append((_SHARED.get(name, name), name))
+        found.append(((_SHARED | _WRITTEN).get(name, name), name))
         if name in _SHARED:
             found.append(("share", f"{_SHARED[name]}_share"))
     return found

@@ -13,6 +13,7 @@ from pimsim.reproduce.figures import GPT2
 from pimsim.reproduce.reproduction import NEAR, Reproduction
 from pimsim.reproduce.runs import TOKENS
 from pimsim.reproduce.values import A100, H100, NEWER, T4, XEON, newer
+from pimsim.results.written import readable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -265,7 +266,7 @@ def _variants(found: Reproduction) -> Sheet:
 def _prices(found: Reproduction) -> Sheet:
     runs = found.prices["gpt3-xl"]
     components = [c for c in runs[0].components_pJ if any(run.components_pJ[c] for run in runs)]
-    rows = [(c.replace("_", " "), *(number(run.components_pJ[c] / 1e9) for run in runs)) for c in components]
+    rows = [(readable(c), *(number(run.components_pJ[c] / 1e9) for run in runs)) for c in components]
     rows.append(("total", *(number(run.total_pJ / 1e9) for run in runs)))
     usual = (
         "usual activation pJ",
@@ -281,7 +282,7 @@ def _candidates(found: Reproduction) -> Sheet:
     spread = max(found.paper_factors.values()) / min(found.paper_factors.values())
     rows = [
         (
-            c.component.replace("_", " "),
+            readable(c.component),
             f"{c.share[0]:.1%}-{c.share[1]:.1%}",
             f"{c.factor:.1f}x",
             f"{c.ratios[0]:.2f}-{c.ratios[1]:.2f}",

@@ -13,6 +13,7 @@ from pimsim.results import beside, scheduled
 from pimsim.results.devices import shared
 from pimsim.results.headline import headline, number, percent
 from pimsim.results.layout import Line, columns, cropped, width_of, wrapped
+from pimsim.results.written import readable
 from pimsim.text import one_line
 
 WIDTH = 80
@@ -55,12 +56,14 @@ def ran(summary: Summary) -> str:
     """What ran, in words."""
     workload = summary["workload"]
     tokens = scheduled.prompt(summary) if "schedule" in summary else workload["prompt_tokens"]
-    prompt = f" after a prompt of {tokens:,}" if tokens else ""
+    alone = "schedule" not in summary and not workload["output_tokens"]
+    prompt = f" after a prompt of {tokens:,}" if tokens and not alone else ""
     before = f" from a context of {workload['context']:,}" if workload["context"] else ""
     batch = f", batch {workload['batch']}" if workload["batch"] > 1 else ""
     steps = workload["output_tokens"]
     scope = "with LM head" if workload["lm_head"] else "without LM head"
-    what = f"{workload['model']}, {steps:,} token{'' if steps == 1 else 's'} decoded"
+    decoded = f"a prompt of {tokens:,} alone" if alone else f"{steps:,} token{'s' if steps > 1 else ''} decoded"
+    what = f"{workload['model']}, {decoded}"
     if "schedule" in summary:
         what = scheduled.title(summary)
     return f"{what}{before}{prompt}{batch}, {scope}"
@@ -107,7 +110,7 @@ def _shares(system: Summary) -> Iterator[tuple[str, str]]:
 
 def _largest(parts: Mapping[str, float], most: int) -> str:
     total = sum(parts.values()) or 1.0
-    return ", ".join(f"{name.replace('_', ' ')} {percent(value / total)}" for name, value in ranked(parts, most))
+    return ", ".join(f"{readable(name)} {percent(value / total)}" for name, value in ranked(parts, most))
 
 
 def _ratios(baselines: Mapping[str, Summary]) -> Iterator[tuple[str, str]]:

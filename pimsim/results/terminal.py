@@ -16,6 +16,7 @@ from pimsim.results.headline import count_text, number, percent
 from pimsim.results.layout import Line, Screen, Span, ascii_only, beside, columns, cropped, print_lines, table, wrapped
 from pimsim.results.placement import chosen_line
 from pimsim.results.store import LAST
+from pimsim.results.written import readable
 
 if TYPE_CHECKING:
     from pimsim.config.loader import Origin
@@ -101,7 +102,7 @@ def _bars(title: str, parts: Mapping[str, float], block: str, colour: str) -> li
     cells: list[list[Span]] = []
     for name, value in rows:
         bar = block * round(_BAR * value / largest)
-        cells.append([(name.replace("_", " "), ""), (f"{bar:<{_BAR}}", colour), (percent(value / total), "")])
+        cells.append([(readable(name), ""), (f"{bar:<{_BAR}}", colour), (percent(value / total), "")])
     return [[(title, "bold")], *columns(cells, ["left", "left", "right"], gap=1)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,33 +29,41 @@ class Use(NamedTuple):
         return sum(self.shares, Fraction(0))
 
 
-def uses(tally: Tally, device: Device) -> list[Use]:
-    """Command bus, data bus, MAC units, banks (an open row in any of them), refresh, and the ASIC, if they do anything.
+Counted = Callable[["OperatorTally"], int]
+
+
+def counters(device: Device) -> dict[str, tuple[Counted, int]]:
+    """Of everything that can be busy: how many clocks it is for a row, over all channels, and how many of it there are.
 
     A command counts for the operator that it is issued for, also where another one's time hides it.
     """
-    channels, refreshes = device.channels * tally.devices, set(device.standard.roles.refreshes)
+    channels, refreshes = device.channels, set(device.standard.roles.refreshes)
     buses = len({command.bus for command in device.standard.commands})
     turns = max(1, len(device.turns))  # refreshes that a channel can be in at once
 
-    def clocks(row: OperatorTally, each: Mapping[str, int]) -> int:
-        return sum(row.commands.get(name, 0) * spent for name, spent in each.items())
+    def clocks(spent: Callable[[Command], int]) -> Counted:
+        # by name in counts, where a write with a mask is a write
+        each = {c.logged or c.name: spent(c) for c in reversed(device.standard.commands)}
+        return lambda row: sum(row.commands.get(name, 0) * clocks for name, clocks in each.items())
 
-    def of(spent: Callable[[Command], int]) -> dict[str, int]:
-        """By name in counts, where a write with a mask is a write."""
-        return {c.logged or c.name: spent(c) for c in reversed(device.standard.commands)}
+    def lasting(refresh: bool) -> Counted:
+        return clocks(lambda c: device.busy_clocks(c) if (c.name in refreshes) == refresh else 0)
 
-    def lasting(refresh: bool) -> dict[str, int]:
-        return of(lambda c: device.busy_clocks(c) if (c.name in refreshes) == refresh else 0)
-
-    counted = {
-        "MAC units": ([clocks(row, lasting(False)) for row in tally.rows], channels),
-        "open rows": ([row.open_cycles for row in tally.rows], channels),
-        "command bus": ([sum(row.commands.values()) for row in tally.rows], channels * buses),
-        "data bus": ([clocks(row, of(device.pin_clocks)) for row in tally.rows], channels * device.data_buses),
-        "refresh": ([clocks(row, lasting(True)) for row in tally.rows], channels * turns),
-        "ASIC": ([row.asic_busy_cycles for row in tally.rows], tally.devices),
+    return {
+        "MAC units": (lasting(False), channels),
+        "open rows": (lambda row: row.open_cycles, channels),
+        "command bus": (lambda row: sum(row.commands.values()), channels * buses),
+        "data bus": (clocks(device.pin_clocks), channels * device.data_buses),
+        "refresh": (lasting(True), channels * turns),
+        "ASIC": (lambda row: row.asic_busy_cycles, 1),
     }
-    all_clocks = max(tally.cycles, 1)
-    found = [Use(name, [Fraction(n, all_clocks * most) for n in each]) for name, (each, most) in counted.items()]
+
+
+def uses(tally: Tally, device: Device) -> list[Use]:
+    """Buses, MAC units, banks (an open row in any of them), refresh, and the ASIC, if they do anything."""
+    clocks = max(tally.cycles, 1) * tally.devices
+    found = [
+        Use(name, [Fraction(counted(row), clocks * most) for row in tally.rows])
+        for name, (counted, most) in counters(device).items()
+    ]
     return [use for use in found if use.share]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 from pimsim.config.schema import Config
@@ -18,7 +17,7 @@ from pimsim.schedules import SCHEDULES
 from pimsim.sim.ledger import Ledger
 from pimsim.sim.observer import Executed, Observer
 from pimsim.sim.spending import Spender, Spending
-from pimsim.sim.steps import decoded, steps_of
+from pimsim.sim.steps import decoded, step_of
 from pimsim.sim.system import Progress, System
 from pimsim.sim.tally import Tally
 
@@ -116,7 +115,7 @@ def simulate_step(config: Config | Plan, context: int, observers: Sequence[Obser
     """Decode one token at a context, or do step `number` of the run, from rest, for those who watch; the clocks."""
     plan = settled(compiled(config))
     system, buffer = _watch(plan, observers)
-    step = decoded([("decode", context, 1)])[0] if number is None else next(islice(steps_of(plan), number, None))
+    step = decoded([("decode", context, 1)])[0] if number is None else step_of(plan, number)
     clocks = system.alone(step)
     buffer.flush(FOREVER)
     return clocks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from pimsim.mapping.plan import Plan
@@ -38,6 +39,11 @@ class Step(NamedTuple):
 def steps_of(plan: Plan) -> Iterator[Step]:
     """All steps of a run."""
     return _plain(plan) if plan.schedule is None else _scheduled(plan.schedule)
+
+
+def step_of(plan: Plan, number: int) -> Step:
+    """Step `number` of a run."""
+    return next(islice(steps_of(plan), number, None))
 
 
 def tokens_of(plan: Plan) -> int:

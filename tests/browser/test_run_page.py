@@ -20,7 +20,7 @@ from tests.report.layers import many_layers
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHARTS = ("latency", "energy", "causes", "components", "tokens", "commands", "utilisation", "roofline")
+CHARTS = ("latency", "energy", "causes", "components", "tokens", "commands", "utilisation", "within", "roofline")
 ALONE = ("causes", "components", "tokens", "commands", "utilisation")  # what has marks of its own for each operator
 
 
@@ -165,9 +165,32 @@ def test_a_point_of_the_roofline_is_an_operator(page: Path, running: Browser) ->
         assert shown.evaluate(f"{machines}.every((trace) => trace.marker?.opacity === undefined)")
 
 
+def test_a_piece_of_a_step_is_an_operator(page: Path, running: Browser) -> None:
+    traces = "pimsim.charts.within.node.data"
+    with opened(running, page) as shown:
+        at = shown.evaluate(f"{traces}[0].customdata.indexOf('decode ffn_up')")
+        piece = shown.locator("#chart-within .trace.bars").first.locator(".point path").nth(at)
+        piece.hover(force=True)
+        hover = shown.locator("#chart-within .hoverlayer .hovertext")
+        hover.wait_for()
+        text = str(hover.text_content()).replace("\xa0", " ")
+        assert "ffn_up" in text and "MAC units: busy" in text
+        piece.click(force=True)
+        assert shown.evaluate("pimsim.chosen.value") == "decode ffn_up"
+        for trace in range(shown.evaluate(f"{traces}.length")):
+            keys, opacities = (shown.evaluate(f"{traces}[{trace}].{what}") for what in ("customdata", "marker.opacity"))
+            assert [opacity == 1 for opacity in opacities] == [key == "decode ffn_up" for key in keys]
+        shown.focus("#chart-within .plot")
+        heard = []
+        for key in ("ArrowRight", "End", "ArrowDown"):
+            shown.keyboard.press(key)
+            heard.append(shown.inner_text("#live").replace("\xa0", " "))
+        assert heard[0].startswith("MAC units: ") and "busy" in heard[1] and heard[2].startswith("open rows: ")
+
+
 def test_each_chart_is_saved_as_a_picture_and_as_numbers(page: Path, running: Browser, result: Result) -> None:
     tables = {}
-    for some in (CHARTS[:4], CHARTS[4:]):  # Chromium stops a page that saves more than ten files at once
+    for some in (CHARTS[:3], CHARTS[3:6], CHARTS[6:]):  # Chromium stops a page that saves more than ten files at once
         with opened(running, page) as shown:
             for name in some:
                 file, picture = downloaded(shown, f"#chart-{name} [data-save=svg]")
@@ -275,7 +298,7 @@ def test_a_phone_shows_all_of_it(page: Path, layered: tuple[Path, Result], runni
 
 
 def test_paper_has_everything_but_controls(page: Path, running: Browser) -> None:
-    with opened(running, page, "#show=decode%20qkv") as shown:
+    with opened(running, page, "#show=decode%20qkv", width=680) as shown:
         shown.emulate_media(media="print")
         own = shown.evaluate("getComputedStyle(pimsim.$('[data-choose=\"decode qkv\"]')).color")
         assert own == shown.evaluate("getComputedStyle(document.body).color")
@@ -283,6 +306,7 @@ def test_paper_has_everything_but_controls(page: Path, running: Browser) -> None
             assert not shown.is_visible(control)
         for kept in ("#operators", "#chart-latency .plot", "#command", "#baselines", "[data-choose='decode qkv']"):
             assert shown.is_visible(kept)
+        assert shown.evaluate("pimsim.$('#operators').scrollWidth") <= 700  # A4
         until(shown, "pimsim.$$('.plot .main-svg').every((each) => each.getBoundingClientRect().width <= 700)")
         assert shown.evaluate("getComputedStyle(pimsim.$('#chart-latency .plot')).printColorAdjust") == "exact"
         assert shown.pdf(format="A4").startswith(b"%PDF")

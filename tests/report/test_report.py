@@ -15,7 +15,9 @@ import pytest
 import pimsim
 from pimsim import api
 from pimsim.report import run_html, script
-from pimsim.report.run_operators import _names
+from pimsim.report.run_charts import linked_charts
+from pimsim.report.run_operators import Operators, _names
+from pimsim.results.drawn.breakdown import energy
 from pimsim.results.folding import Fold
 from pimsim.results.headline import energy_text, headline, percent, time_text
 from pimsim.results.rerun import command
@@ -143,6 +145,7 @@ def test_charts_have_the_figures_of_the_summary(page: Page, result: Result) -> N
         "tokens",
         "commands",
         "utilisation",
+        "within",
         "roofline",
     ]
     for name, parts in (("causes", system["latency_breakdown_ns"]), ("components", system["energy_breakdown_pJ"]),
@@ -177,7 +180,9 @@ def test_what_charts_show_of_an_operator_is_its_row(page: Page, result: Result) 
 
 
 def test_names_of_bars_are_no_numbers_and_a_single_command_has_a_bar(page: Page) -> None:
-    bars = [chart for chart in page.charts.values() if all(trace["type"] == "bar" for trace in chart["traces"])]
+    bars = [
+        chart for chart in page.charts.values() if all(trace.get("orientation") == "h" for trace in chart["traces"])
+    ]
     assert len(bars) == 6
     assert {chart["layout"]["yaxis"]["type"] for chart in bars} == {"category"}
     assert page.charts["commands"]["layout"]["xaxis"]["range"][0] < 0  # a power of ten: one is behind it
@@ -243,7 +248,7 @@ def test_a_prompt_alone_is_compared_with_what_machines_take_of_it() -> None:
     assert found["speedup"] == found["prefill_latency_ns"] / result.summary["system"]["prefill_latency_ns"]
     row = next(row for row in page.tables["baselines"] if row[:2] == ["gpu-t4", "eager"])
     assert row[2:4] == [time_text(found["prefill_latency_ns"]), energy_text(found["prefill_energy_pJ"])]
-    assert "no tokens decoded after a prompt of 4" in page.text
+    assert "a prompt of 4 alone, batch 1" in page.text
     assert "Of the prompt: nothing is decoded." in page.text
 
 
@@ -374,3 +379,23 @@ def test_the_script_is_the_one_that_the_build_has_packed(tmp_path: Path, monkeyp
     assert script.library.__wrapped__() == script.packed(script.installed())
     built.write_text("built")
     assert script.library.__wrapped__() == "built"
+
+
+def test_energy_of_another_machine_is_not_that_of_the_asic() -> None:
+    config = api.load(
+        "aim", ["workload.model=gpt2-small", "workload.output_tokens=2", "placement.linear=gpu-h100"]
+    ).config
+    result = api.run(config)
+    chart = next(each.chart for each in linked_charts(Operators(result)) if each.chart.name == "energy")
+    whole = {trace["name"]: sum(trace["x"]) for trace in chart.traces}
+    parts = result.summary["system"]["energy_breakdown_pJ"]
+    assert whole["machine"] / sum(whole.values()) == pytest.approx(parts["machine"] / sum(parts.values()))
+    groups = {part.name: part.group for part in energy(result.summary).parts}
+    assert groups["machine"] == "other machine"
+
+
+def test_labels_are_counted_of_the_inputs_that_are_shown() -> None:
+    loaded = api.load("pim-gpt", ["workload.model=gpt2-small", "workload.output_tokens=2"])
+    text = run_html(api.run(loaded.config, loaded.provenance))
+    tags = [int(count) for count in re.findall(r'<span class="tag">(\d+) ', text)]
+    assert tags and f"All {sum(tags)} inputs" in text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pimsim.results import figures
-from pimsim.results.brief import LINES, WIDTH, brief
+from pimsim.results.brief import LINES, WIDTH, brief, ran
 from pimsim.results.headline import number
 from pimsim.results.layout import width_of
 from pimsim.results.named import figure_records, unit_of
@@ -45,12 +45,18 @@ def test_it_says_what_ran_the_headline_the_causes_and_the_baselines() -> None:
     text = brief("pim-gpt", result.summary)
     t4 = result.summary["baselines"]["gpu-t4"]
     for words in (
-        "pim-gpt: tiny, 3 tokens decoded, without LM head", "0.333 µs/token", "Latency  mac ", "Energy ",
+        "pim-gpt: tiny, 3 tokens decoded, without LM head", "0.333 µs/token", "Latency  MAC ", "Energy ",
         "Over gpu-t4         speedup ",
         f"speedup {number(t4['roofline']['speedup'])}x roofline, {number(t4['speedup'])}x eager",
         f"; energy {number(t4['roofline']['energy_ratio'])}x, {number(t4['energy_ratio'])}x",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_a_prompt_alone_is_not_no_token_decoded() -> None:
+    workload = {**small_result().summary["workload"], "prompt_tokens": 32, "output_tokens": 0}
+    assert ran({"workload": workload}) == "tiny, a prompt of 32 alone, without LM head"
+    assert ran({"workload": {**workload, "output_tokens": 1}}).startswith("tiny, 1 token decoded after a prompt of 32")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
@@ -113,9 +119,9 @@ def test_no_figure_is_cut_for_a_long_name() -> None:
     assert lines[-1].endswith(f"{number(t4['energy_ratio'])}x")
 
 
-def test_a_prompt_alone_decodes_no_tokens_and_a_single_one_is_no_plural() -> None:
+def test_a_single_token_is_no_plural() -> None:
     summary = small_result().summary
-    for count, words in ((0, "tiny, 0 tokens decoded"), (1, "tiny, 1 token decoded"), (2, "tiny, 2 tokens decoded")):
+    for count, words in ((1, "tiny, 1 token decoded"), (2, "tiny, 2 tokens decoded")):
         workload = summary["workload"] | {"output_tokens": count}
         assert words in brief("x", summary | {"workload": workload})
 

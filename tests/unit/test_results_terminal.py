@@ -87,8 +87,14 @@ def test_the_time_of_a_batch_is_said_to_be_that_of_a_step() -> None:
 
 def test_shares_are_those_of_the_breakdown() -> None:
     lines = screen(small_result()).splitlines()
-    mac = next(line for line in lines if line.startswith("mac "))
+    mac = next(line for line in lines if line.startswith("MAC "))
     assert "50.0 %" in mac and "█" * 12 in mac
+
+
+def test_causes_and_components_are_written_as_pages_write_them() -> None:
+    text = screen(small_result())
+    assert "MAC read" in text and "I/O " in text and "ASIC " in text
+    assert not {"mac", "io", "asic"} & set(text.split())
 
 
 def test_without_baselines_nothing_is_compared() -> None:

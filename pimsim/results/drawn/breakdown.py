@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pimsim.results import scheduled
-from pimsim.workload.ops import OPS
 
 ASIC, OTHER = "ASIC", "other"
 # What is at work, and the causes or components that it is at work in; what is in none of them is ASIC arithmetic.
@@ -27,9 +26,8 @@ ENERGY_GROUPS = {
     "K and V": ("column_read", "column_write"),
     "standby": ("standby_active", "standby_precharged"),
     "links": ("link",),
+    "other machine": ("machine",),
 }
-_FUNCTIONS = {name: op.written for name, op in OPS.shipped.items() if op.written}
-_ACRONYMS = {"mac": "MAC", "asic": "ASIC", "io": "I/O"} | _FUNCTIONS
 _SMALLEST = 5e-5  # shares below are one part, "other", so that every label says more than 0.0 %
 
 
@@ -76,11 +74,6 @@ def ranked(parts: Mapping[str, float]) -> list[tuple[str, float, float]]:
     rest = sum(value for value in parts.values() if 0 < value / total < _SMALLEST)
     shown.sort(key=lambda part: -part[1])
     return [*shown, (OTHER, rest, rest / total)] if rest else shown
-
-
-def readable(name: str) -> str:
-    """A cause or a component as people write it: "I/O", "MAC read"."""
-    return " ".join(_ACRONYMS.get(word, word) for word in name.split("_"))
 
 
 def ran(summary: Mapping[str, Any]) -> str:

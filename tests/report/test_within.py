@@ -1,0 +1,149 @@
+"""How busy banks and buses are while a step runs: what the log of every command says, and what the page says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pimsim import api
+from pimsim.config.schema import Config
+from pimsim.report.run_charts import linked_charts
+from pimsim.report.run_operators import Operators
+from pimsim.results import within as module
+from pimsim.results.result import Result
+from pimsim.results.use import counters
+from pimsim.results.within import Within, within
+from pimsim.sim.alone import alone
+from pimsim.sim.run import simulate_contexts, simulate_step
+from pimsim.timeline import activity
+from pimsim.timeline.recorder import Recorder
+from tests.configs import config_of
+from tests.timeline.runs import CASES, SMALL
+
+TRACKS = {
+    "MAC units": "MAC units", "command bus": "command bus", "data bus": "data bus", "open rows": "any bank open",
+    "refresh": "refresh",
+}  # fmt: skip
+DEVICES = ("pim-gpt", "aim", "hbm2-pim", "lpddr5x-pim")
+MANY = 10**9
+
+
+def ran(config: Config) -> Result:
+    return api.run(config)
+
+
+def shipped(name: str, *sets: str) -> Result:
+    return ran(api.load(name, ["workload.model=gpt2-small", "workload.output_tokens=2", "baselines=[]", *sets]).config)
+
+
+def shown_of(result: Result) -> Within:
+    found = within(result)
+    assert found is not None
+    return found
+
+
+def clocks_of(result: Result, context: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Busy clocks of each track before each clock of the step, from the log of every command."""
+    monkeypatch.setattr(activity, "BUCKET_NS", result.tally.tCK_ps / 1000)
+    device = result.prices.device
+    recorder = Recorder(device)
+    simulate_step(result.plan or result.config, context, [recorder])
+    recorder.close()
+    assert recorder.activity.width == 1
+    busy = {
+        name: sum(recorder.activity.clocks(c, track) for c in range(device.channels)) for name, track in TRACKS.items()
+    }
+    return {name: np.concatenate([[0], np.cumsum(clocks)]) for name, clocks in busy.items()}
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_shares_are_those_of_the_log(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = shipped(name)
+    shown, device = shown_of(result), result.prices.device
+    edges = np.array([*shown.begins, shown.begins[-1] + shown.edges[-1] - shown.edges[-2]])
+    begins, ends = shown.begins, shown.begins + np.diff(shown.edges)
+    known = clocks_of(result, 2, monkeypatch)
+    for track, most in ((name, most) for name, (_, most) in counters(device).items() if name in known):
+        before = known[track]
+        at = [before[np.minimum(clk, len(before) - 1)] for clk in (begins, ends)]
+        wanted, weights = (at[1] - at[0]) / (most * (ends - begins)), ends - begins
+        off = np.average(np.abs(shown.shares[track] - wanted), weights=weights)
+        # a refresh that falls due while the channels rest is one of what comes next
+        assert off <= (1e-12 if track in ("MAC units", "data bus") else 0.02), track
+    assert np.all(edges[1:] >= edges[:-1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_step_counts_what_a_run_of_it_counts(case: dict[str, Any]) -> None:
+    result = ran(config_of({**SMALL, **case}))
+    assert result.plan is not None
+    took = alone(result.plan, len(result.tally.tokens) - 1, MANY)
+    whole = simulate_contexts(result.plan, [result.config.workload.last_context])
+    charged = [one.charged for one in took]
+    assert [begin for begin, _ in charged[1:]] == [end for _, end in charged[:-1]]
+    assert charged[0][0] == 0 and charged[-1][1] == whole.cycles
+    for row in whole.rows:
+        mine = [one.counted for one in took if one.counted.operator == row.operator]
+        assert len(mine) == row.count
+        assert sum(one.asic_busy_cycles for one in mine) == row.asic_busy_cycles
+        assert sum(one.cycles for one in mine) == row.cycles
+        counted = {name: sum(one.commands[name] for one in mine) for name in row.commands}
+        assert {k: v for k, v in counted.items() if not k.startswith("REF")} == {
+            k: v for k, v in row.commands.items() if not k.startswith("REF")
+        }
+    assert sum(one.counted.open_cycles for one in took) == whole.total("open_cycles")
+
+
+def test_nothing_is_busier_than_it_can_be_and_the_means_are_of_the_step() -> None:
+    result = ran(config_of({**SMALL, **CASES[1]}))
+    shown = shown_of(result)
+    assert all(np.all((shares >= 0) & (shares <= 1)) for shares in shown.shares.values())
+    assert result.plan is not None
+    whole = simulate_contexts(result.plan, [result.config.workload.last_context])
+    counted, most = counters(result.prices.device)["MAC units"]
+    assert shown.means["MAC units"] == pytest.approx(sum(map(counted, whole.rows)) / (most * whole.cycles))
+
+
+def test_one_block_stands_for_all_of_them() -> None:
+    shown = shown_of(shipped("pim-gpt", "workload.lm_head=true"))
+    assert (shown.block, shown.blocks) == (6, 12)
+    first, end = shown.blocks_at
+    assert "lm_head" in {operator for _, _, operator in shown.operators[end:]}
+    assert {"qkv", "scores", "ffn_down"} <= {operator for _, _, operator in shown.operators[first:end]}
+    gaps = shown.begins[1:] - (shown.begins + np.diff(shown.edges))[:-1]
+    assert {at + 1 for at in np.flatnonzero(gaps).tolist()} <= {first, end}
+
+
+def test_short_pieces_are_joined_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = shipped("pim-gpt")
+    before = shown_of(result)
+    monkeypatch.setattr(module, "MOST", 5)
+    shown = shown_of(result)
+    assert len(shown.begins) < len(before.begins) and shown.edges[-1] == before.edges[-1]
+    assert shown.means == pytest.approx(before.means)
+
+
+def test_a_step_of_too_many_instructions_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = shipped("pim-gpt")
+    assert "within" in [each.chart.name for each in linked_charts(Operators(result))]
+    monkeypatch.setattr(module, "_INSTRUCTIONS", 100)
+    assert "within" not in [each.chart.name for each in linked_charts(Operators(result))]
+
+
+@pytest.mark.parametrize(
+    ("sets", "title", "note"),
+    [
+        ([], "last decode step, context 2", "The 12 layers are alike, so layer 7 stands"),
+        (["workload.prompt_tokens=5", "workload.output_tokens=0"], "last prompt step, context 5", "from rest"),
+        (["system.devices=2", "system.tensor=2"], "last decode step, context 2", "It is a step of the first device."),
+    ],
+)
+def test_the_page_says_which_step_it_is(sets: list[str], title: str, note: str) -> None:
+    operators = Operators(shipped("pim-gpt", *sets))
+    chart = next(each.chart for each in linked_charts(operators) if each.chart.name == "within")
+    assert title in chart.title and note in chart.note
+    assert {key for trace in chart.traces for key in trace["customdata"]} <= {o.key for o in operators.all}
+    for trace, column in zip(chart.traces, range(4, len(chart.columns)), strict=True):
+        assert list(trace["y"]) == [row[column] for row in chart.rows]
