@@ -48,7 +48,7 @@ _WIDE = 1.3  # times the time per token: tokens that took longer were disturbed
     metavar="W",
     help="Full power, if it cannot be measured.",
 )
-@click.option("--like", metavar="NAME", help="Machine that gives what is not measured: rates, link, power.")
+@click.option("--like", metavar="NAME", help="Take what is not measured (rates, link, power) from this machine.")
 @click.option("--name", help="Name of the baseline (default: cpu-measured or gpu-measured).")
 @click.option("--out", metavar="FILE", help="The baseline file; default: NAME.yaml.")
 def calibrate(

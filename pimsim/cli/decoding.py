@@ -91,7 +91,7 @@ def _write(
             say(f"{key:<12}{producer[key]}")
     say(f"{'steps':<12}{sum(line.steps for line in made.schedule):,} in {len(made.schedule)} lines of the schedule")
     say(f"{'run':<12}pimsim run pim-gpt --set workload.trace={path} --set workload.lm_head=true")
-    listed("not in it:", mechanisms()[name].left_out)
+    listed("left out:", mechanisms()[name].left_out)
 
 
 @click.command()

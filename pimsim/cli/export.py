@@ -107,7 +107,7 @@ def _host_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Those of `pimsim traffic` that say what a host reads and writes."""
     options = (
         click.option("--pattern", type=click.Choice(["stream", "random"]), default="stream",
-                     help="Of a memory that only stores: which addresses a host reads and writes."),
+                     help="For a memory that only stores: the addresses that a host reads and writes."),
         click.option("--requests", type=click.IntRange(1, 10**10), default=100_000, help="How many, on all channels."),
         click.option("--read-fraction", type=click.FloatRange(0, 1), default=1.0, help="Share of reads."),
         click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the random choices."),

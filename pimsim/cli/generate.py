@@ -83,7 +83,7 @@ def generate(
 @set_option
 @weights_option()
 @tokenizer_option
-@click.option("--text", required=True, metavar="FILE", help="A text in UTF-8, which the model reads.")
+@click.option("--text", required=True, metavar="FILE", help="Text that the model reads (UTF-8).")
 @click.option("--tokens", type=int, metavar="N", help="Read the first N tokens of it (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="Print perplexity, agreement and mean_kl, and nothing else.")
 def accuracy(

@@ -18,8 +18,8 @@ WIDTH = 80
 def list_(as_json: bool) -> None:
     """List what has a name: configurations, sweeps, traces and examples.
 
-    The name of a configuration does wherever CONFIG stands, that of a sweep for SWEEP, that of a trace for its file
-    (`--set workload.trace=NAME`), from any folder.  A file of that name comes first.
+    A name can be given from any folder, wherever CONFIG, SWEEP or the file of a trace is asked for
+    (`--set workload.trace=NAME`).  A file of that name comes first.
     """
     import json
 

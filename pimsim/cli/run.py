@@ -48,8 +48,8 @@ MOST_TOKENS = 32  # that are said with --values unless somebody asks for more: e
     "--values",
     "weights",
     metavar="WEIGHTS",
-    help="Carry out every command on a model's weights, which replace CONFIG's model, and show range and error of its "
-    "values in report, timeline and values.csv; the model is asked --prompt or --prompt-ids.",
+    help="Carry out every command on the weights of this model, which replaces CONFIG's.  Report, timeline and "
+    "values.csv then show the range and the error of its values.  It is asked --prompt or --prompt-ids, if given.",
 )
 @tokenizer_option
 @prompt_options

@@ -159,7 +159,7 @@ def _binding(text: str) -> dict[str, int]:
     metavar="PATH|NAME",
     help="A Hugging Face config.json, its folder, or a name of the exporter's table; most families need pimsim[trace].",
 )
-@click.option("--all", "every", is_flag=True, help="The traces that come with pimsim, into the folder --out.")
+@click.option("--all", "every", is_flag=True, help="Write every trace that comes with pimsim into the folder --out.")
 @click.option("--out", required=True, metavar="FILE", help="The file, gzip if it ends in .gz; the folder for --all.")
 @click.option("--prompt", type=click.IntRange(0), default=0, help="Tokens that are prefilled first.")
 @click.option(

@@ -34,7 +34,7 @@ def test_every_mechanism_is_a_command(trace: Run, name: str) -> None:
     assert lines[0].startswith("wrote t.jsonl (")
     assert f"{'schedule':<12}{name}" in lines and f"{'paper':<12}{mechanism.paper}" in lines
     assert lines[-1] == f"{'run':<12}pimsim run pim-gpt --set workload.trace=t.jsonl --set workload.lm_head=true"
-    assert ("not in it:" in result.stderr) == bool(mechanism.left_out)
+    assert ("left out:" in result.stderr) == bool(mechanism.left_out)
     assert load_trace("t.jsonl").header.producer["schedule"] == name
 
 

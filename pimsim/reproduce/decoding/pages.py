@@ -71,7 +71,7 @@ def _gains(found: Found) -> Sheet:
 def commands(found: Found) -> str:
     """The table of mechanisms with their sources and commands, as Markdown."""
     lines = [
-        "| mechanism | source | trace | PIM-GPT | H100 | not in it |",
+        "| mechanism | source | trace | PIM-GPT | H100 | left out |",
         "| --- | --- | --- | ---: | ---: | --- |",
     ]
     for gain in found.gains:
