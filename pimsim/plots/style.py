@@ -329,9 +329,13 @@ def rows_fit(ax: Axes, rows: int) -> bool:
     return size_pt(ax)[1] * 0.95 >= rows * 1.18 * small()
 
 
-def title(ax: Axes, text: str) -> None:
-    """The title, on several lines where one would leave the figure."""
-    ax.set_title(text, wrap=True)
+def title(ax: Axes, text: str, corner: float = 0) -> None:
+    """The title, on several lines where one would leave the figure.
+
+    corner: points that something takes above the right end of the axes, which a long title stays clear of.
+    """
+    over = corner and text_width(text, look().title) * 1.1 > size_pt(ax)[0]  # it is bold
+    ax.set_title(text, wrap=True, pad=6 + corner if over else None)
 
 
 @contextmanager

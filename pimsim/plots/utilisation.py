@@ -10,7 +10,7 @@ import numpy as np
 from pimsim.plots import style
 from pimsim.plots.overlay import Plot, Records, Run, show
 from pimsim.results.headline import time_scale
-from pimsim.timeline.shares import TRACKS, Busy, busy
+from pimsim.timeline.shares import MODEL, TRACKS, Busy, busy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COLOURS = dict(zip(TRACKS, (style.BLUE, style.ORANGE, style.BLACK, style.SKY, style.VERMILION), strict=True))
 _BAND = 0.82  # of the room of a track
+_SEVERAL = "Utilisation while a step runs"  # title of several runs
 _NAMES = {"banks open": "banks with\nan open row"}  # on two lines
 
 
@@ -33,6 +34,7 @@ def utilisation(activity: Activity, ax: Axes | None = None, title: str = "Utilis
 def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     factor, unit = _unit(runs)
     tracks = _tracks(runs)
+    below = style.rows_fit(ax, len(tracks) * len(runs))  # means of several runs: one below another, or side by side
     for row, track in enumerate(tracks):
         base = len(tracks) - 1 - row
         for share, dashes in ((0, "-"), (1, ":")):
@@ -41,11 +43,13 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
             if track in run.data.shares:
                 colour = style.series(at) if len(runs) > 1 else _COLOURS[track]
                 _band(ax, run.data, track, base, factor, colour)
-        means = [f"{100 * _mean(run.data, track):.0f} %" for run in runs]
-        ax.annotate("\n".join(means), (1, base + _BAND / 2), (3, 0), xycoords=("axes fraction", "data"),
+        means = [f"{100 * _mean(run.data, track):.0f}" for run in runs]
+        text = "\n".join(f"{mean} %" for mean in means) if below else " | ".join(means)
+        ax.annotate(text, (1, base + _BAND / 2), (3, 0), xycoords=("axes fraction", "data"),
                     textcoords="offset points", va="center", fontsize=style.small())  # fmt: skip
-    ax.annotate("mean", (1, len(tracks) - (1 - _BAND)), (3, 2), xycoords=("axes fraction", "data"),
-                textcoords="offset points", va="bottom", fontsize=style.small())  # fmt: skip
+    ax.annotate("mean" if below else "means (%)", (1, len(tracks) - (1 - _BAND)), (3, 2),
+                xycoords=("axes fraction", "data"), textcoords="offset points", va="bottom",
+                fontsize=style.small())  # fmt: skip
     ends = [float(edge) / factor for run in runs for edge in (run.data.edges_ns[0], run.data.edges_ns[-1])]
     ax.set_xlim(min(ends), max(ends))
     ax.set_ylim(-0.04, len(tracks) - (1 - _BAND) + 0.04)
@@ -56,7 +60,8 @@ def _draw(ax: Axes, runs: Sequence[Run]) -> None:
     style.label_x(ax, f"time ({unit})")
     style.label_y(ax, "busy (%)")
     ax.grid(axis="x")
-    style.title(ax, runs[0].data.title if len(runs) == 1 else "Utilisation while a step runs")
+    title = runs[0].data.title.replace(MODEL, style.short(runs[0].model)) if len(runs) == 1 else _SEVERAL
+    style.title(ax, title, corner=1.4 * style.small())
     style.key_below(ax, style.key_of_runs([run.label for run in runs]) if len(runs) > 1 else [])
 
 

@@ -26,8 +26,11 @@ TRACKS = {
 }
 
 
+MODEL = "{model}"  # in a title
+
+
 class Busy(NamedTuple):
-    """title: what was going on, in words; edges_ns: (n + 1,) of the parts of the time.
+    """title: what was going on, in words, with MODEL for the model's name; edges_ns: (n + 1,) of the parts of the time.
 
     shares  (n,) of each of TRACKS that was ever busy, 0 to 1
     """
@@ -80,8 +83,7 @@ def busy_in_step(result: Result, context: int | None = None) -> Busy:
             raise ValueError(f"the context must be from 1 to {last}, not {context}")
         simulate_step(result.plan or result.config, context, [recorder])
     recorder.close()
-    model = result.summary["workload"]["model"]
-    return busy(recorder.activity, f"Utilisation while {what}: {model}, context {context:,}")
+    return busy(recorder.activity, f"Utilisation while {what}: {MODEL}, context {context:,}")
 
 
 def _step(schedule: Schedule, context: int | None) -> int:

@@ -10,12 +10,14 @@ import pytest
 from pimsim import api
 from pimsim.devices.registry import device_of
 from pimsim.logs.log import read_log
+from pimsim.plots.style import drawing
 from pimsim.plots.utilisation import utilisation
 from pimsim.results.drawn import rates
 from pimsim.results.result import Result
 from pimsim.timeline.recorder import activity_of
 from pimsim.timeline.shares import busy_shares
 from tests.configs import config_of
+from tests.texts import wrong_texts
 from tests.timeline.runs import SMALL
 
 
@@ -74,3 +76,16 @@ def test_utilisation_of_a_result_is_of_the_step_that_is_asked_for() -> None:
     assert 0 < ax.get_xlim()[1] < result.summary["system"]["latency_ns"] / 1000
     with pytest.raises(ValueError, match="from 1 to 4, not 5"):
         result.plot.utilisation(context=5)
+
+
+@pytest.mark.parametrize("look", ["", "single-column", "double-column"])
+@pytest.mark.parametrize(("runs", "name"), [(1, "a-model-with-a-name-that-takes-two-lines"), (3, "tiny")])
+def test_means_of_utilisation_are_on_no_other_text(look: str, runs: int, name: str) -> None:
+    """Neither on each other, of several runs, nor on a title that is as wide as the figure."""
+    model = {**SMALL["workload.model_config"], "name": name}
+    result = api.run(config_of({**SMALL, "workload.model_config": model}))
+    with drawing(look):
+        ax = None
+        for _ in range(runs):
+            ax = result.plot.utilisation(ax)
+        assert ax is not None and wrong_texts(ax) == []
