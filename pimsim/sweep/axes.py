@@ -12,14 +12,14 @@ Grid axes, zips and samples multiply; the last two stand alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pimsim.config.tree import Entry, Position
 from pimsim.errors import InputError, did_you_mean
 from pimsim.sweep import designs
-from pimsim.sweep.domains import MOST, Complain, Domain, Listed, read_domain
+from pimsim.sweep.domains import MOST, Complain, Domain, Listed, identity, read_domain
 from pimsim.sweep.keys import is_whole, unknown
 from pimsim.sweep.space import PointTable
 
@@ -58,21 +58,25 @@ class AxesReader:
                 self.complain(axes[name].place, f"axes.{name}", "must be the only axis: its rows are read as a whole")
         return tables
 
-    def domains(self, entry: Entry | None, path: str, place: Position, draws: bool) -> dict[str, Domain]:
+    def domains(
+        self, entry: Entry | None, path: str, place: Position, draws: bool, repeats: bool = False
+    ) -> dict[str, Domain]:
         """The domain of each key in a mapping; keys with a problem are left out."""
         if entry is None or not isinstance(entry.value, Mapping) or not entry.value:
             self.complain(entry.place if entry else place, path, "must be a mapping of keys to values, at least one")
             return {}
-        found = {key: self._domain(key, inner, draws) for key, inner in entry.value.items()}
+        found = {key: self._domain(key, inner, draws, repeats=repeats) for key, inner in entry.value.items()}
         return {key: domain for key, domain in found.items() if domain is not None}
 
-    def _domain(self, key: str, entry: Entry, draws: bool, others: Collection[str] = ()) -> Domain | None:
+    def _domain(
+        self, key: str, entry: Entry, draws: bool, others: Collection[str] = (), repeats: bool = False
+    ) -> Domain | None:
         message = unknown(key, others) or self._clash(key)
         if message:
             self.complain(entry.place, key, message)
             return None
         self.seen[key] = entry.place
-        domain = read_domain(key, entry, is_whole(key), draws, self.complain)
+        domain = read_domain(key, entry, is_whole(key), draws, self.complain, repeats)
         if domain is not None:
             self.checks += ((key, value, place) for value, place in domain.ends())
         return domain
@@ -101,15 +105,24 @@ class AxesReader:
             yield from self._sampled(name, entry)
 
     def _zip(self, entry: Entry, path: str) -> Iterator[PointTable]:
-        domains = self.domains(entry, path, entry.place, draws=False)
+        domains = self.domains(entry, path, entry.place, draws=False, repeats=True)
         lists = {key: domain.values for key, domain in domains.items() if isinstance(domain, Listed)}
         lengths = {len(values) for values in lists.values()}
         if len(lengths) > 1:
             counts = ", ".join(f"{key} has {len(values)}" for key, values in lists.items())
             self.complain(entry.place, path, f"must be lists of one length: {counts}")
         elif lists:
-            rows = zip(*lists.values(), strict=True)
+            rows = list(zip(*lists.values(), strict=True))
+            self._check_rows(rows, path, entry.place)
             yield PointTable("zip", tuple(lists), tuple(dict(zip(lists, row, strict=True)) for row in rows))
+
+    def _check_rows(self, rows: Sequence[tuple[Any, ...]], path: str, place: Position) -> None:
+        """Complain of values of a zip that come together twice."""
+        seen: dict[tuple[Hashable, ...], int] = {}
+        for number, row in enumerate(rows, 1):
+            first = seen.setdefault(tuple(map(identity, row)), number)
+            if first < number:
+                self.complain(place, path, f"the values at place {number} are those at place {first}")
 
     def _one_at_a_time(self, entry: Entry) -> Iterator[PointTable]:
         domains = self.domains(entry, "axes.one_at_a_time", entry.place, draws=False)

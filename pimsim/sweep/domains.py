@@ -12,7 +12,7 @@ every machine has the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -77,14 +77,17 @@ def rounded(value: float, whole: bool) -> int | Decimal:
     return round(value) if whole else _ROUND.create_decimal_from_float(value)
 
 
-def read_domain(key: str, entry: Entry, whole: bool, draws: bool, complain: Complain) -> Domain | None:
+def read_domain(
+    key: str, entry: Entry, whole: bool, draws: bool, complain: Complain, repeats: bool = False
+) -> Domain | None:
     """The domain that `entry` describes; None after a complaint.
 
-    draws  values are drawn from it, so an interval will do
+    draws    values are drawn from it, so an interval will do
+    repeats  a value of a list may come again, as beside another of a zip
     """
     forms = {**_LISTS, **(_INTERVALS if draws else {})}
     if isinstance(entry.value, tuple):
-        return _listed(key, entry, complain)
+        return _listed(key, entry, complain, repeats)
     if not isinstance(entry.value, Mapping):
         complain(entry.place, key, f"must be a list of values or one of {_forms(forms)}, not a single value")
         return None
@@ -104,18 +107,23 @@ def _forms(forms: Mapping[str, Any]) -> str:
     return ", ".join(f"{{{name}: ...}}" for name in forms)
 
 
-def _listed(key: str, entry: Entry, complain: Complain) -> Listed | None:
+def identity(value: Any) -> Hashable:
+    """Equal for one value twice, however it is written (1 and 1.0); 1 and true are two."""
+    return isinstance(value, bool), value if isinstance(value, Hashable) else repr(value)
+
+
+def _listed(key: str, entry: Entry, complain: Complain, repeats: bool) -> Listed | None:
     items = entry.value
     assert isinstance(items, tuple)
     if not items:
         complain(entry.place, key, "is an axis without values")
         return None
-    values: list[Any] = []
-    for item in items:
-        value = plain(item.value)
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values):
+    values = [plain(item.value) for item in items]
+    seen: set[Hashable] = set()
+    for item, value in zip(items, values, strict=True):
+        if not repeats and identity(value) in seen:
             complain(item.place, key, f"duplicate value {_show(value)}")
-        values.append(value)
+        seen.add(identity(value))
     return Listed(tuple(values), tuple(item.place for item in items))
 
 

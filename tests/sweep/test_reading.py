@@ -58,6 +58,13 @@ def test_zipped_keys_vary_together_beside_a_grid() -> None:
     assert len(two) == 6
 
 
+def test_a_value_of_a_zip_may_come_again_beside_another(sweep_file: SweepFile) -> None:
+    found = points({"zip": {"dram.channels": [2, 8, 8], "dram.bank_groups": [4, 4, 2]}})
+    assert [tuple(p.values()) for p in found] == [(2, 4), (8, 4), (8, 2)]
+    twice = problems("axes: {zip: {dram.channels: [2, 8, 2], asic.clock_GHz: [1, 2, 1.0]}}\n", sweep_file)
+    assert twice == [":6:8: axes.zip: the values at place 3 are those at place 1"]
+
+
 def test_random_points_follow_from_the_seed_and_stay_inside() -> None:
     axes = {"asic.clock_GHz": {"uniform": [0.5, 2]}, "asic.adders": {"log_uniform": [16, 1024]}, "dram.rows": [1, 2]}
     first, again, other = (points({"random": {"samples": 200, "seed": seed, "axes": axes}}) for seed in (1, 1, 2))
