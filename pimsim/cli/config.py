@@ -117,7 +117,7 @@ def import_memory(file: str, out: str | None, standard: str) -> None:
     """Make a configuration from another simulator's FILE.
 
     FILE is a memspec of DRAMSys or DRAMPower (JSON), or a configuration of DRAMSim3 (INI).  Every value says which
-    key it is from; every key of FILE is there, or is named with the reason why not.
+    key it is from; each key of FILE is used, or named with the reason why not.
     """
     import os
 

@@ -31,7 +31,7 @@ def export() -> None:
     """Write what other simulators read: tables, programs and command traces."""
 
 
-out_option: Decorator = click.option("--out", required=True, metavar="FILE", help="The file; it appears whole.")
+out_option: Decorator = click.option("--out", required=True, metavar="FILE", help="The file to write.")
 context_option: Decorator = click.option(
     "--context", metavar="N", type=click.IntRange(1, MOST_CONTEXT),
     help="One decode step alone, at a context of N tokens, its own included (default: all that CONFIG runs).",
@@ -89,7 +89,7 @@ def latency_table(
     "--context", metavar="N", type=click.IntRange(1, MOST_CONTEXT),
     help="Tokens of context, the step's own included (default: that of CONFIG's last step).",
 )  # fmt: skip
-@click.option("--plain", is_flag=True, help="Without comments.")
+@click.option("--plain", is_flag=True, help="Write no comments.")
 def aim(config: str, overrides: tuple[str, ...], out: str, context: int | None, plain: bool) -> None:
     """Write a decode step as a program of AiM instructions, which `pimsim replay` runs."""
     from pimsim.exports import program

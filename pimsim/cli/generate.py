@@ -32,7 +32,7 @@ WIDTH = 80
     "--level",
     type=click.Choice(["fast", "commands"]),
     help="commands: carry out every command (the default up to 200 M parameters and 64 tokens); fast: a layer at a "
-    "time.  Equal to the bit.",
+    "time.  Results are equal to the bit.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print tokens, agreement and summary, and nothing else.")
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")

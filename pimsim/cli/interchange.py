@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("file")
 @click.option("--out", required=True, metavar="FILE", help="The trace, gzip if it ends in .gz.")
 @click.option(
-    "--name", default="imported", show_default=True, help="Of the model; a Chakra ET of pimsim's has its own."
+    "--name", default="imported", show_default=True, help="Name of the model; a Chakra ET from pimsim has one."
 )
 @click.option(
     "--steps", type=click.IntRange(1), default=1024, show_default=True, help="Decode steps; a profile has one."

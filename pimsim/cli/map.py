@@ -26,7 +26,9 @@ _SHOWN = 12  # placements of the front
 @click.option(
     "--out", metavar="FILE.yaml", help="Write CONFIG with the best placement to FILE.yaml, which `run` takes."
 )
-@click.option("--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: none).")
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(0), help="Processes (default: one per core; 0: in this process)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output.")
 def map_(config: str, overrides: tuple[str, ...], out: str | None, workers: int | None, as_json: bool) -> None:
     """Search for the fastest placement of weights, K and V.

@@ -53,7 +53,7 @@ def say_what_is_missing() -> None:
 def devices(as_json: bool, table_schema: bool) -> None:
     """List the memories and what they multiply.
 
-    Each has its configurations beside it. Registered memories are in the list as well.
+    Each with its configurations; registered memories are included.
     """
     import json
 

@@ -31,7 +31,9 @@ def weights_option(name: str = "--weights", required: bool = True) -> Decorator:
 
 def prompt_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What the model is asked: `prompt` and `prompt_ids`."""
-    ids = click.option("--prompt-ids", metavar="1,2,3", help="The same as token ids; no end token ends the answer.")
+    ids = click.option(
+        "--prompt-ids", metavar="1,2,3", help="The prompt as token ids; an end token does not end the answer."
+    )
     text = click.option(
         "--prompt", metavar="TEXT", help="Question for the model, put into its chat template if it has one."
     )

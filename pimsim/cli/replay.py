@@ -33,7 +33,7 @@ WIDTH = 80
 @set_option
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
 @click.option("--json", "as_json", is_flag=True, help='Print {"cycles": n, "commands": n} and nothing else.')
-@click.option("--engine", type=click.Choice(["fast", "stepped"]), default="fast", help="No result differs.")
+@click.option("--engine", type=click.Choice(["fast", "stepped"]), default="fast", help="Results are the same.")
 def replay(
     program: str,
     config: str,

@@ -42,8 +42,8 @@ def reproduce(
     Each figure has an interval, which says how far the unknown inputs could move it.
 
     pim-gpt: the paper's figures. decode: ways of decoding on PIM-GPT and on GPUs, beside a prototype's rough figures.
-    devices: what was published of other memories that multiply. cent: CENT's table, or any other rows of it; its
-    figures have no interval, since nothing of it is unknown.
+    devices: published figures of other memories that multiply. cent: CENT's table, or any other rows of it; its
+    figures have no interval, since its inputs are all known.
     """
     import os
 

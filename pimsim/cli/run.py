@@ -39,8 +39,8 @@ MOST_TOKENS = 32  # that are said with --values unless somebody asks for more: e
 @click.option("--out", metavar="DIR", type=Folder(), help="Write summary, tables and plots to DIR.")
 @figures_options
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else on standard output.")
-@click.option("--engine", type=click.Choice(["fast", "stepped"]), help="Override engine.mode; no result differs.")
-@click.option("--no-fold", is_flag=True, help="Simulate every channel; no result differs.")
+@click.option("--engine", type=click.Choice(["fast", "stepped"]), help="Override engine.mode; results are the same.")
+@click.option("--no-fold", is_flag=True, help="Simulate every channel; results are the same.")
 @click.option("--commands", metavar="FILE", help="Write every DRAM command to FILE (.csv, .csv.gz or .parquet).")
 @click.option("--timeline", metavar="FILE", help="Write what happened when to FILE: .json, .json.gz (Perfetto), .vcd.")
 @click.option("--window", metavar="START_NS:END_NS", help="Limit --commands and --timeline in time, ns.")
@@ -70,7 +70,7 @@ def run(
     prompt: str | None,
     prompt_ids: str | None,
 ) -> None:
-    """Simulate CONFIG and print what came out."""
+    """Simulate CONFIG and print the results."""
     asked = {"--tokenizer": tokenizer, "--prompt": prompt, "--prompt-ids": prompt_ids}
     wrong = wrong_figures(figures, style, out)
     window_ns = _check_options(commands, timeline, window, {} if weights is not None else asked, wrong)
