@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,11 +120,10 @@ def run(
     watching    who else sees every command and every instruction (`sim.observer`)
     InputError if the configuration cannot be simulated, before anything is; TypeError if it is none.
     """
+    _check_window(window_ns)
     prepared = config if isinstance(config, Prepared) else prepare(config)
     if provenance is not None and not isinstance(provenance, Mapping):
         raise TypeError(f"provenance is a mapping of keys, not {provenance!r}; a file for the commands is log=FILE")
-    if window_ns is not None and not 0 <= window_ns[0] < window_ns[1]:
-        raise InputError(f"must be (start, end) in ns with 0 <= start < end, not {window_ns}", key="window_ns")
     shown = None if timeline is None else (timeline, window_ns)
     if isinstance(prepared, PreparedSystem):
         from pimsim.running import several
@@ -132,6 +132,18 @@ def run(
         return several.run(prepared, anew, provenance, unasked, progress, shown)
     path = None if log is None else Path(log)
     return alone.run(prepared, provenance, path, shown, window_ns, progress, announce, watching)
+
+
+def _check_window(window_ns: object) -> None:
+    """InputError for what is no time from a start to an end."""
+    if window_ns is None:
+        return
+    try:
+        start, end = map(float, window_ns)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        start = end = 0.0
+    if not 0 <= start < end < inf:
+        raise InputError(f"must be (start, end) in ns with 0 <= start < end, not {window_ns}", key="window_ns")
 
 
 def run_keeping(config: AnyConfig, keep: Keep, checked: bool = False, graph: Workload | None = None) -> Result:

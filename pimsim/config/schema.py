@@ -119,7 +119,7 @@ class Section(BaseModel):
                 raise InputError(f"model_copy puts nothing else in the place of a section; {_WITH % key}", name)
         return super().model_copy(update=update, deep=deep)
 
-    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False, **_: Any) -> Self:
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override]
         """The name that `model_copy` had before: the same, and as picky."""
         return self.model_copy(update=update, deep=deep)
 
