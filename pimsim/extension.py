@@ -184,6 +184,9 @@ class _Wanted:
 
     def model(self, shape: ModelShape, source: str) -> None:
         """The sizes of a model, whose graph can be made."""
+        if not isinstance(shape, ModelShape):
+            self.complain("model", f"is a `pimsim.ModelShape`, not {shape!r}")
+            return
         what = f"model {shape.name}"
         origin = Origin(self.home, self.source(what, source))
         try:
@@ -210,6 +213,9 @@ class _Wanted:
 
     def function(self, function: Function, source: str) -> None:
         """A function of the ASIC: an operator, what it costs, and how the hardware runs it."""
+        if not isinstance(function, Function):
+            self.complain("function", f"is a `pimsim.Function`, not {function!r}")
+            return
         what = f"operator {function.name}"
         origin = Origin(self.home, self.source(what, source))
         for message in function.problems():

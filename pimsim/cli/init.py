@@ -35,9 +35,17 @@ def init(dir: str, example: str) -> None:
     content = _content(example)
     files.write_new(dir, content)
     listed(f"written to {dir}:", content, err=False)
+    if _may_mean(dir):
+        say(f"these are the basics; --example {Path(dir).name} writes the example of that name")
     say("next:")
     for line in _next(dir, content[README].decode()):
         say(f"  {line}")
+
+
+def _may_mean(directory: str) -> bool:
+    """True where the folder has the name of an example, and none was asked for."""
+    chosen = click.get_current_context().get_parameter_source("example")
+    return Path(directory).name in EXAMPLES and chosen is click.core.ParameterSource.DEFAULT
 
 
 def _content(example: str) -> dict[str, bytes]:

@@ -67,7 +67,8 @@ def _supply(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
 def _kept(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:
     """A schedule that keeps no token of what it decodes, or decodes nothing."""
     if not figures["workload"]["tokens_kept"]:
-        yield Problem("", 0, 0, "workload.trace", "no token is kept, so there is no figure per token")
+        key = "workload.trace" if config.workload.trace else "workload.output_tokens"
+        yield Problem("", 0, 0, key, "no token is kept, so there is no figure per token")
 
 
 def _beside(config: Config, figures: Mapping[str, Any]) -> Iterator[Problem]:

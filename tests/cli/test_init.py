@@ -30,6 +30,13 @@ def started(pimsim: Pimsim, example: str) -> str:
     return done.stdout
 
 
+def test_a_folder_with_the_name_of_an_example_is_told_how_to_ask_for_it(pimsim: Pimsim) -> None:
+    hint = "these are the basics; --example own-model writes the example of that name"
+    assert hint in pimsim("init", "own-model").output
+    assert hint not in pimsim("init", "b/own-model", "--example", "basics").output
+    assert hint not in pimsim("init", "c/own-model", "--example", "own-model").output
+
+
 def kinds() -> dict[str, list[str]]:
     """The files of the folder `start` by their kinds."""
     found: dict[str, list[str]] = {}

@@ -198,3 +198,9 @@ def test_an_interrupt_ends_without_a_traceback(pimsim: Pimsim, tiny: Path, monke
     monkeypatch.setattr(api, "run", interrupt)
     result = pimsim("run", tiny)
     assert result.exit_code == 130 and "Traceback" not in result.stderr
+
+
+def test_a_prompt_alone_is_warned_of_at_the_key_that_says_so(pimsim: Pimsim) -> None:
+    keys = ("workload.output_tokens=0", "workload.prompt_tokens=2", "workload.model=gpt2-small", "baselines=[]")
+    done = pimsim("run", "pim-gpt", "--json", *(part for key in keys for part in ("--set", key)))
+    assert "workload.output_tokens: warning: no token is kept, so there is no figure per token" in done.stderr

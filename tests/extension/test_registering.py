@@ -372,3 +372,12 @@ def test_a_registry_lists_what_is_shipped_first_and_is_no_other() -> None:
     assert list(one) == ["a"] and len(one) == 1 and "b" not in one
     with pytest.raises(KeyError):
         one["b"]
+
+
+def test_what_is_neither_a_model_nor_a_function_is_told() -> None:
+    with pytest.raises(InputError) as caught:
+        pimsim.register(model="gpt2-small", function="relu")  # type: ignore[arg-type]
+    said = [str(problem) for problem in caught.value.problems]
+    assert said == [
+        "model: is a `pimsim.ModelShape`, not 'gpt2-small'", "function: is a `pimsim.Function`, not 'relu'",
+    ]  # fmt: skip
