@@ -27,7 +27,7 @@ def test_it_fits_three_screens() -> None:
 
 
 def test_it_names_the_checks_that_ci_runs() -> None:
-    lines = re.findall(r"^make (.+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    lines = re.findall(r"^make ([a-z -]+)$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
     checks = " ".join(lines).split()
     assert len(checks) >= 6
     assert [check for check in checks if f"`make {check}`" not in README] == []

@@ -69,6 +69,7 @@ OTHER_KEYS = (
     "system.parts",  # of a schedule
     "system.kept_per_verification",
     "system.acceptance",
+    "system.latency_per_token_us",  # a heading of what is drawn, in the unit of the axis
     "dram.timing.tRFCsb_ns",  # of the device that docs/your-own-device.md makes
     "system.energy_breakdown_pJ.mac_raed",  # a mistake that docs/sweeps.md shows
 )
