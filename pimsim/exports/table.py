@@ -194,7 +194,9 @@ class _Odd:
         """Of a point's input and figures, but for baselines, and tokens that a prompt does not keep."""
         self._input += odd
         for problem in figures:
-            if problem.key != "workload.trace" and not problem.key.startswith("baselines"):
+            if problem.key not in ("workload.output_tokens", "workload.trace") and not problem.key.startswith(
+                "baselines"
+            ):
                 self._figures.setdefault(problem.key, []).append((point, problem))
 
     @property
