@@ -8,7 +8,7 @@ the ends of the names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ _UNITS = ("ns", "ps", "pJ", "mW", "mA", "V", "GHz", "Gbps", "GBps", "KiB", "byte
 _TEXTS = {"GBps": "GB/s", "Gbps": "Gb/s", "mm2": "mm²"}
 _SCALES = {"ns": time_scale, "pJ": energy_scale}
 _ENDS = ("low", "base", "high")  # of a tornado's bar
+_MOST = 15  # bars of a tornado
+_Bar = TypeVar("_Bar", bound=Mapping[str, Any])
 
 
 def pareto(rows: Any, x: str, y: str, ax: Axes | None = None, *, maximise: Sequence[str] = (), label: str = "") -> Axes:
@@ -105,7 +107,7 @@ def table_of_cells(rows: Any, x: str, y: str, value: str) -> list[dict[str, Any]
     return [{x: px, y: py, name: mean / factor} for (px, py), mean in cells.items()]
 
 
-def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int = 15) -> Axes:
+def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int = _MOST) -> Axes:
     """How far each input moves a figure from its base value, the widest on top.
 
     rows  as `pimsim.sweep.sensitivity.tornado` makes them: key, base, low, high, and low_at and
@@ -114,7 +116,7 @@ def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int
     bars = [bar for bar in _records(rows) if objective in ("", bar.get("objective", ""))]
     if len({bar.get("objective") for bar in bars}) != 1:
         raise ValueError("rows of exactly one objective are needed: name it with objective=")
-    bars = sorted(bars, key=lambda bar: bar["low"] - bar["high"])[:most]
+    bars = _widest(bars, most)
     name = bars[0].get("objective", "") or objective or "figure"
     factor, text = _scaled(name, [float(bar["high"]) for bar in bars])
     bars = [_bar_in(bar, factor) for bar in bars]
@@ -140,14 +142,21 @@ def tornado(rows: Any, ax: Axes | None = None, *, objective: str = "", most: int
 
 def table_of_bars(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What `tornado` draws of an objective, in its unit."""
-    factor, name = _column(rows[0]["objective"], [float(row["high"]) for row in rows])
-    unit = name.removeprefix(_stem(rows[0]["objective"]))
+    bars = _widest(rows, _MOST)
+    objective = bars[0]["objective"]
+    factor, name = _column(objective, [float(bar["high"]) for bar in bars])
+    unit = name.removeprefix(_stem(objective))
     return [
         {"key": bar["key"]}
         | {f"{side}{unit}": bar[side] for side in _ENDS}
         | {"low_at": bar["low_at"], "high_at": bar["high_at"]}
-        for bar in (_bar_in(row, factor) for row in rows)
+        for bar in (_bar_in(bar, factor) for bar in bars)
     ]
+
+
+def _widest(bars: Iterable[_Bar], most: int) -> list[_Bar]:
+    """The bars that are drawn, the widest first."""
+    return sorted(bars, key=lambda bar: bar["low"] - bar["high"])[:most]
 
 
 def _bar_in(bar: Mapping[str, Any], factor: float) -> dict[str, Any]:

@@ -121,6 +121,17 @@ def test_a_tornado_of_several_objectives_wants_one() -> None:
     assert len(sweep.tornado(bars, objective=Y).get_yticks()) == 1
 
 
+def test_the_table_of_a_tornado_has_the_bars_that_are_drawn() -> None:
+    """Of twenty keys the fifteen that move most, in the unit of the picture."""
+    bars = [{**BARS[0], "key": f"k{i}", "low": 2e3 - i, "high": 2e3 + i, "low_at": i} for i in range(1, 20)]
+    bars.append({**BARS[0], "key": "k0", "low": 5e6, "high": 5e6, "low_at": 0})  # moves nothing, and would be ms
+    table = sweep.table_of_bars(bars)
+    ax = sweep.tornado(bars)
+    assert [bar["key"] for bar in table] == [text.get_text() for text in ax.get_yticklabels()]
+    assert [bar["key"] for bar in table] == [f"k{i}" for i in range(19, 4, -1)]
+    assert ax.get_xlabel() == "latency per token (µs)" and table[0]["high_us"] == pytest.approx(2.019)
+
+
 def test_scaling_is_the_speedup_over_the_smallest_beside_the_ideal() -> None:
     ax = sweep.scaling(ROWS[:3], "dram.channels", X)
     np.testing.assert_allclose(line(ax, 0), [(1, 1), (2, 2), (4, 3.2)])
