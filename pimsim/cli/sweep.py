@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _WIDTH, _NARROW, _MANY = 12, 9, 6  # of a heading, and where there are more columns than that
 _LONG = 40  # characters of an option that are shown
 _ENDS = ("_low", "_high")  # of intervals, which sensitivity.csv and the page have
+_MISSING = {
+    "points": ("", "go on"),
+    "results": (", but the results files are not written", "write them"),
+    "reports": (", but reports of points are missing", "make them"),
+}  # of a sweep that was stopped: what is told, and what its command does
 _SHOWN = 10  # rows of the front, and messages of failed points
 
 
@@ -89,7 +94,11 @@ def sweep(
                         progress=progress, reports=which,
                     )  # fmt: skip
             except Stopped as stopped:
-                return _say_how_to_go_on(stopped, sweep, out, shard, scheduler, reports)
+                options = {
+                    "--out": out, "--shard": shard, "--scheduler": scheduler, "--format": kind, "--figures": figures,
+                    "--style": style, "--reports": reports,
+                }  # fmt: skip
+                return _say_how_to_go_on(stopped, sweep, options)
         if figures is not None or style is not None:
             _draw(result, figures, style)
     if as_json:
@@ -148,13 +157,14 @@ def _missing(result: SweepResult, rows: int) -> Iterator[str]:
             yield f"warning: {objective} is {_text(value)} at every point: as an objective it decides nothing"
 
 
-def _say_how_to_go_on(
-    stopped: Stopped, sweep: str, out: str | None, shard: str | None, scheduler: str | None, reports: str | None
-) -> int:
-    options = {"--out": out, "--shard": shard, "--scheduler": scheduler, "--reports": reports}
-    given = "".join(f" {name} {value}" for name, value in options.items() if value is not None)
-    say(f"stopped: {stopped.done} of {stopped.total} points are finished and kept; go on with", err=True)
-    say(f"  pimsim sweep {sweep}{given} --resume", err=True)
+def _say_how_to_go_on(stopped: Stopped, sweep: str, options: Mapping[str, str | None]) -> int:
+    from pimsim.sweep.commands import going_on
+
+    if stopped.unwritten:
+        say(f"{stopped.directory}: no report.html of what is finished: {stopped.unwritten}", err=True)
+    what, how = _MISSING[stopped.missing]
+    say(f"stopped: {stopped.done} of {stopped.total} points are finished and kept{what}; {how} with", err=True)
+    say(f"  {going_on(sweep, options)}", err=True)
     return Exit.INTERRUPTED
 
 

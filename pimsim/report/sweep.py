@@ -6,7 +6,6 @@ The page has the numbers of every point (`sweep_columns`); what is drawn of them
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,9 +53,10 @@ class About:
     front    `index` of the rows that no other row beats in every objective
     reports  `index` of the rows whose reports lie beside the page, as points/INDEX/report.html
     inputs   every key of the configuration around which the points lie: its value, as text, and who gives it
-    file     of the sweep, as it was named
+    go_on    the command that goes on with the sweep, but for its --out; "" of one that is no file
     shard    "2/8" where these are the points of one shard
-    unfinished  points that the sweep has not come to yet
+    unfinished  points that the sweep has not come to yet, of `total`
+    numbers  the file that has every point, whatever the page has
     """
 
     keys: tuple[str, ...] | None = None
@@ -66,9 +66,11 @@ class About:
     reports: Collection[int] = ()
     inputs: Sequence[tuple[str, str, str]] = ()
     command: Command | None = None
-    file: str = ""
+    go_on: str = ""
     shard: str = ""
     unfinished: int = 0
+    total: int = 0
+    numbers: str = "the results file"
 
 
 def sweep_html(
@@ -102,7 +104,6 @@ def sweep_html(
         effects=effects,
         without=_without_effects(about, goals),
         about=about,
-        go_on=_go_on(about),
         again=any(status == FAILED for status, _ in reasons),
         order=order,
         scatter=SCATTER,
@@ -112,12 +113,6 @@ def sweep_html(
         data=script_json(table.described(about), indent=None),
         block=packed(table.block),
     )
-
-
-def _go_on(about: About) -> str:
-    """The command that simulates what is missing; "" of a sweep that is no file."""
-    shard = f" --shard {about.shard}" if about.shard else ""
-    return f"pimsim sweep {shlex.quote(about.file)}{shard} --resume" if about.file else ""
 
 
 def _without_effects(about: About, goals: Iterable[str]) -> Sequence[str]:
@@ -177,7 +172,8 @@ class _Table:
             "reports": self._places(about.reports),
             "keys": [list(entry) for entry in about.inputs],
             "command": about.command and vars(about.command),
-            "file": about.file,
+            "go_on": about.go_on,
+            "numbers": about.numbers,
             "design": about.design,
         }
 

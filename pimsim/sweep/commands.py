@@ -1,8 +1,11 @@
-"""The command that simulates one point of a sweep by itself: `pimsim run BASE --set KEY=VALUE ...`."""
+"""The command that simulates one point of a sweep by itself, `pimsim run BASE --set KEY=VALUE ...`, and the one that
+goes on with a sweep, `pimsim sweep SWEEP --resume`.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,7 +43,24 @@ def fixed(sweep: Sweep) -> dict[str, Any]:
 def words(sweep: Sweep) -> tuple[str, ...]:
     """The command without its overrides; none where weights replace the model, or the base was made in Python."""
     known = isinstance(sweep.base.name, str) and not sweep.accuracy
-    return ("pimsim", "run", str(sweep.base.name)) if known else ()
+    return ("pimsim", "run", from_here(str(sweep.base.name))) if known else ()
+
+
+def going_on(file: str, options: Mapping[str, str | None]) -> str:
+    """The command that goes on with the sweep in a file, as a shell reads it, with the options that are given."""
+    given = [word for name, value in options.items() if value is not None for word in (name, value)]
+    return shlex.join(["pimsim", "sweep", file, *given, "--resume"])
+
+
+def from_here(path: str) -> str:
+    """A path as it is from where this process stands, however it was written; a name as it is.
+
+    What is shown of a sweep is the same whether its file is named `s.yaml`, `./s.yaml` or from the root.
+    """
+    if not os.path.dirname(path):
+        return path
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.relpath(os.path.join(os.path.realpath(folder), name))
 
 
 def texts(sweep: Sweep) -> dict[str, dict[str, str]]:

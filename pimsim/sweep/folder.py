@@ -75,11 +75,16 @@ def owned(directory: Path) -> Iterator[None]:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file as a whole: it has the old content or the new, never a part."""
     scratch = path.with_name(f".{path.name}.new")
-    with open(scratch, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    try:
+        with open(scratch, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:  # of a full disk a part takes what is left
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise
 
 
 def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:

@@ -11,9 +11,9 @@ from pimsim.config.loader import as_text
 from pimsim.config.shipped import SWEEPS, written
 from pimsim.config.tree import leaves
 from pimsim.config.validate import class_of, flat_values
-from pimsim.sweep.commands import fixed, text_of, texts, words
+from pimsim.sweep.commands import fixed, from_here, going_on, text_of, texts, words
 from pimsim.sweep.definition import Sweep
-from pimsim.sweep.folder import Journal, replace_file
+from pimsim.sweep.folder import JOURNAL, Journal
 from pimsim.sweep.reports import made
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ REPORT = "report.html"
 SHOWN = 100_000  # points of a page
 
 
-def write_page(
+def page_of(
     sweep: Sweep,
     directory: Path,
     journal: Journal,
@@ -31,8 +31,8 @@ def write_page(
     effects: Sequence[Mapping[str, Any]],
     facts: Mapping[str, Any],
     total: int | None = None,
-) -> None:
-    """Write the page of finished points.
+) -> bytes:
+    """The page of finished points.
 
     front  the numbers of those that no other beats; effects: the rows of sensitivity.csv
     facts  what the folder's manifest says, and `dropped`; total: points of the sweep that was stopped, if it was
@@ -40,6 +40,8 @@ def write_page(
     from pimsim.report import About, sweep_html  # jinja2, numpy: not for those who load a sweep
 
     numbers = shown(list(journal.indexes()), front)
+    shard = None if facts["shard"] == "1/1" else str(facts["shard"])
+    file = from_here(written(sweep.file, SWEEPS))
     about = About(
         keys=sweep.keys,
         design=str(facts["design"]),
@@ -48,16 +50,18 @@ def write_page(
         reports=made(directory, numbers),
         inputs=list(inputs(sweep)),
         command=_command(sweep),
-        file=written(sweep.file, SWEEPS),
-        shard="" if facts["shard"] == "1/1" else str(facts["shard"]),
+        go_on=going_on(file, {"--shard": shard}) if file else "",
+        shard=shard or "",
         unfinished=0 if total is None else total - journal.finished,
+        total=total or 0,
+        numbers="the results file" if total is None else JOURNAL,
     )
     rows = (journal.row(number) for number in numbers)
     objectives = [("-" if goal.maximise else "") + goal.name for goal in sweep.objectives]
     meta = {"title": sweep.name, **({"dropped by constraints": facts["dropped"]} if facts["dropped"] else {})}
     if len(numbers) < journal.finished:
-        meta["shown"] = f"{len(numbers):,} of {journal.finished:,}, the front among them; all are in the results file"
-    replace_file(directory / REPORT, sweep_html(rows, objectives, meta, about).encode())
+        meta["shown"] = f"{len(numbers):,} of {journal.finished:,}, the front among them; all are in {about.numbers}"
+    return sweep_html(rows, objectives, meta, about).encode()
 
 
 def _command(sweep: Sweep) -> Command | None:

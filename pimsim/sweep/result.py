@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pimsim.errors import InputError
 from pimsim.results.base import data_frame
 from pimsim.sweep.definition import Sweep
-from pimsim.sweep.folder import JOURNAL, Journal, cannot_read, read_manifest, replace_file, write_manifest
+from pimsim.sweep.folder import JOURNAL, Journal, cannot_read, cannot_write, read_manifest, replace_file, write_manifest
 from pimsim.sweep.objectives import Objective
-from pimsim.sweep.page import write_page
+from pimsim.sweep.page import REPORT, page_of
 from pimsim.sweep.pareto import as_objective, costs_of, front
 from pimsim.sweep.point import OK, STATUSES
 from pimsim.sweep.reports import NONE, Which, make_reports
@@ -176,7 +176,8 @@ def finish(
         _write_rows(directory / PARETO, [journal.row(index) for index in best])
     if effects := _sensitivity(result, rows()):
         _write_rows(directory / SENSITIVITY, effects)
-    write_page(sweep, directory, journal, best, effects, {**manifest, "dropped": dropped})
+    page = page_of(sweep, directory, journal, best, effects, {**manifest, "dropped": dropped})
+    replace_file(directory / REPORT, page)
     write_manifest(directory, {**manifest, "dropped": dropped, "statuses": result.statuses})
     return result
 
@@ -186,7 +187,8 @@ def write_unfinished_page(
 ) -> None:
     """Write the page of a sweep that was stopped: the points of `total` that are finished, and how many are not."""
     best = _front(journal, SweepResult(directory, manifest, dropped, {}).objectives)
-    write_page(sweep, directory, journal, best, (), {**manifest, "dropped": dropped}, total)
+    page = page_of(sweep, directory, journal, best, (), {**manifest, "dropped": dropped}, total)
+    replace_file(directory / REPORT, page)
 
 
 def with_reports(sweep: Sweep, result: SweepResult, which: Which, workers: int | None = None) -> SweepResult:
@@ -195,12 +197,26 @@ def with_reports(sweep: Sweep, result: SweepResult, which: Which, workers: int |
         return result
     with result._journal() as journal:
         best = _front(journal, result.objectives)
-        facts = {**result.manifest, "dropped": result.dropped}
-        try:
+    try:
+        with result._journal():
             unreported = make_reports(sweep, result.directory, result.manifest["points"], best, which, workers)
-        finally:  # also where somebody stops it: the page knows those that are made
-            write_page(sweep, result.directory, journal, best, result.sensitivity(), facts)
+    except KeyboardInterrupt:  # the page knows those that are made, and keeps nobody from stopping
+        with suppress(Exception):
+            _write_page_again(sweep, result, best)
+        raise
+    _write_page_again(sweep, result, best)
     return replace(result, unreported=unreported)
+
+
+def _write_page_again(sweep: Sweep, result: SweepResult, best: Sequence[int]) -> None:
+    """Write the page of a finished sweep with links to the reports that are there by now."""
+    facts = {**result.manifest, "dropped": result.dropped}
+    with result._journal() as journal:
+        page = page_of(sweep, result.directory, journal, best, result.sensitivity(), facts)
+    try:
+        replace_file(result.directory / REPORT, page)
+    except OSError as error:  # what is read and what is written fail for causes of their own
+        raise cannot_write(result.directory, error) from error
 
 
 def _front(journal: Journal, objectives: Sequence[Objective]) -> list[int]:

@@ -6,7 +6,6 @@ import os
 import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from pimsim.sweep.constraints import ConstraintError
 from pimsim.sweep.definition import SCHEMA, Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
 from pimsim.sweep.job import WHOLE, Job, Progress
-from pimsim.sweep.point import refused_row
+from pimsim.sweep.page import REPORT
+from pimsim.sweep.point import describe, refused_row
 from pimsim.sweep.reports import NONE, Which, check_which
 from pimsim.sweep.result import SweepResult, finish, with_reports, write_unfinished_page
 from pimsim.sweep.rows import with_inputs
@@ -27,13 +27,20 @@ from pimsim.sweep.table import check_format, default_format
 
 
 class Stopped(KeyboardInterrupt):
-    """The user stopped a sweep; everything that is finished is kept in its folder."""
+    """The user stopped a sweep; everything that is finished is kept in its folder.
 
-    def __init__(self, directory: Path, done: int, total: int) -> None:
-        super().__init__(f"{done} of {total} points are finished")
+    missing    what is not there yet: "points", then "results", then "reports"
+    unwritten  why the page of what is finished could not be written, "" if it was
+    """
+
+    def __init__(self, directory: Path, done: int, total: int, missing: str = "points", unwritten: str = "") -> None:
+        also = "" if missing == "points" else f", {missing} are missing"
+        super().__init__(f"{done} of {total} points are finished{also}")
         self.directory = directory
         self.done = done
         self.total = total
+        self.missing = missing
+        self.unwritten = unwritten
 
 
 def run_sweep(
@@ -60,7 +67,7 @@ def run_sweep(
         try:
             return with_reports(sweep, result, reports, workers)
         except KeyboardInterrupt:
-            raise Stopped(directory, job.total, job.total) from None
+            raise Stopped(directory, job.total, job.total, "reports") from None
 
 
 def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
@@ -71,22 +78,37 @@ def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
         with Journal(job.directory / JOURNAL, _capacity(job.sweep)) as journal:
             _try_again(job.sweep, journal)
             try:
-                dropped = search(job, pool, journal) if job.sweep.search else _grid(job, pool, journal)
+                (search if job.sweep.search else _grid)(job, pool, journal)
+                result = finish(job.sweep, job.directory, manifest, journal, job.dropped, job.kind, temporary)
             except KeyboardInterrupt:
-                _leave_page(job, manifest, journal)
-                raise Stopped(job.directory, journal.finished, job.total) from None
-            result = finish(job.sweep, job.directory, manifest, journal, dropped, job.kind, temporary)
+                unwritten = "" if temporary else _leave_page(job, manifest, journal)
+                missing = "points" if journal.finished < job.total else "results"
+                raise Stopped(job.directory, journal.finished, job.total, missing, unwritten) from None
             journal.restore()
             return result
     except OSError as error:
         raise cannot_write(job.directory, error) from error
 
 
-def _leave_page(job: Job, manifest: Mapping[str, Any], journal: Journal) -> None:
-    """What is there, as a page, before a sweep stops; a second Ctrl-C, or a full disk, goes without it."""
-    if journal.finished < job.total:
-        with suppress(KeyboardInterrupt, OSError):
+def _leave_page(job: Job, manifest: Mapping[str, Any], journal: Journal) -> str:
+    """What is there, as a page, before a sweep stops; why that could not be written, or "".
+
+    Whatever goes wrong, the sweep stops as it was told to. The page of an earlier stop, whose numbers hold no
+    longer, is gone first.
+    """
+    if not job.total:  # nobody knows yet how many points there are: what is in the folder holds
+        return ""
+    try:
+        (job.directory / REPORT).unlink(missing_ok=True)
+        if journal.finished < job.total:
             write_unfinished_page(job.sweep, job.directory, manifest, journal, job.dropped, job.total)
+    except KeyboardInterrupt:
+        return "stopped as well"
+    except OSError as error:
+        return error.strerror or describe(error)
+    except Exception as error:
+        return describe(error)
+    return ""
 
 
 def _try_again(sweep: Sweep, journal: Journal) -> None:
@@ -164,10 +186,9 @@ def check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, A
 # -- the points -----------------------------------------------------------------------
 
 
-def _grid(job: Job, pool: Backend, journal: Journal) -> int:
-    """Simulate the points that are not in the journal; the number that constraints dropped."""
-    kept, refused, dropped = select(job.sweep, job.shard)
-    job.dropped = dropped
+def _grid(job: Job, pool: Backend, journal: Journal) -> None:
+    """Simulate the points that are not in the journal; the job is told how many the constraints drop."""
+    kept, refused, job.dropped = select(job.sweep, job.shard)
     job.report(journal.finished, len(kept))
     todo = [index for index in kept if index in refused and index not in journal]
     for index in todo:
@@ -178,7 +199,6 @@ def _grid(job: Job, pool: Backend, journal: Journal) -> int:
     for index, row in pool.map(items, space.run_of):
         journal.append(index, with_inputs(job.sweep.space.point(index), row))
         job.report(journal.finished, len(kept))
-    return dropped
 
 
 def select(sweep: Sweep, shard: tuple[int, int] = WHOLE) -> tuple[Sequence[int], dict[int, str], int]:

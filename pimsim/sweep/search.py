@@ -44,7 +44,6 @@ class _Searcher:
         self.distributions = {key: self._distribution(domain) for key, domain in request.domains.items()}
         self.study = self._study()
         self.first_of: dict[str, int] = {}  # the number of the first trial of a point
-        self.dropped = 0
 
     def _study(self) -> Any:
         path = self.job.directory / OPTUNA_JOURNAL
@@ -97,7 +96,7 @@ class _Searcher:
             except ConstraintError as error:
                 return trial, point, str(error)
             self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
-            self.dropped += 1
+            self.job.dropped += 1
         raise AssertionError("a random point that the constraints keep was dropped")
 
     def _random_parameters(self, index: int) -> dict[str, Any]:
@@ -110,7 +109,7 @@ class _Searcher:
                     return parameters
             except ConstraintError:
                 return parameters
-            self.dropped += 1
+            self.job.dropped += 1
         raise InputError(f"the constraints dropped {_IN_VAIN} random points in a row", key="constraints")
 
     def _point(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,16 +153,16 @@ class _Searcher:
             self.study.tell(trial, figures)
 
 
-def search(job: Job, pool: Backend, journal: Journal) -> int:
-    """Run the search of a sweep; the number of points that its constraints dropped."""
+def search(job: Job, pool: Backend, journal: Journal) -> None:
+    """Run the search of a sweep; the job is told how many points its constraints drop, as they do."""
     request = job.sweep.search
     assert request is not None
+    job.report(journal.finished, request.trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # optuna's, of what is experimental
         searcher = _Searcher(job, request, journal)
         for start in range(0, request.trials, request.batch):
             searcher.batch(start, min(request.batch, request.trials - start), pool)
-    return searcher.dropped
 
 
 def _value(domain: Domain, parameter: Any) -> Any:

@@ -717,13 +717,16 @@ def test_numbers_are_sorted_before_texts(tmp_path: Path, running: Browser) -> No
 def test_a_sweep_that_is_not_whole_says_what_is_missing(tmp_path: Path, running: Browser) -> None:
     rows = [{"index": i, "status": "ok", "k": i, "a": i, "b": -i} for i in range(6)]
     file = tmp_path / "page.html"
-    about = About(file="my sweeps/s.yaml", shard="2/3", unfinished=18)
+    command = "pimsim sweep 'my sweeps/s.yaml' --shard 2/3 --resume"
+    about = About(go_on=command, shard="2/3", unfinished=18, total=30, numbers="journal.jsonl")
     file.write_text(sweep_html(rows, ["a", "b"], {}, about), encoding="utf-8")
     with page_of(running, file) as page:
         told = page.inner_text(".warnings")
-        assert "18 of 24 points are not simulated yet" in told
-        assert "pimsim sweep 'my sweeps/s.yaml' --shard 2/3 --resume" in told
+        assert "18 of 30 points are not simulated yet" in told  # whatever number of the others the page has
+        assert command in told
         assert "shard 2/3" in told
+        page.goto(f"{page.url}#show=3")
+        assert f"{command} --reports 3" in page.inner_text("#point")
 
 
 # -- many points ----------------------------------------------------------------------

@@ -350,7 +350,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(
     ]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert f"{30 - done} of 30 points are not simulated yet" in page
-    assert f"pimsim sweep {path} --resume" in page
+    assert f"pimsim sweep {os.path.relpath(path, ROOT)} --resume" in page
     assert not (out / "results.parquet").exists()
     if number == signal.SIGINT:
         with start(path, out, "--resume") as again:

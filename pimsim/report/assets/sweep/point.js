@@ -41,7 +41,7 @@ class Point {
       line.className = "soft";
       line.append("Its own report was not made.");
       if (sweep.command) line.append(" The command below writes it.");
-      if (sweep.file) line.append(" So does ", this.element("code", `pimsim sweep ${this.quoted(sweep.file)} --resume --reports ${number}`), ", with the sweep's own --out, into its folder.");
+      if (sweep.go_on) line.append(" So does ", this.element("code", `${sweep.go_on} --reports ${number}`), ", with the sweep's own --out, into its folder.");
     }
     return line;
   }

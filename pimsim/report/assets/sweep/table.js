@@ -78,7 +78,7 @@ class Rows {
     for (const i of this.rows()) { if (paper && !all && !this.sweep.inFront[i]) continue; if (at++ < from) continue; if (shown.push(i) === most) break; }
     this.body.replaceChildren(...shown.map((i) => this.row(i)));
     const n = (value) => value.toLocaleString("en");
-    pimsim.$("#rows").textContent = !this.sweep.left ? "no rows" : paper ? (all ? `${n(shown.length)} rows` : `${n(shown.length)} rows, those of the front; all are in the results file`) : `rows ${n(from + 1)} to ${n(from + shown.length)} of ${n(this.sweep.left)}`;
+    pimsim.$("#rows").textContent = !this.sweep.left ? "no rows" : paper ? (all ? `${n(shown.length)} rows` : `${n(shown.length)} rows, those of the front; all are in ${this.sweep.numbers}`) : `rows ${n(from + 1)} to ${n(from + shown.length)} of ${n(this.sweep.left)}`;
     for (const id of ["first", "before"]) pimsim.$(`#${id}`).disabled = this.page === 0;
     for (const id of ["after", "last"]) pimsim.$(`#${id}`).disabled = this.page === this.pages - 1;
   }
