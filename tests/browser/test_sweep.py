@@ -725,8 +725,8 @@ def test_a_sweep_that_is_not_whole_says_what_is_missing(tmp_path: Path, running:
         assert "18 of 30 points are not simulated yet" in told  # whatever number of the others the page has
         assert command in told
         assert "shard 2/3" in told
-        page.goto(f"{page.url}#show=3")
-        assert f"{command} --reports 3" in page.inner_text("#point")
+        page.click("#points tbody tr")
+        assert f"{command} --reports 0" in page.inner_text("#point")
 
 
 # -- many points ----------------------------------------------------------------------
