@@ -84,21 +84,21 @@ def sweep(
     loaded = api.load_sweep(sweep)
     directory = out or f"results/{loaded.name}"
     with options_located(), interruptible():
-        if shards:
-            result = api.merge(loaded, shards, directory, kind, which)
-        else:
-            try:
+        try:
+            if shards:
+                result = api.merge(loaded, shards, directory, kind, which)
+            else:
                 with progress_bar(console(stderr=True)) as progress:
                     result = run_sweep(
                         loaded, directory, workers=workers, scheduler=scheduler, resume=resume, shard=part, kind=kind,
                         progress=progress, reports=which,
                     )  # fmt: skip
-            except Stopped as stopped:
-                options = {
-                    "--out": out, "--shard": shard, "--scheduler": scheduler, "--format": kind, "--figures": figures,
-                    "--style": style, "--reports": reports,
-                }  # fmt: skip
-                return _say_how_to_go_on(stopped, sweep, options)
+        except Stopped as stopped:
+            options = {
+                "--out": out, "--shard": shard, "--scheduler": scheduler, "--format": kind, "--figures": figures,
+                "--style": style, "--reports": reports,
+            }  # fmt: skip
+            return _say_how_to_go_on(stopped, sweep, options)
         if figures is not None or style is not None:
             _draw(result, figures, style)
     if as_json:

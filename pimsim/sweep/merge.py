@@ -13,8 +13,8 @@ from pimsim.held import holding
 from pimsim.sweep.definition import Sweep
 from pimsim.sweep.folder import JOURNAL, Journal, cannot_write, owned, read_manifest, write_manifest
 from pimsim.sweep.reports import NONE, Which, check_which
-from pimsim.sweep.result import SweepResult, finish, with_reports
-from pimsim.sweep.runner import check_same, manifest_of, select
+from pimsim.sweep.result import SweepResult, finish
+from pimsim.sweep.runner import check_same, manifest_of, reported, select
 from pimsim.sweep.table import check_format, default_format
 
 _OPTION = "--merge"
@@ -31,7 +31,7 @@ def merge(
 
     reports: as of `run_sweep`; those that shards have are made anew
 
-    InputError if a folder holds another sweep, or if points are missing.
+    InputError if a folder holds another sweep, or if points are missing; Stopped after Ctrl-C among reports.
     """
     kind = check_format(kind or default_format())
     check_which(reports, len(sweep.space))
@@ -54,7 +54,7 @@ def merge(
             for source in sources:
                 _copy(source, journal)
             result = finish(sweep, directory, manifest, journal, dropped, kind, None)
-            return with_reports(sweep, result, reports)
+            return reported(sweep, result, reports)
         except OSError as error:
             raise cannot_write(directory, error) from error
 

@@ -64,10 +64,16 @@ def run_sweep(
     job = Job(sweep, directory, shard, resume, kind, progress)
     with holding(sweep.files), backend(workers, scheduler, sweep.contents) as pool, owned(directory):
         result = _run_in_folder(job, Measured(pool, sweep.accuracy) if sweep.accuracy else pool, temporary)
-        try:
-            return with_reports(sweep, result, reports, workers)
-        except KeyboardInterrupt:
-            raise Stopped(directory, job.total, job.total, "reports") from None
+        return reported(sweep, result, reports, workers)
+
+
+def reported(sweep: Sweep, result: SweepResult, which: Which, workers: int | None = None) -> SweepResult:
+    """As `with_reports`; Stopped, which says that reports are missing, after Ctrl-C."""
+    try:
+        return with_reports(sweep, result, which, workers)
+    except KeyboardInterrupt:
+        points = sum(result.statuses.values())
+        raise Stopped(result.directory, points, points, "reports") from None
 
 
 def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
@@ -82,8 +88,9 @@ def _run_in_folder(job: Job, pool: Backend, temporary: object) -> SweepResult:
                 result = finish(job.sweep, job.directory, manifest, journal, job.dropped, job.kind, temporary)
             except KeyboardInterrupt:
                 unwritten = "" if temporary else _leave_page(job, manifest, journal)
-                missing = "points" if journal.finished < job.total else "results"
-                raise Stopped(job.directory, journal.finished, job.total, missing, unwritten) from None
+                total = job.total or _most(job)
+                missing = "points" if journal.finished < total else "results"
+                raise Stopped(job.directory, journal.finished, total, missing, unwritten) from None
             journal.restore()
             return result
     except OSError as error:
@@ -123,6 +130,12 @@ def _try_again(sweep: Sweep, journal: Journal) -> None:
 
 def _capacity(sweep: Sweep) -> int:
     return sweep.search.trials if sweep.search else len(sweep.space)
+
+
+def _most(job: Job) -> int:
+    """The points of a job while nobody knows how many of them the constraints drop."""
+    part, parts = job.shard
+    return len(range(part - 1, _capacity(job.sweep), parts))
 
 
 # -- the folder -----------------------------------------------------------------------

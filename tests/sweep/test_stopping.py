@@ -109,6 +109,17 @@ def test_a_file_elsewhere_is_named_so_that_the_command_works(
     assert "pimsim sweep &#39;my sweep.yaml&#39; --resume" in page_in(Path("again"))
 
 
+def test_ctrl_c_before_the_points_are_counted_says_how_many_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path / "out", 2)
+    before = page_in(tmp_path / "out")
+    monkeypatch.setattr(runner, "select", raising(KeyboardInterrupt()))
+    with pytest.raises(runner.Stopped, match="2 of 8 points are finished"):
+        pimsim.sweep.run(SWEEP, out=str(tmp_path / "out"), workers=0, resume=True)
+    assert page_in(tmp_path / "out") == before
+
+
 # -- what goes wrong ------------------------------------------------------------------
 
 
@@ -201,6 +212,21 @@ def test_ctrl_c_among_reports_says_what_is_missing_and_the_page_has_those_that_a
     monkeypatch.setattr(reports, "_make", make)
     assert pimsim(*given, "--resume").exit_code == 0
     assert '"reports":[0,1,2]' in page_in(tmp_path / "o").replace(" ", "")
+
+
+def test_ctrl_c_among_reports_of_merged_shards_says_the_same(
+    pimsim: Pimsim, sweep_file: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sweep_file(f"axes: {{dram.channels: [1, 2, 3]}}\nobjectives: {GOALS}\n")
+    for part in ("1", "2"):
+        assert pimsim("sweep", path.name, "--out", part, "--workers", "0", "--shard", f"{part}/2").exit_code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(result, "make_reports", raising(KeyboardInterrupt()))
+        done = pimsim("sweep", path.name, "--out", "o", "--merge", "1", "--merge", "2")
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[1] == "  pimsim sweep tiny.yaml --out o --resume"
+    assert pimsim("sweep", path.name, "--out", "o", "--workers", "0", "--resume").exit_code == 0
+    assert list((tmp_path / "o" / "points").iterdir())
 
 
 @pytest.mark.parametrize("error", [FULL, KeyboardInterrupt()], ids=["full disk", "second Ctrl-C"])
