@@ -23,6 +23,7 @@ def result_of(
     from pimsim.plots import Plots
     from pimsim.results.result import Result
 
+    plan = prepared.plan.under(schedule=tally.schedule) if tally.schedule else prepared.plan
     return Result(
         prepared.config,
         tally,
@@ -34,7 +35,7 @@ def result_of(
         Plots,
         _report,
         prepared.odd,
-        prepared.plan,
+        plan,
         prepared.prices,
         comparing=comparing,
         arranged=prepared.arranged,

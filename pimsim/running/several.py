@@ -102,12 +102,14 @@ def run(
 
         check(os.fspath(timeline[0]))
     started, runs = time.perf_counter(), list[Run]()
+    first: Prepared = prepared  # with what it chose for itself
     members = list(zip(prepared.layout.shares, prepared.members, strict=True))
     for share, member in members:
         if member is None:
             runs.append(Run(share, None, None))
             continue
         member = alone.settled(member, keep)
+        first = first if runs else member
         watched = None if runs or pipelined else timeline  # the first device shows what it does
         runs.append(Run(share, alone.counted(member, keep, watched), member.plan))
         if progress:
@@ -117,7 +119,7 @@ def run(
         _write_passes(whole, *timeline)
     known = origins(prepared.config) if provenance is None else provenance
     devices = summarise_devices(prepared.config, whole)
-    result = result_of(prepared, whole.tally, time.perf_counter() - started, known)
+    result = result_of(replace(prepared, plan=first.plan), whole.tally, time.perf_counter() - started, known)
     return replace(result, workload=prepared.graph, devices=devices)
 
 

@@ -163,11 +163,11 @@ def _engine(plan: Plan) -> Engine:
 
 
 def settled(plan: Plan) -> Plan:
-    """The plan with the `mapping.attention` of the fastest run, where it may be any: the runs are simulated."""
-    if len(plan.attentions) == 1:
-        return plan.attending(plan.attentions[0]) if plan.config.mapping.attention == "auto" else plan
-    fastest, _ = _fastest(_candidates(plan))
-    return plan.attending(*fastest.attentions)
+    """The plan with the `mapping.attention` and the schedule of the fastest run, where there is a choice: the runs are
+    simulated.
+    """
+    candidates = _candidates(plan)
+    return candidates[0] if len(candidates) == 1 else _fastest(candidates)[0]
 
 
 def _candidates(plan: Plan) -> list[Plan]:

@@ -300,4 +300,5 @@ class System:
             self.tokens,
             self.executor.largest_window,
             self.follower.course(self.counters.courses) if self.follower else None,
+            schedule=self.plan.config.schedule,
         ).validate()

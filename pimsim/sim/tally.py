@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar, overload
@@ -187,7 +187,7 @@ class Tally:
     over all channels; tokens are in time order, back to back.  busiest_window is what the busiest
     window spent, in the units of what actions spend; 0 if that was not asked for.  course: the rows'
     clocks as the run goes on.  devices: how many share the run: cycles, and their causes, are those of the average
-    one, and all other counts are over all of them.
+    one, and all other counts are over all of them.  schedule: the one that was followed ("": not known).
     """
 
     cycles: int
@@ -199,6 +199,7 @@ class Tally:
     busiest_window: Fraction = Fraction(0)
     course: Course | None = None
     devices: int = 1
+    schedule: str = field(default="", compare=False)  # where it changes nothing, counts are equal
 
     @property
     def decode_cycles(self) -> int:

@@ -154,7 +154,7 @@ def _account(layout: Layout, runs: Sequence[Run], devices: int, ends: Ends, sent
     assert first is not None
     return Tally(
         total, prefill, first.tCK_ps, {name: commands.get(name, 0) for name in names}, rows, _tokens(ends, prefill),
-        Fraction(spent), first.course if _alike(runs, devices, layout.in_flight) else None, devices,
+        Fraction(spent), first.course if _alike(runs, devices, layout.in_flight) else None, devices, first.schedule,
     ).validate()  # fmt: skip
 
 
