@@ -11,7 +11,7 @@ from pimsim.config.loader import as_text
 from pimsim.config.resolved import resolved_dict
 from pimsim.energy.table import load_table
 from pimsim.labels import LABELS, MEANINGS
-from pimsim.report import run_devices
+from pimsim.report import run_devices, run_within
 from pimsim.report.page import render, script_json
 from pimsim.report.run_breakdowns import largest
 from pimsim.report.run_charts import linked_charts
@@ -57,6 +57,7 @@ def run_html(result: Result) -> str:
         simulated=_simulated(summary),
         decoded=not _prompt_alone(summary),
         charts=[each.chart for each in linked],
+        absent=run_within.absent(operators),
         linked=script_json(_linked(operators, linked), indent=None),
         breakdowns=list(_breakdowns(summary)),
         operators=operators.table(),

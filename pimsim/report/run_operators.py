@@ -12,6 +12,7 @@ from pimsim.results.folding import Fold, folded, folds
 from pimsim.results.headline import count_text, energy_text, percent, size, time_text
 from pimsim.results.metrics import nanoseconds, ratio
 from pimsim.results.result import Result
+from pimsim.results.within import TooLong, Within, within
 from pimsim.sim.tally import OperatorTally
 
 # Columns of `operators.csv` that the page has; what comes between them is made of them.
@@ -76,6 +77,11 @@ class Operators:
     def of_row(self, phase: str, part: str, operator: str) -> Operator:
         """The one that has a row of the run."""
         return self.all[self._places[phase, part, operator]]
+
+    @cached_property
+    def within(self) -> Within | TooLong | None:
+        """How busy banks and buses are while the last step runs."""
+        return within(self.of_run)
 
     @cached_property
     def _places(self) -> dict[tuple[str, str, str], int]:

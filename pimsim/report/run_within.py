@@ -13,7 +13,7 @@ from pimsim.report.run_operators import Operator, Operators
 from pimsim.results.drawn.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from pimsim.results.headline import percent, time_scale, time_text
 from pimsim.results.metrics import nanoseconds
-from pimsim.results.within import Within, within
+from pimsim.results.within import TooLong, Within
 
 _COLOURS = {"MAC units": BLUE, "open rows": ORANGE, "command bus": GREEN, "data bus": SKY, "refresh": VERMILION,
             "ASIC": PURPLE}  # fmt: skip
@@ -23,19 +23,35 @@ _WIDE, _PHONE, _LETTER = 600, 300, 7  # pixels of the time on paper (a window ha
 
 
 class _Piece(NamedTuple):
-    """A piece of the time: what runs, when (ns of the step), and where it is drawn (ns, without what is left out)."""
+    """A piece of the time: what runs, when (ns of the step), and where it is drawn (ns, without what is left out).
 
-    operator: Operator
+    operators: all that have something of it, the one that takes most of it first.
+    """
+
+    operators: Sequence[Operator]
     block: int | str
     begin: float
     lasts: float
     middle: float
 
+    def said(self, more: str) -> str:
+        """The first of them, and how many more there are, as `more` says it."""
+        first, others = plain(self.operators[0].label), len(self.operators) - 1
+        return first + more.format(others) if others else first
+
+
+def absent(operators: Operators) -> str:
+    """Why there is no chart of a step that ran, "" where there is one."""
+    step = operators.within
+    if not isinstance(step, TooLong):
+        return ""
+    return f"the {_step(operators, step)}, has too many instructions to be shown here"
+
 
 def over_time(operators: Operators) -> Iterator[Linked]:
     """Bars without gaps, as wide as operators last; where one operator is looked at, the others fade."""
-    shown = within(operators.of_run)
-    if shown is None:
+    shown = operators.within
+    if not isinstance(shown, Within):
         return
     pieces = list(_pieces(operators, shown))
     whole = sum(piece.lasts for piece in pieces)
@@ -54,13 +70,14 @@ def over_time(operators: Operators) -> Iterator[Linked]:
     busy = ", ".join(f"{name} {percent(mean)}" for name, mean in shown.means.items())
     chart = Chart(
         "within", f"Banks and buses over time ({_step(operators, shown)})",
-        f"how busy each of them is while a step runs, operator by operator. On average {busy}",
+        f"how busy each of them is while a step runs, bar by bar. On average {busy}",
         [_bars(number, name, shown, pieces, factor) for number, name in enumerate(shown.shares)], layout, narrow,
         _ABOVE + _BAND * len(shown.shares) + _BELOW,
-        ("operator", "block", "from_ns", "to_ns", *(f"{name} %" for name in shown.shares)),
-        [[p.operator.said, p.block, p.begin, p.begin + p.lasts, *(_percent(each[at]) for each in shown.shares.values())]
+        ("operators", "block", "from_ns", "to_ns", *(f"{name} %" for name in shown.shares)),
+        [["; ".join(operator.said for operator in p.operators), p.block, p.begin, p.begin + p.lasts,
+          *(_percent(each[at]) for each in shown.shares.values())]
          for at, p in enumerate(pieces)],
-        _note(operators, shown),
+        _note(operators, shown, pieces),
     )  # fmt: skip
     yield Linked(chart)
 
@@ -69,15 +86,16 @@ def _pieces(operators: Operators, shown: Within) -> Iterator[_Piece]:
     tCK_ps, (first, end) = operators.of_run.tally.tCK_ps, shown.blocks_at
     edges = [nanoseconds(clocks, tCK_ps) for clocks in shown.edges.tolist()]
     begins = [nanoseconds(clocks, tCK_ps) for clocks in shown.begins.tolist()]
-    for at, ((low, high), begin, row) in enumerate(zip(pairwise(edges), begins, shown.operators, strict=True)):
+    for at, ((low, high), begin, rows) in enumerate(zip(pairwise(edges), begins, shown.operators, strict=True)):
         block = shown.block + 1 if first <= at < end else ""
-        yield _Piece(operators.of_row(*row), block, begin, high - low, (low + high) / 2)
+        alike = {id(operator): operator for operator in (operators.of_row(*row) for row in rows)}  # layers of one kind
+        yield _Piece(list(alike.values()), block, begin, high - low, (low + high) / 2)
 
 
 def _bars(number: int, name: str, shown: Within, pieces: Sequence[_Piece], factor: float) -> Trace:
     shares = [float(share) for share in shown.shares[name]]
     hover = [
-        f"<b>{plain(piece.operator.label)}</b><br>{name}: busy {percent(share)} of {time_text(piece.lasts)}<br>"
+        f"<b>{piece.said(' and {} more')}</b><br>{name}: busy {percent(share)} of {time_text(piece.lasts)}<br>"
         f"from {time_text(piece.begin)} of the step on"
         for piece, share in zip(pieces, shares, strict=True)
     ]
@@ -85,7 +103,8 @@ def _bars(number: int, name: str, shown: Within, pieces: Sequence[_Piece], facto
         "type": "bar", "name": name, "x": [piece.middle / factor for piece in pieces], "y": list(map(_percent, shares)),
         "width": [piece.lasts / factor for piece in pieces], "yaxis": _axis(number), "showlegend": False,
         "marker": {"color": _COLOURS[name], "line": {"width": 0}},
-        "customdata": [piece.operator.key for piece in pieces], "hoverinfo": "text", "hovertext": hover,
+        "customdata": [[operator.key for operator in piece.operators] for piece in pieces],
+        "hoverinfo": "text", "hovertext": hover,
     }  # fmt: skip
 
 
@@ -118,8 +137,9 @@ def _labels(pieces: Iterable[_Piece], factor: float, pixels: float) -> Iterator[
     pieces = list(pieces)
     whole = sum(piece.lasts for piece in pieces)
     for piece in pieces:
-        if len(piece.operator.label) * _LETTER < pixels * piece.lasts / whole:
-            yield {"text": plain(piece.operator.label), "x": piece.middle / factor, "y": 1, "yref": "paper",
+        said = piece.said(" + {}")
+        if len(said) * _LETTER < pixels * piece.lasts / whole:
+            yield {"text": said, "x": piece.middle / factor, "y": 1, "yref": "paper",
                    "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}  # fmt: skip
 
 
@@ -143,15 +163,16 @@ def _ends_of_block(shown: Within, pieces: Sequence[_Piece], factor: float) -> It
                    "line": {"color": "var(--soft)", "width": 1, "dash": "dot"}}  # fmt: skip
 
 
-def _step(operators: Operators, shown: Within) -> str:
+def _step(operators: Operators, shown: Within | TooLong) -> str:
     """Which step it is, in a few words."""
-    schedule = operators.of_run.schedule
+    tally, schedule = operators.of_run.tally, operators.of_run.schedule
     if schedule is not None:
-        return f"last step of {schedule.main.name}, context {shown.context:,}"
-    return f"last {'prompt' if shown.operators[0][0] == 'prefill' else 'decode'} step, context {shown.context:,}"
+        return f"last step of template {schedule.main.name}, context {shown.context:,}"
+    prompt = bool(tally.tokens.of_phase("prefill")[shown.number])
+    return f"last {'prompt' if prompt else 'decode'} step, context {shown.context:,}"
 
 
-def _note(operators: Operators, shown: Within) -> str:
+def _note(operators: Operators, shown: Within, pieces: Iterable[_Piece]) -> str:
     """What a reader has to know of it."""
     run, found = operators.of_run, []
     if shown.blocks > 1:
@@ -161,6 +182,9 @@ def _note(operators: Operators, shown: Within) -> str:
                      "between what runs before the first and behind the last.")  # fmt: skip
     if run.devices is not None:
         found.append("It is a step of the first device.")
+    if any(len(piece.operators) > 1 for piece in pieces):
+        found.append("A bar may hold several operators: short ones are joined where there are many, and one that adds "
+                     "no time shares the bar of one that does.")  # fmt: skip
     found.append("The step is simulated again, from rest. What an operator does is spread evenly over its time, and a "
                  "refresh that falls due while the channels rest counts for what they do next.")  # fmt: skip
     return " ".join(found)

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.results.use import counters
-from pimsim.sim.alone import Took, alone
+from pimsim.sim.watched_step import Took, watched_step
 
 if TYPE_CHECKING:
     from pimsim.results.result import Result
 
 Floats = NDArray[np.float64]
-MOST = 240  # pieces
-_INSTRUCTIONS = 8000  # of a step, about a second's work
+Row = tuple[str, str, str]  # of the results: phase, part, operator
+MOST = 240  # pieces, about: where there are more, short ones are joined
+# Of a step, all and those that are told: what lasts half a second on a slow core.
+_INSTRUCTIONS, _TOLD = 8000, 2000
 
 
 class Within(NamedTuple):
@@ -31,7 +33,7 @@ class Within(NamedTuple):
     edges     (n + 1,) clocks at which pieces begin and the last one ends; of what is shown, as if nothing came between
     begins    (n,) when each piece begins, in clocks of the whole step
     blocks_at (from, to): the pieces of the block
-    operators row of the results that takes most of each piece: (phase, part, operator)
+    operators all rows of the results that each piece has something of, the one that takes most of it first
     shares    (n,) of everything that is busy in the step, 0 to 1, over all channels; means: of the whole step
     """
 
@@ -42,7 +44,7 @@ class Within(NamedTuple):
     edges: NDArray[np.int64]
     begins: NDArray[np.int64]
     blocks_at: tuple[int, int]
-    operators: list[tuple[str, str, str]]
+    operators: list[tuple[Row, ...]]
     shares: dict[str, Floats]
     means: dict[str, float]
 
@@ -51,37 +53,48 @@ class _Piece(NamedTuple):
     begin: int
     end: int
     block: int
-    operator: tuple[str, str, str]
+    operators: tuple[Row, ...]  # none: of a block that is not shown
+
+    @property
+    def lasts(self) -> int:
+        return self.end - self.begin
 
 
-def within(result: Result) -> Within | None:
-    """The last step of a run (of a schedule of its main stage; of several devices, of the first); None where none ran,
-    or one of too many instructions.
+class TooLong(NamedTuple):
+    """A step of more instructions than are shown; context: of its last token."""
+
+    number: int
+    context: int
+
+
+def within(result: Result) -> Within | TooLong | None:
+    """The last step of a run (of a schedule of its main stage; of several devices, of the first); None where none
+    ran.
     """
     plan, number = result.plan, _last(result)
     if plan is None or number < 0:
         return None
-    took = alone(plan, number, _INSTRUCTIONS)
+    took = watched_step(plan, number, _INSTRUCTIONS, _TOLD)
+    context = int(result.tally.tokens.column("context")[number])
+    if not took:
+        return TooLong(number, context)
     pieces = _pieces(took)
-    if not pieces:
-        return None
     shares = {name: each for name, each in _shares(took, pieces, result).items() if each.any()}
     blocks = max(piece.block for piece in pieces) + 1
-    block = blocks // 2
-    shown = [i for i, piece in enumerate(pieces) if piece.block in (-1, block)]
-    lengths = np.array([pieces[i].end - pieces[i].begin for i in shown], np.int64)
+    shown = [i for i, piece in enumerate(pieces) if piece.operators]
+    lengths = np.array([pieces[i].lasts for i in shown], np.int64)
     inside = [at for at, i in enumerate(shown) if pieces[i].block >= 0]
     return Within(
         number,
-        int(result.tally.tokens.column("context")[number]),
-        block,
+        context,
+        max(pieces[i].block for i in shown) if inside else 0,
         blocks,
         np.concatenate([[0], np.cumsum(lengths)]),
         np.array([pieces[i].begin for i in shown], np.int64),
         (inside[0], inside[-1] + 1) if inside else (0, 0),
-        [pieces[i].operator for i in shown],
+        [pieces[i].operators for i in shown],
         {name: each[shown] for name, each in shares.items()},
-        {name: float(np.average(each, weights=[p.end - p.begin for p in pieces])) for name, each in shares.items()},
+        {name: float(np.average(each, weights=[p.lasts for p in pieces])) for name, each in shares.items()},
     )
 
 
@@ -94,53 +107,67 @@ def _last(result: Result) -> int:
 
 
 def _pieces(took: Sequence[Took]) -> list[_Piece]:
-    """The time of a step by what it is charged to; where that is too many, short ones are part of those beside them."""
-    each = [
-        _Piece(*one.charged, one.block, (one.counted.phase, one.counted.part, one.counted.operator))
-        for one in took
-        if one.charged[1] > one.charged[0]
-    ]
-    shown = [piece for piece in each if piece.block <= 0]
-    least = sum(piece.end - piece.begin for piece in shown) / MOST if len(shown) > MOST else 0
-    pieces: list[_Piece] = []
+    """The time of a step by what it is charged to; where that is too many, short ones are joined.
+
+    What is charged nothing is part of what comes next, or of the last one of its block.
+    """
+    each = [_piece(one) for one in took]
+    shown = [piece.lasts for piece in each if piece.operators and piece.lasts]
+    least = max(1.0, sum(shown) / MOST if len(shown) > MOST else 0)
+    joined: list[list[_Piece]] = []
+    waiting: list[_Piece] = []
     for _, group in groupby(each, key=lambda piece: piece.block):
-        waiting: list[_Piece] = []
+        first = len(joined)
         for piece in group:
             waiting.append(piece)
             if piece.end - waiting[0].begin >= least:
-                pieces.append(_joined(waiting))
+                joined.append(waiting)
                 waiting = []
-        if waiting:
-            pieces.append(_joined(waiting))
-    return pieces
+        if len(joined) > first:
+            joined[-1] += waiting
+        elif waiting and waiting[-1].end > waiting[0].begin:
+            joined.append(waiting)
+        else:
+            continue
+        waiting = []
+    if waiting and joined:
+        joined[-1] += waiting
+    return [_joined(pieces) for pieces in joined]
+
+
+def _piece(one: Took) -> _Piece:
+    row = one.counted
+    return _Piece(*one.charged, one.block, ((row.phase, row.part, row.operator),) if row.operator else ())
 
 
 def _joined(pieces: Sequence[_Piece]) -> _Piece:
-    longest = max(pieces, key=lambda piece: piece.end - piece.begin)
-    return longest._replace(begin=pieces[0].begin, end=pieces[-1].end)
+    clocks: dict[Row, int] = {}
+    for piece in pieces:
+        for row in piece.operators:
+            clocks[row] = clocks.get(row, 0) + piece.lasts
+    block = max(pieces, key=lambda piece: piece.lasts).block
+    return _Piece(pieces[0].begin, pieces[-1].end, block, tuple(sorted(clocks, key=lambda row: -clocks[row])))
 
 
 def _shares(took: Sequence[Took], pieces: Sequence[_Piece], result: Result) -> dict[str, Floats]:
     edges = np.array([pieces[0].begin, *(piece.end for piece in pieces)], np.int64)
     room = np.diff(edges).astype(np.float64)
-    ran, charged = [_spread(one.ran, edges) for one in took], [_spread(one.charged, edges) for one in took]
+    ran, charged = _spread([one.ran for one in took], edges), _spread([one.charged for one in took], edges)
     found = {}
     for name, (counted, most) in counters(result.prices.device).items():
-        clocks = np.zeros(len(pieces))
-        for one, (first, parts) in zip(took, charged if name == "open rows" else ran, strict=True):
-            if spent := counted(one.counted):
-                clocks[first : first + len(parts)] += spent * parts
-        found[name] = _fitted(clocks, room * most) / (room * most)
+        spent = np.array([counted(one.counted) for one in took], np.float64)
+        found[name] = _fitted(spent @ (charged if name == "open rows" else ran), room * most) / (room * most)
     return found
 
 
-def _spread(ran: tuple[int, int], edges: NDArray[np.int64]) -> tuple[int, Floats]:
-    """The first piece in which something ran, and its shares in that and those that follow."""
-    begin = min(max(ran[0], int(edges[0])), int(edges[-1]) - 1)
-    end = min(max(ran[1], begin + 1), int(edges[-1]))
-    first, last = int(np.searchsorted(edges, begin, "right")) - 1, int(np.searchsorted(edges, end, "left"))
-    cut = np.clip(edges[first : last + 1], begin, end)
-    return first, np.diff(cut) / (end - begin)
+def _spread(spans: Sequence[tuple[int, int]], edges: NDArray[np.int64]) -> Floats:
+    """(spans, pieces): the share of each span, from clock to clock, that is in each piece."""
+    begins, ends = np.array(spans, np.int64).T
+    begins = np.clip(begins, edges[0], edges[-1] - 1)
+    ends = np.clip(ends, begins + 1, edges[-1])
+    before = np.clip(edges, begins[:, np.newaxis], ends[:, np.newaxis])
+    shares: Floats = np.diff(before, axis=1) / (ends - begins)[:, np.newaxis]
+    return shares
 
 
 def _fitted(clocks: Floats, room: Floats) -> Floats:

@@ -69,7 +69,7 @@ class Pace:
 
 
 @dataclass
-class _Laid:
+class Laid:
     """Steps of one kind that are alike, laid out: carried out a few at a time, and counted when all are done."""
 
     plan: Plan
@@ -149,12 +149,12 @@ class System:
                     progress(done, total)  # type: ignore[misc]
             pace.done(largest)
 
-    def _planned(self, window: Sequence[Step]) -> Iterator[tuple[_Laid, list[Step]]]:
+    def _planned(self, window: Sequence[Step]) -> Iterator[tuple[Laid, list[Step]]]:
         """Steps in their order, as many at a time as go on from each other; those of one kind are planned together."""
         waiting: dict[Kind, list[int]] = {}
         for step in window:
             waiting.setdefault(step.kind, []).append(step.context)
-        laid: dict[Kind, _Laid] = {}
+        laid: dict[Kind, Laid] = {}
         for kind, steps in groupby(window, key=attrgetter("kind")):
             coming = list(steps)
             while coming:
@@ -173,21 +173,21 @@ class System:
         """Most steps of a phase that may be carried out at once."""
         return self.follower.left(phase, self.tokens.steps_of(phase)) if self.follower else FOREVER
 
-    def _lay_out(self, kind: Kind, contexts: Sequence[int]) -> _Laid:
+    def _lay_out(self, kind: Kind, contexts: Sequence[int]) -> Laid:
         """As many steps of a kind as are alike."""
         plan = self.plan.stage(kind.stage)
         return self._laid(plan, kind, plan.stretch(contexts, kind.head, kind.tokens))
 
-    def _laid(self, plan: Plan, kind: Kind, stretch: Stretch) -> _Laid:
+    def _laid(self, plan: Plan, kind: Kind, stretch: Stretch) -> Laid:
         blocks = plan.workload.blocks
         if blocks not in self.layouts:
             self.layouts[blocks] = Layout(self.engine, blocks, self.spending)
         block = self.layouts[blocks].block(stretch)
         self.counters.open(kind.phase, kind.part, stretch)
         times = np.zeros((len(stretch.instructions) + 1, MOMENTS), np.int64)
-        return _Laid(plan, kind, stretch, block, self.executor.new_counts(block), times)
+        return Laid(plan, kind, stretch, block, self.executor.new_counts(block), times)
 
-    def _carry_out(self, laid: _Laid, steps: Sequence[Step]) -> None:
+    def _carry_out(self, laid: Laid, steps: Sequence[Step]) -> None:
         """Carry out steps, with what is copied before the first and after the last of them."""
         self._follow(laid)
         clocks = [self.accounted]
@@ -197,7 +197,7 @@ class System:
         clocks[-1] = self.accounted
         self.tokens.extend(laid.kind.phase, [step.context for step in steps], clocks)
 
-    def _copy(self, laid: _Laid, step: Step, copied: Copies, ahead: int = 0) -> None:
+    def _copy(self, laid: Laid, step: Step, copied: Copies, ahead: int = 0) -> None:
         """Carry out the copies of K and V of a step; ahead: steps that are carried out and not told yet."""
         if not copied:
             return
@@ -208,18 +208,17 @@ class System:
             self._run(made, 1)
             self._count(made)
 
-    def _run(self, laid: _Laid, count: int) -> list[int]:
+    def _run(self, laid: Laid, count: int) -> list[int]:
         """Carry out the next steps; the clocks accounted for at the end of each."""
         steps = range(laid.done, laid.done + count)
         laid.times[-1] = self.latest
-        watch = None if self.observer is None else self._watch(laid, self.observer)
-        self.executor.run_block(laid.block, laid.times, self.timetable, watch, laid.counts, steps)
+        self.executor.run_block(laid.block, laid.times, self.timetable, self._watching(laid), laid.counts, steps)
         self.latest = laid.times[-1].copy()
         laid.done += count
         reached: list[int] = laid.counts.reached[steps.start : steps.stop].tolist()
         return reached
 
-    def _follow(self, laid: _Laid) -> None:
+    def _follow(self, laid: Laid) -> None:
         """Steps are about to come; if they are of another leg than those before, that one is over for them."""
         if self.follower:
             leg = self.follower.leg(laid.kind.phase, self.tokens.steps_of(laid.kind.phase))
@@ -227,13 +226,13 @@ class System:
                 self._pass_by(laid)
                 laid.leg = leg
 
-    def _pass_by(self, laid: _Laid) -> None:
+    def _pass_by(self, laid: Laid) -> None:
         """Keep what the instructions have taken so far, if any were carried out."""
         if laid.done:
             charged = laid.counts.totals[:, -len(self.engine.causes) :].sum(1)
             laid.passed[laid.leg] = charged + laid.counts.exposed[:, E_CLOCKS]
 
-    def _count(self, laid: _Laid) -> None:
+    def _count(self, laid: Laid) -> None:
         """Count what was carried out."""
         kind = laid.kind
         if self.follower:
@@ -248,8 +247,12 @@ class System:
             self._carry_out(laid, some)
         return self.accounted - begin
 
-    def _watch(self, laid: _Laid, tell: Callable[[Executed], None]) -> Callable[[int, int, int], None]:
-        """What tells the observer of instruction i in copy c of a step, when the engine has carried it out."""
+    def _watching(self, laid: Laid) -> Callable[[int, int, int], None] | None:
+        """Who is told of a step, copy and instruction of what is about to run, each time that one is carried out."""
+        return None if self.observer is None else self._telling(laid, self.observer)
+
+    def _telling(self, laid: Laid, tell: Callable[[Executed], None]) -> Callable[[int, int, int], None]:
+        """What tells the observer of instruction i in copy c of a step."""
         stretch, times, number = laid.stretch, laid.times, len(self.tokens) - laid.done + laid.ahead
         instructions, contexts = stretch.instructions, stretch.contexts.tolist()
         in_block = range(len(stretch.step.before), len(stretch.step.before) + len(stretch.step.block))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from pimsim import api
 from pimsim.config.schema import Config
+from pimsim.report.charts import Chart
+from pimsim.report.run import run_html
 from pimsim.report.run_charts import linked_charts
 from pimsim.report.run_operators import Operators
 from pimsim.results import within as module
@@ -16,10 +19,11 @@ from pimsim.results.result import Result
 from pimsim.results.use import counters
 from pimsim.results.within import Within, within
 from pimsim.sim import run
-from pimsim.sim.alone import alone
 from pimsim.sim.run import simulate_contexts, simulate_step
+from pimsim.sim.watched_step import watched_step
 from pimsim.timeline import activity
 from pimsim.timeline.recorder import Recorder
+from tests import schedule_kinds
 from tests.configs import config_of
 from tests.timeline.runs import CASES, SMALL
 
@@ -41,8 +45,12 @@ def shipped(name: str, *sets: str) -> Result:
 
 def shown_of(result: Result) -> Within:
     found = within(result)
-    assert found is not None
+    assert isinstance(found, Within)
     return found
+
+
+def within_of(operators: Operators) -> Chart:
+    return next(each.chart for each in linked_charts(operators) if each.chart.name == "within")
 
 
 def clocks_of(result: Result, context: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -79,7 +87,7 @@ def test_shares_are_those_of_the_log(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_a_step_counts_what_a_run_of_it_counts(case: dict[str, Any]) -> None:
     result = ran(config_of({**SMALL, **case}))
     assert result.plan is not None
-    took = alone(result.plan, len(result.tally.tokens) - 1, MANY)
+    took = watched_step(result.plan, len(result.tally.tokens) - 1, MANY, MANY, every=True)
     whole = simulate_contexts(result.plan, [result.config.workload.last_context])
     charged = [one.charged for one in took]
     assert [begin for begin, _ in charged[1:]] == [end for _, end in charged[:-1]]
@@ -110,8 +118,8 @@ def test_one_block_stands_for_all_of_them() -> None:
     shown = shown_of(shipped("pim-gpt", "workload.lm_head=true"))
     assert (shown.block, shown.blocks) == (6, 12)
     first, end = shown.blocks_at
-    assert "lm_head" in {operator for _, _, operator in shown.operators[end:]}
-    assert {"qkv", "scores", "ffn_down"} <= {operator for _, _, operator in shown.operators[first:end]}
+    assert "lm_head" in {operator for rows in shown.operators[end:] for _, _, operator in rows}
+    assert {"qkv", "scores", "ffn_down"} <= {operator for rows in shown.operators[first:end] for _, _, operator in rows}
     gaps = shown.begins[1:] - (shown.begins + np.diff(shown.edges))[:-1]
     assert {at + 1 for at in np.flatnonzero(gaps).tolist()} <= {first, end}
 
@@ -125,11 +133,42 @@ def test_short_pieces_are_joined_where_there_are_many(monkeypatch: pytest.Monkey
     assert shown.means == pytest.approx(before.means)
 
 
-def test_a_step_of_too_many_instructions_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sets", [["workload.batch=36"], ["schedule=overlap", "dram.refresh=none"]])
+def test_each_operator_is_found_in_the_chart_and_in_its_table(sets: list[str]) -> None:
+    """Where pieces are joined, and where some operators add no time."""
+    operators = Operators(shipped("pim-gpt", "workload.lm_head=true", *sets))
+    chart = within_of(operators)
+    ran = {operator.key for operator in operators.all}
+    for trace in chart.traces:
+        assert {key for keys in trace["customdata"] for key in keys} == ran
+        for keys, hover in zip(trace["customdata"], trace["hovertext"], strict=True):
+            assert (f"and {len(keys) - 1} more</b>" in hover) == (len(keys) > 1)
+    assert {said for row in chart.rows for said in row[0].split("; ")} == {operator.said for operator in operators.all}
+    joined = any(len(keys) > 1 for keys in chart.traces[0]["customdata"])
+    assert ("A bar may hold several operators" in chart.note) == joined
+
+
+def test_a_bar_of_several_operators_is_named_by_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = shipped("pim-gpt")
+    before = shown_of(result)
+    monkeypatch.setattr(module, "MOST", 5)
+    ends, shown = np.cumsum(np.diff(before.edges)), shown_of(result)
+    for low, high, rows in zip(shown.edges[:-1], shown.edges[1:], shown.operators, strict=True):
+        clocks = dict.fromkeys(rows, 0)
+        for at in np.flatnonzero((ends > low) & (ends <= high)).tolist():
+            clocks[before.operators[at][0]] += int(np.diff(before.edges)[at])
+        assert list(clocks) == sorted(clocks, key=lambda row: -clocks[row])
+
+
+@pytest.mark.parametrize("limit", ["_INSTRUCTIONS", "_TOLD"])
+def test_of_a_step_of_too_many_instructions_the_page_says_so(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     result = shipped("pim-gpt")
     assert "within" in [each.chart.name for each in linked_charts(Operators(result))]
-    monkeypatch.setattr(module, "_INSTRUCTIONS", 100)
+    assert "too many instructions" not in run_html(result)
+    monkeypatch.setattr(module, limit, 10)
     assert "within" not in [each.chart.name for each in linked_charts(Operators(result))]
+    said = "Banks and buses over time: the last decode step, context 2, has too many instructions to be shown here."
+    assert said in run_html(result) and "result.plot.utilisation()" in run_html(result)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +177,21 @@ def test_a_step_of_too_many_instructions_is_not_shown(monkeypatch: pytest.Monkey
         ([], "last decode step, context 2", "The 12 layers are alike, so layer 7 stands"),
         (["workload.prompt_tokens=5", "workload.output_tokens=0"], "last prompt step, context 5", "from rest"),
         (["system.devices=2", "system.tensor=2"], "last decode step, context 2", "It is a step of the first device."),
+        (
+            ["system.devices=2", "system.pipeline=2"],
+            "last decode step, context 2",
+            "The 6 layers are alike",
+        ),
+        (["placement.linear=gpu-h100"], "last decode step, context 2", "The 12 layers are alike"),
     ],
 )
 def test_the_page_says_which_step_it_is(sets: list[str], title: str, note: str) -> None:
     operators = Operators(shipped("pim-gpt", *sets))
-    chart = next(each.chart for each in linked_charts(operators) if each.chart.name == "within")
+    chart = within_of(operators)
     assert title in chart.title and note in chart.note
-    assert {key for trace in chart.traces for key in trace["customdata"]} <= {o.key for o in operators.all}
+    assert {key for trace in chart.traces for keys in trace["customdata"] for key in keys} <= {
+        o.key for o in operators.all
+    }
     for trace, column in zip(chart.traces, range(4, len(chart.columns)), strict=True):
         assert list(trace["y"]) == [row[column] for row in chart.rows]
 
@@ -157,7 +204,7 @@ def test_the_step_is_of_the_schedule_that_the_run_took(sets: list[str], request:
     result = shipped("pim-gpt", "workload.output_tokens=1", "schedule=overlap", *sets)
     plan, cycles = result.plan, result.tally.cycles
     assert plan is not None and plan.config.schedule in request.node.callspec.id
-    assert alone(plan, 0, MANY)[-1].charged[1] == cycles
+    assert watched_step(plan, 0, MANY, MANY)[-1].charged[1] == cycles
     assert simulate_step(plan, 1, [Recorder(plan.device)]) == cycles
     assert simulate_step(result.config, 1, [Recorder(plan.device)]) == cycles
 
@@ -168,3 +215,15 @@ def test_devices_keep_what_they_chose_for_themselves(monkeypatch: pytest.MonkeyP
     assert result.plan is not None and result.plan.attentions == (chosen,)
     monkeypatch.setattr(run, "_run", None)  # nothing is simulated to choose it again
     shown_of(result)
+
+
+@pytest.mark.parametrize("kind", ["chain", "reorder", "prefill"])
+def test_the_page_of_a_schedule_shows_its_main_template(kind: str, tmp_path: Path) -> None:
+    result = schedule_kinds.run(tmp_path, kind)
+    operators = Operators(result)
+    chart = within_of(operators)
+    assert result.schedule is not None
+    assert f"last step of template {result.schedule.main.name}, context" in chart.title
+    assert chart.title in run_html(result)
+    shown = {key for keys in chart.traces[0]["customdata"] for key in keys}
+    assert {o.row.part for o in operators.all if o.key in shown} == {result.schedule.main.part}

@@ -7,13 +7,14 @@
   const toggle = (key) => { if (known(key)) chosen.set(chosen.value === key ? null : key); };
 
   // -- charts: the marks of other operators fade where all are drawn; elsewhere the operator's own marks take their place
-  // (that of all others stands for one that has no bar of its own)
-  const mine = (trace, key) => trace.customdata.includes(key) ? key : "";
+  // (that of all others stands for one that has no bar of its own; a mark may be of several operators)
+  const has = (each, key) => Array.isArray(each) ? each.includes(key) : each === key;
+  const mine = (trace, key) => trace.customdata.some((each) => has(each, key)) ? key : "";
   const follow = (key) => {
     for (const [name, chart] of Object.entries(charts)) {
       const { traces, layout, table, title } = whole[name], all = linked.charts[name], own = key === null ? undefined : all[key];
       if (own) chart.look({ title: `${title}: ${names[key]}`, table: { columns: own.columns, rows: own.rows }, traces: own.traces, layout: merged(layout, own.layout) });
-      else chart.look({ title, table, layout, traces: Object.keys(all).length ? traces : faded(traces, key === null ? null : (each, trace) => each === mine(trace, key), 0.25) });
+      else chart.look({ title, table, layout, traces: Object.keys(all).length ? traces : faded(traces, key === null ? null : (each, trace) => has(each, mine(trace, key)), 0.25) });
     }
   };
   const show = (key) => {
@@ -50,7 +51,10 @@
   ready.then(() => {
     for (const [name, chart] of Object.entries(charts)) {
       whole[name] = { traces: chart.spec.traces, layout: chart.spec.layout, table: chart.spec.table, title: chart.spec.title };
-      chart.onMark((mark) => toggle(mark.source.customdata?.[mark.point] ?? null));
+      chart.onMark((mark) => {
+        const keys = [mark.source.customdata?.[mark.point] ?? null].flat();
+        toggle(keys.includes(chosen.value) ? chosen.value : keys[0]);
+      });
     }
     chosen.on(show);
   });
