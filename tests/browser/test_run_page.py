@@ -12,6 +12,7 @@ import pytest
 
 from pimsim import api
 from pimsim.report import run_html
+from pimsim.results import within
 from pimsim.results.headline import time_text
 from pimsim.results.result import Result
 from tests.browser.browsing import PHONE, downloaded, opened, overflow, small_texts, until
@@ -186,6 +187,26 @@ def test_a_piece_of_a_step_is_an_operator(page: Path, running: Browser) -> None:
             shown.keyboard.press(key)
             heard.append(shown.inner_text("#live").replace("\xa0", " "))
         assert heard[0].startswith("MAC units: ") and "busy" in heard[1] and heard[2].startswith("open rows: ")
+
+
+def test_a_bar_of_several_operators_is_found_by_each_of_them(
+    result: Result, running: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(within, "MOST", 4)
+    page, traces = written(tmp_path, result), "pimsim.charts.within.node.data"
+    with opened(running, page) as shown:
+        bars = shown.evaluate(f"{traces}[0].customdata")
+        at, keys = next((at, keys) for at, keys in enumerate(bars) if len(keys) > 1)
+        for key in keys:
+            shown.evaluate(f"pimsim.chosen.set('{key}')")
+            opacities = shown.evaluate(f"{traces}[0].marker.opacity")
+            assert [opacity == 1 for opacity in opacities] == [key in each for each in bars]
+        piece = shown.locator("#chart-within .trace.bars").first.locator(".point path").nth(at)
+        piece.click(force=True)
+        assert shown.evaluate("pimsim.chosen.value") is None  # it is one of the bar's: a click shows all again
+        shown.wait_for_timeout(400)  # two clicks within 300 ms are a double click
+        piece.click(force=True)
+        assert shown.evaluate("pimsim.chosen.value") == keys[0]
 
 
 def test_each_chart_is_saved_as_a_picture_and_as_numbers(page: Path, running: Browser, result: Result) -> None:

@@ -170,6 +170,8 @@ def test_of_a_step_of_too_many_instructions_the_page_says_so(limit: str, monkeyp
     assert "within" not in [each.chart.name for each in linked_charts(Operators(result))]
     said = "Banks and buses over time: the last decode step, context 2, has too many instructions to be shown here."
     assert said in run_html(result) and "result.plot.utilisation()" in run_html(result)
+    page = run_html(shipped("pim-gpt", "workload.prompt_tokens=5", "workload.output_tokens=0"))
+    assert "too many instructions" in page and "result.plot.utilisation()" not in page  # which draws a decoded token
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_of_a_step_of_too_many_instructions_the_page_says_so(limit: str, monkeyp
 def test_the_page_says_which_step_it_is(sets: list[str], title: str, note: str) -> None:
     operators = Operators(shipped("pim-gpt", *sets))
     chart = within_of(operators)
-    assert title in chart.title and note in chart.note
+    assert title in chart.title and note in chart.note and chart.title in run_html(operators.of_run)
     assert {key for trace in chart.traces for keys in trace["customdata"] for key in keys} <= {
         o.key for o in operators.all
     }
