@@ -10,7 +10,6 @@ from pimsim.dram.kernel.state import R_OPEN, R_SINCE, State
 from pimsim.dram.records import named
 from pimsim.mapping.plan import Plan
 from pimsim.mapping.stretch import CLOCKS, numbers_of
-from pimsim.sim.run import settled
 from pimsim.sim.schedule.block import BEGIN, END
 from pimsim.sim.steps import Step, step_of
 from pimsim.sim.system import Laid, System
@@ -37,10 +36,11 @@ def watched_step(plan: Plan, number: int, most: int, told: int, every: bool = Fa
     """Step `number` of a run, from rest; none where it has more than `most` instructions, or would tell more than
     `told`.
 
+    plan: of what was chosen for the run (that of its result).
     every: the instructions of every block are told; else of the middle one, and each other is told as a whole.  What
     they count sums to what a run of this step alone would.
     """
-    watched = _Watched(settled(plan), every)
+    watched = _Watched(plan, every)
     return watched.took if watched.carried_out(step_of(plan, number), most, told) else []
 
 

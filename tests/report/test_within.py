@@ -212,12 +212,14 @@ def test_the_step_is_of_the_schedule_that_the_run_took(sets: list[str], request:
     assert simulate_step(result.config, 1, [Recorder(plan.device)]) == cycles
 
 
-def test_devices_keep_what_they_chose_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_chose_for_itself_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     result = shipped("pim-gpt", "mapping.attention=auto", "system.devices=2", "system.pipeline=2")
     chosen = result.summary["mapping"]["attention"]
     assert result.plan is not None and result.plan.attentions == (chosen,)
+    others = [shipped("pim-gpt", f"schedule={schedule}", "mapping.attention=auto") for schedule in ("paper", "overlap")]
     monkeypatch.setattr(run, "_run", None)  # nothing is simulated to choose it again
-    shown_of(result)
+    for each in (result, *others):
+        shown_of(each)
 
 
 @pytest.mark.parametrize("kind", ["chain", "reorder", "prefill"])
