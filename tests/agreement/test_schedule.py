@@ -32,7 +32,7 @@ from pimsim.sim.schedule import readable
 from pimsim.sim.schedule.block import BEGIN, END, MOMENTS, Block
 from pimsim.sim.schedule.compiled.layout import I_CLOCKS
 from pimsim.sim.schedule.executor import Counts
-from pimsim.sim.system import System, _Laid
+from pimsim.sim.system import Laid, System
 from tests.configs import REFRESH, SCHEDULES, config_of, systems
 from tests.examples import examples
 
@@ -88,7 +88,7 @@ class Recorder(System):
         self.engine.log_to(lambda rows: None)
         self.twin = Twin(plan.config.schedule == "paper")
 
-    def _run(self, laid: _Laid, count: int) -> list[int]:
+    def _run(self, laid: Laid, count: int) -> list[int]:
         """As every simulation does, but step by step."""
         steps = range(laid.done, laid.done + count)
         seen, reached = self.watched(laid.block, laid.times, laid.counts, steps)

@@ -44,7 +44,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def wrong(arguments: list[str], command: click.Command = cli) -> list[str]:
     """What of a command line the program does not have: commands, options, words that an option may be."""
-    context = click.Context(command)
+    context = click.Context(command, **cli.context_settings)  # else the command forgets -h: click keeps its options
     if isinstance(command, click.Group) and arguments and arguments[0][0] != "-":
         name, *rest = arguments
         inner = command.get_command(context, name)

@@ -26,7 +26,7 @@ def rows(text: str) -> set[str]:
 
 def every_command(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The names of all commands, those of groups behind the group's."""
-    context = click.Context(group)
+    context = click.Context(group, **cli.context_settings)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         yield from every_command(command, (*path, name)) if isinstance(command, click.Group) else [(*path, name)]
