@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any
+from typing import Any, cast
 
 from pimsim.config.tree import Entry, Position, plain
 from pimsim.errors import did_you_mean
@@ -109,7 +109,14 @@ def _forms(forms: Mapping[str, Any]) -> str:
 
 def identity(value: Any) -> Hashable:
     """Equal for one value twice, however it is written (1 and 1.0); 1 and true are two."""
-    return isinstance(value, bool), value if isinstance(value, Hashable) else repr(value)
+    return isinstance(value, bool), _frozen(value)
+
+
+def _frozen(value: Any) -> Hashable:
+    """Equal where values are, also where they are sections or lists."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _frozen(inner)) for key, inner in value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else cast(Hashable, value)
 
 
 def _listed(key: str, entry: Entry, complain: Complain, repeats: bool) -> Listed | None:

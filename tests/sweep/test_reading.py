@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pimsim.errors import InputError
+from pimsim.sweep.domains import identity
 from pimsim.sweep.reader import load_sweep
 from tests.conftest import SHIPPED
 from tests.sweep.conftest import sweep_of
@@ -63,6 +64,11 @@ def test_a_value_of_a_zip_may_come_again_beside_another(sweep_file: SweepFile) -
     assert [tuple(p.values()) for p in found] == [(2, 4), (8, 4), (8, 2)]
     twice = problems("axes: {zip: {dram.channels: [2, 8, 2], asic.clock_GHz: [1, 2, 1.0]}}\n", sweep_file)
     assert twice == [":6:8: axes.zip: the values at place 3 are those at place 1"]
+
+
+def test_a_section_or_a_list_is_one_value_twice_however_it_is_written() -> None:
+    assert identity({"a": 1, "b": [2, True]}) == identity({"b": [Decimal("2.0"), True], "a": Decimal(1)})
+    assert identity({"a": [1]}) != identity({"a": [2]}) and identity(1) != identity(True)
 
 
 def test_random_points_follow_from_the_seed_and_stay_inside() -> None:
